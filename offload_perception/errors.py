@@ -1,0 +1,48 @@
+"""The exceptions of this package: one family, so that a caller can catch it whole.
+
+Every message names the thing that is wrong and what to do about it.
+"""
+
+
+class OffloadError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(OffloadError):
+    """A parameter, an option or a file given by the user is wrong."""
+
+
+class ImageError(OffloadError):
+    """An image message cannot be decoded: unknown encoding, wrong size, broken data."""
+
+
+class SourceError(OffloadError):
+    """A camera source cannot be opened, or has ended for good."""
+
+
+class ModelError(OffloadError):
+    """A model cannot be built, converted, cut or read."""
+
+
+class CutError(ModelError):
+    """A layer name or split index that the model does not have."""
+
+
+class RuntimeUnavailableError(OffloadError):
+    """The asked-for inference runtime is not installed or cannot run this file."""
+
+
+class DeviceError(RuntimeUnavailableError):
+    """The asked-for accelerator is absent, busy, refused, or has vanished."""
+
+
+class DecodeError(OffloadError):
+    """Bytes received as a tensor are not a valid stream of the codec."""
+
+
+class MeterError(OffloadError):
+    """A power meter cannot be opened, or answers nonsense."""
+
+
+class PlanError(OffloadError):
+    """The planner was given a profile or an estimate it cannot plan with."""

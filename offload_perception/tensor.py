@@ -1,0 +1,47 @@
+"""What a tensor looks like from outside: shape, element type and quantisation."""
+
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Shape and number format of a tensor at a cut.
+
+    `shape` leaves the batch dimension out: `(H, W, C)` or `(C,)`. `dtype` is a numpy name:
+    `int8`, `uint8` or `float32`. A quantised element `q` stands for the real number
+    `scale * (q - zero_point)`; float32 tensors have scale 1 and zero point 0.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float = 1.0
+    zero_point: int = 0
+
+    @property
+    def size(self) -> int:
+        """Return the number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size of the uncompressed tensor in bytes."""
+        return self.size * np.dtype(self.dtype).itemsize
+
+    def dequantise(self, q: np.ndarray) -> np.ndarray:
+        """Return `q` as float32 real numbers."""
+        if self.dtype == 'float32':
+            return q
+        return (q.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description."""
+        return {**asdict(self), 'shape': list(self.shape)}
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> 'TensorSpec':
+        """Return the spec that `to_dict` described."""
+        return cls(**{**d, 'shape': tuple(d['shape'])})

@@ -1,0 +1,31 @@
+"""Packaging: the one place that names the executables, for pip and for colcon alike."""
+
+from setuptools import find_packages, setup
+
+NODES = ['camera_node', 'edge_inference_node', 'remote_inference_node', 'um25c_node']
+COMMANDS = ['demo', 'evaluate_model', 'export_layers', 'monitor', 'prepare_model', 'train_aerial',
+            'um25c_emulator']
+
+setup(
+    name='offload_perception',
+    version='0.1.0',
+    description='Split VGG16 between a drone and a server: least energy within the deadline.',
+    license='Apache-2.0',
+    packages=find_packages(include=['offload_perception', 'offload_perception.*']),
+    package_data={'offload_perception': ['py.typed', 'model/weights/**/*', 'planning/profiles/*']},
+    python_requires='>=3.10',
+    install_requires=['numpy', 'opencv-python-headless', 'psutil', 'pyserial', 'zstandard'],
+    extras_require={
+        'litert': ['ai-edge-litert'],
+        'openvino': ['openvino'],
+        'tensorflow': ['tensorflow-cpu; platform_machine == "x86_64"',
+                       'tensorflow; platform_machine != "x86_64"'],
+        'photos': ['scikit-learn'],
+        'figures': ['matplotlib'],
+    },
+    entry_points={'console_scripts': [
+        *(f'{name} = offload_perception.nodes.{name.removesuffix("_node")}:main'
+          for name in NODES),
+        *(f'{name} = offload_perception.cli.{name}:main' for name in COMMANDS),
+    ]},
+)
