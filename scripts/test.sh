@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Set everything up (once), then run the tests. Arguments go to pytest: bash scripts/test.sh -k um25c
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+cd "$root"
+ruff check .
+exec python -m pytest "$@"
