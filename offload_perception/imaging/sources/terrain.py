@@ -1,0 +1,23 @@
+"""A generated flight over terrain, whose true classes are known."""
+
+import numpy as np
+
+from offload_perception.errors import SourceError
+from offload_perception.imaging.sources.base import Source
+
+
+class TerrainSource(Source):
+    """Frames of a generated flight; `label` is the class below the camera where it is clear."""
+
+    def __init__(self, seed: str = '', *, height: int, width: int) -> None:
+        """Generate the terrain of `seed`, a whole number, 0 if empty."""
+        super().__init__()
+        from offload_perception.terrain.flight import Flight  # costly, and only needed here
+        if not (seed or '0').isdigit():
+            raise SourceError(f"terrain seed {seed!r} is not a whole number; try 'terrain:1'")
+        self._flight = Flight(int(seed or 0), width, height)
+        self.classes = self._flight.classes
+        self.description = f'generated flight over terrain, seed {int(seed or 0)}'
+
+    def _picture(self, index: int) -> tuple[np.ndarray, int | None]:
+        return self._flight.frame(index), self._flight.truth(index)

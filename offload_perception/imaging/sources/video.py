@@ -1,0 +1,54 @@
+"""A video file, played over and over."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from offload_perception.errors import SourceError
+from offload_perception.imaging.sources.base import Source, fit_bgr
+
+
+class VideoSource(Source):
+    """The frames of a video file, from the start again after the last."""
+
+    def __init__(self, path: str | Path, *, height: int, width: int) -> None:
+        """Open the video; raises SourceError if OpenCV finds no frame in it."""
+        super().__init__()
+        self._path, self._size = Path(path), (height, width)
+        _check_file(self._path)
+        self._capture = cv2.VideoCapture(str(path))
+        self._pending = self._read() or self._rewind()
+        self.description = f'video {self._path.name}, looped'
+
+    def _picture(self, index: int) -> tuple[np.ndarray, None]:
+        frame = self._pending or self._read() or self._rewind()
+        self._pending = None
+        return frame[0], None
+
+    def _read(self) -> tuple[np.ndarray] | None:
+        """Return the next frame in a tuple of one, or None at the end."""
+        done, bgr = self._capture.read()
+        return (fit_bgr(bgr, *self._size),) if done else None
+
+    def _rewind(self) -> tuple[np.ndarray]:
+        """Return the first frame; opened anew, as not every format can be wound back."""
+        self._capture.release()
+        self._capture = cv2.VideoCapture(str(self._path))
+        if (frame := self._read()) is None:
+            raise SourceError(f'{self._path} is no video that OpenCV can read; convert it, '
+                              f'for example `ffmpeg -i {self._path.name} -c:v libx264 out.mp4`')
+        return frame
+
+    def close(self) -> None:
+        """Close the file."""
+        self._capture.release()
+
+
+def _check_file(path: Path) -> None:
+    """Raise SourceError for what OpenCV would wait for, or not say why it failed."""
+    if not path.is_file():
+        raise SourceError(f'{path} is not a video file; give the path of one')
+    if not os.access(path, os.R_OK):
+        raise SourceError(f'no permission to read {path}; run `chmod +r {path}`')
