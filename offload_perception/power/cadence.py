@@ -1,0 +1,24 @@
+"""Evenly spaced moments that do not drift."""
+
+from __future__ import annotations
+
+
+class Cadence:
+    """Ticks at start, start + period, ...; each computed from the start, so errors do not add up.
+
+    Ticks that have passed unused are skipped and counted in `missed`, never made up for in a
+    burst.
+    """
+
+    def __init__(self, period_s: float, start_s: float) -> None:
+        self._period_s, self._start_s = period_s, start_s
+        self._next = 0
+        self.missed = 0
+
+    def wait_s(self, now_s: float) -> float:
+        """Return how long from `now_s` to the next tick, and take that tick."""
+        passed = int((now_s - self._start_s) / self._period_s)
+        self.missed += max(0, passed - self._next)
+        tick = max(self._next, passed)
+        self._next = tick + 1
+        return max(0.0, self._start_s + tick * self._period_s - now_s)

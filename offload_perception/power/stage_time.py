@@ -1,0 +1,60 @@
+"""When which stage of the pipeline ran, and how much of any stretch of time it took."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Span:
+    """One run of one stage, in seconds of the monotonic clock that also stamps the samples."""
+
+    stage: str
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """How long it ran."""
+        return self.end_s - self.start_s
+
+
+class StageTime:
+    """Remembers the latest spans; spans may overlap, as when two stages run in parallel."""
+
+    def __init__(self, max_spans: int) -> None:
+        self._spans: deque[Span] = deque(maxlen=max_spans)
+
+    def add(self, span: Span) -> None:
+        """Remember a span that has ended."""
+        self._spans.append(span)
+
+    @property
+    def known_from_s(self) -> float:
+        """Since when all spans are remembered; minus infinity while none was forgotten."""
+        full = len(self._spans) == self._spans.maxlen
+        return self._spans[0].end_s if full else -np.inf
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of all stages seen, sorted."""
+        return tuple(sorted({span.stage for span in self._spans}))
+
+    def within(self, stage: str, starts_s: np.ndarray, ends_s: np.ndarray) -> np.ndarray:
+        """Seconds that a stage ran within each of the stretches, float64 of the same length."""
+        spans = [(span.start_s, span.end_s) for span in self._spans if span.stage == stage]
+        return _busy_until(spans, ends_s) - _busy_until(spans, starts_s)
+
+
+def _busy_until(spans: list[tuple[float, float]], times_s: np.ndarray) -> np.ndarray:
+    """Sum of the time run before each moment: a polyline with a knee at each start and end."""
+    edges = np.array(spans).T.reshape(2, -1)
+    knees_s = np.concatenate(list(edges))
+    order = np.argsort(knees_s, kind='stable')
+    running = np.cumsum(np.repeat([1, -1], edges.shape[1])[order])
+    knees_s = knees_s[order]
+    busy_s = np.concatenate([[0.0], np.cumsum(running[:-1] * np.diff(knees_s))])
+    return np.interp(times_s, knees_s, busy_s)
