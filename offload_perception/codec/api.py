@@ -1,0 +1,53 @@
+"""Encode and decode a tensor: what the rest of the package uses."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from offload_perception.codec.container import Buffer, pack, unpack
+from offload_perception.codec.registry import AUTO, numbered, parse
+from offload_perception.errors import ConfigError
+from offload_perception.tensor import TensorSpec
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A tensor that came over the link, and the codec setting that it came with."""
+
+    array: np.ndarray
+    spec: TensorSpec
+    codec: str
+
+
+def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO) -> memoryview:
+    """Return `q`, an array like `spec`, as a self-describing byte string.
+
+    :param codec: `auto`, a name of `codecs()`, or a name with numbers (`zstd:3`, `jpeg:90`,
+        `lossy:3:96` for 3 bits and a clip at 96; `Calibration.setting` knows the clip).
+    :raises ConfigError: for a codec that is unknown or cannot take this tensor, or for a `q`
+        of another shape or type than `spec` says.
+    """
+    setting = parse(codec, spec)
+    if q.shape != spec.shape or q.dtype != spec.dtype:
+        raise ConfigError(f'tensor of {q.dtype} {q.shape} where the cut has {spec.dtype} '
+                          f'{spec.shape}; leave the batch dimension out')
+    parts = setting.codec.encode(np.ascontiguousarray(q), spec, *setting.parameters)
+    return pack(spec, setting.codec.number, setting.parameters, parts)
+
+
+def decode(data: Buffer, *, max_bytes: int) -> Decoded:
+    """Return the tensor in `data`.
+
+    The array may be a view on `data` (codec `raw`): treat it as read-only, and keep it no longer
+    than `data` stays unchanged.
+
+    :param max_bytes: bound on the tensor's size; nothing larger is allocated for it. Use
+        `spec.nbytes` of the tensor that the cut has.
+    :raises DecodeError: for anything that is not an intact tensor within the bound.
+    """
+    frame = unpack(data, max_bytes)
+    setting = numbered(frame.codec, frame.parameters, frame.spec)
+    array = setting.codec.decode(frame.payload, frame.spec, *setting.parameters)
+    return Decoded(array, frame.spec, str(setting))
+
+

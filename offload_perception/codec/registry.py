@@ -1,0 +1,136 @@
+"""The list of codecs: the one place that knows their names and numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from offload_perception.codec import context, image, lossy, plain, planes
+from offload_perception.codec.container import Buffer
+from offload_perception.errors import ConfigError, DecodeError
+from offload_perception.tensor import TensorSpec
+
+AUTO, CONTEXT_ROWS = 'auto', 28
+
+
+class Parameter(NamedTuple):
+    """A number behind a colon in a codec's name (`zstd:3`), 0 to 255."""
+
+    name: str
+    default: int
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        """Return the name and the range."""
+        return f'{self.name} {self.low}..{self.high}'
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One way to write a tensor as bytes.
+
+    `number` stands in the header and never changes its meaning. `encode` takes a contiguous
+    tensor, its spec and one number for each of `parameters`; `decode` the payload and the
+    same. `accepts` tells which tensors it can take.
+    """
+
+    number: int
+    name: str
+    encode: Callable[..., list[Buffer]]
+    decode: Callable[..., np.ndarray]
+    parameters: tuple[Parameter, ...] = ()
+    lossless: bool = True
+    accepts: Callable[[TensorSpec], bool] = lambda spec: True
+
+    @property
+    def usage(self) -> str:
+        """Return how the codec is written, with the ranges of its parameters."""
+        return self.name + ''.join(f'[:{parameter}]' for parameter in self.parameters)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A codec with its parameters; `str` of it is the name that `parse` reads."""
+
+    codec: Codec
+    parameters: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Return `name`, `name:number` or `name:number:number`."""
+        return ':'.join((self.codec.name, *map(str, self.parameters)))
+
+
+CODECS = (
+    Codec(0, 'raw', plain.encode_raw, plain.decode_raw),
+    Codec(1, 'zstd', plain.encode_zstd, plain.decode_zstd, (Parameter('level', 1, 1, 19),)),
+    Codec(2, 'planes', planes.encode_planes, planes.decode_planes,
+          accepts=planes.is_feature_map),
+    Codec(3, 'context', context.encode_context, context.decode_context,
+          accepts=context.has_odd_rows),
+    Codec(4, 'lossy', lossy.encode_lossy, lossy.decode_lossy,
+          (Parameter('bits', 4, lossy.BITS[0], lossy.BITS[-1]), Parameter('clip', 255, 1, 255)),
+          lossless=False, accepts=lossy.is_rectified),
+    Codec(5, 'jpeg', image.encode_jpeg, image.decode_jpeg, (Parameter('quality', 90, 1, 100),),
+          lossless=False, accepts=image.is_rgb),
+    Codec(6, 'webp', image.encode_webp, image.decode_webp, (Parameter('quality', 80, 1, 100),),
+          lossless=False, accepts=image.is_rgb),
+)
+_BY_NAME = {codec.name: codec for codec in CODECS}
+_BY_NUMBER = {codec.number: codec for codec in CODECS}
+
+
+def codecs() -> tuple[str, ...]:
+    """Return the names that `parse` takes, without their parameters."""
+    return (AUTO, *_BY_NAME)
+
+
+def parse(name: str, spec: TensorSpec) -> Setting:
+    """Return the codec called `name`, `name:number` or so, for a tensor like `spec`.
+
+    `auto` is the smallest lossless codec for that kind of tensor.
+
+    :raises ConfigError: for an unknown name, a number out of range, or a tensor it cannot take.
+    """
+    base, *numbers = name.strip().split(':')
+    codec = _BY_NAME.get(_choose(spec) if name == AUTO else base)
+    if codec is None:
+        usages = ', '.join(codec.usage for codec in CODECS)
+        raise ConfigError(f"unknown codec '{name}'; use {AUTO} or one of {usages}")
+    given = tuple(int(number) if number.isdecimal() else -1 for number in numbers)
+    parameters = (*given, *(p.default for p in codec.parameters[len(given):]))
+    if not _in_range(codec, parameters):
+        raise ConfigError(f"codec '{name}': its usage is {codec.usage}")
+    if not codec.accepts(spec):
+        raise ConfigError(f"codec '{name}' cannot take a {spec.dtype} tensor of shape "
+                          f'{spec.shape} with zero point {spec.zero_point}; use {AUTO}')
+    return Setting(codec, parameters)
+
+
+def numbered(number: int, parameters: tuple[int, ...], spec: TensorSpec) -> Setting:
+    """Return the codec that a header names by `number`.
+
+    :raises DecodeError: where this software has none, or it cannot have made such a tensor.
+    """
+    codec = _BY_NUMBER.get(number)
+    if codec is None:
+        raise DecodeError(f'encoded with codec number {number}, unknown to this software; '
+                          'install the same version on drone and server')
+    used, rest = parameters[:len(codec.parameters)], parameters[len(codec.parameters):]
+    if any(rest) or not _in_range(codec, used) or not codec.accepts(spec):
+        raise DecodeError(f'{codec.name} cannot have made a {spec.dtype} tensor of shape '
+                          f'{spec.shape} with parameters {parameters}')
+    return Setting(codec, used)
+
+
+def _in_range(codec: Codec, parameters: tuple[int, ...]) -> bool:
+    return len(parameters) == len(codec.parameters) and all(
+        p.low <= number <= p.high for p, number in zip(codec.parameters, parameters, strict=True))
+
+
+def _choose(spec: TensorSpec) -> str:
+    """Return the codec that `auto` means: the one smallest on VGG16 at that size of plane."""
+    if not planes.is_feature_map(spec) or image.is_rgb(spec):
+        return 'zstd'
+    return 'context' if spec.shape[0] >= CONTEXT_ROWS else 'planes'
