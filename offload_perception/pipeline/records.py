@@ -1,0 +1,172 @@
+"""The plain data that the drone and the server work with; the nodes turn them into messages."""
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from math import isnan, nan
+from typing import Any
+
+import numpy as np
+
+
+class Outcome(IntEnum):
+    """How a frame ended; the values are those of FrameLatency."""
+
+    REMOTE = 0
+    LOCAL = 1
+    DROPPED = 2
+
+
+class DropReason(str, Enum):
+    """Why a frame has no result."""
+
+    SUPERSEDED = 'superseded'  # a newer image came before its work could start
+    BAD_IMAGE = 'bad image'
+    HEAD_FAILED = 'head failed'
+    NO_SERVER = 'no server'
+    TIMEOUT = 'no reply'
+    REFUSED = 'server refused'
+    BUSY = 'server busy'
+    LATE = 'late at server'
+    SERVER_FAILED = 'server failed'
+    SHUTDOWN = 'shutdown'
+
+
+class Status(IntEnum):
+    """A server's verdict on a tensor; the values are those of Classification."""
+
+    OK = 0
+    REFUSED = 1
+    BUSY = 2
+    LATE = 3
+    FAILED = 4
+
+
+DROP_REASON_OF = {
+    Status.REFUSED: DropReason.REFUSED, Status.BUSY: DropReason.BUSY,
+    Status.LATE: DropReason.LATE, Status.FAILED: DropReason.SERVER_FAILED,
+}
+
+
+@dataclass(frozen=True)
+class TopK:
+    """The best classes, best first. Scores are 0..1."""
+
+    ids: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class FeaturePacket:
+    """A tensor on its way to a server; the fields are those of FeatureTensor."""
+
+    header: Any
+    drone: str
+    sequence: int
+    model_digest: str
+    split: int
+    split_name: str
+    codec: str
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    remaining_s: float
+    reply_topic: str
+    data: Any
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A server's answer to one packet. Durations are seconds of the server's own clock."""
+
+    packet: FeaturePacket
+    status: Status
+    message: str = ''
+    top: TopK = TopK()
+    server: str = ''
+    runtime: str = ''
+    device: str = ''
+    server_wait_s: float = nan
+    decode_s: float = nan
+    tail_s: float = nan
+    server_total_s: float = nan
+
+
+@dataclass(frozen=True)
+class ReceivedReply:
+    """What the drone reads of a reply: `Reply` without the tensor it answers."""
+
+    sequence: int
+    model_digest: str
+    status: Status
+    message: str
+    top: TopK
+    server: str
+    runtime: str
+    device: str
+    server_wait_s: float
+    decode_s: float
+    tail_s: float
+    server_total_s: float
+
+
+@dataclass
+class Stages:
+    """Seconds that each stage of a frame took; NaN where it did not run."""
+
+    queue: float = nan
+    preprocess: float = nan
+    head: float = nan
+    encode: float = nan
+    link: float = nan
+    server_wait: float = nan
+    decode: float = nan
+    tail: float = nan
+    total: float = nan
+
+
+@dataclass
+class Frame:
+    """One camera image on its way through the drone, from its arrival to its one outcome.
+
+    `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched.
+    """
+
+    sequence: int
+    arrival_s: float
+    header: Any
+    image: Any
+    deadline_s: float = 0.0
+    split: int = 0
+    split_name: str = ''
+    codec: str = ''
+    server: str = ''
+    runtime: str = ''
+    device: str = ''
+    server_runtime: str = ''
+    server_device: str = ''
+    sent_bytes: int = 0
+    sent_s: float = nan
+    stages: Stages = field(default_factory=Stages)
+    outcome: Outcome | None = None
+    reason: str = ''
+
+    @property
+    def deadline_met(self) -> bool:
+        """Whether a result came, and in time; without a deadline any result is in time."""
+        if self.outcome in (None, Outcome.DROPPED) or isnan(self.stages.total):
+            return False
+        return not self.deadline_s or self.stages.total <= self.deadline_s
+
+
+def top_k(scores: np.ndarray, labels: Any, k: int) -> TopK:
+    """Return the `k` best of `scores`, float32 of shape (classes,).
+
+    :param labels: function from class number to label.
+    """
+    k = min(k, scores.size)
+    best = np.argpartition(scores, -k)[-k:]
+    best = best[np.argsort(-scores[best], kind='stable')]
+    return TopK(ids=tuple(map(int, best)), labels=tuple(labels(int(i)) for i in best),
+                scores=tuple(map(float, scores[best])))

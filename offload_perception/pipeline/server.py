@@ -1,0 +1,163 @@
+"""The server's side of a frame: validate, queue, decode, tail, reply."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import nan
+from threading import Condition, Thread
+from typing import Protocol
+
+import numpy as np
+
+from offload_perception.errors import DecodeError
+from offload_perception.model.artefact import Artefact
+from offload_perception.pipeline.load import Load, LoadMeter
+from offload_perception.pipeline.records import FeaturePacket, Reply, Status, TopK, top_k
+from offload_perception.pipeline.validate import decoded, refusal
+
+
+class Tail(Protocol):
+    """The layers on the server: a `runtime.chain.Chain` or a float32 tail."""
+
+    artefact: Artefact
+
+    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
+        """Return the class scores, float32 (classes,)."""
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """`name` is the server's own in its replies; more than `queue_limit` waiting is refused."""
+
+    name: str
+    runtime: str = ''
+    device: str = ''
+    queue_limit: int = 16
+    top_k: int = 5
+
+
+@dataclass
+class _Job:
+    """A packet that waits, when it came, and when it has to be done (0 = whenever)."""
+
+    packet: FeaturePacket
+    arrival_s: float
+    due_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class ServerCounts:
+    """Running totals: received = sum of `replies` + waiting + the one being computed."""
+
+    received: int = 0
+    replies: Counter[Status] = field(default_factory=Counter)
+
+
+class TailPipeline:
+    """Takes packets from any thread; one worker computes tails in order of arrival.
+
+    Every packet gets exactly one `reply`, a result or a refusal that says why. The reply comes
+    from the worker, or at once from the thread that submitted a packet that is refused.
+    """
+
+    def __init__(self, *, chain: Tail, settings: ServerSettings,
+                 reply: Callable[[Reply], None],
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._chain, self._artefact, self.settings = chain, chain.artefact, settings
+        self._reply, self._clock = reply, clock
+        self._load = LoadMeter(cuts=self._artefact.last, now_s=clock())
+        self._wake = Condition()
+        self._queue: deque[_Job] = deque()
+        self._received, self._replies = 0, Counter[Status]()
+        self._running = False
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Start the worker."""
+        self._running = True
+        self._thread = Thread(target=self._work, name='tail_pipeline', daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the tail that is being computed, refuse what waits, end the worker."""
+        with self._wake:
+            self._running = False
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        while self._queue:
+            self._refuse(self._queue.popleft(), Status.BUSY, 'the server is shutting down')
+
+    def submit(self, packet: FeaturePacket) -> None:
+        """Take a packet."""
+        now = self._clock()
+        job = _Job(packet, now, now + packet.remaining_s if packet.remaining_s else 0.0)
+        with self._wake:
+            self._received += 1
+        if why := refusal(packet, self._artefact):
+            self._refuse(job, Status.REFUSED, why)
+            return
+        self._load.arrived(now)
+        with self._wake:
+            accepted = self._running and len(self._queue) < self.settings.queue_limit
+            if accepted:
+                self._queue.append(job)
+                self._wake.notify()
+        if not accepted:
+            self._refuse(job, Status.BUSY, f'{self.settings.queue_limit} tensors wait already')
+
+    def current_load(self) -> Load:
+        """Return how busy the server is now."""
+        return self._load.snapshot(self._clock(), queue_length=len(self._queue))
+
+    @property
+    def counts(self) -> ServerCounts:
+        """Return the totals."""
+        with self._wake:
+            return ServerCounts(self._received, self._replies.copy())
+
+    def _work(self) -> None:
+        while (job := self._take()) is not None:
+            if job.due_s and self._clock() > job.due_s and self._queue:
+                # Late anyway: only worth its time while nobody else waits.
+                self._refuse(job, Status.LATE, 'the deadline passed while it waited')
+            else:
+                self._compute(job)
+
+    def _take(self) -> _Job | None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._queue or not self._running)
+            return self._queue.popleft() if self._running else None
+
+    def _compute(self, job: _Job) -> None:
+        started = self._clock()
+        try:
+            tensor = decoded(job.packet, self._artefact)
+            ready = self._clock()
+            scores = self._chain.tail(job.packet.split, tensor)
+        except DecodeError as e:
+            self._refuse(job, Status.REFUSED, str(e))
+        except Exception as e:  # whatever it is, the drone gets an answer and the server goes on
+            self._refuse(job, Status.FAILED, f'{type(e).__name__}: {e}')
+        else:
+            done = self._clock()
+            self._load.computed(job.packet.split, started, done, tail_s=done - ready)
+            top = top_k(scores, self._artefact.label, self.settings.top_k)
+            self._answer(job, Status.OK, top=top, server_wait_s=started - job.arrival_s,
+                         decode_s=ready - started, tail_s=done - ready)
+
+    def _refuse(self, job: _Job, status: Status, why: str) -> None:
+        self._answer(job, status, message=why)
+
+    def _answer(self, job: _Job, status: Status, message: str = '', top: TopK | None = None,
+                server_wait_s: float = nan, decode_s: float = nan, tail_s: float = nan) -> None:
+        with self._wake:
+            self._replies[status] += 1
+        settings = self.settings
+        self._reply(Reply(
+            packet=job.packet, status=status, message=message, top=top or TopK(),
+            server=settings.name, runtime=settings.runtime, device=settings.device,
+            server_wait_s=server_wait_s, decode_s=decode_s, tail_s=tail_s,
+            server_total_s=self._clock() - job.arrival_s))

@@ -1,0 +1,46 @@
+"""Whether a tensor that came over the link may go into the network."""
+
+import math
+
+from offload_perception import codec
+from offload_perception.errors import DecodeError
+from offload_perception.model.artefact import Artefact
+from offload_perception.pipeline.records import FeaturePacket
+
+_OVERHEAD_BYTES = 4096  # what a codec may add to incompressible data
+
+
+def refusal(packet: FeaturePacket, artefact: Artefact) -> str:
+    """Return why the server of `artefact` has to refuse `packet`; empty where all is well."""
+    if packet.model_digest != artefact.digest:
+        return (f'{packet.drone} runs another model (digest {packet.model_digest[:12]}..., this '
+                f'server has {artefact.name} {artefact.digest[:12]}...); start both with the same '
+                'model and weights')
+    if not 0 <= packet.split < artefact.last:
+        return f'cut {packet.split} does not exist; use 0..{artefact.last - 1}'
+    if not packet.reply_topic.startswith('/'):
+        return f"reply topic '{packet.reply_topic}' is not a full name"
+    spec = artefact.tensor(packet.split)
+    if (packet.dtype, tuple(packet.shape)) != (spec.dtype, spec.shape):
+        return (f'cut {packet.split} is {spec.dtype} {spec.shape}, '
+                f'got {packet.dtype} {tuple(packet.shape)}')
+    if not math.isfinite(packet.scale) or not math.isclose(
+            packet.scale, spec.scale, rel_tol=1e-6) or packet.zero_point != spec.zero_point:
+        return (f'cut {packet.split} has scale {spec.scale:g}, zero point {spec.zero_point}; '
+                f'got {packet.scale:g}, {packet.zero_point}')
+    if not 0 < len(packet.data) <= 2 * spec.nbytes + _OVERHEAD_BYTES:
+        return f'{len(packet.data)} bytes of data for a tensor of {spec.nbytes} bytes'
+    return ''
+
+
+def decoded(packet: FeaturePacket, artefact: Artefact):
+    """Return the tensor in a packet that `refusal` had nothing against.
+
+    :raises DecodeError: where the data are damaged or hold another tensor than they should.
+    """
+    spec = artefact.tensor(packet.split)
+    found = codec.decode(packet.data, max_bytes=spec.nbytes)
+    if (found.spec.dtype, found.spec.shape) != (spec.dtype, spec.shape):
+        raise DecodeError(f'the data hold {found.spec.dtype} {found.spec.shape}, '
+                          f'cut {packet.split} is {spec.dtype} {spec.shape}')
+    return found.array

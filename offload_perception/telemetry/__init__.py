@@ -1,0 +1,1 @@
+"""What telemetry adds up to: live lines, closing lines, reports."""

@@ -1,0 +1,194 @@
+"""Adds up the telemetry of one drone: a live line each second and a closing line at the end."""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from offload_perception.pipeline.records import Outcome
+
+NOT_DELIVERED = 'lost between camera and node'
+_PENDING_LABELS = 512
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """What the summary needs of one FrameLatency; durations in seconds."""
+
+    outcome: Outcome
+    reason: str
+    split_name: str
+    where: str
+    total_s: float
+    has_deadline: bool
+    deadline_met: bool
+    captured: int
+    remote: int
+    local: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class PowerRecord:
+    """What the summary needs of one PowerSample."""
+
+    power_w: float
+    energy_j: float
+    emulated: bool
+
+
+@dataclass(frozen=True)
+class LabelRecord:
+    """A label with the stamp (ns) of its image; `trained` False: it means nothing."""
+
+    stamp_ns: int
+    label: str
+    score: float = 1.0
+    trained: bool = True
+
+
+class Summary:
+    """Collects records; times come in as arguments (monotonic seconds)."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[Outcome] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.places: Counter[str] = Counter()
+        self._deadline_met = self._with_deadline = 0
+        self._last: FrameRecord | None = None
+        self._recent: deque[FrameRecord] = deque()
+        self._powers: list[PowerRecord] = []
+        self._label: LabelRecord | None = None
+        self._truths: OrderedDict[int, str] = OrderedDict()
+        self._guesses: OrderedDict[int, str] = OrderedDict()
+        self.right = self.judged = 0
+
+    # -- records in -------------------------------------------------------------------------
+
+    def add_frame(self, r: FrameRecord) -> None:
+        """Count a frame's end."""
+        self._last = r
+        self._recent.append(r)
+        self.outcomes[r.outcome] += 1
+        if r.outcome is Outcome.DROPPED:
+            self.reasons[r.reason] += 1
+        else:
+            self.places[r.where] += 1
+        if r.has_deadline:
+            self._with_deadline += 1
+            self._deadline_met += r.deadline_met
+
+    def add_power(self, r: PowerRecord) -> None:
+        """Note a power sample; only the first and the newest are kept."""
+        self._powers = [*self._powers[:1], r]
+
+    def add_result(self, r: LabelRecord) -> None:
+        """Note a result, and judge it where its truth is known."""
+        self._label = r
+        self._judge(self._guesses, r, self._truths)
+
+    def add_truth(self, r: LabelRecord) -> None:
+        """Note what an image really shows (generated images only)."""
+        self._judge(self._truths, r, self._guesses)
+
+    def _judge(self, own: OrderedDict, r: LabelRecord, other: OrderedDict) -> None:
+        """Pair a guess with its truth by the image's stamp, whichever comes first."""
+        counterpart = other.pop(r.stamp_ns, None)
+        if counterpart is None:
+            own[r.stamp_ns] = r.label
+            while len(own) > _PENDING_LABELS:
+                own.popitem(last=False)
+        else:
+            self.judged += 1
+            self.right += counterpart == r.label
+
+    # -- lines out --------------------------------------------------------------------------
+
+    @property
+    def results(self) -> int:
+        """Return the number of frames with a result."""
+        return self.outcomes[Outcome.REMOTE] + self.outcomes[Outcome.LOCAL]
+
+    @property
+    def ended(self) -> int:
+        """Return the number of frames that ended, either way."""
+        return self.outcomes.total()
+
+    @property
+    def under_way(self) -> int:
+        """Return how many frames the drone counted in but has not ended."""
+        return self._last.captured - self.ended if self._last else 0
+
+    def live_line(self, period_s: float) -> str:
+        """Return the line for what came since the last call, `period_s` seconds ago."""
+        recent, self._recent = self._recent, deque()
+        done = [r.total_s for r in recent if r.outcome is not Outcome.DROPPED]
+        parts = [f'{len(done) / period_s:5.1f} fps']
+        if recent:
+            parts.append(f'split {recent[-1].split_name or "-"}')
+        if done:
+            p50, p95 = np.percentile(done, (50, 95)) * 1e3
+            parts.append(f'latency p50 {p50:.1f} p95 {p95:.1f} ms')
+        if len(done) < len(recent):
+            parts.append(f'dropped {len(recent) - len(done)} '
+                         f'({_tally(Counter(r.reason for r in recent if r.reason))})')
+        if self._powers:
+            parts.append(f'{self._powers[-1].power_w:.2f} W{self._emulated}')
+        if self._label:
+            parts.append(f'"{self._label.label}" {self._label.score:.0%}'
+                         f'{"" if self._label.trained else " (untrained)"}')
+        if self.judged:
+            parts.append(f'right {self.right}/{self.judged}')
+        return ' | '.join(parts)
+
+    def closing_lines(self, published: int | None = None) -> list[str]:
+        """Return the lines that close a run.
+
+        :param published: how many images the camera published; None = unknown, then the frames
+            that reached the drone's node are what was captured.
+        """
+        reasons = self.reasons.copy()
+        captured = max(published or 0, self._last.captured if self._last else 0)
+        if captured > self.ended + self.under_way:
+            reasons[NOT_DELIVERED] = captured - self.ended - self.under_way
+        dropped = reasons.total()
+        lines = [
+            f'frames: captured {captured} = remote {self.outcomes[Outcome.REMOTE]} + local '
+            f'{self.outcomes[Outcome.LOCAL]} + dropped {dropped}'
+            + (f' ({_tally(reasons)})' if reasons else '')
+            + (f' + under way {self.under_way}' if self.under_way else '')]
+        lines += self._deadline_line() + self._energy_line()
+        lines += [f'ran on: {place}, {n} frames' for place, n in self.places.most_common()]
+        if self.judged:
+            lines.append(f'labels: {self.right} of {self.judged} frames with a known truth '
+                         f'({self.right / self.judged:.1%}) right')
+        return lines
+
+    def _deadline_line(self) -> list[str]:
+        if not self._with_deadline:
+            return []
+        share = self._deadline_met / self._with_deadline
+        return [f'deadline met: {share:.1%} of {self._with_deadline} frames']
+
+    def _energy_line(self) -> list[str]:
+        if len(self._powers) < 2 or not self.results:
+            return []
+        joules = self._powers[-1].energy_j - self._powers[0].energy_j
+        return [f'energy: {joules / self.results:.3f} J per frame with a result, idle power '
+                f'included ({"EMULATED meter" if self._powers[-1].emulated else "metered"})']
+
+    @property
+    def _emulated(self) -> str:
+        return ' (emulated)' if self._powers[-1].emulated else ''
+
+    def adds_up(self) -> bool:
+        """Return whether the drone's own counters agree with the frames that were seen ending."""
+        last = self._last
+        return last is None or (last.remote, last.local, last.dropped) == tuple(
+            self.outcomes[o] for o in (Outcome.REMOTE, Outcome.LOCAL, Outcome.DROPPED))
+
+
+def _tally(reasons: Counter[str]) -> str:
+    items: Iterable[tuple[str, int]] = reasons.most_common()
+    return ', '.join(f'{reason} {n}' for reason, n in items)
