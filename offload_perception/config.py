@@ -1,0 +1,149 @@
+"""Every parameter of every node: default, meaning, unit and range, in one place.
+
+The nodes declare their ROS parameters from these classes, and the launch files and the demo take
+their arguments and defaults from them.
+"""
+
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+from offload_perception.errors import ConfigError
+
+Config = TypeVar('Config')
+
+
+def param(default: Any, description: str, *, low: float | None = None, high: float | None = None,
+          choices: tuple[str, ...] = (), dynamic: bool = False) -> Any:
+    """Return a dataclass field that carries what a parameter descriptor needs.
+
+    :param dynamic: whether the value may change while the node is active.
+    """
+    return field(default=default, metadata={'description': description, 'low': low, 'high': high,
+                                            'choices': choices, 'dynamic': dynamic})
+
+
+def check(f: Field, value: Any) -> Any:
+    """Return `value` in the field's type.
+
+    :raises ConfigError: where it is of another type, out of range or not one of the choices.
+    """
+    kind, meta = type(f.default), f.metadata
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
+    if type(value) is not kind:
+        raise ConfigError(f"parameter {f.name} is '{value}', a {type(value).__name__}; it takes "
+                          f'a {kind.__name__}: {meta["description"]}')
+    if meta['choices'] and value not in meta['choices']:
+        raise ConfigError(f"parameter {f.name} is '{value}'; use one of "
+                          f'{", ".join(meta["choices"])}')
+    low, high = meta['low'], meta['high']
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        raise ConfigError(f'parameter {f.name} is {value}; it has to lie in {low} .. {high}')
+    return value
+
+
+def make(cls: type[Config], values: dict[str, Any]) -> Config:
+    """Return a `cls` from checked values."""
+    return cls(**{f.name: check(f, values[f.name]) for f in fields(cls) if f.name in values})
+
+
+def _model() -> Any:
+    return param('aerial', 'aerial (small, trained on generated terrain), vgg16, vgg16_112, or '
+                           'the path of a prepared model, a .keras or a .h5 file')
+
+
+def _weights() -> Any:
+    return param('bundled', 'bundled (model aerial), imagenet, seed:N (random, untrained), or the '
+                            'path of a weights file')
+
+
+def _device() -> Any:
+    return param('auto', 'where the layers run: auto, edgetpu, or cpu; edgetpu may name a stick '
+                         'as in edgetpu:usb:0')
+
+
+def _runtime() -> Any:
+    return param('auto', 'inference runtime; auto takes the fastest that is installed',
+                 choices=('auto', 'litert', 'tflite_runtime', 'tensorflow', 'openvino'))
+
+
+def _threads() -> Any:
+    return param(2, 'threads of the inference runtime', low=1, high=256)
+
+
+def _top_k() -> Any:
+    return param(5, 'how many classes a result names', low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """Parameters of camera_node."""
+
+    source: str = param('photos+terrain', 'what to show: photos, terrain or terrain:SEED (a '
+                        'generated flight), pan:PATH, a V4L2 device, a video file, or a folder '
+                        'of images; A+B shows A and B in turn')
+    rate: float = param(10.0, 'frames a second [Hz]', low=0.01, high=240.0)
+    width: int = param(640, 'of the published image [pixels]', low=16, high=8192)
+    height: int = param(480, 'of the published image [pixels]', low=16, high=8192)
+    frame_id: str = param('camera_optical_frame', 'frame_id in the header of every image')
+    transport: str = param('raw', 'raw publishes image_raw, jpeg publishes image_raw/compressed',
+                           choices=('raw', 'jpeg'))
+
+
+@dataclass(frozen=True)
+class EdgeConfig:
+    """Parameters of edge_inference_node."""
+
+    model: str = _model()
+    weights: str = _weights()
+    labels: str = param('', 'file with one label a line; empty takes those of the model')
+    device: str = _device()
+    runtime: str = _runtime()
+    threads: int = _threads()
+    split: str = param('block4_pool', 'cut: a layer name or number; 0 or input sends the image, '
+                       'the last layer or -1 keeps all on board', dynamic=True)
+    codec: str = param('auto', 'how the tensor is encoded for the link: auto, raw, zstd, or '
+                       'jpeg:QUALITY and webp:QUALITY for the image', dynamic=True)
+    server: str = param('/server', 'namespace of the server', dynamic=False)
+    deadline: float = param(0.2, 'from arrival of an image to its result [s]; 0 = none',
+                            low=0.0, high=3600.0, dynamic=True)
+    reply_timeout: float = param(1.0, 'how long to wait for a server [s]', low=0.01, high=3600.0)
+    max_in_flight: int = param(2, 'tensors sent and not answered; with that many out, newer '
+                               'images wait and supersede each other', low=1, high=64)
+    top_k: int = _top_k()
+    image_reliability: str = param('best_effort', 'QoS of the image subscription',
+                                   choices=('best_effort', 'reliable'))
+
+
+@dataclass(frozen=True)
+class RemoteConfig:
+    """Parameters of remote_inference_node."""
+
+    model: str = _model()
+    weights: str = _weights()
+    labels: str = param('', 'file with one label a line; empty takes those of the model')
+    device: str = _device()
+    runtime: str = _runtime()
+    threads: int = _threads()
+    backend: str = param('int8', 'int8 runs the same network as the drone, bit for bit; float32 '
+                         'runs the Keras tail on TensorFlow', choices=('int8', 'float32'))
+    queue_limit: int = param(16, 'tensors that may wait; more are refused', low=1, high=10000)
+    status_period: float = param(1.0, 'between two ServerStatus messages [s]',
+                                 low=0.05, high=60.0)
+    top_k: int = _top_k()
+
+
+@dataclass(frozen=True)
+class MeterConfig:
+    """Parameters of um25c_node."""
+
+    port: str = param('', 'serial port of the meter, for example /dev/rfcomm0; empty starts an '
+                          'emulator, and every sample says so')
+    rate: float = param(3.0, 'readings a second [Hz]; the meter renews its values twice a second',
+                        low=0.1, high=7.0)
+    emulated_device: str = param('raspberry_pi_3b_plus', 'computer whose power the emulator '
+                                 'models from the load of this one')
+    max_gap: float = param(3.0, 'longest time between two samples that energy is integrated over '
+                           '[s]', low=0.5, high=60.0)

@@ -1,0 +1,199 @@
+"""What all nodes of this package share: lifecycle, parameters, diagnostics, a clean end."""
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
+
+from offload_perception.errors import OffloadError
+from offload_perception.nodes import params
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node with checked parameters, `autostart` and diagnostics.
+
+    A subclass says what it needs in `configure`, `activate`, `deactivate` and `release`; an
+    OffloadError there refuses the transition with its message in the log. `release` may run
+    twice. `health` fills the diagnostics.
+    """
+
+    def __init__(self, name: str, config_class: type, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self._config_class = config_class
+        params.declare(self, config_class)
+        self.config: Any = None
+        self.active = False
+        self.when_refused: Callable[[], None] = lambda: None
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_post_set_parameters_callback(self._after_set_parameters)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._diagnostics_timer = self.create_timer(1.0, self.publish_diagnostics)
+        if self.declare_parameter('autostart', True).value:
+            self._autostart_timer = self.create_timer(0.0, self._autostart)
+
+    # -- for subclasses ---------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Open and create what the node needs; `self.config` is set."""
+
+    def activate(self) -> None:
+        """Start working; publishers are enabled."""
+
+    def deactivate(self) -> None:
+        """Stop working; publishers are still enabled."""
+
+    def release(self) -> None:
+        """Give back what `configure` took; may run twice."""
+
+    def reconfigure(self, changes: dict[str, Any]) -> None:
+        """Apply changed values of dynamic parameters; `self.config` has them already."""
+
+    def verify(self, changes: dict[str, Any]) -> None:
+        """Raise an OffloadError where changed values of dynamic parameters cannot be taken."""
+
+    def health(self) -> tuple[bytes, str, dict[str, Any]]:
+        """Return level, message and values for the diagnostics."""
+        return OK, 'running' if self.active else 'not active', {}
+
+    # -- transitions ------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and configure."""
+        return self._guard('configure', self._configure)
+
+    def _configure(self) -> None:
+        self.config = params.read(self, self._config_class)
+        try:
+            self.configure()
+        except BaseException:
+            self.release()
+            raise
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enable the publishers, then start working."""
+        super().on_activate(state)
+        result = self._guard('activate', self.activate)
+        self.active = result == SUCCESS
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working, then disable the publishers."""
+        result = self._guard('deactivate', self.deactivate)
+        self.active = False
+        super().on_deactivate(state)
+        return result
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back."""
+        return self._guard('clean up', self.release)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working if need be, and give everything back."""
+        if self.active:
+            self.on_deactivate(state)
+        return self._guard('shut down', self.release)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back, so that the node can be configured again."""
+        self.active = False
+        return self._guard('recover', self.release)
+
+    def _guard(self, what: str, step: Callable[[], None]) -> TransitionCallbackReturn:
+        """Run a transition; rclpy would swallow its exception without a word."""
+        try:
+            step()
+        except OffloadError as e:
+            self.get_logger().error(f'refused to {what}: {e}')
+            return FAILURE
+        except Exception as e:
+            self.get_logger().error(f'failed to {what}: {type(e).__name__}: {e}\n'
+                                    f'{traceback.format_exc()}')
+            return FAILURE
+        return SUCCESS
+
+    def _autostart(self) -> None:
+        self._autostart_timer.destroy()
+        if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
+            self.when_refused()
+
+    # -- parameters -------------------------------------------------------------------------
+
+    def _on_set_parameters(self, changes: list[Parameter]):
+        result = params.verdict(self._config_class, changes, self.active)
+        if result.successful and self.active:
+            try:
+                self.verify(params.changed(self._config_class, self.config, changes))
+            except OffloadError as e:
+                result.successful, result.reason = False, str(e)
+        return result
+
+    def _after_set_parameters(self, changes: list[Parameter]) -> None:
+        if not self.active:
+            return
+        new = params.changed(self._config_class, self.config, changes)
+        if new:
+            self.config = replace(self.config, **new)
+            self.reconfigure(new)
+
+    # -- diagnostics ------------------------------------------------------------------------
+
+    def publish_diagnostics(self) -> None:
+        """Publish the node's health now."""
+        level, message, values = self.health()
+        status = DiagnosticStatus(
+            level=level, name=self.get_fully_qualified_name(), message=message,
+            hardware_id=self.get_namespace(),
+            values=[KeyValue(key=k, value=str(v)) for k, v in values.items()])
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+
+def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
+    """Run a node until SIGINT or SIGTERM; the main of every node executable.
+
+    With `exit_when_refused` the process ends with code 1 when an autostart is refused; otherwise
+    the node stays unconfigured and can be configured again.
+    """
+    # Not rclpy's handlers: they would close the context before the node can say its last word.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop, refused = threading.Event(), threading.Event()
+    for s in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(s, lambda *_: stop.set())
+    node = node_class()
+    if node.declare_parameter('exit_when_refused', False).value:
+        node.when_refused = lambda: (refused.set(), stop.set())
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    spinner = threading.Thread(target=executor.spin, name='executor', daemon=True)
+    spinner.start()
+    stop.wait()
+    executor.shutdown()
+    spinner.join()
+    if node.active:
+        node.on_deactivate(None)
+    node.publish_diagnostics()
+    node.release()
+    node.destroy_node()
+    rclpy.shutdown()
+    return int(refused.is_set())
+
+
+def main_of(node_class: type[ManagedNode]) -> Callable[[], None]:
+    """Return the entry point of a node executable."""
+    def main() -> None:
+        sys.exit(run(node_class, sys.argv))
+    return main

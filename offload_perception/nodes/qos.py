@@ -1,0 +1,43 @@
+"""The QoS profiles of this package, each with the reason for it."""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+
+def _keep_last(depth: int, reliability: ReliabilityPolicy,
+               durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
+                      durability=durability)
+
+
+def images(reliability: str) -> QoSProfile:
+    """Return the profile for receiving images: the newest few, as sensor data.
+
+    Best effort matches every camera driver; a reliable reader gets nothing from a best-effort
+    driver, but loses nothing of a reliable one.
+    """
+    return _keep_last(5, ReliabilityPolicy.RELIABLE if reliability == 'reliable'
+                      else ReliabilityPolicy.BEST_EFFORT)
+
+
+# A reliable camera serves both kinds of reader.
+CAMERA = _keep_last(5, ReliabilityPolicy.RELIABLE)
+
+
+def features(depth: int) -> QoSProfile:
+    """Return the profile for tensors on their way to a server.
+
+    Reliable: a 100 KB tensor is many UDP packets, and losing one would lose them all. Keep-last
+    `depth`: the sender has no more than that unanswered, so nothing is overwritten, and after a
+    break of the link nothing older is sent again.
+    """
+    return _keep_last(depth, ReliabilityPolicy.RELIABLE)
+
+
+# Results are small and each one counts.
+RESULTS = _keep_last(10, ReliabilityPolicy.RELIABLE)
+
+# Telemetry is small too; the depth covers a recorder that stalls for some seconds.
+TELEMETRY = _keep_last(100, ReliabilityPolicy.RELIABLE)
+
+# Whoever joins late still needs the last word.
+LATCHED = _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)

@@ -1,0 +1,144 @@
+"""The server's node: tensors in from any number of drones, results out to each."""
+
+from typing import Any
+
+from std_msgs.msg import Header
+
+from offload_perception.config import RemoteConfig
+from offload_perception.errors import ConfigError
+from offload_perception.msg import FeatureTensor, ServerStatus
+from offload_perception.nodes import qos
+from offload_perception.nodes.convert import packet_of, reply_message
+from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.nodes.model import load_artefact, load_chain
+from offload_perception.nodes.replies import ReplyPublishers
+from offload_perception.pipeline.records import Reply, Status
+from offload_perception.pipeline.server import ServerSettings, TailPipeline
+from offload_perception.runtime.keras_tail import KerasTail
+
+HOPELESS_UTILISATION = 0.9
+
+
+class RemoteInferenceNode(ManagedNode):
+    """Wires tensors and replies to a TailPipeline."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('remote_inference', RemoteConfig, **kwargs)
+        self._chain = self._pipeline = self._replies = None
+        self._entities: list[tuple[Any, Any]] = []
+
+    # -- lifecycle --------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Load the model and create the topics."""
+        self._refuse_second_server()
+        self._artefact = load_artefact(self, self.config)
+        self._chain = self._load_tail()
+        self._replies = ReplyPublishers(self)
+        self._status_pub = self.create_lifecycle_publisher(ServerStatus, 'status', qos.LATCHED)
+        self._feature_sub = self.create_subscription(
+            FeatureTensor, 'features', self._on_features,
+            qos.features(self.config.queue_limit))
+        self._status_timer = self.create_timer(self.config.status_period, self._publish_status)
+        self._entities += [(self.destroy_lifecycle_publisher, self._status_pub),
+                           (self.destroy_subscription, self._feature_sub),
+                           (self.destroy_timer, self._status_timer)]
+
+    def _refuse_second_server(self) -> None:
+        """Two servers on one topic would compute every frame twice."""
+        topic = self.resolve_topic_name('features')
+        others = [f'{i.node_namespace.rstrip("/")}/{i.node_name}'
+                  for i in self.get_subscriptions_info_by_topic(topic)
+                  if i.node_name == self.get_name()]
+        if others:
+            raise ConfigError(f'{others[0]} serves {topic} already; start this server in a '
+                              'namespace of its own (--ros-args -r __ns:=/server2)')
+
+    def _load_tail(self) -> Any:
+        if self.config.backend == 'float32':
+            tail = KerasTail(self._artefact)
+            self.get_logger().info('float32 tails on TensorFlow: results are not bit for bit '
+                                   'those of the int8 network')
+            return tail
+        return load_chain(self, self.config, self._artefact)
+
+    def activate(self) -> None:
+        """Start to serve."""
+        c, chain = self.config, self._chain
+        float_tail = isinstance(chain, KerasTail)
+        self._pipeline = TailPipeline(chain=chain, reply=self._on_reply, settings=ServerSettings(
+            name=self.get_fully_qualified_name(),
+            runtime='keras' if float_tail else chain.choice.runtime,
+            device='cpu' if float_tail else chain.choice.device,
+            queue_limit=c.queue_limit, top_k=c.top_k))
+        self._pipeline.start()
+        self.get_logger().info(f'serving {self._feature_sub.topic_name}')
+
+    def deactivate(self) -> None:
+        """Answer what waits, then stop serving."""
+        if self._pipeline is not None:
+            self._pipeline.stop()
+            self._publish_status()
+
+    def release(self) -> None:
+        """Give back the topics and the model."""
+        self._pipeline = None
+        while self._entities:
+            destroy, entity = self._entities.pop()
+            destroy(entity)
+        if self._replies is not None:
+            self._replies.close()
+            self._replies = None
+        if self._chain is not None:
+            self._chain.close()
+            self._chain = None
+
+    # -- tensors ----------------------------------------------------------------------------
+
+    def _on_features(self, message: FeatureTensor) -> None:
+        if self.active:
+            self._pipeline.submit(packet_of(message))
+
+    def _on_reply(self, reply: Reply) -> None:
+        if reply.status is not Status.OK:
+            self.get_logger().warning(
+                f'{reply.packet.drone}: {reply.status.name.lower()}: {reply.message}',
+                throttle_duration_sec=5.0)
+        self._replies.publish(reply.packet.reply_topic, reply_message(reply, self._artefact))
+
+    # -- status -----------------------------------------------------------------------------
+
+    def _publish_status(self) -> None:
+        if not self.active:
+            return
+        pipeline, artefact = self._pipeline, self._artefact
+        load, counts = pipeline.current_load(), pipeline.counts
+        self._status_pub.publish(ServerStatus(
+            header=Header(stamp=self.get_clock().now().to_msg()),
+            server=self.get_fully_qualified_name(),
+            features_topic=self._feature_sub.topic_name, model=artefact.name,
+            model_digest=artefact.digest, runtime=pipeline.settings.runtime,
+            device=pipeline.settings.device, expected_wait=load.expected_wait_s,
+            utilisation=load.utilisation, arrival_rate=load.arrival_rate,
+            queue_length=load.queue_length, batch=1, tail_times=load.tail_times_s,
+            received=counts.received, completed=counts.replies[Status.OK],
+            refused=counts.replies[Status.REFUSED], busy=counts.replies[Status.BUSY],
+            late=counts.replies[Status.LATE], failed=counts.replies[Status.FAILED]))
+
+    def health(self):
+        """Report load and counts."""
+        if not self.active:
+            return OK, 'not active', {}
+        load, counts = self._pipeline.current_load(), self._pipeline.counts
+        values = {'runtime': self._pipeline.settings.runtime,
+                  'utilisation': f'{load.utilisation:.2f}', 'queue': load.queue_length,
+                  'received': counts.received,
+                  **{s.name.lower(): counts.replies[s] for s in Status}}
+        if counts.replies[Status.FAILED]:
+            return ERROR, 'some tails could not be computed', values
+        if load.utilisation > HOPELESS_UTILISATION:
+            return WARN, 'overloaded: add a server, or let drones keep more on board', values
+        return OK, 'running', values
+
+
+main = main_of(RemoteInferenceNode)

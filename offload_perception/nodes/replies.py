@@ -1,0 +1,81 @@
+"""Publishers for the topics that drones name, made when they are first needed."""
+
+import threading
+import time
+from collections import OrderedDict, deque
+
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.lifecycle import LifecycleNode
+from rclpy.validate_full_topic_name import validate_full_topic_name
+
+from offload_perception.msg import Classification
+from offload_perception.nodes import qos
+
+MAX_TOPICS = 256
+"""More drones than that lose the publisher that was used least lately, so that invented topic
+names cannot fill the memory."""
+MATCH_TIMEOUT_S = 2.0
+RETRY_PERIOD_S = 0.02
+
+
+class ReplyPublishers:
+    """Publishes each reply on its drone's topic; may be called from several threads.
+
+    A publisher that was just made has not found its subscription yet, and what it publishes
+    would be lost: such replies wait, at most `MATCH_TIMEOUT_S`.
+    """
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node, self._lock = node, threading.Lock()
+        self._publishers: OrderedDict = OrderedDict()
+        self._waiting: deque[tuple[float, str, Classification]] = deque(maxlen=MAX_TOPICS)
+        self._timer = node.create_timer(RETRY_PERIOD_S, self._retry, autostart=False)
+
+    def publish(self, topic: str, message: Classification) -> None:
+        """Publish `message`, as soon as somebody listens."""
+        with self._lock:
+            try:
+                publisher = self._publisher(topic)
+            except InvalidTopicNameException as e:
+                self._node.get_logger().error(f'{message.drone} asks for its reply on an '
+                                              f'impossible topic: {e}')
+                return
+            if publisher.get_subscription_count():
+                publisher.publish(message)
+            else:
+                self._waiting.append((time.monotonic() + MATCH_TIMEOUT_S, topic, message))
+                self._timer.reset()
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        self._node.destroy_timer(self._timer)
+        with self._lock:
+            while self._publishers:
+                self._node.destroy_publisher(self._publishers.popitem()[1])
+
+    def _publisher(self, topic: str):
+        if topic not in self._publishers:
+            validate_full_topic_name(topic)
+            self._publishers[topic] = self._node.create_publisher(
+                Classification, topic, qos.RESULTS)
+            if len(self._publishers) > MAX_TOPICS:
+                self._node.destroy_publisher(self._publishers.popitem(last=False)[1])
+        self._publishers.move_to_end(topic)
+        return self._publishers[topic]
+
+    def _retry(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            for _ in range(len(self._waiting)):
+                give_up_s, topic, message = self._waiting.popleft()
+                publisher = self._publisher(topic)
+                if publisher.get_subscription_count():
+                    publisher.publish(message)
+                elif now < give_up_s:
+                    self._waiting.append((give_up_s, topic, message))
+                else:
+                    self._node.get_logger().warning(
+                        f'nobody listens on {topic}: a reply to {message.drone} is lost',
+                        throttle_duration_sec=5.0)
+            if not self._waiting:
+                self._timer.cancel()
