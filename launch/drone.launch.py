@@ -1,0 +1,9 @@
+"""Everything for one drone: camera, edge inference, power meter; a server unless remote:=false."""
+
+from offload_perception.graph import DRONE
+from offload_perception.launch_description import describe
+
+
+def generate_launch_description():
+    """Return the graph of one drone."""
+    return describe(DRONE)

@@ -1,0 +1,107 @@
+"""Fly the demo: the whole graph on this machine, a live line a second, and a closing line."""
+
+import argparse
+import sys
+import time
+
+from offload_perception.cli.stopping import StopSignal
+from offload_perception.errors import OffloadError
+from offload_perception.graph import DRONE, arguments
+from offload_perception.runner import GraphRunner, parse_arguments
+
+READY_TIMEOUT_S = 900.0  # the first use of the full VGG16 prepares it
+DRAIN_TIMEOUT_S = 5.0
+
+
+class NodeDied(OffloadError):
+    """A node ended by itself; `code` is its exit code, never 0."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f'{name} ended by itself with exit code {code}; its last lines above '
+                         'say why')
+        self.code = code if code > 0 else 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the demo; return the exit code of a node that died, else 0."""
+    args = _parser().parse_args(argv)
+    try:
+        values = parse_arguments(DRONE, args.arguments)
+        return _fly(values, args.duration, StopSignal())
+    except NodeDied as e:
+        print(f'error: {e}', file=sys.stderr)
+        return e.code
+    except OffloadError as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    listing = '\n'.join(f'  {a.name}:={a.default or chr(39) * 2}\n      {a.description}'
+                        for a in arguments(DRONE).values())
+    parser = argparse.ArgumentParser(
+        prog='demo', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f'arguments, as for ros2 launch, with their defaults:\n{listing}')
+    parser.add_argument('--duration', type=float, default=None, metavar='S',
+                        help='end after S seconds of flight (default: on Ctrl-C)')
+    parser.add_argument('arguments', nargs='*', metavar='name:=value')
+    return parser
+
+
+def _fly(values: dict[str, str], duration_s: float | None, stop: StopSignal) -> int:
+    from offload_perception.nodes.listening import listening  # needs ROS
+
+    with listening(values['namespace'], values['server']) as monitor, \
+            GraphRunner(DRONE, values) as graph:
+        graph.start('remote_inference', 'um25c', 'edge_inference', exit_when_refused='true')
+        if _wait_until_ready(graph, monitor, stop):
+            graph.start('camera', exit_when_refused='true')
+            _watch(graph, monitor, duration_s, stop)
+        graph.stop('camera')
+        _drain(monitor)
+        published = monitor.images_published
+        graph.stop('edge_inference')
+        _drain(monitor)
+    print('\n'.join(monitor.summary.closing_lines(published)), flush=True)
+    if not monitor.summary.adds_up():
+        print("error: the drone's counters do not agree with the frames seen", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _wait_until_ready(graph: GraphRunner, monitor, stop: StopSignal) -> bool:
+    """Wait until drone and server are active; False when asked to stop first."""
+    give_up_s = time.monotonic() + READY_TIMEOUT_S
+    while not stop.wait(0.1):
+        _check_alive(graph)
+        edge = monitor.health_of('edge_inference')
+        if edge and edge[1] != 'not active' and (
+                monitor.server_seen or 'remote_inference' not in graph):
+            return True
+        if time.monotonic() > give_up_s:
+            raise OffloadError(f'the nodes are not ready after {READY_TIMEOUT_S:.0f} s')
+    return False
+
+
+def _watch(graph: GraphRunner, monitor, duration_s: float | None, stop: StopSignal) -> None:
+    """Print a line a second until the time is over or somebody says stop."""
+    started = last = time.monotonic()
+    while duration_s is None or last - started < duration_s:
+        if stop.wait(1.0 if duration_s is None else min(1.0, duration_s - (last - started))):
+            return
+        _check_alive(graph)
+        now = time.monotonic()
+        print(f'{now - started:6.1f} s | {monitor.summary.live_line(now - last)}', flush=True)
+        last = now
+
+
+def _check_alive(graph: GraphRunner) -> None:
+    if dead := graph.dead():
+        raise NodeDied(*dead)
+
+
+def _drain(monitor) -> None:
+    """Wait, bounded, until telemetry has told the end of every frame."""
+    give_up_s = time.monotonic() + DRAIN_TIMEOUT_S
+    while monitor.summary.under_way and time.monotonic() < give_up_s:
+        time.sleep(0.02)

@@ -1,0 +1,140 @@
+"""Start a graph as processes, as `ros2 launch` does, where `ros2` is not installed."""
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+from offload_perception.dds import profile_environment
+from offload_perception.errors import ConfigError
+from offload_perception.graph import NodeEntry, arguments, parameter_type
+
+STOP_TIMEOUT_S = 8.0
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+def parse_arguments(nodes: tuple[NodeEntry, ...], given: list[str]) -> dict[str, str]:
+    """Return every argument's value from words like `name:=value`, as `ros2 launch` takes them.
+
+    :raises ConfigError: for a word of another form, or a name that the graph does not have.
+    """
+    known = arguments(nodes)
+    values = {name: a.default for name, a in known.items()}
+    for word in given:
+        name, assigned, value = word.partition(':=')
+        if not assigned:
+            raise ConfigError(f"'{word}' is not of the form name:=value")
+        if name not in known:
+            raise ConfigError(f"there is no argument '{name}'; use one of {', '.join(known)}")
+        values[name] = value
+    return values
+
+
+def command_of(node: NodeEntry, values: dict[str, str], extra: dict[str, str]) -> list[str]:
+    """Return the command line of a node; `extra` are more parameters, as YAML."""
+    executable = shutil.which(node.executable)
+    if executable is None:
+        raise ConfigError(f'{node.executable} is not on the PATH; source the workspace, or use '
+                          'scripts/run.sh')
+    command = [executable, '--ros-args', '-r', f'__node:={node.name}',
+               '-r', f'__ns:=/{values[node.namespace].strip("/")}']
+    for parameter, argument in node.parameters.items():
+        text = values[argument]
+        yaml = json.dumps(text) if parameter_type(node, parameter) is str else text
+        command += ['-p', f'{parameter}:={yaml}']
+    for parameter, yaml in extra.items():
+        command += ['-p', f'{parameter}:={yaml}']
+    if values.get('params_file'):
+        command += ['--params-file', values['params_file']]
+    return command
+
+
+class NodeProcess:
+    """A node as a process; its output goes to `show` line by line, with its name before it."""
+
+    def __init__(self, name: str, command: list[str], show: Callable[[str], None]) -> None:
+        self.name = name
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors='replace', env={**os.environ, **profile_environment()}, start_new_session=True, preexec_fn=_die_with_parent)
+        self._reader = threading.Thread(target=self._forward, args=(show,), daemon=True)
+        self._reader.start()
+
+    def _forward(self, show: Callable[[str], None]) -> None:
+        for line in self._process.stdout:
+            show(f'[{self.name}] {line.rstrip()}')
+
+    @property
+    def exit_code(self) -> int | None:
+        """Return the exit code, None while it runs."""
+        return self._process.poll()
+
+    def stop(self) -> int:
+        """End the process as Ctrl-C does, by force if it does not listen; return its code."""
+        if self.exit_code is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(timeout=1.0)
+        return self._process.returncode
+
+
+class GraphRunner:
+    """The processes of a graph; a context manager that ends them all."""
+
+    def __init__(self, nodes: tuple[NodeEntry, ...], values: dict[str, str],
+                 show: Callable[[str], None] = print) -> None:
+        self._nodes = {n.name: n for n in nodes
+                       if not n.condition or values[n.condition].lower() in ('true', '1')}
+        self._values, self._show = values, show
+        self._processes: dict[str, NodeProcess] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._nodes
+
+    def start(self, *names: str, **extra: str) -> None:
+        """Start nodes by name; `extra` are more parameters for each, as YAML."""
+        for name in names:
+            if name in self._nodes:
+                command = command_of(self._nodes[name], self._values, extra)
+                self._processes[name] = NodeProcess(name, command, self._show)
+
+    def dead(self) -> tuple[str, int] | None:
+        """Return name and exit code of a node that has ended by itself, None where all run."""
+        for name, process in self._processes.items():
+            if process.exit_code is not None:
+                return name, process.exit_code
+        return None
+
+    def stop(self, name: str) -> None:
+        """End one node."""
+        if name in self._processes:
+            self._processes.pop(name).stop()
+
+    def close(self) -> None:
+        """End all nodes, the last one started first."""
+        for name in reversed(list(self._processes)):
+            self.stop(name)
+
+    def __enter__(self) -> 'GraphRunner':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end a node whose runner was killed."""
+    if sys.platform == 'linux':
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() == 1:
+            os._exit(1)
