@@ -1,0 +1,171 @@
+import array
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offload_perception.errors import ImageError
+from offload_perception.imaging.compressed import compressed_to_rgb, decode_image, encode_image
+from offload_perception.imaging.headers import parse_header
+
+KINDS = ('jpeg', 'png', 'webp')
+
+
+def photo(height: int = 48, width: int = 64) -> np.ndarray:
+    """Return a smooth picture with some texture and three unlike channels."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([128 + 90 * np.sin(x / 9), 255 * y / height, 60 + 40 * np.cos((x + y) / 5)],
+                    axis=2).astype(np.uint8)
+
+
+FILES = {kind: encode_image(photo(), kind).tobytes() for kind in KINDS}
+EXTENDED = cv2.imencode('.webp', np.dstack([photo(), photo()[..., 0]]), [
+    cv2.IMWRITE_WEBP_QUALITY, 80])[1].tobytes()  # VP8X, for its transparency
+WITHOUT_LOSS = cv2.imencode('.webp', photo()[..., ::-1].copy(), [cv2.IMWRITE_WEBP_QUALITY, 101])[
+    1].tobytes()
+PROGRESSIVE = cv2.imencode('.jpg', photo(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+ALL = [*FILES.values(), EXTENDED, WITHOUT_LOSS, PROGRESSIVE]
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('buffer', [bytes, bytearray, memoryview, lambda b: array.array('B', b),
+                                    lambda b: np.frombuffer(b, np.uint8)])
+def test_a_picture_comes_back(kind, buffer):
+    got = decode_image(buffer(FILES[kind]))
+    error = np.abs(got.astype(int) - photo())
+    assert error.mean() < (1e-9 if kind == 'png' else 6)
+
+
+@pytest.mark.parametrize('file', ALL)
+def test_the_header_tells_the_size(file):
+    header = parse_header(file)
+    assert (header.height, header.width) == (48, 64)
+    assert decode_image(file).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize(('sides', 'wanted', 'got'), [
+    ((480, 640), (224, 224), (240, 320)), ((480, 640), (48, 60), (60, 80)),
+    ((480, 640), (241, 100), (480, 640)), ((90, 70), (1, 1), (12, 9)),
+])
+def test_a_large_jpeg_comes_reduced_but_not_too_small(sides, wanted, got):
+    file = encode_image(photo(*sides))
+    assert decode_image(file, at_least=wanted).shape[:2] == got
+    assert decode_image(encode_image(photo(*sides), 'png'), at_least=wanted).shape[:2] == sides
+
+
+@pytest.mark.parametrize('format', ['png', 'rgb8; png compressed bgr8', 'png; compressed', ''])
+def test_format_as_image_transport_writes_it(format):
+    assert np.array_equal(compressed_to_rgb(FILES['png'], format), photo())
+
+
+def test_a_file_with_red_and_blue_swapped_is_put_right():
+    got = compressed_to_rgb(FILES['png'], 'bgr8; png compressed rgb8')
+    assert np.array_equal(got, photo()[..., ::-1])
+
+
+@pytest.mark.parametrize('picture', [photo()[..., 0], (photo().astype(np.uint16) * 257)[..., 0],
+                                     np.dstack([photo(), photo()[..., 0]])])
+def test_grey_16_bit_and_transparent_files_become_8_bit_rgb(picture):
+    got = decode_image(cv2.imencode('.png', picture)[1])
+    assert got.shape == (48, 64, 3)
+    assert got.dtype == np.uint8
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(ALL), st.data())
+def test_truncated_data_is_refused(file, data):
+    cut = data.draw(st.integers(0, len(file) - 1))
+    # A PNG without its very last checksum is whole for our purpose.
+    if file[1:4] == b'PNG' and cut >= len(file) - 4:
+        return
+    with pytest.raises(ImageError):
+        compressed_to_rgb(file[:cut], 'jpeg')
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(ALL), st.data())
+def test_damaged_data_gives_a_picture_of_the_declared_size_or_an_image_error(file, data):
+    damaged = bytearray(file)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(file) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        got = compressed_to_rgb(damaged, 'png')
+    except ImageError:
+        return
+    header = parse_header(damaged)
+    assert got.dtype == np.uint8
+    assert got.shape in {(header.height, header.width, 3), (header.width, header.height, 3)}
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=300), st.sampled_from([b'', b'\xff\xd8', b'\x89PNG\r\n\x1a\n',
+                                                 b'RIFF\x40\0\0\0WEBPVP8 ']))
+def test_rubbish_is_refused(data, start):
+    with pytest.raises(ImageError):
+        decode_image(start + data)
+
+
+def bombs() -> dict[str, bytes]:
+    """Return small files that declare a gigapixel."""
+    png = bytearray(FILES['png'])
+    png[16:24] = struct.pack('>II', 40000, 40000)
+    jpeg = bytearray(FILES['jpeg'])
+    at = parse_header(FILES['jpeg']).end
+    jpeg[at - 4:at] = struct.pack('>HH', 40000, 40000)
+    webp = bytearray(EXTENDED)
+    assert webp[12:16] == b'VP8X'
+    webp[24:30] = (39999).to_bytes(3, 'little') * 2
+    return {'png': bytes(png), 'jpeg': bytes(jpeg), 'webp': bytes(webp)}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_bomb_is_refused_before_it_is_decoded(kind, monkeypatch):
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('was decoded'))
+    with pytest.raises(ImageError, match=r'40000 x 40000 .*limit'):
+        decode_image(bombs()[kind])
+
+
+@pytest.mark.parametrize('filler', [b'\xff', b'\xff\xe0\x00\x02', b'\0'])
+def test_endless_headers_are_given_up(filler):
+    with pytest.raises(ImageError, match='no picture size'):
+        decode_image(b'\xff\xd8' + filler * 1_000_000)
+
+
+def test_a_size_behind_too_many_segments_is_not_looked_for():
+    file = FILES['jpeg']
+    assert decode_image(file[:2] + b'\xff\xfe\x00\x02' * 100 + file[2:]).shape == (48, 64, 3)
+    with pytest.raises(ImageError, match='no picture size'):
+        decode_image(file[:2] + b'\xff\xfe\x00\x02' * 2000 + file[2:])
+
+
+def test_a_padded_camera_buffer_is_taken():
+    assert decode_image(FILES['jpeg'] + bytes(5000)).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize(('data', 'words'), [
+    (b'', '0 bytes are neither'), (b'GIF89a', 'neither jpeg nor png nor webp'),
+    ('text', 'type str'), (FILES['jpeg'][:-300], "format 'jpeg'.*truncated.*64 x 48"),
+    (FILES['png'][:60] + b'abcd' + FILES['png'][64:], 'broken png'),
+])
+def test_an_error_says_what_is_wrong(data, words):
+    with pytest.raises(ImageError, match=words):
+        compressed_to_rgb(data, 'jpeg')
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    ({'format': 'gif'}, "'gif'.*jpeg, webp, png"), ({'quality': 0}, 'quality 0'),
+    ({'rgb': photo()[..., 0]}, r'\(48, 64\)'), ({'rgb': photo().astype(float)}, 'float64'),
+    ({'rgb': photo()[:0]}, r'\(0, 64, 3\)'),
+    ({'rgb': np.zeros((1, 17000, 3), np.uint8), 'format': 'webp'}, 'webp'),
+])
+def test_what_cannot_be_encoded_is_refused(change, words):
+    with pytest.raises(ImageError, match=words):
+        encode_image(**({'rgb': photo()} | change))
+
+
+def test_quality_matters_and_views_are_taken():
+    sizes = [encode_image(photo()[:, ::-1], 'jpeg', q).size for q in (10, 50, 95)]
+    assert sizes == sorted(set(sizes))

@@ -1,0 +1,206 @@
+import array
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from offload_perception.errors import ImageError
+from offload_perception.imaging.encodings import ENCODINGS, MAX_PIXELS, stored_pixels, to_rgb
+
+LOSSLESS = {'rgb': [0, 1, 2], 'bgr': [2, 1, 0], 'rgba': [0, 1, 2, None], 'bgra': [2, 1, 0, None],
+            'uc3': [2, 1, 0], 'uc4': [2, 1, 0, None]}
+NAMES = {('uc3', 8): '8UC3', ('uc3', 16): '16UC3', ('uc4', 8): '8UC4', ('uc4', 16): '16UC4'}
+
+
+def padded(rows: np.ndarray, padding: int) -> tuple[bytes, int]:
+    """Return 2-D bytes with `padding` bytes of rubbish behind each row, and the step."""
+    full = np.pad(rows, ((0, 0), (0, padding)), constant_values=0xA5)
+    return full.tobytes(), full.shape[1]
+
+
+def as_bytes(samples: np.ndarray, bits: int, big: bool) -> np.ndarray:
+    """Return 8-bit samples, (H, N), as the bytes of rows of 8- or 16-bit samples."""
+    if bits == 8:
+        return samples
+    return (samples.astype(np.uint16) * 257).astype('>u2' if big else '<u2').view(np.uint8)
+
+
+pictures = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
+    lambda s: arrays(np.uint8, (*s, 3)))
+
+
+@given(pictures, st.sampled_from(sorted(LOSSLESS)), st.sampled_from([8, 16]), st.booleans(),
+       st.integers(0, 5))
+def test_packed_colours_come_back_exactly(rgb, kind, bits, big, padding):
+    stored = np.stack([np.full(rgb.shape[:2], 77, np.uint8) if c is None else rgb[..., c]
+                       for c in LOSSLESS[kind]], axis=2)
+    rows = as_bytes(stored.reshape(len(rgb), -1), bits, big)
+    data, step = padded(rows, padding)
+    got = to_rgb(data, height=rgb.shape[0], width=rgb.shape[1], step=step, is_bigendian=big,
+                 encoding=NAMES.get((kind, bits), f'{kind}{bits}'))
+    assert np.array_equal(got, rgb)
+
+
+@given(pictures, st.sampled_from(['mono{}', '{}UC1']), st.sampled_from([8, 16]), st.booleans(),
+       st.integers(0, 5))
+def test_grey_comes_back_exactly(rgb, name, bits, big, padding):
+    grey = rgb[..., 0]
+    data, step = padded(as_bytes(np.ascontiguousarray(grey), bits, big), padding)
+    got = to_rgb(data, height=grey.shape[0], width=grey.shape[1], step=step, is_bigendian=big,
+                 encoding=name.format(bits))
+    assert np.array_equal(got, np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_16_bit_values_are_rounded_to_the_nearest():
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    got = to_rgb(values, height=256, width=256, step=512, encoding='mono16')
+    assert np.array_equal(got[..., 0], np.rint(values / 257).astype(np.uint8))
+
+
+@pytest.mark.parametrize('mosaic', ['rggb', 'bggr', 'gbrg', 'grbg'])
+@pytest.mark.parametrize('bits', [8, 16])
+@pytest.mark.parametrize('channel', [0, 1, 2])
+def test_bayer_sees_a_pure_colour(mosaic, bits, channel):
+    square = [200 if c == 'rgb'[channel] else 0 for c in mosaic]
+    plane = np.tile(np.array(square, np.uint8).reshape(2, 2), (4, 5))
+    data, step = padded(as_bytes(plane, bits, True), 3)
+    got = to_rgb(data, height=8, width=10, step=step, encoding=f'bayer_{mosaic}{bits}',
+                 is_bigendian=True)
+    assert np.array_equal(got, np.broadcast_to(np.eye(3)[channel] * 200, got.shape))
+
+
+def yuv_of(rgb: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return video-range BT.601 Y, U, V; ITU-R BT.601-7, section 2.5.3."""
+    r, g, b = (v / 255 for v in rgb)
+    y = 0.299 * r + 0.587 * g + 0.114 * b
+    return round(16 + 219 * y), round(128 + 224 * (b - y) / 1.772), round(
+        128 + 224 * (r - y) / 1.402)
+
+
+def yuv_message(encoding: str, yuv: tuple[int, int, int], height: int, width: int, padding: int):
+    y, u, v = yuv
+    pairs = {'uyvy': [u, y, v, y], 'yuyv': [y, u, y, v], 'nv12': [u, v], 'nv21': [v, u],
+             'nv24': [u, v]}
+    order = pairs[{'yuv422': 'uyvy', 'yuv422_yuy2': 'yuyv'}.get(encoding, encoding)]
+    if len(order) == 4:
+        return padded(np.tile(np.uint8(order), (height, width // 2)), padding)
+    luma, step = padded(np.full((height, width), y, np.uint8), padding)
+    if encoding == 'nv24':
+        return luma + padded(np.tile(np.uint8(order), (height, width)), 2 * padding)[0], step
+    return luma + padded(np.tile(np.uint8(order), (height // 2, width // 2)), padding)[0], step
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3), st.integers(1, 4), st.integers(1, 4),
+       st.integers(0, 5), st.sampled_from([n for n in ENCODINGS if n[0] in 'yun' and n != 'yuv']))
+def test_yuv_keeps_a_colour(rgb, half_height, half_width, padding, encoding):
+    height, width = 2 * half_height, 2 * half_width
+    data, step = yuv_message(encoding, yuv_of(rgb), height, width, padding)
+    got = to_rgb(data, height=height, width=width, step=step, encoding=encoding)
+    assert got.shape == (height, width, 3)
+    assert np.abs(got.astype(int) - rgb).max() <= 3  # 8-bit chroma
+
+
+def test_yuv_luma_stays_at_its_place():
+    y = np.arange(16, 16 + 4 * 48, 48, dtype=np.uint8)
+    row = np.uint8([128, y[0], 128, y[1], 128, y[2], 128, y[3]])
+    got = to_rgb(row, height=1, width=4, step=8, encoding='uyvy')
+    assert np.array_equal(np.argsort(got[0, :, 1]), [0, 1, 2, 3])
+
+
+def test_nv24_has_chroma_for_every_pixel():
+    luma = np.full((2, 3), 126, np.uint8)
+    chroma = np.full((2, 3, 2), 128, np.uint8)
+    chroma[1, 2] = 128, 220  # much V: red
+    data = luma.tobytes() + chroma.tobytes()
+    got = to_rgb(data, height=2, width=3, step=3, encoding='nv24').astype(int)
+    red = got[..., 0] - got[..., 2] > 50
+    assert np.array_equal(np.argwhere(red), [[1, 2]])
+
+
+def test_rgb8_is_a_view_and_bytes_like_kinds_are_alike():
+    data = np.arange(36, dtype=np.uint8)
+    size = {'height': 2, 'width': 5, 'step': 18, 'encoding': 'rgb8'}
+    view = to_rgb(data, **size)
+    assert np.shares_memory(view, data)
+    for kind in (bytes(data), bytearray(data), memoryview(bytes(data)), array.array('B', data)):
+        assert np.array_equal(to_rgb(kind, **size), view)
+
+
+def test_foreign_endian_pixels_are_a_view_too():
+    data = np.arange(16, dtype=np.uint8)
+    view = stored_pixels(data, height=2, width=4, step=8, encoding='mono16', is_bigendian=True)
+    assert np.shares_memory(view, data)
+    assert view[0, 1] == 0x0203
+
+
+names = st.sampled_from(sorted(ENCODINGS))
+
+
+@settings(max_examples=300)
+@given(names, st.integers(1, 8), st.integers(1, 8), st.integers(0, 3), st.integers(-40, 40),
+       st.booleans())
+def test_data_of_any_other_size_is_refused(name, height, width, padding, excess, big):
+    layout = ENCODINGS[name]
+    step = width * layout.channels * layout.depth + padding
+    size = step * (height * layout.planes[0] // layout.planes[1])
+    uneven = (layout.even[0] and height % 2) or (layout.even[1] and width % 2)
+    data = bytes(max(0, size + excess))
+    message = {'height': height, 'width': width, 'step': step, 'encoding': name}
+    if len(data) == size and not uneven:
+        got = to_rgb(data, **message, is_bigendian=big)
+        assert got.shape == (height, width, 3)
+        assert got.dtype == np.uint8
+    else:
+        with pytest.raises(ImageError):
+            to_rgb(data, **message, is_bigendian=big)
+
+
+whole = st.integers(-2**40, 2**40) | st.integers(-3, 12)
+
+
+@settings(max_examples=300)
+@given(names | st.text(max_size=8), whole, whole, whole, st.binary(max_size=200), st.booleans())
+def test_arbitrary_messages_give_a_picture_or_an_image_error(name, height, width, step, data, big):
+    try:
+        got = to_rgb(data, height=height, width=width, step=step, encoding=name,
+                     is_bigendian=big)
+    except ImageError:
+        return
+    assert got.shape == (height, width, 3)
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    ({'encoding': 'rgb9'}, "'rgb9'.*bgr8, "),
+    ({'step': 11}, 'step 11.*4 pixels takes 12'),
+    ({'step': 13}, '24 bytes.*2 rows of step 13 are 26'),
+    ({'height': 0}, '4 x 0 .*empty'),
+    ({'height': 10**6, 'width': 10**6}, f'limit of {MAX_PIXELS}'),
+    ({'encoding': 'yuyv', 'width': 3}, '3 x 2 .*even'),
+    ({'data': 'text'}, 'type str'),
+    ({'data': np.zeros((4, 12), np.uint8)[::2]}, 'contiguous'),
+])
+def test_an_error_names_the_numbers(change, words):
+    message = {'data': bytes(24), 'height': 2, 'width': 4, 'step': 12, 'encoding': 'bgr8'} | change
+    with pytest.raises(ImageError, match=words):
+        to_rgb(message.pop('data'), **message)
+
+
+def test_every_encoding_of_ros_that_is_a_picture_is_known():
+    usual = {f'{n}{b}' for n in ('mono', 'rgb', 'bgr', 'rgba', 'bgra', 'bayer_rggb', 'bayer_bggr',
+                                 'bayer_gbrg', 'bayer_grbg') for b in (8, 16)}
+    usual |= {'yuv422', 'yuv422_yuy2', 'uyvy', 'yuyv', 'nv21', 'nv24', '8UC1', '8UC3', '8UC4',
+              '16UC1'}
+    assert usual <= set(ENCODINGS)
+
+
+def test_yuv_range_agrees_with_opencv_for_the_encoding_that_is_ours():
+    rng = np.random.default_rng(1)
+    yuv = rng.integers(0, 256, (1, 512, 3), dtype=np.uint8)
+    ours = to_rgb(np.concatenate([yuv[..., 0].ravel(), yuv[..., 1:].ravel()]),
+                  height=1, width=512, step=512, encoding='nv24')
+    pairs = np.stack([yuv[..., 1], yuv[..., 0], yuv[..., 2], yuv[..., 0]], axis=2)
+    theirs = cv2.cvtColor(pairs.reshape(1, 1024, 2), cv2.COLOR_YUV2RGB_UYVY)[:, ::2]
+    assert np.abs(ours.astype(int) - theirs).max() <= 2
