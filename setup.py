@@ -13,7 +13,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['offload_perception', 'offload_perception.*']),
     package_data={'offload_perception': ['py.typed', 'model/weights/**/*', 'planning/profiles/*']},
-    python_requires='>=3.10',
+    python_requires='>=3.11',
     install_requires=['numpy', 'opencv-python-headless', 'psutil', 'pyserial', 'zstandard'],
     extras_require={
         'litert': ['ai-edge-litert'],

@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import rclpy
+from offload_perception.msg import Classification, FrameLatency
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -22,7 +23,6 @@ from offload_perception.errors import OffloadError
 from offload_perception.graph import DRONE
 from offload_perception.imaging.sources import open_source
 from offload_perception.model.prepare import prepare
-from offload_perception.msg import Classification, FrameLatency
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import fit_image, image_message
 from offload_perception.runner import GraphRunner, parse_arguments
@@ -70,7 +70,7 @@ class Probe:
         give_up = time.monotonic() + 900
         while self.measure(rgb, timeout_s=1.0) is None:
             if time.monotonic() > give_up:
-                raise OffloadError('no result within 15 minutes; see the nodes\' output above')
+                raise OffloadError("no result within 15 minutes; see the nodes' output above")
 
 
 def bare(network, cut: int, image: np.ndarray) -> tuple[float, float]:

@@ -60,8 +60,13 @@ def _weights() -> Any:
 
 
 def _device() -> Any:
-    return param('auto', 'where the layers run: auto, edgetpu, or cpu; edgetpu may name a stick '
-                         'as in edgetpu:usb:0')
+    return param('auto', 'where the layers run; edgetpu refuses where there is none, auto takes '
+                         'the CPU then', choices=('auto', 'edgetpu', 'cpu'))
+
+
+def _edgetpu_devices() -> Any:
+    return param('', 'Edge TPU devices as libedgetpu names them, for example usb:0 or pci or '
+                     'usb:0,usb:1 to spread the segments; empty takes the first')
 
 
 def _runtime() -> Any:
@@ -100,6 +105,7 @@ class EdgeConfig:
     weights: str = _weights()
     labels: str = param('', 'file with one label a line; empty takes those of the model')
     device: str = _device()
+    edgetpu_devices: str = _edgetpu_devices()
     runtime: str = _runtime()
     threads: int = _threads()
     split: str = param('block4_pool', 'cut: a layer name or number; 0 or input sends the image, '
@@ -125,6 +131,7 @@ class RemoteConfig:
     weights: str = _weights()
     labels: str = param('', 'file with one label a line; empty takes those of the model')
     device: str = _device()
+    edgetpu_devices: str = _edgetpu_devices()
     runtime: str = _runtime()
     threads: int = _threads()
     backend: str = param('int8', 'int8 runs the same network as the drone, bit for bit; float32 '

@@ -6,8 +6,7 @@ how a launch argument becomes a node's parameter.
 
 from dataclasses import dataclass, fields
 
-from offload_perception.config import (
-    CameraConfig, EdgeConfig, MeterConfig, RemoteConfig)
+from offload_perception.config import CameraConfig, EdgeConfig, MeterConfig, RemoteConfig
 
 
 @dataclass(frozen=True)

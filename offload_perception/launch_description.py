@@ -1,12 +1,12 @@
 """The graph table as a ROS 2 launch description; needs `launch` and `launch_ros`."""
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 
+from launch import LaunchDescription
 from offload_perception.dds import profile_environment
 from offload_perception.graph import NodeEntry, arguments, parameter_type
 

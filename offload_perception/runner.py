@@ -3,12 +3,14 @@
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from offload_perception.dds import profile_environment
 from offload_perception.errors import ConfigError
@@ -16,6 +18,8 @@ from offload_perception.graph import NodeEntry, arguments, parameter_type
 
 STOP_TIMEOUT_S = 8.0
 _PR_SET_PDEATHSIG = 1
+_NAMESPACE = re.compile(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*/?)?', re.ASCII)
+_TRUE, _FALSE = ('true', '1'), ('false', '0')
 _LIBC = ctypes.CDLL(None)
 
 
@@ -33,7 +37,20 @@ def parse_arguments(nodes: tuple[NodeEntry, ...], given: list[str]) -> dict[str,
         if name not in known:
             raise ConfigError(f"there is no argument '{name}'; use one of {', '.join(known)}")
         values[name] = value
+    for node in nodes:
+        _check(node, values)
     return values
+
+
+def _check(node: NodeEntry, values: dict[str, str]) -> None:
+    """Refuse what ROS would take for another name, or for no condition at all."""
+    namespace = values[node.namespace]
+    if not _NAMESPACE.fullmatch(namespace):
+        raise ConfigError(f"namespace '{namespace}' ({node.namespace}) is not possible: use "
+                          'letters, digits and _, parts separated by one /, none starting with '
+                          'a digit')
+    if node.condition and values[node.condition].lower() not in _TRUE + _FALSE:
+        raise ConfigError(f"{node.condition} is '{values[node.condition]}'; use true or false")
 
 
 def command_of(node: NodeEntry, values: dict[str, str], extra: dict[str, str]) -> list[str]:
@@ -62,7 +79,8 @@ class NodeProcess:
         self.name = name
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors='replace', env={**os.environ, **profile_environment()}, start_new_session=True, preexec_fn=_die_with_parent)
+            errors='replace', env={**os.environ, **profile_environment()},
+            start_new_session=True, preexec_fn=_die_with_parent)
         self._reader = threading.Thread(target=self._forward, args=(show,), daemon=True)
         self._reader.start()
 
@@ -94,7 +112,7 @@ class GraphRunner:
     def __init__(self, nodes: tuple[NodeEntry, ...], values: dict[str, str],
                  show: Callable[[str], None] = print) -> None:
         self._nodes = {n.name: n for n in nodes
-                       if not n.condition or values[n.condition].lower() in ('true', '1')}
+                       if not n.condition or values[n.condition].lower() in _TRUE}
         self._values, self._show = values, show
         self._processes: dict[str, NodeProcess] = {}
 
@@ -132,9 +150,9 @@ class GraphRunner:
         self.close()
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Have the kernel end a node whose runner was killed."""
     if sys.platform == 'linux':
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() == 1:
+        if os.getppid() != parent:  # killed between fork and here
             os._exit(1)

@@ -38,14 +38,14 @@ step() {
 
 find_python() {
   local candidate
-  for candidate in python3.11 python3.12 python3 python3.13 python3.10; do
-    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
+  for candidate in python3.11 python3.12 python3 python3.13; do
+    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
         2>/dev/null; then
       command -v "$candidate"
       return
     fi
   done
-  die 'no Python 3.10 to 3.13 with the venv module found. Install python3 and python3-venv.'
+  die 'no Python 3.11 to 3.13 with the venv module found. Install python3 and python3-venv.'
 }
 
 install_wheels() {

@@ -1,4 +1,4 @@
-"""Messages from records and back; buffers cross without a Python list and without a needless copy."""
+"""Messages from records and back; buffers cross without a Python list or a needless copy."""
 
 from array import array
 from typing import Any
@@ -15,7 +15,13 @@ from offload_perception.model.artefact import Artefact
 from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
 from offload_perception.pipeline.edge import Ended
 from offload_perception.pipeline.records import (
-    FeaturePacket, Outcome, ReceivedReply, Reply, Status, TopK)
+    FeaturePacket,
+    Outcome,
+    ReceivedReply,
+    Reply,
+    Status,
+    TopK,
+)
 from offload_perception.power.um25c import Reading
 
 
@@ -83,7 +89,7 @@ def reply_message(reply: Reply, artefact: Artefact) -> Classification:
 def reply_of(m: Classification) -> ReceivedReply:
     """Return what a drone reads of a server's reply."""
     return ReceivedReply(
-        sequence=m.sequence, model_digest=m.model_digest, status=Status(m.status),
+        header=m.header, sequence=m.sequence, model_digest=m.model_digest, status=Status(m.status),
         message=m.message,
         top=TopK(ids=tuple(m.ids), labels=tuple(m.labels), scores=tuple(m.scores)),
         server=m.server, runtime=m.runtime, device=m.device, server_wait_s=m.server_wait,

@@ -11,9 +11,14 @@ from offload_perception.config import EdgeConfig
 from offload_perception.msg import Classification, FeatureTensor, FrameLatency, OffloadDecision
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import (
-    feature_message, fit_image, latency_message, reply_of, result_message)
+    feature_message,
+    fit_image,
+    latency_message,
+    reply_of,
+    result_message,
+)
 from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
-from offload_perception.nodes.model import load_artefact, load_chain
+from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.pipeline.edge import EdgePipeline, EdgeSettings, Ended, Plan
 from offload_perception.pipeline.records import DropReason, FeaturePacket
 
@@ -25,7 +30,7 @@ class EdgeInferenceNode(ManagedNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('edge_inference', EdgeConfig, **kwargs)
-        self._chain = self._pipeline = None
+        self._network = self._pipeline = None
         self._entities: list[tuple[Any, Any]] = []
         self._problem_lock = threading.Lock()
         self._problems: dict[str, str] = {}
@@ -36,8 +41,9 @@ class EdgeInferenceNode(ManagedNode):
         """Load the model and create the topics."""
         c = self.config
         self._artefact = load_artefact(self, c)
-        self._plan_of(c)  # a wrong split or codec refuses before minutes of loading
-        self._chain = load_chain(self, c, self._artefact)
+        plan = self._plan_of(c)  # a wrong split or codec refuses before the loading
+        self._network = load_network(self, c, self._artefact)
+        self._network.prepare(plan.split)
         self._publish_to(c)
         self._listen(c)
 
@@ -69,10 +75,8 @@ class EdgeInferenceNode(ManagedNode):
         c = self.config
         plan = self._plan_of(c)
         self._pipeline = EdgePipeline(
-            chain=self._chain, preprocess=fit_image, send=self._send, ended=self._on_ended,
-            problem=self._on_problem, runtime=self._chain.choice.runtime,
-            device=self._chain.choice.device,
-            settings=EdgeSettings(
+            network=self._network, preprocess=fit_image, send=self._send, ended=self._on_ended,
+            problem=self._on_problem, settings=EdgeSettings(
                 drone=self.get_fully_qualified_name(), reply_topic=self._reply_sub.topic_name,
                 deadline_s=c.deadline, reply_timeout_s=c.reply_timeout,
                 max_in_flight=c.max_in_flight, top_k=c.top_k))
@@ -90,9 +94,9 @@ class EdgeInferenceNode(ManagedNode):
         while self._entities:
             destroy, entity = self._entities.pop()
             destroy(entity)
-        if self._chain is not None:
-            self._chain.close()
-            self._chain = None
+        if self._network is not None:
+            self._network.close()
+            self._network = None
 
     # -- the plan ---------------------------------------------------------------------------
 
@@ -173,7 +177,7 @@ class EdgeInferenceNode(ManagedNode):
         counts, plan = self._pipeline.counts, self._pipeline.plan
         values = {
             'split': f'{plan.split} ({self._artefact.cut_names[plan.split]})',
-            'runtime': str(self._chain.choice), 'captured': counts.captured,
+            'runtime': self._network.describe(), 'captured': counts.captured,
             'remote': counts.remote, 'local': counts.local, 'dropped': counts.dropped,
             'under way': counts.under_way, 'unexpected replies': counts.unexpected_replies,
             **{f'dropped: {reason}': n for reason, n in counts.reasons.items()},

@@ -13,7 +13,7 @@ from offload_perception.nodes.monitor import MonitorNode
 
 @contextmanager
 def listening(namespace: str, server: str) -> Iterator[MonitorNode]:
-    """Yield a monitor of the drone in `namespace` that hears while the caller does other things."""
+    """Yield a monitor of the drone in `namespace`; it listens in a thread of its own."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = MonitorNode(namespace=namespace, server=server)
     executor = SingleThreadedExecutor()

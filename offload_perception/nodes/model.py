@@ -6,8 +6,8 @@ from offload_perception.config import EdgeConfig, RemoteConfig
 from offload_perception.model.artefact import Artefact
 from offload_perception.model.prepare import prepare
 from offload_perception.nodes.managed import ManagedNode
-from offload_perception.runtime.chain import Chain
-from offload_perception.runtime.select import resolve
+from offload_perception.runtime.network import Network
+from offload_perception.runtime.open import open_network
 
 
 def load_artefact(node: ManagedNode, config: EdgeConfig | RemoteConfig) -> Artefact:
@@ -21,13 +21,14 @@ def load_artefact(node: ManagedNode, config: EdgeConfig | RemoteConfig) -> Artef
     return artefact
 
 
-def load_chain(node: ManagedNode, config: EdgeConfig | RemoteConfig, artefact: Artefact) -> Chain:
-    """Return the artefact's chain of segments, warmed up."""
-    started = time.monotonic()
-    chain = Chain(artefact, resolve(config.device, config.runtime), threads=config.threads)
-    chain.warm_up()
-    log = node.get_logger()
-    if chain.choice.fallback:
-        log.warning(f'{chain.choice.fallback}')
-    log.info(f'{chain.describe()}; loaded and warm after {time.monotonic() - started:.1f} s')
-    return chain
+def load_network(node: ManagedNode, config: EdgeConfig | RemoteConfig,
+                 artefact: Artefact) -> Network:
+    """Return the artefact on the device and runtime that the parameters ask for, warmed up."""
+    started, log = time.monotonic(), node.get_logger()
+    network = open_network(
+        artefact, config.device, config.runtime, config.threads,
+        edgetpu_devices=config.edgetpu_devices, on_change=log.warning)
+    if network.choice.fallback:
+        log.warning(network.choice.fallback)
+    log.info(f'{network.describe()}; loaded and warm after {time.monotonic() - started:.1f} s')
+    return network

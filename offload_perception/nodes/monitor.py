@@ -9,8 +9,7 @@ from rclpy.time import Time
 from offload_perception.msg import Classification, FrameLatency, PowerSample, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.pipeline.records import Outcome
-from offload_perception.telemetry.summary import (
-    FrameRecord, LabelRecord, PowerRecord, Summary)
+from offload_perception.telemetry.summary import FrameRecord, LabelRecord, PowerRecord, Summary
 
 
 class MonitorNode(Node):

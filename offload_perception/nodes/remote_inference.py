@@ -10,7 +10,7 @@ from offload_perception.msg import FeatureTensor, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import packet_of, reply_message
 from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
-from offload_perception.nodes.model import load_artefact, load_chain
+from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.pipeline.records import Reply, Status
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
@@ -24,7 +24,7 @@ class RemoteInferenceNode(ManagedNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('remote_inference', RemoteConfig, **kwargs)
-        self._chain = self._pipeline = self._replies = None
+        self._network = self._pipeline = self._replies = None
         self._entities: list[tuple[Any, Any]] = []
 
     # -- lifecycle --------------------------------------------------------------------------
@@ -33,7 +33,7 @@ class RemoteInferenceNode(ManagedNode):
         """Load the model and create the topics."""
         self._refuse_second_server()
         self._artefact = load_artefact(self, self.config)
-        self._chain = self._load_tail()
+        self._network = self._load_tail()
         self._replies = ReplyPublishers(self)
         self._status_pub = self.create_lifecycle_publisher(ServerStatus, 'status', qos.LATCHED)
         self._feature_sub = self.create_subscription(
@@ -60,17 +60,14 @@ class RemoteInferenceNode(ManagedNode):
             self.get_logger().info('float32 tails on TensorFlow: results are not bit for bit '
                                    'those of the int8 network')
             return tail
-        return load_chain(self, self.config, self._artefact)
+        return load_network(self, self.config, self._artefact)
 
     def activate(self) -> None:
         """Start to serve."""
-        c, chain = self.config, self._chain
-        float_tail = isinstance(chain, KerasTail)
-        self._pipeline = TailPipeline(chain=chain, reply=self._on_reply, settings=ServerSettings(
-            name=self.get_fully_qualified_name(),
-            runtime='keras' if float_tail else chain.choice.runtime,
-            device='cpu' if float_tail else chain.choice.device,
-            queue_limit=c.queue_limit, top_k=c.top_k))
+        self._pipeline = TailPipeline(
+            network=self._network, reply=self._on_reply, settings=ServerSettings(
+                name=self.get_fully_qualified_name(), queue_limit=self.config.queue_limit,
+                top_k=self.config.top_k))
         self._pipeline.start()
         self.get_logger().info(f'serving {self._feature_sub.topic_name}')
 
@@ -89,9 +86,9 @@ class RemoteInferenceNode(ManagedNode):
         if self._replies is not None:
             self._replies.close()
             self._replies = None
-        if self._chain is not None:
-            self._chain.close()
-            self._chain = None
+        if self._network is not None:
+            self._network.close()
+            self._network = None
 
     # -- tensors ----------------------------------------------------------------------------
 
@@ -117,8 +114,8 @@ class RemoteInferenceNode(ManagedNode):
             header=Header(stamp=self.get_clock().now().to_msg()),
             server=self.get_fully_qualified_name(),
             features_topic=self._feature_sub.topic_name, model=artefact.name,
-            model_digest=artefact.digest, runtime=pipeline.settings.runtime,
-            device=pipeline.settings.device, expected_wait=load.expected_wait_s,
+            model_digest=artefact.digest, runtime=pipeline.ran,
+            device=pipeline.ran_on, expected_wait=load.expected_wait_s,
             utilisation=load.utilisation, arrival_rate=load.arrival_rate,
             queue_length=load.queue_length, batch=1, tail_times=load.tail_times_s,
             received=counts.received, completed=counts.replies[Status.OK],
@@ -130,7 +127,7 @@ class RemoteInferenceNode(ManagedNode):
         if not self.active:
             return OK, 'not active', {}
         load, counts = self._pipeline.current_load(), self._pipeline.counts
-        values = {'runtime': self._pipeline.settings.runtime,
+        values = {'runtime': self._network.describe(),
                   'utilisation': f'{load.utilisation:.2f}', 'queue': load.queue_length,
                   'received': counts.received,
                   **{s.name.lower(): counts.replies[s] for s in Status}}

@@ -4,7 +4,6 @@ import threading
 import time
 from collections import OrderedDict, deque
 
-from rclpy.exceptions import InvalidTopicNameException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.validate_full_topic_name import validate_full_topic_name
 
@@ -34,15 +33,7 @@ class ReplyPublishers:
     def publish(self, topic: str, message: Classification) -> None:
         """Publish `message`, as soon as somebody listens."""
         with self._lock:
-            try:
-                publisher = self._publisher(topic)
-            except InvalidTopicNameException as e:
-                self._node.get_logger().error(f'{message.drone} asks for its reply on an '
-                                              f'impossible topic: {e}')
-                return
-            if publisher.get_subscription_count():
-                publisher.publish(message)
-            else:
+            if not self._delivered(topic, message):
                 self._waiting.append((time.monotonic() + MATCH_TIMEOUT_S, topic, message))
                 self._timer.reset()
 
@@ -52,6 +43,20 @@ class ReplyPublishers:
         with self._lock:
             while self._publishers:
                 self._node.destroy_publisher(self._publishers.popitem()[1])
+
+    def _delivered(self, topic: str, message: Classification) -> bool:
+        """Publish if somebody listens; an impossible topic is reported and done with."""
+        try:
+            publisher = self._publisher(topic)
+        except Exception as e:  # the name came over the link: a bad one must not stop the server
+            self._node.get_logger().error(
+                f"{message.drone} asks for its reply on an impossible topic, '{topic}': {e}",
+                throttle_duration_sec=5.0)
+            return True
+        if not publisher.get_subscription_count():
+            return False
+        publisher.publish(message)
+        return True
 
     def _publisher(self, topic: str):
         if topic not in self._publishers:
@@ -68,10 +73,9 @@ class ReplyPublishers:
         with self._lock:
             for _ in range(len(self._waiting)):
                 give_up_s, topic, message = self._waiting.popleft()
-                publisher = self._publisher(topic)
-                if publisher.get_subscription_count():
-                    publisher.publish(message)
-                elif now < give_up_s:
+                if self._delivered(topic, message):
+                    continue
+                if now < give_up_s:
                     self._waiting.append((give_up_s, topic, message))
                 else:
                     self._node.get_logger().warning(

@@ -13,15 +13,26 @@ from offload_perception.errors import ImageError
 from offload_perception.model.artefact import Artefact
 from offload_perception.pipeline.ledger import Counts, FrameLedger
 from offload_perception.pipeline.records import (
-    DROP_REASON_OF, DropReason, FeaturePacket, Frame, Outcome, ReceivedReply, Status, TopK, top_k)
+    DROP_REASON_OF,
+    DropReason,
+    FeaturePacket,
+    Frame,
+    Outcome,
+    ReceivedReply,
+    Status,
+    TopK,
+    top_k,
+)
 
 Preprocess = Callable[[Any, np.ndarray], None]
 
 
 class Head(Protocol):
-    """The layers on board: a `runtime.chain.Chain`."""
+    """The layers on board: a `runtime.network.Network`."""
 
     artefact: Artefact
+    ran: str
+    ran_on: str
 
     def head(self, cut: int, image: np.ndarray) -> np.ndarray:
         """Return the tensor at `cut`."""
@@ -68,18 +79,17 @@ class EdgePipeline:
 
     Images and replies come in from any thread and return at once; one worker thread does the
     work. `preprocess` writes an image into a uint8 array of the network's input shape and raises
-    ImageError. `send` publishes a packet, or returns False where nobody listens. `ended` is told of every frame's end, from whichever
-    thread ended it; `problem` gets a sentence for the log.
+    ImageError. `send` publishes a packet, or returns False where nobody listens. `ended` is told
+    of every frame's end, from whichever thread ended it; `problem` gets a sentence for the log.
     """
 
-    def __init__(self, *, chain: Head, settings: EdgeSettings, preprocess: Preprocess,
+    def __init__(self, *, network: Head, settings: EdgeSettings, preprocess: Preprocess,
                  send: Callable[[FeaturePacket], bool], ended: Callable[[Ended], None],
-                 problem: Callable[[DropReason, str], None], runtime: str = '', device: str = '',
+                 problem: Callable[[DropReason, str], None],
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._chain, self._artefact, self._settings = chain, chain.artefact, settings
+        self._network, self._artefact, self._settings = network, network.artefact, settings
         self._preprocess, self._send, self._ended = preprocess, send, ended
-        self._problem, self._runtime, self._device = problem, runtime, device
-        self._clock = clock
+        self._problem, self._clock = problem, clock
         self._ledger = FrameLedger()
         self._wake = Condition()
         self._newest: Frame | None = None
@@ -113,7 +123,9 @@ class EdgePipeline:
 
     def set_plan(self, plan: Plan) -> None:
         """Use `plan` from the next frame on."""
-        self._plan = plan
+        with self._wake:
+            self._plan = plan
+            self._wake.notify()
 
     @property
     def plan(self) -> Plan:
@@ -145,7 +157,8 @@ class EdgePipeline:
     def reply(self, reply: ReceivedReply) -> None:
         """Take a server's reply; one that no frame waits for is counted and ignored."""
         now = self._clock()
-        frame = self._land(reply.sequence)
+        # A drone that was started again counts from 1 again: the header tells its frames apart.
+        frame = self._land(reply.sequence, reply.header)
         if frame is None:
             self._ledger.count_unexpected_reply()
             return
@@ -193,7 +206,6 @@ class EdgePipeline:
 
     def _process(self, frame: Frame, plan: Plan) -> None:
         frame.split, frame.split_name = plan.split, self._artefact.cut_names[plan.split]
-        frame.runtime, frame.device = self._runtime, self._device
         try:
             tensor = self._run_head(frame)
             if plan.split == self._artefact.last:
@@ -206,6 +218,7 @@ class EdgePipeline:
             self._problem(DropReason.BAD_IMAGE, str(e))
             self._drop(frame, DropReason.BAD_IMAGE)
         except Exception as e:  # whatever it is, the frame is accounted and the drone goes on
+            self._land(frame.sequence, frame.header)
             self._problem(DropReason.HEAD_FAILED, f'{type(e).__name__}: {e}')
             self._drop(frame, DropReason.HEAD_FAILED)
 
@@ -215,7 +228,10 @@ class EdgePipeline:
         self._preprocess(frame.image, pixels)
         frame.image = None  # frees the message while the frame is in flight
         prepared = self._clock()
-        tensor = self._chain.head(frame.split, pixels) if frame.split else pixels
+        tensor = pixels
+        if frame.split:
+            tensor = self._network.head(frame.split, pixels)
+            frame.runtime, frame.device = self._network.ran, self._network.ran_on
         stages = frame.stages
         stages.queue, stages.preprocess = started - frame.arrival_s, prepared - started
         stages.head = self._clock() - prepared
@@ -239,18 +255,20 @@ class EdgePipeline:
             codec=plan.codec, dtype=spec.dtype, shape=spec.shape, scale=spec.scale,
             zero_point=spec.zero_point, remaining_s=remaining,
             reply_topic=self._settings.reply_topic, data=data)
-        if not self._send(packet) and self._land(frame.sequence):
+        if not self._send(packet) and self._land(frame.sequence, frame.header):
             self._problem(DropReason.NO_SERVER, f'no server listens at {plan.server}')
             self._drop(frame, DropReason.NO_SERVER)
 
     # -- ends -------------------------------------------------------------------------------
 
-    def _land(self, sequence: int) -> Frame | None:
-        """Take a frame out of the air."""
+    def _land(self, sequence: int, header: Any) -> Frame | None:
+        """Take a frame out of the air; None where none flies with that number and header."""
         with self._wake:
-            frame = self._in_flight.pop(sequence, None)
+            frame = self._in_flight.get(sequence)
+            if frame is None or frame.header != header:
+                return None
             self._wake.notify()
-            return frame
+            return self._in_flight.pop(sequence)
 
     @staticmethod
     def _note_reply(frame: Frame, reply: ReceivedReply, now: float) -> None:

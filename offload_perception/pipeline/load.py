@@ -1,7 +1,7 @@
 """How busy a server is, and what a drone has to expect of it."""
 
 from dataclasses import dataclass
-from math import exp, inf, nan
+from math import exp, expm1, inf, nan
 from threading import Lock
 
 _TIME_CONSTANT_S = 3.0
@@ -53,7 +53,9 @@ class LoadMeter:
         """Return the load at `now_s`, with `queue_length` tensors waiting."""
         with self._lock:
             self._forget(now_s)
-            window_s = max(min(_TIME_CONSTANT_S, now_s - self._start_s), 1e-3)
+            # The weight of all the time since the start, so that the first seconds are unbiased.
+            window_s = max(-_TIME_CONSTANT_S * expm1((self._start_s - now_s) / _TIME_CONSTANT_S),
+                           1e-3)
             rho = min(self._busy_s / window_s, 1.0)
             service_s = self._busy_s / self._computed if self._computed > 1e-9 else 0.0
             second_moment_rate = self._busy_s2 / window_s  # lambda E[S^2]

@@ -1,7 +1,7 @@
 """The plain data that the drone and the server work with; the nodes turn them into messages."""
 
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from math import isnan, nan
 from typing import Any
 
@@ -16,7 +16,7 @@ class Outcome(IntEnum):
     DROPPED = 2
 
 
-class DropReason(str, Enum):
+class DropReason(StrEnum):
     """Why a frame has no result."""
 
     SUPERSEDED = 'superseded'  # a newer image came before its work could start
@@ -97,6 +97,7 @@ class Reply:
 class ReceivedReply:
     """What the drone reads of a reply: `Reply` without the tensor it answers."""
 
+    header: Any
     sequence: int
     model_digest: str
     status: Status

@@ -18,9 +18,11 @@ from offload_perception.pipeline.validate import decoded, refusal
 
 
 class Tail(Protocol):
-    """The layers on the server: a `runtime.chain.Chain` or a float32 tail."""
+    """The layers on the server: a `runtime.network.Network` or a float32 tail."""
 
     artefact: Artefact
+    ran: str
+    ran_on: str
 
     def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
         """Return the class scores, float32 (classes,)."""
@@ -31,8 +33,6 @@ class ServerSettings:
     """`name` is the server's own in its replies; more than `queue_limit` waiting is refused."""
 
     name: str
-    runtime: str = ''
-    device: str = ''
     queue_limit: int = 16
     top_k: int = 5
 
@@ -61,10 +61,10 @@ class TailPipeline:
     from the worker, or at once from the thread that submitted a packet that is refused.
     """
 
-    def __init__(self, *, chain: Tail, settings: ServerSettings,
+    def __init__(self, *, network: Tail, settings: ServerSettings,
                  reply: Callable[[Reply], None],
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._chain, self._artefact, self.settings = chain, chain.artefact, settings
+        self._network, self._artefact, self._settings = network, network.artefact, settings
         self._reply, self._clock = reply, clock
         self._load = LoadMeter(cuts=self._artefact.last, now_s=clock())
         self._wake = Condition()
@@ -72,6 +72,7 @@ class TailPipeline:
         self._received, self._replies = 0, Counter[Status]()
         self._running = False
         self._thread: Thread | None = None
+        self.ran = self.ran_on = ''  # runtime and device of the last tail
 
     def start(self) -> None:
         """Start the worker."""
@@ -101,12 +102,18 @@ class TailPipeline:
             return
         self._load.arrived(now)
         with self._wake:
-            accepted = self._running and len(self._queue) < self.settings.queue_limit
-            if accepted:
+            why = self._no_room()
+            if not why:
                 self._queue.append(job)
                 self._wake.notify()
-        if not accepted:
-            self._refuse(job, Status.BUSY, f'{self.settings.queue_limit} tensors wait already')
+        if why:
+            self._refuse(job, Status.BUSY, why)
+
+    def _no_room(self) -> str:
+        if not self._running:
+            return 'the server is not serving'
+        limit = self._settings.queue_limit
+        return f'{limit} tensors wait already' if len(self._queue) >= limit else ''
 
     def current_load(self) -> Load:
         """Return how busy the server is now."""
@@ -136,28 +143,31 @@ class TailPipeline:
         try:
             tensor = decoded(job.packet, self._artefact)
             ready = self._clock()
-            scores = self._chain.tail(job.packet.split, tensor)
+            scores = self._network.tail(job.packet.split, tensor)
+            done = self._clock()
+            top = top_k(scores, self._artefact.label, self._settings.top_k)
         except DecodeError as e:
             self._refuse(job, Status.REFUSED, str(e))
         except Exception as e:  # whatever it is, the drone gets an answer and the server goes on
             self._refuse(job, Status.FAILED, f'{type(e).__name__}: {e}')
         else:
-            done = self._clock()
+            self.ran, self.ran_on = self._network.ran, self._network.ran_on
             self._load.computed(job.packet.split, started, done, tail_s=done - ready)
-            top = top_k(scores, self._artefact.label, self.settings.top_k)
-            self._answer(job, Status.OK, top=top, server_wait_s=started - job.arrival_s,
+            self._answer(job, Status.OK, top=top, runtime=self.ran, device=self.ran_on,
+                         server_wait_s=started - job.arrival_s,
                          decode_s=ready - started, tail_s=done - ready)
 
     def _refuse(self, job: _Job, status: Status, why: str) -> None:
         self._answer(job, status, message=why)
 
     def _answer(self, job: _Job, status: Status, message: str = '', top: TopK | None = None,
-                server_wait_s: float = nan, decode_s: float = nan, tail_s: float = nan) -> None:
+                runtime: str = '', device: str = '', server_wait_s: float = nan,
+                decode_s: float = nan, tail_s: float = nan) -> None:
         with self._wake:
             self._replies[status] += 1
-        settings = self.settings
+        settings = self._settings
         self._reply(Reply(
             packet=job.packet, status=status, message=message, top=top or TopK(),
-            server=settings.name, runtime=settings.runtime, device=settings.device,
+            server=settings.name, runtime=runtime, device=device,
             server_wait_s=server_wait_s, decode_s=decode_s, tail_s=tail_s,
             server_total_s=self._clock() - job.arrival_s))

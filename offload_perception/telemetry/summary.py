@@ -28,6 +28,11 @@ class FrameRecord:
     local: int
     dropped: int
 
+    @property
+    def ended(self) -> int:
+        """Return how many frames had ended by the drone's own count."""
+        return self.remote + self.local + self.dropped
+
 
 @dataclass(frozen=True)
 class PowerRecord:
@@ -68,7 +73,10 @@ class Summary:
 
     def add_frame(self, r: FrameRecord) -> None:
         """Count a frame's end."""
-        self._last = r
+        if self._last is None:
+            self._powers = self._powers[-1:]  # what came before the first frame is not its cost
+        if self._last is None or r.ended > self._last.ended:
+            self._last = r  # two threads of the drone may publish out of order
         self._recent.append(r)
         self.outcomes[r.outcome] += 1
         if r.outcome is Outcome.DROPPED:
@@ -118,11 +126,11 @@ class Summary:
     @property
     def under_way(self) -> int:
         """Return how many frames the drone counted in but has not ended."""
-        return self._last.captured - self.ended if self._last else 0
+        return self._last.captured - self._last.ended if self._last else 0
 
     def live_line(self, period_s: float) -> str:
         """Return the line for what came since the last call, `period_s` seconds ago."""
-        recent, self._recent = self._recent, deque()
+        recent = [self._recent.popleft() for _ in range(len(self._recent))]
         done = [r.total_s for r in recent if r.outcome is not Outcome.DROPPED]
         parts = [f'{len(done) / period_s:5.1f} fps']
         if recent:
@@ -149,7 +157,7 @@ class Summary:
             that reached the drone's node are what was captured.
         """
         reasons = self.reasons.copy()
-        captured = max(published or 0, self._last.captured if self._last else 0)
+        captured = max(published or 0, self.ended + self.under_way)
         if captured > self.ended + self.under_way:
             reasons[NOT_DELIVERED] = captured - self.ended - self.under_way
         dropped = reasons.total()

@@ -1,0 +1,229 @@
+"""Bytes, time and accuracy of the tensor codecs, beside general compressors and the image.
+
+For each pool cut: bits per element with the header, the ratio to the per-channel order-0 entropy,
+encode and decode time as medians within this run, both as a share of the head's time, top-1
+agreement with the uncompressed tensor and, where there are true labels, accuracy.
+
+    python3 benchmarks/codec.py --model aerial --weights bundled
+    python3 benchmarks/codec.py --model vgg16 --weights seed:0 --images photos/
+"""
+
+import argparse
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import mean, median
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+import zstandard
+
+from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.codec.calibration import calibrate
+from offload_perception.codec.layout import channels_first
+from offload_perception.codec.measure import Measurement, measure
+from offload_perception.codec.planes import above_lowest
+from offload_perception.errors import ConfigError
+from offload_perception.model.artefact import Artefact
+from offload_perception.model.prepare import prepare
+from offload_perception.model.representative import folder_images
+from offload_perception.runtime.chain import Chain
+from offload_perception.runtime.select import resolve
+from offload_perception.terrain.tiles import tiles
+
+OURS = ('raw', 'zstd', 'planes', 'context', *(f'lossy:{bits}' for bits in range(2, 8)))
+IMAGE = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
+HEAD = ('cut', 'codec', 'bytes', 'bits/element', '/ entropy', 'encode ms', 'decode ms',
+        '% of head', 'agreement', 'accuracy')
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement with what it is compared to."""
+
+    measured: Measurement
+    entropy_bits: float
+    head_ms: float
+
+    @property
+    def entropy_ratio(self) -> float:
+        """Return the size by the per-channel order-0 entropy."""
+        return self.measured.bits_per_element / self.entropy_bits
+
+    @property
+    def time_share(self) -> float:
+        """Return encode and decode time by the head's time."""
+        m = self.measured
+        return (m.encode_ms + m.decode_ms) / self.head_ms if self.head_ms else float('nan')
+
+    def cells(self) -> tuple[Any, ...]:
+        """Return the line of the table."""
+        m = self.measured
+        return (m.cut, m.codec, f'{m.bytes:.0f}', f'{m.bits_per_element:.3f}',
+                f'{self.entropy_ratio:.3f}', f'{m.encode_ms:.3f}', f'{m.decode_ms:.3f}',
+                f'{100 * self.time_share:.1f}', f'{m.agreement:.3f}',
+                '' if m.accuracy is None else f'{m.accuracy:.3f}')
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready record."""
+        return {**asdict(self.measured), 'entropy_bits_per_element': self.entropy_bits,
+                'entropy_ratio': self.entropy_ratio, 'head_ms': self.head_ms,
+                'time_share_of_head': self.time_share if self.head_ms else None}
+
+
+def entropy_bits(q: np.ndarray) -> float:
+    """Return the empirical order-0 entropy of each channel, mean bits per element.
+
+    It counts each channel's own frequencies as known for free; with 49 elements in a channel
+    that is far below what any code can reach that has to learn them.
+    """
+    planes = channels_first(above_lowest(q))
+    return sum(_entropy(np.bincount(plane, minlength=256)) for plane in planes) / q.size
+
+
+def _entropy(counts: np.ndarray) -> float:
+    used = counts[counts > 0]
+    return float(used @ np.log2(used.sum() / used))
+
+
+def others() -> dict[str, tuple[Callable, Callable]]:
+    """Return what users would reach for first; libraries that are missing are told about."""
+    found = {
+        'zstd-1, as stored': (lambda q: zstandard.ZstdCompressor(level=1).compress(q),
+                              lambda data: zstandard.ZstdDecompressor().decompress(data)),
+        'PNG of tiles': (lambda q: cv2.imencode('.png', tiled(q))[1],
+                         lambda data: cv2.imdecode(data, cv2.IMREAD_UNCHANGED)),
+    }
+    if _installed('lz4'):
+        import lz4.frame
+        found['lz4, channels first'] = (lambda q: lz4.frame.compress(channels_first(q)),
+                                        lz4.frame.decompress)
+    if _installed('blosc2'):
+        import blosc2
+        # fewest bytes of blosc2's filters on these tensors: none, one block, one thread
+        found['blosc2 zstd, channels first'] = (
+            lambda q: blosc2.compress2(channels_first(q), codec=blosc2.Codec.ZSTD, clevel=1,
+                                       filters=[blosc2.Filter.BITSHUFFLE], nthreads=1),
+            lambda data: blosc2.decompress2(data, nthreads=1))
+    return found
+
+
+def tiled(q: np.ndarray) -> np.ndarray:
+    """Return the channels of `q`, (H, W, C), side by side as one grey image."""
+    height, width, channels = q.shape
+    across = 1 << (channels.bit_length() - 1) // 2
+    planes = channels_first(above_lowest(q)).reshape(channels // across, across, height, width)
+    return np.ascontiguousarray(planes.swapaxes(1, 2)).reshape(-1, across * width)
+
+
+def _installed(library: str) -> bool:
+    if find_spec(library):
+        return True
+    print(f'{library} is not installed and left out; pip install {library}', file=sys.stderr)
+    return False
+
+
+def time_others(cut: str, tensors: Sequence[np.ndarray], repeats: int) -> Iterator[Measurement]:
+    """Yield one row for each compressor of `others`."""
+    for name, (encode, decode) in others().items():
+        sizes, encode_s, decode_s = [], [], []
+        for q in tensors * repeats:
+            start = perf_counter()
+            data = encode(q)
+            middle = perf_counter()
+            decode(data)
+            decode_s.append(perf_counter() - middle)
+            encode_s.append(middle - start)
+            sizes.append(len(data))
+        yield Measurement(cut, name, mean(sizes), 8 * mean(sizes) / q.size, 1e3 * median(encode_s),
+                          1e3 * median(decode_s), 1.0, None, len(tensors))
+
+
+def heads(network: Chain, images: Sequence[np.ndarray],
+          cuts: Sequence[int]) -> tuple[dict[int, list[np.ndarray]], dict[int, float]]:
+    """Return the tensors at each cut, and the median milliseconds to compute them."""
+    network.warm_up()
+    tensors, times = {cut: [] for cut in cuts}, {cut: [] for cut in cuts}
+    for image in images:
+        x, elapsed = image, 0.0
+        for k in range(1, max(cuts) + 1):
+            x = network.run(k, k, x)
+            elapsed += sum(t.seconds for t in network.times)
+            if k in tensors:
+                tensors[k].append(x)
+                times[k].append(1e3 * elapsed)
+    return tensors, {cut: median(ms) for cut, ms in times.items()}
+
+
+def bench(network: Chain, images: Sequence[np.ndarray], labels: Sequence[int] | None,
+          calibration_images: Sequence[np.ndarray], repeats: int) -> list[Row]:
+    """Return the rows of the table."""
+    artefact = network.artefact
+    cuts = [k for k, layer in enumerate(artefact.layers, 1) if layer.kind == 'pool']
+    progress('calibrating the lossy codec')
+    calibration = calibrate(network, calibration_images)
+    progress(f'measuring {len(images)} images at {len(cuts)} cuts')
+    tensors, head_ms = heads(network, images, cuts)
+    rows = [Row(m, 8.0, 0.0) for m in measure(network, [0], IMAGE, images, labels, None, repeats)]
+    for cut in cuts:
+        progress(artefact.cut_names[cut])
+        bits = mean(map(entropy_bits, tensors[cut]))
+        measured = [*time_others(artefact.cut_names[cut], tensors[cut], repeats),
+                    *measure(network, [cut], OURS, images, labels, calibration, repeats)]
+        rows += [Row(m, bits, head_ms[cut]) for m in measured]
+    return rows
+
+
+def photos(artefact: Artefact, folder: Path | None,
+           count: int) -> tuple[list[np.ndarray], list[int] | None, list[np.ndarray]]:
+    """Return images to measure, their labels if known, and images to calibrate with."""
+    size = artefact.input.shape[0]
+    train = list(tiles('train', count, seed=1, size=size)[0])
+    if folder is not None:
+        return list(folder_images(folder, artefact.input.shape, count)), None, train
+    if artefact.trained:
+        images, labels = tiles('test', count, size=size)
+        return list(images), list(labels), train
+    if not find_spec('sklearn'):
+        raise ConfigError('no photos to measure with; name --images FOLDER, or '
+                          'pip install scikit-learn for its sample photos')
+    from sklearn.datasets import load_sample_images
+    crops = [cv2.resize(image[y:y + 427, x:x + 427], (size, size), interpolation=cv2.INTER_AREA)
+             for image in load_sample_images().images for y, x in ((0, 0), (0, 106), (0, 213))]
+    return crops[1::3] + crops[0::3], None, crops[2::3]
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table; write it as JSON where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--model', default='aerial')
+    parser.add_argument('--weights', default='bundled')
+    parser.add_argument('--images', type=Path, help='folder of photos to measure with')
+    parser.add_argument('--count', type=int, default=200, help='images at most')
+    parser.add_argument('--repeats', type=int, default=5, help='encodes of each tensor')
+    parser.add_argument('--runtime', default='auto')
+    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--json', type=Path)
+    args = parser.parse_args(argv)
+
+    artefact = prepare(args.model, args.weights, progress=progress)
+    network = Chain(artefact, resolve('cpu', args.runtime), args.threads)
+    images, labels, calibration_images = photos(artefact, args.images, args.count)
+    rows = bench(network, images, labels, calibration_images, args.repeats)
+    title = (f'{artefact.name}, weights {artefact.weights} '
+             f'({"trained" if artefact.trained else "UNTRAINED"}), {len(images)} images, '
+             f'{network.describe()}')
+    print(title, table(HEAD, [row.cells() for row in rows]), sep='\n\n')
+    write_json(args.json, {'title': title, 'machine': platform.processor() or platform.machine(),
+                           'digest': artefact.digest, 'rows': [row.to_dict() for row in rows]})
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
