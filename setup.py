@@ -2,7 +2,8 @@
 
 from setuptools import find_packages, setup
 
-NODES = ['camera_node', 'edge_inference_node', 'remote_inference_node', 'um25c_node']
+NODES = ['camera_node', 'edge_inference_node', 'monsoon_node', 'remote_inference_node',
+         'um25c_node']
 COMMANDS = ['demo', 'evaluate_model', 'export_layers', 'monitor', 'prepare_model', 'train_aerial',
             'um25c_emulator']
 

@@ -152,5 +152,24 @@ class MeterConfig:
                         low=0.1, high=7.0)
     emulated_device: str = param('raspberry_pi_3b_plus', 'computer whose power the emulator '
                                  'models from the load of this one')
+    battery_state: bool = param(False, 'also publish sensor_msgs/BatteryState of the supply on '
+                                '~/supply; never wire it to a flight stack')
+    backlight: int = param(-1, 'backlight of the meter, 0 .. 5; -1 leaves it', low=-1, high=5,
+                           dynamic=True)
+    screen_timeout: int = param(-1, 'of the meter [min], 0 = stays on; -1 leaves it', low=-1,
+                                high=9, dynamic=True)
+    data_group: int = param(-1, 'data group the meter counts in, 0 .. 9; -1 leaves it', low=-1,
+                            high=9, dynamic=True)
+    record_threshold: float = param(-1.0, 'the meter records above this current, 0 .. 0.3 [A]; '
+                                    '-1 leaves it', low=-1.0, high=0.3, dynamic=True)
     max_gap: float = param(3.0, 'longest time between two samples that energy is integrated over '
                            '[s]', low=0.5, high=60.0)
+
+
+@dataclass(frozen=True)
+class MonsoonConfig:
+    """Parameters of monsoon_node."""
+
+    serial_number: int = param(0, 'of the power monitor; 0 takes the first', low=0,
+                               high=2**31 - 1)
+    channel: str = param('main', 'where the load hangs', choices=('main', 'usb'))

@@ -19,7 +19,7 @@ class NodeDied(OffloadError):
     def __init__(self, name: str, code: int) -> None:
         super().__init__(f'{name} ended by itself with exit code {code}; its last lines above '
                          'say why')
-        self.code = code if code > 0 else 1
+        self.code = 128 - code if code < 0 else code or 1  # a signal, as a shell counts it
 
 
 def main(argv: list[str] | None = None) -> int:

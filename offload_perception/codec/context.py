@@ -2,7 +2,7 @@
 
 The even rows go like `planes`. The elements of the odd rows are then sorted by the sum of their
 two vertical neighbours, which the decoder has by that time, and each share of like sums gets a
-Huffman code of its own. On VGG16 that takes 4 to 10 % off `planes` down to block2_pool, 3 to 5 %
+Huffman code of its own. On VGG16 that takes 2 to 10 % off `planes` down to block2_pool, 3 to 5 %
 at block3_pool, nothing behind; the sort doubles the time.
 """
 

@@ -1,4 +1,4 @@
-"""Lossy: clip, re-quantise to 2 to 7 bits, pack neighbours into bytes, code like `planes`.
+"""Lossy: clip, re-quantise to 1 to 7 bits, pack neighbours into bytes, code like `planes`.
 
 After Cohen, Choi and Bajic, "Lightweight compression of intermediate neural network features
 for collaborative intelligence" (2021, arXiv 2105.07102): most of an activation's range is
@@ -9,6 +9,8 @@ Zero stays exactly zero.
 Payload: the group of each channel (4 bits each), then the packed planes, compressed. With
 several elements in a byte, a Huffman code spends less than a bit on one and sees its neighbours.
 """
+
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -26,8 +28,8 @@ from offload_perception.codec.planes import (
 )
 from offload_perception.tensor import TensorSpec
 
-BITS = range(2, 8)
-_SLOT_BITS = {2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8}  # room for one element in a packed byte
+BITS = range(1, 8)
+_SLOT_BITS = {1: 1, 2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8}  # room for one element in a packed byte
 
 
 def is_rectified(spec: TensorSpec) -> bool:
@@ -71,10 +73,12 @@ def step_of_level(bits: int, clip: int) -> np.ndarray:
     return ((2 * np.minimum(levels, top) * clip + top) // (2 * top)).astype(np.uint8)
 
 
+@lru_cache(64)
 def _level_of_byte(dtype: str, bits: int, clip: int) -> np.ndarray:
     return level_of_step(bits, clip)[above_lowest(np.arange(256, dtype=np.uint8).view(dtype))]
 
 
+@lru_cache(64)
 def _byte_of_level(dtype: str, bits: int, clip: int) -> np.ndarray:
     return step_of_level(bits, clip) ^ np.uint8(0x80 if dtype == 'int8' else 0)
 

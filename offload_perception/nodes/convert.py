@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import BatteryState, CompressedImage, Image
 from std_msgs.msg import Header
 
 from offload_perception.errors import ImageError
@@ -137,6 +137,16 @@ def power_message(reading: Reading, *, stamp: Time, source: str, emulated: bool,
         temperature=float(reading.temperature_c), d_plus=reading.d_plus_v,
         d_minus=reading.d_minus_v, resistance=reading.resistance_ohm,
         data_group=reading.data_group, charging_mode=reading.charging_mode_name)
+
+
+def supply_message(reading: Reading, *, stamp: Time, source: str) -> BatteryState:
+    """Return a reading as BatteryState, for dashboards; what a supply has not is NaN."""
+    nan = float('nan')
+    return BatteryState(
+        header=Header(stamp=stamp), voltage=reading.voltage_v, current=-reading.current_a,
+        temperature=float(reading.temperature_c), charge=nan, capacity=nan, design_capacity=nan,
+        percentage=nan, power_supply_status=BatteryState.POWER_SUPPLY_STATUS_UNKNOWN,
+        present=True, location='computer supply', serial_number=source)
 
 
 def _top_fields(top: TopK | None) -> dict[str, Any]:

@@ -142,8 +142,13 @@ class EdgeInferenceNode(ManagedNode):
             self._pipeline.offer(message.header, message)
 
     def _on_reply(self, message: Classification) -> None:
-        if self._pipeline is not None:
+        if self._pipeline is None:
+            return
+        try:
             self._pipeline.reply(reply_of(message))
+        except ValueError as e:
+            self.get_logger().warning(f"reply of '{message.server}' ignored: {e}; do drone and "
+                                      'server run the same version?', throttle_duration_sec=5.0)
 
     def _expire(self) -> None:
         if self.active:

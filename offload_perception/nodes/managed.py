@@ -10,6 +10,8 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -79,8 +81,12 @@ class ManagedNode(LifecycleNode):
         try:
             self.configure()
         except BaseException:
-            self.release()
+            self._release()
             raise
+
+    def _release(self) -> None:
+        self.release()
+        self.config = None
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enable the publishers, then start working."""
@@ -98,18 +104,18 @@ class ManagedNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back."""
-        return self._guard('clean up', self.release)
+        return self._guard('clean up', self._release)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working if need be, and give everything back."""
         if self.active:
             self.on_deactivate(state)
-        return self._guard('shut down', self.release)
+        return self._guard('shut down', self._release)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back, so that the node can be configured again."""
         self.active = False
-        return self._guard('recover', self.release)
+        return self._guard('recover', self._release)
 
     def _guard(self, what: str, step: Callable[[], None]) -> TransitionCallbackReturn:
         """Run a transition; rclpy would swallow its exception without a word."""
@@ -132,8 +138,8 @@ class ManagedNode(LifecycleNode):
     # -- parameters -------------------------------------------------------------------------
 
     def _on_set_parameters(self, changes: list[Parameter]):
-        result = params.verdict(self._config_class, changes, self.active)
-        if result.successful and self.active:
+        result = params.verdict(self._config_class, changes, self.config is not None)
+        if result.successful and self.config is not None:
             try:
                 self.verify(params.changed(self._config_class, self.config, changes))
             except OffloadError as e:
@@ -141,12 +147,13 @@ class ManagedNode(LifecycleNode):
         return result
 
     def _after_set_parameters(self, changes: list[Parameter]) -> None:
-        if not self.active:
+        if self.config is None:
             return
         new = params.changed(self._config_class, self.config, changes)
         if new:
             self.config = replace(self.config, **new)
-            self.reconfigure(new)
+            if self.active:
+                self.reconfigure(new)
 
     # -- diagnostics ------------------------------------------------------------------------
 
@@ -169,16 +176,25 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     the node stays unconfigured and can be configured again.
     """
     # Not rclpy's handlers: they would close the context before the node can say its last word.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop, refused = threading.Event(), threading.Event()
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = node_class()
+    except (ParameterException, RCLError) as e:  # of a wrong type or out of range, or unreadable
+        print(f'error: {e}', file=sys.stderr)
+        return 1
+    stop, failed = threading.Event(), threading.Event()
     for s in (signal.SIGINT, signal.SIGTERM):
         signal.signal(s, lambda *_: stop.set())
-    node = node_class()
+
+    def fail() -> None:
+        failed.set()
+        stop.set()
+
     if node.declare_parameter('exit_when_refused', False).value:
-        node.when_refused = lambda: (refused.set(), stop.set())
+        node.when_refused = fail
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    spinner = threading.Thread(target=executor.spin, name='executor', daemon=True)
+    spinner = threading.Thread(target=_spin, args=(executor, node, fail), daemon=True)
     spinner.start()
     stop.wait()
     executor.shutdown()
@@ -189,7 +205,16 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     node.release()
     node.destroy_node()
     rclpy.shutdown()
-    return int(refused.is_set())
+    return int(failed.is_set())
+
+
+def _spin(executor: SingleThreadedExecutor, node: ManagedNode, fail: Callable[[], None]) -> None:
+    """Spin; a callback that raises ends the process, as it does under `rclpy.spin`."""
+    try:
+        executor.spin()
+    except Exception:
+        node.get_logger().fatal(f'a callback failed:\n{traceback.format_exc()}')
+        fail()
 
 
 def main_of(node_class: type[ManagedNode]) -> Callable[[], None]:

@@ -50,10 +50,12 @@ class MonitorNode(Node):
         self.summary.add_power(PowerRecord(m.power, m.integrated_energy, m.emulated))
 
     def _on_result(self, m: Classification) -> None:
-        self.summary.add_result(_label(m))
+        if m.labels:
+            self.summary.add_result(_label(m))
 
     def _on_truth(self, m: Classification) -> None:
-        self.summary.add_truth(_label(m))
+        if m.labels:
+            self.summary.add_truth(_label(m))
 
     def _on_diagnostics(self, m: DiagnosticArray) -> None:
         for s in m.status:

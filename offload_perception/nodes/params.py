@@ -47,15 +47,15 @@ def read(node: Node, cls: type[Config]) -> Config:
     return make(cls, {f.name: node.get_parameter(f.name).value for f in fields(cls)})
 
 
-def verdict(cls: type[Config], changes: list[Parameter], active: bool) -> SetParametersResult:
-    """Return whether a running node can take these parameter values."""
+def verdict(cls: type[Config], changes: list[Parameter], configured: bool) -> SetParametersResult:
+    """Return whether a node, configured or not yet, can take these parameter values."""
     known = {f.name: f for f in fields(cls)}
     for change in changes:
         f = known.get(change.name)
         if f is None:
             continue
-        if active and not f.metadata['dynamic']:
-            return _refused(f'{f.name} cannot change while the node is active: deactivate and '
+        if configured and not f.metadata['dynamic']:
+            return _refused(f'{f.name} cannot change while the node is configured: deactivate and '
                             'clean it up first')
         try:
             check(f, change.value)

@@ -1,17 +1,42 @@
 """Publish the power of the computer's supply from a UM25C meter, or from its emulator."""
 
+from collections.abc import Callable
 from typing import Any
 
+from sensor_msgs.msg import BatteryState
+from std_srvs.srv import Trigger
+
 from offload_perception.config import MeterConfig
+from offload_perception.errors import MeterError
 from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
-from offload_perception.nodes.convert import power_message
+from offload_perception.nodes.convert import power_message, supply_message
+from offload_perception.nodes.frame_energy import FrameEnergyReporter
 from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.power import commands
+from offload_perception.power.attribution import RegressionAttribution
 from offload_perception.power.emulator_process import spawn_emulator
 from offload_perception.power.energy import EnergyCounter
 from offload_perception.power.meter import open_serial_meter
 from offload_perception.power.reader import MeterReader
 from offload_perception.power.samples import Event, Sample, State
+from offload_perception.power.um25c import Model
+
+# Parameters that set something in the meter, and the command for it. -1 leaves it as it is.
+_SETTINGS: dict[str, Callable[[Model, Any], bytes]] = {
+    'backlight': lambda model, value: commands.set_backlight(value),
+    'screen_timeout': lambda model, value: commands.set_screen_timeout(value),
+    'data_group': commands.select_data_group,
+    'record_threshold': lambda model, value: commands.set_record_threshold(value),
+}
+# Services of the node, and the command that each sends.
+_SERVICES: dict[str, Callable[[Model], bytes]] = {
+    'next_screen': lambda model: commands.NEXT_SCREEN,
+    'previous_screen': commands.previous_screen,
+    'rotate_screen': lambda model: commands.ROTATE_SCREEN,
+    'next_data_group': commands.next_data_group,
+    'clear_data_group': lambda model: commands.CLEAR_DATA_GROUP,
+}
 
 
 class Um25cNode(ManagedNode):
@@ -19,7 +44,11 @@ class Um25cNode(ManagedNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('um25c', MeterConfig, **kwargs)
-        self._emulator = self._reader = self._power_pub = None
+        self._emulator = self._reader = self._frames = None
+        self._entities: list[tuple[Any, Any]] = []
+        self._model: Model | None = None
+
+    # -- lifecycle --------------------------------------------------------------------------
 
     def configure(self) -> None:
         """Find the meter: a port that cannot be opened now refuses."""
@@ -34,14 +63,30 @@ class Um25cNode(ManagedNode):
                 f'no meter port is set: EMULATED UM25C, power modelled as a {c.emulated_device} '
                 'from the load of this computer')
         self._source = f'UM25C {c.port}' if c.port else f'emulated UM25C ({c.emulated_device})'
+        self._create_topics()
+
+    def _create_topics(self) -> None:
         self._power_pub = self.create_lifecycle_publisher(PowerSample, 'power', qos.TELEMETRY)
+        # Below the node's own name: the flight stack's monitors must never take it for theirs.
+        self._supply_pub = self.create_lifecycle_publisher(
+            BatteryState, '~/supply', qos.TELEMETRY) if self.config.battery_state else None
+        self._frames = FrameEnergyReporter(
+            self, source=self._source, emulated=self._emulator is not None,
+            attribution=RegressionAttribution())
+        self._entities += [(self.destroy_lifecycle_publisher, p)
+                           for p in (self._power_pub, self._supply_pub) if p]
+        self._entities += [
+            (self.destroy_service, self.create_service(
+                Trigger, f'~/{name}', lambda _, answer, make=make: self._serve(make, answer)))
+            for name, make in _SERVICES.items()]
 
     def activate(self) -> None:
-        """Start to read."""
+        """Start to read, and set what the parameters ask for."""
         c = self.config
         self._energy = EnergyCounter(max_gap_s=c.max_gap)
         self._reader = MeterReader(lambda: open_serial_meter(self._port), self._on_sample,
                                    self._on_event, rate_hz=c.rate)
+        self._wanted = {name: getattr(c, name) for name in _SETTINGS}
         self._reader.start()
 
     def deactivate(self) -> None:
@@ -50,22 +95,73 @@ class Um25cNode(ManagedNode):
             self._reader.stop()
 
     def release(self) -> None:
-        """End the emulator and give the topic back."""
-        self._reader = None
+        """End the emulator and give the topics back."""
+        self._reader = self._model = None
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None
+        while self._entities:
+            destroy, entity = self._entities.pop()
+            destroy(entity)
         if self._emulator is not None:
             self._emulator.close()
             self._emulator = None
-        if self._power_pub is not None:
-            self.destroy_lifecycle_publisher(self._power_pub)
-            self._power_pub = None
+
+    # -- commands ---------------------------------------------------------------------------
+
+    def verify(self, changes: dict[str, Any]) -> None:
+        """Refuse a setting that this model of the meter cannot take."""
+        for name in _SETTINGS.keys() & changes.keys():
+            self._command_of(name, changes[name])
+
+    def reconfigure(self, changes: dict[str, Any]) -> None:
+        """Send the settings that were changed."""
+        for name in _SETTINGS.keys() & changes.keys():
+            if command := self._command_of(name, changes[name]):
+                self._reader.command(command)
+
+    def _command_of(self, name: str, value: float) -> bytes | None:
+        """Return the command of a setting, None where it is to be left alone."""
+        if value < 0:
+            return None
+        if self._model is None:
+            raise MeterError('the meter has not answered yet; try again when it measures')
+        return _SETTINGS[name](self._model, value)
+
+    def _serve(self, make: Callable[[Model], bytes], answer: Trigger.Response):
+        try:
+            if self._model is None or not self.active:
+                raise MeterError('the meter is not measuring')
+            self._reader.command(make(self._model))
+            answer.success, answer.message = True, 'sent'
+        except MeterError as e:
+            answer.success, answer.message = False, str(e)
+        return answer
+
+    # -- samples, in the reader's thread ----------------------------------------------------
 
     def _on_sample(self, sample: Sample) -> None:
         reading = sample.reading
+        if self._model is None:
+            self._model = reading.model
+            self._send_wanted()
         energy_j = self._energy.add(sample.t_s, reading.voltage_v, reading.current_a)
+        self._frames.add_power(sample.t_s, reading.power_w)
+        stamp = self.get_clock().now().to_msg()
         self._power_pub.publish(power_message(
-            reading, stamp=self.get_clock().now().to_msg(), source=self._source,
-            emulated=self._emulator is not None, repeated=sample.repeated,
-            integrated_j=energy_j))
+            reading, stamp=stamp, source=self._source, emulated=self._emulator is not None,
+            repeated=sample.repeated, integrated_j=energy_j))
+        if self._supply_pub and not sample.repeated:
+            self._supply_pub.publish(supply_message(reading, stamp=stamp, source=self._source))
+
+    def _send_wanted(self) -> None:
+        """Send what the parameters asked for before the model was known."""
+        for name, value in self._wanted.items():
+            try:
+                if command := self._command_of(name, value):
+                    self._reader.command(command)
+            except MeterError as e:
+                self.get_logger().error(f'parameter {name}: {e}')
 
     def _on_event(self, event: Event) -> None:
         log = self.get_logger()
@@ -80,13 +176,15 @@ class Um25cNode(ManagedNode):
         values = {'source': self._source, 'samples': counters.samples,
                   'repeats': counters.repeats, 'reconnects': counters.reconnects,
                   'gaps': counters.gaps, 'garbage bytes': counters.garbage_bytes,
+                  'tail warnings': counters.tail_warnings,
                   'energy [J]': f'{self._energy.energy_j:.1f}',
                   **{f'errors: {kind}': n for kind, n in counters.errors.items()}}
+        if fit := self._frames.attribution.fit:
+            values |= {f'{stage} above idle [W]': f'{e.value:.2f} +- {e.half_width:.2f}'
+                       for stage in fit.stages for e in (fit.extra_w(stage),)}
         if status.state is State.MEASURING:
-            level, text = OK, 'measuring'
-        else:
-            level, text = (ERROR if status.state is State.LOST else WARN), status.message
-        return level, text, values
+            return OK, 'measuring', values
+        return ERROR if status.state is State.LOST else WARN, status.message, values
 
 
 main = main_of(Um25cNode)

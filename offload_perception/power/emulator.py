@@ -13,7 +13,9 @@ from offload_perception.power import commands
 from offload_perception.power.device_model import DeviceModel
 from offload_perception.power.um25c import (
     CONSTANT_TAIL,
+    COULOMBS_PER_MAH,
     GROUP_COUNT,
+    JOULES_PER_MWH,
     UM24C,
     Accumulator,
     Model,
@@ -26,8 +28,6 @@ REFRESH_S = 0.5
 _OPEN_CIRCUIT_OHM = 9999.9
 _LONGEST_RECORD_S = 359_999
 _SCREENS = 6
-_JOULES_PER_MWH = 3.6
-_COULOMBS_PER_MAH = 3.6
 
 
 @dataclass
@@ -43,7 +43,7 @@ class _Total:
 
     def shown(self) -> Accumulator:
         return Accumulator(
-            int(self.charge_c / _COULOMBS_PER_MAH), int(self.energy_j / _JOULES_PER_MWH))
+            int(self.charge_c / COULOMBS_PER_MAH), int(self.energy_j / JOULES_PER_MWH))
 
 
 @dataclass

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from offload_perception.errors import ConfigError
+from offload_perception.power.um25c import JOULES_PER_MWH, Reading
 
 
 class EnergyCounter:
@@ -72,3 +73,33 @@ class IdleMeasurement:
         return IdleBaseline(
             statistics.fmean(self._powers_w), statistics.stdev(self._powers_w),
             len(self._powers_w))
+
+
+@dataclass(frozen=True)
+class CounterCheck:
+    """Integrated energy held against the meter's own counter, which shows whole mWh."""
+
+    integrated_j: float
+    counted_j: float
+
+    @property
+    def difference_j(self) -> float:
+        """Integrated minus counted."""
+        return self.integrated_j - self.counted_j
+
+    def agrees(self, relative: float = 0.02) -> bool:
+        """Whether they differ by no more than one count and a share of the energy."""
+        return abs(self.difference_j) <= JOULES_PER_MWH + relative * self.counted_j
+
+
+def check_against_counters(
+    integrated_j: float, first: Reading, last: Reading,
+) -> CounterCheck | None:
+    """Compare with what the selected data group gained between two readings.
+
+    None where that says nothing: another group was selected, or it was cleared meanwhile.
+    """
+    gained = last.selected.energy_mwh - first.selected.energy_mwh
+    if first.data_group != last.data_group or gained < 0:
+        return None
+    return CounterCheck(integrated_j, gained * JOULES_PER_MWH)

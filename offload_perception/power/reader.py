@@ -13,17 +13,17 @@ from offload_perception.errors import MeterError
 from offload_perception.power.cadence import Cadence
 from offload_perception.power.meter import LinkLost, PollError, SerialMeter
 from offload_perception.power.samples import Counters, Event, Sample, SampleStream, State, Status
+from offload_perception.power.supervisor import BACK_OFF_S, Supervisor
 from offload_perception.power.um25c import Reading
 
 MAX_RATE_HZ = 7.0
 """130 bytes at 9600 baud take 135 ms."""
 DEFAULT_RATE_HZ = 3.0
 """A little faster than the meter renews its values, so that none is missed."""
-STOP_TIMEOUT_S = 0.25
-BACK_OFF_S = (0.2, 10.0)
-"""First and longest pause between attempts to open the port; each is twice the one before."""
 _FAILURES_BEFORE_REOPEN = 5
 _READINGS_BEFORE_NO_LOAD = 10
+_NO_LOAD = ('no current at all: is the supply on the input side of the meter, and the load on its '
+            'output side?')
 
 
 class MeterReader:
@@ -42,30 +42,28 @@ class MeterReader:
             raise MeterError(
                 f'rate_hz {rate_hz}: the wire carries at most {MAX_RATE_HZ} replies a second and '
                 f'the meter has new values twice a second: use {DEFAULT_RATE_HZ}')
-        self._open_meter, self._on_sample, self._on_event = open_meter, on_sample, on_event
-        self._period_s, self._clock, self._back_off_s = 1.0 / rate_hz, clock, back_off_s
+        self._open_meter, self._on_sample = open_meter, on_sample
+        self._period_s, self._clock = 1.0 / rate_hz, clock
+        self._supervisor = Supervisor(self._session, on_event, clock, back_off_s)
+        self._stopping = self._supervisor.stopping
         self._commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._stopping, self._lock = threading.Event(), threading.Lock()
-        self._thread = threading.Thread(target=self._run, name='meter_reader', daemon=True)
+        self._lock = threading.Lock()
         self._meter: SerialMeter | None = None
         self._stream, self._counters, self._failures = SampleStream(), Counters(), 0
-        self._status = Status(State.CONNECTING, 'not connected yet', clock())
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._supervisor.start()
 
     def stop(self) -> bool:
         """End the thread and close the port; returns within 0.3 s whatever the meter does.
 
-        False when the system still holds the thread, as it does while Bluetooth connects; the
-        thread is a daemon and ends by itself then.
+        False when the system still holds the thread, as it does while Bluetooth connects.
         """
         self._stopping.set()
         if (meter := self._meter) is not None:
             meter.cancel()
-        self._thread.join(STOP_TIMEOUT_S)
-        return not self._thread.is_alive()
+        return self._supervisor.stop()
 
     def command(self, command: bytes) -> None:
         """Queue one of `commands`; it goes out between two readings."""
@@ -74,21 +72,13 @@ class MeterReader:
     @property
     def status(self) -> Status:
         """The state now."""
-        return self._status
+        return self._supervisor.status
 
     @property
     def counters(self) -> Counters:
         """A copy of the counters."""
         with self._lock:
             return self._counters.copy()
-
-    def _run(self) -> None:
-        first_s, longest_s = self._back_off_s
-        pause_s = 0.0
-        while not self._stopping.wait(pause_s):
-            worked = self._session()
-            pause_s = first_s if worked else min(max(2 * pause_s, first_s), longest_s)
-        self._enter(State.STOPPED, 'stopped', 'stopped on request')
 
     def _session(self) -> bool:
         """Open, poll until the link is lost, close; whether any sample came."""
@@ -97,7 +87,7 @@ class MeterReader:
             self._meter = self._open_meter()
         except MeterError as e:
             self._count(failed_opens=1)
-            self._enter(State.LOST, 'lost', str(e))
+            self._supervisor.enter(State.LOST, 'lost', str(e))
             return False
         self._count(connects=1)
         try:
@@ -114,7 +104,7 @@ class MeterReader:
                 self._send_commands(meter)
                 self._poll(meter)
         except LinkLost as e:
-            self._enter(State.LOST, 'lost', str(e))
+            self._supervisor.enter(State.LOST, 'lost', str(e))
         finally:
             self._count(missed_ticks=cadence.missed)
 
@@ -147,12 +137,12 @@ class MeterReader:
         self._count(repeats=1) if sample.repeated else self._count(samples=1)
         if gap_s := self._stream.gap_s(t_s):
             self._count(gaps=1)
-            self._tell('gap', f'no reading for {gap_s:.1f} s')
-        if self._status.state != State.MEASURING:
-            self._enter(State.MEASURING, 'connected', f'{reading.model.name} is answering')
+            self._supervisor.tell('gap', f'no reading for {gap_s:.1f} s')
+        if self.status.state != State.MEASURING:
+            self._supervisor.enter(
+                State.MEASURING, 'connected', f'{reading.model.name} is answering')
         if self._stream.readings_without_load == _READINGS_BEFORE_NO_LOAD:
-            self._tell('no_load', 'no current at all: is the supply on the input side of the '
-                                  'meter, and the load on its output side?')
+            self._supervisor.tell('no_load', _NO_LOAD)
         self._on_sample(sample)
 
     def _failed(self, error: PollError) -> None:
@@ -161,18 +151,11 @@ class MeterReader:
             raise error
         self._failures += 1
         if self._failures == 1 and not self._stopping.is_set():
-            self._tell('failed', str(error))
+            self._supervisor.tell('failed', str(error))
         if self._failures < _FAILURES_BEFORE_REOPEN or self._stopping.is_set():
             return
-        self._enter(State.FAULTY, 'failed', str(error))
+        self._supervisor.enter(State.FAULTY, 'failed', str(error))
         raise LinkLost(f'{self._failures} failures in a row, opening the port again: {error}')
-
-    def _enter(self, state: State, kind: str, message: str) -> None:
-        self._status = Status(state, message, self._clock())
-        self._tell(kind, message)
-
-    def _tell(self, kind: str, message: str) -> None:
-        self._on_event(Event(self._clock(), kind, message))
 
     def _count(self, **more: int) -> None:
         with self._lock:

@@ -13,19 +13,26 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from offload_perception.power.frame_energy import REGRESSION, FrameEnergy
+from offload_perception.power.least_squares import SINGULAR, Solution, least_squares
+from offload_perception.power.refresh_clock import RefreshClock
 from offload_perception.power.samples import REFRESH_S
 from offload_perception.power.stage_time import Span, StageTime
 
-MIN_SAMPLES = 30
+MIN_SAMPLES = 60
+"""Half a minute: the residual of fewer says little about itself."""
 Z_95 = 1.96
-_DELAYS_S = np.arange(0.0, 1.01, 0.05)
-_SINGULAR = 1e-6
+_DELAYS_S = np.arange(-0.3, 1.0, 0.05)
+_STEP_S = 0.002
+_REFINEMENTS = 4
+_LONGEST_SHIFT_S = 0.05
+
+BusyTime = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -38,24 +45,21 @@ class Estimate:
 
 @dataclass(frozen=True)
 class StageFit:
-    """The outcome of a regression: idle power and the extra power of each stage.
-
-    `coefficients_w` and `covariance` begin with the idle power; `unseen` holds, as columns, the
-    directions that the data say nothing about.
-    """
+    """The outcome: idle power and the extra power of each stage, in the order of `stages`."""
 
     stages: tuple[str, ...]
-    coefficients_w: np.ndarray
-    covariance: np.ndarray
-    unseen: np.ndarray
+    solution: Solution
     samples: int
-    delay_s: float
-    residual_w: float
 
     @property
     def idle_w(self) -> Estimate:
         """Power while no stage runs."""
         return self._estimate({}, 1.0)
+
+    @property
+    def residual_w(self) -> float:
+        """Standard deviation of what the stages leave unexplained."""
+        return self.solution.residual
 
     def extra_w(self, stage: str) -> Estimate:
         """Power of a stage beyond idle."""
@@ -75,26 +79,28 @@ class StageFit:
             {stage: self.extra_w(stage).value * run_s for stage, run_s in runs_s.items()})
 
     def _estimate(self, runs_s: dict[str, float], idle_s: float) -> Estimate:
-        """Energy of stages running for so long within so much idling; with 1 s, the power."""
+        """Energy of stages that run for so long within so much idling; with 1 s, the power."""
         row = np.array([idle_s, *(runs_s.get(stage, 0.0) for stage in self.stages)])
-        value = float(row @ self.coefficients_w)
-        if not set(runs_s) <= set(self.stages) or np.any(np.abs(row @ self.unseen) > _SINGULAR):
+        value = float(row @ self.solution.coefficients)
+        unanswered = np.abs(row @ self.solution.unseen) > SINGULAR * np.linalg.norm(row)
+        if not set(runs_s) <= set(self.stages) or np.any(unanswered):
             return Estimate(value, math.inf)
-        return Estimate(value, Z_95 * math.sqrt(max(0.0, row @ self.covariance @ row)))
+        variance = float(row @ self.solution.covariance @ row)
+        return Estimate(value, Z_95 * math.sqrt(max(0.0, variance)))
 
 
 class StageRegression:
     """Collects spans and power samples in a sliding window, and fits them on demand.
 
-    `averaging_s` is how long the meter averages for one value. How long a value takes from the
-    end of that average to the reader is unknown, so the delay is fitted too.
+    `averaging_s`: the meter's values are means over so long, and renewed as often. That is how a
+    UM meter's display behaves; one that shows an instant instead leaves a larger `residual_w`.
     """
 
     def __init__(
         self, averaging_s: float = REFRESH_S, max_samples: int = 1200, max_spans: int = 50_000,
     ) -> None:
-        self._averaging_s = averaging_s
-        self._powers: deque[tuple[float, float]] = deque(maxlen=max_samples)
+        self._averaging_s, self._clock = averaging_s, RefreshClock(averaging_s)
+        self._rows: deque[tuple[int, float, float]] = deque(maxlen=max_samples)
         self._time = StageTime(max_spans)
 
     def add_span(self, span: Span) -> None:
@@ -102,54 +108,64 @@ class StageRegression:
         self._time.add(span)
 
     def add_power(self, t_s: float, power_w: float) -> None:
-        """Tell of a new power sample; repeated ones must be left out."""
-        self._powers.append((t_s, power_w))
+        """Tell of every sample, also of repeated ones: they show when values were renewed."""
+        if (refresh := self._clock.see(t_s, power_w)) is not None:
+            self._rows.append((refresh.number, refresh.middle_s, power_w))
 
     def fit(self, until_s: float) -> StageFit | None:
         """Fit what is known; None while there are too few samples.
 
-        `until_s`: all spans that began before have been told, as before the start of the oldest
-        frame still under way.
+        `until_s`: every span that began before it has been told; the start of the oldest frame
+        under way is such a time.
         """
-        times_s, powers_w = np.array(self._powers).reshape(-1, 2).T
+        numbers, middles_s, powers_w = np.array(self._rows).reshape(-1, 3).T
         known_from_s = self._time.known_from_s + self._averaging_s + _DELAYS_S[-1]
-        usable = (times_s <= until_s) & (times_s >= known_from_s)
-        stages = self._time.stages
-        if np.count_nonzero(usable) < MIN_SAMPLES + len(stages) + 1:
+        usable = (middles_s <= until_s + _DELAYS_S[0]) & (middles_s >= known_from_s)
+        if np.count_nonzero(usable) < MIN_SAMPLES:
             return None
-        times_s, powers_w = times_s[usable], powers_w[usable]
-        fits = (self._fit_with(delay_s, stages, times_s, powers_w) for delay_s in _DELAYS_S)
-        return min(fits, key=lambda fit: fit.residual_w)
-
-    def _fit_with(
-        self, delay_s: float, stages: tuple[str, ...], times_s: np.ndarray, powers_w: np.ndarray,
-    ) -> StageFit:
-        ends_s = times_s - delay_s
-        shares = [self._time.within(stage, ends_s - self._averaging_s, ends_s) / self._averaging_s
-                  for stage in stages]
-        design = np.stack([np.ones_like(times_s), *shares], axis=1)
-        coefficients_w, covariance, unseen, residual_w = least_squares(design, powers_w)
-        return StageFit(
-            stages, coefficients_w, covariance, unseen, len(times_s), float(delay_s), residual_w)
+        numbers = numbers[usable] - numbers[usable].mean()
+        ends_s = np.polyval(np.polyfit(numbers, middles_s[usable], 1), numbers)
+        stages = self._time.stages
+        model = _Model([self._time.busy(stage) for stage in stages], self._averaging_s)
+        solution = model.fit(ends_s, numbers, powers_w[usable])
+        return StageFit(stages, solution.first(1 + len(stages)), len(numbers))
 
 
-def least_squares(
-    design: np.ndarray, target: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Solve by singular values.
+class _Model:
+    """Mean power as a function of when the averages ended."""
 
-    `design` is float64 [samples, unknowns], `target` [samples]. Returns the coefficients of least
-    norm, their covariance (White's estimate HC1, as the error grows with the changes of load),
-    an orthonormal basis of the directions without data as columns, and the residual's deviation.
-    """
-    count, unknowns = design.shape
-    left, singular, right = np.linalg.svd(design, full_matrices=False)
-    seen = singular > _SINGULAR * singular[0]
-    inverse = (right[seen].T / singular[seen]) @ left[:, seen].T
-    coefficients = inverse @ target
-    residuals = target - design @ coefficients
-    freedom = max(1, count - unknowns)
-    weighted = inverse * residuals
-    covariance = weighted @ weighted.T * count / freedom
-    return (coefficients, covariance, right[~seen].T,
-            float(np.sqrt(residuals @ residuals / freedom)))
+    def __init__(self, busy: list[BusyTime], averaging_s: float) -> None:
+        self._busy, self._averaging_s = busy, averaging_s
+
+    def fit(self, ends_s: np.ndarray, numbers: np.ndarray, powers_w: np.ndarray) -> Solution:
+        """Fit powers, delay and refresh period together.
+
+        The delay is searched coarsely; then Gauss-Newton steps refine it with the period. Both
+        stay unknowns of the regression, so that what they leave in doubt widens the intervals.
+        """
+        def residual(delay_s: float) -> float:
+            return least_squares(self._design(ends_s - delay_s), powers_w).residual
+
+        ends_s = ends_s - min(_DELAYS_S, key=residual)
+        for _ in range(_REFINEMENTS):
+            solution = self._linearised(ends_s, numbers, powers_w)
+            shift_s = solution.coefficients[-2] + solution.coefficients[-1] * numbers
+            ends_s = ends_s + np.clip(shift_s, -_LONGEST_SHIFT_S, _LONGEST_SHIFT_S)
+        return solution
+
+    def _linearised(
+        self, ends_s: np.ndarray, numbers: np.ndarray, powers_w: np.ndarray,
+    ) -> Solution:
+        """Solve with two more unknowns: a shift of all refreshes, and one per refresh."""
+        design = self._design(ends_s)
+        coefficients = least_squares(design, powers_w).coefficients
+        later, earlier = (self._design(ends_s + step_s) @ coefficients
+                          for step_s in (_STEP_S, -_STEP_S))
+        slope = (later - earlier) / (2 * _STEP_S)
+        return least_squares(np.column_stack([design, slope, slope * numbers]), powers_w)
+
+    def _design(self, ends_s: np.ndarray) -> np.ndarray:
+        """Idle share (always 1) and the share of each stage, for the average before each end."""
+        starts_s = ends_s - self._averaging_s
+        shares = [(busy(ends_s) - busy(starts_s)) / self._averaging_s for busy in self._busy]
+        return np.stack([np.ones_like(ends_s), *shares], axis=1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -45,16 +47,18 @@ class StageTime:
 
     def within(self, stage: str, starts_s: np.ndarray, ends_s: np.ndarray) -> np.ndarray:
         """Seconds that a stage ran within each of the stretches, float64 of the same length."""
+        busy = self.busy(stage)
+        return busy(ends_s) - busy(starts_s)
+
+    def busy(self, stage: str) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function from moments to the seconds that a stage ran before each of them.
+
+        It is a polyline with a knee at each start and end, made once for many evaluations.
+        """
         spans = [(span.start_s, span.end_s) for span in self._spans if span.stage == stage]
-        return _busy_until(spans, ends_s) - _busy_until(spans, starts_s)
-
-
-def _busy_until(spans: list[tuple[float, float]], times_s: np.ndarray) -> np.ndarray:
-    """Sum of the time run before each moment: a polyline with a knee at each start and end."""
-    edges = np.array(spans).T.reshape(2, -1)
-    knees_s = np.concatenate(list(edges))
-    order = np.argsort(knees_s, kind='stable')
-    running = np.cumsum(np.repeat([1, -1], edges.shape[1])[order])
-    knees_s = knees_s[order]
-    busy_s = np.concatenate([[0.0], np.cumsum(running[:-1] * np.diff(knees_s))])
-    return np.interp(times_s, knees_s, busy_s)
+        edges = np.array(spans).reshape(-1, 2).T.ravel()
+        order = np.argsort(edges, kind='stable')
+        running = np.cumsum(np.repeat([1, -1], len(spans))[order])
+        knees_s = edges[order]
+        busy_s = np.concatenate([[0.0], np.cumsum(running[:-1] * np.diff(knees_s))])
+        return partial(np.interp, xp=knees_s, fp=busy_s)

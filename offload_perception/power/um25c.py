@@ -18,6 +18,8 @@ from offload_perception.errors import MeterError
 
 FRAME_LENGTH = 130
 GROUP_COUNT = 10
+COULOMBS_PER_MAH = 3.6
+JOULES_PER_MWH = 3.6
 CONSTANT_TAIL = 0xFFF1
 CHARGING_MODES = (
     'unknown', 'QC 2.0', 'QC 3.0', 'Apple 2.4 A', 'Apple 2.1 A', 'Apple 1.0 A', 'Apple 0.5 A',
@@ -67,12 +69,12 @@ class Accumulator:
     @property
     def charge_c(self) -> float:
         """Charge in coulombs."""
-        return self.charge_mah * 3.6
+        return self.charge_mah * COULOMBS_PER_MAH
 
     @property
     def energy_j(self) -> float:
         """Energy in joules."""
-        return self.energy_mwh * 3.6
+        return self.energy_mwh * JOULES_PER_MWH
 
 
 @dataclass(frozen=True)

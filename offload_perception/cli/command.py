@@ -1,0 +1,53 @@
+"""What every command does alike: one-line errors, JSON files and tables."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from offload_perception.errors import OffloadError
+
+Main = Callable[[Sequence[str] | None], int]
+
+
+def command(main: Main) -> Main:
+    """Let `main` end with `error: ...` and exit code 2 where the user's input is wrong."""
+    @wraps(main)
+    def guarded(argv: Sequence[str] | None = None) -> int:
+        try:
+            return main(argv)
+        except OffloadError as e:
+            print(f'error: {e}', file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print('interrupted', file=sys.stderr)
+            return 130
+    return guarded
+
+
+def progress(text: str) -> None:
+    """Tell the user what is under way; standard output stays free for results."""
+    print(f'{text} ...', file=sys.stderr, flush=True)
+
+
+def write_json(path: str | Path | None, data: Any) -> None:
+    """Write `data` into `path`, where one was given."""
+    if path is not None:
+        Path(path).write_text(json.dumps(data, indent=1) + '\n')
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a Markdown table; numbers stand to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
+    right = [all(not isinstance(row[i], str) for row in rows) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = (c.rjust(w) if r else c.ljust(w)
+                  for c, w, r in zip(row, widths, right, strict=True))
+        return f'| {" | ".join(padded)} |'
+
+    rule = [('-' * (w - 1) + ':') if r else '-' * w for w, r in zip(widths, right, strict=True)]
+    return '\n'.join([line(head), line(rule), *map(line, cells)])

@@ -1,0 +1,81 @@
+"""evaluate_model: accuracy of the float network, its conversions and every cut."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.prepare_model import add_model_arguments, prepared
+from offload_perception.errors import ConfigError
+from offload_perception.model.artefact import Artefact
+from offload_perception.model.evaluate import Evaluation, Row, read_folder
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print the table; exit with 1 where a cut changed a score."""
+    args = _parser().parse_args(argv)
+    artefact = prepared(args)
+    images, labels = _dataset(args, artefact)
+    cuts = [artefact.cut(c) for c in args.tail_cuts] or range(1, artefact.last)
+    evaluation = Evaluation(artefact, images, labels)
+    rows = list(evaluation.rows(cuts, progress))
+    text = f'{_heading(artefact, args.data, len(images))}\n\n{accuracy_table(rows)}\n'
+    print(text)
+    if args.markdown:
+        Path(args.markdown).write_text(text)
+    write_json(args.json, {'model': artefact.name, 'digest': artefact.digest,
+                           'weights': artefact.weights, 'trained': artefact.trained,
+                           'data': str(args.data or 'generated test tiles'),
+                           'rows': [asdict(row) for row in rows]})
+    return 1 if any(row.mismatches for row in rows) else 0
+
+
+def accuracy_table(rows: list[Row]) -> str:
+    """Return the rows as a table in percent."""
+    return table(
+        ('network', 'images', 'top-1 %', 'top-5 %', 'agrees with float32 %', 'differing scores'),
+        [(r.name, r.images, *(f'{100 * x:.2f}' for x in (r.top1, r.top5, r.agreement)),
+          '' if r.mismatches is None else str(r.mismatches)) for r in rows])
+
+
+def _heading(artefact: Artefact, data: Path | None, count: int) -> str:
+    source = f'images of {data}' if data else 'generated test tiles, not seen in training'
+    warning = '' if artefact.trained else ' The weights are random: accuracies mean nothing.'
+    return (f'{artefact.name}, weights {artefact.weights}, {count} {source}. '
+            f'Every cut must have 0 differing scores.{warning}')
+
+
+def _dataset(args: argparse.Namespace, artefact: Artefact) -> tuple[np.ndarray, np.ndarray]:
+    if args.data:
+        return read_folder(args.data, artefact)
+    from offload_perception.terrain.painters import CLASSES
+    from offload_perception.terrain.tiles import tiles
+
+    if artefact.labels and artefact.labels != CLASSES:
+        raise ConfigError(f'{artefact.name} does not know the generated classes; '
+                          'name a folder of labelled images: --data FOLDER')
+    progress(f'generating {args.count} tiles')
+    return tiles('test', args.count, seed=args.seed, size=artefact.input.shape[0])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser('evaluate_model', description=__doc__)
+    add_model_arguments(parser)
+    parser.add_argument('--data', type=Path, metavar='FOLDER',
+                        help='labelled images, FOLDER/<label>/*.jpg (default: generated tiles)')
+    parser.add_argument('--count', type=int, default=800, help='generated tiles')
+    parser.add_argument('--seed', type=int, default=0, help='of the generated tiles')
+    parser.add_argument('--tail-cuts', nargs='*', default=[], metavar='CUT',
+                        help='cuts with a float32 tail behind (default: all)')
+    parser.add_argument('--markdown', metavar='FILE', help='write the table there too')
+    parser.add_argument('--json', metavar='FILE', help='write the figures there too')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

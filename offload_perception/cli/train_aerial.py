@@ -1,0 +1,69 @@
+"""train_aerial: train the bundled model again on generated terrain and prepare it.
+
+Writes into the folder: artefact/ (the prepared model, float32 network included), history.csv,
+curves.png and report.json (accuracy on held-out images).
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from offload_perception.cli.command import command, progress, write_json
+from offload_perception.terrain.dataset import dataset
+from offload_perception.terrain.painters import CLASSES
+
+REPRESENTATIVE = 300
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draw the data, train, prepare, measure."""
+    args = _arguments(argv)
+    from offload_perception.model.train_aerial import Recipe, train  # needs TensorFlow
+    from offload_perception.model.train_report import draw_curves
+
+    recipe = replace(Recipe(), steps=args.steps, seed=args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    train_set, val_set, test_set = (dataset(split, workers=args.threads, progress=progress)
+                                    for split in ('train', 'val', 'test'))
+    progress(f'training on {len(train_set[0])} images')
+    model = train(train_set, val_set, recipe, args.out / 'history.csv', args.threads)
+    draw_curves(args.out / 'history.csv', args.out / 'curves.png')
+    report = {'recipe': asdict(recipe), **finish(model, train_set[0], test_set, args.out),
+              'wall_s': round(time.monotonic() - began)}
+    write_json(args.out / 'report.json', report)
+    write_json(args.json, report)
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+def finish(model, images, test_set, out: Path) -> dict:
+    """Prepare the trained model in `out`/artefact and return its accuracy on `test_set`."""
+    from offload_perception.model.train_report import compare
+    from offload_perception.model.write import write_artefact
+
+    artefact = write_artefact(
+        model, out / 'artefact', name='aerial', trained=True, labels=CLASSES, progress=progress,
+        weights='trained on generated terrain', images=images[::len(images) // REPRESENTATIVE])
+    progress('measuring')
+    return compare(model, artefact, *test_set)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser('train_aerial', description=__doc__)
+    parser.add_argument('--out', type=Path, required=True, help='folder for all results')
+    parser.add_argument('--steps', type=int, default=100,
+                        help='batches in each epoch (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='of weights and shuffling')
+    parser.add_argument('--threads', type=int, default=2, help='default: %(default)s')
+    parser.add_argument('--json', metavar='FILE', help='write the report there too')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Make a prepared model of a network, once, and find it again."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from offload_perception.errors import ModelError
+from offload_perception.model.artefact import FORMAT, MANIFEST, Artefact
+from offload_perception.model.fill import file_digest
+from offload_perception.model.labels import imagenet_labels, read_labels
+from offload_perception.model.source import Source, open_source
+from offload_perception.model.write import write_artefact
+
+BUNDLED = Path(__file__).parent / 'weights'
+Progress = Callable[[str], None]
+
+
+def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
+            labels: str | Path | None = None, representative: str | Path | None = None,
+            preprocess: str | None = None, cache_dir: str | Path | None = None,
+            progress: Progress | None = None) -> Artefact:
+    """Return the prepared model, from the cache where it was made before.
+
+    `model` is a preset (`aerial`, `vgg16`, `vgg16_112`), the folder of a prepared model, or a
+    `.keras` or `.h5` file of a sequential VGG-like network. `weights` is `bundled`, `imagenet`,
+    `seed:N` or a file; a model file brings its own. `labels` is a file with one class a line,
+    `representative` a folder of images that fix the quantisation, `preprocess` what stands
+    before a model file that has no preprocessing of its own (see `user_model.PREPROCESSING`).
+    `progress` is told in words what is under way. A model that is ready needs no TensorFlow.
+
+    :raises ModelError: where something is missing or does not fit, with the remedy.
+    """
+    model, weights = str(model), str(weights)
+    if (Path(model) / MANIFEST).is_file():
+        return Artefact.load(model)
+    if weights == 'bundled' and not Path(model).is_file():
+        return _bundled(model)
+    source = open_source(model, weights, preprocess)
+    folder = _cache(cache_dir) / f'{source.name}-{_key(source, labels, representative)}'
+    with _locked(folder):
+        if not (folder / MANIFEST).is_file():
+            _build(source, folder, labels, representative, progress or (lambda text: None))
+    return Artefact.load(folder)
+
+
+def _bundled(model: str) -> Artefact:
+    folder = BUNDLED / model
+    if not (folder / MANIFEST).is_file():
+        raise ModelError(f"no weights for '{model}' are bundled; name weights: a file, seed:0"
+                         + (', imagenet' if model == 'vgg16' else ''))
+    return Artefact.load(folder)
+
+
+def _build(source: Source, folder: Path, labels: str | Path | None,
+           representative: str | Path | None, progress: Progress) -> None:
+    """Build beside the final place and rename, so that a half-made folder is never seen."""
+    partial = folder.with_name(f'.{folder.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed; we hold the lock
+    try:
+        progress(f'building {source.name} with weights {source.weights}')
+        keras_model = source.build()
+        write_artefact(keras_model, partial, name=source.name, weights=source.weights,
+                       trained=source.trained, labels=_labels(source, keras_model, labels),
+                       images=_images(keras_model, representative), progress=progress)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _labels(source: Source, keras_model: object, file: str | Path | None) -> tuple[str, ...]:
+    if file is not None:
+        return read_labels(file, keras_model.output_shape[-1])
+    return imagenet_labels() if source.weights == 'imagenet' else ()
+
+
+def _images(keras_model: object, folder: str | Path | None) -> np.ndarray:
+    from offload_perception.model import convert, representative
+
+    shape = convert.input_shape(keras_model)
+    if folder is None:
+        return representative.default_images(shape)
+    return representative.folder_images(folder, shape)
+
+
+def _key(source: Source, labels: str | Path | None, representative: str | Path | None) -> str:
+    """Return a short hash of all that the prepared model depends on."""
+    parts = {'source': source.identity(), 'format': FORMAT,
+             'labels': None if labels is None else file_digest(Path(labels)),
+             'representative': _listing(representative)}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _listing(folder: str | Path | None) -> list[tuple[str, int, int]] | None:
+    if folder is None:
+        return None
+    files = sorted(p for p in Path(folder).rglob('*') if p.is_file())
+    return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+
+
+def _cache(cache_dir: str | Path | None) -> Path:
+    if cache_dir is None:
+        home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+        base = os.environ.get('OFFLOAD_PERCEPTION_CACHE') or home
+        cache_dir = Path(base) / 'offload_perception' / 'models'
+    try:
+        Path(cache_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ModelError(f'the cache {cache_dir} cannot be made ({e.strerror}); '
+                         'set OFFLOAD_PERCEPTION_CACHE to a folder you may write') from e
+    return Path(cache_dir)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from building the same model; the lock dies with the process."""
+    with open(folder.with_name(f'.{folder.name}.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

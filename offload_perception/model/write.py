@@ -1,0 +1,65 @@
+"""Write a Keras network as a prepared model."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from offload_perception.errors import ModelError
+from offload_perception.model.artefact import Artefact, Layer
+from offload_perception.model.convert import to_int8
+from offload_perception.model.cut import CutPoint, cut, cut_points
+from offload_perception.model.flatbuffer import Graph
+
+if TYPE_CHECKING:
+    import keras
+
+SEGMENTS = 'segments'
+
+
+def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weights: str,
+                   trained: bool, labels: Iterable[str], images: Iterable[np.ndarray],
+                   progress: Callable[[str], None] = lambda text: None) -> Artefact:
+    """Quantise and cut `keras_model` into `folder`, and return it as a prepared model.
+
+    `images` are representative, uint8 `(H, W, 3)`; `weights` says in words where the weights
+    come from; `labels` may be empty.
+
+    :raises ModelError: where the network cannot be quantised or cut.
+    """
+    labels = tuple(labels)
+    if labels and len(labels) != keras_model.output_shape[-1]:
+        raise ModelError(f'{len(labels)} labels for {keras_model.output_shape[-1]} classes')
+    (folder / SEGMENTS).mkdir(parents=True, exist_ok=True)
+    progress(f'quantising {name} to int8')
+    model = to_int8(keras_model, images)
+    progress(f'cutting {name}')
+    graph = Graph(model, name)
+    points = cut_points(graph, layer_names(keras_model))
+    artefact = Artefact(
+        path=folder, name=name, digest=hashlib.sha256(model).hexdigest(), weights=weights,
+        trained=trained, input=graph.input, layers=tuple(map(_layer, range(1, 1 + len(points)),
+                                                             points)), labels=labels)
+    for layer in artefact.layers:
+        (folder / layer.segment).write_bytes(cut(graph, points, layer.index, layer.index))
+    artefact.model_file.write_bytes(model)
+    progress(f'saving {name}')
+    keras_model.save(artefact.keras_file)
+    if labels:
+        (folder / 'labels.txt').write_text('\n'.join(labels) + '\n')
+    artefact.save_manifest()
+    return artefact
+
+
+def layer_names(keras_model: 'keras.Model') -> list[str]:
+    """Return the names of the layers that become convolutions, poolings and dense operators."""
+    kinds = {'Conv2D', 'MaxPooling2D', 'AveragePooling2D', 'Dense'}
+    return [layer.name for layer in keras_model.layers if type(layer).__name__ in kinds]
+
+
+def _layer(index: int, point: CutPoint) -> Layer:
+    return Layer(index=index, name=point.name, kind=point.kind, output=point.output,
+                 weight_bytes=point.weight_bytes, macs=point.macs,
+                 segment=f'{SEGMENTS}/{index:02d}_{point.name}.tflite')

@@ -1,0 +1,71 @@
+"""Publish the energy of each frame from a meter node: FrameLatency in, FrameEnergy out."""
+
+import threading
+import time
+from collections.abc import Iterable
+from math import isnan
+
+from rclpy.lifecycle import LifecycleNode
+
+from offload_perception.msg import FrameEnergy, FrameLatency
+from offload_perception.nodes import qos
+from offload_perception.power import frame_energy as energies
+from offload_perception.power.attribution import (
+    IntegralAttribution,
+    RegressionAttribution,
+    TimedFrame,
+    timed_frame,
+)
+
+# The radio is on, and the processor waits, while a frame is on the link or at the server.
+_AWAY = ('link', 'server_wait', 'decode', 'tail')
+
+
+class FrameEnergyReporter:
+    """Feeds an attribution, and publishes what it gives; the meter's thread may call `add_*`.
+
+    A frame's end is when its FrameLatency arrives: the meter hangs on the drone, so both are on
+    one host and on one monotonic clock.
+    """
+
+    def __init__(self, node: LifecycleNode, *, source: str, emulated: bool,
+                 attribution: RegressionAttribution | IntegralAttribution) -> None:
+        self._node, self._source, self._emulated = node, source, emulated
+        self.attribution, self._lock = attribution, threading.Lock()
+        self._publisher = node.create_lifecycle_publisher(
+            FrameEnergy, 'frame_energy', qos.TELEMETRY)
+        self._subscription = node.create_subscription(
+            FrameLatency, 'frame_latency', self._on_latency, qos.TELEMETRY)
+
+    def close(self) -> None:
+        """Give the topics back."""
+        self._node.destroy_subscription(self._subscription)
+        self._node.destroy_lifecycle_publisher(self._publisher)
+
+    def add_power(self, *power: object) -> None:
+        """Take what the attribution takes of power: a sample, or a block of samples."""
+        add = getattr(self.attribution, 'add_block', None) or self.attribution.add_power
+        with self._lock:
+            self._publish(add(*power))
+
+    def _on_latency(self, m: FrameLatency) -> None:
+        with self._lock:
+            self._publish(self.attribution.add_frame(_timed(m, time.monotonic())))
+
+    def _publish(self, done: Iterable[tuple[TimedFrame, energies.FrameEnergy]]) -> None:
+        for frame, energy in done:
+            m: FrameLatency = frame.key
+            self._publisher.publish(FrameEnergy(
+                header=m.header, sequence=m.sequence, split=m.split,
+                window=frame.end_s - frame.start_s, energy=energy.energy_j,
+                idle_energy=energy.idle_j, uncertainty=energy.uncertainty_j,
+                method=energy.method, stages=tuple(energy.stages_j),
+                stage_energy=tuple(energy.stages_j.values()), source=self._source,
+                emulated=self._emulated))
+
+
+def _timed(m: FrameLatency, end_s: float) -> TimedFrame:
+    own = {stage: getattr(m, stage) for stage in ('preprocess', 'head', 'encode')}
+    own['link'] = sum(v for v in (getattr(m, stage) for stage in _AWAY) if not isnan(v))
+    stages = {stage: seconds for stage, seconds in own.items() if not isnan(seconds)}
+    return timed_frame(m, end_s, m.total, stages)

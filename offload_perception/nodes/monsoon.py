@@ -1,0 +1,93 @@
+"""Publish the power of the computer's supply from a Monsoon HVPM: 5 kHz, fit for single frames."""
+
+from typing import Any
+
+import numpy as np
+from std_msgs.msg import Header
+
+from offload_perception.config import MonsoonConfig
+from offload_perception.msg import PowerSample
+from offload_perception.nodes import qos
+from offload_perception.nodes.frame_energy import FrameEnergyReporter
+from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.power.attribution import IntegralAttribution
+from offload_perception.power.energy import EnergyCounter
+from offload_perception.power.monsoon import MonsoonReader, PowerBlock, open_monsoon
+from offload_perception.power.samples import Event, State
+
+NAN = float('nan')
+
+
+class MonsoonNode(ManagedNode):
+    """Publishes the mean of every block of samples; only ever measures, never sets a voltage."""
+
+    def __init__(self, *, open_meter=open_monsoon, **kwargs: Any) -> None:
+        super().__init__('monsoon', MonsoonConfig, **kwargs)
+        self._open_meter = open_meter
+        self._reader = self._frames = self._power_pub = None
+
+    def configure(self) -> None:
+        """Find the meter and create the topics."""
+        self._open().close()
+        self._source = f'Monsoon HVPM {self.config.serial_number or ""}'.strip()
+        self._power_pub = self.create_lifecycle_publisher(PowerSample, 'power', qos.TELEMETRY)
+        self._frames = FrameEnergyReporter(
+            self, source=self._source, emulated=False, attribution=IntegralAttribution())
+
+    def _open(self):
+        return self._open_meter(self.config.serial_number or None, self.config.channel)
+
+    def activate(self) -> None:
+        """Start to sample."""
+        self._energy, self._dropped = EnergyCounter(max_gap_s=1.0), 0
+        self._reader = MonsoonReader(self._open, self._on_block, self._on_event)
+        self._reader.start()
+
+    def deactivate(self) -> None:
+        """Stop sampling."""
+        if self._reader is not None:
+            self._reader.stop()
+
+    def release(self) -> None:
+        """Give the topics back."""
+        self._reader = None
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None
+            self.destroy_lifecycle_publisher(self._power_pub)
+
+    def _on_block(self, block: PowerBlock) -> None:
+        if len(block.times_s) == 0:
+            return
+        voltage_v, power_w = float(block.voltage_v.mean()), float(block.power_w.mean())
+        current_a = power_w / voltage_v if voltage_v else 0.0
+        self._dropped = block.dropped
+        energy_j = self._energy.add(float(np.mean(block.times_s)), voltage_v, current_a)
+        self._frames.add_power(block.times_s, block.power_w)
+        self._power_pub.publish(PowerSample(
+            header=Header(stamp=self.get_clock().now().to_msg()), source=self._source,
+            voltage=voltage_v, current=current_a, power=power_w, energy=NAN, charge=NAN,
+            integrated_energy=energy_j, temperature=NAN, d_plus=NAN, d_minus=NAN,
+            resistance=NAN))
+
+    def _on_event(self, event: Event) -> None:
+        log = self.get_logger()
+        (log.info if event.kind in ('connected', 'stopped') else log.warning)(
+            f'{self._source}: {event.message}')
+
+    def health(self):
+        """Report the link to the meter."""
+        if not self.active:
+            return OK, 'not active', {}
+        status = self._reader.status
+        values = {'source': self._source, 'samples': self._reader.samples,
+                  'dropped by the device': self._dropped, 'failures': self._reader.failures,
+                  'energy [J]': f'{self._energy.energy_j:.1f}'}
+        if status.state is State.MEASURING:
+            level = WARN if self._dropped else OK
+            return level, 'samples are lost: this computer is too slow' if self._dropped else (
+                'measuring'), values
+        return ERROR, status.message, values
+
+
+main = main_of(MonsoonNode)

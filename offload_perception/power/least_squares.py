@@ -1,0 +1,51 @@
+"""Linear regression that knows its doubts, and which questions the data do not answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SINGULAR = 1e-6
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Coefficients and their covariance.
+
+    `unseen` are, as columns, the directions that the data say nothing about; `residual` is the
+    standard deviation of what the fit leaves unexplained.
+    """
+
+    coefficients: np.ndarray
+    covariance: np.ndarray
+    unseen: np.ndarray
+    residual: float
+
+    def first(self, count: int) -> Solution:
+        """The same for the first unknowns alone, whatever the others may be."""
+        return Solution(
+            self.coefficients[:count], self.covariance[:count, :count], self.unseen[:count],
+            self.residual)
+
+
+def least_squares(design: np.ndarray, target: np.ndarray) -> Solution:
+    """Solve by singular values: the coefficients of least norm.
+
+    `design` is float64 [samples, unknowns], `target` [samples]. The covariance is White's (HC1),
+    which does not suppose that all samples are equally exact: ours are less so where the load
+    changes.
+    """
+    count, unknowns = design.shape
+    scale = np.linalg.norm(design, axis=0)
+    scale[scale == 0.0] = 1.0
+    left, singular, right = np.linalg.svd(design / scale, full_matrices=False)
+    seen = singular > SINGULAR * singular[0]
+    inverse = (right[seen].T / singular[seen]) @ left[:, seen].T / scale[:, None]
+    coefficients = inverse @ target
+    residuals = target - design @ coefficients
+    freedom = max(1, count - unknowns)
+    weighted = inverse * residuals
+    return Solution(
+        coefficients, weighted @ weighted.T * count / freedom, right[~seen].T / scale[:, None],
+        float(np.sqrt(residuals @ residuals / freedom)))

@@ -1,0 +1,31 @@
+"""How far two runtimes may differ on the same int8 file, and how far they do."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MAX_QUANTA = 1
+MAX_SHARE = 1e-3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest difference in quanta, and the share of elements that differ at all."""
+
+    quanta: int
+    share: float
+
+    @property
+    def agrees(self) -> bool:
+        """Say whether at most 0.1 % of the elements differ, and those by one quantum."""
+        return self.quanta <= MAX_QUANTA and self.share <= MAX_SHARE
+
+    def __str__(self) -> str:
+        """Return the difference in words."""
+        return f'{self.quanta} quanta at most, in {self.share:.2%} of the elements'
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> Difference:
+    """Compare two int8 or uint8 tensors of one shape."""
+    apart = np.abs(np.subtract(a, b, dtype=np.int16))
+    return Difference(int(apart.max(initial=0)), float(np.count_nonzero(apart) / apart.size))

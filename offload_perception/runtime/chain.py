@@ -1,0 +1,124 @@
+"""The network as a chain of segments: any head and any tail, nothing loaded between cuts."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from threading import Lock, local
+from time import perf_counter
+
+import numpy as np
+
+from offload_perception.errors import ConfigError
+from offload_perception.model.artefact import Artefact
+from offload_perception.runtime.base import Runner
+from offload_perception.runtime.load import load_cpu
+from offload_perception.runtime.merge import parts
+from offload_perception.runtime.merged import MergedParts
+from offload_perception.runtime.network import Network, PartTime
+from offload_perception.runtime.select import Choice
+
+Plan = list[tuple[int, int, Runner]]  # first and last layer of each part
+
+
+class Chain(Network):
+    """All segments of an artefact on the CPU, loaded once.
+
+    They serve any cut at once; merged layers take over where those are faster: a range that is
+    used is merged in the background (see `MergedParts`), unless `merge` is False. `head` and
+    `tail` may be called from several threads; they take turns.
+
+    `load` opens one file as `load_cpu` does.
+    """
+
+    def __init__(self, artefact: Artefact, choice: Choice, threads: int = 2, *,
+                 merge: bool = True, load: Callable[..., Runner] = load_cpu) -> None:
+        if choice.device != 'cpu':
+            raise ConfigError(f'a Chain runs on the cpu, not on {choice.device}: open_network '
+                              'opens any device')
+        self.artefact, self.choice, self.threads = artefact, choice, threads
+        self._lock, self._mine = Lock(), local()
+        self._runners = [
+            load(choice.runtime, artefact.segment_file(k), artefact.tensor(k - 1),
+                 artefact.tensor(k), threads=threads) for k in range(1, artefact.last + 1)]
+        self._plans: dict[tuple[int, int], Plan] = {}
+        self._merged = MergedParts(
+            artefact, self._segments, runtimes=choice.rivals, exact=choice.runtime,
+            threads=threads, load=load, on_change=self._forget_plans,
+        ) if merge and choice.rivals else None
+
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+        """Run layers `first` to `last`; see `Network.run`."""
+        self.check(first, last, x)
+        if self._merged and first <= last:
+            self._merged.request(first, last)
+        with self._lock:
+            return self._run(self._plan(first, last), x).copy()
+
+    def prepare(self, cut: int) -> None:
+        """Merge the head and the tail of `cut` and wait for it, so that no frame pays for it."""
+        self.artefact.cut(cut)
+        for first, last in ((1, cut), (cut + 1, self.artefact.last)):
+            if self._merged and first <= last:
+                self._merged.settle(first, last)
+
+    def warm_up(self, runs: int = 2) -> None:
+        """Run every segment, so that first-run costs are paid before the first frame."""
+        spec = self.artefact.input
+        for _ in range(runs):
+            self._segments(1, self.artefact.last, np.zeros(spec.shape, spec.dtype))
+
+    @property
+    def times(self) -> tuple[PartTime, ...]:
+        """Return the times of this thread's last run, in its order."""
+        plan, stamps = getattr(self._mine, 'last', ((), ()))
+        return tuple(PartTime(first, last, after - before, runner.runtime, runner.device)
+                     for (first, last, runner), (before, after)
+                     in zip(plan, pairwise(stamps), strict=True))
+
+    def describe(self) -> str:
+        """Return the one line for the log: what runs where, and what was found out."""
+        findings = self._merged.findings if self._merged else {}
+        return '; '.join((f'{self.artefact.name}: {self.choice}, {self.threads} threads',
+                          *(f'{what}: {finding}' for what, finding in findings.items())))
+
+    def close(self) -> None:
+        """Release everything."""
+        if self._merged:
+            self._merged.close()
+        for runner in self._runners:
+            runner.close()
+
+    @property
+    def left_out(self) -> set[str]:
+        """Return the rivals that were found to compute something else, so far."""
+        return self._merged.left_out if self._merged else set()
+
+    def _forget_plans(self) -> None:
+        with self._lock:
+            self._plans.clear()
+
+    def _plan(self, first: int, last: int) -> Plan:
+        if (first, last) not in self._plans:
+            self._plans[first, last] = self._make_plan(first, last)
+        return self._plans[first, last]
+
+    def _make_plan(self, first: int, last: int) -> Plan:
+        plan: Plan = []
+        for a, b in parts(self.artefact, first, last):
+            merged = self._merged and self._merged.get(a, b)
+            plan += [(a, b, merged)] if merged else self._single(a, b)
+        return plan
+
+    def _single(self, first: int, last: int) -> Plan:
+        return [(k, k, self._runners[k - 1]) for k in range(first, last + 1)]
+
+    def _segments(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+        with self._lock:
+            return self._run(self._single(first, last), x).copy()
+
+    def _run(self, plan: Plan, x: np.ndarray) -> np.ndarray:
+        stamps = [perf_counter()]
+        for _, _, runner in plan:
+            x = runner.run(x)
+            stamps.append(perf_counter())
+        self._mine.last = plan, stamps
+        return x

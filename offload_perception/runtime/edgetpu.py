@@ -1,0 +1,87 @@
+"""A prepared model on one or several Edge TPUs."""
+
+from math import isnan
+from threading import Lock, local
+
+import numpy as np
+
+from offload_perception.model.artefact import Artefact
+from offload_perception.runtime.edgetpu_bus import Bus
+from offload_perception.runtime.edgetpu_plan import LIBRARY, make_plan, share_off_device
+from offload_perception.runtime.edgetpu_process import EdgeTpuProcess
+from offload_perception.runtime.edgetpu_refusal import check_attached
+from offload_perception.runtime.network import Network, PartTime
+from offload_perception.runtime.select import Choice
+
+
+class EdgeTpuNetwork(Network):
+    """The compiled segments of an artefact, in a process of their own.
+
+    Layers that are not compiled run on that process's CPU; `off_device` is the share of the
+    multiply-adds that do. After a DeviceError the object is of no more use.
+
+    :raises DeviceError: where no segment is compiled, or the device cannot be had.
+    """
+
+    def __init__(self, artefact: Artefact, choice: Choice, devices: str = '', *, threads: int = 2,
+                 library: str = LIBRARY, bus: Bus | None = None, load_timeout_s: float = 60.0,
+                 run_timeout_s: float = 5.0) -> None:
+        self.artefact, self.choice = artefact, choice
+        check_attached(bus or Bus())
+        self._plan = make_plan(artefact, devices, runtime=choice.runtime, threads=threads,
+                               library=library)
+        self.off_device = share_off_device(artefact, self._plan)
+        self._lock, self._mine, self._load_timeout_s = Lock(), local(), load_timeout_s
+        self._process = EdgeTpuProcess(self._plan, load_timeout_s=load_timeout_s,
+                                       run_timeout_s=run_timeout_s, bus=bus)
+
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+        """Run layers `first` to `last`; see `Network.run`."""
+        self.check(first, last, x)
+        if first > last:
+            self._mine.times = ()
+            return x.copy()
+        return self._run(first, last, x)
+
+    def _run(self, first: int, last: int, x: np.ndarray,
+             timeout_s: float | None = None) -> np.ndarray:
+        with self._lock:
+            y, seconds = self._process.run(first, last, x, timeout_s)
+            self._mine.times = tuple(
+                PartTime(k, k, s, self.choice.runtime, self._device(k))
+                for k, s in enumerate(seconds, first))
+            return y.copy()
+
+    @property
+    def times(self) -> tuple[PartTime, ...]:
+        """Return the times inside the device's process; the hop to it is not in them."""
+        return getattr(self._mine, 'times', ())
+
+    def prepare(self, cut: int) -> None:
+        """Do nothing: segments are merged by the Edge TPU compiler or not at all."""
+        self.artefact.cut(cut)
+
+    def warm_up(self, runs: int = 2) -> None:
+        """Run every segment: the first run uploads the parameters, so it may take its time."""
+        spec = self.artefact.input
+        for _ in range(runs):
+            self._run(1, self.artefact.last, np.zeros(spec.shape, spec.dtype),
+                      self._load_timeout_s)
+
+    def describe(self) -> str:
+        """Return the one line for the log: devices and the share that is not on them."""
+        names = ', '.join(dict.fromkeys(
+            self._device(k) for k, load in enumerate(self._plan.loads, 1)
+            if load.device is not None))
+        share = ('an unknown share (pip install ai-edge-litert to read the files)'
+                 if isnan(self.off_device) else f'{self.off_device:.1%}')
+        return (f'{self.artefact.name}: {self.choice}, segments on {names}; '
+                f'{share} of the multiply-adds off the accelerator')
+
+    def close(self) -> None:
+        """End the device's process."""
+        self._process.close()
+
+    def _device(self, k: int) -> str:
+        device = self._plan.loads[k - 1].device
+        return 'cpu' if device is None else f'edgetpu {device}'.strip()

@@ -1,0 +1,96 @@
+"""The process that holds the Edge TPU: it runs what it is told until the pipe closes.
+
+libedgetpu ends the whole process on a USB error, and crashes it where versions do not match,
+so it must not live in a node's process. Tensors lie in memory that both processes map: the
+first half takes the input of a request, the second its output.
+"""
+
+import mmap
+import sys
+from contextlib import suppress
+from ctypes import CDLL
+from multiprocessing.connection import Connection
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from offload_perception.runtime.base import Runner
+from offload_perception.runtime.edgetpu_plan import Load, Plan
+from offload_perception.runtime.tflite import TfliteRunner, interpreter_module, open_tflite
+from offload_perception.tensor import TensorSpec
+
+
+def main() -> int:
+    """Serve the pipe and the memory whose file descriptors are the two arguments."""
+    pipe, memory = Connection(int(sys.argv[1])), mmap.mmap(int(sys.argv[2]), 0)
+    with suppress(EOFError, ConnectionError):  # the node has gone
+        serve(pipe, memory)
+    return 0
+
+
+def serve(pipe: Connection, memory: mmap.mmap) -> None:
+    """Load the plan that comes first, then answer requests `(first, last)` with times."""
+    plan: Plan = pipe.recv()
+    try:
+        runners = [open_load(load, plan) for load in plan.loads]
+    except Exception as e:  # the parent knows what to make of it
+        pipe.send(('refused', type(e).__name__, str(e)))
+        return
+    pipe.send(('ready',))
+    while True:
+        first, last = pipe.recv()
+        try:
+            pipe.send(('done', run(runners[first - 1:last], memory)))
+        except Exception as e:  # a delegate that reports an error instead of crashing
+            pipe.send(('failed', type(e).__name__, str(e)))
+
+
+def run(runners: list[Runner], memory: mmap.mmap) -> list[float]:
+    """Run files one behind the other, from and to the shared memory; return their seconds."""
+    times, x, before = [], tensor(memory, 0, runners[0].input), perf_counter()
+    for runner in runners:
+        x = runner.run(x)
+        after = perf_counter()
+        times.append(after - before)
+        before = after
+    np.copyto(tensor(memory, 1, runners[-1].output), x)
+    return times
+
+
+def tensor(memory: mmap.mmap, half: int, spec: TensorSpec) -> np.ndarray:
+    """Return a view of the input (0) or output (1) half of the memory."""
+    offset = half * len(memory) // 2
+    return np.frombuffer(memory, spec.dtype, spec.size, offset).reshape(spec.shape)
+
+
+def open_load(load: Load, plan: Plan) -> Runner:
+    """Open a file on the CPU or on the Edge TPU, through pycoral where Google's is installed."""
+    ends = load.input, load.output
+    if load.device is None:
+        return open_tflite(load.file, *ends, runtime=plan.runtime, threads=plan.threads)
+    name = f'edgetpu {load.device}'.strip()
+    make_interpreter = _pycoral()
+    if make_interpreter:
+        interpreter = make_interpreter(str(load.file), device=load.device or None)
+        interpreter.allocate_tensors()
+        return TfliteRunner(interpreter, *ends, runtime='pycoral', device=name,
+                            name=load.file.name)
+    CDLL(plan.library)  # says what is missing; load_delegate adds noise of its own
+    options = {'device': load.device} if load.device else {}
+    delegate = interpreter_module(plan.runtime).load_delegate(plan.library, options)
+    return open_tflite(load.file, *ends, runtime=plan.runtime, threads=plan.threads,
+                       delegates=[delegate], device=name)
+
+
+def _pycoral() -> Any:
+    """Return Google's make_interpreter, None without it; PyPI's pycoral is something else."""
+    try:
+        from pycoral.utils.edgetpu import make_interpreter
+    except ImportError:
+        return None
+    return make_interpreter
+
+
+if __name__ == '__main__':
+    sys.exit(main())

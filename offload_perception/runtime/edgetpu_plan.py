@@ -1,0 +1,130 @@
+"""What the Edge TPU process is to load: files, tensors, devices."""
+
+import re
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+from typing import Any
+
+from offload_perception.errors import ConfigError, ModelError
+from offload_perception.model.artefact import Artefact
+from offload_perception.runtime.edgetpu_refusal import not_compiled
+from offload_perception.tensor import TensorSpec
+
+CUSTOM_OP = b'edgetpu-custom-op'
+LIBRARY = 'libedgetpu.so.1'
+COMPILED = 'edgetpu'
+
+_DEVICE = re.compile(r'|usb|pci|(usb|pci)?:\d+')
+
+
+@dataclass(frozen=True)
+class Load:
+    """A file to open: on an Edge TPU by its device string, or on the CPU where that is None."""
+
+    file: Path
+    input: TensorSpec
+    output: TensorSpec
+    device: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the process needs to know; it travels to it once."""
+
+    loads: tuple[Load, ...]
+    runtime: str
+    library: str
+    threads: int
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Return the size of the largest tensor at either end of a file."""
+        return max(spec.nbytes for load in self.loads for spec in (load.input, load.output))
+
+
+def make_plan(artefact: Artefact, devices: str, *, runtime: str, threads: int,
+              library: str = LIBRARY) -> Plan:
+    """Put every layer that is compiled on an Edge TPU and the rest on the CPU.
+
+    `devices` is one device string of libedgetpu (``, `usb`, `usb:0`, `pci`, `:1`) or several
+    with commas; the layers are then spread in their order, with even shares of the weights.
+
+    :raises ConfigError: for a device string that libedgetpu does not know.
+    :raises DeviceError: where no layer is compiled.
+    """
+    names = parse_devices(devices)
+    files = [compiled_file(artefact, k) for k in range(1, artefact.last + 1)]
+    on_device = [has_custom_op(file) for file in files]
+    if not any(on_device):
+        raise not_compiled(f'{artefact.name} ({artefact.path})')
+    sticks = spread([layer.weight_bytes * compiled for layer, compiled in
+                     zip(artefact.layers, on_device, strict=True)], len(names))
+    return Plan(tuple(
+        Load(file if compiled else artefact.segment_file(k), artefact.tensor(k - 1),
+             artefact.tensor(k), names[stick] if compiled else None)
+        for k, (file, compiled, stick) in enumerate(zip(files, on_device, sticks, strict=True), 1)
+    ), runtime, library, threads)
+
+
+def parse_devices(text: str) -> list[str]:
+    """Split and check a comma list of device strings."""
+    names = [name.strip() for name in text.split(',')]
+    wrong = [name for name in names if not _DEVICE.fullmatch(name)]
+    if wrong:
+        raise ConfigError(f"Edge TPU device '{wrong[0]}' is unknown; use usb, pci, usb:0, pci:0, "
+                          'or :0, several with commas')
+    return names
+
+
+def compiled_file(artefact: Artefact, k: int) -> Path:
+    """Return where `model.edgetpu.compile_segments` puts the compiled segment of layer `k`."""
+    return artefact.path / COMPILED / f'{artefact.segment_file(k).stem}_edgetpu.tflite'
+
+
+def has_custom_op(file: Path) -> bool:
+    """Say whether a file exists and has an operator for the Edge TPU."""
+    return file.is_file() and CUSTOM_OP in file.read_bytes()
+
+
+def spread(weights: list[int], count: int) -> list[int]:
+    """Return for each layer the stick, 0 to `count` - 1, that gives each an even share."""
+    total, before, sticks = sum(weights) or 1, 0, []
+    for weight in weights:
+        sticks.append(min(count - 1, int((before + weight / 2) * count / total)))
+        before += weight
+    return sticks
+
+
+def share_off_device(artefact: Artefact, plan: Plan) -> float:
+    """Return the share of the network's multiply-adds that the plan runs on the CPU.
+
+    It is NaN where the TFLite schema, which comes with ai-edge-litert, is not installed.
+    """
+    left = sum(layer.macs if load.device is None else macs_left(load.file)
+               for layer, load in zip(artefact.layers, plan.loads, strict=True))
+    return left / (sum(layer.macs for layer in artefact.layers) or 1)
+
+
+def macs_left(file: Path) -> float:
+    """Return the multiply-adds that the compiler left for the CPU; NaN without the schema."""
+    try:
+        from offload_perception.model.flatbuffer import schema
+        s = schema()
+    except (ImportError, ModelError):
+        return nan
+    model = s.ModelT.InitFromObj(s.Model.GetRootAs(file.read_bytes()))
+    graph = model.subgraphs[0]
+    weighted = {s.BuiltinOperator.CONV_2D, s.BuiltinOperator.FULLY_CONNECTED}
+    return sum(_macs(graph, operator) for operator in graph.operators
+               if model.operatorCodes[operator.opcodeIndex].builtinCode in weighted)
+
+
+def _macs(graph: Any, operator: Any) -> int:
+    """Weights, once for each place of the output."""
+    size = 1
+    for dimension in graph.tensors[operator.inputs[1]].shape:
+        size *= int(dimension)
+    for dimension in graph.tensors[operator.outputs[0]].shape[1:-1]:
+        size *= int(dimension)
+    return size

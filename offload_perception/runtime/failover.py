@@ -1,0 +1,113 @@
+"""Keep going when the accelerator drops out, and come back to it when it is there again."""
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Event, Lock, Thread, local
+
+import numpy as np
+
+from offload_perception.errors import DeviceError, OffloadError
+from offload_perception.runtime.network import Network, PartTime
+
+BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+
+log = logging.getLogger(__name__)
+
+
+class Failover(Network):
+    """A network on an accelerator, with one on the CPU behind it where `spare` is given.
+
+    The frame on which the accelerator fails is run again on the spare; without one, that frame
+    and all until the accelerator is back raise DeviceError at once. Meanwhile the accelerator
+    is opened anew in the background, with growing pauses. `on_change` is told in words.
+
+    `open_device` opens and warms up the accelerator's network.
+    """
+
+    def __init__(self, open_device: Callable[[], Network], spare: Network | None = None, *,
+                 back_off_s: Sequence[float] = BACK_OFF_S,
+                 on_change: Callable[[str], None] = log.warning) -> None:
+        self._open, self._spare, self._on_change = open_device, spare, on_change
+        self._back_off_s = back_off_s
+        self._lock, self._stop, self._reopener = Lock(), Event(), None
+        self._device: Network | None = open_device()
+        self._mine = local()
+        self.artefact, self.choice = self._device.artefact, self._device.choice
+        self._lost = ''
+
+    @property
+    def on_device(self) -> bool:
+        """Say whether the accelerator serves at this moment."""
+        return self._device is not None
+
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+        """Run layers `first` to `last`; see `Network.run`."""
+        device = self._device
+        if device is not None:
+            try:
+                self._mine.ran = device
+                return device.run(first, last, x)
+            except DeviceError as e:
+                self._lose(device, e)
+        if self._spare is None:
+            raise DeviceError(self._lost)
+        self._mine.ran = self._spare
+        return self._spare.run(first, last, x)
+
+    @property
+    def times(self) -> tuple[PartTime, ...]:
+        """Return the times of this thread's last run, wherever that was."""
+        ran = getattr(self._mine, 'ran', None)
+        return ran.times if ran else ()
+
+    def prepare(self, cut: int) -> None:
+        """Prepare the spare too, so that a drop-out costs as little as it can."""
+        for network in (self._device, self._spare):
+            if network is not None:
+                network.prepare(cut)
+
+    def warm_up(self, runs: int = 2) -> None:
+        """Warm up the spare; the accelerator was when it opened."""
+        if self._spare is not None:
+            self._spare.warm_up(runs)
+
+    def describe(self) -> str:
+        """Return the one line for the log."""
+        device = self._device
+        if device is not None:
+            return device.describe()
+        return self._lost + (f'; until it is back: {self._spare.describe()}' if self._spare
+                             else '; no CPU stands in for it')
+
+    def close(self) -> None:
+        """Stop trying, and release both networks."""
+        self._stop.set()
+        if self._reopener:
+            self._reopener.join()
+        for network in (self._device, self._spare):
+            if network is not None:
+                network.close()
+
+    def _lose(self, device: Network, error: DeviceError) -> None:
+        with self._lock:
+            if self._device is not device:  # another thread was first
+                return
+            self._device, self._lost = None, str(error)
+        device.close()
+        self._on_change(f'{error}; ' + ('the CPU takes over' if self._spare else
+                                        'frames are dropped until it is back'))
+        self._reopener = Thread(target=self._reopen, name='reopen edgetpu', daemon=True)
+        self._reopener.start()
+
+    def _reopen(self) -> None:
+        for attempt in range(1 << 30):
+            pause_s = self._back_off_s[min(attempt, len(self._back_off_s) - 1)]
+            if self._stop.wait(pause_s):
+                return
+            try:
+                self._device = self._open()
+            except OffloadError as e:
+                self._lost = str(e)
+                continue
+            self._on_change('the Edge TPU is back')
+            return

@@ -1,0 +1,85 @@
+"""Run the float32 rest of the network on Keras, behind an int8 head."""
+
+from typing import Any
+
+import numpy as np
+
+from offload_perception.errors import ModelError, RuntimeUnavailableError
+from offload_perception.model.artefact import Artefact
+from offload_perception.runtime.base import check_tensor
+
+
+class KerasTail:
+    """The float32 tails of one artefact, each built when its cut is first used.
+
+    It has the `tail` of a `Chain`, so a server can hold either.
+    """
+
+    ran, ran_on = 'keras', 'cpu'
+
+    def __init__(self, artefact: Artefact) -> None:
+        self.artefact = artefact
+        self._layers = _load(artefact).layers
+        self._functions: dict[int, Any] = {}
+
+    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
+        """Return the class scores, float32 of shape (classes,), for the tensor at `cut`."""
+        spec = self.artefact.tensor(cut)
+        check_tensor(tensor, spec, f'the tail behind cut {cut}')
+        x = spec.dequantise(tensor).astype(np.float32, copy=False)
+        if cut == self.artefact.last:
+            return x
+        return self._function(cut)(x[None]).numpy()[0]
+
+    def warm_up(self, cut: int) -> None:
+        """Build and trace the tail behind `cut`, so that the first frame does not wait."""
+        spec = self.artefact.tensor(cut)
+        self.tail(cut, np.zeros(spec.shape, spec.dtype))
+
+    def describe(self) -> str:
+        """Return the one line for the log."""
+        return f'{self.artefact.name}: float32 tails, runtime keras on cpu'
+
+    def close(self) -> None:
+        """Release the network."""
+        self._layers, self._functions = [], {}
+
+    def _function(self, cut: int) -> Any:
+        if cut not in self._functions:
+            self._functions[cut] = self._trace(cut)
+        return self._functions[cut]
+
+    def _trace(self, cut: int) -> Any:
+        import tensorflow as tf
+
+        layers = self._layers[self._position(cut):]
+
+        def tail(x: Any) -> Any:
+            for layer in layers:
+                x = layer(x, training=False)
+            return x
+
+        shape = (1, *self.artefact.tensor(cut).shape)
+        return tf.function(tail, input_signature=[tf.TensorSpec(shape, tf.float32)])
+
+    def _position(self, cut: int) -> int:
+        """Return the index of the first Keras layer behind `cut`."""
+        names = [layer.name for layer in self._layers]
+        name = self.artefact.cut_names[cut]
+        if cut and name not in names:
+            raise ModelError(f'{self.artefact.keras_file} has no layer {name}; '
+                             'prepare the model again')
+        return names.index(name) + 1 if cut else 0
+
+
+def _load(artefact: Artefact) -> Any:
+    if not artefact.keras_file.exists():
+        raise ModelError(f'{artefact.keras_file} is missing, and float32 tails need it; '
+                         'prepare the model again or choose the int8 tail')
+    try:
+        import keras
+    except ImportError as e:
+        raise RuntimeUnavailableError(
+            f'float32 tails need Keras ({e}); pip install tensorflow, '
+            'or choose the int8 tail') from e
+    return keras.saving.load_model(artefact.keras_file, compile=False)

@@ -1,0 +1,75 @@
+"""Write several layers of an artefact as one file, for runtimes to fuse and run in one call."""
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from offload_perception.errors import RuntimeUnavailableError
+from offload_perception.model.artefact import Artefact
+
+
+def parts(artefact: Artefact, first: int, last: int) -> list[tuple[int, int]]:
+    """Split layers `first` to `last` where the fully connected ones begin.
+
+    Convolutions are bound by arithmetic and fully connected layers by memory, so one runtime
+    is seldom the best for both.
+    """
+    kinds = [layer.kind for layer in artefact.layers]
+    convs = kinds.index('fc') if 'fc' in kinds else artefact.last
+    halves = ((first, min(last, convs)), (max(first, convs + 1), last))
+    return [(a, b) for a, b in halves if a <= b]
+
+
+class Merger:
+    """Cuts runs of layers out of the whole network's file."""
+
+    def __init__(self, artefact: Artefact) -> None:
+        self._artefact = artefact
+
+    @contextmanager
+    def file(self, first: int, last: int) -> Iterator[Path]:
+        """Give a file of layers `first` to `last`; one made for it is deleted behind the context.
+
+        Its bytes live on where a runtime has mapped them.
+
+        :raises ModelError: where the model cannot be cut, or the TFLite schema is missing.
+        :raises RuntimeUnavailableError: where the package flatbuffers is missing.
+        """
+        if first == last:
+            yield self._artefact.segment_file(first)
+        elif (first, last) == (1, self._artefact.last):
+            yield self._artefact.model_file
+        else:
+            with TemporaryDirectory(prefix='offload_perception_') as folder:
+                file = Path(folder) / f'{first:02d}-{last:02d}.tflite'
+                file.write_bytes(self._graph.segment(self._stops[first - 1], self._stops[last]))
+                yield file
+
+    @cached_property
+    def _graph(self) -> Any:
+        return _open(self._artefact.model_file)
+
+    @cached_property
+    def _stops(self) -> list[int]:
+        """Return the number of operators up to each cut."""
+        files = map(self._artefact.segment_file, range(1, self._artefact.last + 1))
+        return [0, *accumulate(len(_open(file).operators) for file in files)]
+
+
+def _open(file: Path) -> Any:
+    try:  # a Raspberry Pi with tflite-runtime alone has no flatbuffers, and runs without merging
+        from offload_perception.model.flatbuffer import Graph
+    except ImportError as e:
+        raise RuntimeUnavailableError(f'reading .tflite files needs flatbuffers ({e}); '
+                                      'pip install ai-edge-litert') from e
+    return Graph(_map(file), str(file))
+
+
+def _map(file: Path) -> mmap.mmap:
+    with open(file, 'rb') as f:
+        return mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)

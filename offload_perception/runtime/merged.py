@@ -1,0 +1,181 @@
+"""Merged files for the heads and tails in use, each on the runtime that runs it fastest."""
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+
+import numpy as np
+
+from offload_perception.errors import OffloadError
+from offload_perception.model.artefact import Artefact
+from offload_perception.runtime.agree import difference
+from offload_perception.runtime.base import Runner
+from offload_perception.runtime.load import load_cpu
+from offload_perception.runtime.merge import Merger, parts
+from offload_perception.runtime.race import race
+
+MIN_GAIN = 0.02  # below, the chain of segments serves and no memory is spent
+BUDGET_BYTES = 256 << 20  # of weights, on top of those of the segments
+SMALL_MACS = 50_000_000  # below, handing work to a second thread may cost more than it gains
+SEGMENTS = 'segments'
+
+Range = tuple[int, int]
+Candidate = tuple[str, int]  # runtime, threads
+
+log = logging.getLogger(__name__)
+
+
+class MergedParts:
+    """Runners of merged layers, made in the background while the segments serve.
+
+    Each part of a requested range is raced once: every runtime that agrees with the segments
+    against the segments themselves. The winner is kept until the budget is spent, the part
+    that was asked for longest ago going first. `on_change` is called when the winners changed;
+    `findings` tell in words what was found, `left_out` are the runtimes that do not agree.
+    """
+
+    def __init__(self, artefact: Artefact, segments: Callable[[int, int, np.ndarray], np.ndarray],
+                 *, runtimes: tuple[str, ...], exact: str, threads: int,
+                 budget_bytes: int = BUDGET_BYTES, load: Callable[..., Runner] = load_cpu,
+                 on_change: Callable[[], None] = lambda: None) -> None:
+        self._artefact, self._segments, self._load = artefact, segments, load
+        self._runtimes, self._exact, self._threads = list(runtimes), exact, threads
+        self._budget_bytes, self._merger = budget_bytes, Merger(artefact)
+        self._on_change = on_change
+        self._winners: dict[Range, Runner | None] = {}
+        self._asked: set[Range] = set()
+        self._checked = False
+        self._worker = ThreadPoolExecutor(1, 'merge')
+        self.findings: dict[str, str] = {}
+        self.left_out: set[str] = set()
+
+    def get(self, first: int, last: int) -> Runner | None:
+        """Return the merged runner of a part, None where the segments serve."""
+        return self._winners.get((first, last))
+
+    def request(self, first: int, last: int) -> Future | None:
+        """Have a range merged in the background; a second request does nothing."""
+        if (first, last) in self._asked:
+            return None
+        self._asked.add((first, last))
+        return self._worker.submit(self._settle, first, last)
+
+    def settle(self, first: int, last: int) -> None:
+        """Have a range merged, and wait for it."""
+        future = self.request(first, last) or self._worker.submit(int)
+        future.result()
+
+    def close(self) -> None:
+        """End the background work and release all runners."""
+        self._worker.shutdown(cancel_futures=True)
+        for part in list(self._winners):
+            runner = self._drop(part)
+            if runner:
+                runner.close()
+
+    def _settle(self, first: int, last: int) -> None:
+        try:
+            self._check_runtimes()
+            x = self._segments(1, first - 1, _noise(self._artefact))
+            for a, b in parts(self._artefact, first, last):
+                if (a, b) not in self._winners:
+                    self._winners[a, b] = self._fastest(a, b, x)
+                x = self._segments(a, b, x)
+            self._keep_to_budget(parts(self._artefact, first, last))
+            self._on_change()
+        except OffloadError as e:
+            self._find(f'layers {first}-{last}', f'not merged: {e}')
+
+    def _check_runtimes(self) -> None:
+        """Leave out, once and for all, what computes something else than the segments do.
+
+        Layer by layer: over many layers the rare quantum grows into many, even between
+        runtimes that are both right.
+        """
+        if self._checked:
+            return
+        x = _noise(self._artefact)
+        for k in range(1, self._artefact.last + 1):
+            y = self._segments(k, k, x)
+            for runtime in [r for r in self._runtimes if r != self._exact]:
+                self._check(runtime, k, x, y)
+            x = y
+        self._checked = True
+
+    def _check(self, runtime: str, k: int, x: np.ndarray, y: np.ndarray) -> None:
+        try:
+            runner = self._open(k, k, (runtime, self._threads))
+        except OffloadError as e:
+            self._leave_out(runtime, str(e))
+            return
+        found = difference(runner.run(x), y)
+        runner.close()
+        if not found.agrees:
+            name = self._artefact.cut_names[k]
+            self._leave_out(runtime, f'at {name} it differs from {self._exact} by {found}')
+
+    def _leave_out(self, runtime: str, why: str) -> None:
+        self._runtimes.remove(runtime)
+        self.left_out.add(runtime)
+        self._find(runtime, f'left out: {why}')
+
+    def _fastest(self, a: int, b: int, x: np.ndarray) -> Runner | None:
+        """Race the candidates for one part; None where no file gains enough on the segments."""
+        with ExitStack() as losers:
+            runners = {c: self._open(a, b, c) for c in self._candidates(a, b)}
+            for runner in runners.values():
+                losers.callback(runner.close)
+            least = race({SEGMENTS: partial(self._segments, a, b, x),
+                          **{c: partial(_fresh, r, x) for c, r in runners.items()}})
+            best = min(runners, key=least.__getitem__)
+            if least[best] > (1 - MIN_GAIN) * least[SEGMENTS]:
+                self._find(f'layers {a}-{b}', f'segments, {least[SEGMENTS] * 1e3:.2f} ms')
+                return None
+            losers.pop_all()
+        for candidate in runners:
+            if candidate != best:
+                runners[candidate].close()
+        self._find(f'layers {a}-{b}', f'{best[0]}, {best[1]} threads, '
+                   f'{least[best] * 1e3:.2f} ms (segments {least[SEGMENTS] * 1e3:.2f} ms)')
+        return runners[best]
+
+    def _candidates(self, a: int, b: int) -> Iterator[Candidate]:
+        macs = sum(layer.macs for layer in self._artefact.layers[a - 1:b])
+        counts = {1, self._threads} if macs < SMALL_MACS else {self._threads}
+        return ((r, n) for r in self._runtimes for n in counts)
+
+    def _open(self, a: int, b: int, candidate: Candidate) -> Runner:
+        runtime, threads = candidate
+        with self._merger.file(a, b) as file:
+            return self._load(runtime, file, self._artefact.tensor(a - 1),
+                              self._artefact.tensor(b), threads=threads)
+
+    def _keep_to_budget(self, needed: list[Range]) -> None:
+        for part in [p for p in self._winners if p not in needed]:
+            if self._used_bytes() > self._budget_bytes:
+                self._drop(part)
+
+    def _used_bytes(self) -> int:
+        return sum(layer.weight_bytes for (a, b), runner in self._winners.items() if runner
+                   for layer in self._artefact.layers[a - 1:b])
+
+    def _drop(self, part: Range) -> Runner | None:
+        """Forget a part; its runner may be under way, so its memory goes with the last user."""
+        self._asked = {(a, b) for a, b in self._asked if part not in parts(self._artefact, a, b)}
+        return self._winners.pop(part)
+
+    def _find(self, what: str, finding: str) -> None:
+        self.findings[what] = finding
+        log.info('%s: %s', what, finding)
+
+
+def _fresh(runner: Runner, x: np.ndarray) -> np.ndarray:
+    return runner.run(x).copy()
+
+
+def _noise(artefact: Artefact) -> np.ndarray:
+    """Return an image of noise: it drives accumulators harder than photographs do."""
+    spec = artefact.input
+    return np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)

@@ -1,0 +1,89 @@
+"""What every way to run a prepared model offers: any head and any tail."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from offload_perception.errors import CutError
+from offload_perception.model.artefact import Artefact
+from offload_perception.runtime.base import check_tensor
+from offload_perception.runtime.select import Choice
+
+
+@dataclass(frozen=True)
+class PartTime:
+    """How long layers `first` to `last` (from 1, both counted) took in one run, and on what."""
+
+    first: int
+    last: int
+    seconds: float
+    runtime: str
+    device: str
+
+
+class Network(ABC):
+    """A prepared model on some device.
+
+    Results are fresh arrays that may be kept and handed on. A batch dimension may come later;
+    shapes leave it out throughout.
+    """
+
+    artefact: Artefact
+    choice: Choice
+
+    @abstractmethod
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+        """Run layers `first` to `last`, counted from 1; none where `first` is `last` + 1.
+
+        :raises CutError: for layers that the network does not have.
+        :raises ModelError: where `x` is not the tensor in front of layer `first`.
+        :raises DeviceError: where an accelerator failed under way and nothing stands in for it.
+        """
+
+    @property
+    @abstractmethod
+    def times(self) -> tuple[PartTime, ...]:
+        """Return the times of this thread's last run, in its order."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return the one line for the log: what runs where, and what was found out."""
+
+    @abstractmethod
+    def warm_up(self, runs: int = 2) -> None:
+        """Run every layer, so that first-run costs are paid before the first frame."""
+
+    @abstractmethod
+    def prepare(self, cut: int) -> None:
+        """Make head and tail of `cut` as fast as they get, and wait for it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release everything."""
+
+    def head(self, cut: int, image: np.ndarray) -> np.ndarray:
+        """Return the tensor at `cut` for an image, uint8 RGB of the artefact's input shape."""
+        return self.run(1, cut, image)
+
+    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
+        """Return the class scores, float32 of shape (classes,), for the tensor at `cut`."""
+        last = self.artefact.last
+        return self.artefact.tensor(last).dequantise(self.run(cut + 1, last, tensor))
+
+    @property
+    def ran(self) -> str:
+        """Return the runtimes of this thread's last run, as `openvino+litert`."""
+        return '+'.join(dict.fromkeys(time.runtime for time in self.times))
+
+    @property
+    def ran_on(self) -> str:
+        """Return the devices of this thread's last run, as `edgetpu usb:0+cpu`."""
+        return '+'.join(dict.fromkeys(time.device for time in self.times))
+
+    def check(self, first: int, last: int, x: np.ndarray) -> None:
+        """Raise CutError or ModelError where layers `first` to `last` cannot run on `x`."""
+        if not 1 <= first <= last + 1 <= self.artefact.last + 1:
+            raise CutError(f'{self.artefact.name} has layers 1..{self.artefact.last}, '
+                           f'asked for {first}..{last}')
+        check_tensor(x, self.artefact.tensor(first - 1), f'layer {first}')

@@ -1,0 +1,56 @@
+"""Open a prepared model on the device that the user wants, or say why that cannot be."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from offload_perception.errors import ModelError, RuntimeUnavailableError
+from offload_perception.model.artefact import Artefact
+from offload_perception.runtime.chain import Chain
+from offload_perception.runtime.edgetpu import EdgeTpuNetwork
+from offload_perception.runtime.edgetpu_bus import Bus
+from offload_perception.runtime.edgetpu_plan import LIBRARY
+from offload_perception.runtime.failover import Failover, log
+from offload_perception.runtime.network import Network
+from offload_perception.runtime.select import Choice, edgetpu_choice, resolve
+
+
+def open_network(artefact: Artefact, device: str = 'auto', runtime: str = 'auto',
+                 threads: int = 2, *, edgetpu_devices: str = '', library: str = LIBRARY,
+                 bus: Bus | None = None, run_timeout_s: float = 5.0,
+                 on_change: Callable[[str], None] = log.warning) -> Network:
+    """Return the model, warmed up, on the device that is resolved here once.
+
+    `device` is `cpu`; `edgetpu`, which refuses where the Edge TPU cannot be had; or `auto`,
+    which then takes the CPU and says so in `choice.fallback`. `edgetpu_devices` are device
+    strings of libedgetpu (see `make_plan`). Under `auto` the CPU also stands in while a stick
+    is away. `on_change` is told of every drop-out and return.
+
+    :raises DeviceError: where device is `edgetpu` and it cannot be had, with the remedy.
+    :raises ConfigError: for names that do not exist.
+    :raises RuntimeUnavailableError: where the runtime is not installed.
+    """
+    cpu = resolve('cpu' if device == 'edgetpu' else device, runtime)
+    if device == 'cpu':
+        return _chain(artefact, cpu, threads)
+
+    def open_device() -> Network:
+        network = EdgeTpuNetwork(
+            artefact, edgetpu_choice(runtime), edgetpu_devices, threads=threads, library=library,
+            bus=bus, run_timeout_s=run_timeout_s)
+        network.warm_up()
+        return network
+
+    if device == 'edgetpu':
+        return Failover(open_device, on_change=on_change)
+    spare = _chain(artefact, cpu, threads)
+    try:
+        return Failover(open_device, spare, on_change=on_change)
+    except (RuntimeUnavailableError, ModelError) as e:
+        spare.choice = replace(cpu, fallback=f'the Edge TPU is not used: {e}')
+        return spare
+
+
+def _chain(artefact: Artefact, choice: Choice, threads: int) -> Chain:
+    chain = Chain(artefact, choice, threads)
+    chain.warm_up()
+    return chain

@@ -1,0 +1,125 @@
+"""Which runtime runs on which device: resolved once, and told in one line."""
+
+import platform
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from offload_perception.errors import ConfigError, RuntimeUnavailableError
+from offload_perception.runtime.tflite import INTERPRETERS
+
+DEVICES = ('auto', 'edgetpu', 'cpu')
+RUNTIMES = ('auto', *INTERPRETERS, 'openvino')
+
+# Known for every CPU: int8 products without overflow in 16 bits (AVX-VNNI, AVX512-VNNI).
+_EXACT_INT8_FLAGS = {'avx512_vnni', 'avx_vnni', 'amx_int8'}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The runtime and device that will run, and why.
+
+    `runtime` runs the segments; `rivals` are the runtimes that may run merged layers where they
+    agree with it and are faster. `fallback` says what was wanted and could not be had; it is
+    empty where nothing was given up.
+    """
+
+    device: str
+    runtime: str
+    reason: str
+    rivals: tuple[str, ...] = ()
+    fallback: str = ''
+
+    def __str__(self) -> str:
+        """Return the one line for the log."""
+        line = f'runtime {self.runtime} on {self.device} ({self.reason})'
+        return f'{line}; FALLBACK: {self.fallback}' if self.fallback else line
+
+
+def resolve(device: str = 'auto', runtime: str = 'auto') -> Choice:
+    """Choose the runtime for a device; `open_network` finds out what `auto` means.
+
+    :raises ConfigError: for a name that does not exist.
+    :raises RuntimeUnavailableError: where the runtime asked for is not installed.
+    """
+    _check('device', device, DEVICES)
+    _check('runtime', runtime, RUNTIMES)
+    return edgetpu_choice(runtime) if device == 'edgetpu' else cpu_choice(runtime)
+
+
+def edgetpu_choice(runtime: str = 'auto') -> Choice:
+    """Choose the interpreter that loads the Edge TPU's delegate.
+
+    :raises RuntimeUnavailableError: where there is none, or `runtime` takes no delegate.
+    """
+    if runtime == 'openvino':
+        raise RuntimeUnavailableError('runtime openvino takes no Edge TPU; use litert or auto')
+    exact = runtime if runtime != 'auto' else next(
+        (name for name in INTERPRETERS if find_spec(_top_module(name))), 'litert')
+    return Choice('edgetpu', _installed(exact), 'as configured' if runtime != 'auto' else
+                  'the interpreter installed')
+
+
+def cpu_choice(runtime: str = 'auto', fallback: str = '') -> Choice:
+    """Choose among the CPU runtimes: `runtime`, or by race where it is `auto`."""
+    if runtime != 'auto':
+        return Choice('cpu', _installed(runtime), _reason(runtime), (runtime,), fallback)
+    exact, *rivals = installed()
+    reason = f'merged layers also on {", ".join(rivals)} where that agrees and is faster'
+    return Choice('cpu', exact, reason if rivals else 'the only one installed',
+                  (exact, *rivals), fallback)
+
+
+def installed() -> tuple[str, ...]:
+    """Return the runtimes to use on this machine: an exact one first, then what may beat it.
+
+    The interpreters run the same kernels, so the first that is there stands for all.
+
+    :raises RuntimeUnavailableError: where there is none.
+    """
+    exact = [name for name in INTERPRETERS if find_spec(_top_module(name))][:1]
+    rivals = ['openvino'] if _is_x86() and find_spec('openvino') else []
+    if not exact and not rivals:
+        raise RuntimeUnavailableError(
+            'no inference runtime is installed; pip install ai-edge-litert')
+    return (*exact, *rivals)
+
+
+def _installed(runtime: str) -> str:
+    if not find_spec(_top_module(runtime)):
+        raise RuntimeUnavailableError(
+            f'runtime {runtime} is not installed; pip install {_package(runtime)}, '
+            'or choose runtime auto')
+    return runtime
+
+
+def _reason(runtime: str) -> str:
+    if runtime == 'openvino' and _is_x86() and not _EXACT_INT8_FLAGS & _cpu_flags():
+        return ('as configured; this CPU has no VNNI, so int8 products may saturate and results '
+                'be wrong unless the weights have 7 bits')
+    return 'as configured'
+
+
+def _is_x86() -> bool:
+    return platform.machine() in ('x86_64', 'AMD64')
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        return set()
+    return {flag for line in lines if line.startswith('flags') for flag in line.split()}
+
+
+def _top_module(runtime: str) -> str:
+    return 'openvino' if runtime == 'openvino' else INTERPRETERS[runtime][0].split('.')[0]
+
+
+def _package(runtime: str) -> str:
+    return 'openvino' if runtime == 'openvino' else INTERPRETERS[runtime][1]
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} '{value}' is unknown; use one of {', '.join(known)}")

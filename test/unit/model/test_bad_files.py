@@ -1,0 +1,112 @@
+"""Files that cannot be cut are named, with what is wrong."""
+
+import numpy as np
+import pytest
+
+from offload_perception.errors import ModelError
+from offload_perception.model.convert import to_float, to_int8
+from offload_perception.model.cut import cut_points
+from offload_perception.model.flatbuffer import Graph, _pack, _unpack, schema
+from offload_perception.model.representative import default_images, folder_images
+
+
+@pytest.fixture(scope='module')
+def data(artefact):
+    return artefact.model_file.read_bytes()
+
+
+def changed(data: bytes, change) -> bytes:
+    model = _unpack(data, 'test')
+    change(model)
+    return _pack(model)
+
+
+def test_float_only(tiny):
+    with pytest.raises(ModelError, match='float32, not int8; use a fully integer-quantised'):
+        Graph(to_float(tiny))
+
+
+@pytest.mark.parametrize('broken', [b'', b'junk' * 50])
+def test_no_tflite_file(broken):
+    with pytest.raises(ModelError, match=r'x\.tflite is not a \.tflite file'):
+        Graph(broken, 'x.tflite')
+
+
+@pytest.mark.parametrize('share', [0.02, 0.5, 0.9])
+def test_cut_short(data, share):
+    with pytest.raises(ModelError, match='broken'):
+        Graph(data[:int(len(data) * share)])
+
+
+def test_several_subgraphs(data):
+    with pytest.raises(ModelError, match='2 subgraphs'):
+        Graph(changed(data, lambda m: m.subgraphs.append(m.subgraphs[0])))
+
+
+def test_external_buffers(data):
+    def change(model):
+        model.buffers[3].offset, model.buffers[3].size = 4096, 100
+
+    with pytest.raises(ModelError, match='outside the flatbuffer'):
+        Graph(changed(data, change))
+
+
+def test_open_dimensions(data):
+    def change(model):
+        tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+        tensor.shapeSignature = np.array([-1, *tensor.shape[1:]], np.int32)
+
+    with pytest.raises(ModelError, match='open dimensions'):
+        Graph(changed(data, change))
+
+
+def test_branch(data):
+    def change(model):
+        operators = model.subgraphs[0].operators
+        operators[6].inputs = np.array(
+            [operators[3].outputs[0], *operators[6].inputs[1:]], np.int32)
+
+    with pytest.raises(ModelError, match='branches at '):
+        Graph(changed(data, change))
+
+
+def test_compiled_for_the_edge_tpu(data):
+    def change(model):
+        code = model.operatorCodes[model.subgraphs[0].operators[1].opcodeIndex]
+        code.builtinCode = code.deprecatedBuiltinCode = schema().BuiltinOperator.CUSTOM
+
+    with pytest.raises(ModelError, match='compiled for the Edge TPU'):
+        Graph(changed(data, change))
+
+
+def test_not_like_vgg(data):
+    def change(model):
+        code = model.operatorCodes[model.subgraphs[0].operators[1].opcodeIndex]
+        code.builtinCode = code.deprecatedBuiltinCode = schema().BuiltinOperator.TANH
+
+    with pytest.raises(ModelError, match='not like VGG: it has the operator TANH'):
+        cut_points(Graph(changed(data, change)), [])
+
+
+@pytest.mark.parametrize(('images', 'message'), [
+    ([], 'no representative images'),
+    ([np.zeros((8, 8, 3), np.uint8)], r'is uint8 \(8, 8, 3\), not uint8 \(32, 32, 3\)'),
+    ([np.zeros((32, 32, 3), np.float32)], 'is float32'),
+])
+def test_representative_images(tiny, images, message):
+    with pytest.raises(ModelError, match=message):
+        to_int8(tiny, images)
+
+
+def test_representative_folder(tmp_path):
+    with pytest.raises(ModelError, match='holds no representative images'):
+        folder_images(tmp_path, (8, 8, 3))
+    (tmp_path / 'a.jpg').write_bytes(b'junk')
+    with pytest.raises(ModelError, match='cannot be read as a picture'):
+        folder_images(tmp_path, (8, 8, 3))
+
+
+def test_default_images_are_uint8_of_the_asked_size():
+    images = default_images((24, 40, 3), 6)
+    assert (images.shape, images.dtype) == ((6, 24, 40, 3), np.uint8)
+    assert images.std() > 20

@@ -1,0 +1,171 @@
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from offload_perception.errors import ModelError
+from offload_perception.model import prepare as prepare_module
+from offload_perception.model.artefact import Artefact
+from offload_perception.model.prepare import prepare
+from offload_perception.model.vgg16 import SPECS, VggSpec
+from offload_perception.tensor import TensorSpec
+
+TINY = VggSpec('tiny', input_size=32, width=1 / 16, classes=3)
+
+
+@pytest.fixture(autouse=True)
+def presets(monkeypatch):
+    monkeypatch.setitem(SPECS, 'tiny', TINY)
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp('cache')
+
+
+def visible(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir() if not p.name.startswith('.')]
+
+
+def test_second_call_finds_the_first_and_builds_nothing(cache, monkeypatch):
+    first = prepare('tiny', 'seed:0', cache_dir=cache)
+    monkeypatch.setattr(prepare_module, 'write_artefact', None)
+    assert prepare('tiny', 'seed:0', cache_dir=cache) == first
+    assert (first.name, first.weights, first.trained) == ('tiny', 'seed:0', False)
+    assert first.path.parent == cache
+
+
+def test_ready_model_loads_without_tensorflow(cache):
+    artefact = prepare('tiny', 'seed:0', cache_dir=cache)
+    code = ('import sys; sys.modules["tensorflow"] = sys.modules["keras"] = None\n'
+            'from offload_perception.model.prepare import prepare\n'
+            f'assert prepare({str(artefact.path)!r}).digest == {artefact.digest!r}')
+    subprocess.run([sys.executable, '-c', code], check=True, env={**os.environ})
+
+
+def test_same_seed_same_digest_other_seed_other_folder(cache, tmp_path):
+    first = prepare('tiny', 'seed:0', cache_dir=cache)
+    again = prepare('tiny', 'seed:0', cache_dir=tmp_path)
+    other = prepare('tiny', 'seed:1', cache_dir=cache)
+    assert again.digest == first.digest != other.digest
+    assert other.path != first.path
+
+
+def test_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(model, folder, **kwargs):
+        folder.mkdir(parents=True)
+        (folder / 'model.tflite').write_bytes(b'half')
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare_module, 'write_artefact', fail)
+    with pytest.raises(KeyboardInterrupt):
+        prepare('tiny', 'seed:0', cache_dir=tmp_path)
+    assert not [p for p in tmp_path.iterdir() if p.is_dir()]
+
+
+def test_leftovers_of_a_killed_build_are_cleared(tmp_path, cache):
+    name = prepare('tiny', 'seed:0', cache_dir=cache).path.name
+    partial = tmp_path / f'.{name}.partial'
+    partial.mkdir()
+    (partial / 'junk').write_text('x')
+    artefact = prepare('tiny', 'seed:0', cache_dir=tmp_path)
+    assert not (artefact.path / 'junk').exists()
+    assert visible(tmp_path) == [name]
+
+
+class FakeSource:
+    name, weights, trained = 'tiny', 'seed:0', False
+
+    def build(self):
+        return None
+
+    def identity(self):
+        return {}
+
+
+def _fake_write(model, folder, *, name, weights, trained, **kwargs):
+    folder.mkdir()
+    with open(folder.parent / 'builds', 'a') as log:
+        log.write('built\n')
+    pixels = TensorSpec((1,), 'uint8')
+    Artefact(folder, name, 'd', weights, trained, pixels, (), ()).save_manifest()
+
+
+def _prepare_in_process(folder, barrier):
+    prepare_module.open_source = lambda *args: FakeSource()
+    prepare_module.write_artefact = _fake_write
+    prepare_module._images = lambda model, folder: None
+    barrier.wait()
+    prepare('tiny', 'seed:0', cache_dir=folder)
+
+
+def test_two_processes_build_once(tmp_path):
+    context = multiprocessing.get_context('spawn')
+    barrier = context.Barrier(2)
+    workers = [context.Process(target=_prepare_in_process, args=(tmp_path, barrier))
+               for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [w.exitcode for w in workers] == [0, 0]
+    assert (tmp_path / 'builds').read_text() == 'built\n'
+
+
+def test_cache_follows_the_environment(tmp_path, monkeypatch, cache):
+    monkeypatch.setattr(prepare_module, '_build', lambda source, folder, *rest: folder.mkdir())
+    monkeypatch.setattr(Artefact, 'load', lambda path: path)
+    monkeypatch.setenv('OFFLOAD_PERCEPTION_CACHE', str(tmp_path / 'a'))
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'b'))
+    models = Path('offload_perception', 'models')
+    assert prepare('tiny', 'seed:0').parent == tmp_path / 'a' / models
+    monkeypatch.delenv('OFFLOAD_PERCEPTION_CACHE')
+    assert prepare('tiny', 'seed:0').parent == tmp_path / 'b' / models
+
+
+def test_bundled_folder_is_used_as_it_is(artefact, monkeypatch, tmp_path):
+    (tmp_path / 'aerial').symlink_to(artefact.path)
+    monkeypatch.setattr(prepare_module, 'BUNDLED', tmp_path)
+    assert prepare('aerial', 'bundled').digest == artefact.digest
+
+
+@pytest.mark.parametrize(('model', 'weights', 'message'), [
+    ('resnet', 'seed:0', r"no model is called 'resnet'.*vgg16"),
+    ('vgg16', 'bundled', 'no weights for .vgg16. are bundled.*imagenet'),
+    ('tiny', 'seed:x', 'a seed is a number'),
+    ('tiny', 'imagenet', 'ImageNet weights fit only vgg16'),
+    ('tiny', '/nowhere/w.h5', 'neither a name nor a file.*seed:0'),
+])
+def test_unknown_model_or_weights(tmp_path, model, weights, message):
+    with pytest.raises(ModelError, match=message):
+        prepare(model, weights, cache_dir=tmp_path)
+
+
+def test_failed_download_names_every_remedy(tmp_path, monkeypatch):
+    import keras
+
+    def offline(**kwargs):
+        raise Exception('URL fetch failure: Name or service not known')  # as Keras raises it
+
+    monkeypatch.setattr(keras.applications, 'VGG16', offline)
+    monkeypatch.setattr('offload_perception.model.source.build', lambda spec: None)
+    with pytest.raises(ModelError, match=r'URL fetch.*file.*aerial.*bundled.*seed:0') as e:
+        prepare('vgg16', 'imagenet', cache_dir=tmp_path)
+    assert '\n' not in str(e.value)
+
+
+def test_manifest_of_another_format(artefact, tmp_path):
+    manifest = json.loads((artefact.path / 'manifest.json').read_text())
+    (tmp_path / 'manifest.json').write_text(json.dumps({**manifest, 'format': 99}))
+    with pytest.raises(ModelError, match='format 99'):
+        prepare(tmp_path)
+
+
+def test_cache_that_cannot_be_made(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ModelError, match='OFFLOAD_PERCEPTION_CACHE'):
+        prepare('tiny', 'seed:0', cache_dir=tmp_path / 'file' / 'below')

@@ -1,0 +1,20 @@
+"""The bundled model knows the terrain of flights that it was not trained on."""
+
+import numpy as np
+import pytest
+
+from offload_perception.model.prepare import prepare
+from offload_perception.model.train_report import classify
+from offload_perception.terrain.crops import flight_crops
+from offload_perception.terrain.painters import CLASSES
+
+pytest.importorskip('ai_edge_litert')
+
+
+def test_labels_are_the_classes():
+    assert prepare('aerial').labels == CLASSES and prepare('aerial').trained
+
+
+def test_most_frames_of_a_flight_are_labelled_right():
+    images, labels = flight_crops('test', 100, range(2))
+    assert np.mean(classify(prepare('aerial'), images) == labels) >= 0.85
