@@ -17,7 +17,7 @@ setup(
     python_requires='>=3.11',
     install_requires=['numpy', 'opencv-python-headless', 'psutil', 'pyserial', 'zstandard'],
     extras_require={
-        'litert': ['ai-edge-litert'],
+        'litert': ['ai-edge-litert', 'flatbuffers'],
         'openvino': ['openvino'],
         'tensorflow': ['tensorflow-cpu; platform_machine == "x86_64"',
                        'tensorflow; platform_machine != "x86_64"'],

@@ -26,6 +26,7 @@ import zstandard
 from offload_perception.cli.command import command, progress, table, write_json
 from offload_perception.codec.calibration import calibrate
 from offload_perception.codec.layout import channels_first
+from offload_perception.codec.lossy import BITS
 from offload_perception.codec.measure import Measurement, measure
 from offload_perception.codec.planes import above_lowest
 from offload_perception.errors import ConfigError
@@ -36,7 +37,7 @@ from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
 from offload_perception.terrain.tiles import tiles
 
-OURS = ('raw', 'zstd', 'planes', 'context', *(f'lossy:{bits}' for bits in range(2, 8)))
+OURS = ('raw', 'zstd', 'planes', 'context', *(f'lossy:{bits}' for bits in BITS))
 IMAGE = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
 HEAD = ('cut', 'codec', 'bytes', 'bits/element', '/ entropy', 'encode ms', 'decode ms',
         '% of head', 'agreement', 'accuracy')
@@ -105,8 +106,7 @@ def others() -> dict[str, tuple[Callable, Callable]]:
                                         lz4.frame.decompress)
     if _installed('blosc2'):
         import blosc2
-        # fewest bytes of blosc2's filters on these tensors: none, one block, one thread
-        found['blosc2 zstd, channels first'] = (
+        found['blosc2 bitshuffle zstd'] = (
             lambda q: blosc2.compress2(channels_first(q), codec=blosc2.Codec.ZSTD, clevel=1,
                                        filters=[blosc2.Filter.BITSHUFFLE], nthreads=1),
             lambda data: blosc2.decompress2(data, nthreads=1))
@@ -213,12 +213,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     artefact = prepare(args.model, args.weights, progress=progress)
-    network = Chain(artefact, resolve('cpu', args.runtime), args.threads)
+    # segments one by one: merged parts may round differently on another runtime
+    network = Chain(artefact, resolve('cpu', args.runtime), args.threads, merge=False)
     images, labels, calibration_images = photos(artefact, args.images, args.count)
     rows = bench(network, images, labels, calibration_images, args.repeats)
     title = (f'{artefact.name}, weights {artefact.weights} '
              f'({"trained" if artefact.trained else "UNTRAINED"}), {len(images)} images, '
-             f'{network.describe()}')
+             f'{network.choice.runtime} segments, {args.threads} threads')
     print(title, table(HEAD, [row.cells() for row in rows]), sep='\n\n')
     write_json(args.json, {'title': title, 'machine': platform.processor() or platform.machine(),
                            'digest': artefact.digest, 'rows': [row.to_dict() for row in rows]})

@@ -51,7 +51,7 @@ class VggSpec:
 SPECS = {spec.name: spec for spec in (
     VggSpec('vgg16'),
     VggSpec('vgg16_112', input_size=112, classes=2, blocks=(2, 2, 3, 3), fc=(4096, 2048)),
-    VggSpec('aerial', input_size=64, width=1 / 8, classes=8, pixel_gain=1 / PIXEL_SPREAD),
+    VggSpec('aerial', input_size=64, width=1 / 8, classes=10, pixel_gain=1 / PIXEL_SPREAD),
 )}
 
 

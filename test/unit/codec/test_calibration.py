@@ -1,0 +1,98 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offload_perception.codec.calibration import FILE, Calibration, best_clip, calibrate
+from offload_perception.codec.measure import measure
+from offload_perception.errors import ModelError
+from offload_perception.model.artefact import Artefact, Layer
+from offload_perception.tensor import TensorSpec
+
+IMAGE = TensorSpec((8, 8, 3), 'uint8')
+FEATURES = TensorSpec((4, 4, 3), 'int8', 1.0, -128)
+SCORES = TensorSpec((3,), 'int8', 1.0, -128)
+
+
+class MeanColour:
+    """A network of two layers: average pooling, then the mean of each channel as its score."""
+
+    def __init__(self, path: Path) -> None:
+        layers = (Layer(1, 'pool', 'pool', FEATURES, 0, 0, ''),
+                  Layer(2, 'scores', 'fc', SCORES, 0, 0, ''))
+        self.artefact = Artefact(path, 'mean', 'abc', 'none', False, IMAGE, layers, ())
+
+    def run(self, first, last, x):
+        for k in range(first, last + 1):
+            x = self._pool(x) if k == 1 else x.mean((0, 1)).astype(np.int8)
+        return x
+
+    def _pool(self, x):
+        return (x.reshape(4, 2, 4, 2, 3).mean((1, 3)) - 128).astype(np.int8)
+
+
+@pytest.fixture
+def network(tmp_path):
+    return MeanColour(tmp_path)
+
+
+def flat_image(*rgb):
+    return np.full(IMAGE.shape, rgb, np.uint8)
+
+
+IMAGES = [flat_image(100, 20, 30), flat_image(10, 90, 40), flat_image(20, 10, 100)]
+
+
+def test_the_clip_follows_the_largest_values(network):
+    clips = calibrate(network, IMAGES).clips
+    assert clips.keys() == {'pool'}
+    assert 85 <= clips['pool'][2] <= 110
+    assert 85 <= clips['pool'][7] <= 110
+
+
+def test_rare_large_values_are_given_up_at_few_bits():
+    counts = np.zeros(256, np.int64)
+    counts[:40], counts[250] = 100, 1
+    assert best_clip(counts, 2) < 60 < best_clip(counts, 7)
+
+
+def test_settings_get_the_clip_of_their_cut(network):
+    calibration = Calibration('abc', 1, {'pool': {3: 96}})
+    assert calibration.setting('pool', 'lossy:3') == 'lossy:3:96'
+    for untouched in ('lossy:3:40', 'lossy:4', 'zstd', 'zstd:3'):
+        assert calibration.setting('pool', untouched) == untouched
+    assert calibration.setting('elsewhere', 'lossy:3') == 'lossy:3'
+
+
+def test_what_is_saved_is_loaded(network):
+    calibration = calibrate(network, IMAGES)
+    calibration.save(network.artefact.path)
+    assert Calibration.load(network.artefact) == calibration
+
+
+def test_a_calibration_of_another_model_is_refused(network):
+    calibrate(network, IMAGES).save(network.artefact.path)
+    with pytest.raises(ModelError, match='another model'):
+        Calibration.load(replace(network.artefact, digest='def'))
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{}', json.dumps({'digest': 'abc', 'clips': []})])
+def test_a_broken_file_is_named(network, text):
+    (network.artefact.path / FILE).write_text(text)
+    with pytest.raises(ModelError, match='calibrate the model again'):
+        Calibration.load(network.artefact)
+
+
+def test_measure_counts_bytes_and_agreement(network):
+    calibration = calibrate(network, IMAGES)
+    rows = measure(network, [1], ['raw', 'lossy:4', 'lossy:2:1'], IMAGES, [0, 1, 1], calibration)
+    raw, fine, ruined = rows
+    assert (raw.cut, raw.codec, raw.images, raw.agreement) == ('pool', 'raw', 3, 1.0)
+    assert raw.bytes == FEATURES.size + 28
+    assert raw.bits_per_element == pytest.approx(8 * raw.bytes / FEATURES.size)
+    assert raw.accuracy == pytest.approx(2 / 3)
+    assert fine.codec.startswith('lossy:4:')
+    assert fine.agreement == 1.0
+    assert ruined.agreement == pytest.approx(1 / 3)  # all channels saturate: class 0 for all

@@ -1,0 +1,129 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from offload_perception.codec import codecs, decode, encode, parse
+from offload_perception.errors import ConfigError
+from offload_perception.tensor import TensorSpec
+
+DTYPES = ('int8', 'uint8', 'float32')
+RGB = TensorSpec((24, 40, 3), 'uint8')
+
+
+def spec_of(q, scale=0.25, zero_point=-128):
+    return TensorSpec(q.shape, str(q.dtype), scale, zero_point)
+
+
+def lossless_for(spec):
+    settings = []
+    for name in codecs():
+        try:
+            settings.append(parse(name, spec))
+        except ConfigError:
+            continue
+    return [str(s) for s in settings if s.codec.lossless]
+
+
+def tensors():
+    return st.sampled_from(DTYPES).flatmap(lambda dtype: hnp.arrays(
+        dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=20)))
+
+
+def activations(shape, dtype='int8', seed=0):
+    rng = np.random.default_rng(seed)
+    channel_scale = rng.lognormal(2.5, 1, shape[-1])
+    real = np.maximum(rng.normal(-0.3, 1, shape) * channel_scale, 0)
+    return (real + np.iinfo(dtype).min).clip(*_limits(dtype)).astype(dtype)
+
+
+def _limits(dtype):
+    return np.iinfo(dtype).min, np.iinfo(dtype).max
+
+
+@given(tensors())
+def test_every_tensor_comes_back_bit_for_bit(q):
+    spec = spec_of(q)
+    for name in lossless_for(spec):
+        decoded = decode(encode(q, spec, name), max_bytes=spec.nbytes)
+        assert decoded.spec == spec
+        assert decoded.array.shape == q.shape
+        assert decoded.array.dtype == q.dtype
+        assert decoded.array.tobytes() == q.tobytes(), name
+
+
+@pytest.mark.parametrize('dtype', ['int8', 'uint8'])
+@pytest.mark.parametrize('shape', [(28, 28, 256), (7, 7, 512), (14, 10, 33), (1, 1, 1), (4096,)])
+def test_activations_come_back_and_shrink(shape, dtype):
+    q = activations(shape, dtype)
+    spec = spec_of(q, zero_point=int(np.iinfo(dtype).min))
+    for name in lossless_for(spec):
+        data = encode(q, spec, name)
+        assert np.array_equal(decode(data, max_bytes=spec.nbytes).array, q), name
+        if q.size > 10_000 and not name.startswith('raw'):
+            assert len(data) < 0.75 * spec.nbytes, name
+
+
+def test_channels_of_like_statistics_are_coded_together():
+    q = activations((28, 28, 256))
+    assert len(encode(q, spec_of(q), 'planes')) < 0.97 * len(encode(q, spec_of(q), 'zstd'))
+
+
+def test_context_gains_where_neighbours_predict():
+    fields = np.random.default_rng(2).normal(0, 60, (56, 56, 128)).astype(np.float32)
+    smooth = cv2.GaussianBlur(fields.reshape(56, -1, 1), (1, 9), 2).reshape(fields.shape)
+    q = np.maximum(2 * smooth, 0).clip(0, 255).astype(np.uint8)
+    assert len(encode(q, spec_of(q), 'context')) < 0.97 * len(encode(q, spec_of(q), 'planes'))
+
+
+def test_auto_is_planes_for_features_and_zstd_for_the_rest():
+    assert str(parse('auto', TensorSpec((28, 28, 256), 'int8'))) == 'planes'
+    for other in (RGB, TensorSpec((4096,), 'int8'), TensorSpec((7, 7, 512), 'float32')):
+        assert str(parse('auto', other)) == 'zstd:1'
+
+
+def test_strided_input_is_accepted():
+    q = activations((20, 20, 16))[::2, ::2]
+    decoded = decode(encode(q, spec_of(q)), max_bytes=q.size)
+    assert np.array_equal(decoded.array, q)
+
+
+def test_raw_decodes_to_a_view():
+    q = activations((8, 8, 8))
+    data = encode(q, spec_of(q), 'raw')
+    assert np.shares_memory(decode(data, max_bytes=q.nbytes).array, np.asarray(data))
+
+
+@pytest.mark.parametrize('name', ['jpeg', 'webp', 'jpeg:60'])
+def test_images_come_back_similar(name):
+    gradient = np.linspace(0, 255, RGB.shape[0] * RGB.shape[1]).reshape(RGB.shape[:2])
+    image = np.stack([gradient, gradient[::-1], np.full_like(gradient, 90)], -1).astype(np.uint8)
+    decoded = decode(encode(image, RGB, name), max_bytes=RGB.nbytes)
+    assert decoded.codec.startswith(name)
+    assert np.abs(decoded.array.astype(int) - image).mean() < 8
+
+
+@pytest.mark.parametrize('name', ['zip', '', 'auto:2'])
+def test_an_unknown_codec_is_named_with_the_known_ones(name):
+    with pytest.raises(ConfigError, match=r'raw.*zstd'):
+        parse(name, RGB)
+
+
+@pytest.mark.parametrize('name', ['zstd:0', 'zstd:20', 'zstd:x', 'zstd:', 'raw:1'])
+def test_a_wrong_parameter_is_answered_with_the_usage(name):
+    with pytest.raises(ConfigError, match='usage is'):
+        parse(name, RGB)
+
+
+def test_a_codec_refuses_tensors_it_cannot_take():
+    q = activations((8, 8, 4))
+    with pytest.raises(ConfigError, match='jpeg'):
+        encode(q, spec_of(q), 'jpeg')
+
+
+def test_a_tensor_unlike_its_spec_is_refused():
+    q = activations((8, 8, 4))
+    with pytest.raises(ConfigError, match='batch'):
+        encode(q[None], spec_of(q))

@@ -1,0 +1,124 @@
+"""The emulator as a process, read by the driver as any meter would be."""
+
+import functools
+import queue
+import subprocess
+import sys
+
+import pytest
+
+from offload_perception.errors import MeterError
+from offload_perception.power import commands
+from offload_perception.power.emulator_process import COMMAND, EmulatorControl, spawn_emulator
+from offload_perception.power.faults import Fault
+from offload_perception.power.meter import MeterSilent, ReadingRefused, open_serial_meter
+from offload_perception.power.reader import MeterReader
+from offload_perception.power.um25c import UM34C
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(scope='module')
+def emulator():
+    with spawn_emulator(model='UM34C', idle_w=2.0, full_load_w=6.0) as process:
+        yield process
+
+
+@pytest.fixture
+def meter(emulator):
+    meter = open_serial_meter(emulator.port)
+    yield meter
+    meter.close()
+
+
+def test_reading(emulator, meter):
+    emulator.set_load(0.0)
+    r = meter.read()
+    assert r.model == UM34C
+    assert 1.9 <= r.power_w <= 6.0
+
+
+def test_commands_arrive(meter):
+    meter.send(commands.set_backlight(3))
+    assert meter.read().backlight == 3
+
+
+def test_injected_faults_hit_the_next_replies(emulator, meter):
+    emulator.inject(Fault.IMPLAUSIBLE, 1)
+    with pytest.raises(ReadingRefused):
+        meter.read()
+    emulator.inject(Fault.GARBAGE)
+    assert meter.read().model == UM34C
+    assert emulator.stats()['faults']['implausible'] == 1
+
+
+def test_silence(emulator):
+    meter = open_serial_meter(emulator.port, timeout_s=0.3)
+    emulator.inject(Fault.SILENCE)
+    with pytest.raises(MeterSilent):
+        meter.read()
+    meter.close()
+
+
+def test_reader_survives_unplugging(emulator):
+    samples, kinds = queue.Queue(), []
+    reader = MeterReader(functools.partial(open_serial_meter, emulator.port), samples.put,
+                         lambda event: kinds.append(event.kind), 7.0)
+    reader.start()
+    samples.get(timeout=PATIENCE_S)
+    emulator.inject(Fault.DISCONNECT)
+    while reader.counters.reconnects == 0:
+        samples.get(timeout=PATIENCE_S)
+    assert reader.stop()
+    assert kinds[:2] == ['connected', 'lost']
+    assert reader.counters.polls == reader.counters.accounted
+
+
+def test_stage_sets_the_power(emulator, meter):
+    emulator.set_stage('head', 1.0)
+    for _ in range(20):
+        if (power_w := meter.read().power_w) == pytest.approx(3.0, abs=0.05):
+            break
+    assert power_w == pytest.approx(3.0, abs=0.05)
+    assert emulator.stats()['stage'] == 'head'
+    emulator.set_stage()
+
+
+def test_wrong_control_message_is_answered(emulator):
+    with pytest.raises(MeterError, match='known messages'):
+        emulator._ask('sing')
+
+
+def test_nobody_listens(tmp_path):
+    control = EmulatorControl(tmp_path / 'nobody')
+    with pytest.raises(MeterError, match='no emulator listens'):
+        control.set_stage('head')
+    control.close()
+
+
+def test_wrong_option_is_one_line():
+    with pytest.raises(MeterError, match='did not start'):
+        spawn_emulator(fault='gremlin')
+
+
+def test_ends_with_its_parent():
+    """The middle process starts an emulator, prints its id and ends without closing it."""
+    code = ('import os, sys, subprocess\n'
+            f'p = subprocess.Popen([sys.executable, "-m", "{COMMAND}"], stdout=subprocess.PIPE)\n'
+            'p.stdout.readline()\n'
+            'print(p.pid, flush=True)\n'
+            'os._exit(0)\n')
+    read_pid = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                              check=True, timeout=PATIENCE_S)
+    assert _ended(int(read_pid.stdout))
+
+
+def _ended(pid):
+    """Wait for a process that is not our child."""
+    psutil = pytest.importorskip('psutil')
+    try:
+        process = psutil.Process(pid)
+        process.wait(PATIENCE_S)
+    except psutil.NoSuchProcess:
+        return True
+    return not process.is_running()

@@ -1,0 +1,45 @@
+import random
+
+import pytest
+from um_frames import reading
+
+from offload_perception.errors import ConfigError
+from offload_perception.power.faults import LINE_BYTES_PER_S, Fault, fault_named, reply
+from offload_perception.power.plausibility import implausible
+from offload_perception.power.um25c import MODELS, decode, encode, seal, tail_is_right
+
+SEEDS = range(20)
+
+
+def sent(fault, seed=0, frame=None):
+    pieces = reply(frame or seal(encode(reading())), fault, random.Random(seed))
+    return b''.join(p.data for p in pieces), pieces
+
+
+@pytest.mark.parametrize('fault', [None, Fault.FRAGMENTS])
+def test_sound_bytes_at_the_pace_of_9600_baud(fault):
+    data, pieces = sent(fault)
+    assert data == seal(encode(reading()))
+    assert sum(p.after_s for p in pieces) == pytest.approx(130 / LINE_BYTES_PER_S)
+
+
+@pytest.mark.parametrize('fault', [Fault.SILENCE, Fault.DISCONNECT])
+def test_nothing_is_sent(fault):
+    assert sent(fault)[1] == []
+
+
+@pytest.mark.parametrize('seed', SEEDS)
+@pytest.mark.parametrize('model', MODELS.values(), ids=lambda m: m.name)
+def test_each_fault_does_what_its_name_says(seed, model):
+    frame = seal(encode(reading(model)))
+    assert sent(Fault.GARBAGE, seed, frame)[0].endswith(frame)
+    assert 0 < len(sent(Fault.TRUNCATION, seed, frame)[0]) < 130
+    assert implausible(decode(sent(Fault.IMPLAUSIBLE, seed, frame)[0])) is not None
+    assert sent(Fault.WRONG_ID, seed, frame)[0][:2] == b'\xff\xff'
+    assert not tail_is_right(sent(Fault.WRONG_TAIL, seed, frame)[0])
+    assert sent(Fault.SLOW, seed, frame)[1][0].after_s >= 0.3
+
+
+def test_unknown_fault_lists_the_known():
+    with pytest.raises(ConfigError, match='wrong-tail'):
+        fault_named('gremlin')

@@ -1,0 +1,146 @@
+"""The Monsoon source against a stand-in of its package."""
+
+import errno
+import queue
+import sys
+import threading
+
+import numpy as np
+import pytest
+from monsoon_stand_in import CHANNELS, USB_PASSTHROUGH, StandIn
+
+from offload_perception.errors import MeterError
+from offload_perception.power.frame_energy import integrate
+from offload_perception.power.monsoon import MonsoonReader, open_monsoon
+from offload_perception.power.samples import State
+
+PATIENCE_S = 10.0
+
+
+@pytest.fixture
+def device(monkeypatch):
+    stand_in = StandIn()
+    for name, module in stand_in.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    yield stand_in
+    stand_in.release.set()
+
+
+def test_measures_and_does_nothing_else(device):
+    """The stand-in fails the test on setVout, on default scales and on cutting USB power."""
+    meter = open_monsoon()
+    meter.start()
+    block = meter.read(500)
+    meter.close()
+    assert block.current_a == pytest.approx(np.full(503, 0.2585))
+    assert block.power_w == pytest.approx(np.full(503, 1.2925))
+    assert not device.console
+    assert (device.sampling, device.closed) == (False, 1)
+    assert device.passthrough == USB_PASSTHROUGH.On
+
+
+def test_times_are_even_and_monotonic(device):
+    meter = open_monsoon()
+    meter.start()
+    block = meter.read(100)
+    assert np.diff(block.times_s) == pytest.approx(0.0002)
+    found = integrate(block.times_s, block.power_w, block.times_s[10], block.times_s[60], 1.0)
+    assert found.energy_j == pytest.approx(1.2925 * 0.01)
+
+
+def test_usb_channel_is_enabled(device):
+    open_monsoon(channel='usb')
+    assert {CHANNELS.USBCurrent, CHANNELS.USBVoltage} <= device.enabled
+
+
+def test_dropped_samples_are_told(device):
+    device.dropped = 17
+    assert open_monsoon().read(10).dropped == 17
+
+
+def test_missing_device(device):
+    device.present = False
+    with pytest.raises(MeterError, match=r'no Monsoon with serial number 123 .*udev'):
+        open_monsoon(123)
+
+
+@pytest.mark.parametrize(('error', 'words'), [
+    (OSError(errno.EACCES, 'Access denied'), 'no permission.*2ab9'),
+    (ValueError('No backend available'), 'libusb'),
+    (AttributeError('ctrl_transfer'), 'cable'),
+    (IndexError('short packet'), 'cable'),
+])
+def test_failures_of_the_usb_library(device, error, words):
+    device.connect_error = error
+    with pytest.raises(MeterError, match=words):
+        open_monsoon()
+
+
+def test_device_that_does_not_calibrate(device):
+    device.calibrates = False
+    with pytest.raises(MeterError, match='did not calibrate'):
+        open_monsoon().start()
+
+
+def test_unknown_channel():
+    with pytest.raises(MeterError, match='main, usb'):
+        open_monsoon(channel='aux')
+
+
+def test_missing_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'Monsoon', None)
+    with pytest.raises(MeterError, match='pip install monsoon'):
+        open_monsoon()
+
+
+def test_reader_collects_and_comes_back_after_a_failure(device):
+    blocks, events = queue.Queue(), []
+    reader = MonsoonReader(open_monsoon, blocks.put, events.append, back_off_s=(0.001, 0.01))
+    reader.start()
+    blocks.get(timeout=PATIENCE_S)
+    device.collect_error = OSError('unplugged')
+    while reader.failures == 0:
+        blocks.get(timeout=PATIENCE_S)
+    blocks.get(timeout=PATIENCE_S)
+    assert reader.stop()
+    assert [e.kind for e in events[:2]] == ['connected', 'lost']
+    assert reader.status.state is State.STOPPED
+    assert device.closed == 2
+
+
+def test_absurd_samples_are_refused_and_counted(device):
+    device.current_ma = -500.0
+    told = queue.Queue()
+    published = []
+    reader = MonsoonReader(open_monsoon, published.append, told.put)
+    reader.start()
+    kinds = [told.get(timeout=PATIENCE_S).kind for _ in range(3)]
+    assert reader.stop()
+    assert kinds == ['connected', 'refused', 'refused']
+    assert reader.refused >= 2
+    assert not published
+
+
+def test_times_stretch_over_what_was_dropped(device):
+    times_s = iter([10.0, 11.0])
+    meter = open_monsoon()
+    meter._clock = lambda: next(times_s)
+    block = meter.read(497)
+    assert np.diff(block.times_s) == pytest.approx(1.0 / 500)
+
+
+def test_sampling_that_never_returns_is_told_and_holds_nothing_up(device):
+    first, now_s = threading.Event(), [0.0]
+    reader = MonsoonReader(
+        open_monsoon, lambda _: (device.never_returns.set(), first.set()), lambda _: None,
+        clock=lambda: now_s[0], deadline_s=5.0)
+    reader.start()
+    assert first.wait(PATIENCE_S)
+    assert reader.status.state is State.MEASURING
+    now_s[0] = 6.0
+    assert reader.status.state is State.FAULTY
+    assert 'switch the Monsoon off' in reader.status.message
+    assert not reader.stop()
+    device.release.set()
+    reader._supervisor._thread.join(PATIENCE_S)
+    assert reader.stop()

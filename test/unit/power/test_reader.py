@@ -1,0 +1,166 @@
+"""The reader against fake meters: every poll is accounted for, whatever the meter does."""
+
+import threading
+
+import pytest
+from um_frames import reading
+
+from offload_perception.errors import MeterError
+from offload_perception.power import commands
+from offload_perception.power.meter import (
+    Cancelled,
+    LinkCounts,
+    LinkLost,
+    MeterSilent,
+    ReadingRefused,
+    ShortReply,
+)
+from offload_perception.power.plausibility import Refusal
+from offload_perception.power.reader import MeterReader
+from offload_perception.power.samples import State
+
+PATIENCE_S = 10.0
+
+
+class FakeMeter:
+    """Plays a script of readings and errors, then hangs until it is cancelled."""
+
+    def __init__(self, *script):
+        self.script, self.sent, self.asked_s, self.closed = list(script), [], 0.0, False
+        self._cancelled = threading.Event()
+        self.hanging = threading.Event()
+
+    def read(self):
+        self.asked_s += 0.5
+        if not self.script:
+            self.hanging.set()
+            assert self._cancelled.wait(PATIENCE_S)
+            raise Cancelled('closing')
+        if isinstance(step := self.script.pop(0), Exception):
+            raise step
+        return step
+
+    def send(self, command):
+        self.sent.append(command)
+
+    def take_counts(self):
+        return LinkCounts(garbage_bytes=1)
+
+    def cancel(self):
+        self._cancelled.set()
+
+    def close(self):
+        self.closed = True
+
+
+def run(*meters):
+    """Run a reader over the meters until the last one has played its script; return all of it."""
+    samples, events, waiting = [], [], list(meters)
+
+    def open_next():
+        meter = waiting.pop(0)
+        if isinstance(meter, Exception):
+            raise meter
+        return meter
+
+    reader = MeterReader(
+        open_next, samples.append, events.append, 7.0, back_off_s=(0.001, 0.01))
+    reader._period_s = 0.001
+    reader.start()
+    assert meters[-1].hanging.wait(PATIENCE_S)
+    status = reader.status
+    assert reader.stop()
+    return reader, samples, events, status
+
+
+def test_readings_become_samples():
+    meter = FakeMeter(reading(), reading(current_a=0.2, power_w=1.0))
+    reader, samples, events, status = run(meter)
+    assert [s.reading.current_a for s in samples] == [0.4, 0.2]
+    assert [s.t_s for s in samples] == [0.5, 1.0]
+    assert status.state is State.MEASURING
+    assert reader.status.state is State.STOPPED
+    assert [e.kind for e in events] == ['connected', 'stopped']
+    assert meter.closed
+
+
+def test_each_way_to_fail_is_counted_under_its_name():
+    meter = FakeMeter(
+        reading(), MeterSilent('s'), ReadingRefused(Refusal.POWER), ShortReply('t'), reading())
+    reader, samples, _, _ = run(meter)
+    counters = reader.counters
+    assert len(samples) == 2
+    assert counters.errors == {
+        'silent': 1, 'refused: power is not voltage times current': 1, 'short': 1, 'cancelled': 1}
+    assert counters.polls == counters.accounted == 6
+    assert counters.garbage_bytes == 6
+
+
+def test_lost_link_is_opened_again():
+    first, second = FakeMeter(reading(), LinkLost('gone')), FakeMeter(reading())
+    reader, samples, events, _ = run(first, MeterError('no such port'), second)
+    assert len(samples) == 2
+    assert [e.kind for e in events] == ['connected', 'lost', 'lost', 'connected', 'stopped']
+    assert (reader.counters.reconnects, reader.counters.failed_opens) == (1, 1)
+    assert first.closed
+
+
+def test_lasting_silence_opens_the_port_again():
+    dead = FakeMeter(*[MeterSilent('no answer')] * 5)
+    reader, samples, events, _ = run(dead, FakeMeter(reading()))
+    assert len(samples) == 1
+    assert dead.closed
+    assert reader.counters.errors['silent'] == 5
+    assert any('opening the port again' in e.message for e in events)
+
+
+def test_commands_go_out_between_readings_and_only_when_asked():
+    quiet = FakeMeter(reading())
+    run(quiet)
+    assert quiet.sent == []
+    samples, meter = [], FakeMeter(reading(), reading())
+    reader = MeterReader(lambda: meter, samples.append, lambda _: None, 7.0)
+    reader._period_s = 0.001
+    reader.command(commands.NEXT_SCREEN)
+    reader.start()
+    assert meter.hanging.wait(PATIENCE_S)
+    reader.stop()
+    assert meter.sent == [commands.NEXT_SCREEN]
+    assert reader.counters.commands == 1
+
+
+def test_no_current_at_all_is_told_once():
+    _, _, events, _ = run(FakeMeter(*[reading(current_a=0.0, power_w=0.0)] * 12))
+    told = [e for e in events if e.kind == 'no_load']
+    assert len(told) == 1
+    assert 'output side' in told[0].message
+
+
+def test_gap_is_counted():
+    meter = FakeMeter(reading(), *[MeterSilent('s')] * 4, reading())
+    reader, _, events, _ = run(meter)
+    assert reader.counters.gaps == 1
+    assert any(e.kind == 'gap' and '2.5 s' in e.message for e in events)
+
+
+def test_stop_does_not_wait_for_a_port_that_hangs_in_opening():
+    entered, release = threading.Event(), threading.Event()
+
+    def open_slowly():
+        entered.set()
+        release.wait(PATIENCE_S)
+        raise MeterError('late')
+
+    reader = MeterReader(open_slowly, lambda _: None, lambda _: None)
+    reader.start()
+    assert entered.wait(PATIENCE_S)
+    assert not reader.stop()
+    release.set()
+    reader._supervisor._thread.join(PATIENCE_S)
+    assert reader.stop()
+
+
+@pytest.mark.parametrize('rate_hz', [0.0, -1.0, 7.1, 50.0])
+def test_rate_that_the_wire_cannot_carry(rate_hz):
+    with pytest.raises(MeterError, match='rate_hz'):
+        MeterReader(lambda: None, lambda _: None, lambda _: None, rate_hz)

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from offload_perception.power.refresh_clock import RefreshClock
+
+
+def follow(period_s, poll_s, *, skip=(), value=float):
+    """Poll a meter that shows `value(number of its refresh)`; true and found numbers, times."""
+    clock, rows = RefreshClock(), []
+    for number, t_s in enumerate(np.arange(1.0, 120.0, poll_s)):
+        true = int((t_s - 0.23) / period_s)
+        if number not in skip and (refresh := clock.see(t_s, value(true))) is not None:
+            rows.append((true, refresh.number, 0.23 + true * period_s, refresh.middle_s))
+    return np.array(rows).T
+
+
+@pytest.mark.parametrize('period_s', [0.492, 0.5, 0.505, 0.51])
+@pytest.mark.parametrize('poll_s', [1 / 2.1, 1 / 3, 1 / 7])
+def test_refreshes_are_numbered_without_slip_and_placed_within_half_a_poll(period_s, poll_s):
+    true, found, true_s, found_s = follow(period_s, poll_s)
+    assert len(set(true - found)) == 1
+    assert np.all(np.abs(found_s - true_s) <= poll_s / 2 + 1e-9)
+
+
+def test_missed_polls_do_not_lose_count():
+    true, found, _, _ = follow(0.5, 1 / 3, skip={50, 51, 52, 53, 120, 200, 201})
+    assert len(set(true - found)) == 1
+
+
+def test_values_that_stay_equal_for_a_while_do_not_lose_count():
+    true, found, _, _ = follow(0.5, 1 / 7, value=lambda n: 0.0 if 40 < n < 60 else float(n))
+    assert len(set(true - found)) == 1
+
+
+def test_a_value_seen_again_is_not_new():
+    clock = RefreshClock()
+    assert [clock.see(t, v) is None for t, v in ((0.0, 1.0), (0.3, 2.0), (0.6, 2.0))] == [
+        True, False, True]
