@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from offload_perception.power.attribution import (
+    IntegralAttribution, RegressionAttribution, timed_frame)
+from offload_perception.power.frame_energy import REGRESSION, TRAPEZOID
+
+IDLE_W, HEAD_W = 2.0, 3.0
+
+
+def flight(seconds: float):
+    """Frames of a drone whose cut changes: heads of 0.1 to 0.6 s, one a second."""
+    rng = np.random.default_rng(0)
+    for second in range(int(seconds)):
+        head_s = float(rng.uniform(0.1, 0.6))
+        yield timed_frame(second, second + 0.1 + head_s, 0.1 + head_s, {'head': head_s})
+
+
+def power_at(times_s, frames):
+    power = np.full(len(times_s), IDLE_W)
+    for frame in frames:
+        span, = frame.spans
+        power[(times_s >= span.start_s) & (times_s < span.end_s)] += HEAD_W
+    return power
+
+
+def test_stages_end_where_the_frame_ends():
+    frame = timed_frame('key', 10.0, 1.0, {'preprocess': 0.1, 'head': 0.6})
+    assert (frame.start_s, frame.end_s) == (9.0, 10.0)
+    preprocess, head = frame.spans
+    assert preprocess.start_s == pytest.approx(9.3)
+    assert head.end_s == pytest.approx(10.0)
+    assert head.duration_s == pytest.approx(0.6)
+
+
+def test_a_stage_that_took_no_time_has_no_span():
+    assert timed_frame('key', 1.0, 1.0, {'head': 0.0}).spans == ()
+
+
+def test_regression_finds_the_power_of_a_stage_from_two_readings_a_second():
+    frames = list(flight(120))
+    fine_s = np.arange(0, 120, 0.001)
+    fine_w = power_at(fine_s, frames)
+    attribution = RegressionAttribution(refit_period_s=10.0)
+    done = []
+    for k in range(239):
+        start_s, end_s = k / 2, (k + 1) / 2
+        mean_w = fine_w[(fine_s >= start_s) & (fine_s < end_s)].mean()
+        list(attribution.add_power(end_s, float(mean_w)))
+        for frame in frames:
+            if start_s < frame.end_s <= end_s:
+                done += attribution.add_frame(frame)
+    assert done, 'a fit has to come within two minutes'
+    frame, energy = done[-1]
+    truth_j = IDLE_W * (frame.end_s - frame.start_s) + HEAD_W * frame.spans[0].duration_s
+    assert energy.method == REGRESSION
+    assert energy.energy_j == pytest.approx(truth_j, abs=max(energy.uncertainty_j, 0.02))
+    assert energy.idle_j == pytest.approx(IDLE_W * (frame.end_s - frame.start_s), rel=0.05)
+
+
+def test_regression_gives_nothing_before_it_has_a_fit():
+    attribution = RegressionAttribution()
+    list(attribution.add_power(0.5, IDLE_W))
+    assert list(attribution.add_frame(timed_frame('key', 1.0, 0.5, {'head': 0.5}))) == []
+
+
+def test_a_fast_meter_is_integrated_over_the_frame_once_its_samples_reach_over_it():
+    attribution = IntegralAttribution()
+    frame = timed_frame('key', 1.5, 0.4, {'head': 0.4})
+    times_s = np.arange(0, 3, 0.0002)
+    powers_w = power_at(times_s, [frame])
+    assert list(attribution.add_block(times_s[:5000], powers_w[:5000])) == []
+    assert list(attribution.add_frame(frame)) == []
+    (found, energy), = attribution.add_block(times_s[5000:], powers_w[5000:])
+    assert found is frame
+    assert energy.method == TRAPEZOID
+    assert energy.energy_j == pytest.approx((IDLE_W + HEAD_W) * 0.4, rel=0.01)
+    assert np.isnan(energy.idle_j), 'no idle power was measured yet'
+
+
+def test_a_fast_meter_learns_the_idle_power_between_the_frames():
+    attribution = IntegralAttribution()
+    times_s = np.arange(0, 5, 0.0002)
+    frame = timed_frame('key', 4.5, 0.4, {'head': 0.4})
+    powers_w = power_at(times_s, [frame])
+    for block in range(40):
+        at = slice(block * 500, (block + 1) * 500)
+        list(attribution.add_block(times_s[at], powers_w[at]))
+    list(attribution.add_frame(frame))
+    (_, energy), = attribution.add_block(times_s[20000:], powers_w[20000:])
+    assert energy.active_j == pytest.approx(HEAD_W * 0.4, rel=0.01)
