@@ -80,7 +80,7 @@ class NodeProcess:
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors='replace', env={**os.environ, **profile_environment()},
-            start_new_session=True, preexec_fn=_die_with_parent)
+            start_new_session=True, preexec_fn=partial(_die_with_parent, os.getpid()))
         self._reader = threading.Thread(target=self._forward, args=(show,), daemon=True)
         self._reader.start()
 

@@ -100,7 +100,7 @@ build_package() {
       -not -name __pycache__ -print -quit)" ]; then
     return
   fi
-  step 'building with colcon' 'Are cmake, gcc and g++ installed?' \
+  step 'building with colcon' "The lines above say why; if the checkout was moved, remove build/ and install/." \
     env -C "$root" colcon --log-base log build --symlink-install --event-handlers console_direct+ \
     --cmake-args -DPython3_EXECUTABLE="$venv/bin/python" -Wno-dev
   printf '%s' "$venv" >"$stamp"

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Callable
 
 from offload_perception.cli.stopping import StopSignal
 from offload_perception.errors import OffloadError
@@ -54,9 +55,10 @@ def _fly(values: dict[str, str], duration_s: float | None, stop: StopSignal) -> 
     with listening(values['namespace'], values['server']) as monitor, \
             GraphRunner(DRONE, values) as graph:
         graph.start('remote_inference', 'um25c', 'edge_inference', exit_when_refused='true')
-        if _wait_until_ready(graph, monitor, stop):
+        if _wait_until(lambda: _is_ready(graph, monitor), graph, stop):
             graph.start('camera', exit_when_refused='true')
-            _watch(graph, monitor, duration_s, stop)
+            if _wait_until(lambda: _is_active(monitor, 'camera'), graph, stop):
+                _watch(graph, monitor, duration_s, stop)
         graph.stop('camera')
         _drain(monitor)
         published = monitor.images_published
@@ -69,14 +71,22 @@ def _fly(values: dict[str, str], duration_s: float | None, stop: StopSignal) -> 
     return 0
 
 
-def _wait_until_ready(graph: GraphRunner, monitor, stop: StopSignal) -> bool:
-    """Wait until drone and server are active; False when asked to stop first."""
+def _is_ready(graph: GraphRunner, monitor) -> bool:
+    return _is_active(monitor, 'edge_inference') and (
+        monitor.server_seen or 'remote_inference' not in graph)
+
+
+def _is_active(monitor, name: str) -> bool:
+    health = monitor.health_of(name)
+    return health is not None and health[1] != 'not active'
+
+
+def _wait_until(ready: Callable[[], bool], graph: GraphRunner, stop: StopSignal) -> bool:
+    """Wait until the nodes are ready; False when asked to stop first."""
     give_up_s = time.monotonic() + READY_TIMEOUT_S
     while not stop.wait(0.1):
         _check_alive(graph)
-        edge = monitor.health_of('edge_inference')
-        if edge and edge[1] != 'not active' and (
-                monitor.server_seen or 'remote_inference' not in graph):
+        if ready():
             return True
         if time.monotonic() > give_up_s:
             raise OffloadError(f'the nodes are not ready after {READY_TIMEOUT_S:.0f} s')

@@ -13,7 +13,7 @@ from offload_perception.imaging.compressed import compressed_to_rgb
 from offload_perception.imaging.fit import fit, fit_message
 from offload_perception.model.artefact import Artefact
 from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
-from offload_perception.pipeline.edge import Ended
+from offload_perception.pipeline.plan import Ended
 from offload_perception.pipeline.records import (
     FeaturePacket,
     Outcome,

@@ -19,7 +19,8 @@ from offload_perception.nodes.convert import (
 )
 from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
 from offload_perception.nodes.model import load_artefact, load_network
-from offload_perception.pipeline.edge import EdgePipeline, EdgeSettings, Ended, Plan
+from offload_perception.pipeline.edge import EdgePipeline
+from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.records import DropReason, FeaturePacket
 
 EXPIRE_PERIOD_S = 0.05

@@ -17,7 +17,7 @@ from offload_perception.power import commands
 from offload_perception.power.attribution import RegressionAttribution
 from offload_perception.power.emulator_process import spawn_emulator
 from offload_perception.power.energy import EnergyCounter
-from offload_perception.power.meter import open_serial_meter
+from offload_perception.power.meter import PollError, WrongDevice, open_serial_meter
 from offload_perception.power.reader import MeterReader
 from offload_perception.power.samples import Event, Sample, State
 from offload_perception.power.um25c import Model
@@ -55,7 +55,7 @@ class Um25cNode(ManagedNode):
         c = self.config
         if c.port:
             self._port = c.port
-            open_serial_meter(c.port).close()
+            self._look_at(c.port)
         else:
             self._emulator = spawn_emulator(device=c.emulated_device)
             self._port = self._emulator.port
@@ -64,6 +64,18 @@ class Um25cNode(ManagedNode):
                 'from the load of this computer')
         self._source = f'UM25C {c.port}' if c.port else f'emulated UM25C ({c.emulated_device})'
         self._create_topics()
+
+    def _look_at(self, port: str) -> None:
+        """Refuse a port without a meter; one that is silent now may still come to life."""
+        meter = open_serial_meter(port)
+        try:
+            meter.read()
+        except WrongDevice:
+            raise
+        except PollError as e:
+            self.get_logger().warning(f'{port}: {e}; trying again in flight')
+        finally:
+            meter.close()
 
     def _create_topics(self) -> None:
         self._power_pub = self.create_lifecycle_publisher(PowerSample, 'power', qos.TELEMETRY)

@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from math import inf
 from threading import Condition, Thread
 from typing import Any, Protocol
 
@@ -12,6 +15,7 @@ from offload_perception import codec
 from offload_perception.errors import ImageError
 from offload_perception.model.artefact import Artefact
 from offload_perception.pipeline.ledger import Counts, FrameLedger
+from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan, Strategy
 from offload_perception.pipeline.records import (
     DROP_REASON_OF,
     DropReason,
@@ -27,8 +31,8 @@ from offload_perception.pipeline.records import (
 Preprocess = Callable[[Any, np.ndarray], None]
 
 
-class Head(Protocol):
-    """The layers on board: a `runtime.network.Network`."""
+class Layers(Protocol):
+    """The network on board: a `runtime.network.Network`."""
 
     artefact: Artefact
     ran: str
@@ -37,83 +41,56 @@ class Head(Protocol):
     def head(self, cut: int, image: np.ndarray) -> np.ndarray:
         """Return the tensor at `cut`."""
 
-
-@dataclass(frozen=True)
-class Ended:
-    """A frame that has just ended: its record, its result if there is one, and the totals."""
-
-    frame: Frame
-    counts: Counts
-    top: TopK | None = None
-    reply: ReceivedReply | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to do with a frame: cut, codec and server."""
-
-    split: int
-    codec: str = 'auto'
-    server: str = ''
-
-
-@dataclass(frozen=True)
-class EdgeSettings:
-    """Limits of the drone's pipeline.
-
-    `deadline_s` 0 = none. A reply is given up `reply_timeout_s` after the tensor was sent. With
-    `max_in_flight` tensors unanswered no new frame is started, so that a slow server or link is
-    met with fresh frames, not with a queue of old ones.
-    """
-
-    drone: str
-    reply_topic: str
-    deadline_s: float = 0.0
-    reply_timeout_s: float = 1.0
-    max_in_flight: int = 2
-    top_k: int = 5
+    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
+        """Return the class scores, float32 (classes,)."""
 
 
 class EdgePipeline:
     """Takes images, ends each as exactly one of remote result, local result or drop.
 
-    Images and replies come in from any thread and return at once; one worker thread does the
-    work. `preprocess` writes an image into a uint8 array of the network's input shape and raises
+    Images and replies come in from any thread and return at once. One worker thread runs the
+    layers on board; a second one encodes and sends, so that the next head runs meanwhile.
+    `preprocess` writes an image into a uint8 array of the network's input shape and raises
     ImageError. `send` publishes a packet, or returns False where nobody listens. `ended` is told
     of every frame's end, from whichever thread ended it; `problem` gets a sentence for the log.
+    `strategy` plans each frame; without one the plan of `start` and `set_plan` holds.
     """
 
-    def __init__(self, *, network: Head, settings: EdgeSettings, preprocess: Preprocess,
+    def __init__(self, *, network: Layers, settings: EdgeSettings, preprocess: Preprocess,
                  send: Callable[[FeaturePacket], bool], ended: Callable[[Ended], None],
-                 problem: Callable[[DropReason, str], None],
+                 problem: Callable[[DropReason, str], None], strategy: Strategy | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._network, self._artefact, self._settings = network, network.artefact, settings
         self._preprocess, self._send, self._ended = preprocess, send, ended
         self._problem, self._clock = problem, clock
+        self._strategy = strategy or (lambda frame: self._plan)
         self._ledger = FrameLedger()
         self._wake = Condition()
         self._newest: Frame | None = None
         self._in_flight: dict[int, Frame] = {}
         self._plan = Plan(split=self._artefact.last)
         self._running = False
-        self._thread: Thread | None = None
+        self._worker: Thread | None = None
+        self._sender: ThreadPoolExecutor | None = None
 
     # -- from outside, any thread -----------------------------------------------------------
 
     def start(self, plan: Plan) -> None:
-        """Start the worker."""
+        """Start the worker; `plan` holds until `set_plan`, or until the strategy says another."""
         self._plan, self._running = plan, True
-        self._thread = Thread(target=self._work, name='edge_pipeline', daemon=True)
-        self._thread.start()
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix='edge_sender')
+        self._worker = Thread(target=self._work, name='edge_worker', daemon=True)
+        self._worker.start()
 
     def stop(self) -> None:
-        """Finish the frame that is being worked on, drop what is left, end the worker."""
+        """Finish the frame that is being worked on, drop what is left, end the threads."""
         with self._wake:
             self._running = False
             self._wake.notify_all()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self._worker is not None:
+            self._worker.join()
+            self._sender.shutdown()
+            self._worker = self._sender = None
         with self._wake:
             left = [*self._in_flight.values(), *([self._newest] if self._newest else [])]
             self._in_flight.clear()
@@ -129,7 +106,7 @@ class EdgePipeline:
 
     @property
     def plan(self) -> Plan:
-        """Return what the next frame will be done with."""
+        """Return what the last frame was done with, or what `set_plan` said since."""
         return self._plan
 
     def set_deadline(self, deadline_s: float) -> None:
@@ -157,6 +134,8 @@ class EdgePipeline:
     def reply(self, reply: ReceivedReply) -> None:
         """Take a server's reply; one that no frame waits for is counted and ignored."""
         now = self._clock()
+        if reply.status is not Status.OK and self._hedge_now(reply):
+            return
         # A drone that was started again counts from 1 again: the header tells its frames apart.
         frame = self._land(reply.sequence, reply.header)
         if frame is None:
@@ -166,61 +145,76 @@ class EdgePipeline:
         if reply.status is Status.OK:
             self._end(frame, Outcome.REMOTE, now, top=reply.top, reply=reply)
         else:
-            reason = DROP_REASON_OF[reply.status]
-            self._problem(reason, f'{reply.server}: {reply.message}')
-            self._drop(frame, reason)
+            self._fail(frame, DROP_REASON_OF[reply.status], f'{reply.server}: {reply.message}')
+
+    def _hedge_now(self, reply: ReceivedReply) -> bool:
+        """Have a refused frame finished on board; False where that was not planned."""
+        with self._wake:
+            frame = self._in_flight.get(reply.sequence)
+            if frame is None or frame.header != reply.header or not frame.hedged:
+                return False
+            frame.hedge_at_s = min(frame.hedge_at_s, self._clock())
+            self._wake.notify()
+        self._problem(DROP_REASON_OF[reply.status],
+                      f'{reply.server}: {reply.message}; finished on board')
+        return True
 
     def expire(self) -> None:
         """Drop the frames whose reply has not come in time; call this from a timer."""
         limit = self._clock() - self._settings.reply_timeout_s
         with self._wake:
-            lost = [f for f in self._in_flight.values() if f.sent_s < limit]
+            lost = [f for f in self._in_flight.values() if f.sent_s < limit and not f.hedged]
             for frame in lost:
                 del self._in_flight[frame.sequence]
             self._wake.notify()
         for frame in lost:
-            self._problem(DropReason.TIMEOUT,
-                          f'no reply from {frame.server} within '
-                          f'{self._settings.reply_timeout_s:.2f} s')
-            self._drop(frame, DropReason.TIMEOUT)
+            self._fail(frame, DropReason.TIMEOUT, f'no reply from {frame.server} within '
+                       f'{self._settings.reply_timeout_s:.2f} s')
 
     # -- worker thread ----------------------------------------------------------------------
 
     def _work(self) -> None:
-        while (frame := self._take()) is not None:
-            self._process(frame, self._plan)
+        while (job := self._next_job()) is not None:
+            job()
 
-    def _take(self) -> Frame | None:
-        """Wait for the newest frame and for room on the link; None when stopped."""
+    def _next_job(self) -> Callable[[], None] | None:
+        """Wait for a frame to finish on board, or a new one and room for it; None = stopped."""
         with self._wake:
-            self._wake.wait_for(lambda: not self._running or (
-                self._newest is not None and self._has_room()))
-            if not self._running:
-                return None
-            frame, self._newest = self._newest, None
-            return frame
+            while self._running:
+                now = self._clock()
+                overdue = min(self._in_flight.values(), key=lambda f: f.hedge_at_s, default=None)
+                if overdue is not None and overdue.hedge_at_s <= now:
+                    overdue.hedge_at_s = inf
+                    return partial(self._finish_on_board, overdue)
+                if self._newest is not None and self._has_room():
+                    frame, self._newest = self._newest, None
+                    return partial(self._process, frame)
+                hedge_at_s = overdue.hedge_at_s if overdue is not None else inf
+                self._wake.wait(None if hedge_at_s == inf else hedge_at_s - now)
+        return None
 
     def _has_room(self) -> bool:
         return (self._plan.split == self._artefact.last
                 or len(self._in_flight) < self._settings.max_in_flight)
 
-    def _process(self, frame: Frame, plan: Plan) -> None:
-        frame.split, frame.split_name = plan.split, self._artefact.cut_names[plan.split]
+    def _process(self, frame: Frame) -> None:
         try:
+            plan = self._strategy(frame)
+            self._plan = plan
+            frame.take_plan(plan, self._artefact.cut_names[plan.split])
             tensor = self._run_head(frame)
             if plan.split == self._artefact.last:
                 scores = self._artefact.tensor(plan.split).dequantise(tensor)
-                top = top_k(scores, self._artefact.label, self._settings.top_k)
-                self._end(frame, Outcome.LOCAL, self._clock(), top=top)
-            else:
-                self._transmit(frame, plan, tensor)
+                self._end_on_board(frame, scores)
+                return
+            frame.tensor = tensor if frame.hedged else None
+            with self._wake:
+                self._in_flight[frame.sequence] = frame
+            self._sender.submit(self._transmit, frame, tensor, self._clock())
         except ImageError as e:
-            self._problem(DropReason.BAD_IMAGE, str(e))
-            self._drop(frame, DropReason.BAD_IMAGE)
+            self._fail(frame, DropReason.BAD_IMAGE, str(e))
         except Exception as e:  # whatever it is, the frame is accounted and the drone goes on
-            self._land(frame.sequence, frame.header)
-            self._problem(DropReason.HEAD_FAILED, f'{type(e).__name__}: {e}')
-            self._drop(frame, DropReason.HEAD_FAILED)
+            self._fail(frame, DropReason.HEAD_FAILED, f'{type(e).__name__}: {e}')
 
     def _run_head(self, frame: Frame) -> np.ndarray:
         started = self._clock()
@@ -237,27 +231,56 @@ class EdgePipeline:
         stages.head = self._clock() - prepared
         return tensor
 
-    def _transmit(self, frame: Frame, plan: Plan, tensor: np.ndarray) -> None:
-        spec = self._artefact.tensor(plan.split)
+    def _finish_on_board(self, frame: Frame) -> None:
+        """Compute the rest of a frame whose reply is overdue; whichever comes first counts."""
         started = self._clock()
-        data = codec.encode(tensor, spec, plan.codec)
-        frame.sent_s = self._clock()
-        frame.stages.encode = frame.sent_s - started
-        frame.codec, frame.server, frame.sent_bytes = plan.codec, plan.server, len(data)
-        remaining = 0.0
+        try:
+            scores = self._network.tail(frame.split, frame.tensor)
+        except Exception as e:
+            if self._land(frame.sequence, frame.header):
+                self._fail(frame, DropReason.HEAD_FAILED, f'{type(e).__name__}: {e}')
+            return
+        if self._land(frame.sequence, frame.header):
+            frame.stages.tail = self._clock() - started
+            frame.runtime, frame.device = self._network.ran, self._network.ran_on
+            self._end_on_board(frame, scores)
+
+    # -- sender thread ----------------------------------------------------------------------
+
+    def _transmit(self, frame: Frame, tensor: np.ndarray, ready_s: float) -> None:
+        try:
+            sent = self._send(self._packet(frame, tensor, ready_s))
+        except Exception as e:  # as above
+            if self._land(frame.sequence, frame.header):
+                self._fail(frame, DropReason.HEAD_FAILED, f'{type(e).__name__}: {e}')
+            return
+        if sent:
+            return
+        if frame.hedged:
+            self._hedge_unsent(frame)
+        elif self._land(frame.sequence, frame.header):
+            self._fail(frame, DropReason.NO_SERVER, f'no server listens at {frame.server}')
+
+    def _packet(self, frame: Frame, tensor: np.ndarray, ready_s: float) -> FeaturePacket:
+        """Encode; `encode` counts from the end of the head, `ready_s`."""
+        spec = self._artefact.tensor(frame.split)
+        data = codec.encode(tensor, spec, frame.codec)
+        frame.sent_bytes, frame.sent_s = len(data), self._clock()
+        frame.stages.encode = frame.sent_s - ready_s
+        remaining_s = 0.0
         if frame.deadline_s:
-            remaining = frame.deadline_s - (frame.sent_s - frame.arrival_s)
-        with self._wake:
-            self._in_flight[frame.sequence] = frame
-        packet = FeaturePacket(
+            remaining_s = frame.deadline_s - (frame.sent_s - frame.arrival_s)
+        return FeaturePacket(
             header=frame.header, drone=self._settings.drone, sequence=frame.sequence,
-            model_digest=self._artefact.digest, split=plan.split, split_name=frame.split_name,
-            codec=plan.codec, dtype=spec.dtype, shape=spec.shape, scale=spec.scale,
-            zero_point=spec.zero_point, remaining_s=remaining,
+            model_digest=self._artefact.digest, split=frame.split, split_name=frame.split_name,
+            codec=frame.codec, dtype=spec.dtype, shape=spec.shape, scale=spec.scale,
+            zero_point=spec.zero_point, remaining_s=remaining_s,
             reply_topic=self._settings.reply_topic, data=data)
-        if not self._send(packet) and self._land(frame.sequence, frame.header):
-            self._problem(DropReason.NO_SERVER, f'no server listens at {plan.server}')
-            self._drop(frame, DropReason.NO_SERVER)
+
+    def _hedge_unsent(self, frame: Frame) -> None:
+        with self._wake:
+            frame.hedge_at_s = -inf
+            self._wake.notify()
 
     # -- ends -------------------------------------------------------------------------------
 
@@ -278,12 +301,22 @@ class EdgePipeline:
         stages.link = now - frame.sent_s - reply.server_total_s
         frame.server_runtime, frame.server_device = reply.runtime, reply.device
 
+    def _end_on_board(self, frame: Frame, scores: np.ndarray) -> None:
+        top = top_k(scores, self._artefact.label, self._settings.top_k)
+        self._end(frame, Outcome.LOCAL, self._clock(), top=top)
+
+    def _fail(self, frame: Frame, reason: DropReason, text: str) -> None:
+        """Drop a frame, and say why."""
+        self._problem(reason, text)
+        self._drop(frame, reason)
+
     def _drop(self, frame: Frame, reason: DropReason) -> None:
         self._end(frame, Outcome.DROPPED, self._clock(), reason)
 
     def _end(self, frame: Frame, outcome: Outcome, now: float,
              reason: DropReason | None = None, top: TopK | None = None,
              reply: ReceivedReply | None = None) -> None:
+        frame.tensor = None
         counts = self._ledger.close(frame, outcome, now, reason)
         if counts is not None:
             self._ended(Ended(frame, counts, top, reply))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from math import isnan, nan
+from math import inf, isnan, nan
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,9 @@ class Stages:
 class Frame:
     """One camera image on its way through the drone, from its arrival to its one outcome.
 
-    `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched.
+    `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched. A
+    `hedged` frame keeps its boundary `tensor` while it is in flight, to be finished on board at
+    `hedge_at_s`.
     """
 
     sequence: int
@@ -149,9 +151,19 @@ class Frame:
     server_device: str = ''
     sent_bytes: int = 0
     sent_s: float = nan
+    tensor: np.ndarray | None = None
+    hedged: bool = False
+    hedge_at_s: float = inf
+    decision: Any = None
     stages: Stages = field(default_factory=Stages)
     outcome: Outcome | None = None
     reason: str = ''
+
+    def take_plan(self, plan: Any, split_name: str) -> None:
+        """Note what will be done with this frame; `plan` is a `plan.Plan`."""
+        self.split, self.split_name = plan.split, split_name
+        self.codec, self.server, self.decision = plan.codec, plan.server, plan.decision
+        self.hedge_at_s, self.hedged = plan.hedge_at_s, plan.hedge_at_s < inf
 
     @property
     def deadline_met(self) -> bool:

@@ -24,8 +24,8 @@ def refusal(packet: FeaturePacket, artefact: Artefact) -> str:
     if (packet.dtype, tuple(packet.shape)) != (spec.dtype, spec.shape):
         return (f'cut {packet.split} is {spec.dtype} {spec.shape}, '
                 f'got {packet.dtype} {tuple(packet.shape)}')
-    if not math.isfinite(packet.scale) or not math.isclose(
-            packet.scale, spec.scale, rel_tol=1e-6) or packet.zero_point != spec.zero_point:
+    if (not math.isclose(packet.scale, spec.scale, rel_tol=1e-6)  # nor NaN, nor infinite
+            or packet.zero_point != spec.zero_point):
         return (f'cut {packet.split} has scale {spec.scale:g}, zero point {spec.zero_point}; '
                 f'got {packet.scale:g}, {packet.zero_point}')
     if not 0 < len(packet.data) <= 2 * spec.nbytes + _OVERHEAD_BYTES:

@@ -1,0 +1,55 @@
+"""What the drone's pipeline is told: its limits, and what to do with each frame."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from offload_perception.pipeline.ledger import Counts
+from offload_perception.pipeline.records import Frame, ReceivedReply, TopK
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do with a frame: cut, codec and server.
+
+    A frame without a reply by `hedge_at_s` (monotonic) is finished on board from its boundary
+    tensor; infinite = never, it is dropped then. `decision` is the planner's own record of it.
+    """
+
+    split: int
+    codec: str = 'auto'
+    server: str = ''
+    hedge_at_s: float = inf
+    decision: Any = None
+
+
+Strategy = Callable[[Frame], Plan]
+"""Says what to do with a frame whose work starts now; called from the pipeline's worker."""
+
+
+@dataclass(frozen=True)
+class EdgeSettings:
+    """Limits of the drone's pipeline.
+
+    `deadline_s` 0 = none. A reply is given up `reply_timeout_s` after the tensor was sent. With
+    `max_in_flight` tensors unanswered no new frame is started, so that a slow server or link is
+    met with fresh frames, not with a queue of old ones.
+    """
+
+    drone: str
+    reply_topic: str
+    deadline_s: float = 0.0
+    reply_timeout_s: float = 1.0
+    max_in_flight: int = 2
+    top_k: int = 5
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A frame that has just ended: its record, its result if there is one, and the totals."""
+
+    frame: Frame
+    counts: Counts
+    top: TopK | None = None
+    reply: ReceivedReply | None = None

@@ -1,0 +1,127 @@
+"""Stand-ins that make the pipelines deterministic: a constant network, a clock set by hand."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Condition, Event
+
+import numpy as np
+
+from offload_perception import codec
+from offload_perception.model.artefact import Artefact, Layer
+from offload_perception.pipeline.records import FeaturePacket, ReceivedReply, Status, TopK
+from offload_perception.tensor import TensorSpec
+
+WAIT_S = 20.0
+IMAGE = TensorSpec((4, 4, 3), 'uint8')
+POOLED = TensorSpec((2, 2, 4), 'int8', 0.5, -128)
+SCORES = TensorSpec((6,), 'int8', 1 / 256, -128)
+ARTEFACT = Artefact(
+    Path('/nowhere'), 'fake', 'd1' * 32, 'seed:0', False, IMAGE,
+    (Layer(1, 'pool', 'pool', POOLED, 0, 0, ''), Layer(2, 'predictions', 'fc', SCORES, 0, 0, '')),
+    ('zero', 'one', 'two', 'three', 'four', 'five'))
+CUT_IMAGE, CUT_POOL, ON_BOARD = 0, 1, 2
+
+
+class Clock:
+    """Time that moves only when told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Gate:
+    """Something that a worker passes only when opened; tells when the worker has come."""
+
+    def __init__(self, is_open: bool = True) -> None:
+        self._open, self.reached = Event(), Event()
+        if is_open:
+            self._open.set()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def close(self) -> None:
+        self.reached.clear()
+        self._open.clear()
+
+    def wait(self) -> None:
+        self.reached.set()
+        assert self._open.wait(WAIT_S)
+
+
+@dataclass
+class FakeNetwork:
+    """Returns constant tensors, `take_s` later; `error` is raised instead."""
+
+    clock: Clock
+    artefact: Artefact = ARTEFACT
+    gate: Gate = field(default_factory=Gate)
+    error: Exception | None = None
+    take_s: float = 0.0
+    order: list[int] = field(default_factory=list)
+    ran: str = 'fake'
+    ran_on: str = 'cpu'
+
+    def head(self, cut: int, image: np.ndarray) -> np.ndarray:
+        self._work()
+        spec = self.artefact.tensor(cut)
+        q = np.full(spec.shape, -128, spec.dtype)
+        q.flat[3] = 127
+        return q
+
+    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
+        self.order.append(int(tensor.flat[0]))
+        self._work()
+        return np.array([.1, .0, .2, .5, .15, .05], np.float32)
+
+    def _work(self) -> None:
+        self.gate.wait()
+        self.clock.now_s += self.take_s
+        if self.error is not None:
+            raise self.error
+
+
+class Log(list):
+    """A list that other threads append to and a test waits on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = Condition()
+
+    def __call__(self, *items: object) -> None:
+        with self._changed:
+            self.append(items if len(items) > 1 else items[0])
+            self._changed.notify_all()
+
+    def wait_for(self, length: int) -> list:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self) >= length, WAIT_S), list(self)
+        return self
+
+
+def packet(sequence: int = 1, cut: int = CUT_POOL, first: int = 0, **changes) -> FeaturePacket:
+    """A packet that a server of ARTEFACT takes; `first` marks its tensor."""
+    spec = ARTEFACT.tensor(cut)
+    tensor = np.zeros(spec.shape, spec.dtype)
+    tensor.flat[0] = first
+    good = FeaturePacket(
+        header=f'header {sequence}', drone='/drone1/edge', sequence=sequence,
+        model_digest=ARTEFACT.digest, split=cut, split_name=ARTEFACT.cut_names[cut],
+        codec='raw', dtype=spec.dtype, shape=spec.shape, scale=float(np.float32(spec.scale)),
+        zero_point=spec.zero_point, remaining_s=0.0, reply_topic='/drone1/remote_result',
+        data=codec.encode(tensor, spec, 'raw'))
+    return replace(good, **changes)
+
+
+def reply_to(sent: FeaturePacket, status: Status = Status.OK, **changes) -> ReceivedReply:
+    """What a server answers to `sent`."""
+    top = TopK((3,), ('three',), (0.5,)) if status is Status.OK else TopK()
+    good = ReceivedReply(
+        header=sent.header, sequence=sent.sequence, model_digest=sent.model_digest,
+        status=status, message='' if status is Status.OK else 'because', top=top,
+        server='/server/remote', runtime='litert', device='cpu', server_wait_s=0.01,
+        decode_s=0.02, tail_s=0.03, server_total_s=0.07)
+    return replace(good, **changes)

@@ -1,0 +1,309 @@
+from concurrent.futures import ThreadPoolExecutor
+from math import isnan
+
+import numpy as np
+import pytest
+from pipeline_fakes import (
+    ARTEFACT,
+    CUT_IMAGE,
+    CUT_POOL,
+    ON_BOARD,
+    WAIT_S,
+    Clock,
+    FakeNetwork,
+    Log,
+    reply_to,
+)
+
+from offload_perception import codec
+from offload_perception.errors import ImageError
+from offload_perception.pipeline.edge import EdgePipeline
+from offload_perception.pipeline.plan import EdgeSettings, Plan
+from offload_perception.pipeline.records import DropReason, Outcome, Status
+
+REMOTE = Plan(CUT_POOL, 'raw', '/server')
+LOCAL = Plan(ON_BOARD)
+
+
+class Drone:
+    """A pipeline with everything around it recorded; images are numbers, or what to raise."""
+
+    def __init__(self, plan: Plan = REMOTE, **settings) -> None:
+        self.clock = Clock()
+        self.network = FakeNetwork(self.clock)
+        self.sent, self.ended, self.problems = Log(), Log(), Log()
+        self.listens = True
+        self.pipeline = EdgePipeline(
+            network=self.network, preprocess=self._preprocess, send=self._send, ended=self.ended,
+            problem=self.problems, clock=self.clock,
+            settings=EdgeSettings('/drone1/edge', '/drone1/remote_result', **settings))
+        self.pipeline.start(plan)
+
+    def _preprocess(self, image: object, out: np.ndarray) -> None:
+        if isinstance(image, Exception):
+            raise image
+        out[:] = image
+
+    def _send(self, packet) -> bool:
+        if isinstance(self.listens, Exception):
+            raise self.listens
+        if self.listens:
+            self.sent(packet)
+        return bool(self.listens)
+
+    def offer(self, image: object = 7, header: object = None) -> None:
+        self.pipeline.offer(header or object(), image)
+
+    def busy_with_head(self) -> None:
+        """Let the worker take one frame and hold it in its head."""
+        self.network.gate.close()
+        self.offer(header='held')
+        assert self.network.gate.reached.wait(WAIT_S)
+
+    @property
+    def reasons(self) -> list[str]:
+        return [e.frame.reason for e in self.ended]
+
+
+@pytest.fixture
+def fly():
+    drones = []
+
+    def make(*args, **settings) -> Drone:
+        drones.append(Drone(*args, **settings))
+        return drones[-1]
+    yield make
+    for drone in drones:
+        drone.network.gate.open()
+        drone.pipeline.stop()
+        counts = drone.pipeline.counts
+        assert counts.under_way == 0
+        assert len(drone.ended) == counts.captured, 'every frame ends exactly once'
+
+
+def test_all_on_board(fly):
+    drone = fly(LOCAL)
+    drone.network.take_s = 0.05
+    drone.offer(header='camera header')
+    end, = drone.ended.wait_for(1)
+    assert end.frame.outcome is Outcome.LOCAL and not drone.sent
+    assert end.top.labels[0] == 'three' and end.top.scores[0] == pytest.approx(255 / 256)
+    assert end.frame.header == 'camera header' and end.frame.split_name == 'predictions'
+    assert end.frame.stages.head == pytest.approx(0.05)
+    assert end.frame.stages.total == pytest.approx(0.05)
+    assert isnan(end.frame.stages.link) and isnan(end.frame.stages.tail)
+    assert (end.frame.runtime, end.frame.server, end.frame.sent_bytes) == ('fake', '', 0)
+
+
+@pytest.mark.parametrize('cut', [CUT_IMAGE, CUT_POOL])
+def test_remote_result(fly, cut):
+    drone = fly(Plan(cut, 'raw', '/server'))
+    drone.offer(image=9, header='camera header')
+    packet, = drone.sent.wait_for(1)
+    spec = ARTEFACT.tensor(cut)
+    decoded = codec.decode(packet.data, max_bytes=spec.nbytes)
+    assert decoded.array.shape == spec.shape
+    if cut == CUT_IMAGE:
+        assert (decoded.array == 9).all()
+    assert (packet.header, packet.sequence, packet.split) == ('camera header', 1, cut)
+    assert (packet.dtype, packet.shape, packet.scale, packet.zero_point) == (
+        spec.dtype, spec.shape, spec.scale, spec.zero_point)
+    assert packet.model_digest == ARTEFACT.digest
+    drone.clock.now_s += 0.1
+    drone.pipeline.reply(reply_to(packet))
+    end, = drone.ended.wait_for(1)
+    stages = end.frame.stages
+    assert end.frame.outcome is Outcome.REMOTE and end.top.labels == ('three',)
+    assert (stages.server_wait, stages.decode, stages.tail) == (0.01, 0.02, 0.03)
+    assert stages.link == pytest.approx(0.1 - 0.07) and stages.total == pytest.approx(0.1)
+    assert end.frame.sent_bytes == len(packet.data)
+    assert (end.frame.server_runtime, end.frame.server_device) == ('litert', 'cpu')
+    assert end.counts.remote == end.counts.captured == 1
+
+
+def test_the_newest_image_wins(fly):
+    drone = fly(LOCAL)
+    drone.busy_with_head()
+    drone.offer(header='old')
+    drone.offer(header='new')
+    drone.network.gate.open()
+    drone.ended.wait_for(3)
+    assert {e.frame.header: e.frame.reason for e in drone.ended} == {
+        'held': '', 'old': 'superseded', 'new': ''}
+
+
+def test_a_bad_image_is_dropped_and_named_and_the_next_one_flies(fly):
+    drone = fly(LOCAL)
+    drone.offer(ImageError('unknown image encoding thermal'))
+    drone.ended.wait_for(1)
+    drone.offer()
+    drone.ended.wait_for(2)
+    assert drone.reasons == ['bad image', '']
+    assert drone.problems == [(DropReason.BAD_IMAGE, 'unknown image encoding thermal')]
+
+
+def test_a_head_that_fails_costs_one_frame(fly):
+    drone = fly(LOCAL)
+    drone.network.error = RuntimeError('out of memory')
+    drone.offer()
+    drone.ended.wait_for(1)
+    drone.network.error = None
+    drone.offer()
+    drone.ended.wait_for(2)
+    assert drone.reasons == ['head failed', '']
+    assert drone.problems == [(DropReason.HEAD_FAILED, 'RuntimeError: out of memory')]
+
+
+def test_a_send_that_raises_leaves_nothing_in_the_air(fly):
+    drone = fly(max_in_flight=1)
+    drone.listens = RuntimeError('publisher destroyed')
+    drone.offer()
+    drone.ended.wait_for(1)
+    drone.listens = True
+    drone.offer()
+    drone.sent.wait_for(1)  # with max_in_flight 1: the failed one takes no room
+    assert drone.reasons == ['head failed']
+
+
+def test_nobody_listens(fly):
+    drone = fly()
+    drone.listens = False
+    drone.offer()
+    drone.ended.wait_for(1)
+    assert drone.reasons == ['no server'] and '/server' in drone.problems[0][1]
+
+
+@pytest.mark.parametrize(('status', 'reason'), [
+    (Status.REFUSED, 'server refused'), (Status.BUSY, 'server busy'),
+    (Status.LATE, 'late at server'), (Status.FAILED, 'server failed')])
+def test_a_refusal_is_a_drop_with_its_reason_and_text(fly, status, reason):
+    drone = fly()
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    drone.pipeline.reply(reply_to(packet, status))
+    drone.ended.wait_for(1)
+    assert drone.reasons == [reason] and drone.ended[0].top is None
+    assert drone.problems == [(DropReason(reason), '/server/remote: because')]
+    assert drone.pipeline.counts.reasons == {reason: 1}
+
+
+def test_a_reply_that_does_not_come_is_a_timeout_and_then_comes_too_late(fly):
+    drone = fly(reply_timeout_s=0.5)
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    drone.clock.now_s += 0.4
+    drone.pipeline.expire()
+    assert not drone.ended
+    drone.clock.now_s += 0.2
+    drone.pipeline.expire()
+    assert drone.reasons == ['no reply'] and '0.50 s' in drone.problems[0][1]
+    drone.pipeline.reply(reply_to(packet))
+    drone.pipeline.expire()
+    assert len(drone.ended) == 1 and drone.pipeline.counts.unexpected_replies == 1
+
+
+def test_the_same_reply_twice_counts_once(fly):
+    drone = fly()
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    drone.pipeline.reply(reply_to(packet))
+    drone.pipeline.reply(reply_to(packet, Status.BUSY))
+    assert drone.pipeline.counts.remote == 1
+    assert drone.pipeline.counts.unexpected_replies == 1
+
+
+def test_a_reply_to_an_earlier_life_of_the_drone_is_not_taken(fly):
+    drone = fly()
+    drone.offer(header='today')
+    packet, = drone.sent.wait_for(1)
+    drone.pipeline.reply(reply_to(packet, header='yesterday'))
+    assert not drone.ended and drone.pipeline.counts.unexpected_replies == 1
+    drone.pipeline.reply(reply_to(packet))
+    assert drone.pipeline.counts.remote == 1
+
+
+def test_no_more_in_flight_than_allowed_and_a_reply_makes_room(fly):
+    drone = fly(max_in_flight=2)
+    for n in (1, 2):
+        assert drone.pipeline._has_room()
+        drone.offer()
+        drone.sent.wait_for(n)
+    assert not drone.pipeline._has_room()
+    drone.offer(header='waits')
+    drone.offer(header='newest')
+    drone.ended.wait_for(1)
+    assert drone.reasons == ['superseded'] and len(drone.sent) == 2
+    drone.pipeline.reply(reply_to(drone.sent[0]))
+    assert drone.sent.wait_for(3)[2].header == 'newest'
+
+
+def test_a_timeout_makes_room(fly):
+    drone = fly(max_in_flight=1, reply_timeout_s=0.5)
+    drone.offer()
+    drone.sent.wait_for(1)
+    drone.offer(header='next')
+    drone.clock.now_s += 1.0
+    drone.pipeline.expire()
+    assert drone.sent.wait_for(2)[1].header == 'next'
+
+
+def test_a_plan_without_link_needs_no_room(fly):
+    drone = fly(max_in_flight=1)
+    drone.offer()
+    drone.sent.wait_for(1)
+    drone.offer(header='next')
+    drone.pipeline.set_plan(LOCAL)
+    assert drone.ended.wait_for(1)[0].frame.header == 'next'
+    assert drone.ended[0].frame.outcome is Outcome.LOCAL
+
+
+def test_a_new_plan_holds_from_the_next_frame(fly):
+    drone = fly()
+    drone.busy_with_head()
+    drone.pipeline.set_plan(LOCAL)
+    assert drone.pipeline.plan == LOCAL
+    drone.network.gate.open()
+    packet, = drone.sent.wait_for(1)
+    assert packet.header == 'held'
+    drone.offer()
+    assert drone.ended.wait_for(1)[0].frame.split == ON_BOARD
+
+
+def test_shutdown_ends_what_waits_and_what_is_in_flight(fly):
+    drone = fly(max_in_flight=1)
+    drone.offer(header='in flight')
+    drone.sent.wait_for(1)
+    drone.offer(header='waiting')
+    drone.pipeline.stop()
+    assert drone.reasons == ['shutdown', 'shutdown']
+    drone.offer()
+    assert drone.reasons == ['shutdown'] * 3 and drone.pipeline.counts.under_way == 0
+    drone.pipeline.stop()
+
+
+def test_the_deadline_is_counted_from_arrival(fly):
+    drone = fly(deadline_s=0.2)
+    drone.network.take_s = 0.05
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    assert packet.remaining_s == pytest.approx(0.15)
+    drone.clock.now_s += 0.16
+    drone.pipeline.reply(reply_to(packet))
+    assert drone.ended[0].frame.outcome is Outcome.REMOTE
+    assert not drone.ended[0].frame.deadline_met
+    drone.pipeline.set_deadline(1.0)
+    drone.offer()
+    assert drone.sent.wait_for(2)[1].remaining_s == pytest.approx(0.95)
+
+
+def test_images_and_replies_from_many_threads_add_up(fly):
+    drone = fly(max_in_flight=4)
+    with ThreadPoolExecutor(4) as pool:
+        offers = [pool.submit(drone.offer) for _ in range(200)]
+        replies = [pool.submit(drone.pipeline.reply, reply_to(p))
+                   for f in offers if f.result() is None for p in list(drone.sent)]
+        assert all(f.result() is None for f in replies)
+    drone.pipeline.stop()
+    counts = drone.pipeline.counts
+    assert counts.captured == 200 == counts.remote + counts.dropped
+    assert sorted(e.frame.sequence for e in drone.ended) == list(range(1, 201))

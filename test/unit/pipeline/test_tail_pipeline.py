@@ -1,0 +1,188 @@
+from math import nan
+from threading import Thread
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pipeline_fakes import ARTEFACT, POOLED, WAIT_S, Clock, FakeNetwork, Log, packet
+
+from offload_perception import codec
+from offload_perception.pipeline.records import Status, TopK
+from offload_perception.pipeline.server import ServerSettings, TailPipeline
+from offload_perception.tensor import TensorSpec
+
+
+class Server:
+    """A pipeline whose replies are recorded; `hold` keeps its worker in a tail."""
+
+    def __init__(self, queue_limit: int = 16) -> None:
+        self.clock, self.replies = Clock(), Log()
+        self.network = FakeNetwork(self.clock)
+        self.pipeline = TailPipeline(
+            network=self.network, reply=self.replies, clock=self.clock,
+            settings=ServerSettings('/server/remote', queue_limit, top_k=2))
+        self.pipeline.start()
+
+    def hold(self) -> None:
+        self.network.gate.close()
+        self.pipeline.submit(packet(1, first=1))
+        assert self.network.gate.reached.wait(WAIT_S)
+
+    @property
+    def statuses(self) -> list[tuple[int, Status]]:
+        return [(r.packet.sequence, r.status) for r in self.replies]
+
+
+@pytest.fixture
+def server():
+    server = Server(queue_limit=3)
+    yield server
+    server.network.gate.open()
+    server.pipeline.stop()
+
+
+def test_a_result_has_its_durations_inside(server):
+    server.network.take_s = 0.25
+    sent = packet(5)
+    server.pipeline.submit(sent)
+    reply, = server.replies.wait_for(1)
+    assert reply.packet is sent and reply.status is Status.OK
+    assert reply.top == TopK((3, 2), ('three', 'two'), (pytest.approx(.5), pytest.approx(.2)))
+    assert (reply.server_wait_s, reply.decode_s, reply.tail_s, reply.server_total_s) == (
+        0.0, 0.0, 0.25, 0.25)
+    assert (reply.server, reply.runtime, reply.device) == ('/server/remote', 'fake', 'cpu')
+
+
+REFUSALS = {
+    'another model': ({'model_digest': 'ff' * 32}, 'same model and weights'),
+    'cut of the last layer': ({'split': 2}, 'use 0..1'),
+    'cut that does not exist': ({'split': 99}, 'cut 99 does not exist'),
+    'relative reply topic': ({'reply_topic': 'remote_result'}, 'not a full name'),
+    'wrong dtype': ({'dtype': 'uint8'}, 'got uint8'),
+    'wrong shape': ({'shape': (2, 2, 5)}, '(2, 2, 5)'),
+    'shape of another cut': ({'split': 0, 'split_name': 'input'}, 'cut 0 is uint8'),
+    'scale not a number': ({'scale': float('nan')}, 'scale'),
+    'infinite scale': ({'scale': float('inf')}, 'scale'),
+    'other scale': ({'scale': 0.51}, 'scale'),
+    'other zero point': ({'zero_point': 0}, 'zero point'),
+    'no data': ({'data': b''}, '0 bytes'),
+    'far too much data': ({'data': bytes(10_000)}, '10000 bytes'),
+    'damaged data': ({'data': b'garbage that is no stream'}, 'magic'),
+}
+
+
+@pytest.mark.parametrize(('changes', 'text'), REFUSALS.values(), ids=REFUSALS)
+def test_a_packet_that_cannot_be_right_is_refused_in_words(server, changes, text):
+    server.pipeline.submit(packet(1, **changes))
+    reply, = server.replies.wait_for(1)
+    assert reply.status is Status.REFUSED and text in reply.message
+    assert reply.top == TopK()
+    server.pipeline.submit(packet(2))
+    assert server.replies.wait_for(2)[1].status is Status.OK
+
+
+def test_data_of_another_tensor_than_announced_are_refused(server):
+    other = codec.encode(np.zeros((4, 4), np.int8), TensorSpec((4, 4), 'int8', .5, -128), 'raw')
+    assert len(other) <= POOLED.nbytes + 100
+    server.pipeline.submit(packet(1, data=other))
+    reply, = server.replies.wait_for(1)
+    assert reply.status is Status.REFUSED and '(4, 4)' in reply.message
+
+
+def test_tensors_are_computed_in_the_order_of_arrival(server):
+    server.hold()
+    for n in (2, 3, 4):
+        server.pipeline.submit(packet(n, first=n))
+    server.network.gate.open()
+    server.replies.wait_for(4)
+    assert server.network.order == [1, 2, 3, 4]
+    assert [n for n, _ in server.statuses] == [1, 2, 3, 4]
+
+
+def test_a_full_queue_refuses_at_once(server):
+    server.hold()
+    for n in range(2, 6):
+        server.pipeline.submit(packet(n))
+    assert server.statuses == [(5, Status.BUSY)] and '3 tensors' in server.replies[0].message
+    assert server.pipeline.current_load().queue_length == 3
+    server.network.gate.open()
+    server.replies.wait_for(5)
+    assert dict(server.statuses) == {5: Status.BUSY, **dict.fromkeys(range(1, 5), Status.OK)}
+
+
+def test_a_late_tensor_is_given_up_only_while_others_wait(server):
+    server.hold()
+    server.pipeline.submit(packet(2, remaining_s=0.1))
+    server.pipeline.submit(packet(3, remaining_s=0.1))
+    server.clock.now_s += 1.0
+    server.network.gate.open()
+    server.replies.wait_for(3)
+    assert server.statuses == [(1, Status.OK), (2, Status.LATE), (3, Status.OK)]
+    assert server.replies[2].server_wait_s == pytest.approx(1.0)
+
+
+def test_without_a_deadline_nothing_is_late(server):
+    server.hold()
+    server.pipeline.submit(packet(2))
+    server.pipeline.submit(packet(3))
+    server.clock.now_s += 1e6
+    server.network.gate.open()
+    server.replies.wait_for(3)
+    assert {status for _, status in server.statuses} == {Status.OK}
+
+
+def test_a_tail_that_fails_is_answered_and_survived(server):
+    server.network.error = MemoryError('no room')
+    server.pipeline.submit(packet(1))
+    reply, = server.replies.wait_for(1)
+    assert reply.status is Status.FAILED and reply.message == 'MemoryError: no room'
+    server.network.error = None
+    server.pipeline.submit(packet(2))
+    assert server.replies.wait_for(2)[1].status is Status.OK
+
+
+def test_stopping_answers_what_waits(server):
+    server.hold()
+    server.pipeline.submit(packet(2))
+    stopper = Thread(target=server.pipeline.stop)
+    stopper.start()
+    server.network.gate.open()
+    stopper.join(WAIT_S)
+    assert not stopper.is_alive()
+    assert dict(server.statuses)[1] is Status.OK and len(server.replies) == 2
+    server.pipeline.submit(packet(3))
+    assert server.statuses[2] == (3, Status.BUSY)
+    assert 'not serving' in server.replies[2].message
+
+
+def test_load_is_that_of_the_tails_computed(server):
+    server.network.take_s = 0.5
+    server.pipeline.submit(packet(1))
+    server.replies.wait_for(1)
+    load = server.pipeline.current_load()
+    assert load.tail_times_s == pytest.approx((nan, 0.5), nan_ok=True)
+    assert load.utilisation > 0.9 and len(load.tail_times_s) == ARTEFACT.last
+
+
+KINDS = {'good': {}, 'late': {'remaining_s': 1e-9}, 'foreign': {'model_digest': ''},
+         'damaged': {'data': b'x' * 20}, 'wrong cut': {'split': 7}}
+
+
+@given(st.lists(st.sampled_from(list(KINDS)), max_size=30), st.integers(1, 5))
+def test_every_packet_gets_exactly_one_reply(kinds, queue_limit):
+    server = Server(queue_limit)
+    for n, kind in enumerate(kinds):
+        server.clock.now_s += 0.01
+        server.pipeline.submit(packet(n, **KINDS[kind]))
+    server.pipeline.stop()
+    counts = server.pipeline.counts
+    assert sorted(n for n, _ in server.statuses) == list(range(len(kinds)))
+    assert counts.received == counts.replies.total() == len(kinds)
+    assert {s: n for s, n in counts.replies.items() if n} == {
+        s: [t for _, t in server.statuses].count(s) for s in {t for _, t in server.statuses}}
+    for n, status in server.statuses:
+        if kinds[n] in ('foreign', 'wrong cut'):
+            assert status is Status.REFUSED
+        if kinds[n] == 'good':
+            assert status in (Status.OK, Status.BUSY)
