@@ -2,10 +2,10 @@
 
 from setuptools import find_packages, setup
 
-NODES = ['camera_node', 'edge_inference_node', 'monsoon_node', 'remote_inference_node',
-         'um25c_node']
-COMMANDS = ['demo', 'evaluate_model', 'export_layers', 'monitor', 'prepare_model', 'train_aerial',
-            'um25c_emulator']
+NODES = ['camera_node', 'edge_inference_node', 'monsoon_node', 'recorder_node',
+         'remote_inference_node', 'um25c_node']
+COMMANDS = ['characterize', 'demo', 'evaluate_model', 'export_layers', 'monitor', 'prepare_model',
+            'recover_bag', 'replay', 'report', 'train_aerial', 'um25c_emulator']
 
 setup(
     name='offload_perception',
@@ -15,7 +15,8 @@ setup(
     packages=find_packages(include=['offload_perception', 'offload_perception.*']),
     package_data={'offload_perception': ['py.typed', 'model/weights/**/*', 'planning/profiles/*']},
     python_requires='>=3.11',
-    install_requires=['numpy', 'opencv-python-headless', 'psutil', 'pyserial', 'zstandard'],
+    install_requires=['numpy', 'opencv-python-headless', 'psutil', 'pyserial', 'pyyaml',
+                      'zstandard'],
     extras_require={
         'litert': ['ai-edge-litert', 'flatbuffers'],
         'openvino': ['openvino'],
@@ -23,6 +24,7 @@ setup(
                        'tensorflow; platform_machine != "x86_64"'],
         'photos': ['scikit-learn'],
         'figures': ['matplotlib'],
+        'bags': ['mcap>=1.6', 'mcap-ros2-support'],
     },
     entry_points={'console_scripts': [
         *(f'{name} = offload_perception.nodes.{name.removesuffix("_node")}:main'

@@ -8,6 +8,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from offload_perception.errors import ConfigError
+from offload_perception.power.device_model import PRESETS
 
 Config = TypeVar('Config')
 
@@ -109,16 +110,34 @@ class EdgeConfig:
     runtime: str = _runtime()
     threads: int = _threads()
     split: str = param('block4_pool', 'cut: a layer name or number; 0 or input sends the image, '
-                       'the last layer or -1 keeps all on board', dynamic=True)
-    codec: str = param('auto', 'how the tensor is encoded for the link: auto, raw, zstd, or '
-                       'jpeg:QUALITY and webp:QUALITY for the image', dynamic=True)
-    server: str = param('/server', 'namespace of the server', dynamic=False)
+                       'the last layer or -1 keeps all on board; auto plans each frame for the '
+                       'least energy within the deadline', dynamic=True)
+    codec: str = param('auto', 'how the tensor is encoded for the link: auto, raw, zstd, planes, '
+                       'context, lossy:BITS, or jpeg:QUALITY and webp:QUALITY for the image; '
+                       'split auto plans this too', dynamic=True)
+    server: str = param('/server', 'namespace of the server, or several with commas; a static '
+                        'split uses the first')
     deadline: float = param(0.2, 'from arrival of an image to its result [s]; 0 = none',
                             low=0.0, high=3600.0, dynamic=True)
     reply_timeout: float = param(1.0, 'how long to wait for a server [s]', low=0.01, high=3600.0)
     max_in_flight: int = param(2, 'tensors sent and not answered; with that many out, newer '
                                'images wait and supersede each other', low=1, high=64)
     top_k: int = _top_k()
+    profile: str = param('', 'device profile that split auto plans with: a name, or a file that '
+                         'characterize wrote; empty times this computer at start-up')
+    active_power: float = param(-1.0, 'power above idle while layers run, for a profile timed at '
+                                'start-up [W]; -1 takes that of a Raspberry Pi 3B+',
+                                low=-1.0, high=1000.0)
+    radio_power: float = param(-1.0, 'power above idle while the radio sends, likewise [W]',
+                               low=-1.0, high=100.0)
+    margin: float = param(2.0, 'standard deviations that split auto keeps from the deadline',
+                          low=0.0, high=10.0)
+    agreement_floor: float = param(0.95, 'codecs whose results agree with the whole network on '
+                                   'less than this share of images are not used',
+                                   low=0.0, high=1.0)
+    transport: str = param('both', 'listen to image_raw, to image_raw/compressed, or to both; '
+                           'choose one where the driver publishes both, or each image counts '
+                           'twice', choices=('raw', 'compressed', 'both'))
     image_reliability: str = param('best_effort', 'QoS of the image subscription',
                                    choices=('best_effort', 'reliable'))
 
@@ -151,7 +170,7 @@ class MeterConfig:
     rate: float = param(3.0, 'readings a second [Hz]; the meter renews its values twice a second',
                         low=0.1, high=7.0)
     emulated_device: str = param('raspberry_pi_3b_plus', 'computer whose power the emulator '
-                                 'models from the load of this one')
+                                 'models from the load of this one', choices=tuple(PRESETS))
     battery_state: bool = param(False, 'also publish sensor_msgs/BatteryState of the supply on '
                                 '~/supply; never wire it to a flight stack')
     backlight: int = param(-1, 'backlight of the meter, 0 .. 5; -1 leaves it', low=-1, high=5,
@@ -173,3 +192,20 @@ class MonsoonConfig:
     serial_number: int = param(0, 'of the power monitor; 0 takes the first', low=0,
                                high=2**31 - 1)
     channel: str = param('main', 'where the load hangs', choices=('main', 'usb'))
+
+
+@dataclass(frozen=True)
+class RecorderConfig:
+    """Parameters of recorder_node."""
+
+    bag: str = param('', 'folder of the bag, which must not exist yet; empty makes '
+                     'bag_<date>-<time> where the node was started')
+    images: bool = param(False, 'also record the camera images')
+    tensors: bool = param(False, 'also record the tensors on their way to the server')
+    server: str = param('/server', 'namespace of the server, or several with commas')
+    max_file_size: int = param(1000, 'a larger file of the bag is closed and a new one opened '
+                               '[MB]', low=1, high=1000000)
+    min_free: int = param(500, 'recording ends where less is free on the disk [MB]', low=0,
+                          high=1000000)
+    flush_period: float = param(1.0, 'what is older than this survives a kill or a crash [s]',
+                                low=0.05, high=60.0)

@@ -46,3 +46,7 @@ class MeterError(OffloadError):
 
 class PlanError(OffloadError):
     """The planner was given a profile or an estimate it cannot plan with."""
+
+
+class BagError(OffloadError):
+    """A bag cannot be written or read."""

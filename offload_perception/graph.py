@@ -6,7 +6,13 @@ how a launch argument becomes a node's parameter.
 
 from dataclasses import dataclass, fields
 
-from offload_perception.config import CameraConfig, EdgeConfig, MeterConfig, RemoteConfig
+from offload_perception.config import (
+    CameraConfig,
+    EdgeConfig,
+    MeterConfig,
+    RecorderConfig,
+    RemoteConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -46,14 +52,19 @@ METER = NodeEntry('um25c_node', 'um25c', 'namespace', MeterConfig, {
 REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', RemoteConfig, {
     **{name: name for name in ('model', 'weights', 'labels', 'runtime', 'threads', 'backend')},
     'device': 'server_device'})
+RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
+    'bag': 'bag', 'images': 'record_images', 'tensors': 'record_tensors', 'server': 'server'},
+    condition='record')
 
-# The server comes first, so that it listens when the first frame comes; the camera comes last.
-DRONE = (NodeEntry(**{**vars(REMOTE), 'condition': 'remote'}), METER, EDGE, CAMERA)
+# The recorder comes first and goes last, so that it misses nothing. The server follows, so that
+# it listens when the first frame comes; the camera comes last.
+DRONE = (RECORDER, NodeEntry(**{**vars(REMOTE), 'condition': 'remote'}), METER, EDGE, CAMERA)
 SERVER = (REMOTE,)
 
 _OWN = (
     Argument('namespace', 'drone1', 'namespace of the drone; one drone is one namespace'),
     Argument('remote', 'true', 'also start a server on this machine'),
+    Argument('record', 'false', 'also record the telemetry into a bag'),
     Argument('server_device', 'auto', 'where the layers of the server run'),
     Argument('params_file', '', 'YAML file with more parameters for the nodes'),
 )
@@ -79,6 +90,11 @@ def arguments(nodes: tuple[NodeEntry, ...]) -> dict[str, Argument]:
     if 'server' in used and 'server' not in found:
         found['server'] = Argument('server', '/server', 'namespace of the server')
     return found
+
+
+def namespace_of(value: str) -> str:
+    """Return the namespace in an argument's value: of several servers the first, one slash."""
+    return f'/{value.partition(",")[0].strip().strip("/")}'
 
 
 def parameter_type(node: NodeEntry, parameter: str) -> type:

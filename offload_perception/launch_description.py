@@ -8,7 +8,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
 from offload_perception.dds import profile_environment
-from offload_perception.graph import NodeEntry, arguments, parameter_type
+from offload_perception.graph import NodeEntry, arguments, namespace_of, parameter_type
 
 
 def describe(nodes: tuple[NodeEntry, ...]) -> LaunchDescription:
@@ -22,15 +22,16 @@ def describe(nodes: tuple[NodeEntry, ...]) -> LaunchDescription:
 def _actions(context, nodes: tuple[NodeEntry, ...]) -> list[LifecycleNode]:
     """Return the nodes; run at launch time, since a parameter file is optional."""
     file = LaunchConfiguration('params_file').perform(context)
-    return [_action(node, [file] if file else []) for node in nodes]
+    return [_action(context, node, [file] if file else []) for node in nodes]
 
 
-def _action(node: NodeEntry, files: list[str]) -> LifecycleNode:
+def _action(context, node: NodeEntry, files: list[str]) -> LifecycleNode:
     parameters = {name: ParameterValue(LaunchConfiguration(argument),
                                        value_type=parameter_type(node, name))
                   for name, argument in node.parameters.items()}
     condition = IfCondition(LaunchConfiguration(node.condition)) if node.condition else None
     return LifecycleNode(
         package='offload_perception', executable=node.executable, name=node.name,
-        namespace=LaunchConfiguration(node.namespace), parameters=[parameters, *files],
+        namespace=namespace_of(LaunchConfiguration(node.namespace).perform(context)),
+        parameters=[parameters, *files],
         output='screen', condition=condition)

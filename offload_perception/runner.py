@@ -14,7 +14,7 @@ from functools import partial
 
 from offload_perception.dds import profile_environment
 from offload_perception.errors import ConfigError
-from offload_perception.graph import NodeEntry, arguments, parameter_type
+from offload_perception.graph import NodeEntry, arguments, namespace_of, parameter_type
 
 STOP_TIMEOUT_S = 8.0
 _PR_SET_PDEATHSIG = 1
@@ -44,9 +44,9 @@ def parse_arguments(nodes: tuple[NodeEntry, ...], given: list[str]) -> dict[str,
 
 def _check(node: NodeEntry, values: dict[str, str]) -> None:
     """Refuse what ROS would take for another name, or for no condition at all."""
-    namespace = values[node.namespace]
+    namespace = namespace_of(values[node.namespace])
     if not _NAMESPACE.fullmatch(namespace):
-        raise ConfigError(f"namespace '{namespace}' ({node.namespace}) is not possible: use "
+        raise ConfigError(f"namespace '{values[node.namespace]}' ({node.namespace}) is not possible: use "
                           'letters, digits and _, parts separated by one /, none starting with '
                           'a digit')
     if node.condition and values[node.condition].lower() not in _TRUE + _FALSE:
@@ -60,7 +60,7 @@ def command_of(node: NodeEntry, values: dict[str, str], extra: dict[str, str]) -
         raise ConfigError(f'{node.executable} is not on the PATH; source the workspace, or use '
                           'scripts/run.sh')
     command = [executable, '--ros-args', '-r', f'__node:={node.name}',
-               '-r', f'__ns:=/{values[node.namespace].strip("/")}']
+               '-r', f'__ns:={namespace_of(values[node.namespace])}']
     for parameter, argument in node.parameters.items():
         text = values[argument]
         yaml = json.dumps(text) if parameter_type(node, parameter) is str else text

@@ -52,28 +52,37 @@ def _parser() -> argparse.ArgumentParser:
 def _fly(values: dict[str, str], duration_s: float | None, stop: StopSignal) -> int:
     from offload_perception.nodes.listening import listening  # needs ROS
 
-    with listening(values['namespace'], values['server']) as monitor, \
-            GraphRunner(DRONE, values) as graph:
-        graph.start('remote_inference', 'um25c', 'edge_inference', exit_when_refused='true')
-        if _wait_until(lambda: _is_ready(graph, monitor), graph, stop):
-            graph.start('camera', exit_when_refused='true')
-            if _wait_until(lambda: _is_active(monitor, 'camera'), graph, stop):
-                _watch(graph, monitor, duration_s, stop)
-        graph.stop('camera')
-        _drain(monitor)
-        published = monitor.images_published
-        graph.stop('edge_inference')
-        _drain(monitor)
-    print('\n'.join(monitor.summary.closing_lines(published)), flush=True)
+    server = values['server'].partition(',')[0]
+    with listening(values['namespace'], server) as monitor:
+        try:
+            _run(values, monitor, duration_s, stop)
+        finally:  # what was seen counts, also where a node died
+            print('\n'.join(monitor.summary.closing_lines(monitor.images_published)), flush=True)
     if not monitor.summary.adds_up():
         print("error: the drone's counters do not agree with the frames seen", file=sys.stderr)
         return 1
     return 0
 
 
+def _run(values: dict[str, str], monitor, duration_s: float | None, stop: StopSignal) -> None:
+    """Start the graph, watch it, and end it so that every frame's end is heard."""
+    with GraphRunner(DRONE, values) as graph:
+        graph.start('recorder', 'remote_inference', 'um25c', 'edge_inference',
+                    exit_when_refused='true')
+        if _wait_until(lambda: _is_ready(graph, monitor), graph, stop):
+            graph.start('camera', exit_when_refused='true')
+            if _wait_until(lambda: _is_active(monitor, 'camera'), graph, stop):
+                _watch(graph, monitor, duration_s, stop)
+        graph.stop('camera')
+        _drain(lambda: not _is_active(monitor, 'camera') and not monitor.summary.under_way)
+        graph.stop('edge_inference')
+        _drain(lambda: not monitor.summary.under_way)
+
+
 def _is_ready(graph: GraphRunner, monitor) -> bool:
     return _is_active(monitor, 'edge_inference') and (
-        monitor.server_seen or 'remote_inference' not in graph)
+        monitor.server_seen or 'remote_inference' not in graph) and (
+        'recorder' not in graph or _is_active(monitor, 'recorder'))
 
 
 def _is_active(monitor, name: str) -> bool:
@@ -110,8 +119,8 @@ def _check_alive(graph: GraphRunner) -> None:
         raise NodeDied(*dead)
 
 
-def _drain(monitor) -> None:
-    """Wait, bounded, until telemetry has told the end of every frame."""
+def _drain(done: Callable[[], bool]) -> None:
+    """Wait, bounded, until telemetry has told everything."""
     give_up_s = time.monotonic() + DRAIN_TIMEOUT_S
-    while monitor.summary.under_way and time.monotonic() < give_up_s:
+    while not done() and time.monotonic() < give_up_s:
         time.sleep(0.02)

@@ -74,11 +74,13 @@ class CameraNode(ManagedNode):
             try:
                 self._publish(self._source.next())
             except SourceError as e:
-                self._recover(e)
+                self._recover(str(e))
+            except Exception as e:  # a camera that only looks alive helps nobody
+                self._recover(f'{type(e).__name__}: {e}')
 
-    def _recover(self, error: SourceError) -> None:
+    def _recover(self, error: str) -> None:
         """Say that the source has failed, and try to open it again, once a period."""
-        self._problem = str(error)
+        self._problem = error
         self.get_logger().error(f'{error}; trying again every {REOPEN_PERIOD_S:.0f} s')
         self._source.close()
         while not self._stopping.wait(REOPEN_PERIOD_S):

@@ -4,85 +4,140 @@ import threading
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
 from offload_perception import codec
+from offload_perception.codec.calibration import FILE as CALIBRATION_FILE
+from offload_perception.codec.calibration import Calibration
 from offload_perception.config import EdgeConfig
-from offload_perception.msg import Classification, FeatureTensor, FrameLatency, OffloadDecision
+from offload_perception.errors import ConfigError, PlanError
+from offload_perception.msg import (
+    Classification,
+    FrameEnergy,
+    FrameLatency,
+    OffloadDecision,
+    ServerStatus,
+)
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import (
-    feature_message,
     fit_image,
     latency_message,
     reply_of,
     result_message,
 )
+from offload_perception.nodes.convert_decision import (
+    decision_message,
+    server_report,
+    static_decision,
+)
 from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
 from offload_perception.nodes.model import load_artefact, load_network
+from offload_perception.nodes.servers import Servers, namespaces
+from offload_perception.pipeline.auto import AutoStrategy
 from offload_perception.pipeline.edge import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
-from offload_perception.pipeline.records import DropReason, FeaturePacket
+from offload_perception.pipeline.records import (
+    PROBE_CODEC,
+    DropReason,
+    FeaturePacket,
+    Frame,
+    Status,
+)
+from offload_perception.planning import profile, quick
+from offload_perception.planning.decision import Decision
+from offload_perception.planning.planner import PlannerSettings
+from offload_perception.planning.session import PlanningSession
+from offload_perception.planning.shape import NetworkShape
 
+AUTO = 'auto'
 EXPIRE_PERIOD_S = 0.05
+PROBE_PERIOD_S = 0.25
 
 
 class EdgeInferenceNode(ManagedNode):
-    """Wires images, server and telemetry to an EdgePipeline."""
+    """Wires images, servers, planner and telemetry to an EdgePipeline."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('edge_inference', EdgeConfig, **kwargs)
-        self._network = self._pipeline = None
+        self._network = self._pipeline = self._servers = self._strategy = None
         self._entities: list[tuple[Any, Any]] = []
         self._problem_lock = threading.Lock()
         self._problems: dict[str, str] = {}
+        self._reported: OffloadDecision | None = None
 
     # -- lifecycle --------------------------------------------------------------------------
 
     def configure(self) -> None:
         """Load the model and create the topics."""
         c = self.config
+        names = namespaces(c.server)
         self._artefact = load_artefact(self, c)
-        plan = self._plan_of(c)  # a wrong split or codec refuses before the loading
+        plan = self._static_plan(c)  # a wrong split or codec refuses before the loading
         self._network = load_network(self, c, self._artefact)
-        self._network.prepare(plan.split)
-        self._publish_to(c)
+        if plan is None:
+            self._strategy = self._make_strategy(c)
+        else:
+            self._network.prepare(plan.split)
+        self._servers = Servers(self, names, depth=c.max_in_flight, on_status=self._on_status)
+        self._publish()
         self._listen(c)
 
-    def _publish_to(self, c: EdgeConfig) -> None:
+    def _make_strategy(self, c: EdgeConfig) -> AutoStrategy:
+        shape = NetworkShape.of(self._artefact)
+        if c.profile:
+            device = profile.load(c.profile)
+        else:
+            device = quick.measure(
+                self._network, shape, runtime=self._network.choice.runtime,
+                device=self._network.choice.device, active_w=c.active_power,
+                sending_w=c.radio_power)
+        self.get_logger().info(f'planning with profile {device.name}: {device.origin}')
+        settings = PlannerSettings(margin=c.margin, agreement_floor=c.agreement_floor)
+        calibrated = (self._artefact.path / CALIBRATION_FILE).is_file()
+        return AutoStrategy(
+            PlanningSession(shape, device, settings), decided=self._on_decided,
+            calibration=Calibration.load(self._artefact) if calibrated else None)
+
+    def _publish(self) -> None:
         publisher = self.create_lifecycle_publisher
         self._result_pub = publisher(Classification, 'classification', qos.RESULTS)
         self._latency_pub = publisher(FrameLatency, 'frame_latency', qos.TELEMETRY)
         self._decision_pub = publisher(OffloadDecision, 'offload_decision', qos.LATCHED)
-        self._feature_pub = publisher(FeatureTensor, f'{c.server.rstrip("/")}/features',
-                                      qos.features(c.max_in_flight))
         self._entities += [(self.destroy_lifecycle_publisher, p) for p in (
-            self._result_pub, self._latency_pub, self._decision_pub, self._feature_pub)]
+            self._result_pub, self._latency_pub, self._decision_pub)]
 
     def _listen(self, c: EdgeConfig) -> None:
-        images = qos.images(c.image_reliability)
-        self._reply_sub = self.create_subscription(
-            Classification, 'remote_result', self._on_reply, qos.RESULTS)
-        subscriptions = (
+        images, subscribe = qos.images(c.image_reliability), self.create_subscription
+        self._reply_sub = subscribe(Classification, 'remote_result', self._on_reply, qos.RESULTS)
+        subscriptions = [
             self._reply_sub,
-            self.create_subscription(Image, 'image_raw', self._on_image, images),
-            self.create_subscription(CompressedImage, 'image_raw/compressed', self._on_image,
-                                     images))
-        self._expire_timer = self.create_timer(EXPIRE_PERIOD_S, self._expire)
+            subscribe(FrameEnergy, 'frame_energy', self._on_energy, qos.TELEMETRY)]
+        if c.transport in ('raw', 'both'):
+            subscriptions.append(subscribe(Image, 'image_raw', self._on_image, images))
+        if c.transport in ('compressed', 'both'):
+            subscriptions.append(subscribe(CompressedImage, 'image_raw/compressed',
+                                           self._on_image, images))
+        timers = (self.create_timer(EXPIRE_PERIOD_S, self._expire),
+                  self.create_timer(PROBE_PERIOD_S, self._probe))
         self._entities += [(self.destroy_subscription, s) for s in subscriptions]
-        self._entities.append((self.destroy_timer, self._expire_timer))
+        self._entities += [(self.destroy_timer, t) for t in timers]
 
     def activate(self) -> None:
         """Start the pipeline."""
         c = self.config
-        plan = self._plan_of(c)
+        plan = self._static_plan(c) or Plan(self._artefact.last, codec='')
         self._pipeline = EdgePipeline(
-            network=self._network, preprocess=fit_image, send=self._send, ended=self._on_ended,
-            problem=self._on_problem, settings=EdgeSettings(
+            network=self._network, preprocess=fit_image, ended=self._on_ended,
+            send=lambda packet, server: self._servers.send(packet, server),
+            problem=self._on_problem, strategy=self._strategy,
+            settings=EdgeSettings(
                 drone=self.get_fully_qualified_name(), reply_topic=self._reply_sub.topic_name,
                 deadline_s=c.deadline, reply_timeout_s=c.reply_timeout,
                 max_in_flight=c.max_in_flight, top_k=c.top_k))
         self._pipeline.start(plan)
-        self._announce(plan)
+        if self._strategy is None:
+            self._announce(plan)
 
     def deactivate(self) -> None:
         """Stop the pipeline; what is left in it is dropped and reported."""
@@ -91,52 +146,68 @@ class EdgeInferenceNode(ManagedNode):
 
     def release(self) -> None:
         """Give back the topics and the model."""
-        self._pipeline = None
+        self._pipeline = self._strategy = self._reported = None
         while self._entities:
             destroy, entity = self._entities.pop()
             destroy(entity)
+        if self._servers is not None:
+            self._servers.close()
+            self._servers = None
         if self._network is not None:
             self._network.close()
             self._network = None
 
     # -- the plan ---------------------------------------------------------------------------
 
-    def _plan_of(self, c: EdgeConfig) -> Plan:
-        """Return the static plan that the parameters ask for; raises CutError, ConfigError."""
+    def _static_plan(self, c: EdgeConfig) -> Plan | None:
+        """Return the plan that the parameters ask for; None where the planner is to choose.
+
+        :raises CutError, ConfigError: where there is no such cut, or the codec does not fit it.
+        """
+        if c.split == AUTO:
+            return None
         split = self._artefact.cut(c.split)
         if split == self._artefact.last:
-            return Plan(split, codec='', server='')
+            return Plan(split, codec='')
         codec.parse(c.codec, self._artefact.tensor(split))
-        return Plan(split, codec=c.codec, server=c.server)
+        return Plan(split, codec=c.codec, server=namespaces(c.server)[0])
 
     def verify(self, changes: dict[str, Any]) -> None:
         """Refuse an unknown split, or a codec that cannot take the tensor there."""
-        self._plan_of(replace(self.config, **changes))
+        if (self._static_plan(replace(self.config, **changes)) is None) != (
+                self._strategy is not None):
+            raise ConfigError(f'split {AUTO} cannot be switched on or off in flight; deactivate '
+                              'and clean the node up first')
 
     def reconfigure(self, changes: dict[str, Any]) -> None:
         """Use a new split, codec or deadline from the next frame on."""
         self._pipeline.set_deadline(self.config.deadline)
-        plan = self._plan_of(self.config)
-        if plan != self._pipeline.plan:
+        plan = self._static_plan(self.config)
+        if plan is not None and plan != self._pipeline.plan:
             self._pipeline.set_plan(plan)
             self._announce(plan)
 
     def _announce(self, plan: Plan) -> None:
-        nan = float('nan')
-        name = self._artefact.cut_names[plan.split]
-        decision = OffloadDecision(
-            sequence=self._pipeline.counts.captured, split=plan.split, split_name=name,
-            codec=plan.codec, server=plan.server, feasible=True,
-            reason='static: the split parameter says so', deadline=self.config.deadline,
-            latency=nan, latency_spread=nan, energy=nan, energy_spread=nan, bandwidth=nan,
-            round_trip=nan, server_wait=nan, candidates=1, runner_up_latency=nan,
-            runner_up_energy=nan)
-        decision.header.stamp = self.get_clock().now().to_msg()
-        self._decision_pub.publish(decision)
-        where = f'{plan.codec} to {plan.server}' if plan.server else 'all on board'
-        self.get_logger().info(f'split {plan.split} ({name}), {where}')
+        message = static_decision(plan, self._artefact.cut_names[plan.split],
+                                  sequence=self._pipeline.counts.captured,
+                                  deadline_s=self.config.deadline)
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._report(message)
 
-    # -- frames -----------------------------------------------------------------------------
+    def _on_decided(self, frame: Frame, decision: Decision) -> None:
+        session = self._strategy.session
+        self._report(decision_message(frame, decision, session, self._artefact.cut_names))
+
+    def _report(self, m: OffloadDecision) -> None:
+        """Publish a decision, and log it where it is another one than before."""
+        self._decision_pub.publish(m)
+        before, self._reported = self._reported, m
+        if before is None or (m.split, m.codec, m.server) != (
+                before.split, before.codec, before.server):
+            where = f'{m.codec} to {m.server}' if m.server else 'all on board'
+            self.get_logger().info(f'split {m.split} ({m.split_name}), {where}: {m.reason}')
+
+    # -- frames, servers, meter -------------------------------------------------------------
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if self.active:
@@ -145,34 +216,55 @@ class EdgeInferenceNode(ManagedNode):
     def _on_reply(self, message: Classification) -> None:
         if self._pipeline is None:
             return
-        try:
+        if message.status != Status.PROBE:
             self._pipeline.reply(reply_of(message))
-        except ValueError as e:
-            self.get_logger().warning(f"reply of '{message.server}' ignored: {e}; do drone and "
-                                      'server run the same version?', throttle_duration_sec=5.0)
+        elif self._strategy is not None:
+            self._strategy.probe_answered(message.sequence, message.server_total)
 
-    def _expire(self) -> None:
-        if self.active:
-            self._pipeline.expire()
+    def _on_status(self, server: str, message: ServerStatus) -> None:
+        if self._strategy is None or not self.active:
+            return
+        try:
+            self._strategy.observe_server(server_report(server, message),
+                                          digest=message.model_digest)
+        except PlanError as e:
+            self.get_logger().warning(str(e), throttle_duration_sec=10.0)
 
-    def _send(self, packet: FeaturePacket) -> bool:
-        """Publish a packet; False where no server listens."""
-        servers = self._feature_pub.get_subscription_count()
-        if servers:
-            self._feature_pub.publish(feature_message(packet))
-        return servers > 0
+    def _on_energy(self, message: FrameEnergy) -> None:
+        if self._strategy is not None:
+            self._strategy.metered(message.sequence, message.energy - message.idle_energy)
 
     def _on_ended(self, ended: Ended) -> None:
         if ended.top is not None:
             self._result_pub.publish(result_message(
                 ended, self._artefact, self.get_fully_qualified_name()))
         self._latency_pub.publish(latency_message(ended))
+        if self._strategy is not None:
+            self._strategy.ended(ended)
 
     def _on_problem(self, reason: DropReason, text: str) -> None:
         with self._problem_lock:
             self._problems[reason.value] = text
-        # One logger call for each reason, so that each is throttled by itself.
         self.get_logger().warning(f'{reason.value}: {text}', throttle_duration_sec=5.0)
+
+    def _expire(self) -> None:
+        if self.active:
+            self._pipeline.expire()
+
+    def _probe(self) -> None:
+        """Send a probe where the planner wants one."""
+        if self._strategy is None or not self.active:
+            return
+        if (found := self._strategy.next_probe()) is not None:
+            number, probe = found
+            self._servers.send(self._probe_packet(number, probe.nbytes), probe.server)
+
+    def _probe_packet(self, number: int, nbytes: int) -> FeaturePacket:
+        return FeaturePacket(
+            header=OffloadDecision().header, drone=self.get_fully_qualified_name(),
+            sequence=number, model_digest=self._artefact.digest, split=0, split_name='',
+            codec=PROBE_CODEC, dtype='', shape=(), scale=0.0, zero_point=0, remaining_s=0.0,
+            reply_topic=self._reply_sub.topic_name, data=np.zeros(nbytes, np.uint8))
 
     # -- health -----------------------------------------------------------------------------
 
@@ -188,8 +280,8 @@ class EdgeInferenceNode(ManagedNode):
             'under way': counts.under_way, 'unexpected replies': counts.unexpected_replies,
             **{f'dropped: {reason}': n for reason, n in counts.reasons.items()},
             **{f'last {reason}': text for reason, text in self._problems.items()}}
-        if plan.server and not self._feature_pub.get_subscription_count():
-            return ERROR, f'no server listens on {self._feature_pub.topic_name}', values
+        if plan.server and (problem := self._servers.problem(plan.server)):
+            return ERROR, problem, values
         if not counts.captured:
             return WARN, f'no image yet on {self.resolve_topic_name("image_raw")}', values
         return OK, 'running', values

@@ -12,6 +12,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.exceptions import ParameterException
+from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -21,6 +22,7 @@ from offload_perception.errors import OffloadError
 from offload_perception.nodes import params
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+LAST_WORDS = Duration(seconds=0.3)
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -202,6 +204,8 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     if node.active:
         node.on_deactivate(None)
     node.publish_diagnostics()
+    for publisher in node.publishers:  # else the last words may be lost with the node
+        publisher.wait_for_all_acked(LAST_WORDS)
     node.release()
     node.destroy_node()
     rclpy.shutdown()

@@ -31,7 +31,7 @@ class RemoteInferenceNode(ManagedNode):
 
     def configure(self) -> None:
         """Load the model and create the topics."""
-        self._refuse_second_server()
+        self._refuse_second_server(own=0)
         self._artefact = load_artefact(self, self.config)
         self._network = self._load_tail()
         self._replies = ReplyPublishers(self)
@@ -44,13 +44,13 @@ class RemoteInferenceNode(ManagedNode):
                            (self.destroy_subscription, self._feature_sub),
                            (self.destroy_timer, self._status_timer)]
 
-    def _refuse_second_server(self) -> None:
-        """Two servers on one topic would compute every frame twice."""
+    def _refuse_second_server(self, own: int) -> None:
+        """Two servers on one topic would compute every frame twice; `own` of them are ours."""
         topic = self.resolve_topic_name('features')
         others = [f'{i.node_namespace.rstrip("/")}/{i.node_name}'
                   for i in self.get_subscriptions_info_by_topic(topic)
                   if i.node_name == self.get_name()]
-        if others:
+        if len(others) > own:
             raise ConfigError(f'{others[0]} serves {topic} already; start this server in a '
                               'namespace of its own (--ros-args -r __ns:=/server2)')
 
@@ -64,6 +64,7 @@ class RemoteInferenceNode(ManagedNode):
 
     def activate(self) -> None:
         """Start to serve."""
+        self._refuse_second_server(own=1)  # by now discovery has had time
         self._pipeline = TailPipeline(
             network=self._network, reply=self._on_reply, settings=ServerSettings(
                 name=self.get_fully_qualified_name(), queue_limit=self.config.queue_limit,

@@ -51,13 +51,14 @@ class EdgePipeline:
     Images and replies come in from any thread and return at once. One worker thread runs the
     layers on board; a second one encodes and sends, so that the next head runs meanwhile.
     `preprocess` writes an image into a uint8 array of the network's input shape and raises
-    ImageError. `send` publishes a packet, or returns False where nobody listens. `ended` is told
-    of every frame's end, from whichever thread ended it; `problem` gets a sentence for the log.
+    ImageError. `send` publishes a packet to a server, or returns False where that does not
+    listen. `ended` is told of every frame's end, from whichever thread ended it; `problem` gets
+    a sentence for the log.
     `strategy` plans each frame; without one the plan of `start` and `set_plan` holds.
     """
 
     def __init__(self, *, network: Layers, settings: EdgeSettings, preprocess: Preprocess,
-                 send: Callable[[FeaturePacket], bool], ended: Callable[[Ended], None],
+                 send: Callable[[FeaturePacket, str], bool], ended: Callable[[Ended], None],
                  problem: Callable[[DropReason, str], None], strategy: Strategy | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._network, self._artefact, self._settings = network, network.artefact, settings
@@ -175,7 +176,10 @@ class EdgePipeline:
 
     def _work(self) -> None:
         while (job := self._next_job()) is not None:
-            job()
+            try:
+                job()
+            except Exception as e:  # of `ended` or `problem`: the next frame may do better
+                self._problem(DropReason.HEAD_FAILED, f'{type(e).__name__}: {e}')
 
     def _next_job(self) -> Callable[[], None] | None:
         """Wait for a frame to finish on board, or a new one and room for it; None = stopped."""
@@ -249,7 +253,7 @@ class EdgePipeline:
 
     def _transmit(self, frame: Frame, tensor: np.ndarray, ready_s: float) -> None:
         try:
-            sent = self._send(self._packet(frame, tensor, ready_s))
+            sent = self._send(self._packet(frame, tensor, ready_s), frame.server)
         except Exception as e:  # as above
             if self._land(frame.sequence, frame.header):
                 self._fail(frame, DropReason.HEAD_FAILED, f'{type(e).__name__}: {e}')

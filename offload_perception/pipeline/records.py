@@ -39,7 +39,11 @@ class Status(IntEnum):
     BUSY = 2
     LATE = 3
     FAILED = 4
+    PROBE = 5
 
+
+PROBE_CODEC = 'probe'
+"""Codec name of a packet that only measures the link: it is answered at once, with no result."""
 
 DROP_REASON_OF = {
     Status.REFUSED: DropReason.REFUSED, Status.BUSY: DropReason.BUSY,

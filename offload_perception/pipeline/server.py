@@ -13,7 +13,14 @@ import numpy as np
 from offload_perception.errors import DecodeError
 from offload_perception.model.artefact import Artefact
 from offload_perception.pipeline.load import Load, LoadMeter
-from offload_perception.pipeline.records import FeaturePacket, Reply, Status, TopK, top_k
+from offload_perception.pipeline.records import (
+    PROBE_CODEC,
+    FeaturePacket,
+    Reply,
+    Status,
+    TopK,
+    top_k,
+)
 from offload_perception.pipeline.validate import decoded, refusal
 
 
@@ -92,8 +99,12 @@ class TailPipeline:
             self._refuse(self._queue.popleft(), Status.BUSY, 'the server is shutting down')
 
     def submit(self, packet: FeaturePacket) -> None:
-        """Take a packet."""
+        """Take a packet; a probe is answered at once and not counted."""
         now = self._clock()
+        if packet.codec == PROBE_CODEC:
+            self._reply(Reply(packet, Status.PROBE, server=self._settings.name,
+                              server_total_s=self._clock() - now))
+            return
         job = _Job(packet, now, now + packet.remaining_s if packet.remaining_s else 0.0)
         with self._wake:
             self._received += 1

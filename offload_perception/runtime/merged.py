@@ -46,7 +46,7 @@ class MergedParts:
         self._on_change = on_change
         self._winners: dict[Range, Runner | None] = {}
         self._asked: set[Range] = set()
-        self._checked = False
+        self._checked = self._closing = False
         self._worker = ThreadPoolExecutor(1, 'merge')
         self.findings: dict[str, str] = {}
         self.left_out: set[str] = set()
@@ -69,6 +69,7 @@ class MergedParts:
 
     def close(self) -> None:
         """End the background work and release all runners."""
+        self._closing = True
         self._worker.shutdown(cancel_futures=True)
         for part in list(self._winners):
             runner = self._drop(part)
@@ -80,12 +81,14 @@ class MergedParts:
             self._check_runtimes()
             x = self._segments(1, first - 1, _noise(self._artefact))
             for a, b in parts(self._artefact, first, last):
+                if self._closing:
+                    return
                 if (a, b) not in self._winners:
                     self._winners[a, b] = self._fastest(a, b, x)
                 x = self._segments(a, b, x)
             self._keep_to_budget(parts(self._artefact, first, last))
             self._on_change()
-        except OffloadError as e:
+        except (OffloadError, OSError, RuntimeError) as e:  # in the background, so tell here
             self._find(f'layers {first}-{last}', f'not merged: {e}')
 
     def _check_runtimes(self) -> None:
@@ -98,6 +101,8 @@ class MergedParts:
             return
         x = _noise(self._artefact)
         for k in range(1, self._artefact.last + 1):
+            if self._closing:
+                return
             y = self._segments(k, k, x)
             for runtime in [r for r in self._runtimes if r != self._exact]:
                 self._check(runtime, k, x, y)

@@ -44,7 +44,7 @@ class Drone:
             raise image
         out[:] = image
 
-    def _send(self, packet) -> bool:
+    def _send(self, packet, server) -> bool:
         if isinstance(self.listens, Exception):
             raise self.listens
         if self.listens:

@@ -1,0 +1,81 @@
+"""What the prefixes can run on, and the job that runs one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from offload_perception.characterize.job import Job
+from offload_perception.characterize.memory import predict
+from offload_perception.characterize.prefix import FloatPrefixes, Int8Prefixes, write_float
+from offload_perception.errors import ConfigError
+from offload_perception.model.artefact import Artefact
+from offload_perception.runtime.edgetpu_bus import Bus
+from offload_perception.runtime.edgetpu_refusal import check_attached
+from offload_perception.runtime.select import edgetpu_choice, resolve
+from offload_perception.tensor import TensorSpec
+
+FLOAT32, INT8, EDGETPU = 'float32', 'int8', 'edgetpu'
+BACKENDS = {FLOAT32: 'float32 on the CPU', INT8: 'int8 on the CPU',
+            EDGETPU: 'int8 on the Edge TPU'}
+
+
+def choose(names: str, bus: Bus | None = None) -> tuple[str, ...]:
+    """Return the backends that a comma list names; `available` are those this machine has.
+
+    :raises ConfigError: for a name that does not exist.
+    :raises DeviceError: where the Edge TPU is named and none is attached.
+    """
+    bus = bus or Bus()
+    if names == 'available':
+        return tuple(name for name in BACKENDS if name != EDGETPU or bus.attached())
+    chosen = tuple(dict.fromkeys(name.strip() for name in names.split(',')))
+    for name in chosen:
+        if name not in BACKENDS:
+            raise ConfigError(f"backend '{name}' is unknown; use available, or some of "
+                              f'{", ".join(BACKENDS)} with commas')
+    if EDGETPU in chosen:
+        check_attached(bus)
+    return chosen
+
+
+class Backend:
+    """One way to run prefixes: it makes their files, and tells what memory they will need.
+
+    `float_file` is where the whole float32 network is, or is written when first needed.
+    """
+
+    def __init__(self, name: str, artefact: Artefact, *, runtime: str, float_file: Path) -> None:
+        self.name, self._artefact, self._float_file = name, artefact, float_file
+        self._float32 = name == FLOAT32
+        self.runtime = (edgetpu_choice(runtime) if name == EDGETPU else
+                        resolve('cpu', runtime)).runtime
+
+    def predict(self, cut: int) -> int:
+        """Return the bytes that a prefix needs on top of the bare runtime."""
+        return predict(self._artefact.input, self._artefact.layers[:cut], float32=self._float32)
+
+    @contextmanager
+    def job(self, cut: int, *, threads: int, seconds: float, runs: int,
+            limit_bytes: int | None) -> Iterator[Job]:
+        """Give the job that measures a prefix; cut 0 loads the bare runtime only."""
+        what = {'threads': threads, 'seconds': seconds, 'runs': runs, 'runtime': self.runtime,
+                'limit_bytes': limit_bytes if cut else None, 'cut': cut}
+        if cut == 0:
+            yield Job(**what)
+        elif self.name == EDGETPU:
+            yield Job(**what, model=str(self._artefact.path))
+        else:
+            with self._prefixes.file(cut) as file:
+                yield Job(**what, file=str(file), input=self._spec(0).to_dict(),
+                          output=self._spec(cut).to_dict())
+
+    @cached_property
+    def _prefixes(self) -> FloatPrefixes | Int8Prefixes:
+        if self._float32:
+            return FloatPrefixes(self._artefact, write_float(self._artefact, self._float_file))
+        return Int8Prefixes(self._artefact)
+
+    def _spec(self, cut: int) -> TensorSpec:
+        spec = self._artefact.tensor(cut)
+        return TensorSpec(spec.shape, 'float32') if self._float32 else spec

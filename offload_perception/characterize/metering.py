@@ -1,0 +1,207 @@
+"""Mean power over a stretch of time, from whichever meter there is."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from time import monotonic
+
+import psutil
+
+from offload_perception.errors import MeterError
+from offload_perception.power.device_model import preset
+from offload_perception.power.emulator_process import EmulatorProcess, spawn_emulator
+from offload_perception.power.meter import open_serial_meter
+from offload_perception.power.monsoon import MonsoonReader, PowerBlock, open_monsoon
+from offload_perception.power.reader import MeterReader
+from offload_perception.power.samples import REFRESH_S, Event, Sample
+
+EMULATED, MONSOON = 'emulated', 'monsoon'
+SETTLE_S = 2 * REFRESH_S
+"""A reading is a mean over the refresh before it, and may be as old again: from then on it
+holds nothing of what was before."""
+MIN_SAMPLES = 3
+MAX_POWER_W = 125.0
+"""What 5 A at 25 V are: beyond it neither meter can have measured."""
+_FIRST_SAMPLE_S = 10.0
+_FOLLOW_S = 0.2
+_T_95 = (12.71, 4.31, 3.19, 2.78, 2.58, 2.45, 2.37, 2.31, 2.27, 2.23)
+
+
+@dataclass(frozen=True)
+class MeanPower:
+    """Mean of `samples` readings in W; `half_width_w` is that of its 95 % interval.
+
+    The interval is the scatter of the readings, taken as independent; a meter's calibration is
+    not in it.
+    """
+
+    value_w: float
+    half_width_w: float
+    samples: int
+
+
+class PowerLog:
+    """Powers over time, filled by a reader's thread."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock, self._changed = clock, threading.Condition()
+        self._powers: deque[tuple[float, float]] = deque(maxlen=100_000)
+        self._problem, self._lost = '', False
+
+    def add(self, t_s: float, power_w: float) -> None:
+        """Take a power and when it was read."""
+        with self._changed:
+            self._powers.append((t_s, power_w))
+            self._changed.notify_all()
+
+    def hear(self, event: Event) -> None:
+        """Remember what went wrong last."""
+        if event.kind != 'connected':
+            with self._changed:
+                self._problem, self._lost = event.message, event.kind == 'lost'
+                self._changed.notify_all()
+
+    def wait_first(self, timeout_s: float = _FIRST_SAMPLE_S) -> None:
+        """Wait for the first power.
+
+        :raises MeterError: where the port cannot be opened or nothing comes, with the remedy.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._powers or self._lost, timeout_s)
+            if not self._powers:
+                raise MeterError(self._problem or f'the meter gave no reading in {timeout_s:g} s: '
+                                                  'is it powered, and is this its port?')
+
+    def mean(self, start_s: float, end_s: float) -> MeanPower:
+        """Return the mean power between two moments, without what reaches in from before.
+
+        :raises MeterError: where too few readings came, or they cannot be true.
+        """
+        with self._changed:
+            powers_w = [w for t_s, w in self._powers if start_s + SETTLE_S <= t_s <= end_s]
+            problem = self._problem
+        if len(powers_w) < MIN_SAMPLES:
+            raise MeterError(
+                f'{len(powers_w)} readings in {end_s - start_s:.1f} s: '
+                f'{problem or "measure for longer (--seconds)"}')
+        if not any(powers_w):
+            raise MeterError('no power at all: is the supply on the input side of the meter, and '
+                             'the load on its output side?')
+        return _mean(powers_w)
+
+
+def _mean(powers_w: list[float]) -> MeanPower:
+    value_w = statistics.fmean(powers_w)
+    if not 0.0 <= value_w <= MAX_POWER_W:
+        raise MeterError(f'the meter says {value_w:.2f} W, which cannot be: check which way round '
+                         'it is wired, and its calibration')
+    count = len(powers_w)
+    half_w = t_95(count - 1) * statistics.stdev(powers_w) / math.sqrt(count)
+    return MeanPower(value_w, half_w, count)
+
+
+def t_95(freedom: int) -> float:
+    """Return the two-sided 95 % point of Student's distribution, to 1 %."""
+    return _T_95[freedom - 1] if freedom <= len(_T_95) else 1.96 + 2.7 / freedom
+
+
+@dataclass(frozen=True)
+class Meter:
+    """A meter at work: its log, what it is, and whom an emulated one has to follow."""
+
+    log: PowerLog
+    description: str
+    emulated: bool
+    follow: Callable[[int], None] = lambda pid: None
+
+
+@contextmanager
+def open_meter(name: str, device: str) -> Iterator[Meter]:
+    """Give the meter called `emulated` (drawing the power of `device`), `monsoon`, or a port's.
+
+    :raises MeterError: where it cannot be had, with the remedy.
+    """
+    log = PowerLog()
+    if name == MONSOON:
+        with _running(MonsoonReader(open_monsoon, lambda b: _add_block(log, b), log.hear), log):
+            yield Meter(log, 'Monsoon HVPM', False)
+    elif name == EMULATED:
+        with spawn_emulator(device=device) as emulator, _um_meter(emulator.port, log), \
+                _Follower(emulator, device) as follower:
+            yield Meter(log, f'emulated UM25C with the power of a {device}', True,
+                        follower.follow)
+    else:
+        with _um_meter(name, log):
+            yield Meter(log, f'UM meter on {name}', False)
+
+
+def _um_meter(port: str, log: PowerLog) -> contextmanager:
+    def add(sample: Sample) -> None:
+        if not sample.repeated:
+            log.add(sample.t_s, sample.reading.voltage_v * sample.reading.current_a)
+
+    return _running(MeterReader(lambda: open_serial_meter(port), add, log.hear), log)
+
+
+@contextmanager
+def _running(reader: MeterReader | MonsoonReader, log: PowerLog) -> Iterator[None]:
+    reader.start()
+    try:
+        log.wait_first()
+        yield
+    finally:
+        reader.stop()
+
+
+def _add_block(log: PowerLog, block: PowerBlock) -> None:
+    log.add(float(block.times_s[-1]), float(block.power_w.mean()))
+
+
+class _Follower:
+    """Lets the emulated device draw power by the CPU time of one process, and of no other.
+
+    So what else the computer is busy with does not count, as it would not on a drone.
+    """
+
+    def __init__(self, emulator: EmulatorProcess, device: str) -> None:
+        self._emulator, self._device = emulator, preset(device)
+        self._process: psutil.Process | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name='follower', daemon=True)
+
+    def follow(self, pid: int) -> None:
+        """Follow this process until it ends, then idle."""
+        with suppress(psutil.NoSuchProcess):
+            self._process = psutil.Process(pid)
+
+    def __enter__(self) -> _Follower:
+        self._emulator.set_stage('idle', 0.0)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        cores = psutil.cpu_count() or 1
+        while not self._stopping.wait(_FOLLOW_S):
+            with suppress(MeterError):  # the emulator was ended; the reader tells of it
+                self._emulator.set_stage('prefix', self._extra_w(self._load() / cores))
+
+    def _load(self) -> float:
+        """Cores in use since the last call."""
+        try:
+            return self._process.cpu_percent() / 100 if self._process else 0.0
+        except psutil.Error:
+            self._process = None
+            return 0.0
+
+    def _extra_w(self, load: float) -> float:
+        return (self._device.full_load_w - self._device.idle_w) * min(load, 1.0)

@@ -1,0 +1,95 @@
+"""The first layers of a network as one file, in int8 or float32."""
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from offload_perception.errors import ModelError
+from offload_perception.model.artefact import Artefact
+from offload_perception.model.convert import to_float
+from offload_perception.model.cut import KINDS, PREPROCESS, CutPoint, cut, cut_points
+from offload_perception.model.flatbuffer import Graph
+from offload_perception.model.vgg16 import import_keras
+from offload_perception.runtime.merge import Merger
+from offload_perception.tensor import TensorSpec
+
+
+class FloatGraph(Graph):
+    """A float32 .tflite file; everything else is as in `Graph`."""
+
+    def spec(self, index: int) -> TensorSpec:
+        """Return the shape of a computed tensor."""
+        return TensorSpec(self.shape(index)[1:], 'float32')
+
+
+class FloatPrefixes:
+    """Cuts prefixes out of the whole float32 network's file.
+
+    :raises ModelError: where the file is not the float32 form of the prepared model.
+    """
+
+    def __init__(self, artefact: Artefact, file: Path) -> None:
+        self._file = file
+        self._graph = FloatGraph(_map(file), str(file))
+        self._points = _points(self._graph, artefact)
+
+    @contextmanager
+    def file(self, last: int) -> Iterator[Path]:
+        """Give a file of layers 1 to `last`; one made for it is deleted behind the context."""
+        if last == len(self._points):
+            yield self._file
+            return
+        with TemporaryDirectory(prefix='offload_perception_') as folder:
+            prefix = Path(folder) / f'{last:02d}_float32.tflite'
+            prefix.write_bytes(cut(self._graph, self._points, 1, last))
+            yield prefix
+
+
+class Int8Prefixes:
+    """Cuts prefixes out of the whole int8 network's file."""
+
+    def __init__(self, artefact: Artefact) -> None:
+        self._merger = Merger(artefact)
+
+    @contextmanager
+    def file(self, last: int) -> Iterator[Path]:
+        """Give a file of layers 1 to `last`; one made for it is deleted behind the context."""
+        with self._merger.file(1, last) as file:
+            yield file
+
+
+def write_float(artefact: Artefact, file: Path) -> Path:
+    """Convert the float32 network of a prepared model into `file`, unless it is there.
+
+    :raises ModelError: where the model has no float32 network, or TensorFlow is missing.
+    """
+    if file.exists():
+        return file
+    if not artefact.keras_file.exists():
+        raise ModelError(f'{artefact.path} has no float32 network: prepare the model again, name '
+                         'its float32 .tflite file (--float-model), or measure other backends')
+    model = import_keras().models.load_model(artefact.keras_file, compile=False)
+    partial = file.with_name(f'partial-{file.name}')
+    partial.write_bytes(to_float(model))
+    return partial.rename(file)
+
+
+def _points(graph: Graph, artefact: Artefact) -> tuple[CutPoint, ...]:
+    names = list(artefact.cut_names[1:])
+    count = sum(graph.opcode(operator) in KINDS for operator in graph.operators)
+    points = cut_points(graph, names if count == len(names) else [PREPROCESS, *names])
+    ends = [artefact.input.shape, *(layer.output.shape for layer in artefact.layers)]
+    if [graph.input.shape, *(point.output.shape for point in points)] != ends:
+        raise ModelError(f'{graph.what} is not the float32 form of {artefact.name}: its tensors '
+                         'have other shapes')
+    return points
+
+
+def _map(file: Path) -> mmap.mmap:
+    try:
+        with open(file, 'rb') as f:
+            return mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as e:
+        raise ModelError(f'{file} cannot be read ({e}): name a float32 .tflite file') from e

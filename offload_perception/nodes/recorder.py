@@ -1,0 +1,212 @@
+"""Record the telemetry of a drone into a rosbag2 bag, as `ros2 bag record` would."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from offload_perception.config import RecorderConfig
+from offload_perception.errors import BagError
+from offload_perception.msg import (
+    Classification,
+    FeatureTensor,
+    FrameEnergy,
+    FrameLatency,
+    OffloadDecision,
+    PowerSample,
+    ServerStatus,
+)
+from offload_perception.nodes import qos
+from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.recording import BagWriter, installed_type
+from offload_perception.recording.metadata import qos_profile
+from offload_perception.recording.writer import free_bytes
+
+MB = 1_000_000
+LOOK_PERIOD_S = 1.0
+# Listened to from the start, since a topic that is found later has lost its first messages.
+_TELEMETRY = ((FrameLatency, 'frame_latency'), (PowerSample, 'power'),
+              (FrameEnergy, 'frame_energy'), (Classification, 'classification'),
+              (Classification, 'remote_result'), (Classification, 'ground_truth'),
+              (DiagnosticArray, '/diagnostics'))
+_IMAGES = ((Image, 'image_raw'), (CompressedImage, 'image_raw/compressed'))
+
+
+class RecorderNode(ManagedNode):
+    """Writes every message as it came, undecoded; each activation makes a bag of its own."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('recorder', RecorderConfig, **kwargs)
+        self._bag: BagWriter | None = None
+        self._listeners: dict[str, Any] = {}
+        self._bag_timers: list[Any] = []
+        self._announced: set[str] = set()
+        self._skipped: set[str] = set()
+        self._problem = ''
+
+    # -- lifecycle --------------------------------------------------------------------------
+
+    def activate(self) -> None:
+        """Make the bag and listen."""
+        c = self.config
+        self._problem = ''
+        # Images and tensors hardly shrink; compressing them would cost the drone power.
+        self._bag = BagWriter(
+            c.bag or time.strftime('bag_%Y_%m_%d-%H_%M_%S'), max_file_bytes=c.max_file_size * MB,
+            min_free_bytes=c.min_free * MB, compress=not (c.images or c.tensors))
+        self._listen_to_known(c)
+        self._bag_timers = [self.create_timer(c.flush_period, self._flush),
+                               self.create_timer(LOOK_PERIOD_S, self._look_for_topics)]
+        self.get_logger().info(f'recording into {self._bag.folder}')
+
+    def deactivate(self) -> None:
+        """Finish the bag."""
+        self._stop_listening()
+        if self._bag is not None:
+            bag, self._bag = self._bag, None
+            bag.close()
+            self.get_logger().info(f'{bag.messages} messages in {bag.folder}')
+
+    def release(self) -> None:
+        """Finish the bag where nobody deactivated."""
+        self._stop_listening()
+        if self._bag is not None:
+            with suppress(OSError):
+                self._bag.close()
+            self._bag = None
+
+    def _stop_listening(self) -> None:
+        while self._bag_timers:
+            self.destroy_timer(self._bag_timers.pop())
+        while self._listeners:
+            self.destroy_subscription(self._listeners.popitem()[1])
+        self._announced.clear()
+
+    # -- topics -----------------------------------------------------------------------------
+
+    def _listen_to_known(self, c: RecorderConfig) -> None:
+        for kind, name in _TELEMETRY:
+            self._listen(kind, name, qos.TELEMETRY)
+        self._listen(OffloadDecision, 'offload_decision', _profile(latched=True))
+        for server in self._servers():
+            self._listen(ServerStatus, f'{server}/status', _profile(latched=True))
+            if c.tensors:
+                self._listen(FeatureTensor, f'{server}/features', _profile())
+        for kind, name in _IMAGES if c.images else ():
+            self._listen(kind, name, qos.images('best_effort'))
+
+    def _servers(self) -> list[str]:
+        return [s.strip().rstrip('/') for s in self.config.server.split(',') if s.strip()]
+
+    def _listen(self, kind: type, name: str, profile: QoSProfile) -> None:
+        topic = self.resolve_topic_name(name)
+        if topic not in self._listeners:
+            self._listeners[topic] = self.create_subscription(
+                kind, topic, partial(self._on_message, topic, _name_of(kind)), profile, raw=True)
+
+    def _look_for_topics(self) -> None:
+        """Listen to whatever else the drone's namespace has, with its publishers' QoS."""
+        inside = f'{self.get_namespace().rstrip("/")}/'
+        for topic, kinds in self.get_topic_names_and_types():
+            new = topic.startswith(inside) and topic not in self._listeners
+            if new and topic not in self._skipped and self.count_publishers(topic):
+                self._listen_to_found(topic, kinds[0])
+
+    def _listen_to_found(self, topic: str, name: str) -> None:
+        package, _, base = name.split('/')
+        try:
+            installed_type(name)
+            kind = getattr(import_module(f'{package}.msg'), base)
+        except (BagError, ImportError, AttributeError) as e:
+            self._skipped.add(topic)
+            self.get_logger().warning(f'{topic} is not recorded: {e}')
+            return
+        if self._wanted(kind):
+            self._listen(kind, topic, self._matching(topic))
+        else:
+            self._skipped.add(topic)
+
+    def _wanted(self, kind: type) -> bool:
+        if kind in (Image, CompressedImage):
+            return self.config.images
+        return kind is not FeatureTensor or self.config.tensors
+
+    def _matching(self, topic: str) -> QoSProfile:
+        """Return the strictest profile that every publisher of a topic can serve."""
+        offered = [i.qos_profile for i in self.get_publishers_info_by_topic(topic)]
+        return _profile(
+            reliable=all(p.reliability == ReliabilityPolicy.RELIABLE for p in offered),
+            latched=all(p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in offered))
+
+    # -- messages ---------------------------------------------------------------------------
+
+    def _on_message(self, topic: str, kind: str, data: bytes, info: dict[str, Any]) -> None:
+        if self._bag is None:
+            return
+        with self._ending_on_failure():
+            if topic not in self._announced:
+                self._announced.add(topic)
+                self._bag.add_topic(topic, installed_type(kind), list(self._offered(topic)))
+            self._bag.write(topic, data, self.get_clock().now().nanoseconds,
+                            info['source_timestamp'])
+
+    def _offered(self, topic: str) -> Iterator[dict[str, Any]]:
+        for info in self.get_publishers_info_by_topic(topic):
+            p = info.qos_profile
+            yield qos_profile(reliable=p.reliability == ReliabilityPolicy.RELIABLE,
+                              latched=p.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+                              depth=p.depth or 10)  # discovery does not tell the depth: 0
+
+    def _flush(self) -> None:
+        if self._bag is not None:
+            with self._ending_on_failure():
+                self._bag.flush()
+
+    @contextmanager
+    def _ending_on_failure(self) -> Iterator[None]:
+        """Stop recording where the bag cannot be written; the drone flies on."""
+        try:
+            yield
+        except OSError as e:
+            self._end(f'recording ended: {self._bag.folder} cannot be written: {e}')
+        except BagError as e:
+            self._end(str(e))
+
+    def _end(self, problem: str) -> None:
+        self._problem = problem
+        self.get_logger().error(problem)
+        self.release()
+
+    def health(self):
+        """Report the bag and the disk."""
+        if self._problem:
+            return ERROR, self._problem, {}
+        if self._bag is None:
+            return OK, 'not active', {}
+        free = free_bytes(self._bag.folder)
+        values = {'bag': self._bag.folder, 'messages': self._bag.messages,
+                  'free [MB]': free // MB}
+        if free < 2 * self.config.min_free * MB:
+            return WARN, f'disk filling: recording ends at {self.config.min_free} MB', values
+        return OK, 'recording', values
+
+
+def _profile(*, reliable: bool = True, latched: bool = False) -> QoSProfile:
+    """Return a subscription's profile; as deep as for telemetry, so that a stall loses nothing."""
+    return QoSProfile(
+        depth=qos.TELEMETRY.depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+
+
+def _name_of(kind: type) -> str:
+    return f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
+
+
+main = main_of(RecorderNode)

@@ -1,0 +1,69 @@
+"""The servers that a drone may use: tensors to each, and what each says of itself."""
+
+from collections.abc import Callable
+
+from rclpy.lifecycle import LifecycleNode
+
+from offload_perception.errors import ConfigError
+from offload_perception.msg import FeatureTensor, ServerStatus
+from offload_perception.nodes import qos
+from offload_perception.nodes.convert import feature_message
+from offload_perception.pipeline.records import FeaturePacket
+
+
+def namespaces(parameter: str) -> tuple[str, ...]:
+    """Return the servers in a comma-separated list, each with one leading slash.
+
+    :raises ConfigError: where there is none, or one twice.
+    """
+    found = tuple(f'/{name.strip().strip("/")}' for name in parameter.split(',') if name.strip())
+    if not found or len(set(found)) < len(found):
+        raise ConfigError(f"parameter server is '{parameter}'; give the namespace of a server, "
+                          'or several different ones with commas between')
+    return found
+
+
+class Servers:
+    """Topics to and from some servers, each named by its namespace."""
+
+    def __init__(self, node: LifecycleNode, names: tuple[str, ...], *, depth: int,
+                 on_status: Callable[[str, ServerStatus], None]) -> None:
+        self._node, self.names = node, names
+        self._publishers = {
+            name: node.create_lifecycle_publisher(FeatureTensor, f'{name}/features',
+                                                  qos.features(depth)) for name in names}
+        self._subscriptions = [
+            node.create_subscription(ServerStatus, f'{name}/status',
+                                     lambda m, name=name: on_status(name, m), qos.LATCHED)
+            for name in names]
+
+    def send(self, packet: FeaturePacket, server: str) -> bool:
+        """Publish a packet to a server; False where it does not listen."""
+        if not self.listening(server):
+            return False
+        self._publishers[server].publish(feature_message(packet))
+        return True
+
+    def listening(self, server: str) -> bool:
+        """Tell whether anybody takes tensors on the server's topic."""
+        return self._publishers[server].get_subscription_count() > 0
+
+    def problem(self, server: str) -> str:
+        """Return what is wrong with a server's topic; empty where exactly one node serves it."""
+        topic = self._publishers[server].topic_name
+        serving = [i for i in self._node.get_subscriptions_info_by_topic(topic)
+                   if i.node_namespace.strip('/') == server.strip('/')]
+        if not serving:
+            return f'no server listens on {topic}'
+        if len(serving) > 1:
+            return (f'{len(serving)} servers answer on {topic}, so every tensor is computed '
+                    'more than once; give each a namespace of its own')
+        return ''
+
+    def close(self) -> None:
+        """Give the topics back; may run twice."""
+        for publisher in self._publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._publishers, self._subscriptions = {}, []

@@ -1,0 +1,105 @@
+"""The planner as the pipeline's strategy: plans each frame, learns from its end, sends probes."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+
+from offload_perception.codec.calibration import Calibration
+from offload_perception.errors import PlanError
+from offload_perception.pipeline.plan import Ended, Plan
+from offload_perception.pipeline.records import Frame
+from offload_perception.planning.decision import Decision
+from offload_perception.planning.frame_report import FrameReport
+from offload_perception.planning.server import ServerReport
+from offload_perception.planning.session import PlanningSession, Probe
+
+PROBE_TIMEOUT_S = 1.0
+_REMEMBERED = 256  # ended frames whose metered energy may still come
+
+
+class AutoStrategy:
+    """Wraps a PlanningSession; may be called from several threads.
+
+    `decided` is told of every decision, with the frame it is for.
+    """
+
+    def __init__(self, session: PlanningSession, *, calibration: Calibration | None,
+                 decided: Callable[[Frame, Decision], None],
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self.session, self._calibration, self._decided = session, calibration, decided
+        self._clock, self._lock = clock, Lock()
+        self._latest: Decision | None = None
+        self._ended: OrderedDict[int, tuple[FrameReport, Decision]] = OrderedDict()
+        self._probes: dict[int, tuple[Probe, float]] = {}
+        self._probe_count = 0
+
+    def __call__(self, frame: Frame) -> Plan:
+        """Return the plan for a frame whose work starts now."""
+        decision = self.session.plan(self._clock(), frame.deadline_s)
+        self._latest = decision
+        self._decided(frame, decision)
+        if not decision.runnable:
+            raise PlanError(decision.reason)
+        return Plan(decision.cut, self._setting(decision), decision.server,
+                    self.session.hedge_at(decision, frame.arrival_s), decision)
+
+    def _setting(self, decision: Decision) -> str:
+        """Return the codec with the clip that was calibrated for its cut."""
+        if self._calibration is None:
+            return decision.codec
+        name = self.session.shape.names[decision.cut]
+        return self._calibration.setting(name, decision.codec)
+
+    def ended(self, ended: Ended) -> None:
+        """Learn from the end of a frame."""
+        frame = ended.frame
+        if not frame.split_name:  # dropped before it was planned
+            return
+        report = FrameReport.of(frame)
+        if frame.decision is not None:
+            report = report.with_codec(frame.decision.codec)
+        with self._lock:
+            self._ended[frame.sequence] = report, frame.decision
+            if len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
+        self.session.observe_frame(report, self._clock(), frame.decision)
+
+    def observe_server(self, report: ServerReport, *, digest: str) -> None:
+        """Take a server's status; raises PlanError where it serves another model."""
+        self.session.observe_server(report, self._clock(), digest=digest)
+
+    def metered(self, sequence: int, energy_j: float) -> None:
+        """Take a frame's energy above idle (J), as a meter found it."""
+        with self._lock:
+            found = self._ended.pop(sequence, None)
+        if found is not None:
+            self.session.observe_energy(found[0], energy_j, found[1])
+
+    # -- probes -----------------------------------------------------------------------------
+
+    def next_probe(self) -> tuple[int, Probe] | None:
+        """Return a probe to send now and its number, or None; gives up old ones."""
+        now = self._clock()
+        with self._lock:
+            lost = [n for n, (_, sent_s) in self._probes.items()
+                    if sent_s < now - PROBE_TIMEOUT_S]
+            for probe, _ in map(self._probes.pop, lost):
+                self.session.observe_probe(probe, now, None)
+            if self._latest is None or self._probes:
+                return None
+            probe = self.session.probe(now, self._latest)
+            if probe is None:
+                return None
+            self._probe_count += 1
+            self._probes[self._probe_count] = probe, now
+            return self._probe_count, probe
+
+    def probe_answered(self, number: int, server_total_s: float) -> None:
+        """Take the answer to a probe."""
+        now = self._clock()
+        with self._lock:
+            found = self._probes.pop(number, None)
+        if found is not None:
+            probe, sent_s = found
+            self.session.observe_probe(probe, now, max(now - sent_s - server_total_s, 0.0))

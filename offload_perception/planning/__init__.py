@@ -1,0 +1,1 @@
+"""Where to cut each frame: profiles, estimates from the flight, and the planner. No ROS."""

@@ -1,0 +1,21 @@
+"""How good the forecasts are: running mean absolute percentage errors."""
+
+from math import isfinite, nan
+
+_GAIN = 0.05
+
+
+class ForecastError:
+    """Mean absolute percentage error, forgetting exponentially over about 20 frames."""
+
+    def __init__(self) -> None:
+        self.mape, self.count = nan, 0
+
+    def add(self, predicted: float, actual: float) -> None:
+        """Take a forecast and what came of it; figures that are unknown are left out."""
+        if not (isfinite(predicted) and isfinite(actual)) or actual <= 0.0:
+            return
+        error = abs(predicted - actual) / actual
+        self.count += 1
+        gain = max(_GAIN, 1.0 / self.count)
+        self.mape = error if self.count == 1 else self.mape + gain * (error - self.mape)

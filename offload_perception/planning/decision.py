@@ -1,0 +1,70 @@
+"""What the planner decided for a frame, and why."""
+
+from dataclasses import dataclass
+from math import nan
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to do a frame; `codec` and `server` are empty where all runs on board."""
+
+    cut: int
+    codec: str = ''
+    server: str = ''
+
+    @property
+    def local(self) -> bool:
+        """Tell whether everything runs on board."""
+        return not self.server
+
+    def named(self, cut_names: tuple[str, ...]) -> str:
+        """Return the option in words."""
+        if self.local:
+            return 'all on board'
+        return f'{cut_names[self.cut]} {self.codec} to {self.server}'
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The choice for one frame, with what was predicted of it.
+
+    Spreads are standard deviations. `feasible` tells whether the deadline is predicted to be kept
+    with the margin; `runnable` is False where not even a late result is possible, as with a
+    network that does not fit on board and no server. `explored` marks a frame that is spent on
+    learning. `bandwidth` [byte/s], `round_trip_s` and `wait_s` are the estimates for the chosen
+    server, NaN on board.
+    """
+
+    option: Option
+    latency_s: float
+    latency_spread_s: float
+    energy_j: float
+    energy_spread_j: float
+    deadline_s: float
+    feasible: bool
+    reason: str
+    runner_up: Option | None = None
+    runner_up_latency_s: float = nan
+    runner_up_energy_j: float = nan
+    runner_up_reason: str = ''
+    candidates: int = 0
+    explored: bool = False
+    runnable: bool = True
+    bandwidth: float = nan
+    round_trip_s: float = nan
+    wait_s: float = nan
+
+    @property
+    def cut(self) -> int:
+        """Return the chosen cut."""
+        return self.option.cut
+
+    @property
+    def codec(self) -> str:
+        """Return the chosen codec; empty on board."""
+        return self.option.codec
+
+    @property
+    def server(self) -> str:
+        """Return the chosen server; empty on board."""
+        return self.option.server

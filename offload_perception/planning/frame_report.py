@@ -1,0 +1,60 @@
+"""What became of a frame, as far as the planner learns from it."""
+
+from dataclasses import dataclass, replace
+from math import nan
+
+from offload_perception.pipeline.records import DropReason, Frame, Outcome
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """An ended frame. Durations in seconds of the drone's clock, NaN where a stage did not run.
+
+    `wait_s`, `decode_s` and `tail_s` are the server's own. `nbytes` is 0 where nothing was sent.
+    A frame that was sent and then finished on board has outcome LOCAL and `nbytes` above 0.
+    """
+
+    cut: int
+    codec: str
+    server: str
+    outcome: Outcome
+    reason: str = ''
+    queue_s: float = nan
+    preprocess_s: float = nan
+    head_s: float = nan
+    encode_s: float = nan
+    link_s: float = nan
+    wait_s: float = nan
+    decode_s: float = nan
+    tail_s: float = nan
+    total_s: float = nan
+    nbytes: int = 0
+
+    @classmethod
+    def of(cls, frame: Frame) -> 'FrameReport':
+        """Return the report of a frame of the drone's pipeline."""
+        s = frame.stages
+        return cls(frame.split, frame.codec, frame.server, frame.outcome, frame.reason, s.queue,
+                   s.preprocess, s.head, s.encode, s.link, s.server_wait, s.decode, s.tail,
+                   s.total, frame.sent_bytes)
+
+    def with_codec(self, codec: str) -> 'FrameReport':
+        """Return this report with the codec as the planner named it, without its clip."""
+        return replace(self, codec=codec)
+
+    @property
+    def unanswered(self) -> bool:
+        """Tell whether something was sent and nothing came back in time."""
+        return self.nbytes > 0 and (self.outcome is Outcome.LOCAL
+                                    or self.reason == DropReason.TIMEOUT.value)
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether the server turned the frame away because of its load."""
+        return self.reason in (DropReason.BUSY.value, DropReason.LATE.value)
+
+    @property
+    def sent_for_s(self) -> float:
+        """Return how long the frame was on its way when it ended [s]."""
+        stages = (self.queue_s, self.preprocess_s, self.head_s, self.encode_s)
+        return self.total_s - sum(s for s in stages if s == s)

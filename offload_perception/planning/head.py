@@ -1,0 +1,65 @@
+"""How long the layers on board take now: the profile, corrected by every frame."""
+
+from math import isfinite
+
+import numpy as np
+
+from offload_perception.planning.profile import DeviceProfile
+from offload_perception.planning.robust import RobustLevel
+
+_CUT_GAIN = 0.05
+_CUT_LIMITS = (0.2, 5.0)  # a correction beyond them is another network, not a correction
+
+
+class HeadEstimator:
+    """Time and energy of every head, refreshed online.
+
+    The device's speed is one factor for all cuts: drift is followed slowly, throttling within
+    three frames. What a single cut keeps deviating by goes into that cut's own correction.
+    Energies have a factor of their own, moved by metered frames only: without a meter a slower
+    head is taken to draw the profile's energy, since a throttled clock draws less power.
+    """
+
+    def __init__(self, profile: DeviceProfile) -> None:
+        self._time_s, self._time_spread_s = profile.head_s, profile.head_spread_s
+        self._energy_j, self._energy_spread_j = profile.head_j, profile.head_spread_j
+        self._correction = np.ones(profile.last + 1)
+        self._speed = RobustLevel(1.0, 0.1)
+        self._energy = RobustLevel(1.0, 0.1)
+
+    @property
+    def slowdown(self) -> float:
+        """Return the time of a head now by that in the profile."""
+        return self._speed.level
+
+    def observe(self, cut: int, head_s: float) -> None:
+        """Take the time that the head of `cut` took on a frame [s]."""
+        if not 0 < cut < len(self._time_s) or not isfinite(head_s) or head_s <= 0.0:
+            return
+        if not 0.0 < self._time_s[cut] < np.inf:
+            return
+        ratio = head_s / float(self._time_s[cut] * self._correction[cut])
+        self._speed.add(ratio)
+        own = min(max(ratio / self._speed.level, 0.5), 2.0)
+        self._correction[cut] = np.clip(
+            self._correction[cut] * (1.0 + _CUT_GAIN * (own - 1.0)), *_CUT_LIMITS)
+
+    def observe_energy(self, cut: int, energy_j: float) -> None:
+        """Take the metered energy of the head of `cut` above idle [J]."""
+        if 0 < cut < len(self._energy_j) and 0.0 < self._energy_j[cut] < np.inf:
+            self._energy.add(energy_j / float(self._energy_j[cut]))
+
+    def times(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return time [s] and its variance of every head, float64 (N + 1,)."""
+        speed = self._speed
+        seconds = self._time_s * (self._correction * speed.level)
+        spread = seconds * (speed.spread / speed.level)
+        if not speed.count:
+            spread = np.hypot(spread, self._time_spread_s)
+        return seconds, spread * spread
+
+    def energies(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return energy [J] and its variance of every head, float64 (N + 1,)."""
+        level, spread = self._energy.level, self._energy.spread
+        variance = (self._energy_spread_j * level) ** 2 + (self._energy_j * spread) ** 2
+        return self._energy_j * level, variance

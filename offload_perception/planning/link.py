@@ -1,0 +1,173 @@
+"""The link as the frames themselves see it: bandwidth, round trip and loss, with spreads."""
+
+from math import exp, isfinite, log, sqrt
+
+_OUTLIER = 3.0  # standard deviations; further away is clipped (Huber)
+_JUMP_AFTER = 2  # clipped in a row on the same side: the link has changed
+_ROUND_TRIP_SHARE = 0.1  # how much of a change may be the round trip's; mostly it is bandwidth
+_GAIN = 0.1
+# Relative change that a second may bring (standard deviations).
+_ROUND_TRIP_DRIFT, _DRIFT = 0.02, 0.1
+_LEAST_NOISE = 0.02
+_MOST_VARIANCE = 4.0
+_OLDEST_S = 100.0
+_S_PER_BYTE = (1e-11, 1.0)  # 100 GB/s and 1 byte/s
+_ROUND_TRIP_S = (1e-5, 60.0)
+_LINK_S = (1e-6, 3600.0)
+
+
+class LinkEstimator:
+    """Round trip `a` and seconds per byte `b` of t = a + b n, by a Kalman filter.
+
+    `t` is a frame's time on the link, up and down, with `n` bytes up. Both parameters range over
+    orders of magnitude, so the filter works on their logarithms: the errors are relative, the
+    noise is learned, and neither can become negative. Both drift, so old frames are forgotten,
+    and an estimate that nothing confirms grows uncertain. Outliers are clipped; two in a row on
+    the same side mean that the link has changed, and open the filter again.
+    """
+
+    def __init__(self, *, bandwidth: float = 3e5, round_trip_s: float = 0.01) -> None:
+        """Begin with a guess, `bandwidth` in byte/s; bandwidths differ more than round trips."""
+        self._a_s, self._b_s = round_trip_s, 1.0 / bandwidth
+        self._p00, self._p01, self._p11 = 0.5 ** 2, 0.0, 2.0 ** 2
+        self._noise, self._side, self._run = 0.2, 0, 0
+        self._updated_s: float | None = None
+        self.loss, self.count = 0.0, 0
+
+    @property
+    def bandwidth(self) -> float:
+        """Return the estimate of the uplink [byte/s]."""
+        return 1.0 / self._b_s
+
+    @property
+    def bandwidth_spread(self) -> float:
+        """Return its standard deviation [byte/s]."""
+        return sqrt(self._p11) / self._b_s
+
+    @property
+    def s_per_byte(self) -> float:
+        """Return the time that a byte takes [s]."""
+        return self._b_s
+
+    @property
+    def round_trip_s(self) -> float:
+        """Return the estimate of the link's time without payload [s]."""
+        return self._a_s
+
+    @property
+    def round_trip_spread_s(self) -> float:
+        """Return its standard deviation [s]."""
+        return sqrt(self._p00) * self._a_s
+
+    @property
+    def in_doubt(self) -> bool:
+        """Tell whether the last observation was an outlier: the next one settles it."""
+        return self._run > 0
+
+    def age_s(self, now_s: float) -> float:
+        """Return how old the last observation is; infinite without one."""
+        return float('inf') if self._updated_s is None else max(now_s - self._updated_s, 0.0)
+
+    def observe(self, now_s: float, nbytes: float, link_s: float) -> None:
+        """Take a frame that came back: `nbytes` up, `link_s` on the link in both directions."""
+        if _sensible(nbytes, link_s):
+            self.loss += _GAIN * (0.0 - self.loss)
+            self._advance(now_s)
+            self._correct(nbytes, link_s)
+
+    def observe_timeout(self, now_s: float, nbytes: float, waited_s: float) -> None:
+        """Take a frame that had not come back after `waited_s`: it takes at least that long."""
+        self.loss += _GAIN * (1.0 - self.loss)
+        if _sensible(nbytes, waited_s):
+            self._advance(now_s)
+            if waited_s > self._a_s + nbytes * self._b_s:
+                self._correct(nbytes, waited_s)
+
+    def coefficients(self, now_s: float) -> tuple[float, float, float, float, float]:
+        """Return t0, v0, v1, v2 and v3 of the time on the link and its variance for n bytes.
+
+        The time is t0 + n s_per_byte [s], its variance v0 + v1 n + v2 n^2 + v3 u^2 [s^2], where u
+        is the standard deviation of n. It grows with the age of the last observation.
+        """
+        a, b, noise = self._a_s, self._b_s, self._noise ** 2
+        if self._updated_s is not None:
+            noise += _DRIFT ** 2 * min(self.age_s(now_s), _OLDEST_S)
+        return (a, (self._p00 + noise) * a * a, 2.0 * (self._p01 + noise) * a * b,
+                (self._p11 + noise) * b * b, b * b)
+
+    def time(self, nbytes: float, now_s: float) -> tuple[float, float]:
+        """Return the time on the link for `nbytes` and its standard deviation [s]."""
+        a_s, v0, v1, v2, _ = self.coefficients(now_s)
+        return (a_s + nbytes * self._b_s,
+                sqrt(max(v0 + v1 * nbytes + v2 * nbytes * nbytes, 0.0)))
+
+    def _advance(self, now_s: float) -> None:
+        """Let the parameters drift; a clock that jumps back adds nothing, one ahead is bounded."""
+        if self._updated_s is not None:
+            age_s = min(self.age_s(now_s), _OLDEST_S)
+            self._p00 = min(self._p00 + _ROUND_TRIP_DRIFT ** 2 * age_s, _MOST_VARIANCE)
+            self._p11 = min(self._p11 + _DRIFT ** 2 * age_s, _MOST_VARIANCE)
+        self._updated_s = now_s
+
+    def _correct(self, nbytes: float, link_s: float) -> None:
+        """Move towards one observation, clipped where it is an outlier."""
+        self.count += 1
+        predicted_s = self._a_s + nbytes * self._b_s
+        error = log(link_s / predicted_s)
+        own = self._own_variance(self._a_s / predicted_s)
+        limit = _OUTLIER * sqrt(own + self._noise ** 2)
+        if self._has_changed(error, limit):
+            self._reopen(error)
+        else:
+            error = min(max(error, -limit), limit)
+            if own < 4.0 * self._noise ** 2:  # else the error is the parameters', not noise
+                excess = error * error - own - self._noise ** 2
+                self._noise = sqrt(max(self._noise ** 2 + _GAIN * excess, _LEAST_NOISE ** 2))
+        self._update(nbytes, predicted_s * exp(error))
+
+    def _own_variance(self, share: float) -> float:
+        """Return the variance of log t that the parameters' brings; `share` is a / t."""
+        rest = 1.0 - share
+        return max(share * share * self._p00 + 2.0 * share * rest * self._p01
+                   + rest * rest * self._p11, 0.0)
+
+    def _has_changed(self, error: float, limit: float) -> bool:
+        side = 0 if abs(error) <= limit else (1 if error > 0 else -1)
+        self._run = self._run + 1 if side and side == self._side else abs(side)
+        self._side = side
+        return self._run >= _JUMP_AFTER
+
+    def _reopen(self, error: float) -> None:
+        """Forget: the parameters may be off by about as much as the observation is."""
+        self._run = 0
+        self._p00 = min(self._p00 + (_ROUND_TRIP_SHARE * error) ** 2, _MOST_VARIANCE)
+        self._p11 = min(self._p11 + error ** 2, _MOST_VARIANCE)
+        self._p01 = 0.0
+
+    def _update(self, nbytes: float, link_s: float) -> None:
+        """Kalman update of (log a, log b), iterated: log t bends where a and b n trade places."""
+        x0 = start0 = log(self._a_s)
+        x1 = start1 = log(self._b_s)
+        for _ in range(3):
+            a_s, sending_s = exp(x0), nbytes * exp(x1)
+            h0 = a_s / (a_s + sending_s)
+            h1 = 1.0 - h0
+            variance = self._own_variance(h0) + self._noise ** 2
+            k0 = (self._p00 * h0 + self._p01 * h1) / variance
+            k1 = (self._p01 * h0 + self._p11 * h1) / variance
+            error = log(link_s / (a_s + sending_s)) - h0 * (start0 - x0) - h1 * (start1 - x1)
+            x0, x1 = _within(start0 + k0 * error, _ROUND_TRIP_S), _within(start1 + k1 * error,
+                                                                         _S_PER_BYTE)
+        self._a_s, self._b_s = exp(x0), exp(x1)
+        p00, p01, p11 = self._p00, self._p01, self._p11
+        self._p00 = max(p00 - k0 * (p00 * h0 + p01 * h1), 1e-9)
+        self._p01 = p01 - k0 * (p01 * h0 + p11 * h1)
+        self._p11 = max(p11 - k1 * (p01 * h0 + p11 * h1), 1e-9)
+
+
+def _sensible(nbytes: float, link_s: float) -> bool:
+    return 0.0 < nbytes < 1e12 and isfinite(link_s) and _LINK_S[0] <= link_s <= _LINK_S[1]
+
+
+def _within(x: float, bounds: tuple[float, float]) -> float:
+    return min(max(x, log(bounds[0])), log(bounds[1]))

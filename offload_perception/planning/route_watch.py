@@ -1,0 +1,49 @@
+"""Whether a server's results still come: lost after misses, back after answered probes."""
+
+_MISSES_TO_LOSE = 2
+_ANSWERS_TO_RETURN = 2
+PROBE_PERIOD_S = 1.0
+
+
+class RouteWatch:
+    """Hysteresis on results: two misses in a row lose a route, two answers in a row restore it."""
+
+    def __init__(self) -> None:
+        self.lost, self.losses = False, 0
+        self._misses = self._answers = 0
+        self._probed_s = float('-inf')
+
+    @property
+    def answering(self) -> bool:
+        """Tell whether the last thing sent was answered."""
+        return self._answers > 0
+
+    def missed(self) -> None:
+        """Take a result or a probe's answer that did not come in time."""
+        self._misses += 1
+        self._answers = 0
+        if self._misses >= _MISSES_TO_LOSE:
+            self.lose()
+
+    def answered(self) -> None:
+        """Take a result, a refusal or a probe's answer: the route carries both ways."""
+        self._misses = 0
+        self._answers += 1
+        if self._answers >= _ANSWERS_TO_RETURN:
+            self.lost = False
+
+    def lose(self) -> None:
+        """Take it from elsewhere that the link is down."""
+        self.losses += not self.lost
+        self.lost, self._answers = True, 0
+
+    def suspect_back(self) -> None:
+        """Take it from elsewhere that the link is up: probe at once."""
+        self._probed_s = float('-inf')
+
+    def probe_due(self, now_s: float, period_s: float = PROBE_PERIOD_S) -> bool:
+        """Tell whether to probe now, and if so note it; a clock that went back restarts it."""
+        if 0.0 <= now_s - self._probed_s < period_s:
+            return False
+        self._probed_s = now_s
+        return True

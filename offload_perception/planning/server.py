@@ -1,0 +1,134 @@
+"""What a server will take for a tensor that is sent to it now."""
+
+from dataclasses import dataclass
+from math import inf, isfinite, nan
+
+import numpy as np
+
+from offload_perception.planning.robust import RobustLevel
+from offload_perception.planning.shape import NetworkShape
+
+STALE_S = 5.0  # a server announces itself about once a second
+GUESSED_MACS_PER_S = 50e9  # of a server that has not measured any tail yet
+GUESS_SPREAD = 0.5
+_DENSE_WEIGHT = 4.0  # a dense layer is bound by memory: a multiply-add there takes longer
+_AGE_S = 2.0  # a report loses its word over the wait in about that time
+
+
+@dataclass(frozen=True)
+class ServerReport:
+    """A server's own word on its load; the fields are those of ServerStatus."""
+
+    server: str
+    expected_wait_s: float
+    utilisation: float = nan
+    tail_times_s: tuple[float, ...] = ()
+
+
+def queue_wait_s(utilisation: float, service_s: float, variation: float = 1.0) -> float:
+    """Return the mean wait of an M/G/1 queue (Pollaczek-Khinchine) [s].
+
+    :param utilisation: arrival rate times mean service time, 0 .. 1.
+    :param variation: squared coefficient of variation of the service time; 0 = constant.
+    """
+    if utilisation >= 1.0:
+        return inf
+    return utilisation * service_s * (1.0 + variation) / (2.0 * (1.0 - utilisation))
+
+
+class ServerEstimator:
+    """Wait and tail times of one server, from its reports and from the replies to frames."""
+
+    def __init__(self, shape: NetworkShape) -> None:
+        dense = np.array([len(spec.shape) == 1 for spec in shape.specs[1:]])
+        work = np.array(shape.macs, float) * np.where(dense, _DENSE_WEIGHT, 1.0)
+        left = np.concatenate([np.cumsum(work[::-1])[::-1], [0.0]])
+        self._work = np.maximum(left, 1e-3 * left[0])  # a tail without weights takes time too
+        self._tails: list[RobustLevel | None] = [None] * shape.last
+        self._wait = RobustLevel(0.0, 0.0, gain=0.3)
+        self._decode = RobustLevel(0.0, 0.0, gain=0.1)
+        self._reported_s = self._heard_s = -inf
+        self._blocked_until_s = -inf
+        self._model()
+
+    @property
+    def wait_s(self) -> float:
+        """Return the expected wait in the server's queue [s]."""
+        return self._wait.level
+
+    def usable(self, now_s: float) -> bool:
+        """Tell whether the server was heard of lately and has not refused a moment ago."""
+        return -1.0 <= now_s - self._heard_s <= STALE_S and now_s >= self._blocked_until_s
+
+    def report(self, now_s: float, report: ServerReport) -> None:
+        """Take a status message."""
+        self._reported_s = self._heard_s = now_s
+        wait_s = report.expected_wait_s
+        if not isfinite(wait_s) or wait_s < 0.0:
+            wait_s = self._modelled_wait_s(report.utilisation)
+        self._wait.level = wait_s
+        self._wait.spread = max(wait_s, 0.5 * self._wait.spread)
+        for cut, tail_s in enumerate(report.tail_times_s[:len(self._tails)]):
+            self._measured(cut, tail_s, known=0.05)
+        self._model()
+
+    def observe(self, now_s: float, cut: int, *, wait_s: float, decode_s: float,
+                tail_s: float) -> None:
+        """Take a reply: what its frame met on the server [s]."""
+        self._heard_s = max(now_s, self._heard_s)
+        self._wait.add(wait_s)
+        self._decode.add(decode_s)
+        if 0 <= cut < len(self._tails):
+            self._measured(cut, tail_s, known=0.1)
+            self._model()
+
+    def refused(self, now_s: float, pause_s: float = 1.0) -> None:
+        """Take a refusal because of load: leave the server alone for a while."""
+        self._blocked_until_s = now_s + pause_s
+
+    def wait(self, now_s: float) -> tuple[float, float]:
+        """Return the expected wait and its standard deviation [s].
+
+        The wait of an M/G/1 queue has about its mean as standard deviation; age widens it.
+        """
+        age_s = max(now_s - max(self._reported_s, self._heard_s), 0.0)
+        tail_s = float(self._seconds[0])
+        grown = min(age_s / _AGE_S, 3.0)
+        return self._wait.level, self._wait.spread * (1.0 + grown) + 0.1 * tail_s * grown
+
+    def tails(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return decode and tail time [s] and its variance, float64 (N,).
+
+        Cuts that were never measured follow the measured ones by their work: multiply-adds, those
+        of dense layers weighing more.
+        """
+        return self._seconds + self._decode.level, self._variance
+
+    def _measured(self, cut: int, tail_s: float, *, known: float) -> None:
+        if not isfinite(tail_s) or not 0.0 < tail_s < 3600.0:
+            return
+        level = self._tails[cut]
+        if level is None:
+            self._tails[cut] = level = RobustLevel(tail_s, known * tail_s)
+        level.add(tail_s)
+
+    def _modelled_wait_s(self, utilisation: float) -> float:
+        if not isfinite(utilisation):
+            return self._wait.level
+        return min(queue_wait_s(min(max(utilisation, 0.0), 1.0), float(self._seconds[0])), 60.0)
+
+    def _model(self) -> None:
+        """Fill the arrays; between measured cuts by interpolation over work."""
+        work, last = self._work, len(self._tails)
+        known = [cut for cut in range(last) if self._tails[cut] is not None]
+        if not known:
+            self._seconds = work[:last] / GUESSED_MACS_PER_S
+            self._variance = (GUESS_SPREAD * self._seconds) ** 2
+            return
+        levels = np.array([self._tails[cut].level for cut in known])
+        rate = float(np.median(levels / work[known]))
+        ratio = np.interp(np.arange(last), known, levels / (rate * work[known]))
+        self._seconds = ratio * rate * work[:last]
+        spread = GUESS_SPREAD * self._seconds
+        spread[known] = [self._tails[cut].spread for cut in known]
+        self._variance = spread * spread

@@ -1,0 +1,365 @@
+"""Discrete-event simulation of drones that share servers."""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from math import inf, nan
+
+import numpy as np
+
+from offload_perception.pipeline.load import LoadMeter
+from offload_perception.pipeline.records import DropReason, Outcome
+from offload_perception.planning.decision import Decision, Option
+from offload_perception.planning.frame_report import FrameReport
+from offload_perception.planning.server import ServerReport
+from offload_perception.planning.simulation.links import LinkTrace
+from offload_perception.planning.simulation.policies import Planned, Policy
+from offload_perception.planning.simulation.world import FrameTruth, World
+
+STATUS_PERIOD_S = 1.0
+REPLY_TIMEOUT_DEADLINES = 2.0
+QUEUE_LIMIT = 16
+MAX_IN_FLIGHT = 2
+STAGGER = 0.618  # of a frame's period between one drone's camera and the next
+
+
+class Clock:
+    """The events to come, in order of time."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = count()
+
+    def at(self, time_s: float, action: Callable[[], None]) -> None:
+        """Call `action` at `time_s`."""
+        heapq.heappush(self._events, (time_s, next(self._numbers), action))
+
+    def run(self, until_s: float) -> None:
+        """Run all events up to `until_s`, and what they lead to."""
+        while self._events and self._events[0][0] <= until_s:
+            self.now_s, _, action = heapq.heappop(self._events)
+            action()
+
+
+class Server:
+    """One worker, tails in order of arrival, and a status a second; may have other users."""
+
+    def __init__(self, name: str, world: World, clock: Clock) -> None:
+        self.name, self._world, self._clock = name, world, clock
+        self._meter = LoadMeter(cuts=world.shape.last, now_s=0.0)
+        self._free_s = 0.0
+        self._starts: deque[float] = deque()
+
+    def wait_s(self, arrival_s: float | np.ndarray) -> float | np.ndarray:
+        """Return how long a tensor of that arrival would wait, as things stand [s]."""
+        return (np.maximum(self._free_s - arrival_s, 0.0)
+                + self._world.other_wait_s(self._clock.now_s))
+
+    def take(self, cut: int, noise: float) -> tuple[float, float] | None:
+        """Take a tensor now; return its wait and its tail time [s], or None where it is full."""
+        now_s = self._clock.now_s
+        if self._queue_length(now_s) >= QUEUE_LIMIT:
+            return None
+        wait_s, tail_s = float(self.wait_s(now_s)), float(self._world.tails_s[cut]) * noise
+        start_s = now_s + wait_s
+        done_s = self._free_s = start_s + self._world.decode_s + tail_s
+        self._starts.append(start_s)
+        self._meter.arrived(now_s)
+        self._clock.at(done_s, lambda: self._meter.computed(cut, start_s, done_s, tail_s=tail_s))
+        return wait_s, tail_s
+
+    def report(self) -> ServerReport:
+        """Return what the server says of itself."""
+        now_s = self._clock.now_s
+        load = self._meter.snapshot(now_s, queue_length=self._queue_length(now_s))
+        return ServerReport(self.name, load.expected_wait_s + self._world.other_wait_s(now_s),
+                            load.utilisation, load.tail_times_s)
+
+    def _queue_length(self, now_s: float) -> int:
+        while self._starts and self._starts[0] <= now_s:
+            self._starts.popleft()
+        return len(self._starts)
+
+
+@dataclass
+class _Frame:
+    """A frame under way."""
+
+    arrival_s: float
+    truth: FrameTruth
+    option: Option | None = None
+    decision: Decision | None = None
+    queue_s: float = nan
+    head_s: float = 0.0
+    head_j: float = 0.0
+    encode_s: float = nan
+    nbytes: int = 0
+    sent_s: float = nan
+    energy_j: float = 0.0
+    hedged: bool = False
+    hedge_s: float = 0.0
+    hedge_j: float = 0.0
+    hedge_end_s: float = inf
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a simulated frame ended; a frame without a result has no latency (infinite)."""
+
+    drone: int
+    arrival_s: float
+    option: Option | None
+    latency_s: float
+    energy_j: float
+    met: bool
+
+
+class Drone:
+    """Camera, one worker, a link of its own and a policy."""
+
+    def __init__(self, number: int, world: World, clock: Clock, link: LinkTrace,
+                 servers: list[Server], policy: Policy, truths: list[FrameTruth], *,
+                 rate_hz: float, deadline_s: float) -> None:
+        self._number, self._world, self._clock, self._link = number, world, clock, link
+        self._servers = {server.name: server for server in servers}
+        self._policy, self._deadline_s = policy, deadline_s
+        self._free_s = self._link_free_s = 0.0
+        self._waiting: _Frame | None = None
+        self._in_flight: set[int] = set()
+        self._working = False
+        self.records: list[Record] = []
+        self.probe_j = 0.0
+        for i, truth in enumerate(truths):
+            arrival_s = (i + number * STAGGER % 1.0) / rate_hz
+            clock.at(arrival_s, lambda t=truth: self._arrive(t))
+
+    def hear(self, report: ServerReport) -> None:
+        """Take a server's status."""
+        self._policy.heard(report, self._clock.now_s)
+
+    # -- the frame's way --------------------------------------------------------------------
+
+    def _arrive(self, truth: FrameTruth) -> None:
+        older, self._waiting = self._waiting, _Frame(self._clock.now_s, truth)
+        if older is not None:
+            self._drop(older, DropReason.SUPERSEDED)
+        self._start_next()
+
+    def _start_next(self) -> None:
+        frame = self._waiting
+        if frame is None or self._working or len(self._in_flight) >= MAX_IN_FLIGHT:
+            return
+        self._waiting, self._working = None, True
+        now_s = self._clock.now_s
+        frame.queue_s = now_s - frame.arrival_s
+        frame.option = self._policy.plan(now_s, self._deadline_s, _View(self, frame))
+        frame.decision = self._policy.decision
+        frame.head_s, frame.head_j = map(float, self._world.head(
+            frame.option.cut, now_s, frame.truth.head))
+        frame.energy_j = frame.head_j
+        if frame.head_s == inf:  # does not fit: nothing can be done with the frame
+            frame.energy_j = frame.head_j = 0.0
+            self._working = False
+            self._drop(frame, DropReason.HEAD_FAILED)
+            return
+        self._encode(frame)
+        ready_s = now_s + self._world.preprocess_s + frame.head_s
+        self._clock.at(ready_s + (0.0 if frame.option.local else frame.encode_s),
+                       lambda: self._ready(frame))
+
+    def _encode(self, frame: _Frame) -> None:
+        if frame.option.local:
+            return
+        nbytes, _, encode_s, _, _, _ = self._world.sizes.column(frame.option.cut,
+                                                                frame.option.codec)
+        frame.encode_s = encode_s
+        frame.nbytes = int(nbytes * (1.0 if frame.option.codec == 'raw' else frame.truth.size))
+        frame.energy_j += self._world.profile.active_w * encode_s
+
+    def _ready(self, frame: _Frame) -> None:
+        self._working = False
+        if frame.option.local:
+            self._finish(frame, Outcome.LOCAL)
+        else:
+            self._send(frame)
+        self._start_next()
+
+    def _send(self, frame: _Frame) -> None:
+        frame.sent_s = self._clock.now_s
+        arrived_s = self._occupy_link(frame.nbytes) + self._link.round_trip_s / 2
+        frame.energy_j += self._radio_j(frame.nbytes, self._last_sending_s)
+        self._in_flight.add(id(frame))
+        self._clock.at(arrived_s, lambda: self._serve(frame))
+        timeout_s = frame.sent_s + REPLY_TIMEOUT_DEADLINES * self._deadline_s
+        self._clock.at(timeout_s, lambda: self._expire(frame))
+        if isinstance(self._policy, Planned) and self._policy.hedges:
+            hedge_s = self._policy.session.hedge_at(frame.decision, frame.arrival_s)
+            if hedge_s < timeout_s:
+                self._clock.at(max(hedge_s, frame.sent_s), lambda: self._hedge(frame))
+
+    def _occupy_link(self, nbytes: int) -> float:
+        start_s = max(self._clock.now_s, self._link_free_s)
+        self._link_free_s = float(self._link.finish_s(start_s, nbytes))
+        self._last_sending_s = self._link_free_s - start_s
+        return self._link_free_s
+
+    def _radio_j(self, nbytes: int, sending_s: float) -> float:
+        radio = self._world.profile.radio
+        return radio.sending_w * sending_s + radio.j_per_byte * nbytes
+
+    def _serve(self, frame: _Frame) -> None:
+        served = self._servers[frame.option.server].take(frame.option.cut, frame.truth.tail)
+        back_s = self._clock.now_s + self._link.round_trip_s / 2
+        if served is None:
+            self._clock.at(back_s, lambda: self._refused(frame))
+            return
+        wait_s, tail_s = served
+        self._clock.at(back_s + wait_s + self._world.decode_s + tail_s,
+                       lambda: self._reply(frame, wait_s, tail_s))
+
+    def _reply(self, frame: _Frame, wait_s: float, tail_s: float) -> None:
+        if frame.done:
+            return
+        if frame.hedged:
+            self._stop_hedge(frame)
+        self._finish(frame, Outcome.REMOTE, wait_s, tail_s)
+
+    def _refused(self, frame: _Frame) -> None:
+        if not frame.done and not frame.hedged:
+            self._drop(frame, DropReason.BUSY)
+
+    def _expire(self, frame: _Frame) -> None:
+        if not frame.done and not frame.hedged:
+            self._drop(frame, DropReason.TIMEOUT)
+
+    def _hedge(self, frame: _Frame) -> None:
+        """Finish on board from the tensor that was sent, unless the worker is busy."""
+        if frame.done or self._working:
+            return
+        now_s = self._clock.now_s
+        whole_s, whole_j = self._world.head(self._world.shape.last, now_s, frame.truth.head)
+        frame.hedged, self._working = True, True
+        frame.hedge_j = float(whole_j) - frame.head_j
+        frame.hedge_s, frame.hedge_end_s = (float(whole_s) - frame.head_s,
+                                            now_s + float(whole_s) - frame.head_s)
+        frame.energy_j += frame.hedge_j
+        self._clock.at(frame.hedge_end_s, lambda: self._hedged(frame))
+
+    def _stop_hedge(self, frame: _Frame) -> None:
+        """The reply came after all: what is left of the work on board is saved."""
+        self._working = False
+        left = (frame.hedge_end_s - self._clock.now_s) / frame.hedge_s
+        frame.energy_j -= left * frame.hedge_j
+
+    def _hedged(self, frame: _Frame) -> None:
+        if not frame.done:
+            self._working = False
+            self._finish(frame, Outcome.LOCAL)
+
+    def _probe(self) -> None:
+        now_s = self._clock.now_s
+        if not isinstance(self._policy, Planned) or self._link_free_s > now_s:
+            return
+        if (probe := self._policy.probe(now_s)) is None:
+            return
+        done_s = self._occupy_link(probe.nbytes) + self._link.round_trip_s
+        self.probe_j += self._radio_j(probe.nbytes, self._last_sending_s)
+        answer_s = None if done_s - now_s > REPLY_TIMEOUT_DEADLINES * self._deadline_s \
+            else done_s - now_s
+        self._clock.at(min(done_s, now_s + REPLY_TIMEOUT_DEADLINES * self._deadline_s),
+                       lambda: self._policy.session.observe_probe(probe, self._clock.now_s,
+                                                                  answer_s))
+
+    # -- its end ----------------------------------------------------------------------------
+
+    def _drop(self, frame: _Frame, reason: DropReason) -> None:
+        self._end(frame, Outcome.DROPPED, reason=reason.value)
+
+    def _finish(self, frame: _Frame, outcome: Outcome, wait_s: float = nan,
+                tail_s: float = nan) -> None:
+        self._end(frame, outcome, wait_s=wait_s, tail_s=tail_s)
+
+    def _end(self, frame: _Frame, outcome: Outcome, *, reason: str = '', wait_s: float = nan,
+             tail_s: float = nan) -> None:
+        now_s, world = self._clock.now_s, self._world
+        frame.done = True
+        self._in_flight.discard(id(frame))
+        latency_s = inf if outcome is Outcome.DROPPED else now_s - frame.arrival_s
+        self.records.append(Record(self._number, frame.arrival_s, frame.option, latency_s,
+                                   frame.energy_j, latency_s <= self._deadline_s))
+        if frame.option is not None:
+            self._policy.ended(FrameReport(
+                frame.option.cut, frame.option.codec, frame.option.server, outcome, reason,
+                frame.queue_s, world.preprocess_s, frame.head_s, frame.encode_s,
+                now_s - frame.sent_s - wait_s - world.decode_s - tail_s, wait_s, world.decode_s,
+                tail_s, now_s - frame.arrival_s, frame.nbytes), now_s, frame.energy_j,
+                frame.head_j, frame.decision)
+            self._probe()
+        self._start_next()
+
+
+class _View:
+    """The true outcome of every option for one frame."""
+
+    def __init__(self, drone: Drone, frame: _Frame) -> None:
+        self._drone, self._frame = drone, frame
+
+    def outcomes(self) -> tuple[list[Option], np.ndarray, np.ndarray]:
+        """Return options, latency [s] and energy [J]."""
+        d, world, frame = self._drone, self._drone._world, self._frame
+        now_s, pairs = d._clock.now_s, world.pairs
+        cuts = np.array([cut for cut, _ in pairs])
+        figures = np.array([world.sizes.column(*pair) for pair in pairs]).T
+        raw = np.array([codec == 'raw' for _, codec in pairs])
+        nbytes = np.floor(figures[0] * np.where(raw, 1.0, frame.truth.size))
+        head_s, head_j = world.head(np.append(world.shape.last, cuts), now_s, frame.truth.head)
+        ready_s = now_s + world.preprocess_s + head_s[1:] + figures[2]
+        start_s = np.maximum(ready_s, d._link_free_s)
+        sending_s = np.array([
+            d._link.finish_s(t, n) - t if t < inf else inf
+            for t, n in zip(start_s, nbytes, strict=True)])
+        options = [Option(world.shape.last)]
+        latency_s = [np.array([now_s + world.preprocess_s + head_s[0] - frame.arrival_s])]
+        energy_j = [head_j[:1]]
+        sent_j = (head_j[1:] + world.profile.active_w * figures[2]
+                  + world.profile.radio.sending_w * sending_s
+                  + world.profile.radio.j_per_byte * nbytes)
+        for server in d._servers.values():
+            arrived_s = start_s + sending_s + d._link.round_trip_s / 2
+            done_s = (arrived_s + server.wait_s(arrived_s) + world.decode_s
+                      + world.tails_s[cuts] * frame.truth.tail + d._link.round_trip_s / 2)
+            options += [Option(cut, codec, server.name) for cut, codec in pairs]
+            latency_s.append(done_s - frame.arrival_s)
+            energy_j.append(sent_j)
+        return options, np.concatenate(latency_s), np.concatenate(energy_j)
+
+
+def fly(world: World, links: list[LinkTrace], policy_of: Callable[[World], Policy], *,
+        duration_s: float, rate_hz: float, deadline_s: float, servers: int = 1,
+        seed: int = 0) -> list[Drone]:
+    """Fly one drone on each of `links`; return the drones with their records.
+
+    :param policy_of: makes a policy for each drone.
+    """
+    clock = Clock()
+    fleet_servers = [Server(f'/server{i + 1}', world, clock) for i in range(servers)]
+    drones = [
+        Drone(i, world, clock, link, fleet_servers, policy_of(world),
+              FrameTruth.draw(int(duration_s * rate_hz), np.random.default_rng((seed, i))),
+              rate_hz=rate_hz, deadline_s=deadline_s)
+        for i, link in enumerate(links)]
+
+    def announce() -> None:
+        for server in fleet_servers:
+            for drone in drones:
+                drone.hear(server.report())
+        if clock.now_s < duration_s:
+            clock.at(clock.now_s + STATUS_PERIOD_S, announce)
+
+    announce()
+    clock.run(duration_s + 10 * deadline_s)
+    return drones

@@ -1,0 +1,110 @@
+"""Bandwidth over time: measured traces from a file, and models with a seed."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from offload_perception.errors import PlanError
+
+STEP_S = 0.1
+_SLOWEST = 10.0  # byte/s; a link that stands still for good would end no simulation
+
+
+class LinkTrace:
+    """A link whose bandwidth [byte/s] is constant over steps of `STEP_S`, the last one for ever.
+
+    :raises PlanError: where a bandwidth is not a positive number.
+    """
+
+    def __init__(self, bandwidth: np.ndarray, round_trip_s: float) -> None:
+        self.bandwidth = np.asarray(bandwidth, float)
+        if self.bandwidth.ndim != 1 or not self.bandwidth.size \
+                or not np.isfinite(self.bandwidth).all() or not (self.bandwidth >= 0).all():
+            raise PlanError('a link trace needs at least one bandwidth, none negative; correct it')
+        self.bandwidth = np.maximum(self.bandwidth, _SLOWEST)
+        self.round_trip_s = round_trip_s
+        self._sent = np.concatenate([[0.0], np.cumsum(self.bandwidth * STEP_S)])
+
+    def sent_by(self, time_s: float) -> float:
+        """Return how many bytes the link can have carried until `time_s`."""
+        step = min(int(time_s / STEP_S), len(self.bandwidth) - 1)
+        return self._sent[step] + (time_s - step * STEP_S) * self.bandwidth[step]
+
+    def finish_s(self, start_s: float, nbytes: np.ndarray) -> np.ndarray:
+        """Return when `nbytes` that start at `start_s` have left, float64 as `nbytes` [s]."""
+        target = self.sent_by(start_s) + np.asarray(nbytes, float)
+        step = np.searchsorted(self._sent[1:-1], target)
+        return step * STEP_S + (target - self._sent[step]) / self.bandwidth[step]
+
+
+def steady(mean: float, steps: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a constant bandwidth with 3 % noise."""
+    return mean * rng.normal(1.0, 0.03, steps)
+
+
+def collapse(mean: float, steps: int, rng: np.random.Generator) -> np.ndarray:
+    """Return `mean`, a tenth, a fiftieth, and back up, in equal parts."""
+    levels = np.array([1.0, 0.1, 0.02, 0.1, 1.0])[np.arange(steps) * 5 // steps]
+    return levels * steady(mean, steps, rng)
+
+
+def wifi(mean: float, steps: int, rng: np.random.Generator, *, good_s: float = 8.0,
+         bad_s: float = 2.0, depth: float = 0.08) -> np.ndarray:
+    """Return a two-state fading link (Gilbert-Elliott): `depth` of the bandwidth when bad.
+
+    `good_s` and `bad_s` are mean durations of the states.
+    """
+    leaving = {True: STEP_S / good_s, False: STEP_S / bad_s}
+    good, factors = True, np.empty(steps)
+    for i, chance in enumerate(rng.random(steps)):
+        good = good != (chance < leaving[good])
+        factors[i] = 1.0 if good else depth
+    return factors * mean * np.exp(rng.normal(0.0, 0.1, steps))
+
+
+def lte(mean: float, steps: int, rng: np.random.Generator, *, spread: float = 0.6,
+        memory_s: float = 10.0) -> np.ndarray:
+    """Return a log-normal bandwidth with exponential memory, as cellular uplinks show."""
+    keep = np.exp(-STEP_S / memory_s)
+    shocks = rng.normal(0.0, spread * np.sqrt(1 - keep * keep), steps)
+    log_factor, out = rng.normal(0.0, spread), np.empty(steps)
+    for i, shock in enumerate(shocks):
+        log_factor = keep * log_factor + shock
+        out[i] = log_factor
+    return mean * np.exp(out - spread * spread / 2)
+
+
+MODELS = {'steady': steady, 'collapse': collapse, 'wifi': wifi, 'lte': lte}
+
+
+def make_link(model: str, *, bandwidth: float, round_trip_s: float, duration_s: float,
+              seed: int) -> LinkTrace:
+    """Return a link by a model of `MODELS`, or by a CSV file of seconds and byte/s.
+
+    :raises PlanError: naming the models, or what is wrong with the file.
+    """
+    steps = max(int(np.ceil(duration_s / STEP_S)), 1)
+    if model in MODELS:
+        if not 0 < bandwidth < 1e12:
+            raise PlanError(f'bandwidth is {bandwidth} byte/s; it has to be positive')
+        values = MODELS[model](bandwidth, steps, np.random.default_rng(seed))
+        return LinkTrace(np.maximum(values, 0.0), round_trip_s)
+    if not Path(model).is_file():
+        raise PlanError(f"no link model or trace file '{model}'; use {', '.join(MODELS)} or a "
+                        'CSV file with seconds,bytes_per_second')
+    return LinkTrace(_resampled(Path(model), steps), round_trip_s)
+
+
+def _resampled(path: Path, steps: int) -> np.ndarray:
+    try:
+        with path.open(newline='') as f:
+            rows = np.array([[float(cell) for cell in row[:2]] for row in csv.reader(f)
+                             if row and not row[0].strip()[:1].isalpha()])
+        times_s, values = rows.T
+    except ValueError as e:
+        raise PlanError(f'{path}: not a trace of seconds,bytes_per_second ({e})') from e
+    if (np.diff(times_s) < 0).any():
+        raise PlanError(f'{path}: the seconds run backwards; sort the trace')
+    at = np.searchsorted(times_s, np.arange(steps) * STEP_S + times_s[0], side='right') - 1
+    return values[at]

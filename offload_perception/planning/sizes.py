@@ -1,0 +1,171 @@
+"""Bytes, encode time and agreement of every cut and codec, from tables and from real frames."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Any, Protocol
+
+import numpy as np
+
+from offload_perception import codec as codecs
+from offload_perception.codec.image import is_rgb
+from offload_perception.codec.lossy import is_rectified
+from offload_perception.errors import ConfigError
+from offload_perception.planning.robust import RobustLevel
+from offload_perception.planning.shape import NetworkShape
+from offload_perception.tensor import TensorSpec
+
+IMAGE_CODECS = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
+TENSOR_CODECS = ('raw', 'auto')
+LOSSY_CODECS = ('lossy:6', 'lossy:5', 'lossy:4', 'lossy:3', 'lossy:2')
+_HEADER_BYTES = 48
+# First guesses, refined by the first frames: bits per element of VGG16's activations and bits per
+# pixel of photos as benchmarks/codec.py finds them; encode time per byte on a small ARM core.
+_LOSSY_BITS = {'1': 0.4, '2': 0.8, '3': 1.4, '4': 1.9, '5': 2.7, '6': 3.2, '7': 3.8}
+_IMAGE_BITS = {'jpeg': ((50, 1.2), (75, 1.8), (90, 2.9), (100, 8.0)),
+               'webp': ((50, 0.9), (80, 1.5), (100, 5.0))}
+_LOSSLESS_BITS = {'zstd': 5.0, 'planes': 4.5, 'context': 3.8, 'auto': 4.2}
+_ENCODE_S_PER_BYTE = {'raw': 2e-10, 'jpeg': 2.5e-8, 'webp': 2e-7}
+_OTHER_ENCODE_S_PER_BYTE = 5e-8
+_GUESS_SPREAD = 0.3
+
+
+class Measured(Protocol):
+    """A row of `codec.measure.measure`."""
+
+    cut: str
+    codec: str
+    bytes: float
+    encode_ms: float
+    agreement: float
+
+
+def codecs_for(spec: TensorSpec) -> tuple[str, ...]:
+    """Return the codec settings that are weighed for a tensor like `spec`."""
+    if is_rgb(spec):
+        return IMAGE_CODECS
+    return TENSOR_CODECS + (LOSSY_CODECS if is_rectified(spec) else ())
+
+
+@dataclass
+class _Entry:
+    size: RobustLevel
+    encode: RobustLevel
+    agreement: float
+
+    def column(self) -> tuple[float, ...]:
+        return (self.size.level, self.size.spread, self.encode.level, self.encode.spread,
+                self.agreement, self.size.count == 0)
+
+
+class SizeTable:
+    """What each pair of cut and codec costs on the link.
+
+    Lossless codecs agree with the whole network to the last bit. The agreement of a lossy one is
+    unknown (NaN) until a measurement tells it.
+    """
+
+    def __init__(self, shape: NetworkShape) -> None:
+        self._shape = shape
+        self._entries: dict[tuple[int, str], _Entry] = {}
+        self._places: dict[tuple[int, str], int] = {}
+        self._table = np.empty((6, 0))
+
+    def load(self, rows: Iterable[Measured]) -> int:
+        """Take measurements by `codec.measure.measure`; return how many were of these cuts."""
+        taken = 0
+        for row in rows:
+            if row.cut in self._shape.names[:-1]:
+                self.set(self._shape.names.index(row.cut), row.codec, nbytes=row.bytes,
+                         encode_s=row.encode_ms / 1e3, agreement=row.agreement)
+                taken += 1
+        return taken
+
+    def set(self, cut: int, codec: str, *, nbytes: float, encode_s: float,
+            agreement: float = nan) -> None:
+        """Take measured means for one cut and codec."""
+        entry = self._entry((cut, codec))
+        if isfinite(nbytes) and nbytes > 0:
+            entry.size = RobustLevel(nbytes, 0.1 * nbytes)
+            entry.size.count = 1
+        if isfinite(encode_s) and encode_s >= 0:
+            entry.encode = RobustLevel(encode_s, 0.1 * encode_s)
+        if agreement == agreement:
+            entry.agreement = min(max(agreement, 0.0), 1.0)
+        self._note((cut, codec))
+
+    def observe(self, cut: int, codec: str, nbytes: float, encode_s: float) -> None:
+        """Take a frame that was really encoded."""
+        if not 0 <= cut < self._shape.last or not codec or not 0 < nbytes < 1e9:
+            return
+        entry = self._entry((cut, codec))
+        for level, value in ((entry.size, nbytes), (entry.encode, encode_s)):
+            if not level.count and 0 < value < 1e9:
+                level.level, level.spread = value, 0.1 * value  # worth more than any guess
+            level.add(value)
+        self._note((cut, codec))
+
+    def watch(self, pairs: Sequence[tuple[int, str]]) -> None:
+        """Give `columns` its pairs of cut and codec, in that order."""
+        self._places = {pair: place for place, pair in enumerate(pairs)}
+        self._table = np.array([self._entry(pair).column() for pair in pairs],
+                               float).reshape(-1, 6).T.copy()
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Return figures of the watched pairs, float64 (6, k); do not write into it.
+
+        Bytes, their standard deviation, encode time, its standard deviation, agreement, and 1
+        where the size is guessed.
+        """
+        return self._table
+
+    def column(self, cut: int, codec: str) -> tuple[float, ...]:
+        """Return what `columns` has for one pair."""
+        return self._entry((cut, codec)).column()
+
+    def _note(self, pair: tuple[int, str]) -> None:
+        if (place := self._places.get(pair)) is not None:
+            self._table[:, place] = self._entries[pair].column()
+
+    def _entry(self, pair: tuple[int, str]) -> _Entry:
+        if pair not in self._entries:
+            self._entries[pair] = self._guess(self._shape.specs[pair[0]], pair[1])
+        return self._entries[pair]
+
+    @staticmethod
+    def _guess(spec: TensorSpec, codec: str) -> _Entry:
+        setting = codecs.parse(codec, spec)
+        nbytes = _HEADER_BYTES + guessed_bits(codec, spec) / 8
+        spread = 0.0 if codec == 'raw' else _GUESS_SPREAD * nbytes
+        name = setting.codec.name
+        encode_s = spec.nbytes * _ENCODE_S_PER_BYTE.get(name, _OTHER_ENCODE_S_PER_BYTE) + 2e-5
+        return _Entry(RobustLevel(nbytes, spread), RobustLevel(encode_s, encode_s),
+                      1.0 if setting.codec.lossless else nan)
+
+
+def guessed_bits(codec: str, spec: TensorSpec) -> float:
+    """Return a guess of the payload of a tensor like `spec` [bits].
+
+    :raises ConfigError: for a codec that no guess is known for.
+    """
+    name, _, rest = codec.partition(':')
+    number = rest.partition(':')[0]
+    if name == 'raw':
+        return 8.0 * spec.nbytes
+    if name in _IMAGE_BITS:
+        quality, bits = zip(*_IMAGE_BITS[name], strict=True)
+        return float(np.interp(float(number or 80), quality, bits)) * spec.size / 3
+    if name == 'lossy':
+        return _LOSSY_BITS[number or '4'] * spec.size
+    if name in _LOSSLESS_BITS:
+        return (7.0 if is_rgb(spec) else _LOSSLESS_BITS[name]) * spec.size
+    raise ConfigError(f"no size is known for codec '{codec}'; load measurements of it")
+
+
+def from_records(records: Iterable[dict[str, Any]]) -> list[Measured]:
+    """Return the rows of a JSON file by `benchmarks/codec.py` as measurements."""
+    from offload_perception.codec.measure import Measurement
+
+    fields = Measurement.__dataclass_fields__
+    return [Measurement(**{key: record[key] for key in fields}) for record in records]

@@ -1,0 +1,8 @@
+"""Bags: what the nodes said, in files that rosbag2 and its friends can read. No ROS needed."""
+
+from offload_perception.recording.definitions import MessageType, installed_type
+from offload_perception.recording.reader import BagMessage, BagReader
+from offload_perception.recording.recover import recover
+from offload_perception.recording.writer import BagWriter
+
+__all__ = ['BagMessage', 'BagReader', 'BagWriter', 'MessageType', 'installed_type', 'recover']

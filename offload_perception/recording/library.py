@@ -1,0 +1,33 @@
+"""The optional MCAP libraries, imported where they are needed."""
+
+from importlib import import_module
+from types import ModuleType
+
+from offload_perception.errors import BagError
+
+_REMEDY = 'bags need the MCAP libraries: pip install "mcap>=1.6" mcap-ros2-support'
+
+
+def _load(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ImportError as e:
+        raise BagError(f'{_REMEDY} ({e})') from e
+
+
+def load_mcap() -> ModuleType:
+    """Return the module with MCAP's Writer; raises BagError where it is absent or too old."""
+    module = _load('mcap.writer')
+    if not hasattr(module.Writer, 'flush'):  # came with 1.6; without it a crash costs a chunk
+        raise BagError(f'{_REMEDY} (an older mcap is installed)')
+    return module
+
+
+def load_stream_reader() -> ModuleType:
+    """Return the module with MCAP's StreamReader; raises BagError where it is absent."""
+    return _load('mcap.stream_reader')
+
+
+def load_decoder() -> ModuleType:
+    """Return the module with the decoder of ROS 2 messages; raises BagError where it is absent."""
+    return _load('mcap_ros2.decoder')

@@ -1,0 +1,24 @@
+"""Make a complete bag of one whose recorder was killed."""
+
+from pathlib import Path
+
+from offload_perception.recording.reader import BagReader
+from offload_perception.recording.writer import BagWriter
+
+
+def recover(bag: str | Path, out: str | Path) -> int:
+    """Copy every message of `bag` that can be read into the new bag `out`; return how many.
+
+    Our own reader takes a killed bag as it is; other tools want the index that this adds.
+
+    :raises BagError: where `bag` is none, or `out` exists.
+    """
+    known: set[str] = set()
+    reader = BagReader(bag)
+    with BagWriter(out) as writer:
+        for m in reader:
+            if m.topic not in known:
+                known.add(m.topic)
+                writer.add_topic(m.topic, m.type, m.qos)
+            writer.write(m.topic, m.data, m.time_ns, m.sent_ns)
+        return writer.messages

@@ -1,0 +1,131 @@
+"""Write a bag that stays readable whatever ends the recorder: rosbag2's layout, MCAP files."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from offload_perception.errors import BagError
+from offload_perception.recording.definitions import MessageType
+from offload_perception.recording.library import load_mcap
+from offload_perception.recording.metadata import FileSpan, Topic, write_metadata
+
+Buffer = bytes | bytearray | memoryview
+
+
+def free_bytes(path: Path) -> int:
+    """Return the space left for `path` on its file system [bytes]."""
+    return shutil.disk_usage(path).free
+
+
+class BagWriter:
+    """A bag being written; not thread-safe.
+
+    What was written before the last `flush` survives kill -9: MCAP is read from its start, and a
+    flush ends the current chunk and hands it to the kernel. `close` adds index and footer, and
+    the counts in metadata.yaml.
+    """
+
+    def __init__(self, folder: str | Path, *, max_file_bytes: int = 1 << 30,
+                 min_free_bytes: int = 0, compress: bool = True,
+                 free: Callable[[Path], int] = free_bytes) -> None:
+        """Make the bag's folder and its first file.
+
+        :param max_file_bytes: a file that has grown beyond is closed, and a new one opened.
+        :param min_free_bytes: less space than this on the disk ends the recording.
+        :raises BagError: where the folder exists, or cannot be made.
+        """
+        self.folder = Path(folder)
+        self._max_file_bytes, self._min_free_bytes, self._free = (
+            max_file_bytes, min_free_bytes, free)
+        self._mcap = load_mcap()
+        self._compression = (self._mcap.CompressionType.ZSTD if compress
+                             else self._mcap.CompressionType.NONE)
+        self._topics: dict[str, tuple[Topic, MessageType]] = {}
+        self._files: list[FileSpan] = []
+        self._stream = self._writer = None
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as e:
+            raise BagError(f'cannot make the bag {self.folder}: {e.strerror}; name a folder that '
+                           'does not exist yet') from e
+        self._open_file()
+
+    @property
+    def messages(self) -> int:
+        """Return how many messages were written."""
+        return sum(f.messages for f in self._files)
+
+    def add_topic(self, name: str, kind: MessageType, qos: list[dict[str, Any]]) -> None:
+        """Announce a topic before its first message; `qos` are its publishers' profiles."""
+        topic = Topic(name, kind.name, kind.hash, qos)
+        self._topics[name] = topic, kind
+        self._register(topic, kind)
+
+    def write(self, topic: str, data: Buffer, time_ns: int, sent_ns: int | None = None) -> None:
+        """Write a serialized (CDR) message, received at `time_ns` and sent at `sent_ns`."""
+        if self._stream.tell() > self._max_file_bytes:
+            self._close_file()
+            self._open_file()
+        self._writer.add_message(self._channels[topic], log_time=time_ns, data=data,
+                                 publish_time=time_ns if sent_ns is None else sent_ns)
+        self._files[-1].add(topic, time_ns)
+
+    def flush(self) -> None:
+        """Make what was written so far safe from kill -9; call it about once a second.
+
+        :raises BagError: where the disk is nearly full; the bag is complete and closed then.
+        """
+        self._writer.flush()
+        left = self._free(self.folder)
+        if left < self._min_free_bytes:
+            self.close()
+            raise BagError(f'recording ended: {left / 1e6:.0f} MB are left for {self.folder}, '
+                           f'less than the {self._min_free_bytes / 1e6:.0f} MB to be kept free; '
+                           'free some space, or record elsewhere')
+
+    def close(self) -> None:
+        """Finish the bag; may run twice."""
+        if self._writer is not None:
+            self._close_file()
+            self._write_metadata()
+
+    def __enter__(self) -> 'BagWriter':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- files ------------------------------------------------------------------------------
+
+    def _open_file(self) -> None:
+        name = f'{self.folder.resolve().name}_{len(self._files)}.mcap'
+        self._stream = (self.folder / name).open('xb')
+        self._writer = self._mcap.Writer(self._stream, compression=self._compression)
+        self._writer.start(profile='ros2', library='offload_perception')
+        self._schemas: dict[str, int] = {}
+        self._channels: dict[str, int] = {}
+        self._files.append(FileSpan(name))
+        for topic, kind in self._topics.values():
+            self._register(topic, kind)
+        self._write_metadata()
+
+    def _register(self, topic: Topic, kind: MessageType) -> None:
+        if kind.name not in self._schemas:
+            self._schemas[kind.name] = self._writer.register_schema(
+                kind.name, 'ros2msg', kind.text.encode())
+        self._channels[topic.name] = self._writer.register_channel(
+            topic.name, 'cdr', self._schemas[kind.name], {
+                'offered_qos_profiles': yaml.safe_dump(topic.qos), 'topic_type_hash': topic.hash})
+
+    def _close_file(self) -> None:
+        writer, self._writer = self._writer, None
+        with self._stream:
+            writer.finish()
+
+    def _write_metadata(self) -> None:
+        write_metadata(self.folder, (t for t, _ in self._topics.values()), self._files,
+                       os.environ.get('ROS_DISTRO', ''))

@@ -1,0 +1,41 @@
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from command import Command
+
+NODES = ('camera_node', 'edge_inference_node', 'remote_inference_node', 'um25c_node')
+MISSING = [name for name in ('demo', *NODES) if shutil.which(name) is None]
+
+
+@pytest.fixture
+def run():
+    """Start a command of the package; whatever it leaves behind is ended afterwards."""
+    if MISSING:
+        pytest.skip(f'not on the PATH: {", ".join(MISSING)}; use scripts/run.sh')
+    pytest.importorskip('rclpy')
+    started = []
+
+    def start(*words: str, env: dict[str, str] | None = None) -> Command:
+        started.append(Command(*words, env=env))
+        return started[-1]
+    yield start
+    for command in started:
+        command.end()
+
+
+@pytest.fixture(scope='session')
+def photos(tmp_path_factory):
+    """A folder of small pictures: opened in no time."""
+    folder = tmp_path_factory.mktemp('photos')
+    rng = np.random.default_rng(0)
+    for n in range(3):
+        cv2.imwrite(str(folder / f'{n}.png'), rng.integers(0, 256, (240, 320, 3), np.uint8))
+    return str(folder)
+
+
+@pytest.fixture
+def arguments(artefact, photos):
+    """Return the demo's arguments for a quick start."""
+    return [f'model:={artefact.path}', f'source:={photos}', 'runtime:=litert', 'threads:=1']

@@ -1,0 +1,125 @@
+"""The whole graph as processes, started as a user starts it."""
+
+import shutil
+import signal
+
+import pytest
+from command import adds_up, closing
+
+LIVE = r'^ *\d+\.\d s \|'
+FLYING = LIVE + r' +[1-9]\d*\.\d fps'
+
+
+def test_the_demo_flies_and_its_closing_line_adds_up(run, arguments):
+    demo = run('demo', '--duration', '5', *arguments)
+    assert demo.wait() == 0, demo.output
+    assert adds_up(demo.output)
+    captured, remote, *_ = closing(demo.output)
+    assert remote > 0 and captured >= remote
+    for text in ('deadline met', 'J per frame', 'EMULATED', 'ran on: head litert'):
+        assert text in demo.output
+    assert demo.said(FLYING) and 'split block4_pool' in demo.output
+    assert 'Traceback' not in demo.output and demo.nobody_is_left()
+
+
+def test_all_on_board_needs_no_server(run, arguments):
+    demo = run('demo', '--duration', '2', *arguments, 'remote:=false', 'split:=-1')
+    assert demo.wait() == 0, demo.output
+    _, remote, local, *_ = closing(demo.output)
+    assert adds_up(demo.output) and local > 0 == remote
+    assert '[remote_inference]' not in demo.output
+
+
+def test_ctrl_c_ends_everything_with_a_closing_line(run, arguments):
+    demo = run('demo', *arguments)
+    demo.said(FLYING)
+    assert len(demo.family()) >= 5
+    demo.interrupt()
+    assert demo.wait() == 0, demo.output
+    assert adds_up(demo.output) and demo.nobody_is_left()
+
+
+def test_ctrl_c_before_the_flight_ends_everything(run, arguments):
+    demo = run('demo', *arguments)
+    demo.said(r'\[um25c\]')
+    demo.interrupt()
+    assert demo.wait() == 0, demo.output
+    assert closing(demo.output)[0] == 0 and demo.nobody_is_left()
+
+
+def test_a_node_that_dies_ends_the_demo_with_its_code_and_name(run, arguments):
+    demo = run('demo', *arguments)
+    demo.said(FLYING)
+    demo.child('edge_inference_node').send_signal(signal.SIGKILL)
+    assert demo.wait() == 128 + signal.SIGKILL
+    assert 'error: edge_inference ended by itself' in demo.output and demo.nobody_is_left()
+
+
+def test_a_demo_that_is_killed_leaves_nothing_behind(run, arguments):
+    demo = run('demo', *arguments)
+    demo.said(FLYING)
+    demo.process.kill()
+    demo.process.wait()
+    assert demo.nobody_is_left()
+
+
+@pytest.mark.parametrize(('argument', 'code', 'text'), [
+    ('source:=/no/such/film.mp4', 1, "no camera source '/no/such/film.mp4'"),
+    ('meter_port:=/dev/no_such_port', 1, '/dev/no_such_port'),
+    ('split:=block9_pool', 1, "no cut 'block9_pool'"),
+    ('deadline:=-1.0', 1, 'deadline'),
+    ('threads:=many', 1, 'threads'),
+    ('speed:=3', 2, "no argument 'speed'"),
+    ('namespace:=a b', 2, "namespace 'a b'"),
+])
+def test_bad_input_ends_the_demo_with_a_message(run, arguments, argument, code, text):
+    demo = run('demo', '--duration', '60', *arguments, argument)
+    assert demo.wait() == code, demo.output
+    assert text in demo.output and 'error: ' in demo.output
+    assert 'Traceback' not in demo.output and demo.nobody_is_left()
+
+
+def test_a_server_killed_in_flight_costs_frames_not_the_drone(run, arguments, artefact, photos):
+    model = ['-p', f'model:={artefact.path}', '-p', 'runtime:=litert', '-p', 'threads:=1']
+    server = run('remote_inference_node', '--ros-args', '-r', '__ns:=/server', *model)
+    server.said('serving /server/features')
+    edge = run('edge_inference_node', '--ros-args', '-r', '__ns:=/drone1', *model,
+               '-p', 'reply_timeout:=0.3')
+    edge.said('split 14')
+    run('camera_node', '--ros-args', '-r', '__ns:=/drone1', '-p', f'source:={photos}')
+    monitor = run('monitor', '--namespace', 'drone1')
+    monitor.said(FLYING)
+    server.process.kill()
+    edge.said('no reply|no server')
+    dropping = len(monitor.lines)
+    monitor.said(LIVE + r' +0\.0 fps.*dropped', after=dropping)
+    again = run('remote_inference_node', '--ros-args', '-r', '__ns:=/server', *model)
+    again.said('serving')
+    monitor.said(FLYING, after=len(monitor.lines))
+    monitor.interrupt()
+    assert monitor.wait() == 0 and edge.process.poll() is None
+    assert adds_up(monitor.output)
+    reasons = closing(monitor.output)[4]
+    assert set(reasons) <= {'no reply', 'no server', 'superseded'} and reasons
+
+
+def test_a_second_server_is_refused(run, artefact):
+    command = ['remote_inference_node', '--ros-args', '-r', '__ns:=/server',
+               '-p', f'model:={artefact.path}', '-p', 'runtime:=litert']
+    run(*command).said('serving')
+    second = run(*command, '-p', 'exit_when_refused:=true')
+    assert second.wait() == 1
+    assert 'serves /server/features already' in second.output
+    assert 'namespace of its own' in second.output
+
+
+@pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 is not on the PATH')
+def test_ros2_launch_flies_the_drone(run, arguments):
+    launch = run('ros2', 'launch', 'offload_perception', 'drone.launch.py', *arguments)
+    monitor = run('monitor', '--namespace', 'drone1')
+    monitor.said(FLYING)
+    monitor.interrupt()
+    assert monitor.wait() == 0 and closing(monitor.output)[1] > 0
+    launch.interrupt()
+    launch.wait()
+    assert launch.nobody_is_left()

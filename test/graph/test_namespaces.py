@@ -1,0 +1,61 @@
+"""Drone and server on two machines: two network namespaces joined by a cable."""
+
+import os
+import shutil
+import subprocess
+from contextlib import ExitStack
+
+import pytest
+from command import adds_up, closing
+from test_demo import FLYING
+
+ADDRESSES = ('10.77.{}.1', '10.77.{}.2')
+
+
+def ip(*words: str) -> None:
+    subprocess.run(['ip', *words], check=True, capture_output=True, text=True)
+
+
+@pytest.fixture
+def machines():
+    """Yield the names of two network namespaces; skip where they cannot be made."""
+    if shutil.which('ip') is None or os.geteuid() != 0:
+        pytest.skip('needs root and iproute2')
+    number = os.getpid() % 250 + 1
+    names = [f'offload{os.getpid()}{side}' for side in 'ab']
+    cables = [f'op{os.getpid()}{side}' for side in 'ab']
+    with ExitStack() as undo:
+        try:
+            for name in names:
+                ip('netns', 'add', name)
+                undo.callback(ip, 'netns', 'del', name)
+            ip('link', 'add', cables[0], 'netns', names[0], 'type', 'veth',
+               'peer', 'name', cables[1], 'netns', names[1])
+            for name, cable, address in zip(names, cables, ADDRESSES, strict=True):
+                ip('-n', name, 'addr', 'add', f'{address.format(number)}/24', 'dev', cable)
+                ip('-n', name, 'link', 'set', cable, 'up')
+                ip('-n', name, 'link', 'set', 'lo', 'up')
+                # Discovery is by multicast, and nothing else says where that goes.
+                ip('-n', name, 'route', 'add', '224.0.0.0/4', 'dev', cable)
+        except subprocess.CalledProcessError as e:
+            pytest.skip(f'network namespaces cannot be made here: {e.stderr.strip()}')
+        yield names
+
+
+def test_drone_and_server_meet_over_a_network(run, machines, artefact, photos):
+    drone, server = (('ip', 'netns', 'exec', name) for name in machines)
+    env = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
+    model = ['-p', f'model:={artefact.path}', '-p', 'runtime:=litert', '-p', 'threads:=1']
+    run(*server, 'remote_inference_node', '--ros-args', '-r', '__ns:=/server', *model,
+        env=env).said('serving /server/features')
+    run(*drone, 'edge_inference_node', '--ros-args', '-r', '__ns:=/drone1', *model,
+        env=env).said('split 14')
+    run(*drone, 'camera_node', '--ros-args', '-r', '__ns:=/drone1', '-p', f'source:={photos}',
+        env=env)
+    monitor = run(*drone, 'monitor', '--namespace', 'drone1', env=env)
+    monitor.said(FLYING)
+    for process in monitor.family():
+        process.send_signal(2)
+    assert monitor.wait() == 0, monitor.output
+    assert adds_up(monitor.output) and closing(monitor.output)[1] > 0
+    assert 'tail litert on cpu at /server' in monitor.output

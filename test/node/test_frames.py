@@ -1,0 +1,302 @@
+"""Images in, results and telemetry out: drone and server in one process."""
+
+from dataclasses import replace
+from shutil import copytree
+
+import cv2
+import numpy as np
+import pytest
+from offload_perception.msg import (
+    Classification,
+    FeatureTensor,
+    FrameLatency,
+    OffloadDecision,
+    ServerStatus,
+)
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from world import until
+
+from offload_perception.codec import encode
+from offload_perception.nodes import qos
+from offload_perception.nodes.convert import byte_array
+from offload_perception.nodes.remote_inference import RemoteInferenceNode
+from offload_perception.pipeline.records import Outcome
+
+
+@pytest.fixture
+def results(world):
+    return world.hear(Classification, 'classification', qos.RESULTS)
+
+
+@pytest.fixture
+def ends(world):
+    return world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+
+
+@pytest.fixture
+def camera(world):
+    """Return a publisher of raw images, once somebody listens."""
+    return lambda: world.speak(Image, 'image_raw', qos.CAMERA)
+
+
+def served(world, node) -> None:
+    """Wait until the drone has found a server."""
+    until(lambda: node._servers.listening(node._servers.names[0]))
+
+
+def a_frame(camera, stamp: int = 1, **changes) -> None:
+    from world import image
+    camera.publish(image(stamp, **changes))
+
+
+@pytest.mark.parametrize('split', ['0', 'block4_pool', '-1'])
+def test_a_result_carries_the_header_of_its_image(world, edge, server, camera, results, ends,
+                                                  artefact, split):
+    server()
+    drone = edge(split=split)
+    served(world, drone)
+    a_frame(camera(), stamp=1234, frame_id='nose_camera')
+    result, = results.wait_for(1)
+    end, = ends.wait_for(1)
+    for message in (result, end):
+        assert (message.header.stamp.sec, message.header.frame_id) == (1234, 'nose_camera')
+        assert (message.sequence, message.split) == (1, artefact.cut(split))
+    assert len(result.labels) == len(result.ids) == len(result.scores) == 5
+    assert sorted(result.scores, reverse=True) == list(result.scores)
+    assert (result.model_digest, result.trained) == (artefact.digest, artefact.trained)
+    on_board = split == '-1'
+    assert end.outcome == (FrameLatency.LOCAL if on_board else FrameLatency.REMOTE)
+    assert result.where == ('local' if on_board else 'remote')
+    assert (end.bytes == 0) is on_board
+    named = [end.queue, end.preprocess, *([end.head] if on_board else
+             [end.link, end.server_wait, end.decode, end.tail, end.encode])]
+    assert np.isfinite(named).all() and end.total >= max(named)
+    assert np.isnan(end.tail) == on_board
+
+
+def test_every_split_gives_the_same_result(world, edge, server, camera, results, artefact):
+    server()
+    drone = edge(split='0', codec='auto', top_k=artefact.tensor(artefact.last).size)
+    served(world, drone)
+    eye = camera()
+    for n, cut in enumerate((0, 5, artefact.last - 1, artefact.last), 1):
+        assert world.set(drone, split=str(cut)).successful
+        a_frame(eye, stamp=7)
+        results.wait_for(n)
+    assert [m.split for m in results] == [0, 5, artefact.last - 1, artefact.last]
+    assert len({tuple(m.ids[:5]) for m in results}) == 1
+    assert len({tuple(m.scores[:5]) for m in results}) == 1
+
+
+def test_a_split_changes_while_flying_and_a_wrong_one_does_not(world, edge, camera, ends):
+    decisions = world.hear(OffloadDecision, 'offload_decision', qos.LATCHED)
+    drone = edge(split='-1')
+    eye = camera()
+    a_frame(eye)
+    ends.wait_for(1)
+    refused = world.set(drone, split='block9_pool')
+    assert not refused.successful and "no cut 'block9_pool'; use 0.." in refused.reason
+    refused = world.set(drone, split='block3_pool', codec='jpeg:90')
+    assert not refused.successful and 'jpeg' in refused.reason
+    assert drone.get_parameter('split').value == '-1' == drone.config.split
+    assert world.set(drone, split='block3_pool').successful
+    a_frame(eye, stamp=2)
+    ends.wait_for(2)
+    assert [m.split_name for m in ends] == ['predictions', 'block3_pool']
+    assert decisions.wait_for(2)[1].split_name == 'block3_pool'
+
+
+def test_a_split_set_while_inactive_holds_when_active(world, edge, camera, ends):
+    drone = edge(split='-1')
+    world.drive(drone, 'deactivate')
+    assert not world.set(drone, split='block9_pool').successful
+    assert world.set(drone, split='block2_pool').successful
+    world.drive(drone, 'activate')
+    a_frame(camera())
+    assert ends.wait_for(1)[0].split_name == 'block2_pool'
+
+
+def test_without_a_server_frames_are_dropped_and_the_reason_told(world, edge, camera, ends):
+    edge(split='block4_pool')
+    a_frame(camera())
+    end, = ends.wait_for(1)
+    assert (end.outcome, end.reason) == (FrameLatency.DROPPED, 'no server')
+    world.said(f'no server listens at {world.ns}/server')
+
+
+BROKEN = {
+    'unknown encoding': ({'encoding': 'thermal32'}, 'thermal32'),
+    'too few bytes': ({'data': byte_array(bytes(100))}, '100 bytes'),
+    'no bytes': ({'data': byte_array(b'')}, 'image'),
+    'step too small': ({'step': 10}, 'step 10'),
+    'no pixels': ({'width': 0, 'step': 0}, 'empty'),
+    'gigapixels': ({'width': 1 << 20, 'height': 1 << 20}, 'pixels'),
+}
+
+
+@pytest.mark.parametrize(('changes', 'text'), BROKEN.values(), ids=BROKEN)
+def test_a_broken_image_is_counted_named_and_survived(world, edge, camera, ends, changes, text):
+    edge(split='-1')
+    eye = camera()
+    a_frame(eye, **changes)
+    end, = ends.wait_for(1)
+    assert (end.outcome, end.reason) == (FrameLatency.DROPPED, 'bad image')
+    assert text in world.said('bad image')
+    a_frame(eye, stamp=2)
+    assert ends.wait_for(2)[1].outcome == FrameLatency.LOCAL
+
+
+def test_compressed_images_are_taken_and_broken_ones_survived(world, edge, ends, results):
+    edge(split='-1')
+    eye = world.speak(CompressedImage, 'image_raw/compressed', qos.CAMERA)
+    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    for stamp, (suffix, kind) in enumerate((('.jpg', 'jpeg'), ('.png', 'rgb8; png compressed'))):
+        header = Header(frame_id='eye')
+        header.stamp.sec = stamp
+        data = byte_array(cv2.imencode(suffix, picture)[1])
+        eye.publish(CompressedImage(header=header, format=kind, data=data))
+        assert results.wait_for(stamp + 1)[stamp].header == header
+    eye.publish(CompressedImage(format='jpeg', data=byte_array(b'\xff\xd8 not a jpeg')))
+    assert ends.wait_for(3)[2].reason == 'bad image'
+    eye.publish(CompressedImage(format='jpeg', data=byte_array(cv2.imencode('.jpg', picture)[1])))
+    results.wait_for(3)
+
+
+@pytest.mark.parametrize('encoding', ['mono8', 'bgr8', 'rgba8', 'bgra8', 'mono16', 'yuv422_yuy2',
+                                      'bayer_rggb8'])
+def test_usual_encodings_fly(world, edge, camera, ends, encoding):
+    channels = {'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono16': 2, 'yuv422_yuy2': 2}.get(encoding, 1)
+    edge(split='-1')
+    a_frame(camera(), encoding=encoding, step=64 * channels,
+            data=byte_array(bytes(48 * 64 * channels)))
+    assert ends.wait_for(1)[0].outcome == FrameLatency.LOCAL
+
+
+def test_another_model_on_the_server_is_refused_in_clear_words(world, edge, server, camera, ends,
+                                                               artefact, tmp_path):
+    folder = copytree(artefact.path, tmp_path / 'other')
+    replace(artefact, path=folder, digest='0' * 64).save_manifest()
+    server(model=str(folder))
+    drone = edge(split='block4_pool')
+    served(world, drone)
+    a_frame(camera())
+    end, = ends.wait_for(1)
+    assert (end.outcome, end.reason) == (FrameLatency.DROPPED, 'server refused')
+    line = world.said('server refused')
+    assert 'digest' in line and 'start both with the same model and weights' in line
+
+
+def test_counters_add_up_and_every_frame_ends_once(world, edge, server, camera, ends):
+    server()
+    drone = edge(split='block4_pool', max_in_flight=2)
+    served(world, drone)
+    eye = camera()
+    for n in range(60):
+        a_frame(eye, stamp=n, **({'encoding': 'thermal32'} if n % 7 == 3 else {}))
+    until(lambda: drone._pipeline.counts.captured and not drone._pipeline.counts.under_way)
+    world.drive(drone, 'deactivate')
+    captured = drone._pipeline.counts.captured
+    ends.wait_for(captured)
+    assert sorted(m.sequence for m in ends) == list(range(1, captured + 1))
+    last = max(ends, key=lambda m: m.remote + m.local + m.dropped)
+    assert last.captured == captured == last.remote + last.local + last.dropped
+    outcomes = [Outcome(m.outcome) for m in ends]
+    assert (last.remote, last.local, last.dropped) == tuple(map(outcomes.count, Outcome))
+    assert all(bool(m.reason) == (m.outcome == FrameLatency.DROPPED) for m in ends)
+
+
+def test_deactivation_ends_the_frames_in_flight(world, edge, camera, ends):
+    drone = edge(split='block4_pool')
+    tensors = world.hear(FeatureTensor, f'{world.ns}/server/features', qos.features(4))
+    served(world, drone)
+    a_frame(camera())
+    tensors.wait_for(1)
+    world.drive(drone, 'deactivate')
+    assert ends.wait_for(1)[0].reason == 'shutdown'
+
+
+def test_a_reply_that_cannot_be_is_survived(world, edge, camera, ends):
+    drone = edge(split='block4_pool')
+    tensors = world.hear(FeatureTensor, f'{world.ns}/server/features', qos.features(4))
+    served(world, drone)
+    a_frame(camera())
+    tensor, = tensors.wait_for(1)
+    answer = world.speak(Classification, tensor.reply_topic, qos.RESULTS)
+    answer.publish(Classification(header=tensor.header, sequence=1, status=99))
+    world.said('reply of')
+    answer.publish(Classification(header=Header(frame_id='of another life'), sequence=1))
+    answer.publish(Classification(header=tensor.header, sequence=1, labels=['x'], ids=[1],
+                                  scores=[1.0]))
+    assert ends.wait_for(1)[0].outcome == FrameLatency.REMOTE
+    assert drone._pipeline.counts.unexpected_replies == 1
+
+
+# -- the server alone -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def link(world, server, artefact):
+    """Return a function that sends a tensor, with some fields changed, to a server."""
+    server()
+    publisher = world.speak(FeatureTensor, 'server/features', qos.features(4))
+    spec = artefact.tensor(9)
+    data = byte_array(encode(np.zeros(spec.shape, spec.dtype), spec))
+
+    def send(**changes) -> None:
+        publisher.publish(FeatureTensor(**{
+            'drone': 'test drone', 'sequence': 1, 'model_digest': artefact.digest, 'split': 9,
+            'dtype': spec.dtype, 'shape': list(spec.shape), 'scale': spec.scale,
+            'zero_point': spec.zero_point, 'reply_topic': f'{world.ns}/mine', 'data': data,
+            **changes}))
+    return send
+
+
+MALFORMED = {
+    'no data': {'data': byte_array(b'')}, 'garbage': {'data': byte_array(b'garbage' * 9)},
+    'shape': {'shape': [1, 2, 3]}, 'split': {'split': 500}, 'dtype': {'dtype': 'float64'},
+    'scale': {'scale': float('nan')}, 'digest': {'model_digest': ''},
+    'huge': {'data': byte_array(bytes(1 << 20))}}
+
+
+def test_malformed_tensors_are_refused_with_a_reply_and_survived(world, link):
+    replies = world.hear(Classification, 'mine', qos.RESULTS)
+    for n, changes in enumerate(MALFORMED.values(), 1):
+        link(sequence=n, **changes)
+        reply = replies.wait_for(n)[-1]
+        assert (reply.status, reply.sequence) == (Classification.REFUSED, n)
+        assert reply.message and not reply.labels
+    link(sequence=77)
+    assert replies.wait_for(len(MALFORMED) + 1)[-1].status == Classification.OK
+
+
+@pytest.mark.parametrize('topic', ['/', '/9/x', '/a//b', '/a b', '/~/x', '{ns}/server/features',
+                                   '{ns}/server/status'])
+def test_an_impossible_reply_topic_does_not_stop_the_server(world, link, topic):
+    replies = world.hear(Classification, 'mine', qos.RESULTS)
+    link(reply_topic=topic.format(ns=world.ns))
+    link(sequence=2)
+    assert replies.wait_for(1)[0].sequence == 2
+
+
+def test_the_server_announces_itself_and_counts(world, link, artefact):
+    statuses = world.hear(ServerStatus, 'server/status', qos.LATCHED)
+    link(sequence=1)
+    link(sequence=2, split=500)
+    status = statuses.wait_for(lambda m: m.received == 2 == m.completed + m.refused)
+    assert (status.completed, status.refused) == (1, 1)
+    assert status.features_topic == f'{world.ns}/server/features'
+    assert status.model_digest == artefact.digest
+    assert np.isfinite(status.tail_times[9]) and len(status.tail_times) == artefact.last
+
+
+def test_a_second_server_is_refused_and_told_what_to_do(world, server, artefact):
+    server()
+    second = world.make(RemoteInferenceNode, ns='/server', model=str(artefact.path))
+    world.drive(second, 'configure')
+    line = world.said('refused to configure')
+    assert f'{world.ns}/server/' in line and 'namespace of its own' in line
+    other = world.make(RemoteInferenceNode, ns='/server2', model=str(artefact.path),
+                       runtime='litert')
+    world.drive(other, 'configure', 'activate')
+    assert other.active

@@ -1,0 +1,158 @@
+"""The recorder and the player among real topics."""
+
+import threading
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import TransitionEvent
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import BatteryState, Image
+from world import ACTIVE, INACTIVE, Heard, image, until
+
+from offload_perception import recording
+from offload_perception.errors import BagError
+from offload_perception.msg import (
+    Classification,
+    FeatureTensor,
+    FrameEnergy,
+    FrameLatency,
+    OffloadDecision,
+    PowerSample,
+    ServerStatus,
+)
+from offload_perception.nodes import qos
+
+pytest.importorskip('mcap_ros2')
+
+EACH = [(FrameLatency, 'frame_latency', qos.TELEMETRY), (PowerSample, 'power', qos.TELEMETRY),
+        (FrameEnergy, 'frame_energy', qos.TELEMETRY),
+        (Classification, 'classification', qos.RESULTS),
+        (OffloadDecision, 'offload_decision', qos.LATCHED),
+        (ServerStatus, 'server/status', qos.LATCHED),
+        (FeatureTensor, 'server/features', qos.features(2)), (Image, 'image_raw', qos.CAMERA)]
+
+
+@pytest.fixture
+def record(world, tmp_path):
+    """Start a recorder in this world."""
+    from offload_perception.nodes.recorder import RecorderNode
+
+    def start(**parameters):
+        return world.start(RecorderNode, **{
+            'bag': str(tmp_path / 'bag'), 'server': f'{world.ns}/server', 'min_free': 0,
+            **parameters})
+    return start
+
+
+def count(recorder, topic: str) -> int:
+    return recorder._bag._files[-1].counts.get(topic, 0)
+
+
+def messages_of(tmp_path, world) -> dict[str, list]:
+    found: dict[str, list] = {}
+    for m in recording.BagReader(tmp_path / 'bag'):
+        if m.topic.startswith(world.ns):
+            found.setdefault(m.topic.removeprefix(f'{world.ns}/'), []).append(m)
+    return found
+
+
+def test_every_type_is_recorded_with_its_definition(world, record, tmp_path):
+    recorder = record(images=True, tensors=True)
+    for kind, topic, profile in EACH:
+        publisher = world.speak(kind, topic, profile)
+        for stamp in (1, 2):
+            message = kind()
+            message.header.stamp.sec = stamp
+            publisher.publish(message)
+            until(lambda t=f'{world.ns}/{topic}', n=stamp: count(recorder, t) == n)
+    world.drive(recorder, 'deactivate')
+    found = messages_of(tmp_path, world)
+    for kind, topic, _ in EACH:
+        stamps = [m.decode().header.stamp.sec for m in found[topic]]
+        assert stamps == [1, 2], topic
+        assert found[topic][0].type.hash.startswith('RIHS01_')
+        assert found[topic][0].type.name == f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
+
+
+def test_the_last_word_from_before_the_start_is_recorded_too(world, record, tmp_path):
+    world.node.create_publisher(OffloadDecision, 'offload_decision', qos.LATCHED).publish(
+        OffloadDecision(reason='before'))
+    recorder = record()
+    until(lambda: f'{world.ns}/offload_decision' in recorder._announced)
+    world.drive(recorder, 'deactivate')
+    (m,) = messages_of(tmp_path, world)['offload_decision']
+    assert m.decode().reason == 'before' and m.qos[0]['durability'] == 'transient_local'
+
+
+def test_other_topics_of_the_drone_are_found_and_images_left_out(world, record, tmp_path):
+    recorder = record()
+    battery = world.node.create_publisher(BatteryState, 'mavros/battery', QoSProfile(depth=1))
+    thermal = world.node.create_publisher(Image, 'thermal', QoSProfile(depth=1))
+    until(battery.get_subscription_count)
+    until(lambda: f'{world.ns}/thermal' in recorder._skipped)
+    battery.publish(BatteryState(voltage=11.0))
+    thermal.publish(image())
+    until(lambda: f'{world.ns}/mavros/battery' in recorder._announced)
+    world.drive(recorder, 'deactivate')
+    found = messages_of(tmp_path, world)
+    assert [m.decode().voltage for m in found['mavros/battery']] == [11.0]
+    assert 'thermal' not in found
+
+
+def test_a_full_disk_ends_the_recording_and_says_so(world, record, tmp_path):
+    recorder = record(min_free=1_000_000, flush_period=0.05)  # a terabyte is to stay free
+    world.said('recording ended')
+    heard: Heard = world.hear(DiagnosticArray, '/diagnostics', 10)
+    m = heard.wait_for(lambda m: 'recording ended' in m.status[0].message)
+    assert 'free some space' in m.status[0].message and world.state(recorder) == ACTIVE
+    assert not recording.BagReader(tmp_path / 'bag').truncated
+
+
+def test_a_second_activation_does_not_write_over_the_bag(world, record):
+    recorder = record()
+    world.drive(recorder, 'deactivate', 'activate')
+    assert world.state(recorder) == INACTIVE
+    assert 'does not exist yet' in world.said('refused to activate')
+
+
+class NeverStop:
+    """What the player needs of a StopSignal; ends it when `enough` is set."""
+
+    def __init__(self) -> None:
+        self.enough = threading.Event()
+        self.wait = self.enough.wait
+
+
+@pytest.fixture
+def played(world, record, tmp_path):
+    """A bag with three power samples and a lifecycle event."""
+    recorder = record()
+    power = world.speak(PowerSample, 'power', qos.TELEMETRY)
+    for n in range(3):
+        power.publish(PowerSample(power=float(n)))
+    event = world.node.create_publisher(TransitionEvent, 'x/transition_event', 1)
+    until(event.get_subscription_count)
+    event.publish(TransitionEvent())
+    until(lambda: count(recorder, f'{world.ns}/power') == 3)
+    until(lambda: count(recorder, f'{world.ns}/x/transition_event') == 1)
+    world.drive(recorder, 'deactivate')
+    return recording.BagReader(tmp_path / 'bag')
+
+
+def test_a_bag_is_played_to_other_nodes(world, played):
+    from offload_perception.nodes.player import replay
+    from offload_perception.recording.playback import Selection
+
+    heard = world.hear(PowerSample, 'again', qos.TELEMETRY)
+    selection = Selection((f'{world.ns}/power',), {f'{world.ns}/power': f'{world.ns}/again'})
+    assert replay(played, selection, rate=100.0, loop=False, wait_s=20.0, stop=NeverStop()) == 3
+    assert [m.power for m in heard.wait_for(3)] == [0.0, 1.0, 2.0]
+
+
+def test_a_bag_without_the_chosen_topics_is_refused(played):
+    from offload_perception.nodes.player import replay
+    from offload_perception.recording.playback import Selection
+
+    with pytest.raises(BagError, match='no message to play'):
+        replay(played, Selection(('nothing',)), rate=1.0, loop=False, wait_s=0.0,
+               stop=NeverStop())

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offload_perception.planning.head import HeadEstimator
+
+
+def fly(head, coral, factor, cuts, frames):
+    for i in range(frames):
+        cut = cuts[i % len(cuts)]
+        head.observe(cut, factor * coral.head_s[cut])
+
+
+def test_starts_with_the_profile(coral):
+    seconds, variance = HeadEstimator(coral).times()
+    np.testing.assert_allclose(seconds, coral.head_s)
+    assert (variance[1:] > 0).all()
+
+
+def test_throttling_seen_at_one_cut_is_expected_of_all(coral):
+    head = HeadEstimator(coral)
+    fly(head, coral, 1.0, (6, 14), 40)
+    fly(head, coral, 2.0, (6,), 3)
+    np.testing.assert_allclose(head.times()[0], 2.0 * coral.head_s, rtol=0.15)
+    assert head.slowdown == pytest.approx(2.0, rel=0.1)
+
+
+def test_slow_drift_is_followed(coral):
+    head = HeadEstimator(coral)
+    for factor in np.linspace(1.0, 1.5, 200):
+        head.observe(14, factor * coral.head_s[14])
+    assert head.times()[0][14] == pytest.approx(1.5 * coral.head_s[14], rel=0.05)
+
+
+def test_deviation_of_one_cut_stays_with_it(coral):
+    head = HeadEstimator(coral)
+    for _ in range(300):
+        head.observe(6, 1.3 * coral.head_s[6])
+        for cut in (3, 10, 14):
+            head.observe(cut, coral.head_s[cut])
+    seconds = head.times()[0]
+    assert seconds[6] == pytest.approx(1.3 * coral.head_s[6], rel=0.1)
+    assert seconds[14] == pytest.approx(coral.head_s[14], rel=0.1)
+
+
+def test_energy_follows_the_meter_only(coral):
+    head = HeadEstimator(coral)
+    fly(head, coral, 2.0, (14,), 20)
+    np.testing.assert_allclose(head.energies()[0], coral.head_j)
+    for _ in range(20):
+        head.observe_energy(14, 1.5 * coral.head_j[14])
+    np.testing.assert_allclose(head.energies()[0], 1.5 * coral.head_j, rtol=0.05)
+
+
+def test_layers_that_do_not_fit_never_do(pi):
+    head = HeadEstimator(pi)
+    head.observe(17, 1.0)
+    assert np.isinf(head.times()[0][15:]).all()
+    assert head.slowdown == 1.0
+
+
+@given(st.lists(st.tuples(st.integers(-5, 30), st.floats(allow_nan=True)), max_size=40))
+def test_nothing_that_is_fed_breaks_it(frames):
+    from offload_perception.planning import profile as profiles
+
+    head = HeadEstimator(profiles.load('raspberry_pi_3b_plus_coral'))
+    for cut, seconds in frames:
+        head.observe(cut, seconds)
+        head.observe_energy(cut, seconds)
+    assert np.isfinite(head.times()).all() and np.isfinite(head.energies()).all()

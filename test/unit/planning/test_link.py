@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offload_perception.planning.link import LinkEstimator
+
+
+def fly(link, *, bandwidth, round_trip_s, frames, start_s=0.0, sizes=(4000, 8000, 20000),
+        noise=0.03, seed=1):
+    """Feed frames at 5 Hz; return the time of the last."""
+    rng = np.random.default_rng(seed)
+    for i in range(frames):
+        nbytes = sizes[i % len(sizes)]
+        seconds = (round_trip_s + nbytes / bandwidth) * rng.normal(1.0, noise)
+        link.observe(start_s + 0.2 * i, nbytes, seconds)
+    return start_s + 0.2 * frames
+
+
+def test_finds_bandwidth_and_round_trip():
+    link = LinkEstimator()
+    fly(link, bandwidth=2e5, round_trip_s=0.03, frames=100)
+    assert link.bandwidth == pytest.approx(2e5, rel=0.15)
+    assert link.round_trip_s == pytest.approx(0.03, rel=0.3)
+
+
+@pytest.mark.parametrize('factor', [1 / 20, 1 / 4, 4, 20])
+def test_step_is_followed_within_four_frames(factor):
+    link = LinkEstimator()
+    now_s = fly(link, bandwidth=2e5, round_trip_s=0.01, frames=50)
+    now_s = fly(link, bandwidth=2e5 * factor, round_trip_s=0.01, frames=4, start_s=now_s)
+    seconds, spread = link.time(8000, now_s)
+    truth = 0.01 + 8000 / (2e5 * factor)
+    assert seconds == pytest.approx(truth, rel=0.35) or abs(seconds - truth) < 2 * spread
+
+
+def test_frames_of_one_size_predict_that_size():
+    link = LinkEstimator()
+    now_s = fly(link, bandwidth=1e5, round_trip_s=0.02, frames=50, sizes=(5000,))
+    seconds, spread = link.time(5000, now_s)
+    assert seconds == pytest.approx(0.07, rel=0.05)
+    assert spread < 0.02
+
+
+def test_outlier_is_survived():
+    link = LinkEstimator()
+    now_s = fly(link, bandwidth=2e5, round_trip_s=0.01, frames=50)
+    before = link.bandwidth
+    link.observe(now_s, 8000, 3.0)
+    assert link.bandwidth == pytest.approx(before, rel=0.3)
+
+
+def test_timeouts_are_loss_and_a_slower_link():
+    link = LinkEstimator()
+    now_s = fly(link, bandwidth=2e5, round_trip_s=0.01, frames=50)
+    for i in range(3):
+        link.observe_timeout(now_s + i, 8000, 1.0)
+    assert link.loss > 0.2
+    assert link.time(8000, now_s)[0] > 0.5
+
+
+def test_timeout_shorter_than_expected_says_nothing_of_bandwidth():
+    link = LinkEstimator(bandwidth=1e3)
+    link.observe_timeout(0.0, 8000, 0.1)
+    assert link.bandwidth == pytest.approx(1e3)
+
+
+def test_age_widens_the_spread():
+    link = LinkEstimator()
+    now_s = fly(link, bandwidth=2e5, round_trip_s=0.01, frames=50)
+    assert link.time(8000, now_s + 60)[1] > 3 * link.time(8000, now_s)[1]
+
+
+def test_clock_that_jumps_back_is_survived():
+    link = LinkEstimator()
+    fly(link, bandwidth=2e5, round_trip_s=0.01, frames=50, start_s=1e6)
+    fly(link, bandwidth=2e5, round_trip_s=0.01, frames=50, start_s=0.0)
+    assert link.bandwidth == pytest.approx(2e5, rel=0.2)
+
+
+@given(st.lists(st.tuples(st.floats(allow_nan=True), st.floats(allow_nan=True),
+                          st.floats(-1e9, 1e9), st.booleans()), max_size=40))
+def test_nothing_that_is_fed_breaks_it(frames):
+    link = LinkEstimator()
+    for nbytes, seconds, now_s, lost in frames:
+        (link.observe_timeout if lost else link.observe)(now_s, nbytes, seconds)
+    assert 0.99 <= link.bandwidth <= 1.01e11
+    assert all(np.isfinite(link.coefficients(0.0)))
+    assert link.time(5000, 0.0)[1] >= 0

@@ -1,0 +1,88 @@
+from math import inf, nan
+
+import numpy as np
+import pytest
+
+from offload_perception.planning.server import ServerEstimator, ServerReport, queue_wait_s
+
+
+def report(wait_s=0.01, tails=(), utilisation=nan):
+    return ServerReport('/server', wait_s, utilisation, tails)
+
+
+def test_queue_formula_on_known_queues():
+    assert queue_wait_s(0.5, 0.1, 1.0) == pytest.approx(0.1)  # M/M/1: rho S / (1 - rho)
+    assert queue_wait_s(0.5, 0.1, 0.0) == pytest.approx(0.05)  # M/D/1: half of it
+    assert queue_wait_s(1.0, 0.1) == inf
+
+
+def test_server_that_was_never_heard_is_not_used(shape):
+    assert not ServerEstimator(shape).usable(0.0)
+
+
+def test_stale_report_excludes_a_fresh_one_admits(shape):
+    server = ServerEstimator(shape)
+    server.report(0.0, report())
+    assert server.usable(1.0)
+    assert not server.usable(6.0)
+    server.report(6.0, report())
+    assert server.usable(6.0)
+
+
+def test_report_from_the_future_is_a_clock_that_jumped(shape):
+    server = ServerEstimator(shape)
+    server.report(1e6, report())
+    assert not server.usable(0.0)
+    server.report(0.0, report())
+    assert server.usable(0.1)
+
+
+def test_reported_wait_is_believed_and_age_widens_it(shape):
+    server = ServerEstimator(shape)
+    server.report(0.0, report(0.2))
+    fresh, old = server.wait(0.0), server.wait(3.0)
+    assert fresh[0] == old[0] == 0.2
+    assert old[1] > fresh[1]
+
+
+def test_wait_of_replies_between_reports_counts(shape):
+    server = ServerEstimator(shape)
+    server.report(0.0, report(0.01))
+    for i in range(5):
+        server.observe(0.1 * i, 3, wait_s=0.5, decode_s=0.001, tail_s=0.05)
+    assert server.wait(0.5)[0] > 0.3
+
+
+def test_wait_follows_from_utilisation_where_none_is_reported(shape):
+    server = ServerEstimator(shape)
+    for load in (0.2, 0.9):
+        server.report(0.0, report(nan, (0.1,), load))
+    assert server.wait_s == pytest.approx(queue_wait_s(0.9, server.tails()[0][0]), rel=0.1)
+
+
+def test_unmeasured_tails_lie_between_measured_ones(shape):
+    server = ServerEstimator(shape)
+    tails = [nan] * shape.last
+    tails[0], tails[14] = 0.2, 0.02
+    server.report(0.0, report(tails=tuple(tails)))
+    seconds, variance = server.tails()
+    assert seconds[0] == pytest.approx(0.2) and seconds[14] == pytest.approx(0.02)
+    assert 0.02 < seconds[8] < 0.2
+    assert variance[8] > variance[0]
+
+
+def test_refusal_pauses_the_server(shape):
+    server = ServerEstimator(shape)
+    server.report(0.0, report())
+    server.refused(0.0)
+    assert not server.usable(0.5)
+    server.report(1.5, report())
+    assert server.usable(1.5)
+
+
+def test_absurd_reports_are_survived(shape):
+    server = ServerEstimator(shape)
+    for wait_s in (nan, -1.0, inf):
+        server.report(0.0, report(wait_s, (nan, -1.0, inf, 1e9) * 20, utilisation=7.0))
+        assert np.isfinite(server.wait(0.0)).all()
+        assert np.isfinite(server.tails()).all()

@@ -1,0 +1,203 @@
+from dataclasses import replace
+from math import inf, nan
+
+import numpy as np
+import pytest
+
+from offload_perception.errors import PlanError
+from offload_perception.pipeline.records import DropReason, Frame, Outcome, Stages
+from offload_perception.planning.frame_report import FrameReport
+from offload_perception.planning.planner import PlannerSettings
+from offload_perception.planning.server import ServerReport
+from offload_perception.planning.session import PlanningSession
+from offload_perception.planning.shape import NetworkShape
+
+SERVER = '/server'
+
+
+@pytest.fixture
+def session(shape, coral):
+    session = PlanningSession(shape, coral, PlannerSettings(explore_every=0))
+    announce(session, 0.0)
+    return session
+
+
+def announce(session, now_s, wait_s=0.01):
+    session.observe_server(ServerReport(SERVER, wait_s, 0.1, (0.1,)), now_s)
+
+
+def answered(session, decision, now_s, *, bandwidth=1e6, round_trip_s=0.01, slowdown=1.0):
+    """Return the report of a frame that went as a link of that bandwidth lets it."""
+    head_s = slowdown * float(session.profile.head_s[decision.cut])
+    if decision.option.local:
+        return FrameReport(decision.cut, '', '', Outcome.LOCAL, queue_s=0.0, preprocess_s=0.001,
+                           head_s=head_s, total_s=0.001 + head_s)
+    nbytes = int(session.sizes.column(decision.cut, decision.codec)[0])
+    link_s, tail_s = round_trip_s + nbytes / bandwidth, 0.1
+    return FrameReport(
+        decision.cut, decision.codec, decision.server, Outcome.REMOTE, queue_s=0.0,
+        preprocess_s=0.001, head_s=head_s, encode_s=0.001, link_s=link_s, wait_s=0.01,
+        decode_s=0.001, tail_s=tail_s, nbytes=nbytes,
+        total_s=0.001 + head_s + 0.001 + link_s + 0.01 + 0.001 + tail_s)
+
+
+def unanswered(decision, waited_s=1.0):
+    return FrameReport(decision.cut, decision.codec, decision.server, Outcome.DROPPED,
+                       DropReason.TIMEOUT.value, queue_s=0.0, preprocess_s=0.001, head_s=0.001,
+                       encode_s=0.001, total_s=waited_s, nbytes=5000)
+
+
+def fly(session, start_s, frames, **link):
+    decision = None
+    for i in range(frames):
+        now_s = start_s + 0.2 * i
+        announce(session, now_s)
+        decision = session.plan(now_s, 3.0)
+        session.observe_frame(answered(session, decision, now_s, **link), now_s, decision)
+        if (probe := session.probe(now_s, decision)) is not None:
+            session.observe_probe(probe, now_s, link.get('round_trip_s', 0.01)
+                                  + probe.nbytes / link['bandwidth'])
+    return decision
+
+
+def test_without_a_server_all_runs_on_board(shape, coral):
+    decision = PlanningSession(shape, coral).plan(0.0, 3.0)
+    assert decision.option.local and decision.runnable
+
+
+def test_pi_alone_without_a_server_can_run_nothing(shape, pi):
+    decision = PlanningSession(shape, pi).plan(0.0, 3.0)
+    assert not decision.runnable and 'does not fit on board' in decision.reason
+
+
+def test_good_link_sends_the_image_and_a_bad_one_does_not(session):
+    assert fly(session, 0.0, 30, bandwidth=1e6).cut == 0
+    assert fly(session, 6.0, 60, bandwidth=1500.0).cut >= 16
+
+
+def test_recovery_is_noticed_while_on_board(session):
+    fly(session, 0.0, 30, bandwidth=1e6)
+    assert fly(session, 6.0, 100, bandwidth=1500.0).option.local
+    assert fly(session, 26.0, 100, bandwidth=1e6).cut == 0
+
+
+def test_forecast_becomes_true(session):
+    fly(session, 0.0, 200, bandwidth=2e5)
+    assert session.latency_error.mape < 0.05
+
+
+def test_throttling_moves_the_forecast(session):
+    fly(session, 0.0, 30, bandwidth=50.0)
+    fly(session, 6.0, 30, bandwidth=50.0, slowdown=1.5)
+    assert session.head.slowdown == pytest.approx(1.5, rel=0.05)
+
+
+def test_two_misses_lose_the_server_and_two_probes_restore_it(session):
+    decision = fly(session, 0.0, 30, bandwidth=1e6)
+    for now_s in (6.0, 6.2):
+        session.observe_frame(unanswered(decision), now_s)
+    assert session.lost == (SERVER,)
+    decision = session.plan(6.4, 3.0)
+    assert decision.option.local
+    back_s = None
+    for i in range(30):
+        now_s = 6.4 + 0.2 * i
+        announce(session, now_s)
+        if (probe := session.probe(now_s, decision)) is not None:
+            session.observe_probe(probe, now_s, 0.02 if now_s > 8.0 else None)
+        if back_s is None and not session.plan(now_s, 3.0).option.local:
+            back_s = now_s
+    assert 8.0 < back_s < 13.0  # within 5 s of the link's return
+
+
+def test_lost_server_is_not_flooded_with_probes(session):
+    session.link_lost()
+    decision = session.plan(0.0, 3.0)
+    probes = [session.probe(0.01 * i, decision) for i in range(1000)]
+    assert sum(p is not None for p in probes) == 10
+
+
+def test_link_reported_back_is_probed_at_once(session):
+    session.link_lost()
+    decision = session.plan(0.0, 3.0)
+    assert session.probe(0.0, decision) is not None
+    assert session.probe(0.1, decision) is None
+    session.link_back()
+    assert session.probe(0.2, decision) is not None
+
+
+def test_stale_server_is_left(session):
+    assert session.plan(1.0, 3.0).server == SERVER
+    assert session.plan(20.0, 3.0).option.local
+
+
+def test_busy_server_is_left_for_a_moment(session):
+    decision = session.plan(0.1, 3.0)
+    session.observe_frame(FrameReport(0, decision.codec, SERVER, Outcome.DROPPED,
+                                      DropReason.BUSY.value, nbytes=5000), 0.2)
+    assert session.plan(0.3, 3.0).option.local
+    announce(session, 2.0)
+    assert session.plan(2.0, 3.0).server == SERVER
+
+
+def test_server_with_another_model_is_refused(shape, coral):
+    session = PlanningSession(replace(shape, digest='a' * 64), coral)
+    with pytest.raises(PlanError, match='same model'):
+        session.observe_server(ServerReport(SERVER, 0.0), 0.0, digest='b' * 64)
+    assert session.plan(0.0, 1.0).option.local
+
+
+def test_less_loaded_server_is_preferred(session):
+    session.observe_server(ServerReport('/idle', 0.0, 0.0, (0.1,)), 0.0)
+    announce(session, 0.0, wait_s=5.0)
+    assert session.plan(0.1, 2.0).server == '/idle'
+
+
+def test_profile_of_another_network_is_refused(coral):
+    with pytest.raises(PlanError, match='characterize'):
+        PlanningSession(NetworkShape.preset('vgg16'), coral)
+
+
+def test_hedge_leaves_time_to_finish_on_board(session):
+    decision = replace(session.plan(0.1, 3.0), deadline_s=3.0)
+    at_s = session.hedge_at(decision, arrival_s=10.0)
+    seconds, _ = session.head.times()
+    assert at_s + seconds[-1] < 13.0
+    assert at_s > 10.0 + decision.latency_s
+
+
+def test_hedge_waits_until_the_reply_is_overdue(session):
+    decision = replace(session.plan(0.1, 3.0), deadline_s=2.0, latency_s=1.0)
+    assert session.hedge_at(decision, 0.0) >= 1.0
+
+
+def test_hedge_is_not_worth_it_too_late(session):
+    decision = replace(session.plan(0.1, 3.0), deadline_s=0.5)
+    assert session.hedge_at(decision, 0.0) == inf
+
+
+def test_hedge_on_the_pi_alone_is_impossible(shape, pi):
+    session = PlanningSession(shape, pi)
+    announce(session, 0.0)
+    assert session.hedge_at(session.plan(0.1, 3.0), 0.0) == inf
+
+
+def test_report_of_a_pipeline_frame():
+    frame = Frame(1, 0.0, None, None, split=3, codec='auto', server=SERVER, sent_bytes=100,
+                  stages=Stages(queue=0.1, preprocess=0.2, head=0.3, encode=0.1, total=2.0),
+                  outcome=Outcome.DROPPED, reason=DropReason.TIMEOUT.value)
+    report = FrameReport.of(frame)
+    assert report.unanswered and not report.refused
+    assert report.sent_for_s == pytest.approx(1.3)
+    assert FrameReport.of(replace(frame, outcome=Outcome.LOCAL, reason='')).unanswered
+
+
+@pytest.mark.parametrize('value', [nan, inf, -1.0, 0.0, 1e300])
+def test_absurd_frames_are_survived(session, value):
+    for _ in range(5):
+        for report in (FrameReport(3, 'auto', SERVER, Outcome.REMOTE, '', *[value] * 9,
+                                   nbytes=100), unanswered(session.plan(0.1, 1.0), value)):
+            session.observe_frame(report, value, session.plan(0.1, 1.0))
+    session.observe_battery(value)
+    decision = session.plan(0.2, value)
+    assert np.isfinite(decision.latency_s) and decision.runnable

@@ -1,0 +1,66 @@
+import json
+
+import numpy as np
+import pytest
+
+from offload_perception import codec
+from offload_perception.codec.measure import Measurement
+from offload_perception.errors import ConfigError
+from offload_perception.planning.session import default_pairs
+from offload_perception.planning.sizes import SizeTable, from_records
+
+
+def test_every_default_pair_is_a_real_codec_of_that_cut(shape):
+    pairs = default_pairs(shape)
+    assert {cut for cut, _ in pairs} == set(range(shape.last))
+    for cut, name in pairs:
+        codec.parse(name, shape.specs[cut])
+
+
+def test_guesses_are_sane(shape):
+    table = SizeTable(shape)
+    pairs = default_pairs(shape)
+    table.watch(pairs)
+    nbytes, _, encode_s, _, agreement, guessed = table.columns
+    assert (nbytes > 0).all() and (encode_s > 0).all() and guessed.all()
+    limit = np.array([shape.nbytes[cut] for cut, _ in pairs])
+    assert (nbytes <= limit + 100).all()
+    lossless = np.array([not name.startswith(('jpeg', 'webp', 'lossy')) for _, name in pairs])
+    assert (agreement[lossless] == 1.0).all() and np.isnan(agreement[~lossless]).all()
+
+
+def test_frames_replace_the_guess(shape):
+    table = SizeTable(shape)
+    table.watch(((14, 'auto'),))
+    table.observe(14, 'auto', 9000, 0.002)
+    assert table.columns[0, 0] == 9000
+    assert not table.columns[5, 0]
+    for _ in range(20):
+        table.observe(14, 'auto', 10000, 0.002)
+    assert table.columns[0, 0] == pytest.approx(10000, rel=0.03)
+
+
+def test_measurements_bring_agreement(shape):
+    row = Measurement('block4_pool', 'lossy:3', 4000, 1.3, 0.4, 0.3, 0.97, None, 100)
+    table = SizeTable(shape)
+    assert table.load(from_records(json.loads(json.dumps([vars(row)])))) == 1
+    nbytes, _, encode_s, _, agreement, guessed = table.column(14, 'lossy:3')
+    assert (nbytes, encode_s, agreement, guessed) == (4000, 0.0004, 0.97, False)
+
+
+def test_rows_of_other_networks_are_left_out(shape):
+    row = Measurement('block5_pool', 'lossy:3', 4000, 1.3, 0.4, 0.3, 0.97, None, 100)
+    assert SizeTable(shape).load([row]) == 0
+
+
+def test_unknown_codec_is_named(shape):
+    with pytest.raises(ConfigError, match='mp3'):
+        SizeTable(shape).column(0, 'mp3')
+
+
+def test_absurd_frames_are_ignored(shape):
+    table = SizeTable(shape)
+    before = table.column(3, 'raw')
+    for cut, nbytes in ((-1, 5), (99, 5), (3, 0), (3, float('nan'))):
+        table.observe(cut, 'raw', nbytes, 0.1)
+    assert table.column(3, 'raw') == before
