@@ -216,10 +216,15 @@ class EdgeInferenceNode(ManagedNode):
     def _on_reply(self, message: Classification) -> None:
         if self._pipeline is None:
             return
-        if message.status != Status.PROBE:
+        if message.status == Status.PROBE:
+            if self._strategy is not None:
+                self._strategy.probe_answered(message.sequence, message.server_total)
+            return
+        try:
             self._pipeline.reply(reply_of(message))
-        elif self._strategy is not None:
-            self._strategy.probe_answered(message.sequence, message.server_total)
+        except ValueError as e:
+            self.get_logger().warning(f"reply of '{message.server}' ignored: {e}; do drone and "
+                                      'server run the same version?', throttle_duration_sec=5.0)
 
     def _on_status(self, server: str, message: ServerStatus) -> None:
         if self._strategy is None or not self.active:

@@ -4,12 +4,11 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.time import Time
 
 from offload_perception.msg import Classification, FrameLatency, PowerSample, ServerStatus
 from offload_perception.nodes import qos
-from offload_perception.pipeline.records import Outcome
-from offload_perception.telemetry.summary import FrameRecord, LabelRecord, PowerRecord, Summary
+from offload_perception.telemetry.records import frame_record, label_record, power_record
+from offload_perception.telemetry.summary import Summary
 
 
 class MonitorNode(Node):
@@ -39,23 +38,18 @@ class MonitorNode(Node):
         return int(health[2]['frames published']) if health else None
 
     def _on_latency(self, m: FrameLatency) -> None:
-        head, tail = f'{m.runtime} on {m.device}', f'{m.server_runtime} on {m.server_device}'
-        self.summary.add_frame(FrameRecord(
-            outcome=Outcome(m.outcome), reason=m.reason, split_name=m.split_name,
-            where=f'head {head}, tail {tail} at {m.server}' if m.server else f'{head}, on board',
-            total_s=m.total, has_deadline=m.deadline > 0, deadline_met=m.deadline_met,
-            captured=m.captured, remote=m.remote, local=m.local, dropped=m.dropped))
+        self.summary.add_frame(frame_record(m))
 
     def _on_power(self, m: PowerSample) -> None:
-        self.summary.add_power(PowerRecord(m.power, m.integrated_energy, m.emulated))
+        self.summary.add_power(power_record(m))
 
     def _on_result(self, m: Classification) -> None:
-        if m.labels:
-            self.summary.add_result(_label(m))
+        if label := label_record(m):
+            self.summary.add_result(label)
 
     def _on_truth(self, m: Classification) -> None:
-        if m.labels:
-            self.summary.add_truth(_label(m))
+        if label := label_record(m):
+            self.summary.add_truth(label)
 
     def _on_diagnostics(self, m: DiagnosticArray) -> None:
         for s in m.status:
@@ -63,8 +57,3 @@ class MonitorNode(Node):
 
     def _on_server(self, m: ServerStatus) -> None:
         self.server_seen = True
-
-
-def _label(m: Classification) -> LabelRecord:
-    return LabelRecord(Time.from_msg(m.header.stamp).nanoseconds, m.labels[0], m.scores[0],
-                       m.trained)

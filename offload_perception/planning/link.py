@@ -3,7 +3,7 @@
 from math import exp, isfinite, log, sqrt
 
 _OUTLIER = 3.0  # standard deviations; further away is clipped (Huber)
-_JUMP_AFTER = 2  # clipped in a row on the same side: the link has changed
+_SLACK, _ALARM = 1.0, 3.99  # of the CUSUM test, in standard deviations: two outliers raise it
 _ROUND_TRIP_SHARE = 0.1  # how much of a change may be the round trip's; mostly it is bandwidth
 _GAIN = 0.1
 # Relative change that a second may bring (standard deviations).
@@ -22,15 +22,15 @@ class LinkEstimator:
     `t` is a frame's time on the link, up and down, with `n` bytes up. Both parameters range over
     orders of magnitude, so the filter works on their logarithms: the errors are relative, the
     noise is learned, and neither can become negative. Both drift, so old frames are forgotten,
-    and an estimate that nothing confirms grows uncertain. Outliers are clipped; two in a row on
-    the same side mean that the link has changed, and open the filter again.
+    and an estimate that nothing confirms grows uncertain. Outliers are clipped. Where errors add
+    up on one side (Page's CUSUM test) the link has changed, and the filter opens again.
     """
 
     def __init__(self, *, bandwidth: float = 3e5, round_trip_s: float = 0.01) -> None:
         """Begin with a guess, `bandwidth` in byte/s; bandwidths differ more than round trips."""
         self._a_s, self._b_s = round_trip_s, 1.0 / bandwidth
         self._p00, self._p01, self._p11 = 0.5 ** 2, 0.0, 2.0 ** 2
-        self._noise, self._side, self._run = 0.2, 0, 0
+        self._noise, self._slower, self._faster = 0.2, 0.0, 0.0
         self._updated_s: float | None = None
         self.loss, self.count = 0.0, 0
 
@@ -61,8 +61,8 @@ class LinkEstimator:
 
     @property
     def in_doubt(self) -> bool:
-        """Tell whether the last observation was an outlier: the next one settles it."""
-        return self._run > 0
+        """Tell whether the link seems to change: the next observations settle it."""
+        return max(self._slower, self._faster) >= _ALARM / 2
 
     def age_s(self, now_s: float) -> float:
         """Return how old the last observation is; infinite without one."""
@@ -115,15 +115,16 @@ class LinkEstimator:
         predicted_s = self._a_s + nbytes * self._b_s
         error = log(link_s / predicted_s)
         own = self._own_variance(self._a_s / predicted_s)
-        limit = _OUTLIER * sqrt(own + self._noise ** 2)
-        if self._has_changed(error, limit):
+        spread = sqrt(own + self._noise ** 2)
+        clipped = min(max(error, -_OUTLIER * spread), _OUTLIER * spread)
+        if self._has_changed(clipped / spread):
             self._reopen(error)
-        else:
-            error = min(max(error, -limit), limit)
-            if own < 4.0 * self._noise ** 2:  # else the error is the parameters', not noise
-                excess = error * error - own - self._noise ** 2
-                self._noise = sqrt(max(self._noise ** 2 + _GAIN * excess, _LEAST_NOISE ** 2))
-        self._update(nbytes, predicted_s * exp(error))
+            clipped = error
+        elif own < 4.0 * self._noise ** 2:  # else the error is the parameters', not noise
+            typical = min(abs(clipped), 2.0 * spread)
+            excess = typical * typical - own - self._noise ** 2
+            self._noise = sqrt(max(self._noise ** 2 + _GAIN * excess, _LEAST_NOISE ** 2))
+        self._update(nbytes, predicted_s * exp(clipped))
 
     def _own_variance(self, share: float) -> float:
         """Return the variance of log t that the parameters' brings; `share` is a / t."""
@@ -131,15 +132,15 @@ class LinkEstimator:
         return max(share * share * self._p00 + 2.0 * share * rest * self._p01
                    + rest * rest * self._p11, 0.0)
 
-    def _has_changed(self, error: float, limit: float) -> bool:
-        side = 0 if abs(error) <= limit else (1 if error > 0 else -1)
-        self._run = self._run + 1 if side and side == self._side else abs(side)
-        self._side = side
-        return self._run >= _JUMP_AFTER
+    def _has_changed(self, deviation: float) -> bool:
+        """Take one error in standard deviations into the CUSUM test."""
+        self._slower = max(self._slower + deviation - _SLACK, 0.0)
+        self._faster = max(self._faster - deviation - _SLACK, 0.0)
+        return max(self._slower, self._faster) >= _ALARM
 
     def _reopen(self, error: float) -> None:
         """Forget: the parameters may be off by about as much as the observation is."""
-        self._run = 0
+        self._slower = self._faster = 0.0
         self._p00 = min(self._p00 + (_ROUND_TRIP_SHARE * error) ** 2, _MOST_VARIANCE)
         self._p11 = min(self._p11 + error ** 2, _MOST_VARIANCE)
         self._p01 = 0.0

@@ -20,12 +20,12 @@ from offload_perception.planning.server import ServerEstimator, ServerReport
 from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.sizes import SizeTable, codecs_for
 
-_PROBE_BYTES = (64, 160, 4096)  # a small probe; a large one at least and at most
+_PROBE_BYTES = (64, 256, 4096)  # a small probe; a large one at least and at most
 _PROBE_ROUND_TRIPS = 2.0  # a large probe is to occupy the link for about so many
 _DOUBT_PROBE_PERIOD_S = 0.1
 _PROBE_ALLOWANCE_J = 0.1  # may be spent on probes before the first frames have drawn anything
 _UNCLEAR = 0.15  # relative spread of a round trip that a probe should settle
-_PROBE_SHARE = 0.03  # of the energy spent may go into probes of a link that works
+_PROBE_SHARE = 0.02  # of the energy spent may go into probes of a link that works
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,12 @@ def test_counter_that_runs_backwards_once_is_refused():
     assert guard.counter_resets == 0
 
 
+def test_charge_counter_is_watched_too():
+    guard = Guard()
+    guard.check(reading(recorded=Accumulator(7, 37)), True)
+    assert guard.check(reading(recorded=Accumulator(6, 37)), True) is Refusal.COUNTERS
+
+
 def test_counters_cleared_at_the_meter_are_believed_at_the_second_reading():
     guard = Guard()
     assert guard.check(with_counters(50), True) is None

@@ -40,7 +40,7 @@ def even_pipeline(_):
         Span('preprocess', t, t + 0.01), Span('head', t + 0.01, t + 0.06))]
 
 
-def regression_over(spans, seed, *, period_s=0.5, poll_hz=3.0):
+def regression_over(spans, seed, *, period_s=0.5, poll_hz=3.0, delay_s=0.0):
     """Feed a regression what a meter with its own clock would show of these spans."""
     regression, time = StageRegression(), StageTime(len(spans))
     for span in spans:
@@ -48,7 +48,8 @@ def regression_over(spans, seed, *, period_s=0.5, poll_hz=3.0):
         time.add(span)
     renewed_s = np.arange(0.23, END_S, period_s)
     shown_w = IDLE_W + sum(
-        EXTRA_W[stage] * time.within(stage, renewed_s - 0.5, renewed_s) / 0.5
+        EXTRA_W[stage] * time.within(
+            stage, renewed_s - delay_s - 0.5, renewed_s - delay_s) / 0.5
         for stage in time.stages)
     shown_w += np.random.default_rng(seed).normal(0.0, NOISE_W, len(shown_w))
     for t_s in np.arange(1.0, END_S, 1 / poll_hz):
@@ -108,6 +109,13 @@ def test_unknown_stage_has_no_interval():
     _, fit = fitted(0, 0.5)
     assert fit.extra_w('decode').half_width == math.inf
     assert fit.frame_energy([Span('decode', 0.0, 1.0)], 0.0, 1.0).uncertainty_j == math.inf
+
+
+def test_values_that_are_shown_late():
+    spans = varied_pipeline(random.Random(1))
+    fit = regression_over(spans, 1, delay_s=0.7).fit(END_S)
+    assert fit.extra_w('head').value == pytest.approx(EXTRA_W['head'], abs=0.01)
+    assert fit.residual_w == pytest.approx(NOISE_W, rel=0.3)
 
 
 def test_too_few_samples_give_no_fit():

@@ -1,0 +1,262 @@
+"""What the benchmarks of the graph share: nodes as processes, a probe, the bare stages.
+
+The nodes run as processes of their own, as in a flight. This process stands for the camera and
+for whoever wants the results.
+"""
+
+import argparse
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import rclpy
+from offload_perception.msg import Classification, FrameLatency
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from offload_perception.cli.command import progress
+from offload_perception.dds import profile_environment
+from offload_perception.errors import OffloadError
+from offload_perception.graph import DRONE
+from offload_perception.imaging.sources import open_source
+from offload_perception.model.artefact import Artefact
+from offload_perception.model.prepare import prepare
+from offload_perception.nodes import qos
+from offload_perception.nodes.convert import fit_image, image_message
+from offload_perception.runner import GraphRunner, parse_arguments
+from offload_perception.runtime.network import Network
+from offload_perception.runtime.open import open_network
+
+START_TIMEOUT_S = 900.0  # preparing the full network for the first time takes minutes
+RESULT_TIMEOUT_S = 30.0
+STAGES = ('queue', 'preprocess', 'head', 'encode', 'link', 'server_wait', 'decode', 'tail',
+          'total')
+
+
+# -- the command line -----------------------------------------------------------------------
+
+
+def parser(doc: str, *, frames: int, threads: int = 2) -> argparse.ArgumentParser:
+    """Return a parser with the options that all benchmarks have."""
+    p = argparse.ArgumentParser(description=doc,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--model', default='vgg16')
+    p.add_argument('--weights', default='seed:0')
+    p.add_argument('--runtime', default='auto')
+    p.add_argument('--threads', type=int, default=threads, help='of each stage')
+    p.add_argument('--frames', type=int, default=frames)
+    p.add_argument('--warm-up', type=int, default=10, help='frames before the measuring')
+    p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
+    p.add_argument('--json', metavar='FILE')
+    return p
+
+
+def parse(p: argparse.ArgumentParser, argv: Any) -> argparse.Namespace:
+    """Return the arguments; from now on SIGTERM ends the benchmark with all it has started."""
+    args = p.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    os.environ.update(profile_environment())  # the probe gets the settings that the nodes get
+    return args
+
+
+def record(args: argparse.Namespace, scene: 'Scene', results: Any) -> dict[str, Any]:
+    """Return what goes into the JSON file."""
+    return {'machine': machine(), 'arguments': vars(args), 'model': scene.artefact.name,
+            'trained': scene.artefact.trained, 'results': results}
+
+
+def machine() -> dict[str, Any]:
+    """Return what kind of machine this is, and how busy it was."""
+    cpuinfo = Path('/proc/cpuinfo')
+    names = [line.partition(':')[2].strip() for line in cpuinfo.read_text().splitlines()
+             if line.startswith('model name')] if cpuinfo.exists() else []
+    return {'processor': names[0] if names else platform.processor(), 'cores': os.cpu_count(),
+            'memory_bytes': psutil.virtual_memory().total, 'load_average': os.getloadavg(),
+            'python': platform.python_version(), 'ros': os.environ.get('ROS_DISTRO', '')}
+
+
+def ms(seconds: Any, q: float = 50) -> float:
+    """Return a percentile of `seconds` in milliseconds, to 10 microseconds."""
+    return round(1e3 * float(np.percentile(seconds, q)), 2)
+
+
+# -- what is computed -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A model and a picture: as the camera gives it, and as the network takes it."""
+
+    artefact: Artefact
+    rgb: np.ndarray
+    image: np.ndarray
+
+
+def open_scene(args: argparse.Namespace) -> Scene:
+    """Return the model that the arguments name, prepared, and a photograph."""
+    artefact = prepare(args.model, args.weights, progress=progress)
+    rgb = open_source('photos').next().rgb
+    image = np.empty(artefact.input.shape, np.uint8)
+    fit_image(image_message(rgb, Header()), image)
+    return Scene(artefact, rgb, image)
+
+
+def open_bare(args: argparse.Namespace, scene: Scene) -> Network:
+    """Return the network as the nodes open it, to time head and tail alone."""
+    return open_network(scene.artefact, 'cpu', args.runtime, args.threads)
+
+
+def bare(network: Network, cut: int, image: np.ndarray) -> tuple[float, float]:
+    """Return the seconds of head and tail alone; a cut of 0 has no head."""
+    started = time.perf_counter()
+    tensor = network.head(cut, image) if cut else image
+    middle = time.perf_counter()
+    network.tail(cut, tensor)
+    return middle - started, time.perf_counter() - middle
+
+
+# -- the graph ------------------------------------------------------------------------------
+
+
+def drone_graph(args: argparse.Namespace, namespace: str, *, split: str, codec: str,
+                server: str) -> GraphRunner:
+    """Return the graph of a drone, not yet started; frames have no deadline."""
+    values = parse_arguments(DRONE, [
+        f'namespace:={namespace}', f'server:=/{server}', f'split:={split}', f'codec:={codec}',
+        f'model:={args.model}', f'weights:={args.weights}', f'runtime:={args.runtime}',
+        f'threads:={args.threads}', 'deadline:=0'])
+    return GraphRunner(DRONE, values, show=shower(args))
+
+
+def shower(args: argparse.Namespace) -> Any:
+    """Return what becomes of the nodes' output."""
+    return progress if args.verbose else lambda _: None
+
+
+def node_process(name: str, namespace: str) -> psutil.Process:
+    """Return the process of a node that this process has started."""
+    words = {f'__node:={name}', f'__ns:=/{namespace}'}
+    return next(p for p in psutil.Process().children() if words <= set(p.cmdline()))
+
+
+def cpu_s(processes: list[psutil.Process]) -> float:
+    """Return the CPU seconds that the processes have used so far."""
+    return sum(t.user + t.system for t in (p.cpu_times() for p in processes))
+
+
+class Probe:
+    """Publishes images as a camera does and notes when each result comes; a context manager.
+
+    `arrivals` are (stamp of the image in ns, monotonic seconds), `latencies` the drone's own
+    records of its frames.
+    """
+
+    def __init__(self, namespace: str, result: type = Classification,
+                 result_qos: Any = qos.RESULTS) -> None:
+        self._context = Context()
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node('probe', namespace=namespace, context=self._context)
+        self._images = self._node.create_publisher(Image, 'image_raw', qos.CAMERA)
+        self._node.create_subscription(result, 'classification', self._on_result, result_qos)
+        self._node.create_subscription(FrameLatency, 'frame_latency', self._on_latency,
+                                       qos.TELEMETRY)
+        self._came = threading.Condition()
+        self.arrivals: list[tuple[int, float]] = []
+        self.latencies: list[FrameLatency] = []
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> 'Probe':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+        self._thread.join()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def _on_result(self, message: Any) -> None:
+        at_s = time.monotonic()
+        with self._came:
+            self.arrivals.append((self.stamp_of(message), at_s))
+            self._came.notify_all()
+
+    def stamp_of(self, result: Any) -> int:
+        """Return the stamp in ns of the image that a result belongs to."""
+        return _stamp_ns(result.header)
+
+    def _on_latency(self, message: FrameLatency) -> None:
+        with self._came:
+            self.latencies.append(message)
+            self._came.notify_all()
+
+    def clear(self) -> None:
+        """Forget what came so far."""
+        with self._came:
+            self.arrivals.clear()
+            self.latencies.clear()
+
+    def publish(self, rgb: np.ndarray) -> tuple[int, float]:
+        """Publish an image; return its stamp in ns and the monotonic time just before."""
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        message = image_message(rgb, header)
+        started_s = time.monotonic()
+        self._images.publish(message)
+        return _stamp_ns(header), started_s
+
+    def measure(self, rgb: np.ndarray, timeout_s: float = RESULT_TIMEOUT_S) -> float | None:
+        """Return the seconds from publishing an image to its result; None where none came."""
+        stamp, started_s = self.publish(rgb)
+
+        def arrived() -> float | None:
+            return next((at for s, at in reversed(self.arrivals) if s == stamp), None)
+        with self._came:
+            at_s = self._came.wait_for(arrived, timeout_s)
+        return at_s - started_s if at_s else None
+
+    def measure_all(self, rgb: np.ndarray, frames: int) -> list[float]:
+        """Return the seconds of `frames` frames, one after the other; each has to arrive."""
+        found = [self.measure(rgb) for _ in range(frames)]
+        if None in found:
+            raise OffloadError(f'{found.count(None)} of {frames} frames had no result; see why '
+                               'with --verbose')
+        return found
+
+    def wait_until_idle(self, timeout_s: float = RESULT_TIMEOUT_S) -> None:
+        """Wait until the drone has no frame under way."""
+        with self._came:
+            if not self._came.wait_for(lambda: self.latencies and _none_under_way(
+                    self.latencies[-1]), timeout_s):
+                raise OffloadError('the drone does not come to rest; see why with --verbose')
+
+    def wait_for_graph(self, rgb: np.ndarray, *graphs: GraphRunner) -> None:
+        """Return once results come; raises OffloadError where a node has ended instead."""
+        give_up_s = time.monotonic() + START_TIMEOUT_S
+        while self.measure(rgb, timeout_s=1.0) is None:
+            for dead in filter(None, (g.dead() for g in graphs)):
+                raise OffloadError(f'{dead[0]} ended with code {dead[1]}; see why with --verbose')
+            if time.monotonic() > give_up_s:
+                raise OffloadError(f'no result within {START_TIMEOUT_S:.0f} s; see why with '
+                                   '--verbose')
+
+
+def _stamp_ns(header: Header) -> int:
+    return header.stamp.sec * 10**9 + header.stamp.nanosec
+
+
+def _none_under_way(m: FrameLatency) -> bool:
+    return m.captured == m.remote + m.local + m.dropped

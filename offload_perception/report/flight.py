@@ -1,0 +1,191 @@
+"""A flight as its bag tells it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offload_perception.errors import BagError
+from offload_perception.recording import BagMessage, BagReader
+from offload_perception.report.table import Table, table_of
+from offload_perception.telemetry.records import (
+    frame_record,
+    label_record,
+    power_record,
+    stamp_ns,
+)
+from offload_perception.telemetry.summary import Summary
+
+# Name of a table, and the topic in the drone's namespace that fills it.
+_TOPICS = {'frames': 'frame_latency', 'power': 'power', 'energy': 'frame_energy',
+           'decisions': 'offload_decision', 'results': 'classification', 'truths': 'ground_truth'}
+_IMAGE_TOPICS = ('image_raw', 'image_raw/compressed')
+SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A recorded image, the message as it is, and what was said of it."""
+
+    image: Any
+    t_s: float
+    label: str
+    score: float
+    truth: str
+    trained: bool
+
+
+@dataclass
+class Flight:
+    """Everything a report needs of one bag.
+
+    `published` is how many images the camera says it sent, None where it says nothing.
+    `warnings` counts the diagnostics above OK by node and text.
+    """
+
+    name: str
+    namespace: str
+    tables: dict[str, Table]
+    summary: Summary
+    published: int | None = None
+    warnings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    models: set[str] = field(default_factory=set)
+    trained: bool = True
+    truncated: bool = False
+    duration_s: float = 0.0
+    samples: list[Sample] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Table:
+        try:
+            return self.__dict__['tables'][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def emulated(self) -> bool:
+        """Tell whether any power figure comes from an emulator."""
+        return bool(len(self.power) and np.any(self.power['emulated']))
+
+    @property
+    def closing_lines(self) -> list[str]:
+        """Return the lines that the demo ends with, from the same messages by the same code."""
+        return self.summary.closing_lines(self.published)
+
+
+def load_flight(bag: str | Path, namespace: str | None = None) -> Flight:
+    """Read a bag.
+
+    :param namespace: of the drone, needed where the bag has several.
+    :raises BagError: where the bag has no frame of such a drone, or of several.
+    """
+    reader = BagReader(bag)
+    heard = _Heard()
+    for m in reader:
+        heard.add(m)
+    namespace = _drone_of(heard, Path(bag), namespace)
+    flight = _flight_of(heard, Path(bag).stem, namespace)
+    flight.truncated = bool(reader.truncated)
+    flight.samples = list(_samples(reader, flight))
+    return flight
+
+
+class _Heard:
+    """Decoded messages by topic; of images only that they are there."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, list[tuple[int, Any]]] = {}
+        self.types: dict[str, str] = {}
+        self.first_ns = self.last_ns = 0
+
+    def add(self, m: BagMessage) -> None:
+        kind = self.types.setdefault(m.topic, m.type.name)
+        self.first_ns, self.last_ns = self.first_ns or m.time_ns, m.time_ns
+        if kind in _WANTED:
+            self.messages.setdefault(m.topic, []).append((m.time_ns, m.decode()))
+
+    def of_type(self, base: str) -> Iterator[tuple[int, Any]]:
+        """Yield the messages of every topic of one type."""
+        for topic, kind in self.types.items():
+            if kind == base:
+                yield from self.messages.get(topic, ())
+
+
+_OURS = 'offload_perception/msg'
+_WANTED = {*(f'{_OURS}/{name}' for name in (
+    'FrameLatency', 'PowerSample', 'FrameEnergy', 'OffloadDecision', 'Classification',
+    'ServerStatus')), 'diagnostic_msgs/msg/DiagnosticArray'}
+
+
+def _drone_of(heard: _Heard, bag: Path, wanted: str | None) -> str:
+    suffix = '/frame_latency'
+    drones = [t.removesuffix(suffix) for t, kind in heard.types.items()
+              if kind == f'{_OURS}/FrameLatency' and t.endswith(suffix)]
+    if wanted is not None:
+        drones = [d for d in drones if d == f'/{wanted.strip("/")}']
+    if not drones:
+        raise BagError(f'{bag} has no frame{f" of {wanted}" if wanted else ""}: no message on a '
+                       'frame_latency topic')
+    if len(drones) > 1:
+        raise BagError(f'{bag} has several drones, {", ".join(drones)}: choose one with '
+                       '--namespace')
+    return drones[0]
+
+
+def _flight_of(heard: _Heard, name: str, namespace: str) -> Flight:
+    raw = {table: heard.messages.get(f'{namespace}/{topic}', [])
+           for table, topic in _TOPICS.items()}
+    start_ns = raw['frames'][0][0]
+    flight = Flight(name, namespace, {t: table_of(m, start_ns) for t, m in raw.items()},
+                    _summary_of(raw), duration_s=(heard.last_ns - start_ns) * 1e-9)
+    status = list(heard.of_type(f'{_OURS}/ServerStatus'))
+    flight.tables['servers'] = table_of(status, start_ns)
+    flight.models = {m.model for _, m in status}
+    flight.trained = all(m.trained for _, m in raw['results'])
+    for _, m in heard.of_type('diagnostic_msgs/msg/DiagnosticArray'):
+        _add_diagnostics(flight, m)
+    return flight
+
+
+def _summary_of(raw: dict[str, list[tuple[int, Any]]]) -> Summary:
+    """Return the summary, fed in the order of recording as the monitor is."""
+    summary = Summary()
+    feeds = (('frames', frame_record, summary.add_frame),
+             ('power', power_record, summary.add_power),
+             ('results', label_record, summary.add_result),
+             ('truths', label_record, summary.add_truth))
+    events = [(t, n, i) for n, (table, *_) in enumerate(feeds)
+              for i, (t, _) in enumerate(raw[table])]
+    for _, n, i in sorted(events):
+        table, record, add = feeds[n]
+        if (r := record(raw[table][i][1])) is not None:
+            add(r)
+    return summary
+
+
+def _add_diagnostics(flight: Flight, m: Any) -> None:
+    for s in m.status:
+        if s.level not in (0, b'\0'):
+            flight.warnings[s.name, s.message] += 1
+        if s.name == f'{flight.namespace}/camera':
+            values = {v.key: v.value for v in s.values}
+            flight.published = int(values.get('frames published', 0)) or flight.published
+
+
+def _samples(reader: BagReader, flight: Flight) -> Iterator[Sample]:
+    """Yield a few images, spread over the flight, with their results."""
+    results, truths = flight.results, flight.truths
+    chosen = np.unique(np.linspace(0, len(results) - 1, SAMPLES).astype(int)) if results else ()
+    rows = {int(results['stamp_ns'][i]): i for i in chosen}
+    truth = dict(zip(map(int, truths['stamp_ns']), truths['labels'], strict=True)) if truths else {}
+    topics = {f'{flight.namespace}/{name}' for name in _IMAGE_TOPICS}
+    for m in reader:
+        if m.topic not in topics:
+            continue
+        image = m.decode()
+        stamp = stamp_ns(image.header)
+        if (i := rows.pop(stamp, None)) is not None:
+            yield Sample(image, float(results['t'][i]), str(results['labels'][i]),
+                         float(results['scores'][i]), str(truth.get(stamp, '')), flight.trained)

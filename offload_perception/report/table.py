@@ -1,0 +1,70 @@
+"""Messages of one topic as columns, for figures, CSV and Parquet."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from offload_perception.telemetry.records import stamp_ns
+
+
+class Table:
+    """Columns of equal length by name; `t` are seconds since the flight's start."""
+
+    def __init__(self, columns: dict[str, np.ndarray]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return a column; NaN where the messages of this bag do not have it."""
+        return self.columns.get(name, np.full(len(self), np.nan))
+
+    def where(self, mask: np.ndarray) -> 'Table':
+        """Return the rows for which `mask` is true."""
+        return Table({name: column[mask] for name, column in self.columns.items()})
+
+    def write(self, stem: Path) -> list[Path]:
+        """Write stem.csv, and stem.parquet where pyarrow is installed; return what was written."""
+        files = [stem.with_suffix('.csv')]
+        with files[0].open('w', newline='') as stream:
+            rows = csv.writer(stream)
+            rows.writerow(self.columns)
+            rows.writerows(zip(*self.columns.values(), strict=True))
+        try:
+            from pyarrow import parquet, table
+        except ImportError:
+            return files
+        parquet.write_table(table(self.columns), stem.with_suffix('.parquet'))
+        return [*files, stem.with_suffix('.parquet')]
+
+
+def table_of(messages: Iterable[tuple[int, Any]], start_ns: int) -> Table:
+    """Return a table of decoded messages with the times they were recorded at.
+
+    Every field that is a number, a truth or a text is a column; a header becomes `stamp_ns`, and
+    of a list of texts or numbers the first is taken (the best label, its score).
+    """
+    rows = [{'t': (time_ns - start_ns) * 1e-9, **_scalars(m)} for time_ns, m in messages]
+    names = rows[0] if rows else ()
+    return Table({name: np.array([row[name] for row in rows]) for name in names})
+
+
+def _scalars(m: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in vars(m).items():
+        if name == 'header':
+            found['stamp_ns'] = stamp_ns(value)
+        elif isinstance(value, (bool, int, float, str)):
+            found[name] = value
+        elif isinstance(value, (list, tuple)) and not isinstance(
+                next(iter(value), None), SimpleNamespace):
+            found[name] = value[0] if len(value) else _NOTHING.get(name, float('nan'))
+    return {name: value for name, value in found.items() if not name.isupper()}
+
+
+_NOTHING = {'labels': '', 'stages': ''}

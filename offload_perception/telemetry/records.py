@@ -1,0 +1,33 @@
+"""Telemetry messages as the records a Summary takes; from a topic and from a bag alike."""
+
+from typing import Any
+
+from offload_perception.pipeline.records import Outcome
+from offload_perception.telemetry.summary import FrameRecord, LabelRecord, PowerRecord
+
+
+def frame_record(m: Any) -> FrameRecord:
+    """Return what a FrameLatency says."""
+    head, tail = f'{m.runtime} on {m.device}', f'{m.server_runtime} on {m.server_device}'
+    return FrameRecord(
+        outcome=Outcome(m.outcome), reason=m.reason, split_name=m.split_name,
+        where=f'head {head}, tail {tail} at {m.server}' if m.server else f'{head}, on board',
+        total_s=m.total, has_deadline=m.deadline > 0, deadline_met=m.deadline_met,
+        captured=m.captured, remote=m.remote, local=m.local, dropped=m.dropped)
+
+
+def power_record(m: Any) -> PowerRecord:
+    """Return what a PowerSample says."""
+    return PowerRecord(m.power, m.integrated_energy, m.emulated)
+
+
+def label_record(m: Any) -> LabelRecord | None:
+    """Return the best label of a Classification, None where it has none."""
+    if not m.labels:
+        return None
+    return LabelRecord(stamp_ns(m.header), m.labels[0], m.scores[0], m.trained)
+
+
+def stamp_ns(header: Any) -> int:
+    """Return a header's stamp in nanoseconds."""
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec

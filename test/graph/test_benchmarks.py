@@ -1,0 +1,70 @@
+"""Every benchmark of the graph runs through in its smallest setting, and ends what it started."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
+SMALL = ('--runtime', 'litert', '--frames', '5', '--warm-up', '1', '--threads', '1')
+
+
+@pytest.fixture
+def small(run, artefact, tmp_path):
+    """Run a benchmark; return its results and what it printed."""
+    def measure(name: str, *words: str) -> tuple:
+        file = tmp_path / 'results.json'
+        done = run(sys.executable, str(BENCHMARKS / name), *SMALL, '--model', str(artefact.path),
+                   '--json', str(file), *words)
+        assert done.wait() == 0, done.output
+        assert done.nobody_is_left()
+        return json.loads(file.read_text())['results'], done.output
+    return measure
+
+
+def test_latency(small):
+    (result,), output = small('latency.py')
+    assert '| block4_pool |' in output
+    assert len(result['total_s']) == 5 and min(result['total_s']) > 0
+    assert all(seconds >= 0 for seconds in result['stages_s'].values())
+
+
+def test_throughput(small):
+    results, _ = small('throughput.py', '--turns', '1', '--camera', '0.05')
+    (turn,) = results['block4_pool']
+    assert turn['ratio'] == turn['graph_hz'] / turn['bound_hz'] > 0
+    assert turn['bound_hz'] == 1 / max(turn['head_s'], turn['tail_s'])
+
+
+def test_cost(small):
+    results, _ = small('cost.py', '--seconds', '1')
+    edge, remote = results['nodes']
+    assert (edge['node'], remote['node']) == ('edge_inference', 'remote_inference')
+    assert len(edge['resident_bytes']) == 5 and min(remote['resident_bytes']) > 0
+    # The pixels that the network takes are the least that a drone has to allocate.
+    assert results['steps_bytes']['drone: resize and encode'] > results['tensor_bytes']
+
+
+def test_against_naive(small):
+    ways, _ = small('against_naive.py', '--turns', '1')
+    assert [way['way'].split(',')[0] for way in ways] == [
+        'this package', 'naive nodes', 'this package']
+    assert all(len(way['total_s']) == 5 for way in ways)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('tc'), reason='needs root and iproute2')
+def test_network(small):
+    results, _ = small('network.py', '--mbit', '20', '--candidates', 'block4_pool:raw')
+    (row,) = results
+    assert 0 < row['delivered'] <= 1
+    assert row['cable_up_bytes'] > row['encoded_bytes'] > 0
+
+
+def test_a_node_that_refuses_ends_the_benchmark_with_a_message(run, artefact):
+    done = run(sys.executable, str(BENCHMARKS / 'latency.py'), *SMALL, '--model',
+               str(artefact.path), '--codec', 'nonsense')
+    assert done.wait() == 2, done.output
+    assert 'edge_inference ended with code 1' in done.output and done.nobody_is_left()

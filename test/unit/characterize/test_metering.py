@@ -1,0 +1,111 @@
+import os
+import threading
+
+import pytest
+
+from offload_perception.characterize.metering import PowerLog, _Follower, open_meter, t_95
+from offload_perception.errors import MeterError
+from offload_perception.power.samples import Event
+
+
+def log_of(*powers_w, start_s=0.0, period_s=0.5):
+    log = PowerLog()
+    for number, power_w in enumerate(powers_w):
+        log.add(start_s + number * period_s, power_w)
+    return log
+
+
+def test_readings_that_reach_back_before_the_window_do_not_count():
+    log = log_of(100.0, 100.0, 3.0, 4.0, 5.0, 100.0)  # at 0.0, 0.5, ... 2.5 s
+    assert log.mean(0.0, 2.0).value_w == 4.0
+    assert log.mean(0.0, 2.0).samples == 3
+
+
+def test_the_interval_is_that_of_students_distribution():
+    power = log_of(0.0, 0.0, 3.0, 4.0, 5.0).mean(0.0, 2.0)
+    assert power.half_width_w == pytest.approx(4.303 * 1.0 / 3 ** 0.5, rel=0.01)
+
+
+@pytest.mark.parametrize('freedom, point', [(1, 12.706), (10, 2.228), (11, 2.201), (30, 2.042)])
+def test_points_of_students_distribution(freedom, point):
+    assert t_95(freedom) == pytest.approx(point, rel=0.01)
+
+
+def test_too_few_readings_are_refused_with_the_remedy():
+    with pytest.raises(MeterError, match=r'1 readings in 1\.2 s.*--seconds'):
+        log_of(0.0, 0.0, 3.0).mean(0.0, 1.2)
+
+
+def test_a_lost_link_is_named_where_readings_are_missing():
+    log = log_of(3.0)
+    log.hear(Event(1.0, 'lost', 'the link is lost'))
+    with pytest.raises(MeterError, match='the link is lost'):
+        log.mean(0.0, 5.0)
+
+
+def test_no_power_at_all_asks_which_side_the_meter_is_on():
+    with pytest.raises(MeterError, match='input side'):
+        log_of(*[0.0] * 8).mean(0.0, 4.0)
+
+
+@pytest.mark.parametrize('power_w', [-1.0, 500.0])
+def test_absurd_power_is_refused(power_w):
+    with pytest.raises(MeterError, match='cannot be'):
+        log_of(*[power_w] * 8).mean(0.0, 4.0)
+
+
+def test_waiting_ends_with_the_first_reading():
+    log = PowerLog()
+    timer = threading.Timer(0.01, log.add, (0.0, 1.0))
+    timer.start()
+    log.wait_first()
+    timer.join()
+
+
+def test_waiting_outlasts_a_single_bad_reply():
+    log = PowerLog()
+    log.hear(Event(0.0, 'failed', 'garbage'))
+    with pytest.raises(MeterError, match='garbage'):
+        log.wait_first(timeout_s=0.0)
+    log.add(0.0, 1.0)
+    log.wait_first(timeout_s=0.0)
+
+
+def test_a_port_that_is_not_there_is_named():
+    with pytest.raises(MeterError, match=r'/dev/no_such_meter.*rfcomm'), \
+            open_meter('/dev/no_such_meter', ''):
+        pass
+
+
+def test_a_missing_monsoon_says_what_to_install_or_to_plug_in():
+    with pytest.raises(MeterError, match='Monsoon'), open_meter('monsoon', ''):
+        pass
+
+
+def test_the_emulated_meter_says_so_and_gives_readings():
+    with open_meter('emulated', 'raspberry_pi_4b') as meter:
+        assert meter.emulated
+        assert meter.description == 'emulated UM25C with the power of a raspberry_pi_4b'
+
+
+class Emulator:
+    """Remembers what power it was told to draw."""
+
+    def __init__(self):
+        self.extra_w, self.told = [], threading.Event()
+
+    def set_stage(self, name, extra_w):
+        self.extra_w.append(extra_w)
+        if len(self.extra_w) > 1:
+            self.told.set()
+
+
+def test_the_emulated_power_follows_one_process_and_no_other(monkeypatch):
+    emulator = Emulator()
+    monkeypatch.setattr('psutil.cpu_count', lambda: 4)
+    monkeypatch.setattr('psutil.Process.cpu_percent', lambda process: 200.0)
+    with _Follower(emulator, 'raspberry_pi_3b_plus') as follower:
+        follower.follow(os.getpid())
+        assert emulator.told.wait(10.0)
+    assert emulator.extra_w[0] == 0.0
+    assert emulator.extra_w[-1] == pytest.approx((5.1 - 1.9) * 2 / 4)

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from offload_perception.characterize.prefix import FloatPrefixes, Int8Prefixes, write_float
+from offload_perception.errors import ModelError
+from offload_perception.runtime.chain import Chain
+from offload_perception.runtime.load import load_cpu
+from offload_perception.runtime.select import Choice
+from offload_perception.tensor import TensorSpec
+
+
+def image(artefact):
+    return np.random.default_rng(0).integers(0, 256, artefact.input.shape, np.uint8)
+
+
+def run(file, artefact, last, dtype=None):
+    given, wanted = artefact.input, artefact.tensor(last)
+    if dtype:
+        given, wanted = TensorSpec(given.shape, dtype), TensorSpec(wanted.shape, dtype)
+    runner = load_cpu('litert', file, given, wanted, threads=1)
+    y = runner.run(image(artefact).astype(given.dtype)).copy()
+    runner.close()
+    return y
+
+
+@pytest.mark.parametrize('last', [1, 3, -1])
+def test_an_int8_prefix_is_the_head_of_the_network(artefact, last):
+    last = artefact.cut(last)
+    chain = Chain(artefact, Choice('cpu', 'litert', ''), 1)
+    with Int8Prefixes(artefact).file(last) as file:
+        assert np.array_equal(run(file, artefact, last), chain.head(last, image(artefact)))
+    chain.close()
+
+
+@pytest.fixture(scope='module')
+def float_file(artefact, tmp_path_factory):
+    pytest.importorskip('tensorflow')
+    if not artefact.keras_file.exists():
+        pytest.skip('the float32 network is not bundled')
+    return write_float(artefact, tmp_path_factory.mktemp('float') / 'float32.tflite')
+
+
+@pytest.mark.parametrize('last', [1, 3, -1])
+def test_a_float32_prefix_is_what_the_int8_one_approximates(artefact, float_file, last):
+    last = artefact.cut(last)
+    with FloatPrefixes(artefact, float_file).file(last) as file:
+        exact = run(file, artefact, last, 'float32')
+    with Int8Prefixes(artefact).file(last) as file:
+        rounded = artefact.tensor(last).dequantise(run(file, artefact, last))
+    assert np.abs(exact - rounded).mean() < 0.1 * (exact.std() + artefact.tensor(last).scale)
+
+
+def test_a_float32_file_of_another_network_is_refused(artefact, float_file, tmp_path):
+    with FloatPrefixes(artefact, float_file).file(3) as part, \
+            pytest.raises(ModelError, match='3_float32'):
+        FloatPrefixes(artefact, part)
+
+
+def test_a_float32_file_is_not_made_twice(artefact, float_file):
+    before = float_file.stat().st_mtime_ns
+    assert write_float(artefact, float_file).stat().st_mtime_ns == before
+
+
+def test_a_missing_float32_file_is_named(artefact, tmp_path):
+    with pytest.raises(ModelError, match=r'none\.tflite cannot be read'):
+        FloatPrefixes(artefact, tmp_path / 'none.tflite')

@@ -1,0 +1,4 @@
+import pytest
+
+for library in ('mcap', 'mcap_ros2'):
+    pytest.importorskip(library)

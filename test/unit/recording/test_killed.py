@@ -1,0 +1,105 @@
+"""What a killed recorder leaves behind."""
+
+import subprocess
+import sys
+
+import pytest
+from definitions import NOTE, note
+
+from offload_perception.errors import BagError
+from offload_perception.recording import BagReader, BagWriter, recover
+
+WRITE_FOR_EVER = """
+import sys
+sys.path[:0] = sys.argv[2:]
+from definitions import NOTE, note
+from offload_perception.recording import BagWriter
+bag = BagWriter(sys.argv[1])
+bag.add_topic('/notes', NOTE, [])
+n = 0
+while True:
+    for _ in range(100):
+        bag.write('/notes', note(n, bytes(50)), n)
+        n += 1
+    bag.flush()
+    print(n, flush=True)
+"""
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """A bag whose writer got kill -9, and how many messages were flushed by then."""
+    process = subprocess.Popen([sys.executable, '-c', WRITE_FOR_EVER, tmp_path / 'flight',
+                                *sys.path], stdout=subprocess.PIPE, text=True)
+    flushed = [int(process.stdout.readline()) for _ in range(5)][-1]
+    process.kill()
+    process.communicate()
+    return tmp_path / 'flight', flushed
+
+
+def numbers(bag):
+    return [m.decode().number for m in bag]
+
+
+def test_everything_that_was_flushed_is_read(killed):
+    folder, flushed = killed
+    reader = BagReader(folder)
+    read = numbers(reader)
+    assert len(read) >= flushed and read == list(range(len(read)))
+    assert reader.truncated == reader.files
+
+
+def test_a_recovered_bag_is_whole(killed, tmp_path):
+    rosbag2 = pytest.importorskip('rosbags.rosbag2')
+    folder, _ = killed
+    count = recover(folder, tmp_path / 'whole')
+    reader = BagReader(tmp_path / 'whole')
+    assert numbers(reader) == numbers(BagReader(folder)) == list(range(count))
+    assert not reader.truncated
+    with rosbag2.Reader(tmp_path / 'whole') as bag:
+        assert bag.message_count == count
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """The bytes of a whole file, uncompressed, with 30 messages."""
+    folder = tmp_path_factory.mktemp('whole') / 'flight'
+    with BagWriter(folder, compress=False) as bag:
+        bag.add_topic('/notes', NOTE, [])
+        for n in range(30):
+            bag.write('/notes', note(n, bytes(20)), n)
+            if n % 10 == 9:
+                bag.flush()
+    return (folder / 'flight_0.mcap').read_bytes()
+
+
+def test_a_file_cut_anywhere_yields_only_whole_messages(whole, tmp_path):
+    file = tmp_path / 'part.mcap'
+    counts = set()
+    for end in range(8, len(whole) - 1, 7):
+        file.write_bytes(whole[:end])
+        reader = BagReader(file)
+        read = numbers(reader)
+        assert read == list(range(len(read))) and reader.truncated == [file]
+        counts.add(len(read))
+    assert counts == {0, 10, 20, 30}
+
+
+def test_zeros_at_the_end_as_after_a_power_cut_do_not_hide_the_rest(whole, tmp_path):
+    file = tmp_path / 'zeros.mcap'
+    file.write_bytes(whole[:len(whole) // 2] + bytes(4096))
+    reader = BagReader(file)
+    try:
+        read = numbers(reader)
+    except BagError as e:
+        assert 'is broken' in str(e)
+    else:
+        assert read == list(range(len(read))) and reader.truncated
+
+
+def test_a_flipped_byte_is_an_error_not_a_wrong_message(whole, tmp_path):
+    file = tmp_path / 'flipped.mcap'
+    at = whole.index(note(5, bytes(20))) + 14
+    file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+    with pytest.raises(BagError, match='is broken'):
+        numbers(BagReader(file))

@@ -1,0 +1,69 @@
+import pytest
+from definitions import NOTE, note
+
+from offload_perception.errors import ConfigError
+from offload_perception.recording import BagReader, BagWriter
+from offload_perception.recording.playback import Selection, parse_renames, play, topics_of
+
+
+@pytest.fixture
+def reader(tmp_path):
+    """Notes at 0, 1, 2, 3 s on two topics in turn."""
+    with BagWriter(tmp_path / 'flight') as bag:
+        bag.add_topic('/a', NOTE, [])
+        bag.add_topic('/b/c', NOTE, [])
+        for n in range(4):
+            bag.write(('/a', '/b/c')[n % 2], note(n), 10**18 + n * 10**9)
+    return BagReader(tmp_path / 'flight')
+
+
+class Clock:
+    """Time that passes only by waiting."""
+
+    def __init__(self, stop_after: int = 100) -> None:
+        self.now_s, self.waits, self._stop_after = 50.0, [], stop_after
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.now_s += seconds
+        return len(self.waits) > self._stop_after
+
+
+@pytest.mark.parametrize('rate', [1.0, 4.0, 0.5])
+def test_messages_come_when_they_came(reader, rate):
+    clock = Clock()
+    times = [(m.decode().number, clock() - 50.0)
+             for m in play(reader, rate=rate, clock=clock, wait=clock.wait)]
+    assert times == [(n, pytest.approx(n / rate)) for n in range(4)]
+
+
+def test_a_slow_subscriber_does_not_stretch_the_rest(reader):
+    clock = Clock()
+    for m in play(reader, rate=1.0, clock=clock, wait=clock.wait):
+        clock.now_s += 1.5 if m.decode().number == 0 else 0.0
+    assert clock.waits == pytest.approx([0.0, 0.0, 0.5, 1.0])
+
+
+def test_stop_ends_the_playing_at_once(reader):
+    clock = Clock(stop_after=2)
+    assert len(list(play(reader, rate=1.0, clock=clock, wait=clock.wait))) == 2
+
+
+def test_topics_are_chosen_and_renamed(reader):
+    selection = Selection(('^/b',), parse_renames(['/b/c:=/d']))
+    assert set(topics_of(reader, selection)) == {'/b/c'}
+    assert selection.name_of('/b/c') == '/d' and selection.name_of('/a') == '/a'
+    assert set(topics_of(reader, Selection())) == {'/a', '/b/c'}
+
+
+@pytest.mark.parametrize(('make', 'text'), [
+    (lambda: Selection(('[',)), r"topic '\[' is no regular expression"),
+    (lambda: parse_renames(['/a=/b']), r"'/a=/b' is not of the form /old:=/new"),
+    (lambda: parse_renames(['a:=/b']), 'form'),
+])
+def test_bad_words_are_refused(make, text):
+    with pytest.raises(ConfigError, match=text):
+        make()

@@ -1,0 +1,250 @@
+"""The Edge TPU's path from end to end, on a stand-in delegate of our own: no Coral is here."""
+
+import os
+import shutil
+import signal
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+from stand_in import build_delegate, bus_with_stick, compile_layers, computed
+from tiny_model import build_artefact, image
+
+from offload_perception.errors import ConfigError, DeviceError, ModelError
+from offload_perception.runtime import failover, open
+from offload_perception.runtime.chain import Chain
+from offload_perception.runtime.edgetpu import EdgeTpuNetwork
+from offload_perception.runtime.edgetpu_bus import Bus
+from offload_perception.runtime.open import open_network
+from offload_perception.runtime.select import edgetpu_choice
+
+pytestmark = pytest.mark.skipif(not shutil.which('gcc'), reason='gcc builds the stand-in')
+
+
+@pytest.fixture(scope='module')
+def library(tmp_path_factory):
+    return str(build_delegate(tmp_path_factory.mktemp('delegate'), 'gcc'))
+
+
+@pytest.fixture(scope='module')
+def compiled(tmp_path_factory):
+    """The convolutions and poolings are compiled, the dense layers are not."""
+    artefact = build_artefact(tmp_path_factory.mktemp('compiled'))
+    compile_layers(artefact, range(1, 5))
+    return artefact
+
+
+@pytest.fixture
+def bus(tmp_path):
+    return bus_with_stick(tmp_path)
+
+
+@pytest.fixture
+def fault(tmp_path, monkeypatch):
+    """Tell the stand-in to misbehave, or with an empty word to behave again."""
+    file = tmp_path / 'fault'
+    monkeypatch.setenv('STAND_IN_FAULT', str(file))
+
+    def tell(word: str) -> None:
+        Path(f'{file}.new').write_text(word)
+        os.replace(f'{file}.new', file)
+
+    return tell
+
+
+@pytest.fixture
+def opened(compiled, library, bus):
+    """Open networks and close them behind the test."""
+    networks = []
+
+    def open_one(device='edgetpu', artefact=compiled, **kwargs):
+        networks.append(open_network(artefact, device, **{
+            'library': library, 'bus': bus, 'threads': 1, **kwargs}))
+        return networks[-1]
+
+    yield open_one
+    for network in networks:
+        network.close()
+
+
+def on_stand_in(artefact, cut, x=None):
+    """Return the head that the stand-in computes."""
+    x = image() if x is None else x
+    for k in range(1, cut + 1):
+        x = computed(x, artefact.tensor(k))
+    return x
+
+
+@pytest.fixture(scope='module')
+def healthy(compiled, library, tmp_path_factory):
+    network = open_network(compiled, 'edgetpu', library=library, threads=1,
+                           bus=bus_with_stick(tmp_path_factory.mktemp('bus')))
+    yield network
+    network.close()
+
+
+@pytest.mark.parametrize('cut', range(5))
+def test_stand_in_runs_every_compiled_head(healthy, compiled, cut):
+    assert np.array_equal(healthy.head(cut, image()), on_stand_in(compiled, cut))
+
+
+def test_stand_in_says_what_ran_where(healthy):
+    healthy.head(6, image())
+    assert [t.device for t in healthy.times] == ['edgetpu'] * 4 + ['cpu'] * 2
+    assert (healthy.ran, healthy.ran_on) == ('litert', 'edgetpu+cpu')
+    assert all(t.seconds > 0 for t in healthy.times)
+
+
+def test_stand_in_share_of_multiply_adds_off_the_accelerator(healthy, compiled):
+    macs = [layer.macs for layer in compiled.layers]
+    share = sum(macs[4:]) / sum(macs)
+    assert healthy.describe().endswith(
+        f'segments on edgetpu; {share:.1%} of the multiply-adds off the accelerator')
+    assert share > 0.01
+
+
+def test_stand_in_segments_spread_over_two_sticks(opened):
+    network = opened(edgetpu_devices='usb:0,usb:1')
+    network.head(4, image())
+    assert [t.device for t in network.times] == ['edgetpu usb:0'] * 2 + ['edgetpu usb:1'] * 2
+
+
+def test_stand_in_results_stay_when_the_next_frame_runs(healthy):
+    first = healthy.head(2, image(1))
+    kept = first.copy()
+    healthy.head(2, image(2))
+    assert np.array_equal(first, kept)
+
+
+def test_refuses_a_model_without_the_edge_tpu_operator(opened, tiny):
+    with pytest.raises(DeviceError, match=r'tiny .* is not compiled for the Edge TPU.*'
+                                          'run edgetpu_compiler'):
+        opened(artefact=tiny)
+
+
+def test_refuses_without_the_library(opened):
+    with pytest.raises(DeviceError, match=r'libnone\.so\.1 cannot be loaded.*libedgetpu1-std'):
+        opened(library='libnone.so.1')
+
+
+def test_refuses_without_a_device(opened, tmp_path):
+    with pytest.raises(DeviceError, match=r'no Edge TPU is attached.*1a6e:089a'):
+        opened(bus=Bus(tmp_path / 'nothing', tmp_path / 'nothing'))
+
+
+def test_stand_in_refuses_a_stick_that_is_not_there(opened):
+    with pytest.raises(DeviceError, match=r"'usb:9' refuses .*USB Edge TPU at 2-1"):
+        opened(edgetpu_devices='usb:9')
+
+
+def test_stand_in_refused_for_lack_of_permission(opened, fault, monkeypatch):
+    fault('absent')
+    monkeypatch.setattr(os, 'access', lambda *args: False)
+    with pytest.raises(DeviceError, match=r'no permission for .*/002/003; add the user to'):
+        opened()
+
+
+def test_stand_in_held_by_another_process_names_it(opened, fault, bus):
+    fault('absent')
+    process = bus.proc / '4242'
+    (process / 'fd').mkdir(parents=True)
+    (process / 'comm').write_text('frigate\n')
+    (process / 'fd' / '7').symlink_to(bus.dev / 'bus/usb/002/003')
+    with pytest.raises(DeviceError, match=r'is held by frigate \(4242\)'):
+        opened()
+
+
+def test_stand_in_crash_while_loading_tells_of_versions(opened, fault):
+    fault('segv')
+    with pytest.raises(DeviceError, match=r'died while loading .SIGSEGV.*matching pair'):
+        opened()
+
+
+def test_refuses_a_device_string_that_libedgetpu_does_not_know(opened):
+    with pytest.raises(ConfigError, match="'usb0' is unknown"):
+        opened(edgetpu_devices='usb0')
+
+
+def test_auto_falls_back_to_the_cpu_and_says_why(opened, tiny):
+    network = opened('auto', artefact=tiny)
+    assert isinstance(network, Chain) and network.choice.device == 'cpu'
+    assert 'not compiled' in network.choice.fallback
+    assert 'FALLBACK' in network.describe()
+
+
+def test_auto_with_a_runtime_that_takes_no_edge_tpu_is_the_cpu(opened):
+    pytest.importorskip('openvino')
+    network = opened('auto', runtime='openvino')
+    assert (network.choice.device, network.choice.runtime) == ('cpu', 'openvino')
+    assert 'takes no Edge TPU' in network.choice.fallback
+
+
+@pytest.mark.parametrize(('word', 'told'), [
+    ('abort', 'died while running .SIGABRT'), ('hang', 'did not answer within 0.3 s'),
+    ('error', 'failed while running')])
+def test_stand_in_drop_out_is_an_error_within_bounded_time(opened, fault, word, told):
+    network = opened(run_timeout_s=0.3)
+    fault(word)
+    with pytest.raises(DeviceError, match=told):
+        network.head(3, image())
+
+
+def test_stand_in_drop_out_ends_its_process(compiled, library, bus, fault):
+    network = EdgeTpuNetwork(compiled, edgetpu_choice(), library=library, bus=bus,
+                             run_timeout_s=0.3)
+    child = network._process._child
+    fault('hang')
+    with pytest.raises(DeviceError):
+        network.head(1, image())
+    assert child.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize('word', ['abort', 'hang', 'error'])
+def test_stand_in_drop_out_the_same_frame_runs_on_the_cpu(
+        opened, compiled, fault, word):
+    told, exact = [], Chain(compiled, open.resolve('cpu', 'litert'), merge=False)
+    network = opened('auto', run_timeout_s=0.3, on_change=told.append)
+    assert network.on_device
+    fault(word)
+    assert np.array_equal(network.head(4, image()), exact.head(4, image()))
+    assert network.ran_on == 'cpu' and not network.on_device
+    assert len(told) == 1 and 'the CPU takes over' in told[0]
+    network.head(4, image())
+    assert len(told) == 1  # told once, not for each frame
+    exact.close()
+
+
+def test_stand_in_comes_back_after_a_drop_out(opened, compiled, fault, monkeypatch):
+    back, told = Event(), []
+    monkeypatch.setattr(open, 'Failover', partial(failover.Failover, back_off_s=(0.0, 0.01)))
+
+    def on_change(text):
+        told.append(text)
+        if 'is back' in text:
+            back.set()
+
+    network = opened('auto', on_change=on_change)
+    fault('abort')
+    network.head(2, image())
+    fault('')
+    assert back.wait(20)
+    assert np.array_equal(network.head(2, image()), on_stand_in(compiled, 2))
+    assert network.ran_on == 'edgetpu' and len(told) == 2
+
+
+def test_stand_in_without_spare_drops_frames_until_it_is_back(opened, fault):
+    network = opened('edgetpu')
+    fault('abort')
+    for _ in range(3):
+        with pytest.raises(DeviceError, match='SIGABRT'):
+            network.head(2, image())
+
+
+def test_stand_in_file_that_does_not_load_is_a_model_error(tmp_path, library, bus, opened):
+    artefact = build_artefact(tmp_path)
+    compile_layers(artefact, range(1, 3))
+    artefact.segment_file(5).write_bytes(b'broken')
+    with pytest.raises(ModelError, match=r'5\.tflite'):
+        opened(artefact=artefact)

@@ -1,0 +1,98 @@
+from threading import Barrier, Event, Thread
+
+import numpy as np
+import pytest
+
+from offload_perception.errors import DeviceError
+from offload_perception.runtime.failover import Failover
+
+
+class Device:
+    """A network that fails while `broken`, once all of `together` are in it."""
+
+    artefact = choice = None
+    times = ()
+
+    def __init__(self, together: int = 1) -> None:
+        self.broken, self.closed, self._barrier = False, 0, Barrier(together)
+
+    def run(self, first, last, x):
+        if self.broken:
+            self._barrier.wait(10)
+            raise DeviceError('gone')
+        return x + 1
+
+    def close(self):
+        self.closed += 1
+
+
+class Spare(Device):
+    def run(self, first, last, x):
+        return x + 2
+
+
+def test_two_threads_that_lose_the_device_at_once_lose_it_once():
+    device, told, opened = Device(together=2), [], []
+
+    def open_device():
+        opened.append(1)
+        if len(opened) > 1:
+            raise DeviceError('still gone')
+        return device
+
+    network = Failover(open_device, Spare(), on_change=told.append, back_off_s=(60.0,))
+    device.broken, results = True, []
+    threads = [Thread(target=lambda: results.append(network.run(1, 1, np.zeros(1))[0]))
+               for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [2.0, 2.0]
+    assert (len(told), device.closed) == (1, 1)
+    network.close()
+
+
+def test_pauses_grow_while_the_device_stays_away():
+    pauses, again = [], Event()
+    device, opened = Device(), []
+
+    def open_device():
+        opened.append(1)
+        if 1 < len(opened) < 6:
+            raise DeviceError('still gone')
+        if len(opened) == 6:
+            again.set()
+        return device if len(opened) == 1 else Device()
+
+    class Pauses(list):
+        def __getitem__(self, index):
+            pauses.append(list.__getitem__(self, index))
+            return 0.0
+
+    network = Failover(open_device, Spare(), on_change=lambda text: None,
+                       back_off_s=Pauses([1, 2, 3]))
+    device.broken = True
+    assert network.run(1, 1, np.zeros(1))[0] == 2.0
+    assert again.wait(10)
+    network.close()
+    assert pauses == [1, 2, 3, 3, 3]
+
+
+def test_what_is_wrong_at_the_start_is_not_hidden():
+    def open_device():
+        raise DeviceError('none attached')
+
+    with pytest.raises(DeviceError, match='none attached'):
+        Failover(open_device, Spare())
+
+
+def test_the_newest_reason_is_told_while_frames_are_dropped():
+    device = Device()
+    network = Failover(lambda: device, on_change=lambda text: None, back_off_s=(60.0,))
+    device.broken = True
+    with pytest.raises(DeviceError, match='gone'):
+        network.run(1, 1, np.zeros(1))
+    assert network.describe() == 'gone; no CPU stands in for it'
+    assert not network.on_device
+    network.close()

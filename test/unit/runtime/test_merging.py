@@ -1,0 +1,131 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tiny_model import image
+
+from offload_perception.runtime import merged
+from offload_perception.runtime.chain import Chain
+from offload_perception.runtime.load import load_cpu
+from offload_perception.runtime.merge import Merger, parts
+from offload_perception.runtime.race import race
+from offload_perception.runtime.select import Choice
+
+CHOICE = Choice('cpu', 'litert', '', rivals=('litert',))
+
+
+@pytest.fixture
+def merging(monkeypatch):
+    """Let merged files always win the race, whatever the machine does meanwhile."""
+    monkeypatch.setattr(merged, 'race', lambda runs: {key: 1.0 + (key == merged.SEGMENTS)
+                                                      for key in runs})
+
+
+@pytest.mark.parametrize(('layers', 'expected'), [
+    ((1, 6), [(1, 4), (5, 6)]), ((2, 3), [(2, 3)]), ((5, 6), [(5, 6)]), ((6, 6), [(6, 6)]),
+    ((4, 5), [(4, 4), (5, 5)])])
+def test_parts_end_where_the_dense_layers_begin(tiny, layers, expected):
+    assert parts(tiny, *layers) == expected
+
+
+@pytest.mark.parametrize('layers', [(1, 1), (1, 4), (2, 5), (5, 6), (1, 6)])
+def test_merged_file_equals_its_segments(tiny, layers):
+    first, last = layers
+    chain = Chain(tiny, Choice('cpu', 'litert', ''), merge=False)
+    x = chain.head(first - 1, image())
+    with Merger(tiny).file(first, last) as file:
+        runner = load_cpu('litert', file, tiny.tensor(first - 1), tiny.tensor(last), threads=1)
+    assert np.array_equal(runner.run(x), chain.run(first, last, x))
+    assert file.exists() == (layers in [(1, 1), (1, 6)])  # files of the artefact stay
+    chain.close()
+
+
+def test_merged_parts_take_over(tiny, merging):
+    chain = Chain(tiny, CHOICE)
+    chain.prepare(6)
+    scores = chain.head(6, image())
+    assert [(t.first, t.last) for t in chain.times] == [(1, 4), (5, 6)]
+    plain = Chain(tiny, CHOICE, merge=False)
+    assert np.array_equal(scores, plain.head(6, image()))
+    chain.close()
+    plain.close()
+
+
+def test_segments_serve_where_merging_gains_nothing(tiny, monkeypatch):
+    monkeypatch.setattr(merged, 'race', lambda runs: dict.fromkeys(runs, 1.0))
+    chain = Chain(tiny, CHOICE)
+    chain.prepare(4)
+    chain.head(4, image())
+    assert len(chain.times) == 4
+    assert chain.describe().count('segments, 1000.00 ms') == 2
+    chain.close()
+
+
+def test_use_alone_gets_a_range_merged(tiny, merging):
+    chain = Chain(tiny, CHOICE)
+    tensor = chain.head(4, image())
+    chain._merged.settle(1, 4)  # only waits: the head above has asked for it
+    assert np.array_equal(chain.head(4, image()), tensor)
+    assert [(t.first, t.last) for t in chain.times] == [(1, 4)]
+    chain.close()
+
+
+def test_oldest_parts_go_first_when_the_budget_is_spent(tiny, merging):
+    weights = [layer.weight_bytes for layer in tiny.layers]
+    parts = _merged(tiny, budget_bytes=weights[4] + weights[5])
+    parts.settle(1, 4)
+    parts.settle(5, 6)
+    assert parts.get(1, 4) is None and parts.get(5, 6)
+    parts.settle(1, 4)  # asked for again, it comes back
+    assert parts.get(1, 4) and parts.get(5, 6) is None
+    parts.close()
+
+
+def test_a_runtime_that_computes_something_else_is_left_out(tiny, merging):
+    def load(runtime, *args, threads):
+        runner = load_cpu('litert', *args, threads=threads)
+        return runner if runtime == 'litert' else SimpleNamespace(
+            run=lambda x: runner.run(x) + np.int8(1), close=runner.close)
+
+    parts = _merged(tiny, runtimes=('litert', 'openvino'), load=load)
+    parts.settle(1, 4)
+    assert parts.get(1, 4).runtime == 'litert'
+    assert parts.left_out == {'openvino'}
+    assert 'left out: at conv1 it differs from litert by' in parts.findings['openvino']
+    parts.close()
+
+
+def test_a_model_that_cannot_be_merged_is_served_by_segments(tiny, tmp_path):
+    (tmp_path / 'model.tflite').write_bytes(b'nothing')
+    parts = _merged(SimpleNamespace(**{**vars(tiny), 'model_file': tmp_path / 'model.tflite',
+                                       'last': tiny.last, 'tensor': tiny.tensor,
+                                       'segment_file': tiny.segment_file}))
+    parts.settle(1, 4)
+    assert parts.get(1, 4) is None
+    assert 'not merged' in parts.findings['layers 1-4']
+    parts.close()
+
+
+def test_race_takes_turns_and_keeps_the_least_time():
+    now, order, costs = [0.0], [], {'a': [0, 3, 1, 2], 'b': [9, 2, 2, 2]}
+
+    def run(key):
+        order.append(key)
+        now[0] += costs[key].pop(0)
+
+    least = race({key: lambda key=key: run(key) for key in costs}, rounds=3, budget_s=99,
+                 clock=lambda: now[0])
+    assert least == {'a': 1, 'b': 2}
+    assert order == ['a', 'b'] * 4
+
+
+def test_race_stops_when_its_budget_is_spent():
+    ticks, runs = iter(range(10_000)), []
+    race({'a': lambda: runs.append(1)}, rounds=100, budget_s=5, clock=lambda: next(ticks))
+    assert len(runs) == 4
+
+
+def _merged(artefact, **kwargs):
+    chain = Chain(artefact, CHOICE, merge=False)
+    return merged.MergedParts(artefact, chain.run, exact='litert', threads=1,
+                              **{'runtimes': ('litert',), **kwargs})

@@ -1,0 +1,91 @@
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_model import image
+
+from offload_perception.errors import ModelError, RuntimeUnavailableError
+from offload_perception.runtime import openvino, tflite
+from offload_perception.runtime.load import load_cpu
+
+MODULES = {'litert': 'ai_edge_litert', 'tflite_runtime': 'tflite_runtime',
+           'tensorflow': 'tensorflow', 'openvino': 'openvino'}
+
+
+@pytest.fixture(params=MODULES)
+def runner(request, tiny):
+    pytest.importorskip(MODULES[request.param], reason=f'{request.param} is not installed')
+    ends = tiny.input, tiny.tensor(tiny.last)
+    runner = load_cpu(request.param, tiny.model_file, *ends, threads=2)
+    yield runner
+    runner.close()
+
+
+def test_gives_the_same_for_the_same_image_and_not_for_another(runner):
+    first = runner.run(image(1)).copy()
+    other = runner.run(image(2)).copy()
+    assert np.array_equal(runner.run(image(1)), first)
+    assert not np.array_equal(other, first)
+
+
+def test_names_itself_and_its_ends(runner, tiny):
+    assert runner.device == 'cpu' and runner.runtime in MODULES
+    assert runner.input == tiny.input and runner.output == tiny.tensor(tiny.last)
+    y = runner.run(image())
+    assert y.shape == runner.output.shape and y.dtype == runner.output.dtype
+
+
+def test_result_outlives_the_runner(tiny):
+    runner = load_cpu('litert', tiny.model_file, tiny.input, tiny.tensor(tiny.last), threads=1)
+    y = runner.run(image())
+    before = y.copy()
+    runner.close()
+    del runner
+    assert np.array_equal(y, before)
+
+
+def test_result_is_the_runtimes_own_memory(runner):
+    y = runner.run(image(1))
+    assert np.shares_memory(y, runner.run(image(2)))
+
+
+def test_takes_an_array_with_gaps(runner):
+    wide = np.repeat(image(), 2, axis=1)
+    assert np.array_equal(runner.run(wide[:, ::2]).copy(), runner.run(image()))
+
+
+@pytest.mark.parametrize('wrong', [image()[:-1], image().astype(np.int8), image()[None]])
+def test_refuses_another_shape_or_dtype(runner, wrong):
+    with pytest.raises(ModelError, match=r'takes uint8 of shape \(16, 16, 3\), got'):
+        runner.run(wrong)
+
+
+@pytest.mark.parametrize('runtime', ['litert', 'openvino'])
+def test_refuses_a_file_that_is_not_what_the_manifest_says(runtime, tiny):
+    pytest.importorskip(MODULES[runtime])
+    with pytest.raises(ModelError, match='prepare the model again'):
+        load_cpu(runtime, tiny.model_file, replace(tiny.input, shape=(8, 8, 3)),
+                 tiny.tensor(tiny.last), threads=1)
+
+
+@pytest.mark.parametrize('runtime', ['litert', 'openvino'])
+def test_refuses_a_broken_file(runtime, tiny, tmp_path):
+    pytest.importorskip(MODULES[runtime])
+    broken = tmp_path / 'broken.tflite'
+    broken.write_bytes(tiny.model_file.read_bytes()[:200])
+    with pytest.raises(ModelError, match=r'broken\.tflite'):
+        load_cpu(runtime, broken, tiny.input, tiny.tensor(tiny.last), threads=1)
+
+
+def test_names_the_package_of_a_missing_runtime(tiny, monkeypatch):
+    monkeypatch.setitem(tflite.INTERPRETERS, 'litert', ('no_such_module', 'ai-edge-litert'))
+    with pytest.raises(RuntimeUnavailableError, match='pip install ai-edge-litert'):
+        load_cpu('litert', tiny.model_file, tiny.input, tiny.tensor(tiny.last), threads=1)
+
+
+def test_names_the_package_of_a_missing_openvino(tiny, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'openvino', None)
+    openvino.core.cache_clear()
+    with pytest.raises(RuntimeUnavailableError, match='pip install openvino'):
+        load_cpu('openvino', tiny.model_file, tiny.input, tiny.tensor(tiny.last), threads=1)
