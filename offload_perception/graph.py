@@ -46,7 +46,8 @@ CAMERA = NodeEntry('camera_node', 'camera', 'namespace', CameraConfig, {
     'source': 'source', 'rate': 'rate', 'width': 'width', 'height': 'height',
     'transport': 'transport'})
 EDGE = NodeEntry('edge_inference_node', 'edge_inference', 'namespace', EdgeConfig, {
-    **_MODEL, 'split': 'split', 'codec': 'codec', 'server': 'server', 'deadline': 'deadline'})
+    **_MODEL, 'split': 'split', 'codec': 'codec', 'server': 'server', 'deadline': 'deadline',
+    'profile': 'profile', 'emulate': 'emulate'})
 METER = NodeEntry('um25c_node', 'um25c', 'namespace', MeterConfig, {
     'port': 'meter_port', 'emulated_device': 'emulated_device'})
 REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', RemoteConfig, {

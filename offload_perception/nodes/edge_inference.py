@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Float64
 
 from offload_perception import codec
 from offload_perception.codec.calibration import FILE as CALIBRATION_FILE
@@ -47,8 +48,11 @@ from offload_perception.pipeline.records import (
 from offload_perception.planning import profile, quick
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.planner import PlannerSettings
+from offload_perception.planning.scaling import for_network
 from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.shape import NetworkShape
+from offload_perception.runtime.emulated import EmulatedNetwork
+from offload_perception.runtime.network import Network
 
 AUTO = 'auto'
 EXPIRE_PERIOD_S = 0.05
@@ -74,7 +78,7 @@ class EdgeInferenceNode(ManagedNode):
         names = namespaces(c.server)
         self._artefact = load_artefact(self, c)
         plan = self._static_plan(c)  # a wrong split or codec refuses before the loading
-        self._network = load_network(self, c, self._artefact)
+        self._network = self._emulated(c, load_network(self, c, self._artefact))
         if plan is None:
             self._strategy = self._make_strategy(c)
         else:
@@ -83,10 +87,24 @@ class EdgeInferenceNode(ManagedNode):
         self._publish()
         self._listen(c)
 
+    def _emulated(self, c: EdgeConfig, network: Network) -> Network:
+        """Return the network, paced as another computer where the parameters ask for that."""
+        if not c.emulate:
+            return network
+        device = for_network(profile.load(c.emulate), NetworkShape.of(self._artefact))
+        self._power_pub = self.create_publisher(Float64, 'emulated_power', qos.LATCHED)
+        self._entities.append((self.destroy_publisher, self._power_pub))
+        emulated = EmulatedNetwork(
+            network, device, lambda watts: self._power_pub.publish(Float64(data=watts)))
+        self.get_logger().warning(emulated.describe())
+        return emulated
+
     def _make_strategy(self, c: EdgeConfig) -> AutoStrategy:
         shape = NetworkShape.of(self._artefact)
         if c.profile:
             device = profile.load(c.profile)
+        elif c.emulate:
+            device = self._network.profile
         else:
             device = quick.measure(
                 self._network, shape, runtime=self._network.choice.runtime,
@@ -147,15 +165,15 @@ class EdgeInferenceNode(ManagedNode):
     def release(self) -> None:
         """Give back the topics and the model."""
         self._pipeline = self._strategy = self._reported = None
-        while self._entities:
-            destroy, entity = self._entities.pop()
-            destroy(entity)
-        if self._servers is not None:
-            self._servers.close()
-            self._servers = None
         if self._network is not None:
             self._network.close()
             self._network = None
+        if self._servers is not None:
+            self._servers.close()
+            self._servers = None
+        while self._entities:
+            destroy, entity = self._entities.pop()
+            destroy(entity)
 
     # -- the plan ---------------------------------------------------------------------------
 

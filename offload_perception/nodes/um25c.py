@@ -1,9 +1,11 @@
 """Publish the power of the computer's supply from a UM25C meter, or from its emulator."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from sensor_msgs.msg import BatteryState
+from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
 
 from offload_perception.config import MeterConfig
@@ -87,6 +89,9 @@ class Um25cNode(ManagedNode):
             attribution=RegressionAttribution())
         self._entities += [(self.destroy_lifecycle_publisher, p)
                            for p in (self._power_pub, self._supply_pub) if p]
+        if self._emulator is not None:
+            self._entities.append((self.destroy_subscription, self.create_subscription(
+                Float64, 'emulated_power', self._on_emulated_power, qos.LATCHED)))
         self._entities += [
             (self.destroy_service, self.create_service(
                 Trigger, f'~/{name}', lambda _, answer, make=make: self._serve(make, answer)))
@@ -118,6 +123,13 @@ class Um25cNode(ManagedNode):
         if self._emulator is not None:
             self._emulator.close()
             self._emulator = None
+
+    def _on_emulated_power(self, message: Float64) -> None:
+        """Have the emulator draw what the emulated computer would; NaN = follow the CPU."""
+        if math.isnan(message.data):
+            self._emulator.set_stage()
+        else:
+            self._emulator.set_stage('emulated', message.data)
 
     # -- commands ---------------------------------------------------------------------------
 

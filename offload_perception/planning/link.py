@@ -34,6 +34,14 @@ class LinkEstimator:
         self._updated_s: float | None = None
         self.loss, self.count = 0.0, 0
 
+    @classmethod
+    def known(cls, bandwidth: float, round_trip_s: float, spread: float = 0.05) -> 'LinkEstimator':
+        """Return the estimate of a link whose figures are given, with a relative `spread`."""
+        link = cls(bandwidth=bandwidth, round_trip_s=round_trip_s)
+        link._p00 = link._p11 = spread ** 2
+        link._noise = spread
+        return link
+
     @property
     def bandwidth(self) -> float:
         """Return the estimate of the uplink [byte/s]."""

@@ -34,6 +34,16 @@ def scaled(profile: DeviceProfile, measured: NetworkShape, wanted: NetworkShape,
                f'{profile.origin}', measured=False, cuts=cuts)
 
 
+def for_network(profile: DeviceProfile, wanted: NetworkShape) -> DeviceProfile:
+    """Return `profile` where it is of `wanted`, else carried over from the preset it is of.
+
+    :raises ModelError: where it is of a network that is no preset.
+    """
+    if tuple(cut.name for cut in profile.cuts) == wanted.names:
+        return profile.check_for(wanted)
+    return scaled(profile, NetworkShape.preset(profile.model), wanted)
+
+
 def _carried(work: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Interpolate; layers without multiply-adds make steps, of which the upper end counts."""
     last_of_step = np.append(np.diff(known) > 0, True)

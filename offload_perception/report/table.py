@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -56,15 +55,15 @@ def table_of(messages: Iterable[tuple[int, Any]], start_ns: int) -> Table:
 
 def _scalars(m: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in vars(m).items():
+    for name in m.__slots__:
+        value = getattr(m, name)
         if name == 'header':
             found['stamp_ns'] = stamp_ns(value)
-        elif isinstance(value, (bool, int, float, str)):
-            found[name] = value
-        elif isinstance(value, (list, tuple)) and not isinstance(
-                next(iter(value), None), SimpleNamespace):
-            found[name] = value[0] if len(value) else _NOTHING.get(name, float('nan'))
-    return {name: value for name, value in found.items() if not name.isupper()}
+        elif isinstance(value, list) and not value:
+            found[name] = '' if name in _TEXTS else float('nan')
+        else:
+            found[name] = value[0] if isinstance(value, list) else value
+    return {name: v for name, v in found.items() if isinstance(v, (bool, int, float, str))}
 
 
-_NOTHING = {'labels': '', 'stages': ''}
+_TEXTS = ('labels', 'stages')  # lists of texts; an empty one has no type of its own

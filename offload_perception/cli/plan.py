@@ -1,0 +1,162 @@
+"""plan: what would be sent, given a device, a link and a deadline?
+
+Prints the best candidates, and draws all of them and the map of choices where asked to.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from offload_perception.cli.command import command, table, write_json
+from offload_perception.errors import PlanError
+from offload_perception.model.artefact import MANIFEST, Artefact
+from offload_perception.planning import profile as profiles
+from offload_perception.planning.forecast import Forecast
+from offload_perception.planning.planner import PlannerSettings
+from offload_perception.planning.profile import DeviceProfile
+from offload_perception.planning.scaling import scaled
+from offload_perception.planning.session import default_pairs
+from offload_perception.planning.shape import NetworkShape
+from offload_perception.planning.simulation.world import assumed_sizes
+from offload_perception.planning.sizes import SizeTable, from_records
+from offload_perception.planning.what_if import Conditions, WhatIf, pareto
+
+HEAD = ('candidate', 'bytes', 'latency [s]', '+-', 'energy [J]', 'agreement', '')
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Plan one frame; print, draw."""
+    args = _arguments(argv)
+    shape = _shape(args.model)
+    profile = device(args.profile, shape, args.speed)
+    sizes = _sizes(shape, args.codec_table)
+    what_if = WhatIf(shape, profile, sizes, PlannerSettings(
+        margin=args.margin, agreement_floor=args.agreement_floor))
+    conditions = Conditions(args.bandwidth, args.round_trip, args.server_wait, args.server_tail)
+    forecast = what_if.forecast(conditions)
+    decision = what_if.choose(conditions, args.deadline)
+    allowed = what_if.allowed(forecast)
+    front = pareto(forecast.latency_s, forecast.energy_j, allowed)
+    print(f'{profile.name} ({profile.origin}), {shape.name}, '
+          f'{args.bandwidth * 8e-6:g} Mbit/s, deadline {args.deadline:g} s\n')
+    print(_table(shape, sizes, forecast, allowed, front, args.deadline, args.top))
+    print(f'\nchoice: {decision.option.named(shape.names)}: {decision.reason}')
+    if decision.runner_up:
+        print(f'runner-up: {decision.runner_up.named(shape.names)}: {decision.runner_up_reason}')
+    if args.figure or args.map:
+        _draw(args, what_if, conditions, forecast, allowed, front)
+    write_json(args.json, {
+        'profile': profile.name, 'origin': profile.origin, 'model': shape.name,
+        'conditions': vars(conditions), 'deadline_s': args.deadline,
+        'choice': decision.option.named(shape.names), 'feasible': decision.feasible,
+        'reason': decision.reason,
+        'candidates': [_record(shape, sizes, forecast, place) for place in
+                       np.flatnonzero(allowed)]})
+    return 0
+
+
+def device(name: str, shape: NetworkShape, speed: float) -> DeviceProfile:
+    """Return a profile, scaled where it is of another network; scaling needs a known network."""
+    profile = profiles.load(name)
+    if profile.model == shape.name and speed == 1.0:
+        return profile.check_for(shape)
+    if not speed > 0:
+        raise PlanError(f'speed is {speed}; it has to be positive')
+    return scaled(profile, NetworkShape.preset(profile.model), shape, speed=speed)
+
+
+def _shape(model: str) -> NetworkShape:
+    if (Path(model) / MANIFEST).is_file():
+        return NetworkShape.of(Artefact.load(model))
+    return NetworkShape.preset(model)
+
+
+def _sizes(shape: NetworkShape, table_file: Path | None) -> SizeTable:
+    sizes = assumed_sizes(shape, default_pairs(shape))
+    if table_file is None:
+        print('sizes and agreements are assumptions; --codec-table FILE takes measurements by '
+              'benchmarks/codec.py\n', file=sys.stderr)
+        return sizes
+    try:
+        taken = sizes.load(from_records(json.loads(table_file.read_text())['rows']))
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise PlanError(f'{table_file} was not written by benchmarks/codec.py --json ({e})') from e
+    if not taken:
+        raise PlanError(f'{table_file} has no cut of {shape.name}; measure that model')
+    return sizes
+
+
+def _table(shape: NetworkShape, sizes: SizeTable, forecast: Forecast, allowed: np.ndarray,
+           front: list[int], deadline_s: float, top: int) -> str:
+    """Return the cheapest candidates, those of the Pareto front marked."""
+    rows = []
+    for place in sorted(np.flatnonzero(allowed), key=lambda p: forecast.energy_j[p])[:top]:
+        r = _record(shape, sizes, forecast, place)
+        marks = ['Pareto'] * (place in front) + ['late'] * (0 < deadline_s < r['latency_s'])
+        rows.append((r['candidate'], r['bytes'], f'{r["latency_s"]:.4f}',
+                     f'{r["latency_spread_s"]:.4f}', f'{r["energy_j"]:.4f}',
+                     f'{r["agreement"]:.3f}', ' '.join(marks)))
+    return table(HEAD, rows)
+
+
+def _record(shape: NetworkShape, sizes: SizeTable, forecast: Forecast, place: int) -> dict:
+    option = forecast.options[place]
+    nbytes = 0 if option.local else round(sizes.column(option.cut, option.codec)[0])
+    return {'candidate': option.named(shape.names), 'bytes': nbytes,
+            'latency_s': float(forecast.latency_s[place]),
+            'latency_spread_s': float(forecast.latency_spread_s[place]),
+            'energy_j': float(forecast.energy_j[place]),
+            'agreement': float(forecast.agreement[place])}
+
+
+def _draw(args: argparse.Namespace, what_if: WhatIf, conditions: Conditions, forecast: Forecast,
+          allowed: np.ndarray, front: list[int]) -> None:
+    from offload_perception.planning import figures
+
+    title = f'{args.profile}, {what_if.shape.name}'
+    if args.figure:
+        option = what_if.choose(conditions, args.deadline).option
+        figures.draw_candidates(args.figure, forecast, allowed, front,
+                                forecast.options.place(option), args.deadline,
+                                f'{title}, {args.bandwidth * 8e-6:g} Mbit/s')
+    if args.map:
+        bandwidths = np.geomspace(args.bandwidth / 100, args.bandwidth * 100, 60)
+        deadlines_s = np.geomspace(max(args.deadline, 0.01) / 10, max(args.deadline, 0.01) * 10,
+                                   40)
+        figures.draw_map(args.map, what_if.choice_map(conditions, bandwidths, deadlines_s),
+                         bandwidths, deadlines_s, what_if.shape.names, title)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser('plan', description=__doc__)
+    parser.add_argument('--profile', default='raspberry_pi_3b_plus_coral',
+                        help=f'{", ".join(profiles.names())}, or a file by characterize')
+    parser.add_argument('--model', default='vgg16_112',
+                        help='aerial, vgg16, vgg16_112 or a prepared folder; for a network that '
+                             'the profile was not taken with, the profile is scaled')
+    parser.add_argument('--speed', type=float, default=1.0, help='of the device, by its profile')
+    parser.add_argument('--bandwidth', type=float, default=125_000.0, metavar='BYTES_PER_S')
+    parser.add_argument('--round-trip', type=float, default=0.02, metavar='S')
+    parser.add_argument('--server-wait', type=float, default=0.0, metavar='S')
+    parser.add_argument('--server-tail', type=float, default=0.05, metavar='S',
+                        help='time of the whole network on the server')
+    parser.add_argument('--deadline', type=float, default=2.0, metavar='S', help='0 = none')
+    parser.add_argument('--margin', type=float, default=2.0, help='standard deviations')
+    parser.add_argument('--agreement-floor', type=float, default=0.95)
+    parser.add_argument('--codec-table', type=Path, metavar='FILE',
+                        help='JSON by benchmarks/codec.py')
+    parser.add_argument('--top', type=int, default=12, help='candidates to print')
+    parser.add_argument('--figure', type=Path, metavar='PNG', help='draw time against energy')
+    parser.add_argument('--map', type=Path, metavar='PNG',
+                        help='draw the choice over bandwidth and deadline')
+    parser.add_argument('--json', type=Path, metavar='FILE')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

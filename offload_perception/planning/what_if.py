@@ -1,0 +1,87 @@
+"""The planner offline: what would it choose on a given link, with a given deadline?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from offload_perception.errors import PlanError
+from offload_perception.planning.decision import Decision, Option
+from offload_perception.planning.forecast import Forecast, Forecaster, Route
+from offload_perception.planning.head import HeadEstimator
+from offload_perception.planning.link import LinkEstimator
+from offload_perception.planning.planner import Planner, PlannerSettings
+from offload_perception.planning.profile import DeviceProfile
+from offload_perception.planning.server import ServerEstimator, ServerReport
+from offload_perception.planning.session import default_pairs
+from offload_perception.planning.shape import NetworkShape
+from offload_perception.planning.sizes import SizeTable
+
+SERVER = '/server'
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """A link and a server: bytes per second, seconds. `tail_s` is the whole network's there."""
+
+    bandwidth: float = 125_000.0
+    round_trip_s: float = 0.02
+    wait_s: float = 0.0
+    tail_s: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, low in (('bandwidth', 1.0), ('round_trip_s', 1e-5), ('wait_s', 0.0),
+                          ('tail_s', 1e-6)):
+            if not low <= getattr(self, name) <= 1e12:
+                raise PlanError(f'{name} is {getattr(self, name)}; it has to be {low:g} or more')
+
+
+class WhatIf:
+    """Candidates and choices for one device and network."""
+
+    def __init__(self, shape: NetworkShape, profile: DeviceProfile, sizes: SizeTable,
+                 settings: PlannerSettings,
+                 pairs: tuple[tuple[int, str], ...] | None = None) -> None:
+        self.shape, self.settings = shape, settings
+        self._forecaster = Forecaster(profile.check_for(shape), HeadEstimator(profile), sizes,
+                                      pairs or default_pairs(shape),
+                                      idle_share=settings.idle_share)
+
+    def forecast(self, conditions: Conditions) -> Forecast:
+        """Return every candidate on that link."""
+        link = LinkEstimator.known(conditions.bandwidth, conditions.round_trip_s)
+        load = ServerEstimator(self.shape)
+        load.report(0.0, ServerReport(SERVER, conditions.wait_s, 0.0, (conditions.tail_s,)))
+        return self._forecaster.forecast([Route(SERVER, link, load)], [True], (0.0, 0.0), 0.0)
+
+    def choose(self, conditions: Conditions, deadline_s: float) -> Decision:
+        """Return the choice."""
+        return self._fresh().choose(self.forecast(conditions), deadline_s, 0.0)
+
+    def choice_map(self, conditions: Conditions, bandwidths: np.ndarray,
+                   deadlines_s: np.ndarray) -> list[list[Option | None]]:
+        """Return the choice for each deadline (rows) and bandwidth, None where all are late."""
+        columns = []
+        for bandwidth in bandwidths:
+            forecast = self.forecast(Conditions(float(bandwidth), conditions.round_trip_s,
+                                                conditions.wait_s, conditions.tail_s))
+            decisions = [self._fresh().choose(forecast, float(d), 0.0) for d in deadlines_s]
+            columns.append([d.option if d.feasible else None for d in decisions])
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def allowed(self, forecast: Forecast) -> np.ndarray:
+        """Return which candidates can run and agree enough, bool (k,)."""
+        floor = self.settings.agreement_floor
+        return forecast.usable & ((forecast.agreement >= floor) if floor > 0 else True)
+
+    def _fresh(self) -> Planner:
+        return Planner(self.settings, self.shape.names)
+
+
+def pareto(latency_s: np.ndarray, energy_j: np.ndarray, allowed: np.ndarray) -> list[int]:
+    """Return the candidates that no other beats in both time and energy, fastest first."""
+    front, least_j = [], np.inf
+    for place in np.lexsort((energy_j, latency_s)):
+        if allowed[place] and energy_j[place] < least_j:
+            front.append(int(place))
+            least_j = energy_j[place]
+    return front

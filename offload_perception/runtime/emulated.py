@@ -1,0 +1,82 @@
+"""Run a network as slowly as another computer would, and say so."""
+
+import time
+from collections.abc import Callable
+from math import isfinite, nan
+from threading import local
+
+import numpy as np
+
+from offload_perception.errors import DeviceError
+from offload_perception.planning.profile import DeviceProfile
+from offload_perception.runtime.network import Network, PartTime
+
+
+class EmulatedNetwork(Network):
+    """Paces a network on this computer by the profile of another; results stay the same.
+
+    A computer that is slower than the profile cannot be paced up: then the times are its own.
+    `on_power` is told the emulated power above idle (W) when layers start and end, NaN when the
+    emulation ends. Every `PartTime` names the emulated device.
+    """
+
+    def __init__(self, network: Network, profile: DeviceProfile,
+                 on_power: Callable[[float], None], *,
+                 clock: Callable[[], float] = time.monotonic,
+                 wait: Callable[[float], None] = time.sleep) -> None:
+        self._network, self.profile, self._on_power = network, profile, on_power
+        self._clock, self._wait, self._mine = clock, wait, local()
+        self.artefact, self.choice = network.artefact, network.choice
+        on_power(0.0)
+
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+        """Run layers `first` to `last`; see `Network.run`.
+
+        :raises DeviceError: where they do not fit into the emulated computer.
+        """
+        seconds, joules = self._cost(first, last)
+        started = self._clock()
+        self._on_power(joules / seconds if seconds > 0.0 else 0.0)
+        try:
+            y = self._network.run(first, last, x)
+            self._wait(max(started + seconds - self._clock(), 0.0))
+        finally:
+            self._on_power(0.0)
+        self._mine.times = (PartTime(first, last, self._clock() - started, self._network.ran,
+                                     self._device),)
+        return y
+
+    def _cost(self, first: int, last: int) -> tuple[float, float]:
+        p = self.profile
+        if not p.fits[last] or not isfinite(p.head_s[last]):
+            raise DeviceError(f'layer {last} does not fit into an emulated {p.device}; cut '
+                              'before it')
+        return (max(float(p.head_s[last] - p.head_s[first - 1]), 0.0),
+                max(float(p.head_j[last] - p.head_j[first - 1]), 0.0))
+
+    @property
+    def times(self) -> tuple[PartTime, ...]:
+        """Return the times of this thread's last run."""
+        return getattr(self._mine, 'times', ())
+
+    @property
+    def _device(self) -> str:
+        return f'emulated {self.profile.name}'
+
+    def describe(self) -> str:
+        """Return the one line for the log."""
+        return (f'EMULATED {self.profile.device}, paced by profile {self.profile.name} '
+                f'({self.profile.origin}); {self._network.describe()}')
+
+    def prepare(self, cut: int) -> None:
+        """Prepare the network behind."""
+        self._network.prepare(cut)
+
+    def warm_up(self, runs: int = 2) -> None:
+        """Warm up the network behind, at its own speed."""
+        self._network.warm_up(runs)
+
+    def close(self) -> None:
+        """End the emulation and release the network."""
+        self._on_power(nan)
+        self._network.close()

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from offload_perception.errors import DeviceError
+from offload_perception.planning.profile import CutCost, DeviceProfile, Radio
+from offload_perception.runtime.emulated import EmulatedNetwork
+
+
+class Quick:
+    """A network that takes no time at all."""
+
+    artefact = choice = None
+    ran = 'litert'
+    closed = False
+
+    def run(self, first, last, x):
+        return x + 1
+
+    def close(self):
+        self.closed = True
+
+
+class Time:
+    now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+    def wait(self, seconds):
+        self.now_s += seconds
+
+
+@pytest.fixture
+def slow():
+    cuts = (CutCost('input', 0.0, energy_j=0.0), CutCost('a', 2.0, energy_j=6.0),
+            CutCost('b', 3.0, energy_j=8.0), CutCost('c', 0.0, fits=False))
+    profile = DeviceProfile('slow', 'net', '', 'Slow Pi', 'litert', 'test', 'test', True, False,
+                            1.9, 3.0, Radio(1.0), cuts)
+    clock, powers = Time(), []
+    network = EmulatedNetwork(Quick(), profile, powers.append, clock=clock, wait=clock.wait)
+    return network, clock, powers
+
+
+def test_layers_take_the_time_and_power_of_the_profile(slow):
+    network, clock, powers = slow
+    assert network.run(1, 1, np.int8(1)) == 2
+    assert clock.now_s == pytest.approx(2.0)
+    network.run(2, 2, np.int8(1))
+    assert clock.now_s == pytest.approx(3.0)
+    assert powers == [0.0, 3.0, 0.0, 2.0, 0.0]
+
+
+def test_every_frame_says_that_it_was_emulated(slow):
+    network, _, _ = slow
+    network.run(1, 2, np.int8(1))
+    assert network.ran_on == 'emulated slow'
+    assert network.times[0].seconds == pytest.approx(3.0)
+
+
+def test_what_does_not_fit_is_refused(slow):
+    network, _, _ = slow
+    with pytest.raises(DeviceError, match='does not fit'):
+        network.run(1, 3, np.int8(1))
+
+
+def test_the_end_of_the_emulation_is_told(slow):
+    network, _, powers = slow
+    network.close()
+    assert np.isnan(powers[-1]) and network._network.closed
