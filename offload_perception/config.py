@@ -125,8 +125,8 @@ class EdgeConfig:
     top_k: int = _top_k()
     profile: str = param('', 'device profile that split auto plans with: a name, or a file that '
                          'characterize wrote; empty times this computer at start-up')
-    emulate: str = param('', 'device profile, for example raspberry_pi_3b_plus, by which the layers '
-                         'on board are paced; every frame and log says so')
+    emulate: str = param('', 'device profile, for example raspberry_pi_3b_plus, that paces the '
+                         'layers on board; every frame and log says so')
     active_power: float = param(-1.0, 'power above idle while layers run, for a profile timed at '
                                 'start-up [W]; -1 takes that of a Raspberry Pi 3B+',
                                 low=-1.0, high=1000.0)

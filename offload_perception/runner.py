@@ -47,8 +47,8 @@ def _check(node: NodeEntry, values: dict[str, str]) -> None:
     namespace = namespace_of(values[node.namespace])
     if not _NAMESPACE.fullmatch(namespace):
         raise ConfigError(f"namespace '{values[node.namespace]}' ({node.namespace}) is not "
-                          'possible: use letters, digits and _, parts separated by one /, none starting with '
-                          'a digit')
+                          'possible: use letters, digits and _, parts separated by one /, none '
+                          'starting with a digit')
     if node.condition and values[node.condition].lower() not in _TRUE + _FALSE:
         raise ConfigError(f"{node.condition} is '{values[node.condition]}'; use true or false")
 

@@ -1,7 +1,7 @@
 """What a finished run leaves behind: CSV, JSON, device profiles, figures and a table."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,11 @@ class Report:
     settings: dict[str, Any]
     name: str
     radio: Radio = PUBLISHED_RADIO
-    last: dict[str, Any] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, 'last', self.journal.sessions[-1])
+    @property
+    def last(self) -> dict[str, Any]:
+        """Return the latest session: host, meter and date."""
+        return self.journal.sessions[-1]
 
     @property
     def backends(self) -> dict[str, list[Row]]:

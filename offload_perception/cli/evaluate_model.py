@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print the table; exit with 1 where a cut changed a score."""
     args = _parser().parse_args(argv)
     artefact = prepared(args)
-    images, labels = _dataset(args, artefact)
+    images, labels = held_out(args.data, artefact, args.count, args.seed)
     cuts = [artefact.cut(c) for c in args.tail_cuts] or range(1, artefact.last)
     evaluation = Evaluation(artefact, images, labels)
     rows = list(evaluation.rows(cuts, progress))
@@ -50,17 +50,19 @@ def _heading(artefact: Artefact, data: Path | None, count: int) -> str:
             f'Every cut must have 0 differing scores.{warning}')
 
 
-def _dataset(args: argparse.Namespace, artefact: Artefact) -> tuple[np.ndarray, np.ndarray]:
-    if args.data:
-        return read_folder(args.data, artefact)
+def held_out(folder: Path | None, artefact: Artefact, count: int,
+             seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return images uint8 (N, H, W, 3) and labels: of a folder, else `count` generated tiles."""
+    if folder:
+        return read_folder(folder, artefact)
     from offload_perception.terrain.painters import CLASSES
     from offload_perception.terrain.tiles import tiles
 
     if artefact.labels and artefact.labels != CLASSES:
         raise ConfigError(f'{artefact.name} does not know the generated classes; '
                           'name a folder of labelled images: --data FOLDER')
-    progress(f'generating {args.count} tiles')
-    return tiles('test', args.count, seed=args.seed, size=artefact.input.shape[0])
+    progress(f'generating {count} tiles')
+    return tiles('test', count, seed=seed, size=artefact.input.shape[0])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""plan: what would be sent, given a device, a link and a deadline?
+"""plan: show what would be sent, given a device, a link and a deadline.
 
 Prints the best candidates, and draws all of them and the map of choices where asked to.
 """

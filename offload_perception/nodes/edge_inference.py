@@ -1,5 +1,6 @@
 """The drone's node: images in, tensors out to a server, results and telemetry out."""
 
+import json
 import threading
 from dataclasses import replace
 from typing import Any
@@ -51,6 +52,7 @@ from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.scaling import for_network
 from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.shape import NetworkShape
+from offload_perception.planning.sizes import COSTS_FILE, SizeTable, from_records
 from offload_perception.runtime.emulated import EmulatedNetwork
 from offload_perception.runtime.network import Network
 
@@ -112,9 +114,13 @@ class EdgeInferenceNode(ManagedNode):
                 sending_w=c.radio_power)
         self.get_logger().info(f'planning with profile {device.name}: {device.origin}')
         settings = PlannerSettings(margin=c.margin, agreement_floor=c.agreement_floor)
+        sizes = SizeTable(shape)
+        costs = self._artefact.path / COSTS_FILE
+        if costs.is_file():
+            sizes.load(from_records(json.loads(costs.read_text())))
         calibrated = (self._artefact.path / CALIBRATION_FILE).is_file()
         return AutoStrategy(
-            PlanningSession(shape, device, settings), decided=self._on_decided,
+            PlanningSession(shape, device, settings, sizes=sizes), decided=self._on_decided,
             calibration=Calibration.load(self._artefact) if calibrated else None)
 
     def _publish(self) -> None:

@@ -98,7 +98,7 @@ class RemoteInferenceNode(ManagedNode):
             self._pipeline.submit(packet_of(message))
 
     def _on_reply(self, reply: Reply) -> None:
-        if reply.status is not Status.OK:
+        if reply.status not in (Status.OK, Status.PROBE):
             self.get_logger().warning(
                 f'{reply.packet.drone}: {reply.status.name.lower()}: {reply.message}',
                 throttle_duration_sec=5.0)

@@ -15,6 +15,7 @@ from offload_perception.planning.robust import RobustLevel
 from offload_perception.planning.shape import NetworkShape
 from offload_perception.tensor import TensorSpec
 
+COSTS_FILE = 'codec_costs.json'  # beside a model, written by measure_codecs
 IMAGE_CODECS = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
 TENSOR_CODECS = ('raw', 'auto')
 LOSSY_CODECS = ('lossy:6', 'lossy:5', 'lossy:4', 'lossy:3', 'lossy:2')

@@ -1,4 +1,4 @@
-"""The planner offline: what would it choose on a given link, with a given deadline?"""
+"""The planner offline: what it would choose on a given link, with a given deadline."""
 
 from dataclasses import dataclass
 

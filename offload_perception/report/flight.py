@@ -179,7 +179,7 @@ def _samples(reader: BagReader, flight: Flight) -> Iterator[Sample]:
     results, truths = flight.results, flight.truths
     chosen = np.unique(np.linspace(0, len(results) - 1, SAMPLES).astype(int)) if results else ()
     rows = {int(results['stamp_ns'][i]): i for i in chosen}
-    truth = dict(zip(map(int, truths['stamp_ns']), truths['labels'], strict=True)) if truths else {}
+    truth = dict(zip(truths['stamp_ns'], truths['labels'], strict=True))
     topics = {f'{flight.namespace}/{name}' for name in _IMAGE_TOPICS}
     for m in reader:
         if m.topic not in topics:

@@ -8,12 +8,19 @@ from offload_perception.telemetry.summary import FrameRecord, LabelRecord, Power
 
 def frame_record(m: Any) -> FrameRecord:
     """Return what a FrameLatency says."""
-    head, tail = f'{m.runtime} on {m.device}', f'{m.server_runtime} on {m.server_device}'
     return FrameRecord(
         outcome=Outcome(m.outcome), reason=m.reason, split_name=m.split_name,
-        where=f'head {head}, tail {tail} at {m.server}' if m.server else f'{head}, on board',
+        where=_where(m),
         total_s=m.total, has_deadline=m.deadline > 0, deadline_met=m.deadline_met,
         captured=m.captured, remote=m.remote, local=m.local, dropped=m.dropped)
+
+
+def _where(m: Any) -> str:
+    """Return in words which runtime and device ran which part of a frame."""
+    head = f'{m.runtime} on {m.device}' if m.runtime else 'none'
+    if m.outcome == Outcome.LOCAL:
+        return f'all on board: {head}'
+    return f'head {head}, tail {m.server_runtime} on {m.server_device} at {m.server}'
 
 
 def power_record(m: Any) -> PowerRecord:

@@ -5,12 +5,6 @@ import threading
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import TransitionEvent
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import BatteryState, Image
-from world import ACTIVE, INACTIVE, Heard, image, until
-
-from offload_perception import recording
-from offload_perception.errors import BagError
 from offload_perception.msg import (
     Classification,
     FeatureTensor,
@@ -20,6 +14,12 @@ from offload_perception.msg import (
     PowerSample,
     ServerStatus,
 )
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import BatteryState, Image
+from world import ACTIVE, INACTIVE, Heard, image, until
+
+from offload_perception import recording
+from offload_perception.errors import BagError
 from offload_perception.nodes import qos
 
 pytest.importorskip('mcap_ros2')

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from offload_perception.power.attribution import (
-    IntegralAttribution, RegressionAttribution, timed_frame)
+    IntegralAttribution,
+    RegressionAttribution,
+    timed_frame,
+)
 from offload_perception.power.frame_energy import REGRESSION, TRAPEZOID
 
 IDLE_W, HEAD_W = 2.0, 3.0

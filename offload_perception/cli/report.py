@@ -1,0 +1,39 @@
+"""Report a recorded flight, or two side by side: a page, pictures, a summary, tables."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from offload_perception.cli.command import command, progress, write_json
+from offload_perception.report.analysis import key_figures
+from offload_perception.report.flight import load_flight
+from offload_perception.report.write import write_report
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Report one bag or two."""
+    args = _parser().parse_args(argv)
+    bags = [Path(b) for b in (args.bag, args.after) if b]
+    flights = []
+    for bag in bags:
+        progress(f'reading {bag}')
+        flights.append(load_flight(bag, args.namespace))
+    out = Path(args.out or f'{bags[0].resolve().with_suffix("")}_report')
+    progress('drawing')
+    write_report(flights, out)
+    write_json(args.json, {f.name: key_figures(f) for f in flights})
+    for flight in flights:
+        print('\n'.join([f'{flight.name}:', *flight.closing_lines]))
+    print(f'report: {out / "index.html"}')
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='report', description=__doc__)
+    parser.add_argument('bag', help='folder of a bag, or one of its .mcap files')
+    parser.add_argument('after', nargs='?', help='a second bag, to be compared with the first')
+    parser.add_argument('--out', metavar='DIR', help='folder of the report (default: BAG_report)')
+    parser.add_argument('--namespace', help='of the drone, where a bag has several')
+    parser.add_argument('--json', metavar='FILE', help='also write the key figures as JSON')
+    return parser

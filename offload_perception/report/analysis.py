@@ -1,0 +1,128 @@
+"""What the tables of a flight mean: misses and their reasons, where layers ran, key figures."""
+
+from collections import Counter
+
+import numpy as np
+
+from offload_perception.model.vgg16 import SPECS, VggSpec
+from offload_perception.pipeline.records import Outcome
+from offload_perception.report.flight import Flight
+from offload_perception.report.table import Table
+
+STAGES = ('queue', 'preprocess', 'head', 'encode', 'link', 'server_wait', 'decode', 'tail')
+
+
+def has_result(frames: Table) -> np.ndarray:
+    """Return which frames have a result, bool of shape (frames,)."""
+    return frames['outcome'] != Outcome.DROPPED
+
+
+def miss_reasons(frames: Table) -> list[str]:
+    """Return for each frame why it missed its deadline; empty where it did not, or had none.
+
+    A dropped frame missed for the reason of its drop. A late one is laid to the stage that took
+    most above its median over the frames in time (over all frames, where none was).
+    """
+    stages = np.nan_to_num(np.stack([frames[s].astype(float) for s in STAGES], axis=1))
+    met = frames['deadline_met'].astype(bool)
+    usual = np.median(stages[met] if met.any() else stages, axis=0)
+    worst = np.argmax(stages - usual, axis=1)
+    return [_reason(*row) for row in zip(
+        frames['deadline'], met, frames['outcome'], frames['reason'], worst, strict=True)]
+
+
+def _reason(deadline: float, met: bool, outcome: int, reason: str, worst: int) -> str:
+    if not deadline or met:
+        return ''
+    return f'dropped: {reason}' if outcome == Outcome.DROPPED else f'late: {STAGES[worst]}'
+
+
+def layer_shares(frames: Table, layers: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many frames ran each layer on board and on a server, int of shape (layers,)."""
+    done = frames.where(has_result(frames))
+    cut = np.where(done['outcome'] == Outcome.LOCAL, layers, done['split'])
+    on_board = cut[:, None] > np.arange(layers)  # column k is layer k + 1
+    return on_board.sum(axis=0), (~on_board).sum(axis=0)
+
+
+def cut_counts(frames: Table, layers: int) -> np.ndarray:
+    """Return how many frames with a result used each cut, int of shape (layers + 1,)."""
+    return np.bincount(frames['split'][has_result(frames)].astype(int), minlength=layers + 1)
+
+
+def cut_names(flight: Flight) -> tuple[str, ...]:
+    """Return the names of all cuts, from 'input' to the last layer.
+
+    They are those of the network that agrees with all cuts seen; 'layer K' where none does.
+    """
+    seen = set(zip(flight.frames['split'].astype(int), flight.frames['split_name'], strict=True))
+    seen = {(k, name) for k, name in seen if name}
+    ours = [s for s in SPECS.values() if s.name in flight.models] or list(SPECS.values())
+    for names in map(_names_of, ours):
+        if all(k < len(names) and names[k] == name for k, name in seen):
+            return names
+    known = dict(seen)
+    return tuple(known.get(k, f'layer {k}') for k in range(max(known, default=0) + 1))
+
+
+def _names_of(spec: VggSpec) -> tuple[str, ...]:
+    names = ['input']
+    for block, convolutions in enumerate(spec.blocks, 1):
+        names += [f'block{block}_conv{i}' for i in range(1, convolutions + 1)]
+        names.append(f'block{block}_pool')
+    return (*names, *(f'fc{i}' for i in range(1, len(spec.fc) + 1)), 'predictions')
+
+
+def predictions(flight: Flight) -> Table:
+    """Return frames with a result beside what was predicted of them.
+
+    Columns: t, and for each of total, link and server_wait the truth and `predicted_<name>` [s].
+    Link is round trip + bytes / bandwidth. A frame has no row where nothing predicted it.
+    """
+    frames = flight.frames.where(has_result(flight.frames))
+    decisions = flight.decisions
+    row_of = {int(s): i for i, s in enumerate(decisions['sequence'])
+              if np.isfinite(decisions['latency'][i])}
+    pairs = [(f, row_of[int(s)]) for f, s in enumerate(frames['sequence']) if int(s) in row_of]
+    f, d = np.array(pairs, dtype=int).reshape(-1, 2).T
+    sent = frames['bytes'][f].astype(float)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        link = decisions['round_trip'][d] + sent / decisions['bandwidth'][d]
+    return Table({
+        't': frames['t'][f], 'total': frames['total'][f], 'link': frames['link'][f],
+        'server_wait': frames['server_wait'][f], 'predicted_total': decisions['latency'][d],
+        'predicted_link': np.where(sent > 0, link, np.nan),
+        'predicted_server_wait': decisions['server_wait'][d]})
+
+
+def key_figures(flight: Flight) -> dict[str, float]:
+    """Return the figures of a flight by name, units in the names; NaN where unknown."""
+    frames, nan = flight.frames, float('nan')
+    done = frames.where(has_result(frames))
+    asked = frames['deadline'] > 0
+    total_ms = done['total'] * 1e3
+    power = flight.power
+    joules = (power['integrated_energy'][-1] - power['integrated_energy'][0]
+              if len(power) > 1 else nan)
+    per_frame = flight.energy['energy'] if len(flight.energy) else np.array([nan])
+    return {
+        'frames that ended': len(frames), 'results': len(done),
+        'remote': flight.summary.outcomes[Outcome.REMOTE],
+        'local': flight.summary.outcomes[Outcome.LOCAL],
+        'dropped on the drone': flight.summary.outcomes[Outcome.DROPPED],
+        'deadline met [%]': 100 * frames['deadline_met'][asked].mean() if asked.any() else nan,
+        'latency p50 [ms]': np.percentile(total_ms, 50) if len(done) else nan,
+        'latency p95 [ms]': np.percentile(total_ms, 95) if len(done) else nan,
+        'sent a frame [bytes]': done['bytes'].mean() if len(done) else nan,
+        'mean power [W]': power['power'].mean() if len(power) else nan,
+        'energy over the bag [J]': joules,
+        'energy a frame, attributed [J]': float(np.nanmean(per_frame)) if np.isfinite(
+            per_frame).any() else nan,
+        'labels right [%]': 100 * flight.summary.right / flight.summary.judged
+        if flight.summary.judged else nan,
+    }
+
+
+def miss_counts(flight: Flight) -> Counter[str]:
+    """Return how many frames missed their deadline for each reason."""
+    return Counter(r for r in miss_reasons(flight.frames) if r)

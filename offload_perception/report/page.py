@@ -1,0 +1,87 @@
+"""A report as one HTML page that needs no network: pictures are inside it."""
+
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+
+from offload_perception.report import analysis, text
+from offload_perception.report.charts import CHARTS
+from offload_perception.report.flight import Flight
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.45 system-ui, sans-serif; color: #1d2630; background: #f3f5f7; margin: 0; }
+main { max-width: 1200px; margin: 0 auto; padding: 12px; }
+h1 { font-size: 1.4rem; margin: 8px 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.1rem; margin: 0 0 4px; }
+h3 { font-size: .95rem; margin: 8px 0 4px; color: #51606f; }
+section { background: #fff; border-radius: 10px; padding: 12px; margin: 12px 0; }
+.row { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); }
+.row > div { min-width: 0; }
+img { display: block; width: 100%; max-width: 750px; height: auto; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; margin: 6px 0; }
+p { margin: 4px 0; color: #51606f; font-size: .92rem; }
+.caveat { color: #fff; background: #a93226; border-radius: 6px; padding: 6px 10px; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; }
+td, th { padding: 3px 10px 3px 0; text-align: left; border-bottom: 1px solid #e4e8ec; }
+td:not(:first-child) { font-variant-numeric: tabular-nums; }
+"""  # noqa: E501
+
+
+def page(flights: list[Flight], pictures: dict[tuple[str, int], Path]) -> str:
+    """Return the page; `pictures` maps a chart's name and a flight's number to its PNG."""
+    sections = [_overview(flights), _figures(flights)]
+    for chart in CHARTS:
+        cells = [_picture(flight, pictures.get((chart.name, n)), chart.title, len(flights) > 1)
+                 for n, flight in enumerate(flights)]
+        sections.append(f'<section><h2>{escape(chart.title)}</h2><p>{escape(chart.text)}</p>'
+                        f'<div class="row">{"".join(cells)}</div></section>')
+    sections.append(_diagnostics(flights))
+    return ('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f'<title>{escape(text.title(flights))}</title><style>{_STYLE}</style></head>'
+            f'<body><main><h1>{escape(text.title(flights))}</h1>{"".join(sections)}</main>'
+            '</body></html>\n')
+
+
+def _overview(flights: list[Flight]) -> str:
+    cells = []
+    for flight in flights:
+        warnings = ''.join(f'<p class="caveat">{escape(c)}</p>' for c in text.caveats(flight))
+        lines = escape('\n'.join(flight.closing_lines))
+        cells.append(f'<div><h2>{escape(flight.name)}</h2><p>Drone {escape(flight.namespace)}, '
+                     f'{flight.duration_s:.1f} s</p>{warnings}<pre>{lines}</pre></div>')
+    return f'<section><div class="row">{"".join(cells)}</div></section>'
+
+
+def _figures(flights: list[Flight]) -> str:
+    tables = [_table(*text.comparison(flights))]
+    for flight in flights:
+        if misses := analysis.miss_counts(flight).most_common():
+            tables.append(f'<h3>Deadline misses: {escape(flight.name)}</h3>'
+                          + _table(['reason', 'frames'], misses))
+    return f'<section><h2>Key figures</h2>{"".join(tables)}</section>'
+
+
+def _diagnostics(flights: list[Flight]) -> str:
+    tables = [f'<h3>{escape(f.name)}</h3>' + _table(
+        ['node', 'message', 'times'], [[*key, n] for key, n in f.warnings.most_common(10)])
+        for f in flights if f.warnings]
+    return f'<section><h2>Diagnostics above OK</h2>{"".join(tables) or "<p>none</p>"}</section>'
+
+
+def _picture(flight: Flight, picture: Path | None, title: str, named: bool) -> str:
+    name = f'<h3>{escape(flight.name)}</h3>' if named else ''
+    if picture is None:
+        return f'<div>{name}<p>No data in this bag.</p></div>'
+    data = b64encode(picture.read_bytes()).decode()
+    return (f'<div>{name}<img alt="{escape(title)}, {escape(flight.name)}" '
+            f'src="data:image/png;base64,{data}"></div>')
+
+
+def _table(head: list[str], rows: list) -> str:
+    def row(cells: list, tag: str) -> str:
+        return '<tr>' + ''.join(f'<{tag}>{escape(str(c))}</{tag}>' for c in cells) + '</tr>'
+    body = row(head, 'th') + ''.join(row(r, 'td') for r in rows)
+    return f'<div class="wide"><table>{body}</table></div>'

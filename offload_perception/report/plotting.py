@@ -1,0 +1,48 @@
+"""What all charts share: size, fonts and colours; matplotlib comes in only here."""
+
+from typing import TYPE_CHECKING, Any
+
+from offload_perception.errors import ConfigError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# As wide as two columns of a desktop page or one of a phone; the text is readable on both.
+WIDTH_IN, DPI = 5.0, 150
+DRONE, LINK, SERVER, BAD, GREY = '#2166ac', '#f4a142', '#2e8b57', '#c0392b', '#8d99a6'
+STAGE_COLOURS = {
+    'queue': '#c9ced6', 'preprocess': '#a6cbe8', 'head': '#2166ac', 'encode': '#0b2f66',
+    'link': '#f4a142', 'server_wait': '#d9c7e8', 'decode': '#9bd3a8', 'tail': '#2e8b57'}
+
+
+def new_figure(height_in: float = 3.2, rows: int = 1) -> tuple['Figure', Any]:
+    """Return a figure and its axes, one above the other.
+
+    :raises ConfigError: where matplotlib is missing.
+    """
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as e:
+        raise ConfigError(f'a report needs matplotlib ({e}); pip install matplotlib') from e
+    with rc_context({'font.size': 10.5, 'axes.spines.top': False, 'axes.spines.right': False,
+                     'axes.grid': True, 'grid.alpha': 0.3, 'legend.frameon': False,
+                     'legend.fontsize': 9}):
+        figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout='constrained')
+        return figure, figure.subplots(rows, 1, sharex=rows > 1)
+
+
+def legend_above(axes: Any, columns: int = 4) -> None:
+    """Put the legend above the axes, where it hides no data."""
+    axes.legend(loc='lower left', bbox_to_anchor=(0.0, 1.0), ncols=columns,
+                columnspacing=1.0, handlelength=1.2, borderaxespad=0.2)
+
+
+def share_limits(figures: list['Figure']) -> None:
+    """Give the same axes of several figures the same value range, so that they compare."""
+    for axes in zip(*(f.axes for f in figures), strict=False):
+        if not axes[0].yaxis_inverted():
+            axes[0].set_ylim(min(a.get_ylim()[0] for a in axes),
+                             max(a.get_ylim()[1] for a in axes))
+            for other in axes[1:]:
+                other.set_ylim(axes[0].get_ylim())

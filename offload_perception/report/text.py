@@ -1,0 +1,69 @@
+"""A report's words: headings, caveats, the table of key figures, and the Markdown summary."""
+
+from math import isnan
+
+from offload_perception.cli.command import table
+from offload_perception.report import analysis
+from offload_perception.report.flight import Flight
+
+
+def caveats(flight: Flight) -> list[str]:
+    """Return what a reader must know before the figures."""
+    found = []
+    if flight.emulated:
+        found.append('The power meter was EMULATED: watts and joules are modelled from the '
+                     'load of the computer, not measured.')
+    if not flight.trained:
+        found.append('The network is UNTRAINED (random weights): its labels mean nothing.')
+    if flight.truncated:
+        found.append('The recorder was killed: the bag ends early, the rest is complete.')
+    return found
+
+
+def comparison(flights: list[Flight]) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of the table of key figures; two flights get a change."""
+    columns = [analysis.key_figures(f) for f in flights]
+    head = ['', *(f.name for f in flights), *(['change'] if len(flights) == 2 else [])]
+    rows = [[name, *(_number(c[name]) for c in columns),
+             *([_change(*(c[name] for c in columns))] if len(flights) == 2 else [])]
+            for name in columns[0]]
+    return head, rows
+
+
+def _number(value: float) -> str:
+    if isnan(value):
+        return 'unknown'
+    if value == int(value):
+        return f'{int(value):,}'
+    return f'{value:,.0f}' if abs(value) >= 1000 else f'{value:.3g}'
+
+
+def _change(before: float, after: float) -> str:
+    if isnan(before) or isnan(after) or before == 0:
+        return ''
+    return f'{(after - before) / abs(before):+.0%}'
+
+
+def markdown(flights: list[Flight], files: list[str]) -> str:
+    """Return the summary of a report as Markdown; `files` are those that lie beside it."""
+    parts = [f'# {title(flights)}']
+    for flight in flights:
+        parts += [f'## {flight.name}', f'Drone `{flight.namespace}`, {flight.duration_s:.1f} s.']
+        parts += [f'**{c}**' for c in caveats(flight)]
+        parts.append('```\n' + '\n'.join(flight.closing_lines) + '\n```')
+    head, rows = comparison(flights)
+    parts += ['## Key figures', table(head, rows)]
+    for flight in flights:
+        if misses := analysis.miss_counts(flight).most_common():
+            parts += [f'## Deadline misses: {flight.name}', table(['reason', 'frames'], misses)]
+        if flight.warnings:
+            parts += [f'## Diagnostics: {flight.name}', table(
+                ['node', 'message', 'times'],
+                [[*key, n] for key, n in flight.warnings.most_common(10)])]
+    parts += ['## Files', '\n'.join(f'- [{f}]({f})' for f in files)]
+    return '\n\n'.join(parts) + '\n'
+
+
+def title(flights: list[Flight]) -> str:
+    """Return the title of a report."""
+    return 'Flight report: ' + ' and '.join(f.name for f in flights)

@@ -1,0 +1,51 @@
+"""Write a report into a folder: page, pictures, summary, tables."""
+
+from pathlib import Path
+
+from offload_perception.errors import ConfigError
+from offload_perception.report import plotting, text
+from offload_perception.report.charts import CHARTS
+from offload_perception.report.flight import Flight
+from offload_perception.report.page import page
+
+
+def write_report(flights: list[Flight], out: Path) -> list[Path]:
+    """Write the report of one flight, or of two side by side, into `out`; return its files.
+
+    :raises ConfigError: where `out` cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ConfigError(f'cannot make the folder {out}: {e.strerror}') from e
+    _tell_apart(flights)
+    pictures = _draw(flights, out)
+    tables = [file for n, flight in enumerate(flights) for name, t in flight.tables.items()
+              if len(t) for file in t.write(out / f'{name}{_suffix(n, flights)}')]
+    files = [out / 'index.html', out / 'summary.md', *pictures.values(), *tables]
+    files[0].write_text(page(flights, pictures))
+    files[1].write_text(text.markdown(
+        flights, [f.name for f in files if f.name != 'summary.md']))
+    return files
+
+
+def _tell_apart(flights: list[Flight]) -> None:
+    """Give two flights of one name different ones."""
+    if len({f.name for f in flights}) < len(flights):
+        for flight, role in zip(flights, ('before', 'after'), strict=True):
+            flight.name = f'{flight.name} ({role})'
+
+
+def _draw(flights: list[Flight], out: Path) -> dict[tuple[str, int], Path]:
+    pictures: dict[tuple[str, int], Path] = {}
+    for chart in CHARTS:
+        figures = {n: f for n, flight in enumerate(flights) if (f := chart.draw(flight))}
+        plotting.share_limits(list(figures.values()))
+        for n, figure in figures.items():
+            pictures[chart.name, n] = out / f'{chart.name}{_suffix(n, flights)}.png'
+            figure.savefig(pictures[chart.name, n])
+    return pictures
+
+
+def _suffix(n: int, flights: list[Flight]) -> str:
+    return '' if len(flights) == 1 else f'_{n + 1}'

@@ -1,0 +1,71 @@
+import json
+
+import numpy as np
+import pytest
+
+from offload_perception.cli import plan, simulate_fleet
+from offload_perception.planning.decision import Option
+from offload_perception.planning.planner import PlannerSettings
+from offload_perception.planning.session import default_pairs
+from offload_perception.planning.simulation.world import assumed_sizes
+from offload_perception.planning.what_if import Conditions, WhatIf, pareto
+
+
+@pytest.fixture
+def what_if(shape, coral):
+    return WhatIf(shape, coral, assumed_sizes(shape, default_pairs(shape)), PlannerSettings())
+
+
+def test_pareto_front_is_what_nothing_beats(what_if):
+    forecast = what_if.forecast(Conditions(bandwidth=20e3))
+    allowed = what_if.allowed(forecast)
+    front = pareto(forecast.latency_s, forecast.energy_j, allowed)
+    for i in np.flatnonzero(allowed):
+        beaten = ((forecast.latency_s < forecast.latency_s[i])
+                  & (forecast.energy_j < forecast.energy_j[i]) & allowed).any()
+        assert not (i in front and beaten)
+
+
+def test_map_goes_from_on_board_to_the_image(what_if):
+    rows = what_if.choice_map(Conditions(), np.array([200.0, 1e7]), np.array([0.01, 3.0]))
+    assert rows[0][0] is None
+    assert rows[1][0] == Option(17)
+    assert rows[1][1].cut == 0
+
+
+def test_plan_prints_the_choice(tmp_path, capsys):
+    out = tmp_path / 'plan.json'
+    assert plan.main(['--bandwidth', '1e6', '--json', str(out)]) == 0
+    assert 'choice: input' in capsys.readouterr().out
+    record = json.loads(out.read_text())
+    assert record['feasible'] and len(record['candidates']) > 50
+
+
+@pytest.mark.parametrize('argv, says', [
+    (['--profile', 'nokia'], 'raspberry_pi_3b_plus'), (['--bandwidth', '0'], 'bandwidth'),
+    (['--model', 'resnet'], 'vgg16'), (['--agreement-floor', '2'], 'agreement_floor'),
+    (['--codec-table', '/none.json'], 'codec.py'), (['--speed', '-1', ], 'speed')])
+def test_bad_input_is_named(argv, says, capsys):
+    assert plan.main(argv) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_figures_are_drawn(tmp_path):
+    pytest.importorskip('matplotlib')
+    files = [tmp_path / name for name in ('a.png', 'b.png', 'c.png')]
+    assert plan.main(['--figure', str(files[0]), '--map', str(files[1])]) == 0
+    assert simulate_fleet.main(['--duration', '20', '--loads', '1,2', '--policy', 'send JPEG',
+                                '--figure', str(files[2])]) == 0
+    assert all(f.read_bytes().startswith(b'\x89PNG') for f in files)
+
+
+def test_simulate_fleet_prints_and_writes(tmp_path, capsys):
+    out = tmp_path / 'fleet.json'
+    assert simulate_fleet.main(['--duration', '20', '--policy', 'ours', '--json', str(out)]) == 0
+    assert 'simulated, not measured' in capsys.readouterr().out
+    assert json.loads(out.read_text())['policies']['ours'][0]['frames'] == 10
+
+
+def test_unknown_policy_is_named(capsys):
+    assert simulate_fleet.main(['--duration', '5', '--policy', 'best']) == 2
+    assert 'oracle' in capsys.readouterr().err
