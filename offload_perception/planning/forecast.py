@@ -90,42 +90,44 @@ class Forecaster:
         :param overhead: mean and standard deviation of what comes before the head [s].
         :param period_s: of the camera, 0 = unknown.
         """
-        (head_s, head_var), (head_j, head_j_var) = self._head.times(), self._head.energies()
+        heads = np.array([*self._head.times(), *self._head.energies()])
         table = np.empty((7, 1 + len(self.pairs) * len(routes)))
-        table[:, 0] = (head_s[-1], head_var[-1], head_j[-1], head_j_var[-1], 1.0,
-                       self._fits_on_board, head_s[-1])
+        table[:4, 0] = heads[:, -1]
+        table[4:, 0] = 1.0, self._fits_on_board, heads[0, -1]
         if routes:
-            ahead = self._until_sent(head_s, head_var, head_j, head_j_var)
-            self._remote(table[:, 1:].reshape(7, len(routes), -1), routes, usable, ahead, now_s)
+            self._remote(table[:, 1:].reshape(7, len(routes), -1), routes, usable,
+                         self._until_sent(heads), now_s)
         if period_s > 0:
             table[0] += np.maximum(table[6] - period_s, 0.0)
         return self._finished(routes, table, overhead)
 
-    def _until_sent(self, head_s: np.ndarray, head_var: np.ndarray, head_j: np.ndarray,
-                    head_j_var: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return seconds, their variance, joules and their variance until the bytes are ready."""
+    def _until_sent(self, heads: np.ndarray) -> np.ndarray:
+        """Return seconds, their variance, joules and theirs until the bytes are ready, (4, k)."""
         _, _, encode_s, encode_sd, _, _ = self._sizes.columns
-        cuts, active_w = self._cuts, self._profile.active_w
+        active_w = self._profile.active_w
+        ahead = np.take(heads, self._cuts, axis=1)
+        ahead[0] += encode_s
+        ahead[2] += active_w * encode_s
         encode_var = encode_sd * encode_sd
-        return (head_s[cuts] + encode_s, head_var[cuts] + encode_var,
-                head_j[cuts] + active_w * encode_s,
-                head_j_var[cuts] + active_w * active_w * encode_var)
+        ahead[1] += encode_var
+        ahead[3] += active_w * active_w * encode_var
+        return ahead
 
     def _remote(self, table: np.ndarray, routes: list[Route], usable: list[bool],
-                ahead: tuple[np.ndarray, ...], now_s: float) -> None:
+                ahead: np.ndarray, now_s: float) -> None:
         """Fill in the table's columns of all routes, seen as (7, routes, pairs)."""
         nbytes, nbytes_sd, _, _, agreement, _ = self._sizes.columns
         head_s, head_var, head_j, head_j_var = ahead
-        radio, cuts = self._profile.radio, self._cuts
+        radio = self._profile.radio
         links = np.array([route.link.coefficients(now_s) for route in routes])
         s_per_byte = np.array([[route.link.s_per_byte] for route in routes])
         waits = np.array([route.load.wait(now_s) for route in routes])
-        tails = np.array([route.load.tails() for route in routes])
+        tails = np.take([route.load.tails() for route in routes], self._cuts, axis=2)
         powers = np.array([np.ones(len(nbytes)), nbytes, nbytes * nbytes, nbytes_sd * nbytes_sd])
         link_var = links[:, 1:] @ powers
         sending_s = s_per_byte * nbytes
-        table[0] = head_s + sending_s + tails[:, 0, cuts] + (links[:, :1] + waits[:, :1])
-        table[1] = head_var + link_var + tails[:, 1, cuts] + waits[:, 1:] ** 2
+        table[0] = head_s + sending_s + tails[:, 0] + (links[:, :1] + waits[:, :1])
+        table[1] = head_var + link_var + tails[:, 1] + waits[:, 1:] ** 2
         table[2] = head_j + radio.sending_w * sending_s + radio.j_per_byte * nbytes
         table[3] = head_j_var + radio.sending_w ** 2 * link_var
         table[4] = agreement

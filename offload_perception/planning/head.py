@@ -21,7 +21,9 @@ class HeadEstimator:
     """
 
     def __init__(self, profile: DeviceProfile) -> None:
-        self._time_s, self._time_spread_s = profile.head_s, profile.head_spread_s
+        self._fits = profile.fits
+        self._time_s = profile.head_s
+        self._own_spread_s = np.where(profile.fits, profile.head_spread_s, 0.0)
         self._energy_j, self._energy_spread_j = profile.head_j, profile.head_spread_j
         self._correction = np.ones(profile.last + 1)
         self._speed = RobustLevel(1.0, 0.1)
@@ -53,9 +55,9 @@ class HeadEstimator:
         """Return time [s] and its variance of every head, float64 (N + 1,)."""
         speed = self._speed
         seconds = self._time_s * (self._correction * speed.level)
-        spread = seconds * (speed.spread / speed.level)
+        spread = np.where(self._fits, seconds, 0.0) * (speed.spread / speed.level)
         if not speed.count:
-            spread = np.hypot(spread, self._time_spread_s)
+            spread = np.hypot(spread, self._own_spread_s)
         return seconds, spread * spread
 
     def energies(self) -> tuple[np.ndarray, np.ndarray]:

@@ -68,8 +68,8 @@ def network(flight: Flight) -> 'Figure | None':
     for cut, count in enumerate(analysis.cut_counts(frames, layers)):
         if count:
             what = 'all on board' if cut == layers else 'cut'
-            axes.axhline(cut + 0.5, color='black', lw=1.2, clip_on=False)
-            axes.annotate(f'{what}: {count} frames', (1.01, cut + 0.5),
+            axes.axhline(cut + 0.5, color='black', lw=0.5 + 3.0 * count / total[0])
+            axes.annotate(f'{what}: {count} frame{"" if count == 1 else "s"}', (1.01, cut + 0.5),
                           xycoords=('axes fraction', 'data'), va='center', fontsize=8.5)
     axes.set_yticks(rows, names[1:], fontsize=8.5)
     axes.set_ylim(layers + 0.6, 0.4)
@@ -115,11 +115,13 @@ def energy(flight: Flight) -> 'Figure | None':
         below.errorbar(frames['t'], frames['energy'], band, fmt='.', ms=3, lw=0.5, color=DRONE,
                        ecolor=GREY, label='frame, with 95 % interval')
         below.plot(frames['t'], frames['idle_energy'], '.', ms=2, color=GREY, label='idle share')
+        below.set_ylim(0.0, 1.4 * np.percentile(frames['energy'], 99.0))
         plotting.legend_above(below)
     else:
         below.text(0.5, 0.5, 'no FrameEnergy in this bag', ha='center',
                    transform=below.transAxes)
-    _label(below, 'energy a frame [J]', top=None)
+    below.set_xlabel('time [s]')
+    below.set_ylabel('energy a frame [J]')
     return figure
 
 

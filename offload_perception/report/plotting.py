@@ -26,8 +26,7 @@ def new_figure(height_in: float = 3.2, rows: int = 1) -> tuple['Figure', Any]:
     except ImportError as e:
         raise ConfigError(f'a report needs matplotlib ({e}); pip install matplotlib') from e
     with rc_context({'font.size': 10.5, 'axes.spines.top': False, 'axes.spines.right': False,
-                     'axes.grid': True, 'grid.alpha': 0.3, 'legend.frameon': False,
-                     'legend.fontsize': 9}):
+                     'axes.grid': True, 'grid.alpha': 0.3}):
         figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout='constrained')
         return figure, figure.subplots(rows, 1, sharex=rows > 1)
 
@@ -35,7 +34,8 @@ def new_figure(height_in: float = 3.2, rows: int = 1) -> tuple['Figure', Any]:
 def legend_above(axes: Any, columns: int = 4) -> None:
     """Put the legend above the axes, where it hides no data."""
     axes.legend(loc='lower left', bbox_to_anchor=(0.0, 1.0), ncols=columns,
-                columnspacing=1.0, handlelength=1.2, borderaxespad=0.2)
+                fontsize=8.5, frameon=False, columnspacing=1.0, handlelength=1.2,
+                borderaxespad=0.2)
 
 
 def share_limits(figures: list['Figure']) -> None:

@@ -59,3 +59,35 @@ def test_drone_and_server_meet_over_a_network(run, machines, artefact, photos):
     assert monitor.wait() == 0, monitor.output
     assert adds_up(monitor.output) and closing(monitor.output)[1] > 0
     assert 'tail litert on cpu at /server' in monitor.output
+
+
+def test_the_drone_carries_on_alone_while_the_link_is_cut(run, machines, artefact, photos):
+    drone, server = (('ip', 'netns', 'exec', name) for name in machines)
+    cable = f'op{os.getpid()}b'
+    env = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
+    model = ['-p', f'model:={artefact.path}', '-p', 'runtime:=litert', '-p', 'threads:=1']
+    run(*server, 'remote_inference_node', '--ros-args', '-r', '__ns:=/server', *model,
+        env=env).said('serving /server/features')
+    edge = run(*drone, 'edge_inference_node', '--ros-args', '-r', '__ns:=/drone1', *model,
+               '-p', 'split:=auto', '-p', 'emulate:=raspberry_pi_3b_plus', '-p', 'deadline:=2.0',
+               env=env)
+    edge.said('planning with profile')
+    camera = run(*drone, 'camera_node', '--ros-args', '-r', '__ns:=/drone1',
+                 '-p', f'source:={photos}', '-p', 'rate:=2.0', env=env)
+    monitor = run(*drone, 'monitor', '--namespace', 'drone1', env=env)
+    edge.said('to /server: ')
+    ip('-n', machines[1], 'link', 'set', cable, 'down')
+    edge.said('all on board: ', after=len(edge.lines))
+    ip('-n', machines[1], 'link', 'set', cable, 'up')
+    ip('-n', machines[1], 'route', 'add', '224.0.0.0/4', 'dev', cable)
+    edge.said('to /server: ', after=len(edge.lines))
+    for process in (camera, edge):
+        for part in process.family():
+            part.send_signal(2)
+        process.wait()
+    for process in monitor.family():
+        process.send_signal(2)
+    assert monitor.wait() == 0, monitor.output
+    _, remote, local, _, reasons, _ = closing(monitor.output)
+    assert adds_up(monitor.output) and remote > 0 and local > 0
+    assert 'no reply' not in reasons, 'an overdue frame has to be finished on board'

@@ -117,6 +117,16 @@ def test_dwell_holds_what_is_good_enough_and_not_what_is_late():
     assert p.choose(late, 1.0, 1.6).energy_j == 1.0
 
 
+@pytest.mark.parametrize('spread_s, stays', [(0.35, True), (0.6, False)])
+def test_part_of_the_margin_is_enough_to_stay(spread_s, stays):
+    p = planner(margin=2.0, hysteresis=0.5)
+    first = p.choose(forecast(flat(0.2), flat(5.0, _3=1.0)), 0.8, 0.0)
+    tighter = forecast(flat(0.2, _5=0.1), flat(9.0, _3=1.0, _5=1.2), spread_s=0.0)
+    tighter.latency_spread_s[3] = spread_s  # outside the whole margin; 0.7 of it: 0.69 or 1.04
+    second = p.choose(tighter, 0.8, 1.0)
+    assert (second.option == first.option) == stays
+
+
 def test_clock_that_jumps_back_does_not_hold_for_ever():
     p = planner(dwell_s=1.0)
     p.choose(forecast(flat(0.1), flat(5.0, _3=1.0)), 1.0, 1e6)

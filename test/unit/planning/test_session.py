@@ -158,6 +158,13 @@ def test_profile_of_another_network_is_refused(coral):
         PlanningSession(NetworkShape.preset('vgg16'), coral)
 
 
+def test_stage_slower_than_the_camera_makes_frames_queue(session):
+    calm, hurried = (session.forecast(0.1, period_s).latency_s for period_s in (0.0, 0.5))
+    head_s = session.profile.head_s[-1]
+    assert hurried[0] - calm[0] == pytest.approx(head_s - 0.5)
+    assert hurried[1] >= calm[1]
+
+
 def test_hedge_leaves_time_to_finish_on_board(session):
     decision = replace(session.plan(0.1, 3.0), deadline_s=3.0)
     at_s = session.hedge_at(decision, arrival_s=10.0)

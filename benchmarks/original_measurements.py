@@ -1,0 +1,107 @@
+"""The original layer-by-layer measurements: ratios, shares per layer type, byte counts, figures.
+
+Nothing is measured here: the figures are the published ones, from the bundled device profiles.
+
+    python3 benchmarks/original_measurements.py --figures docs/images
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from offload_perception.cli.command import command, table, write_json
+from offload_perception.planning import profile as profiles
+from offload_perception.planning.figures import pyplot, save
+from offload_perception.planning.profile import DeviceProfile
+from offload_perception.planning.shape import NetworkShape
+
+NAMES = {'raspberry_pi_3b_plus': 'Pi 3B+, float32',
+         'raspberry_pi_3b_plus_coral': 'with Coral, uint8'}
+KINDS = ('convolution', 'pooling', 'fully connected')
+
+
+def kind(name: str) -> str:
+    """Return the type of a layer by its name."""
+    return KINDS[0] if 'conv' in name else KINDS[1] if 'pool' in name else KINDS[2]
+
+
+def shares(profile: DeviceProfile) -> dict[str, tuple[float, float]]:
+    """Return each layer type's share of time and energy of the longest prefix that fits."""
+    last = int(np.flatnonzero(profile.fits)[-1])
+    steps = [(kind(cut.name), s, j) for cut, s, j in zip(
+        profile.cuts[1:last + 1], np.diff(profile.head_s[:last + 1]),
+        np.diff(profile.head_j[:last + 1]), strict=True)]
+    return {k: (sum(s for kk, s, _ in steps if kk == k) / profile.head_s[last],
+                sum(j for kk, _, j in steps if kk == k) / profile.head_j[last]) for k in KINDS}
+
+
+def draw(folder: Path, both: dict[str, DeviceProfile]) -> None:
+    """Draw time and energy by prefix, and shares by layer type."""
+    plt = pyplot()
+    figure, (time_axes, energy_axes) = plt.subplots(1, 2, figsize=(10, 4))
+    for name, profile in both.items():
+        at = np.flatnonzero(profile.fits)
+        time_axes.plot(at, profile.head_s[at], marker='.', label=NAMES[name])
+        energy_axes.plot(at, profile.head_j[at], marker='.', label=NAMES[name])
+    for axes, label in ((time_axes, 'time of one inference [s]'),
+                        (energy_axes, 'energy of one inference, as published [J]')):
+        axes.axvspan(14.5, 17.5, color='grey', alpha=0.15, label='does not fit on the Pi alone')
+        axes.set(xlabel='layers', ylabel=label)
+        axes.legend(fontsize=8)
+    save(plt, figure, folder / 'original_prefixes.png')
+    figure, axes = plt.subplots(figsize=(7, 3))
+    for row, profile in enumerate(both.values()):
+        for column, figures in enumerate(np.array(list(shares(profile).values())).T):
+            left = 0.0
+            for i, share in enumerate(figures):
+                axes.barh(2 * row + column, share, left=left, color=f'C{i}',
+                          label=KINDS[i] if row + column == 0 else None)
+                left += share
+    axes.set(yticks=range(4), xlabel='share of the longest prefix that fits', yticklabels=[
+        f'{NAMES[name]}: {what}' for name in both for what in ('time', 'energy')])
+    axes.legend(fontsize=8)
+    save(plt, figure, folder / 'original_shares.png')
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print ratios and shares; draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--figures', type=Path, help='folder to draw into')
+    parser.add_argument('--json', type=Path)
+    args = parser.parse_args(argv)
+    both = {name: profiles.load(name) for name in NAMES}
+    pi, coral = both.values()
+    shape = NetworkShape.preset('vgg16_112')
+    rows = []
+    for i in range(1, shape.last + 1):
+        fits = bool(pi.fits[i])
+        rows.append((i, shape.names[i], f'{pi.head_s[i]:.3f}' if fits else 'does not fit',
+                     f'{coral.head_s[i]:.3f}',
+                     f'{pi.head_s[i] / coral.head_s[i]:.2f}' if fits else '',
+                     f'{pi.head_j[i]:.3f}' if fits else 'does not fit', f'{coral.head_j[i]:.3f}',
+                     f'{coral.head_j[i] / pi.head_j[i]:.2f}' if fits else '',
+                     int(shape.nbytes[i])))
+    print(table(('layers', 'last', 'Pi s', 'Coral s', 'Pi / Coral', 'Pi J', 'Coral J',
+                 'Coral / Pi', 'int8 bytes'), rows))
+    means = {'pi_by_coral_s': float(np.mean(pi.head_s[1:15] / coral.head_s[1:15])),
+             'coral_by_pi_j': float(np.mean(coral.head_j[1:15] / pi.head_j[1:15])),
+             'pi_w': float(pi.head_j[14] / pi.head_s[14]),
+             'coral_w': float(coral.head_j[14] / coral.head_s[14])}
+    print(f'\nmean over prefixes 1 to 14: {means["pi_by_coral_s"]:.2f} times faster with Coral, '
+          f'{means["coral_by_pi_j"]:.2f} of the energy; mean power at 14 layers: '
+          f'{means["pi_w"]:.2f} W and {means["coral_w"]:.2f} W')
+    for name, profile in both.items():
+        print(NAMES[name], {k: f'{s:.0%} of time, {j:.0%} of energy'
+                            for k, (s, j) in shares(profile).items()})
+    if args.figures:
+        draw(args.figures, both)
+    write_json(args.json, {'means': means, 'shares': {n: shares(p) for n, p in both.items()}})
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

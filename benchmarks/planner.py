@@ -1,0 +1,216 @@
+"""The planner: time of a decision, energy against the oracle, and the original claims again.
+
+Decision time is measured on this machine. Everything else is simulated with seeds: device figures
+from a bundled profile, links and servers from models, codec sizes and agreements assumed.
+
+    python3 benchmarks/planner.py --json planner.json
+"""
+
+import argparse
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import perf_counter, thread_time
+
+import numpy as np
+
+from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.pipeline.records import Outcome
+from offload_perception.planning import profile as profiles
+from offload_perception.planning.frame_report import FrameReport
+from offload_perception.planning.planner import PlannerSettings
+from offload_perception.planning.server import ServerReport, queue_wait_s
+from offload_perception.planning.session import PlanningSession
+from offload_perception.planning.shape import NetworkShape
+from offload_perception.planning.simulation.scenario import (
+    Scenario,
+    Summary,
+    build,
+    every_static,
+    policies,
+    simulate,
+)
+from offload_perception.planning.simulation.world import assumed_sizes
+from offload_perception.planning.what_if import Conditions, WhatIf
+
+# A drone whose computer is ten times as fast as the measured one, so that all on board fits into
+# the deadline and every kind of choice is open.
+TRACES = {
+    'steady': Scenario(link='steady'),
+    'collapse and recovery': Scenario(link='collapse'),
+    'Wi-Fi fading': Scenario(link='wifi'),
+    'LTE-like': Scenario(link='lte'),
+    'server overload': Scenario(link='steady', overloaded=True),
+    'thermal throttling': Scenario(link='steady', throttled=True, bandwidth=12e3),
+}
+COMMON = {'speed': 10.0, 'rate_hz': 4.0, 'deadline_s': 0.4, 'server_macs_per_s': 100e9}
+BANDWIDTH = 60e3
+
+
+def decision_times(count: int) -> dict:
+    """Return the time of a decision, with estimates that change before each."""
+    shape = NetworkShape.preset('vgg16_112')
+    session = PlanningSession(shape, profiles.load('raspberry_pi_3b_plus_coral'),
+                              PlannerSettings(agreement_floor=0.0))
+    for server in ('/a', '/b'):
+        session.observe_server(ServerReport(server, 0.01, 0.2), 0.0)
+    rng, decision = np.random.default_rng(1), session.plan(0.0, 2.0)
+    wall_s, cpu_s = [], []
+    for i in range(count):
+        now_s = 0.1 * i
+        for server in ('/a', '/b'):
+            session.observe_server(ServerReport(server, 0.01, 0.2, (0.05,)), now_s)
+        session.observe_frame(FrameReport(
+            decision.cut, decision.codec, decision.server, Outcome.REMOTE, '', 0.0, 0.002, 0.1,
+            0.001, float(rng.uniform(0.05, 0.1)), 0.01, 0.001, 0.05, 0.3, 5000), now_s, decision)
+        started, started_cpu = perf_counter(), thread_time()
+        decision = session.plan(now_s, 2.0)
+        cpu_s.append(thread_time() - started_cpu)
+        wall_s.append(perf_counter() - started)
+    return {'candidates': decision.candidates, 'decisions': count,
+            'median_ms': 1e3 * float(np.median(wall_s)),
+            'p10_ms': 1e3 * float(np.quantile(wall_s, 0.1)),
+            'p99_ms': 1e3 * float(np.quantile(wall_s, 0.99)),
+            'median_cpu_ms': 1e3 * float(np.median(cpu_s))}
+
+
+def against_oracle(name: str, scenario: Scenario, seeds: int) -> dict:
+    """Return energy and misses beside the oracle's and the best static choice's."""
+    flights = [_flown(replace(scenario, seed=seed)) for seed in range(1, seeds + 1)]
+
+    def mean(key: str, figure: str) -> float:
+        return float(np.mean([getattr(flight[key], figure) for flight in flights]))
+
+    oracle_j, ours_j = mean('oracle', 'energy_j'), mean('ours', 'energy_j')
+    best = _best_static(flights)
+    return {'trace': name, 'seeds': seeds, 'oracle_j': oracle_j, 'ours_j': ours_j,
+            'above_oracle': ours_j / oracle_j - 1.0,
+            'oracle_missed': 1.0 - mean('oracle', 'met'), 'missed': 1.0 - mean('ours', 'met'),
+            'no_result': mean('ours', 'lost'), **best,
+            'above_static': ours_j / best['static_j'] - 1.0}
+
+
+def _flown(scenario: Scenario) -> dict[str, Summary]:
+    world, _ = build(scenario)
+    known = policies(scenario)
+    chosen = {name: known[name] for name in ('oracle', 'ours')} | every_static(world)
+    return {name: simulate(scenario, policy, name) for name, policy in chosen.items()}
+
+
+def _best_static(flights: list[dict[str, Summary]]) -> dict:
+    """Return the cheapest static choice that misses no more than ours; else the safest."""
+    def figures(name: str) -> tuple[float, float]:
+        return (float(np.mean([f[name].met for f in flights])),
+                float(np.mean([f[name].energy_j for f in flights])))
+
+    met = figures('ours')[0]
+    statics = {name: figures(name) for name in flights[0] if name not in ('ours', 'oracle')}
+    as_safe = {n: f for n, f in statics.items() if f[0] >= met - 1e-9}
+    name = min(as_safe, key=lambda n: as_safe[n][1]) if as_safe else max(
+        statics, key=lambda n: statics[n][0])
+    return {'static': name, 'static_j': statics[name][1], 'static_missed': 1 - statics[name][0]}
+
+
+def claims(profile_name: str, deadline_s: float) -> list[dict]:
+    """Return what energy-best splitting chooses with and without a deadline, by server load.
+
+    The original candidate set: cuts without compression, the image among them. The server takes
+    0.4 s for the whole network, each drone sends a frame every 4 s, and the others' frames
+    queue (M/D/1).
+    """
+    shape = NetworkShape.preset('vgg16_112')
+    profile = profiles.load(profile_name)
+    what_if = WhatIf(shape, profile, assumed_sizes(shape, ()),
+                     PlannerSettings(margin=0.0, agreement_floor=1.0),
+                     tuple((cut, 'raw') for cut in range(shape.last)))
+    rows = []
+    for mbit in (1.0, 0.2, 0.1, 0.03):
+        for drones in (1, 5, 9):
+            wait_s = min(queue_wait_s((drones - 1) * 0.4 / 4.0, 0.4, 0.0), 10.0)
+            conditions = Conditions(mbit * 125e3, 0.02, wait_s, 0.4)
+            free, bound = (what_if.choose(conditions, d) for d in (0.0, deadline_s))
+            rows.append({
+                'profile': profile_name, 'mbit_per_s': mbit, 'drones': drones, 'wait_s': wait_s,
+                'deadline_s': deadline_s, 'no_deadline': free.option.named(shape.names),
+                'no_deadline_s': free.latency_s, 'no_deadline_j': free.energy_j,
+                'under_deadline': bound.option.named(shape.names),
+                'under_deadline_s': bound.latency_s, 'under_deadline_j': bound.energy_j})
+    return rows
+
+
+def byte_count_trap() -> list[dict]:
+    """Return the original link model's energies with wrong and right byte counts, by prefix.
+
+    Wrong: the digits of the shape joined, so that 112,112,64 became 11,211,264 bytes.
+    """
+    shape = NetworkShape.preset('vgg16_112')
+    profile = profiles.load('raspberry_pi_3b_plus_coral')
+    j_per_byte = profile.radio.sending_w * 0.05 / 2 ** 20  # 0.05 s per MiB
+    rows = []
+    for cut in range(shape.last):
+        wrong = int(''.join(map(str, shape.specs[cut].shape)))
+        right, head_j = shape.specs[cut].nbytes, float(profile.head_j[cut])
+        rows.append({'cut': cut, 'name': shape.names[cut], 'wrong_bytes': wrong,
+                     'right_bytes': right, 'wrong_j': head_j + wrong * j_per_byte,
+                     'right_j': head_j + right * j_per_byte})
+    return rows
+
+
+def _trace_cells(r: dict) -> tuple:
+    return (r['trace'], f'{r["oracle_j"]:.4f}', f'{r["ours_j"]:.4f}',
+            f'{100 * r["above_oracle"]:+.1f}', f'{100 * r["oracle_missed"]:.1f}',
+            f'{100 * r["missed"]:.1f}', r['static'], f'{100 * r["static_missed"]:.1f}',
+            f'{100 * r["above_static"]:+.1f}')
+
+
+def _print_all(result: dict) -> None:
+    t = result['decision']
+    print(f'decision among {t["candidates"]}: median {t["median_ms"]:.3f} ms, '
+          f'10 % below {t["p10_ms"]:.3f} ms, 99 % below {t["p99_ms"]:.3f} ms; '
+          f'processor time {t["median_cpu_ms"]:.3f} ms\n')
+    print(table(('trace', 'oracle J', 'ours J', '% above', 'oracle misses %', 'ours misses %',
+                 'best static', 'misses %', 'ours % above it'),
+                [_trace_cells(r) for r in result['traces']]))
+    print()
+    print(table(('profile', 'Mbit/s', 'drones', 'wait s', 'no deadline', 's', 'J',
+                 'under deadline', 's', 'J'),
+                [(r['profile'], r['mbit_per_s'], r['drones'], f'{r["wait_s"]:.2f}',
+                  r['no_deadline'], f'{r["no_deadline_s"]:.2f}', f'{r["no_deadline_j"]:.2f}',
+                  r['under_deadline'], f'{r["under_deadline_s"]:.2f}',
+                  f'{r["under_deadline_j"]:.2f}') for r in result['claims']]))
+    print()
+    print(table(('cut', 'bytes as in the sheet', 'true int8 bytes', 'J, sheet', 'J, true'),
+                [(r['name'], r['wrong_bytes'], r['right_bytes'], f'{r["wrong_j"]:.3f}',
+                  f'{r["right_j"]:.3f}') for r in result['byte_counts']]))
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, simulate, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--duration', type=float, default=120.0, help='of each flight [s]')
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--decisions', type=int, default=3000)
+    parser.add_argument('--json', type=Path)
+    args = parser.parse_args(argv)
+    progress('timing decisions')
+    result = {'machine': platform.processor() or platform.machine(),
+              'decision': decision_times(args.decisions), 'traces': []}
+    for name, scenario in TRACES.items():
+        progress(f'flying {name}')
+        bandwidth = scenario.bandwidth if scenario.throttled else BANDWIDTH
+        full = replace(scenario, **COMMON, bandwidth=bandwidth, duration_s=args.duration)
+        result['traces'].append({**against_oracle(name, full, args.seeds),
+                                 'scenario': asdict(full)})
+    result['claims'] = [*claims('raspberry_pi_3b_plus_coral', 2.0),
+                        *claims('raspberry_pi_3b_plus', 4.0)]
+    result['byte_counts'] = byte_count_trap()
+    _print_all(result)
+    write_json(args.json, result)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
