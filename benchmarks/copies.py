@@ -88,7 +88,7 @@ class InProcess:
         self._peaks.append(tracemalloc.get_traced_memory()[1] - self._before)
         self._begin()
 
-    def _send(self, packet: FeaturePacket) -> bool:
+    def _send(self, packet: FeaturePacket, server: str) -> bool:
         self._end()
         message = feature_message(packet)
         self._end()

@@ -49,7 +49,7 @@ def draw(folder: Path, both: dict[str, DeviceProfile]) -> None:
     for axes, label in ((time_axes, 'time of one inference [s]'),
                         (energy_axes, 'energy of one inference, as published [J]')):
         axes.axvspan(14.5, 17.5, color='grey', alpha=0.15, label='does not fit on the Pi alone')
-        axes.set(xlabel='layers', ylabel=label)
+        axes.set(xlabel='layers', ylabel=label, xticks=range(0, 18, 2))
         axes.legend(fontsize=8)
     save(plt, figure, folder / 'original_prefixes.png')
     figure, axes = plt.subplots(figsize=(7, 3))

@@ -118,7 +118,8 @@ def _draw(args: argparse.Namespace, what_if: WhatIf, conditions: Conditions, for
           allowed: np.ndarray, front: list[int]) -> None:
     from offload_perception.planning import figures
 
-    title = f'{args.profile}, {what_if.shape.name}'
+    title = (f'{args.profile}, {what_if.shape.name}, '
+             f'agreement at least {args.agreement_floor:g}')
     if args.figure:
         option = what_if.choose(conditions, args.deadline).option
         figures.draw_candidates(args.figure, forecast, allowed, front,

@@ -24,6 +24,8 @@ from offload_perception.planning.simulation.scenario import (
 
 HEAD = ('policy', 'drones', 'deadlines met [%]', 'no result [%]', 'J/frame', 'latency [s]',
         'mostly')
+OPTIONS = {'round_trip_s': 'round_trip', 'server_macs_per_s': 'server_macs', 'duration_s': 'duration',
+           'rate_hz': 'rate', 'deadline_s': 'deadline'}
 HELP = {
     'profile': 'device profile', 'model': 'aerial, vgg16 or vgg16_112',
     'speed': 'of the device, by its profile',
@@ -79,7 +81,7 @@ def _cells(s: Summary, drones: int) -> tuple:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser('simulate_fleet', description=__doc__)
     for f in fields(Scenario):
-        option = f'--{f.name.removesuffix("_s").removesuffix("_hz").replace("_", "-")}'
+        option = f'--{OPTIONS.get(f.name, f.name).replace("_", "-")}'
         kind = type(f.default)
         if kind is bool:
             parser.add_argument(option, dest=f.name, action='store_true', help=HELP[f.name])

@@ -5,7 +5,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from offload_perception.model.artefact import Artefact, Layer
 from offload_perception.model.convert import to_float
 from offload_perception.model.cut import cut, cut_points
 from offload_perception.model.flatbuffer import Graph
+from offload_perception.model.keras_cut import first_behind
 from offload_perception.model.vgg16 import import_keras
 from offload_perception.model.write import layer_names
 from offload_perception.tensor import TensorSpec
@@ -97,11 +97,7 @@ class Exporter:
 
     def _prefix(self, layer: Layer) -> 'keras.Model':
         keras, layers = import_keras(), self._model.layers
-        names = [each.name for each in layers]
-        stops = [names.index(name) for name in self.artefact.cut_names[1:]]
-        stop = next((b for a, b in pairwise(stops) if a == names.index(layer.name)), len(layers))
-        while type(layers[stop - 1]).__name__ in ('Flatten', 'ZeroPadding2D', 'Reshape'):
-            stop -= 1  # these belong to the layer behind, as in the int8 cuts
+        stop = first_behind(layers, self.artefact.cut_names, layer.index)
         return keras.Sequential([keras.Input(self._model.input_shape[1:]), *layers[:stop]],
                                 name=f'{self._model.name}_{layer.name}')
 

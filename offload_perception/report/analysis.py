@@ -116,8 +116,8 @@ def key_figures(flight: Flight) -> dict[str, float]:
         'sent a frame [bytes]': done['bytes'].mean() if len(done) else nan,
         'mean power [W]': power['power'].mean() if len(power) else nan,
         'energy over the bag [J]': joules,
-        'energy a frame, attributed [J]': float(np.nanmean(per_frame)) if np.isfinite(
-            per_frame).any() else nan,
+        'energy while a frame was under way [J]':
+            float(np.nanmean(per_frame)) if np.isfinite(per_frame).any() else nan,
         'labels right [%]': 100 * flight.summary.right / flight.summary.judged
         if flight.summary.judged else nan,
     }

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from offload_perception.report import analysis, text
-from offload_perception.report.charts import CHARTS
+from offload_perception.report.charts import CHARTS, Chart
 from offload_perception.report.flight import Flight
 
 _STYLE = """
@@ -17,7 +17,8 @@ h2 { font-size: 1.1rem; margin: 0 0 4px; }
 h3 { font-size: .95rem; margin: 8px 0 4px; color: #51606f; }
 section { background: #fff; border-radius: 10px; padding: 12px; margin: 12px 0; }
 .row { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); }
-.row > div { min-width: 0; }
+.row > * { min-width: 0; }
+.row > section { margin: 0; }
 img { display: block; width: 100%; max-width: 750px; height: auto; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; margin: 6px 0; }
 p { margin: 4px 0; color: #51606f; font-size: .92rem; }
@@ -31,13 +32,10 @@ td:not(:first-child) { font-variant-numeric: tabular-nums; }
 
 def page(flights: list[Flight], pictures: dict[tuple[str, int], Path]) -> str:
     """Return the page; `pictures` maps a chart's name and a flight's number to its PNG."""
-    sections = [_overview(flights), _figures(flights)]
-    for chart in CHARTS:
-        cells = [_picture(flight, pictures.get((chart.name, n)), chart.title, len(flights) > 1)
-                 for n, flight in enumerate(flights)]
-        sections.append(f'<section><h2>{escape(chart.title)}</h2><p>{escape(chart.text)}</p>'
-                        f'<div class="row">{"".join(cells)}</div></section>')
-    sections.append(_diagnostics(flights))
+    charts = ''.join(_chart(chart, flights, pictures) for chart in CHARTS)
+    if len(flights) == 1:  # then two charts stand side by side, else two flights do
+        charts = f'<div class="row">{charts}</div>'
+    sections = [_overview(flights), _figures(flights), charts, _diagnostics(flights)]
     return ('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f'<title>{escape(text.title(flights))}</title><style>{_STYLE}</style></head>'
@@ -71,10 +69,17 @@ def _diagnostics(flights: list[Flight]) -> str:
     return f'<section><h2>Diagnostics above OK</h2>{"".join(tables) or "<p>none</p>"}</section>'
 
 
+def _chart(chart: Chart, flights: list[Flight], pictures: dict[tuple[str, int], Path]) -> str:
+    cells = [_picture(flight, pictures.get((chart.name, n)), chart.title, len(flights) > 1)
+             for n, flight in enumerate(flights)]
+    return (f'<section><h2>{escape(chart.title)}</h2><p>{escape(chart.text)}</p>'
+            f'<div class="row">{"".join(cells)}</div></section>')
+
+
 def _picture(flight: Flight, picture: Path | None, title: str, named: bool) -> str:
     name = f'<h3>{escape(flight.name)}</h3>' if named else ''
     if picture is None:
-        return f'<div>{name}<p>No data in this bag.</p></div>'
+        return f'<div>{name}<p>Nothing of this in the bag.</p></div>'
     data = b64encode(picture.read_bytes()).decode()
     return (f'<div>{name}<img alt="{escape(title)}, {escape(flight.name)}" '
             f'src="data:image/png;base64,{data}"></div>')

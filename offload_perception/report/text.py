@@ -16,7 +16,8 @@ def caveats(flight: Flight) -> list[str]:
     if not flight.trained:
         found.append('The network is UNTRAINED (random weights): its labels mean nothing.')
     if flight.truncated:
-        found.append('The recorder was killed: the bag ends early, the rest is complete.')
+        found.append('The recorder was killed: the bag has no end, but all that was written '
+                     'until then.')
     return found
 
 

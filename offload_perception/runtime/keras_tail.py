@@ -6,6 +6,7 @@ import numpy as np
 
 from offload_perception.errors import ModelError, RuntimeUnavailableError
 from offload_perception.model.artefact import Artefact
+from offload_perception.model.keras_cut import first_behind
 from offload_perception.runtime.base import check_tensor
 
 
@@ -52,7 +53,7 @@ class KerasTail:
     def _trace(self, cut: int) -> Any:
         import tensorflow as tf
 
-        layers = self._layers[self._position(cut):]
+        layers = self._layers[first_behind(self._layers, self.artefact.cut_names, cut):]
 
         def tail(x: Any) -> Any:
             for layer in layers:
@@ -61,15 +62,6 @@ class KerasTail:
 
         shape = (1, *self.artefact.tensor(cut).shape)
         return tf.function(tail, input_signature=[tf.TensorSpec(shape, tf.float32)])
-
-    def _position(self, cut: int) -> int:
-        """Return the index of the first Keras layer behind `cut`."""
-        names = [layer.name for layer in self._layers]
-        name = self.artefact.cut_names[cut]
-        if cut and name not in names:
-            raise ModelError(f'{self.artefact.keras_file} has no layer {name}; '
-                             'prepare the model again')
-        return names.index(name) + 1 if cut else 0
 
 
 def _load(artefact: Artefact) -> Any:
