@@ -5,7 +5,8 @@ from setuptools import find_packages, setup
 NODES = ['camera_node', 'edge_inference_node', 'monsoon_node', 'recorder_node',
          'remote_inference_node', 'um25c_node']
 COMMANDS = ['characterize', 'demo', 'evaluate_model', 'export_layers', 'measure_codecs', 'monitor',
-            'prepare_model', 'recover_bag', 'replay', 'report', 'train_aerial', 'um25c_emulator']
+            'plan', 'prepare_model', 'recover_bag', 'replay', 'report', 'simulate_fleet',
+            'train_aerial', 'um25c_emulator']
 
 setup(
     name='offload_perception',

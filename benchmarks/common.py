@@ -159,8 +159,8 @@ def cpu_s(processes: list[psutil.Process]) -> float:
 class Probe:
     """Publishes images as a camera does and notes when each result comes; a context manager.
 
-    `arrivals` are (stamp of the image in ns, monotonic seconds), `latencies` the drone's own
-    records of its frames.
+    `sent` maps the stamp of each image [ns] to the monotonic seconds just before its publishing,
+    `arrivals` are (stamp, seconds) of the results, `latencies` the drone's own records.
     """
 
     def __init__(self, namespace: str, result: type = Classification,
@@ -173,6 +173,7 @@ class Probe:
         self._node.create_subscription(FrameLatency, 'frame_latency', self._on_latency,
                                        qos.TELEMETRY)
         self._came = threading.Condition()
+        self.sent: dict[int, float] = {}
         self.arrivals: list[tuple[int, float]] = []
         self.latencies: list[FrameLatency] = []
         self._executor = SingleThreadedExecutor(context=self._context)
@@ -197,7 +198,7 @@ class Probe:
 
     def stamp_of(self, result: Any) -> int:
         """Return the stamp in ns of the image that a result belongs to."""
-        return _stamp_ns(result.header)
+        return stamp_ns(result.header)
 
     def _on_latency(self, message: FrameLatency) -> None:
         with self._came:
@@ -207,26 +208,37 @@ class Probe:
     def clear(self) -> None:
         """Forget what came so far."""
         with self._came:
+            self.sent.clear()
             self.arrivals.clear()
             self.latencies.clear()
 
-    def publish(self, rgb: np.ndarray) -> tuple[int, float]:
-        """Publish an image; return its stamp in ns and the monotonic time just before."""
-        header = Header(stamp=self._node.get_clock().now().to_msg())
-        message = image_message(rgb, header)
-        started_s = time.monotonic()
+    def publish(self, rgb: np.ndarray) -> int:
+        """Publish an image; return its stamp in ns."""
+        message = image_message(rgb, Header(stamp=self._node.get_clock().now().to_msg()))
+        stamp = stamp_ns(message.header)
+        self.sent[stamp] = time.monotonic()
         self._images.publish(message)
-        return _stamp_ns(header), started_s
+        return stamp
+
+    def totals_s(self) -> dict[int, float]:
+        """Return the seconds from publishing to result of each image that had one, by stamp."""
+        with self._came:
+            return {s: at - self.sent[s] for s, at in self.arrivals if s in self.sent}
+
+    def inference_s(self) -> dict[int, float]:
+        """Return the seconds of head and tail that the nodes report, by stamp."""
+        with self._came:
+            return {stamp_ns(m.header): m.head + m.tail for m in self.latencies}
 
     def measure(self, rgb: np.ndarray, timeout_s: float = RESULT_TIMEOUT_S) -> float | None:
         """Return the seconds from publishing an image to its result; None where none came."""
-        stamp, started_s = self.publish(rgb)
+        stamp = self.publish(rgb)
 
         def arrived() -> float | None:
             return next((at for s, at in reversed(self.arrivals) if s == stamp), None)
         with self._came:
             at_s = self._came.wait_for(arrived, timeout_s)
-        return at_s - started_s if at_s else None
+        return at_s - self.sent[stamp] if at_s else None
 
     def measure_all(self, rgb: np.ndarray, frames: int) -> list[float]:
         """Return the seconds of `frames` frames, one after the other; each has to arrive."""
@@ -239,6 +251,9 @@ class Probe:
     def wait_until_idle(self, timeout_s: float = RESULT_TIMEOUT_S) -> None:
         """Wait until the drone has no frame under way."""
         with self._came:
+            # The last image may have been lost on its way to the drone: wait not too long for it.
+            self._came.wait_for(lambda: not self.sent or not self.latencies or stamp_ns(
+                self.latencies[-1].header) == max(self.sent), 1.0)
             if not self._came.wait_for(lambda: self.latencies and _none_under_way(
                     self.latencies[-1]), timeout_s):
                 raise OffloadError('the drone does not come to rest; see why with --verbose')
@@ -254,7 +269,8 @@ class Probe:
                                    '--verbose')
 
 
-def _stamp_ns(header: Header) -> int:
+def stamp_ns(header: Header) -> int:
+    """Return the stamp of a header in nanoseconds."""
     return header.stamp.sec * 10**9 + header.stamp.nanosec
 
 

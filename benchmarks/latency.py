@@ -2,7 +2,8 @@
 
 This process publishes one image, waits for its result, and times the same head and tail alone
 between the frames, while the nodes are idle. What exceeds their sum is the overhead: messages,
-resize, codec, threads.
+resize, codec, threads. The path is the same without the stages' own spread: each frame's total
+minus the head and tail that the nodes report for that very frame.
 
     bash scripts/run.sh python benchmarks/latency.py --model vgg16 --weights seed:0
 """
@@ -38,8 +39,10 @@ def measure_cut(args: argparse.Namespace, cut: str, network: Network,
                          *common.bare(network, number, scene.image)))
         probe.wait_until_idle()
     total, head, tail = np.array(rows).T
+    own_s = probe.inference_s()
     return {'cut': cut, 'head_s': head, 'tail_s': tail, 'total_s': total,
             'overhead_s': total - np.median(head) - np.median(tail),
+            'path_s': np.array([t - own_s[s] for s, t in probe.totals_s().items() if s in own_s]),
             'stages_s': {s: float(np.median([getattr(m, s) for m in probe.latencies]))
                          for s in common.STAGES}}
 
@@ -50,7 +53,7 @@ def cells(r: dict) -> list:
     over_ms = common.ms(r['overhead_s'])
     return [r['cut'], common.ms(r['head_s']), common.ms(r['tail_s']), common.ms(r['total_s']),
             common.ms(r['total_s'], 95), over_ms, common.ms(r['overhead_s'], 95),
-            f'{over_ms / bare_ms:.1%}']
+            f'{over_ms / bare_ms:.1%}', common.ms(r['path_s']), common.ms(r['path_s'], 95)]
 
 
 @command
@@ -67,7 +70,8 @@ def main(argv=None) -> int:
         progress(f'{cut}: {args.frames} frames')
         results.append(measure_cut(args, cut, network, scene))
     print(table(['cut', 'head ms', 'tail ms', 'total p50 ms', 'total p95 ms', 'overhead p50 ms',
-                 'overhead p95 ms', 'overhead / (head + tail)'], [cells(r) for r in results]))
+                 'overhead p95 ms', 'overhead / (head + tail)', 'path p50 ms', 'path p95 ms'],
+                [cells(r) for r in results]))
     for r in results:
         print(f'\n{r["cut"]}: medians of the stages as the nodes report them [ms]: ' + ', '.join(
             f'{s} {1e3 * v:.2f}' for s, v in r['stages_s'].items()))

@@ -28,13 +28,12 @@ CANDIDATES = ('input:jpeg:90', 'input:raw', 'block3_pool:auto', 'block4_pool:aut
 def fly(probe: common.Probe, rgb: np.ndarray, frames: int, camera_hz: float) -> list[float]:
     """Return the latency of each image that had a result; the camera keeps its rate."""
     probe.clear()
-    pause, published = threading.Event(), {}
+    pause = threading.Event()
     for _ in range(frames):
-        stamp, at_s = probe.publish(rgb)
-        published[stamp] = at_s
+        probe.publish(rgb)
         pause.wait(1 / camera_hz)
     probe.wait_until_idle()
-    return [at_s - published[stamp] for stamp, at_s in probe.arrivals if stamp in published]
+    return list(probe.totals_s().values())
 
 
 def measure(args: argparse.Namespace, scene: common.Scene, machines: Machines,

@@ -17,8 +17,7 @@ from offload_perception.model.artefact import MANIFEST, Artefact
 from offload_perception.planning import profile as profiles
 from offload_perception.planning.forecast import Forecast
 from offload_perception.planning.planner import PlannerSettings
-from offload_perception.planning.profile import DeviceProfile
-from offload_perception.planning.scaling import scaled
+from offload_perception.planning.scaling import for_network
 from offload_perception.planning.session import default_pairs
 from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.simulation.world import assumed_sizes
@@ -33,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Plan one frame; print, draw."""
     args = _arguments(argv)
     shape = _shape(args.model)
-    profile = device(args.profile, shape, args.speed)
+    profile = for_network(profiles.load(args.profile), shape, speed=args.speed)
     sizes = _sizes(shape, args.codec_table)
     what_if = WhatIf(shape, profile, sizes, PlannerSettings(
         margin=args.margin, agreement_floor=args.agreement_floor))
@@ -58,16 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         'candidates': [_record(shape, sizes, forecast, place) for place in
                        np.flatnonzero(allowed)]})
     return 0
-
-
-def device(name: str, shape: NetworkShape, speed: float) -> DeviceProfile:
-    """Return a profile, scaled where it is of another network; scaling needs a known network."""
-    profile = profiles.load(name)
-    if profile.model == shape.name and speed == 1.0:
-        return profile.check_for(shape)
-    if not speed > 0:
-        raise PlanError(f'speed is {speed}; it has to be positive')
-    return scaled(profile, NetworkShape.preset(profile.model), shape, speed=speed)
 
 
 def _shape(model: str) -> NetworkShape:

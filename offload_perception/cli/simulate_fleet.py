@@ -1,7 +1,8 @@
 """simulate_fleet: fly drones that share servers, policy by policy, without a drone.
 
 Device figures come from a profile; links, codec sizes and agreements are models unless files
-are given. Every policy flies with the same seeds.
+are given. Every policy flies with the same seeds. The oracle knows the future of its own link and
+of its own frame, not what other drones are about to send: it bounds a single drone, not a fleet.
 """
 
 import argparse
@@ -24,8 +25,8 @@ from offload_perception.planning.simulation.scenario import (
 
 HEAD = ('policy', 'drones', 'deadlines met [%]', 'no result [%]', 'J/frame', 'latency [s]',
         'mostly')
-OPTIONS = {'round_trip_s': 'round_trip', 'server_macs_per_s': 'server_macs', 'duration_s': 'duration',
-           'rate_hz': 'rate', 'deadline_s': 'deadline'}
+OPTIONS = {'round_trip_s': 'round_trip', 'server_macs_per_s': 'server_macs',
+           'duration_s': 'duration', 'rate_hz': 'rate', 'deadline_s': 'deadline'}
 HELP = {
     'profile': 'device profile', 'model': 'aerial, vgg16 or vgg16_112',
     'speed': 'of the device, by its profile',

@@ -84,8 +84,10 @@ def draw_fleet(path: str | Path, loads: Sequence[int], rows: dict[str, list[Summ
                                                     else '-'}
         met.plot(loads, [100 * s.met for s in summaries], marker='.', label=name, **style)
         energy.plot(loads, [s.energy_j for s in summaries], marker='.', label=name, **style)
+    for axes in (met, energy):
+        axes.set_xticks(loads)
     met.set(xlabel='drones', ylabel='deadlines met [%]', title=title)
-    energy.set(xlabel='drones', ylabel='energy above idle [J/frame]', yscale='log')
+    energy.set(xlabel='drones', ylabel='energy above idle [J/frame]')
     energy.legend(fontsize=7)
     save(plt, figure, path)
 

@@ -18,6 +18,7 @@ from offload_perception.planning.profile import DeviceProfile
 from offload_perception.planning.server import ServerEstimator
 from offload_perception.planning.sizes import SizeTable
 
+_NEVER = 1e9  # stands for the infinite figures of a head that does not fit, which never runs
 Pairs = tuple[tuple[int, str], ...]
 
 
@@ -77,8 +78,8 @@ class Forecaster:
         self._profile, self._head, self._sizes, self.pairs = profile, head, sizes, pairs
         self._cuts = np.array([cut for cut, _ in pairs], int)
         self._idle_w = idle_share * profile.idle_w
-        self._fits_on_board = bool(profile.fits[-1])
-        self._pair_fits = profile.fits[self._cuts].astype(float)
+        self._masks: dict[tuple[bool, ...], np.ndarray] = {}
+        self._marks, self._marked = (np.empty(0), np.empty(0)), (-1, -1)
         self._options = Options(profile.last, pairs, ())
         sizes.watch(pairs)
 
@@ -91,15 +92,16 @@ class Forecaster:
         :param period_s: of the camera, 0 = unknown.
         """
         heads = np.array([*self._head.times(), *self._head.energies()])
-        table = np.empty((7, 1 + len(self.pairs) * len(routes)))
-        table[:4, 0] = heads[:, -1]
-        table[4:, 0] = 1.0, self._fits_on_board, heads[0, -1]
+        table = np.empty((4, 1 + len(self.pairs) * len(routes)))
+        table[:, 0] = heads[:, -1]
         if routes:
-            self._remote(table[:, 1:].reshape(7, len(routes), -1), routes, usable,
-                         self._until_sent(heads), now_s)
+            ahead = self._until_sent(np.minimum(heads, _NEVER))
+            table[:, 1:] = self._remote(routes, ahead, now_s).reshape(4, -1)
         if period_s > 0:
-            table[0] += np.maximum(table[6] - period_s, 0.0)
-        return self._finished(routes, table, overhead)
+            table[0] += np.maximum(self._slowest_stage(routes, heads[0]) - period_s, 0.0)
+        table[0] += overhead[0]
+        table[1] += overhead[1] * overhead[1]
+        return self._finished(routes, tuple(usable), table)
 
     def _until_sent(self, heads: np.ndarray) -> np.ndarray:
         """Return seconds, their variance, joules and theirs until the bytes are ready, (4, k)."""
@@ -113,39 +115,61 @@ class Forecaster:
         ahead[3] += active_w * active_w * encode_var
         return ahead
 
-    def _remote(self, table: np.ndarray, routes: list[Route], usable: list[bool],
-                ahead: np.ndarray, now_s: float) -> None:
-        """Fill in the table's columns of all routes, seen as (7, routes, pairs)."""
-        nbytes, nbytes_sd, _, _, agreement, _ = self._sizes.columns
-        head_s, head_var, head_j, head_j_var = ahead
-        radio = self._profile.radio
-        links = np.array([route.link.coefficients(now_s) for route in routes])
-        s_per_byte = np.array([[route.link.s_per_byte] for route in routes])
-        waits = np.array([route.load.wait(now_s) for route in routes])
-        tails = np.take([route.load.tails() for route in routes], self._cuts, axis=2)
-        powers = np.array([np.ones(len(nbytes)), nbytes, nbytes * nbytes, nbytes_sd * nbytes_sd])
-        link_var = links[:, 1:] @ powers
-        sending_s = s_per_byte * nbytes
-        table[0] = head_s + sending_s + tails[:, 0] + (links[:, :1] + waits[:, :1])
-        table[1] = head_var + link_var + tails[:, 1] + waits[:, 1:] ** 2
-        table[2] = head_j + radio.sending_w * sending_s + radio.j_per_byte * nbytes
-        table[3] = head_j_var + radio.sending_w ** 2 * link_var
-        table[4] = agreement
-        table[5] = self._pair_fits * np.array(usable, float)[:, np.newaxis]
-        table[6] = np.maximum(head_s, sending_s)
+    def _remote(self, routes: list[Route], ahead: np.ndarray, now_s: float) -> np.ndarray:
+        """Return seconds, their variance, joules and theirs of all routes, (4, routes, pairs).
 
-    def _finished(self, routes: list[Route], table: np.ndarray,
-                  overhead: tuple[float, float]) -> Forecast:
-        options = self._options_of(routes)
-        latency_s = table[0] + overhead[0]
-        usable = (table[5] > 0) & np.isfinite(latency_s + table[2])
-        energy_j = table[2] + self._idle_w * latency_s if self._idle_w else table[2]
-        guessed = np.zeros(len(options), bool)
-        guessed[1:].reshape(-1, len(self.pairs))[:] = self._sizes.columns[5] > 0
-        return Forecast(options, latency_s, np.sqrt(table[1] + overhead[1] * overhead[1]),
-                        energy_j, np.sqrt(table[3]), table[4], usable, guessed,
+        All of them are linear in 1, n, n^2, u^2 (see `LinkEstimator.coefficients`) and `ahead`,
+        so one product of matrices does it; only the tails come on top.
+        """
+        radio, rows = self._profile.radio, ([], [], [], [])
+        for route in routes:
+            t0, v0, v1, v2, v3 = route.link.coefficients(now_s)
+            wait_s, wait_sd = route.load.wait(now_s)
+            s_per_byte, w2 = route.link.s_per_byte, radio.sending_w ** 2
+            rows[0].append((t0 + wait_s, s_per_byte, 0, 0, 1, 0, 0, 0))
+            rows[1].append((v0 + wait_sd * wait_sd, v1, v2, v3, 0, 1, 0, 0))
+            rows[2].append((0, radio.sending_w * s_per_byte + radio.j_per_byte, 0, 0, 0, 0, 1, 0))
+            rows[3].append((w2 * v0, w2 * v1, w2 * v2, w2 * v3, 0, 0, 0, 1))
+        remote = np.array(rows, float) @ np.concatenate([self._sizes.powers, ahead])
+        for i, route in enumerate(routes):
+            tails_s, tails_var = route.load.tails()
+            remote[0, i] += tails_s[self._cuts]
+            remote[1, i] += tails_var[self._cuts]
+        return remote
+
+    def _slowest_stage(self, routes: list[Route], head_s: np.ndarray) -> np.ndarray:
+        """Return the longer of head and sending time for each option, float64 (k,) [s]."""
+        s_per_byte = [route.link.s_per_byte for route in routes]
+        sending_s = np.multiply.outer(s_per_byte, self._sizes.columns[0])
+        remote_s = np.maximum(sending_s, head_s[self._cuts]).reshape(-1)
+        return np.concatenate([head_s[-1:], remote_s])
+
+    def _finished(self, routes: list[Route], usable: tuple[bool, ...],
+                  table: np.ndarray) -> Forecast:
+        if self._idle_w:
+            table[2] += self._idle_w * table[0]
+        agreement, guessed = self._marks_of(len(routes))
+        return Forecast(self._options_of(routes), table[0], np.sqrt(table[1]), table[2],
+                        np.sqrt(table[3]), agreement, self._mask_of(usable), guessed,
                         {r.server: (r.link.bandwidth, r.link.round_trip_s, r.load.wait_s)
                          for r in routes})
+
+    def _mask_of(self, usable: tuple[bool, ...]) -> np.ndarray:
+        """Return which options fit on board and have a usable route."""
+        if usable not in self._masks:
+            fits = self._profile.fits
+            self._masks[usable] = np.concatenate([
+                fits[-1:], *(fits[self._cuts] & use for use in usable)])
+        return self._masks[usable]
+
+    def _marks_of(self, routes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the agreement of all options, and which have a guessed size."""
+        if self._marked != (routes, self._sizes.version):
+            agreement, guessed = self._sizes.columns[4:]
+            self._marks = (np.concatenate([[1.0], np.tile(agreement, routes)]),
+                           np.concatenate([[False], np.tile(guessed > 0, routes)]))
+            self._marked = (routes, self._sizes.version)
+        return self._marks
 
     def _options_of(self, routes: list[Route]) -> Options:
         servers = tuple(route.server for route in routes)

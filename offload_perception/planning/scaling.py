@@ -1,9 +1,11 @@
 """A guess at a profile for a network that was never measured on that device."""
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
+from offload_perception.errors import PlanError
 from offload_perception.planning.profile import CutCost, DeviceProfile
 from offload_perception.planning.shape import NetworkShape
 
@@ -34,14 +36,22 @@ def scaled(profile: DeviceProfile, measured: NetworkShape, wanted: NetworkShape,
                f'{profile.origin}', measured=False, cuts=cuts)
 
 
-def for_network(profile: DeviceProfile, wanted: NetworkShape) -> DeviceProfile:
+def for_network(profile: DeviceProfile, wanted: NetworkShape, *,
+                speed: float = 1.0) -> DeviceProfile:
     """Return `profile` where it is of `wanted`, else carried over from the preset it is of.
 
+    A `speed` other than 1 makes it a scaled estimate as well.
+
     :raises ModelError: where it is of a network that is no preset.
+    :raises PlanError: where it is of another model of that shape, or `speed` is not positive.
     """
-    if tuple(cut.name for cut in profile.cuts) == wanted.names:
+    if not 0.0 < speed < inf:
+        raise PlanError(f'speed is {speed}; it has to be positive')
+    is_of_it = tuple(cut.name for cut in profile.cuts) == wanted.names
+    if is_of_it and speed == 1.0:
         return profile.check_for(wanted)
-    return scaled(profile, NetworkShape.preset(profile.model), wanted)
+    measured = wanted if is_of_it else NetworkShape.preset(profile.model)
+    return scaled(profile, measured, wanted, speed=speed)
 
 
 def _carried(work: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -70,7 +70,8 @@ class SizeTable:
         self._shape = shape
         self._entries: dict[tuple[int, str], _Entry] = {}
         self._places: dict[tuple[int, str], int] = {}
-        self._table = np.empty((6, 0))
+        self._table, self._powers = np.empty((6, 0)), np.empty((4, 0))
+        self.version = 0  # of agreements and of what is guessed; sizes change with every frame
 
     def load(self, rows: Iterable[Measured]) -> int:
         """Take measurements by `codec.measure.measure`; return how many were of these cuts."""
@@ -93,6 +94,7 @@ class SizeTable:
             entry.encode = RobustLevel(encode_s, 0.1 * encode_s)
         if agreement == agreement:
             entry.agreement = min(max(agreement, 0.0), 1.0)
+        self.version += 1
         self._note((cut, codec))
 
     def observe(self, cut: int, codec: str, nbytes: float, encode_s: float) -> None:
@@ -100,6 +102,7 @@ class SizeTable:
         if not 0 <= cut < self._shape.last or not codec or not 0 < nbytes < 1e9:
             return
         entry = self._entry((cut, codec))
+        self.version += not entry.size.count
         for level, value in ((entry.size, nbytes), (entry.encode, encode_s)):
             if not level.count and 0 < value < 1e9:
                 level.level, level.spread = value, 0.1 * value  # worth more than any guess
@@ -111,6 +114,8 @@ class SizeTable:
         self._places = {pair: place for place, pair in enumerate(pairs)}
         self._table = np.array([self._entry(pair).column() for pair in pairs],
                                float).reshape(-1, 6).T.copy()
+        nbytes, spread = self._table[:2]
+        self._powers = np.array([np.ones(len(nbytes)), nbytes, nbytes ** 2, spread ** 2])
 
     @property
     def columns(self) -> np.ndarray:
@@ -121,13 +126,21 @@ class SizeTable:
         """
         return self._table
 
+    @property
+    def powers(self) -> np.ndarray:
+        """Return 1, bytes, their square and their variance of the watched pairs, (4, k)."""
+        return self._powers
+
     def column(self, cut: int, codec: str) -> tuple[float, ...]:
         """Return what `columns` has for one pair."""
         return self._entry((cut, codec)).column()
 
     def _note(self, pair: tuple[int, str]) -> None:
         if (place := self._places.get(pair)) is not None:
-            self._table[:, place] = self._entries[pair].column()
+            column = self._entries[pair].column()
+            nbytes, spread = column[:2]
+            self._table[:, place] = column
+            self._powers[:, place] = 1.0, nbytes, nbytes * nbytes, spread * spread
 
     def _entry(self, pair: tuple[int, str]) -> _Entry:
         if pair not in self._entries:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BINS = 80
+_OTHER = 'other reasons'
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,16 @@ def latency(flight: Flight) -> 'Figure | None':
     figure, axes = plotting.new_figure(3.6)
     edges, of_frame = _bins(frames['t'])
     middle = (edges[:-1] + edges[1:]) / 2
-    means = [_binned(np.nan_to_num(frames[s].astype(float)) * 1e3, of_frame, np.mean)
-             for s in analysis.STAGES]
+    stages = (np.nan_to_num(frames[s].astype(float)) * 1e3 for s in analysis.STAGES)
+    means = [_binned(stage, of_frame, len(middle), np.mean) for stage in stages]
     axes.stackplot(middle, np.nan_to_num(means),
                    colors=[STAGE_COLOURS[s] for s in analysis.STAGES],
                    labels=[s.replace('_', ' ') for s in analysis.STAGES])
-    axes.plot(middle, _binned(frames['total'] * 1e3, of_frame, np.max), color='black', lw=0.8,
-              label='slowest')
+    slowest = _binned(frames['total'] * 1e3, of_frame, len(middle), np.max)
+    axes.plot(middle, slowest, color='black', lw=0.8, label='slowest')
     _deadline_line(axes, frames)
     _label(axes, 'latency [ms]', top=_robust_top(frames))
-    plotting.legend_above(axes, 5)
+    plotting.legend_above(figure, axes)
     return figure
 
 
@@ -77,13 +78,15 @@ def network(flight: Flight) -> 'Figure | None':
     axes.set_xticks([0, 0.5, 1], ['0', '50 %', '100 %'])
     axes.set_xlabel('share of the frames with a result')
     axes.grid(False)
-    plotting.legend_above(axes)
+    plotting.legend_above(figure, axes)
     return figure
 
 
 def decisions(flight: Flight) -> 'Figure | None':
     """Draw the cut of every frame over time."""
-    frames = flight.frames
+    frames = flight.frames.where(flight.frames['split_name'] != '')  # others had no cut yet
+    if not len(frames):
+        return None
     names = analysis.cut_names(flight)
     figure, axes = plotting.new_figure(3.4)
     for outcome, colour in zip(Outcome, (SERVER, DRONE, BAD), strict=True):
@@ -95,7 +98,7 @@ def decisions(flight: Flight) -> 'Figure | None':
     axes.set_yticks(used, [names[k] if k < len(names) else k for k in used], fontsize=8.5)
     axes.set_ylim(-0.8, len(names) - 0.2)
     _label(axes, '')
-    plotting.legend_above(axes)
+    plotting.legend_above(figure, axes)
     return figure
 
 
@@ -116,7 +119,7 @@ def energy(flight: Flight) -> 'Figure | None':
                        ecolor=GREY, label='frame, with 95 % interval')
         below.plot(frames['t'], frames['idle_energy'], '.', ms=2, color=GREY, label='idle share')
         below.set_ylim(0.0, 1.4 * np.percentile(frames['energy'], 99.0))
-        plotting.legend_above(below)
+        plotting.legend_above(figure, below, 2)
     else:
         below.text(0.5, 0.5, 'no FrameEnergy in this bag', ha='center',
                    transform=below.transAxes)
@@ -130,18 +133,28 @@ def misses(flight: Flight) -> 'Figure | None':
     frames = flight.frames
     if not (frames['deadline'] > 0).any():
         return None
-    reasons = np.array(analysis.miss_reasons(frames))
+    reasons = np.array(analysis.miss_reasons(frames), dtype=object)
     figure, axes = plotting.new_figure(3.6)
     axes.plot(frames['t'][reasons == ''], frames['total'][reasons == ''] * 1e3, '.', ms=3,
               color=GREY, label=f'in time {np.sum(reasons == "")}')
-    for n, (reason, count) in enumerate(Counter(reasons[reasons != '']).most_common()):
+    for n, (reason, count) in enumerate(_most_common(reasons)):
         chosen = reasons == reason
-        axes.plot(frames['t'][chosen], frames['total'][chosen] * 1e3, 'xv^+Ds*'[n % 7], ms=5,
+        axes.plot(frames['t'][chosen], frames['total'][chosen] * 1e3, 'xv^+Ds'[n], ms=4,
                   label=f'{reason.replace("_", " ")} {count}')
     _deadline_line(axes, frames)
-    _label(axes, 'latency [ms]', top=None)
-    plotting.legend_above(axes, 3)
+    axes.set_yscale('log')
+    axes.set_xlabel('time [s]')
+    axes.set_ylabel('latency [ms]')
+    plotting.legend_above(figure, axes, 2)
     return figure
+
+
+def _most_common(reasons: np.ndarray, keep: int = 5) -> list[tuple[str, int]]:
+    """Return the commonest reasons with their counts; the others become one, in place."""
+    common = Counter(reasons[reasons != '']).most_common()
+    rare = [reason for reason, _ in common[keep:]]
+    reasons[np.isin(reasons, rare)] = _OTHER
+    return common[:keep] + ([(_OTHER, sum(n for _, n in common[keep:]))] if rare else [])
 
 
 def estimates(flight: Flight) -> 'Figure | None':
@@ -160,7 +173,7 @@ def estimates(flight: Flight) -> 'Figure | None':
             ax.set_title(f'median error {error:.1f} ms', fontsize=9.5, loc='right')
             ax.set_ylim(0.0, 1.3 * np.percentile(np.r_[truth[known], guess[known]], 98))
         ax.set_ylabel(f'{name.replace("_", " ")} [ms]')
-    plotting.legend_above(axes[0])
+    plotting.legend_above(figure, axes[0])
     axes[-1].set_xlabel('time [s]')
     return figure
 
@@ -178,7 +191,7 @@ def servers(flight: Flight) -> 'Figure | None':
         below.plot(one['t'], one['expected_wait'] * 1e3, color=colour)
     above.set_ylabel('busy [%]')
     above.set_ylim(0, 105)
-    plotting.legend_above(above, 1)
+    plotting.legend_above(figure, above, 1)
     _label(below, 'expected wait [ms]', top=None)
     below.set_ylim(0.0, None)
     return figure
@@ -241,9 +254,10 @@ def _bins(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return edges, np.clip(np.digitize(t, edges) - 1, 0, len(edges) - 2)
 
 
-def _binned(values: np.ndarray, of_frame: np.ndarray, function: Callable) -> np.ndarray:
+def _binned(values: np.ndarray, of_frame: np.ndarray, bins: int,
+            function: Callable[[np.ndarray], float]) -> np.ndarray:
     """Return `function` of each bin's values; an empty bin is NaN."""
-    groups = (values[of_frame == b] for b in range(of_frame.max() + 1))
+    groups = (values[of_frame == b] for b in range(bins))
     return np.array([function(g) if len(g) else np.nan for g in groups])
 
 

@@ -31,11 +31,11 @@ def new_figure(height_in: float = 3.2, rows: int = 1) -> tuple['Figure', Any]:
         return figure, figure.subplots(rows, 1, sharex=rows > 1)
 
 
-def legend_above(axes: Any, columns: int = 4) -> None:
-    """Put the legend above the axes, where it hides no data."""
-    axes.legend(loc='lower left', bbox_to_anchor=(0.0, 1.0), ncols=columns,
-                fontsize=8.5, frameon=False, columnspacing=1.0, handlelength=1.2,
-                borderaxespad=0.2)
+def legend_above(figure: 'Figure', axes: Any, columns: int = 4) -> None:
+    """Put the legend of `axes` above the figure, where it hides no data."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside upper left', ncols=columns, fontsize=8.5,
+                  frameon=False, columnspacing=1.0, handlelength=1.2, borderaxespad=0.2)
 
 
 def share_limits(figures: list['Figure']) -> None:

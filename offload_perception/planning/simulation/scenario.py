@@ -10,8 +10,7 @@ from offload_perception.errors import PlanError
 from offload_perception.planning import profile as profiles
 from offload_perception.planning.decision import Option
 from offload_perception.planning.planner import PlannerSettings
-from offload_perception.planning.profile import DeviceProfile
-from offload_perception.planning.scaling import scaled
+from offload_perception.planning.scaling import for_network
 from offload_perception.planning.session import default_pairs
 from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.simulation.fleet import Drone, fly
@@ -75,15 +74,6 @@ class Summary:
                 for k, v in asdict(self).items()}
 
 
-def device(scenario: Scenario, shape: NetworkShape) -> DeviceProfile:
-    """Return the scenario's profile, scaled where it was taken with another network or speed."""
-    profile = profiles.load(scenario.profile)
-    if profile.model == shape.name and scenario.speed == 1.0:
-        return profile.check_for(shape)
-    measured = NetworkShape.preset(profile.model)
-    return scaled(profile, measured, shape, speed=scenario.speed)
-
-
 def build(scenario: Scenario) -> tuple[World, list[LinkTrace]]:
     """Return the world and one link for each drone."""
     shape = NetworkShape.preset(scenario.model)
@@ -93,7 +83,8 @@ def build(scenario: Scenario) -> tuple[World, list[LinkTrace]]:
                   if sizes.column(*pair)[4] >= scenario.agreement_floor)
     middle_s = scenario.duration_s / 3
     world = World(
-        shape, device(scenario, shape), pairs, sizes, scenario.server_macs_per_s,
+        shape, for_network(profiles.load(scenario.profile), shape, speed=scenario.speed),
+        pairs, sizes, scenario.server_macs_per_s,
         slowdown=throttling(middle_s) if scenario.throttled else (lambda _: 1.0),
         other_wait_s=overload(scenario) if scenario.overloaded else (lambda _: 0.0))
     return world, [make_link(scenario.link, bandwidth=scenario.bandwidth,
@@ -173,5 +164,5 @@ def summed_up(name: str, world: World, drones: list[Drone]) -> Summary:
         dict(sorted(shares.items(), key=lambda item: -item[1])[:6]))
 
 
-__all__ = ['MODELS', 'Scenario', 'Summary', 'build', 'device', 'every_static', 'policies',
+__all__ = ['MODELS', 'Scenario', 'Summary', 'build', 'every_static', 'policies',
            'simulate', 'summed_up']

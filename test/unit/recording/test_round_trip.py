@@ -81,6 +81,22 @@ def test_the_rosbags_library_opens_it(tmp_path, limit):
     assert read == [(topic, n, 1000 + n) for topic, n, _ in ROWS]
 
 
+@pytest.mark.parametrize('compression', ['NONE', 'STORAGE'])
+def test_a_bag_of_another_writer_is_read(tmp_path, compression):
+    rosbag2 = pytest.importorskip('rosbags.rosbag2')
+    bag = rosbag2.Writer(tmp_path / 'foreign', version=9,
+                         storage_plugin=rosbag2.StoragePlugin.MCAP)
+    bag.set_compression(rosbag2.CompressionMode[compression], rosbag2.CompressionFormat.ZSTD)
+    with bag:
+        connection = bag.add_connection('/notes', NOTE.name, msgdef=NOTE.text, rihs01=NOTE.hash)
+        for n in range(5):
+            bag.write(connection, n, note(n, b'x'))
+    reader = BagReader(tmp_path / 'foreign')
+    assert [(m.topic, m.time_ns, m.decode().number) for m in reader] == [
+        ('/notes', n, n) for n in range(5)]
+    assert not reader.truncated
+
+
 def test_the_mcap_library_opens_it_through_its_index(tmp_path):
     from mcap.reader import make_reader
     from mcap_ros2.decoder import DecoderFactory

@@ -1,0 +1,4 @@
+import pytest
+
+for library in ('mcap_ros2', 'rosbags', 'matplotlib'):
+    pytest.importorskip(library)

@@ -1,0 +1,72 @@
+"""Bags of made-up flights, written without ROS."""
+
+from pathlib import Path
+
+import numpy as np
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from offload_perception.recording import BagWriter, MessageType
+
+_MSG = Path(__file__).parents[3] / 'msg'
+_STORE = get_typestore(Stores.ROS2_JAZZY)
+for _path in sorted(_MSG.glob('*.msg')):
+    _STORE.register(get_types_from_msg(_path.read_text(), f'offload_perception/msg/{_path.stem}'))
+_TIME = _STORE.types['builtin_interfaces/msg/Time']
+_HEADER = _STORE.types['std_msgs/msg/Header']
+_EMPTY = {'string': '', 'bool': False}
+START_NS = 10**18
+NAN = float('nan')
+
+
+def header(stamp: int = 0):
+    return _HEADER(stamp=_TIME(sec=stamp, nanosec=0), frame_id='camera')
+
+
+def message(name: str, /, **fields):
+    """Return a message of this package, or of another as package/msg/Name; the rest is empty."""
+    name = name if '/' in name else f'offload_perception/msg/{name}'
+    values = {f: fields.pop(f, _default(kind)) for f, kind in _STORE.fielddefs[name][1]}
+    assert not fields, f'{name} has no {set(fields)}'
+    return _STORE.types[name](**values)
+
+
+def _default(kind):
+    number, detail = kind
+    if number == 1:
+        return _EMPTY.get(detail[0] if isinstance(detail, tuple) else detail, 0)
+    if number == 2:
+        return header()
+    element = detail[0][1]
+    return [] if element[0] == 'string' or isinstance(element, str) else np.zeros(0, element[0])
+
+
+class FlightBag:
+    """A bag that takes messages."""
+
+    def __init__(self, folder: Path) -> None:
+        self._bag, self._known = BagWriter(folder), set()
+
+    def add(self, topic: str, m, t_s: float) -> None:
+        name = m.__msgtype__
+        if topic not in self._known:
+            self._known.add(topic)
+            text, _ = _STORE.generate_msgdef(name, ros_version=2)
+            self._bag.add_topic(topic, MessageType(name, text, ''), [])
+        self._bag.write(topic, bytes(_STORE.serialize_cdr(m, name)), START_NS + round(t_s * 1e9))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._bag.close()
+
+
+def frame(sequence: int, outcome: int, total: float, **fields):
+    """Return a FrameLatency with a deadline of 0.1 s; stages that are not given are short."""
+    stages = {s: 0.001 for s in ('queue', 'preprocess', 'head', 'encode', 'link', 'server_wait',
+                                 'decode', 'tail')}
+    return message('FrameLatency', **{
+        'header': header(sequence), 'sequence': sequence, 'outcome': outcome, 'split': 14,
+        'split_name': 'block4_pool', 'runtime': 'litert', 'device': 'cpu', **stages,
+        'total': total, 'bytes': 1000, 'deadline': 0.1,
+        'deadline_met': outcome != 2 and total <= 0.1, 'captured': sequence, **fields})

@@ -1,0 +1,181 @@
+"""A report says what its bag says."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from flights import NAN, FlightBag, frame, header, message
+
+from offload_perception.cli import report
+from offload_perception.errors import BagError
+from offload_perception.report import analysis
+from offload_perception.report.charts import CHARTS
+from offload_perception.report.flight import load_flight
+from offload_perception.report.write import tell_apart
+
+# Remote in time, remote but late by the link, on board, dropped, dropped.
+FRAMES = [frame(1, 0, 0.05, remote=1),
+          frame(2, 0, 0.25, link=0.2, remote=2),
+          frame(3, 1, 0.04, split=21, split_name='predictions', bytes=0, remote=2, local=1),
+          frame(4, 2, 0.3, reason='no reply', remote=2, local=1, dropped=1),
+          frame(5, 2, 0.01, reason='superseded', split=0, split_name='', remote=2, local=1,
+                dropped=2)]
+
+
+def image(stamp: int):
+    pixels = np.full((24, 32, 3), 20 * stamp, np.uint8)
+    return message('sensor_msgs/msg/Image', header=header(stamp), height=24, width=32,
+                   encoding='rgb8', step=96, data=pixels.ravel())
+
+
+def write(folder, *, drone='/drone1', frames=FRAMES, emulated=True, trained=True, images=True):
+    with FlightBag(folder) as bag:
+        for n, m in enumerate(frames):
+            bag.add(f'{drone}/frame_latency', m, float(n))
+            bag.add(f'{drone}/power', message(
+                'PowerSample', power=5.0, integrated_energy=5.0 * n, emulated=emulated), n + 0.5)
+            if m.outcome != 2:
+                bag.add(f'{drone}/classification', label(m.sequence, 'water', trained), n + 0.1)
+                bag.add(f'{drone}/ground_truth', label(m.sequence, ('water', 'road')[n % 2]), n)
+                if images:
+                    bag.add(f'{drone}/image_raw', image(m.sequence), float(n))
+        bag.add(f'{drone}/offload_decision', message(
+            'OffloadDecision', sequence=2, latency=0.08, bandwidth=1e5, round_trip=0.02,
+            server_wait=0.004), 1.0)
+        bag.add('/server/status', message('ServerStatus', model='aerial', utilisation=0.5), 1.0)
+        bag.add('/diagnostics', camera_diagnostics(drone, published=6), 6.0)
+    return folder
+
+
+def label(stamp: int, text: str, trained: bool = True):
+    return message('Classification', header=header(stamp), labels=[text],
+                   ids=np.array([0], np.uint32), scores=np.array([0.9], np.float32),
+                   trained=trained)
+
+
+def camera_diagnostics(drone: str, published: int):
+    value = message('diagnostic_msgs/msg/KeyValue', key='frames published', value=str(published))
+    status = message('diagnostic_msgs/msg/DiagnosticStatus', level=1, name=f'{drone}/camera',
+                     message='too warm', values=[value])
+    return message('diagnostic_msgs/msg/DiagnosticArray', status=[status])
+
+
+@pytest.fixture
+def bag(tmp_path):
+    return write(tmp_path / 'flight')
+
+
+def test_the_counts_are_those_of_the_demos_closing_line(bag):
+    lines = load_flight(bag).closing_lines
+    assert lines[0] == ('frames: captured 6 = remote 2 + local 1 + dropped 3 (no reply 1, '
+                        'superseded 1, lost between camera and node 1)')
+    assert lines[1] == 'deadline met: 40.0% of 5 frames'
+    assert 'EMULATED' in lines[2] and lines[-1].startswith('labels: 2 of 3')
+
+
+def test_key_figures(bag):
+    figures = analysis.key_figures(load_flight(bag))
+    assert figures['results'] == 3 and figures['deadline met [%]'] == pytest.approx(40.0)
+    assert figures['latency p50 [ms]'] == pytest.approx(50.0)
+    assert figures['energy over the bag [J]'] == pytest.approx(20.0)
+    assert figures['sent a frame [bytes]'] == pytest.approx(2000 / 3)
+    assert np.isnan(figures['energy while a frame was under way [J]'])  # no FrameEnergy
+
+
+def test_every_miss_has_a_reason(bag):
+    assert analysis.miss_reasons(load_flight(bag).frames) == [
+        '', 'late: link', '', 'dropped: no reply', 'dropped: superseded']
+
+
+def test_layers_are_counted_where_they_ran(bag):
+    flight = load_flight(bag)
+    names = analysis.cut_names(flight)
+    assert len(names) == 22 and names[14] == 'block4_pool' and names[0] == 'input'
+    board, server = analysis.layer_shares(flight.frames, 21)
+    assert board.tolist() == [3] * 14 + [1] * 7 and server.tolist() == [0] * 14 + [2] * 7
+    cuts = analysis.cut_counts(flight.frames, 21)
+    assert cuts[14] == 2 and cuts[21] == 1 and cuts.sum() == 3
+
+
+def test_cuts_of_an_unknown_network_keep_the_names_that_were_seen(tmp_path):
+    odd = [frame(1, 0, 0.05, split=2, split_name='stem', remote=1)]
+    names = analysis.cut_names(load_flight(write(tmp_path / 'odd', frames=odd)))
+    assert names == ('layer 0', 'layer 1', 'stem')
+
+
+def test_predictions_stand_beside_the_truth(bag):
+    rows = analysis.predictions(load_flight(bag))
+    assert len(rows) == 1
+    assert rows['total'][0] == 0.25 and rows['predicted_total'][0] == 0.08
+    assert rows['predicted_link'][0] == pytest.approx(0.02 + 1000 / 1e5)
+
+
+def test_a_decision_that_predicts_nothing_is_no_prediction(tmp_path):
+    with FlightBag(tmp_path / 'static') as bag:
+        bag.add('/d/frame_latency', FRAMES[0], 0.0)
+        bag.add('/d/offload_decision', message('OffloadDecision', sequence=1, latency=NAN), 0.0)
+    assert len(analysis.predictions(load_flight(tmp_path / 'static'))) == 0
+
+
+def test_the_report_of_one_flight(bag, tmp_path, capsys):
+    out = tmp_path / 'out'
+    assert report.main([str(bag), '--out', str(out), '--json', str(tmp_path / 'f.json')]) == 0
+    assert 'remote 2 + local 1 + dropped 3' in capsys.readouterr().out
+    page = (out / 'index.html').read_text()
+    assert not re.search(r'(src|href)="(?!data:)', page) and 'url(' not in page
+    assert 'EMULATED' in page and 'UNTRAINED' not in page and 'too warm' in page
+    assert 'name="viewport"' in page and page.count('data:image/png') == len(CHARTS)
+    assert all((out / f'{c.name}.png').stat().st_size for c in CHARTS)
+    summary = (out / 'summary.md').read_text()
+    assert '| late: link' in summary and '(latency.png)' in summary
+    rows = list(csv.DictReader((out / 'frames.csv').open()))
+    assert [r['reason'] for r in rows] == ['', '', '', 'no reply', 'superseded']
+    assert json.loads((tmp_path / 'f.json').read_text())['flight']['remote'] == 2
+
+
+def test_two_flights_side_by_side(bag, tmp_path):
+    after = write(tmp_path / 'after', frames=FRAMES[:1], trained=False, images=False)
+    out = tmp_path / 'out'
+    assert report.main([str(bag), str(after), '--out', str(out)]) == 0
+    page = (out / 'index.html').read_text()
+    assert 'UNTRAINED' in page and '-67%' in page  # three results became one
+    assert {p.name for p in out.glob('latency*')} == {'latency_1.png', 'latency_2.png'}
+    assert 'Nothing of this in the bag' in page  # the images of the second
+
+
+def test_a_flight_compared_with_itself_gets_two_names(bag):
+    flights = [load_flight(bag), load_flight(bag)]
+    tell_apart(flights)
+    assert [f.name for f in flights] == ['flight (before)', 'flight (after)']
+
+
+def test_a_killed_bag_is_reported_and_says_so(bag, tmp_path):
+    file = bag / 'flight_0.mcap'
+    file.write_bytes(file.read_bytes()[:-40])
+    assert report.main([str(bag), '--out', str(tmp_path / 'out')]) == 0
+    assert 'The recorder was killed' in (tmp_path / 'out' / 'index.html').read_text()
+
+
+def test_texts_of_a_bag_cannot_break_the_page(tmp_path):
+    evil = [frame(1, 2, 0.01, reason='<script>alert(1)</script>', dropped=1)]
+    bag = write(tmp_path / 'evil', frames=evil)
+    assert report.main([str(bag), '--out', str(tmp_path / 'out')]) == 0
+    assert '<script' not in (tmp_path / 'out' / 'index.html').read_text()
+
+
+def test_of_several_drones_one_must_be_chosen(tmp_path):
+    with FlightBag(tmp_path / 'two') as bag:
+        for drone in ('/a', '/b'):
+            bag.add(f'{drone}/frame_latency', FRAMES[0], 0.0)
+    with pytest.raises(BagError, match=r'several drones, /a, /b'):
+        load_flight(tmp_path / 'two')
+    assert load_flight(tmp_path / 'two', 'b').namespace == '/b'
+
+
+def test_a_bag_without_frames_is_refused(tmp_path, capsys):
+    with FlightBag(tmp_path / 'none') as bag:
+        bag.add('/d/power', message('PowerSample'), 0.0)
+    assert report.main([str(tmp_path / 'none')]) == 2
+    assert 'error: ' in capsys.readouterr().err
