@@ -50,37 +50,25 @@ def make(cls: type[Config], values: dict[str, Any]) -> Config:
     return cls(**{f.name: check(f, values[f.name]) for f in fields(cls) if f.name in values})
 
 
-def _model() -> Any:
-    return param('aerial', 'aerial (small, trained on generated terrain), vgg16, vgg16_112, or '
-                           'the path of a prepared model, a .keras or a .h5 file')
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Parameters of every node that runs layers."""
 
-
-def _weights() -> Any:
-    return param('bundled', 'bundled (model aerial), imagenet, seed:N (random, untrained), or the '
-                            'path of a weights file')
-
-
-def _device() -> Any:
-    return param('auto', 'where the layers run; edgetpu refuses where there is none, auto takes '
-                         'the CPU then', choices=('auto', 'edgetpu', 'cpu'))
-
-
-def _edgetpu_devices() -> Any:
-    return param('', 'Edge TPU devices as libedgetpu names them, for example usb:0 or pci or '
-                     'usb:0,usb:1 to spread the segments; empty takes the first')
-
-
-def _runtime() -> Any:
-    return param('auto', 'inference runtime; auto takes the fastest that is installed',
-                 choices=('auto', 'litert', 'tflite_runtime', 'tensorflow', 'openvino'))
-
-
-def _threads() -> Any:
-    return param(2, 'threads of the inference runtime', low=1, high=256)
-
-
-def _top_k() -> Any:
-    return param(5, 'how many classes a result names', low=1, high=1000)
+    model: str = param('aerial', 'aerial (small, trained on generated terrain), vgg16, '
+                       'vgg16_112, or the path of a prepared model, a .keras or a .h5 file')
+    weights: str = param('bundled', 'bundled (model aerial), imagenet, seed:N (random, '
+                         'untrained), or the path of a weights file')
+    labels: str = param('', 'file with one label a line; empty takes those of the model')
+    device: str = param('auto', 'where the layers run; edgetpu refuses where there is none, auto '
+                        'takes the CPU then', choices=('auto', 'edgetpu', 'cpu'))
+    edgetpu_devices: str = param('', 'Edge TPU devices as libedgetpu names them, for example '
+                                 'usb:0 or pci, or usb:0,usb:1 to spread the segments; empty '
+                                 'takes the first')
+    runtime: str = param('auto', 'inference runtime; auto takes the fastest that is installed '
+                         'and right',
+                         choices=('auto', 'litert', 'tflite_runtime', 'tensorflow', 'openvino'))
+    threads: int = param(2, 'threads of the inference runtime', low=1, high=256)
+    top_k: int = param(5, 'how many classes a result names', low=1, high=1000)
 
 
 @dataclass(frozen=True)
@@ -99,16 +87,9 @@ class CameraConfig:
 
 
 @dataclass(frozen=True)
-class EdgeConfig:
+class EdgeConfig(NetworkConfig):
     """Parameters of edge_inference_node."""
 
-    model: str = _model()
-    weights: str = _weights()
-    labels: str = param('', 'file with one label a line; empty takes those of the model')
-    device: str = _device()
-    edgetpu_devices: str = _edgetpu_devices()
-    runtime: str = _runtime()
-    threads: int = _threads()
     split: str = param('block4_pool', 'cut: a layer name or number; 0 or input sends the image, '
                        'the last layer or -1 keeps all on board; auto plans each frame for the '
                        'least energy within the deadline', dynamic=True)
@@ -122,7 +103,6 @@ class EdgeConfig:
     reply_timeout: float = param(1.0, 'how long to wait for a server [s]', low=0.01, high=3600.0)
     max_in_flight: int = param(2, 'tensors sent and not answered; with that many out, newer '
                                'images wait and supersede each other', low=1, high=64)
-    top_k: int = _top_k()
     profile: str = param('', 'device profile that split auto plans with: a name, or a file that '
                          'characterize wrote; empty times this computer at start-up')
     emulate: str = param('', 'device profile, for example raspberry_pi_3b_plus, that paces the '
@@ -145,22 +125,14 @@ class EdgeConfig:
 
 
 @dataclass(frozen=True)
-class RemoteConfig:
+class RemoteConfig(NetworkConfig):
     """Parameters of remote_inference_node."""
 
-    model: str = _model()
-    weights: str = _weights()
-    labels: str = param('', 'file with one label a line; empty takes those of the model')
-    device: str = _device()
-    edgetpu_devices: str = _edgetpu_devices()
-    runtime: str = _runtime()
-    threads: int = _threads()
     backend: str = param('int8', 'int8 runs the same network as the drone, bit for bit; float32 '
                          'runs the Keras tail on TensorFlow', choices=('int8', 'float32'))
     queue_limit: int = param(16, 'tensors that may wait; more are refused', low=1, high=10000)
     status_period: float = param(1.0, 'between two ServerStatus messages [s]',
                                  low=0.05, high=60.0)
-    top_k: int = _top_k()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import time
 
-from offload_perception.config import EdgeConfig, RemoteConfig
+from offload_perception.config import NetworkConfig
 from offload_perception.model.artefact import Artefact
 from offload_perception.model.prepare import prepare
 from offload_perception.nodes.managed import ManagedNode
@@ -10,7 +10,7 @@ from offload_perception.runtime.network import Network
 from offload_perception.runtime.open import open_network
 
 
-def load_artefact(node: ManagedNode, config: EdgeConfig | RemoteConfig) -> Artefact:
+def load_artefact(node: ManagedNode, config: NetworkConfig) -> Artefact:
     """Return the prepared model; the first time this can take minutes, and the log says so."""
     log = node.get_logger()
     artefact = prepare(config.model, config.weights, labels=config.labels or None,
@@ -21,7 +21,7 @@ def load_artefact(node: ManagedNode, config: EdgeConfig | RemoteConfig) -> Artef
     return artefact
 
 
-def load_network(node: ManagedNode, config: EdgeConfig | RemoteConfig,
+def load_network(node: ManagedNode, config: NetworkConfig,
                  artefact: Artefact) -> Network:
     """Return the artefact on the device and runtime that the parameters ask for, warmed up."""
     started, log = time.monotonic(), node.get_logger()
