@@ -18,11 +18,15 @@ _MARKERS = 'os^Dv'
 
 @dataclass(frozen=True)
 class Line:
-    """One backend in a figure: a value for each prefix, NaN where it does not fit."""
+    """One backend in a figure: a value for each prefix, NaN where it does not fit.
+
+    `floor` is drawn dotted: the least value that was met.
+    """
 
     label: str
     values: Sequence[float]
     half_widths: Sequence[float] | None = None
+    floor: Sequence[float] | None = None
 
 
 def draw_run(folder: Path, rows: Sequence[Row], note: str) -> list[Path]:
@@ -33,12 +37,12 @@ def draw_run(folder: Path, rows: Sequence[Row], note: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     backends = {row.backend: [r for r in rows if r.backend == row.backend] for row in rows}
     names = [row.name for row in next(iter(backends.values()))]
-    times = [Line(b, [r.mean_s * 1e3 for r in rs], [1.96 * r.spread_s * 1e3 for r in rs])
-             for b, rs in backends.items()]
+    times = [Line(b, [r.mean_s * 1e3 for r in rs], [1.96 * r.spread_s * 1e3 for r in rs],
+                  [r.least_s * 1e3 for r in rs]) for b, rs in backends.items()]
     energies = [Line(b, [r.active_j for r in rs], [r.active_half_j for r in rs])
                 for b, rs in backends.items()]
     return [
-        draw_lines(folder / 'time.png', names, times, 'time of one run [ms], 95 % of runs', note),
+        draw_lines(folder / 'time.png', names, times, 'time of one run [ms]; dotted: least', note),
         draw_lines(folder / 'energy.png', names, energies,
                    'energy of one run above idle [J], 95 % interval', note),
         _draw_shares(folder / 'shares.png', backends, note)]
@@ -64,8 +68,12 @@ def draw_lines(file: Path, names: Sequence[str], lines: Sequence[Line], what: st
     """Draw one value over the prefixes, cumulative by their nature; the scale is logarithmic."""
     figure, axes = _figure(note)
     for line, marker in zip(lines, _MARKERS * len(lines), strict=False):
-        axes.errorbar(range(1, len(names) + 1), line.values, yerr=line.half_widths,
-                      label=line.label, marker=marker, markersize=4, linewidth=1.2, capsize=2)
+        bars = axes.errorbar(range(1, len(names) + 1), line.values, yerr=line.half_widths,
+                             label=line.label, marker=marker, markersize=4, linewidth=1.2,
+                             capsize=2)
+        if line.floor is not None:
+            axes.plot(range(1, len(names) + 1), line.floor, ':', color=bars[0].get_color(),
+                      linewidth=1.0)
     axes.set_yscale('log')
     axes.set_xticks(range(1, len(names) + 1),
                     [f'{n} {name}' for n, name in enumerate(names, 1)], rotation=60, ha='right',
@@ -78,14 +86,19 @@ def draw_lines(file: Path, names: Sequence[str], lines: Sequence[Line], what: st
 
 
 def _draw_shares(file: Path, backends: dict[str, list[Row]], note: str) -> Path:
-    """Draw the share of each kind of layer in time and energy; below zero is drawn as zero."""
+    """Draw the share of each kind of layer in time and energy.
+
+    A kind below zero, by the uncertainty of the prefixes, is drawn as zero; where it is far
+    below, the bar is called disturbed.
+    """
     figure, axes = _figure(note, height=1.6 + 0.7 * len(backends))
     for what, figure_name in (('energy', 'active_j'), ('time', 'mean_s')):
         for backend, rows in backends.items():
-            left = 0.0
-            for kind, share in percent(by_kind(rows, figure_name)).items():
-                share = max(0.0, share)
-                axes.barh(f'{backend}, {what}', share, left=left, color=_COLOURS[kind])
+            shares, left = by_kind(rows, figure_name), 0.0
+            label = f'{backend}, {what}' + ' (disturbed)' * (min(percent(shares).values()) < -5)
+            drawn = percent({kind: max(0.0, share) for kind, share in shares.items()})
+            for kind, share in drawn.items():
+                axes.barh(label, share, left=left, color=_COLOURS[kind])
                 left += share
     handles = [_patch(_COLOURS[kind], text) for kind, text in KINDS.items()]
     axes.legend(handles=handles, ncols=3, loc='lower center', bbox_to_anchor=(0.5, 1.0))

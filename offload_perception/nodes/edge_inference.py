@@ -284,7 +284,7 @@ class EdgeInferenceNode(ManagedNode):
         """Send a probe where the planner wants one."""
         if self._strategy is None or not self.active:
             return
-        if (found := self._strategy.next_probe()) is not None:
+        if (found := self._strategy.next_probe(self._pipeline.link_idle)) is not None:
             number, probe = found
             self._servers.send(self._probe_packet(number, probe.nbytes), probe.server)
 

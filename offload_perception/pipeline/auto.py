@@ -15,6 +15,7 @@ from offload_perception.planning.server import ServerReport
 from offload_perception.planning.session import PlanningSession, Probe
 
 PROBE_TIMEOUT_S = 1.0
+_PERIOD_GAIN = 0.1
 _REMEMBERED = 256  # ended frames whose metered energy may still come
 
 
@@ -30,19 +31,30 @@ class AutoStrategy:
         self.session, self._calibration, self._decided = session, calibration, decided
         self._clock, self._lock = clock, Lock()
         self._latest: Decision | None = None
+        self._period_s, self._before = 0.0, (0, 0.0)  # sequence and arrival of the frame before
         self._ended: OrderedDict[int, tuple[FrameReport, Decision]] = OrderedDict()
         self._probes: dict[int, tuple[Probe, float]] = {}
         self._probe_count = 0
 
     def __call__(self, frame: Frame) -> Plan:
         """Return the plan for a frame whose work starts now."""
-        decision = self.session.plan(self._clock(), frame.deadline_s)
+        decision = self.session.plan(self._clock(), frame.deadline_s, self._camera_period(frame))
         self._latest = decision
         self._decided(frame, decision)
         if not decision.runnable:
             raise PlanError(decision.reason)
         return Plan(decision.cut, self._setting(decision), decision.server,
                     self.session.hedge_at(decision, frame.arrival_s), decision)
+
+    def _camera_period(self, frame: Frame) -> float:
+        """Return the mean interval between the camera's images of late (s), 0 = not known."""
+        number, arrival_s = self._before
+        self._before = frame.sequence, frame.arrival_s
+        if number and frame.sequence > number:
+            period_s = (frame.arrival_s - arrival_s) / (frame.sequence - number)
+            gain = _PERIOD_GAIN if self._period_s else 1.0
+            self._period_s += gain * (period_s - self._period_s)
+        return self._period_s
 
     def _setting(self, decision: Decision) -> str:
         """Return the codec with the clip that was calibrated for its cut."""
@@ -78,15 +90,18 @@ class AutoStrategy:
 
     # -- probes -----------------------------------------------------------------------------
 
-    def next_probe(self) -> tuple[int, Probe] | None:
-        """Return a probe to send now and its number, or None; gives up old ones."""
+    def next_probe(self, link_idle: bool) -> tuple[int, Probe] | None:
+        """Return a probe to send now and its number, or None; gives up old ones.
+
+        A probe behind a frame would measure the frame: none goes out unless `link_idle`.
+        """
         now = self._clock()
         with self._lock:
             lost = [n for n, (_, sent_s) in self._probes.items()
                     if sent_s < now - PROBE_TIMEOUT_S]
             for probe, _ in map(self._probes.pop, lost):
                 self.session.observe_probe(probe, now, None)
-            if self._latest is None or self._probes:
+            if self._latest is None or self._probes or not link_idle:
                 return None
             probe = self.session.probe(now, self._latest)
             if probe is None:

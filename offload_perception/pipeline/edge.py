@@ -115,6 +115,11 @@ class EdgePipeline:
         self._settings = replace(self._settings, deadline_s=deadline_s)
 
     @property
+    def link_idle(self) -> bool:
+        """Tell whether no frame is on the link."""
+        return not self._in_flight
+
+    @property
     def counts(self) -> Counts:
         """Return the frame totals."""
         return self._ledger.counts

@@ -30,7 +30,8 @@ class BagReader:
     """Iterates over a bag's messages in the order of the files; a bag may be read many times.
 
     After an iteration `truncated` names the files that end before their footer, as after
-    kill -9: everything before that point was yielded.
+    kill -9 or a power cut: everything before that point was yielded. A file that is damaged in
+    its midst raises BagError there.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -71,7 +72,9 @@ class BagReader:
             except _CutOff:
                 self.truncated.append(file)
             except Exception as e:  # whatever a decoder says of nonsense
-                raise BagError(f'{file} is broken: {e or type(e).__name__}') from e
+                if stream.read().strip(b'\0'):
+                    raise BagError(f'{file} is broken: {e or type(e).__name__}') from e
+                self.truncated.append(file)  # a power cut leaves zeros where data was to come
 
 
 class _CutOff(Exception):

@@ -39,15 +39,22 @@ def _reason(deadline: float, met: bool, outcome: int, reason: str, worst: int) -
 
 def layer_shares(frames: Table, layers: int) -> tuple[np.ndarray, np.ndarray]:
     """Return how many frames ran each layer on board and on a server, int of shape (layers,)."""
-    done = frames.where(has_result(frames))
-    cut = np.where(done['outcome'] == Outcome.LOCAL, layers, done['split'])
-    on_board = cut[:, None] > np.arange(layers)  # column k is layer k + 1
+    on_board = _cuts(frames, layers)[:, None] > np.arange(layers)  # column k is layer k + 1
     return on_board.sum(axis=0), (~on_board).sum(axis=0)
 
 
 def cut_counts(frames: Table, layers: int) -> np.ndarray:
-    """Return how many frames with a result used each cut, int of shape (layers + 1,)."""
-    return np.bincount(frames['split'][has_result(frames)].astype(int), minlength=layers + 1)
+    """Return how many results came from each cut, int of shape (layers + 1,)."""
+    return np.bincount(_cuts(frames, layers), minlength=layers + 1)
+
+
+def _cuts(frames: Table, layers: int) -> np.ndarray:
+    """Return where each frame with a result was cut in the end.
+
+    A frame that was sent, got no reply and was finished on board counts as all on board.
+    """
+    done = frames.where(has_result(frames))
+    return np.where(done['outcome'] == Outcome.LOCAL, layers, done['split']).astype(int)
 
 
 def cut_names(flight: Flight) -> tuple[str, ...]:

@@ -99,6 +99,13 @@ def test_layers_are_counted_where_they_ran(bag):
     assert cuts[14] == 2 and cuts[21] == 1 and cuts.sum() == 3
 
 
+def test_a_frame_that_was_finished_on_board_for_want_of_a_reply_counts_there(tmp_path):
+    fallback = [frame(1, 1, 0.05, split=14, bytes=900, server='/server', local=1)]
+    flight = load_flight(write(tmp_path / 'fallback', frames=fallback))
+    assert analysis.cut_counts(flight.frames, 21)[21] == 1
+    assert analysis.layer_shares(flight.frames, 21)[1].sum() == 0
+
+
 def test_cuts_of_an_unknown_network_keep_the_names_that_were_seen(tmp_path):
     odd = [frame(1, 0, 0.05, split=2, split_name='stem', remote=1)]
     names = analysis.cut_names(load_flight(write(tmp_path / 'odd', frames=odd)))
