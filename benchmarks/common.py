@@ -30,6 +30,7 @@ from offload_perception.dds import profile_environment
 from offload_perception.errors import OffloadError
 from offload_perception.graph import DRONE
 from offload_perception.imaging.sources import open_source
+from offload_perception.memory import keep_large_buffers
 from offload_perception.model.artefact import Artefact
 from offload_perception.model.prepare import prepare
 from offload_perception.nodes import qos
@@ -68,6 +69,7 @@ def parse(p: argparse.ArgumentParser, argv: Any) -> argparse.Namespace:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     os.environ.update(profile_environment())  # the probe gets the settings that the nodes get
+    keep_large_buffers()
     return args
 
 

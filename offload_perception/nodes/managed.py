@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from queue import SimpleQueue
 from typing import Any
 
 import rclpy
@@ -19,6 +20,7 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from offload_perception.errors import OffloadError
+from offload_perception.memory import keep_large_buffers
 from offload_perception.nodes import params
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -177,28 +179,26 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     With `exit_when_refused` the process ends with code 1 when an autostart is refused; otherwise
     the node stays unconfigured and can be configured again.
     """
-    # Not rclpy's handlers: they would close the context before the node can say its last word.
+    keep_large_buffers()
     try:
+        # Not rclpy's handlers: they would close the context before the node's last word.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = node_class()
     except (ParameterException, RCLError) as e:  # of a wrong type or out of range, or unreadable
         print(f'error: {e}', file=sys.stderr)
         return 1
-    stop, failed = threading.Event(), threading.Event()
+    # Not an Event: setting one is not reentrant, and a second signal may come during the first.
+    stop: SimpleQueue[int] = SimpleQueue()  # of exit codes; the first counts
     for s in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(s, lambda *_: stop.set())
-
-    def fail() -> None:
-        failed.set()
-        stop.set()
+        signal.signal(s, lambda *_: stop.put(0))
 
     if node.declare_parameter('exit_when_refused', False).value:
-        node.when_refused = fail
+        node.when_refused = lambda: stop.put(1)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    spinner = threading.Thread(target=_spin, args=(executor, node, fail), daemon=True)
+    spinner = threading.Thread(target=_spin, args=(executor, node, stop), daemon=True)
     spinner.start()
-    stop.wait()
+    exit_code = stop.get()
     executor.shutdown()
     spinner.join()
     if node.active:
@@ -209,16 +209,16 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     node.release()
     node.destroy_node()
     rclpy.shutdown()
-    return int(failed.is_set())
+    return exit_code
 
 
-def _spin(executor: SingleThreadedExecutor, node: ManagedNode, fail: Callable[[], None]) -> None:
+def _spin(executor: SingleThreadedExecutor, node: ManagedNode, stop: SimpleQueue[int]) -> None:
     """Spin; a callback that raises ends the process, as it does under `rclpy.spin`."""
     try:
         executor.spin()
     except Exception:
         node.get_logger().fatal(f'a callback failed:\n{traceback.format_exc()}')
-        fail()
+        stop.put(1)
 
 
 def main_of(node_class: type[ManagedNode]) -> Callable[[], None]:
