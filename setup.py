@@ -16,10 +16,10 @@ setup(
     packages=find_packages(include=['offload_perception', 'offload_perception.*']),
     package_data={'offload_perception': ['py.typed', 'model/weights/**/*', 'planning/profiles/*']},
     python_requires='>=3.11',
-    install_requires=['numpy', 'opencv-python-headless', 'psutil', 'pyserial', 'pyyaml',
-                      'zstandard'],
+    install_requires=['flatbuffers', 'numpy', 'opencv-python-headless', 'psutil', 'pyserial',
+                      'pyyaml', 'zstandard'],
     extras_require={
-        'litert': ['ai-edge-litert', 'flatbuffers'],
+        'litert': ['ai-edge-litert'],
         'openvino': ['openvino'],
         'tensorflow': ['tensorflow-cpu; platform_machine == "x86_64"',
                        'tensorflow; platform_machine != "x86_64"'],

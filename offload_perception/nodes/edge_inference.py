@@ -153,7 +153,7 @@ class EdgeInferenceNode(ManagedNode):
         plan = self._static_plan(c) or Plan(self._artefact.last, codec='')
         self._pipeline = EdgePipeline(
             network=self._network, preprocess=fit_image, ended=self._on_ended,
-            send=lambda packet, server: self._servers.send(packet, server),
+            send=self._servers.send,
             problem=self._on_problem, strategy=self._strategy,
             settings=EdgeSettings(
                 drone=self.get_fully_qualified_name(), reply_topic=self._reply_sub.topic_name,
