@@ -1,5 +1,6 @@
 """The server's node: tensors in from any number of drones, results out to each."""
 
+import time
 from typing import Any
 
 from std_msgs.msg import Header
@@ -17,6 +18,7 @@ from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.runtime.keras_tail import KerasTail
 
 HOPELESS_UTILISATION = 0.9
+DISCOVERY_S = 1.0  # after which a node has heard of the others on its network
 
 
 class RemoteInferenceNode(ManagedNode):
@@ -26,14 +28,15 @@ class RemoteInferenceNode(ManagedNode):
         super().__init__('remote_inference', RemoteConfig, **kwargs)
         self._network = self._pipeline = self._replies = None
         self._entities: list[tuple[Any, Any]] = []
+        self._discovered_s = time.monotonic() + DISCOVERY_S
 
     # -- lifecycle --------------------------------------------------------------------------
 
     def configure(self) -> None:
         """Load the model and create the topics."""
-        self._refuse_second_server(own=0)
         self._artefact = load_artefact(self, self.config)
         self._network = self._load_tail()
+        self._refuse_second_server()
         self._replies = ReplyPublishers(self)
         self._status_pub = self.create_lifecycle_publisher(ServerStatus, 'status', qos.LATCHED)
         self._feature_sub = self.create_subscription(
@@ -44,15 +47,20 @@ class RemoteInferenceNode(ManagedNode):
                            (self.destroy_subscription, self._feature_sub),
                            (self.destroy_timer, self._status_timer)]
 
-    def _refuse_second_server(self, own: int) -> None:
-        """Two servers on one topic would compute every frame twice; `own` of them are ours."""
+    def _refuse_second_server(self) -> None:
+        """Two servers on one topic would compute every frame twice."""
         topic = self.resolve_topic_name('features')
-        others = [f'{i.node_namespace.rstrip("/")}/{i.node_name}'
-                  for i in self.get_subscriptions_info_by_topic(topic)
-                  if i.node_name == self.get_name()]
-        if len(others) > own:
+        while not (others := self._servers_of(topic)) and (
+                left_s := self._discovered_s - time.monotonic()) > 0.0:
+            time.sleep(min(left_s, 0.05))
+        if others:
             raise ConfigError(f'{others[0]} serves {topic} already; start this server in a '
                               'namespace of its own (--ros-args -r __ns:=/server2)')
+
+    def _servers_of(self, topic: str) -> list[str]:
+        return [f'{i.node_namespace.rstrip("/")}/{i.node_name}'
+                for i in self.get_subscriptions_info_by_topic(topic)
+                if i.node_name == self.get_name()]
 
     def _load_tail(self) -> Any:
         if self.config.backend == 'float32':
@@ -64,7 +72,6 @@ class RemoteInferenceNode(ManagedNode):
 
     def activate(self) -> None:
         """Start to serve."""
-        self._refuse_second_server(own=1)  # by now discovery has had time
         self._pipeline = TailPipeline(
             network=self._network, reply=self._on_reply, settings=ServerSettings(
                 name=self.get_fully_qualified_name(), queue_limit=self.config.queue_limit,
