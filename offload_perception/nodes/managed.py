@@ -24,6 +24,9 @@ from offload_perception.memory import keep_large_buffers
 from offload_perception.nodes import params
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+# Python lets a thread keep its lock for 5 ms by default; a frame's worker would wait as long for
+# the executor's.
+SWITCH_INTERVAL_S = 0.0005
 LAST_WORDS = Duration(seconds=0.3)
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -180,6 +183,7 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     the node stays unconfigured and can be configured again.
     """
     keep_large_buffers()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         # Not rclpy's handlers: they would close the context before the node's last word.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
