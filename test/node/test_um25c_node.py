@@ -1,6 +1,10 @@
+import math
+
 import pytest
 from offload_perception.msg import PowerSample
-from world import INACTIVE, UNCONFIGURED
+from sensor_msgs.msg import BatteryState
+from std_srvs.srv import Trigger
+from world import INACTIVE, UNCONFIGURED, until
 
 from offload_perception.nodes import qos
 from offload_perception.nodes.um25c import Um25cNode
@@ -41,3 +45,37 @@ def test_the_emulator_ends_with_the_node(world, samples):
     world.set(node, port=str(port))
     world.drive(node, 'configure')
     assert str(port) in world.said('refused to configure')
+
+
+def call(world, node, service: str) -> Trigger.Response:
+    client = world.node.create_client(Trigger, f'{node.get_fully_qualified_name()}/{service}')
+    until(client.service_is_ready)
+    future = client.call_async(Trigger.Request())
+    until(future.done)
+    return future.result()
+
+
+def test_commands_reach_the_meter_only_when_asked_for(world, samples):
+    node = world.start(Um25cNode, rate=7.0)
+    samples.wait_for(1)
+    assert node._reader.counters.commands == 0
+    assert call(world, node, 'next_screen').success
+    until(lambda: node._reader.counters.commands == 1)
+    answer = call(world, node, 'next_data_group')
+    assert not answer.success and 'UM25C' in answer.message
+
+
+def test_a_setting_of_the_meter_is_a_parameter(world, samples):
+    node = world.start(Um25cNode, rate=7.0, data_group=3)
+    assert samples.wait_for(lambda m: m.data_group == 3)
+    assert world.set(node, data_group=5).successful
+    assert samples.wait_for(lambda m: m.data_group == 5)
+    assert not world.set(node, data_group=12).successful
+
+
+def test_a_supply_is_shown_as_a_battery_state_only_where_that_is_asked_for(world):
+    supply = world.hear(BatteryState, 'um25c/supply', qos.TELEMETRY)
+    world.start(Um25cNode, rate=7.0, battery_state=True)
+    state = supply.wait_for(1)[0]
+    assert state.current < 0.0 and state.location == 'computer supply'
+    assert math.isnan(state.percentage)
