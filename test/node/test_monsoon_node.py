@@ -1,0 +1,47 @@
+"""The Monsoon's node on a stand-in of the maker's package; no real device was ever attached."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+from offload_perception.msg import FrameEnergy, FrameLatency, PowerSample
+from world import UNCONFIGURED
+
+from offload_perception.nodes import qos
+from offload_perception.nodes.monsoon import MonsoonNode
+
+
+@pytest.fixture
+def device(monkeypatch):
+    file = Path(__file__).parents[1] / 'unit' / 'power' / 'monsoon_stand_in.py'
+    spec = importlib.util.spec_from_file_location('monsoon_stand_in', file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    stand_in = module.StandIn()
+    for name, part in stand_in.modules().items():
+        monkeypatch.setitem(sys.modules, name, part)
+    yield stand_in
+    stand_in.release.set()
+
+
+def test_power_is_published_and_a_frame_gets_its_energy(world, device):
+    samples = world.hear(PowerSample, 'power', qos.TELEMETRY)
+    energies = world.hear(FrameEnergy, 'frame_energy', qos.TELEMETRY)
+    world.start(MonsoonNode)
+    latencies = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    sample = samples.wait_for(5)[0]
+    assert not sample.emulated and sample.source == 'Monsoon HVPM'
+    assert sample.power == pytest.approx(device.voltage_v * device.current_ma / 1000, rel=0.01)
+    latencies.publish(FrameLatency(sequence=7, total=0.05, head=0.04))
+    energy, = energies.wait_for(1)[:1]
+    assert energy.sequence == 7 and energy.method == 'trapezoid'
+    assert energy.energy == pytest.approx(0.05 * sample.power, rel=0.05)
+
+
+def test_a_missing_monsoon_is_refused_with_the_remedy(world, device):
+    device.present = False
+    node = world.make(MonsoonNode)
+    world.drive(node, 'configure')
+    assert 'udev' in world.said('no Monsoon')
+    assert world.state(node) == UNCONFIGURED
