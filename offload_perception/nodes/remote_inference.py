@@ -18,7 +18,7 @@ from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.runtime.keras_tail import KerasTail
 
 HOPELESS_UTILISATION = 0.9
-DISCOVERY_S = 1.0  # after which a node has heard of the others on its network
+DISCOVERY_S = 1.0  # after which a node has usually heard of the others on its network
 
 
 class RemoteInferenceNode(ManagedNode):
@@ -49,18 +49,21 @@ class RemoteInferenceNode(ManagedNode):
 
     def _refuse_second_server(self) -> None:
         """Two servers on one topic would compute every frame twice."""
-        topic = self.resolve_topic_name('features')
-        while not (others := self._servers_of(topic)) and (
+        while not (problem := self._second_server(own=0)) and (
                 left_s := self._discovered_s - time.monotonic()) > 0.0:
             time.sleep(min(left_s, 0.05))
-        if others:
-            raise ConfigError(f'{others[0]} serves {topic} already; start this server in a '
-                              'namespace of its own (--ros-args -r __ns:=/server2)')
+        if problem:
+            raise ConfigError(problem)
 
-    def _servers_of(self, topic: str) -> list[str]:
-        return [f'{i.node_namespace.rstrip("/")}/{i.node_name}'
-                for i in self.get_subscriptions_info_by_topic(topic)
-                if i.node_name == self.get_name()]
+    def _second_server(self, own: int) -> str:
+        """Return what is wrong where others than `own` nodes serve the topic, else ''."""
+        topic = self.resolve_topic_name('features')
+        servers = [f'{i.node_namespace.rstrip("/")}/{i.node_name}'
+                   for i in self.get_subscriptions_info_by_topic(topic)
+                   if i.node_name == self.get_name()]
+        return '' if len(servers) <= own else (
+            f'{servers[0]} serves {topic} already, so that every tensor would be computed twice; '
+            'start this server in a namespace of its own (--ros-args -r __ns:=/server2)')
 
     def _load_tail(self) -> Any:
         if self.config.backend == 'float32':
@@ -116,6 +119,8 @@ class RemoteInferenceNode(ManagedNode):
     def _publish_status(self) -> None:
         if not self.active:
             return
+        if problem := self._second_server(own=1):  # discovery can take longer than the start
+            self.get_logger().error(problem, throttle_duration_sec=10.0)
         pipeline, artefact = self._pipeline, self._artefact
         load, counts = pipeline.current_load(), pipeline.counts
         self._status_pub.publish(ServerStatus(
@@ -139,6 +144,8 @@ class RemoteInferenceNode(ManagedNode):
                   'utilisation': f'{load.utilisation:.2f}', 'queue': load.queue_length,
                   'received': counts.received,
                   **{s.name.lower(): counts.replies[s] for s in Status}}
+        if problem := self._second_server(own=1):
+            return ERROR, problem, values
         if counts.replies[Status.FAILED]:
             return ERROR, 'some tails could not be computed', values
         if load.utilisation > HOPELESS_UTILISATION:
