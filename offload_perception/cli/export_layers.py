@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.edgetpu_table import edgetpu_table
 from offload_perception.cli.prepare_model import add_model_arguments, prepared
 from offload_perception.model import edgetpu
-from offload_perception.model.edgetpu import CompileReport
 from offload_perception.model.export import Exporter, check
 
 
@@ -30,23 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f'\n{edgetpu_table(report)}')
     write_json(args.json, entries)
     return 0
-
-
-def edgetpu_table(report: CompileReport) -> str:
-    """Return the Edge TPU report as text and a table."""
-    source = 'ESTIMATE, no compiler was run' if report.estimate else f'compiler {report.compiler}'
-    rows = [(i, r.name, _known(r.mapped), _known(r.unmapped), _known(r.on_chip_bytes),
-             _known(r.off_chip_bytes), report.streamed_bytes(i), r.activation_bytes)
-            for i, r in enumerate(report.layers, 1)]
-    head = ('cut', 'layer', 'mapped', 'on CPU', 'on-chip bytes', 'off-chip bytes',
-            'streamed up to here', 'activation bytes')
-    problems = [f'{r.name}: {p}' for r in report.layers for p in r.problems]
-    return '\n'.join([f'Edge TPU ({source}); parameters fit up to cut {report.last_cached_cut}',
-                      '', table(head, rows), *problems])
-
-
-def _known(value: int | None) -> int | str:
-    return '?' if value is None else value
 
 
 def _parser() -> argparse.ArgumentParser:

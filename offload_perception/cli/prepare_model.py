@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.edgetpu_table import edgetpu_table
+from offload_perception.model import edgetpu
 from offload_perception.model.artefact import Artefact
 from offload_perception.model.prepare import prepare
 from offload_perception.model.user_model import PREPROCESSING
@@ -49,11 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser('prepare_model', description=__doc__)
     add_model_arguments(parser)
     parser.add_argument('--json', metavar='FILE', help='write the cuts there too')
+    parser.add_argument('--edgetpu', action='store_true', help='compile for the Edge TPU, or '
+                        'estimate where there is no compiler, and keep the report beside the '
+                        'model')
     args = parser.parse_args(argv)
     artefact = prepared(args)
     print(f'{artefact.path}\n{artefact.name}, weights {artefact.weights}'
           f'{"" if artefact.trained else " (random: labels mean nothing)"}\n')
     print(cut_table(artefact))
+    if args.edgetpu:
+        found = edgetpu.report(artefact)
+        found.save(artefact.path)
+        print(f'\n{edgetpu_table(found)}')
     write_json(args.json, {'path': str(artefact.path), 'weights': artefact.weights,
                            'trained': artefact.trained,
                            'layers': [{**vars(layer), 'output': layer.output.to_dict()}

@@ -14,6 +14,7 @@ from offload_perception.codec.calibration import FILE as CALIBRATION_FILE
 from offload_perception.codec.calibration import Calibration
 from offload_perception.config import EdgeConfig
 from offload_perception.errors import ConfigError, PlanError
+from offload_perception.model.edgetpu import REPORT, CompileReport
 from offload_perception.msg import (
     Classification,
     FrameEnergy,
@@ -71,6 +72,7 @@ class EdgeInferenceNode(ManagedNode):
         self._problem_lock = threading.Lock()
         self._problems: dict[str, str] = {}
         self._reported: OffloadDecision | None = None
+        self._compiled: CompileReport | None = None
 
     # -- lifecycle --------------------------------------------------------------------------
 
@@ -81,6 +83,7 @@ class EdgeInferenceNode(ManagedNode):
         self._artefact = load_artefact(self, c)
         plan = self._static_plan(c)  # a wrong split or codec refuses before the loading
         self._network = self._emulated(c, load_network(self, c, self._artefact))
+        self._compiled = self._compile_report()
         if plan is None:
             self._strategy = self._make_strategy(c)
         else:
@@ -101,6 +104,12 @@ class EdgeInferenceNode(ManagedNode):
         self.get_logger().warning(emulated.describe())
         return emulated
 
+    def _compile_report(self) -> CompileReport | None:
+        """Return what the compiler said of the model, on an Edge TPU where it was kept."""
+        on_chip = self._network.choice.device.startswith('edgetpu')
+        return (CompileReport.load(self._artefact.path)
+                if on_chip and (self._artefact.path / REPORT).is_file() else None)
+
     def _make_strategy(self, c: EdgeConfig) -> AutoStrategy:
         shape = NetworkShape.of(self._artefact)
         if c.profile:
@@ -111,7 +120,7 @@ class EdgeInferenceNode(ManagedNode):
             device = quick.measure(
                 self._network, shape, runtime=self._network.choice.runtime,
                 device=self._network.choice.device, active_w=c.active_power,
-                sending_w=c.radio_power)
+                sending_w=c.radio_power, compiled=self._compiled)
         self.get_logger().info(f'planning with profile {device.name}: {device.origin}')
         settings = PlannerSettings(margin=c.margin, agreement_floor=c.agreement_floor)
         sizes = SizeTable(shape)
@@ -302,6 +311,7 @@ class EdgeInferenceNode(ManagedNode):
         if not self.active:
             return OK, 'not active', {}
         counts, plan = self._pipeline.counts, self._pipeline.plan
+        streamed = self._compiled.streamed_bytes(plan.split) if self._compiled else 0
         values = {
             'split': f'{plan.split} ({self._artefact.cut_names[plan.split]})',
             'runtime': self._network.describe(), 'captured': counts.captured,
@@ -311,6 +321,9 @@ class EdgeInferenceNode(ManagedNode):
             **{f'last {reason}': text for reason, text in self._problems.items()}}
         if plan.server and (problem := self._servers.problem(plan.server)):
             return ERROR, problem, values
+        if streamed:
+            return WARN, (f'{streamed} bytes of parameters do not fit on the Edge TPU and are '
+                          'streamed for every frame; cut earlier'), values
         if not counts.captured:
             return WARN, f'no image yet on {self.resolve_topic_name("image_raw")}', values
         return OK, 'running', values

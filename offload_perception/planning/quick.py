@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from offload_perception.model.edgetpu import CompileReport
 from offload_perception.planning.profile import CutCost, DeviceProfile, Radio, load
 from offload_perception.planning.shape import NetworkShape
 
@@ -20,13 +21,15 @@ class Network(Protocol):
 
 
 def measure(network: Network, shape: NetworkShape, *, runtime: str, device: str,
-            active_w: float, sending_w: float) -> DeviceProfile:
+            active_w: float, sending_w: float,
+            compiled: CompileReport | None = None) -> DeviceProfile:
     """Return the time of every head, median of a few runs; energies follow from the powers.
 
     It stands in until `characterize` has measured the computer with a power meter.
 
     :param active_w: power above idle while layers run; below 0 takes that of `POWER_OF`.
     :param sending_w: power above idle while the radio sends; below 0 takes that of `POWER_OF`.
+    :param compiled: where the parameters of each head lie on an Edge TPU.
     """
     runs = np.array([_head_times(network, shape.last) for _ in range(_RUNS)])
     head_s = [0.0, *(median(column) for column in runs.T)]
@@ -39,8 +42,17 @@ def measure(network: Network, shape: NetworkShape, *, runtime: str, device: str,
         source=f'powers of {POWER_OF} where none are configured', measured=False,
         emulated=False, idle_w=stand_in.idle_w,
         active_w=active_w if active_w >= 0 else stand_in.active_w, radio=radio,
-        cuts=tuple(CutCost(name, float(s), float(d))
-                   for name, s, d in zip(shape.names, head_s, spread_s, strict=True)))
+        cuts=tuple(CutCost(name, float(s), float(d), **_memory(compiled, cut))
+                   for cut, (name, s, d) in enumerate(
+                       zip(shape.names, head_s, spread_s, strict=True))))
+
+
+def _memory(compiled: CompileReport | None, cut: int) -> dict[str, float]:
+    """Return the bytes of a head's parameters on and off the chip, where they are known."""
+    if compiled is None:
+        return {}
+    cached = sum(layer.on_chip_bytes or 0 for layer in compiled.layers[:cut])
+    return {'on_chip_bytes': float(cached), 'off_chip_bytes': float(compiled.streamed_bytes(cut))}
 
 
 def _head_times(network: Network, last: int) -> list[float]:
