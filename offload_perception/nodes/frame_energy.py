@@ -22,7 +22,7 @@ _AWAY = ('link', 'server_wait', 'decode', 'tail')
 
 
 class FrameEnergyReporter:
-    """Feeds an attribution, and publishes what it gives; the meter's thread may call `add_*`.
+    """Feeds an attribution, and publishes what it gives; the meter's thread may call `add_power`.
 
     A frame's end is when its FrameLatency arrives: the meter hangs on the drone, so both are on
     one host and on one monotonic clock.
@@ -44,9 +44,8 @@ class FrameEnergyReporter:
 
     def add_power(self, *power: object) -> None:
         """Take what the attribution takes of power: a sample, or a block of samples."""
-        add = getattr(self.attribution, 'add_block', None) or self.attribution.add_power
         with self._lock:
-            self._publish(add(*power))
+            self._publish(self.attribution.add_power(*power))
 
     def _on_latency(self, m: FrameLatency) -> None:
         with self._lock:

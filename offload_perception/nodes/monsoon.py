@@ -10,6 +10,7 @@ from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
 from offload_perception.nodes.frame_energy import FrameEnergyReporter
 from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.nodes.meter_events import log_event
 from offload_perception.power.attribution import IntegralAttribution
 from offload_perception.power.energy import EnergyCounter
 from offload_perception.power.monsoon import MonsoonReader, PowerBlock, open_monsoon
@@ -71,9 +72,7 @@ class MonsoonNode(ManagedNode):
             resistance=NAN))
 
     def _on_event(self, event: Event) -> None:
-        log = self.get_logger()
-        (log.info if event.kind in ('connected', 'stopped') else log.warning)(
-            f'{self._source}: {event.message}')
+        log_event(self, self._source, event)
 
     def health(self):
         """Report the link to the meter."""

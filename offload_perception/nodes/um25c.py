@@ -15,6 +15,7 @@ from offload_perception.nodes import qos
 from offload_perception.nodes.convert import power_message, supply_message
 from offload_perception.nodes.frame_energy import FrameEnergyReporter
 from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.nodes.meter_events import log_event
 from offload_perception.power import commands
 from offload_perception.power.attribution import RegressionAttribution
 from offload_perception.power.emulator_process import spawn_emulator
@@ -188,9 +189,7 @@ class Um25cNode(ManagedNode):
                 self.get_logger().error(f'parameter {name}: {e}')
 
     def _on_event(self, event: Event) -> None:
-        log = self.get_logger()
-        (log.info if event.kind in ('connected', 'stopped') else log.warning)(
-            f'{self._source}: {event.message}')
+        log_event(self, self._source, event)
 
     def health(self):
         """Report the link to the meter and what became of every poll."""

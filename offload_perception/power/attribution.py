@@ -85,7 +85,7 @@ class IntegralAttribution:
         self._busy_until_s = -np.inf
         self._idle = IdleMeasurement()
 
-    def add_block(self, times_s: np.ndarray, powers_w: np.ndarray,
+    def add_power(self, times_s: np.ndarray, powers_w: np.ndarray,
                   ) -> Iterator[tuple[TimedFrame, FrameEnergy]]:
         """Take consecutive samples, and give back the frames that they complete."""
         if len(times_s) == 0:

@@ -72,9 +72,9 @@ def test_a_fast_meter_is_integrated_over_the_frame_once_its_samples_reach_over_i
     frame = timed_frame('key', 1.5, 0.4, {'head': 0.4})
     times_s = np.arange(0, 3, 0.0002)
     powers_w = power_at(times_s, [frame])
-    assert list(attribution.add_block(times_s[:5000], powers_w[:5000])) == []
+    assert list(attribution.add_power(times_s[:5000], powers_w[:5000])) == []
     assert list(attribution.add_frame(frame)) == []
-    (found, energy), = attribution.add_block(times_s[5000:], powers_w[5000:])
+    (found, energy), = attribution.add_power(times_s[5000:], powers_w[5000:])
     assert found is frame
     assert energy.method == TRAPEZOID
     assert energy.energy_j == pytest.approx((IDLE_W + HEAD_W) * 0.4, rel=0.01)
@@ -88,7 +88,7 @@ def test_a_fast_meter_learns_the_idle_power_between_the_frames():
     powers_w = power_at(times_s, [frame])
     for block in range(40):
         at = slice(block * 500, (block + 1) * 500)
-        list(attribution.add_block(times_s[at], powers_w[at]))
+        list(attribution.add_power(times_s[at], powers_w[at]))
     list(attribution.add_frame(frame))
-    (_, energy), = attribution.add_block(times_s[20000:], powers_w[20000:])
+    (_, energy), = attribution.add_power(times_s[20000:], powers_w[20000:])
     assert energy.active_j == pytest.approx(HEAD_W * 0.4, rel=0.01)
