@@ -26,6 +26,7 @@ setup(
         'photos': ['scikit-learn'],
         'figures': ['matplotlib'],
         'bags': ['mcap>=1.6', 'mcap-ros2-support'],
+        'live': ['aiohttp', 'rich'],
     },
     entry_points={'console_scripts': [
         *(f'{name} = offload_perception.nodes.{name.removesuffix("_node")}:main'
