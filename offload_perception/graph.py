@@ -4,6 +4,7 @@ The launch files and the runner of the demo both read this table; what stands no
 how a launch argument becomes a node's parameter.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from offload_perception.config import (
@@ -13,6 +14,7 @@ from offload_perception.config import (
     RecorderConfig,
     RemoteConfig,
 )
+from offload_perception.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class NodeEntry:
     """A node: its executable, its name, its namespace and the arguments that set parameters.
 
     `namespace` is the argument that holds it; `parameters` maps parameter to argument.
-    `condition` is an argument that must be true for the node to run; empty = always.
+    `condition` is an argument that must be true for the node to run, or another choice than
+    `none` where it sets a parameter with choices; empty = always.
     """
 
     executable: str
@@ -91,6 +94,23 @@ def arguments(nodes: tuple[NodeEntry, ...]) -> dict[str, Argument]:
     if 'server' in used and 'server' not in found:
         found['server'] = Argument('server', '/server', 'namespace of the server')
     return found
+
+
+def runs(node: NodeEntry, values: Mapping[str, str]) -> bool:
+    """Return whether a node runs, given every argument's value.
+
+    :raises ConfigError: where its condition is none of the words that it may be.
+    """
+    if not node.condition:
+        return True
+    value = values[node.condition]
+    choices = {c for f in fields(node.config) for c in f.metadata['choices']
+               if node.parameters.get(f.name) == node.condition}
+    words = choices or {'true', '1', 'false', '0'}
+    if value.lower() not in words:
+        raise ConfigError(f"{node.condition} is '{value}'; use "
+                          + (' or '.join(sorted(choices)) if choices else 'true or false'))
+    return value.lower() not in ('false', '0', 'none')
 
 
 def namespace_of(value: str) -> str:

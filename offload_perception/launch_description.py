@@ -8,7 +8,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
 from offload_perception.dds import profile_environment
-from offload_perception.graph import NodeEntry, arguments, namespace_of, parameter_type
+from offload_perception.graph import NodeEntry, arguments, namespace_of, parameter_type, runs
 
 
 def describe(nodes: tuple[NodeEntry, ...]) -> LaunchDescription:
@@ -29,7 +29,7 @@ def _action(context, node: NodeEntry, files: list[str]) -> LifecycleNode:
     parameters = {name: ParameterValue(LaunchConfiguration(argument),
                                        value_type=parameter_type(node, name))
                   for name, argument in node.parameters.items()}
-    condition = IfCondition(LaunchConfiguration(node.condition)) if node.condition else None
+    condition = IfCondition(str(runs(node, context.launch_configurations)).lower())
     return LifecycleNode(
         package='offload_perception', executable=node.executable, name=node.name,
         namespace=namespace_of(LaunchConfiguration(node.namespace).perform(context)),

@@ -14,12 +14,11 @@ from functools import partial
 
 from offload_perception.dds import profile_environment
 from offload_perception.errors import ConfigError
-from offload_perception.graph import NodeEntry, arguments, namespace_of, parameter_type
+from offload_perception.graph import NodeEntry, arguments, namespace_of, parameter_type, runs
 
 STOP_TIMEOUT_S = 8.0
 _PR_SET_PDEATHSIG = 1
 _NAMESPACE = re.compile(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*/?)?', re.ASCII)
-_TRUE, _FALSE = ('true', '1'), ('false', '0')
 _LIBC = ctypes.CDLL(None)
 
 
@@ -49,8 +48,7 @@ def _check(node: NodeEntry, values: dict[str, str]) -> None:
         raise ConfigError(f"namespace '{values[node.namespace]}' ({node.namespace}) is not "
                           'possible: use letters, digits and _, parts separated by one /, none '
                           'starting with a digit')
-    if node.condition and values[node.condition].lower() not in _TRUE + _FALSE:
-        raise ConfigError(f"{node.condition} is '{values[node.condition]}'; use true or false")
+    runs(node, values)
 
 
 def command_of(node: NodeEntry, values: dict[str, str], extra: dict[str, str]) -> list[str]:
@@ -111,8 +109,7 @@ class GraphRunner:
 
     def __init__(self, nodes: tuple[NodeEntry, ...], values: dict[str, str],
                  show: Callable[[str], None] = print) -> None:
-        self._nodes = {n.name: n for n in nodes
-                       if not n.condition or values[n.condition].lower() in _TRUE}
+        self._nodes = {n.name: n for n in nodes if runs(n, values)}
         self._values, self._show = values, show
         self._processes: dict[str, NodeProcess] = {}
 
