@@ -68,6 +68,7 @@ class EdgePipeline:
         self._ledger = FrameLedger()
         self._wake = Condition()
         self._newest: Frame | None = None
+        self._taken_s = -inf  # arrival of the last image that was not paced
         self._in_flight: dict[int, Frame] = {}
         self._plan = Plan(split=self._artefact.last)
         self._running = False
@@ -114,6 +115,11 @@ class EdgePipeline:
         """Ask for another deadline from the next image on."""
         self._settings = replace(self._settings, deadline_s=deadline_s)
 
+    def set_pace(self, min_period_s: float, deadline_scale: float) -> None:
+        """Work on an image every `min_period_s` at most, with a longer deadline, from now on."""
+        self._settings = replace(self._settings, min_period_s=min_period_s,
+                                 deadline_scale=deadline_scale)
+
     @property
     def link_idle(self) -> bool:
         """Tell whether no frame is on the link."""
@@ -126,7 +132,14 @@ class EdgePipeline:
 
     def offer(self, header: Any, image: Any) -> None:
         """Take a new image; an older one that still waits is dropped as superseded."""
-        frame = self._ledger.open(self._clock(), header, image, self._settings.deadline_s)
+        settings = self._settings
+        frame = self._ledger.open(self._clock(), header, image,
+                                  settings.deadline_s * settings.deadline_scale)
+        if frame.arrival_s < self._taken_s + settings.min_period_s:
+            frame.deadline_s = 0.0  # nobody asks for its result, so it misses nothing
+            self._drop(frame, DropReason.PACED)
+            return
+        self._taken_s = frame.arrival_s
         with self._wake:
             if self._running:
                 older, self._newest = self._newest, frame

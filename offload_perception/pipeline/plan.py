@@ -32,7 +32,8 @@ Strategy = Callable[[Frame], Plan]
 class EdgeSettings:
     """Limits of the drone's pipeline.
 
-    `deadline_s` 0 = none. A reply is given up `reply_timeout_s` after the tensor was sent. With
+    `deadline_s` 0 = none; it is multiplied by `deadline_scale`. Images that come sooner than
+    `min_period_s` after the last one worked on are dropped. A reply is given up `reply_timeout_s` after the tensor was sent. With
     `max_in_flight` tensors unanswered no new frame is started, so that a slow server or link is
     met with fresh frames, not with a queue of old ones.
     """
@@ -43,6 +44,8 @@ class EdgeSettings:
     reply_timeout_s: float = 1.0
     max_in_flight: int = 2
     top_k: int = 5
+    min_period_s: float = 0.0
+    deadline_scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class DropReason(StrEnum):
     """Why a frame has no result."""
 
     SUPERSEDED = 'superseded'  # a newer image came before its work could start
+    PACED = 'paced'  # it came sooner than the mission's policy wants images worked on
     BAD_IMAGE = 'bad image'
     HEAD_FAILED = 'head failed'
     NO_SERVER = 'no server'

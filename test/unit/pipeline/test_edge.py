@@ -307,3 +307,18 @@ def test_images_and_replies_from_many_threads_add_up(fly):
     counts = drone.pipeline.counts
     assert counts.captured == 200 == counts.remote + counts.dropped
     assert sorted(e.frame.sequence for e in drone.ended) == list(range(1, 201))
+
+
+def test_a_pace_drops_what_comes_too_soon_and_stretches_the_deadline(fly):
+    drone = fly(LOCAL, deadline_s=0.2)
+    drone.pipeline.set_pace(1.0, 2.5)
+    for moment_s in (0.0, 0.4, 0.6, 0.5):  # at 0, 0.4, 1.0 and 1.5 s
+        drone.clock.now_s += moment_s
+        drone.offer()
+        drone.ended.wait_for(drone.pipeline.counts.captured)
+    assert drone.reasons == ['', 'paced', '', 'paced']
+    assert [e.frame.deadline_s for e in drone.ended] == [0.5, 0.0, 0.5, 0.0]
+    assert drone.pipeline.counts.reasons == {'paced': 2}
+    drone.pipeline.set_pace(0.0, 1.0)
+    drone.offer()
+    assert drone.ended.wait_for(5)[-1].frame.deadline_s == 0.2 and not drone.reasons[-1]
