@@ -4,10 +4,10 @@ from collections import Counter
 
 import numpy as np
 
-from offload_perception.model.vgg16 import SPECS, VggSpec
 from offload_perception.pipeline.records import Outcome
 from offload_perception.report.flight import Flight
 from offload_perception.report.table import Table
+from offload_perception.telemetry.layers import cut_names as names_of_cuts
 
 STAGES = ('queue', 'preprocess', 'head', 'encode', 'link', 'server_wait', 'decode', 'tail')
 
@@ -58,26 +58,9 @@ def _cuts(frames: Table, layers: int) -> np.ndarray:
 
 
 def cut_names(flight: Flight) -> tuple[str, ...]:
-    """Return the names of all cuts, from 'input' to the last layer.
-
-    They are those of the network that agrees with all cuts seen; 'layer K' where none does.
-    """
-    seen = set(zip(flight.frames['split'].astype(int), flight.frames['split_name'], strict=True))
-    seen = {(k, name) for k, name in seen if name}
-    ours = [s for s in SPECS.values() if s.name in flight.models] or list(SPECS.values())
-    for names in map(_names_of, ours):
-        if all(k < len(names) and names[k] == name for k, name in seen):
-            return names
-    known = dict(seen)
-    return tuple(known.get(k, f'layer {k}') for k in range(max(known, default=0) + 1))
-
-
-def _names_of(spec: VggSpec) -> tuple[str, ...]:
-    names = ['input']
-    for block, convolutions in enumerate(spec.blocks, 1):
-        names += [f'block{block}_conv{i}' for i in range(1, convolutions + 1)]
-        names.append(f'block{block}_pool')
-    return (*names, *(f'fc{i}' for i in range(1, len(spec.fc) + 1)), 'predictions')
+    """Return the names of all cuts, from 'input' to the last layer."""
+    seen = dict(zip(flight.frames['split'].astype(int), flight.frames['split_name'], strict=True))
+    return names_of_cuts({k: name for k, name in seen.items() if name}, flight.models)
 
 
 def predictions(flight: Flight) -> Table:

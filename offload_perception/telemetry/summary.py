@@ -10,6 +10,7 @@ from offload_perception.pipeline.records import Outcome
 
 NOT_DELIVERED = 'lost between camera and node'
 _PENDING_LABELS = 512
+_RECENT = 2048  # frames; many seconds of them, and bounded where nobody prints lines
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,22 @@ class LabelRecord:
     trained: bool = True
 
 
+@dataclass(frozen=True)
+class Tally:
+    """Where the frames went: captured = remote + local + dropped + under_way."""
+
+    captured: int
+    remote: int
+    local: int
+    under_way: int
+    reasons: Counter[str]  # of the dropped
+
+    @property
+    def dropped(self) -> int:
+        """Return how many frames have no result."""
+        return self.reasons.total()
+
+
 class Summary:
     """Collects records; times come in as arguments (monotonic seconds)."""
 
@@ -62,7 +79,7 @@ class Summary:
         self.places: Counter[str] = Counter()
         self._deadline_met = self._with_deadline = 0
         self._last: FrameRecord | None = None
-        self._recent: deque[FrameRecord] = deque()
+        self._recent: deque[FrameRecord] = deque(maxlen=_RECENT)
         self._powers: list[PowerRecord] = []
         self._label: LabelRecord | None = None
         self._truths: OrderedDict[int, str] = OrderedDict()
@@ -111,7 +128,7 @@ class Summary:
             self.judged += 1
             self.right += counterpart == r.label
 
-    # -- lines out --------------------------------------------------------------------------
+    # -- figures out ------------------------------------------------------------------------
 
     @property
     def results(self) -> int:
@@ -127,6 +144,28 @@ class Summary:
     def under_way(self) -> int:
         """Return how many frames the drone counted in but has not ended."""
         return self._last.captured - self._last.ended if self._last else 0
+
+    def tally(self, published: int | None = None) -> Tally:
+        """Return where the frames seen went.
+
+        :param published: how many images the camera published; None = unknown, then the frames
+            that reached the drone's node are what was captured.
+        """
+        reasons, reached = self.reasons.copy(), self.ended + self.under_way
+        captured = max(published or 0, reached)
+        if captured > reached:
+            reasons[NOT_DELIVERED] = captured - reached
+        return Tally(captured, self.outcomes[Outcome.REMOTE], self.outcomes[Outcome.LOCAL],
+                     self.under_way, reasons)
+
+    @property
+    def energy_per_result_j(self) -> float | None:
+        """Return joules per frame with a result, idle power included; None = nothing metered."""
+        if len(self._powers) < 2 or not self.results:
+            return None
+        return (self._powers[-1].energy_j - self._powers[0].energy_j) / self.results
+
+    # -- lines out --------------------------------------------------------------------------
 
     def live_line(self, period_s: float) -> str:
         """Return the line for what came since the last call, `period_s` seconds ago."""
@@ -151,21 +190,12 @@ class Summary:
         return ' | '.join(parts)
 
     def closing_lines(self, published: int | None = None) -> list[str]:
-        """Return the lines that close a run.
-
-        :param published: how many images the camera published; None = unknown, then the frames
-            that reached the drone's node are what was captured.
-        """
-        reasons = self.reasons.copy()
-        captured = max(published or 0, self.ended + self.under_way)
-        if captured > self.ended + self.under_way:
-            reasons[NOT_DELIVERED] = captured - self.ended - self.under_way
-        dropped = reasons.total()
+        """Return the lines that close a run; `published` as for `tally`."""
+        t = self.tally(published)
         lines = [
-            f'frames: captured {captured} = remote {self.outcomes[Outcome.REMOTE]} + local '
-            f'{self.outcomes[Outcome.LOCAL]} + dropped {dropped}'
-            + (f' ({_tally(reasons)})' if reasons else '')
-            + (f' + under way {self.under_way}' if self.under_way else '')]
+            f'frames: captured {t.captured} = remote {t.remote} + local {t.local} + dropped '
+            f'{t.dropped}' + (f' ({_tally(t.reasons)})' if t.reasons else '')
+            + (f' + under way {t.under_way}' if t.under_way else '')]
         lines += self._deadline_line() + self._energy_line()
         lines += [f'ran on: {place}, {n} frames' for place, n in self.places.most_common()]
         if self.judged:
@@ -180,10 +210,9 @@ class Summary:
         return [f'deadline met: {share:.1%} of {self._with_deadline} frames']
 
     def _energy_line(self) -> list[str]:
-        if len(self._powers) < 2 or not self.results:
+        if (joules := self.energy_per_result_j) is None:
             return []
-        joules = self._powers[-1].energy_j - self._powers[0].energy_j
-        return [f'energy: {joules / self.results:.3f} J per frame with a result, idle power '
+        return [f'energy: {joules:.3f} J per frame with a result, idle power '
                 f'included ({"EMULATED meter" if self._powers[-1].emulated else "metered"})']
 
     @property
