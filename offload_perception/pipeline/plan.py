@@ -33,9 +33,10 @@ class EdgeSettings:
     """Limits of the drone's pipeline.
 
     `deadline_s` 0 = none; it is multiplied by `deadline_scale`. Images that come sooner than
-    `min_period_s` after the last one worked on are dropped. A reply is given up `reply_timeout_s` after the tensor was sent. With
-    `max_in_flight` tensors unanswered no new frame is started, so that a slow server or link is
-    met with fresh frames, not with a queue of old ones.
+    `min_period_s` after the last one worked on are dropped. A reply is given up
+    `reply_timeout_s` after the tensor was sent. With `max_in_flight` tensors unanswered no new
+    frame is started, so that a slow server or link is met with fresh frames, not with a queue of
+    old ones.
     """
 
     drone: str
