@@ -2,7 +2,7 @@
 
 import os
 import platform
-import subprocess
+import time
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from math import nan
@@ -11,11 +11,10 @@ from typing import Any
 
 import psutil
 
+from offload_perception.health.board import Board, decode_flags
+
 PACKAGES = ('offload_perception', 'numpy', 'ai-edge-litert', 'tflite-runtime', 'openvino',
             'tensorflow', 'tensorflow-cpu')
-# `vcgencmd get_throttled`: the same bits 16 higher tell that it happened since the start.
-THROTTLED = {0: 'under-voltage', 1: 'frequency capped', 2: 'throttled',
-             3: 'soft temperature limit'}
 
 
 def describe() -> dict[str, Any]:
@@ -36,23 +35,19 @@ def state() -> dict[str, Any]:
 
 def temperature_c() -> float:
     """Return the highest temperature of the thermal zones [C]; NaN where there are none."""
-    zones = (_text(str(zone)) for zone in Path('/sys/class/thermal').glob('thermal_zone*/temp'))
-    return max((int(text) / 1000 for text in zones if text.lstrip('-').isdigit()), default=nan)
+    return max((zone.temperature_c for zone in Board().zones()), default=nan)
 
 
 def throttled() -> str:
     """Return in words what the Raspberry Pi's firmware says; empty where nothing can be read."""
-    with suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
-        said = subprocess.run(['vcgencmd', 'get_throttled'], capture_output=True, text=True,
-                              timeout=5.0, check=True).stdout
-        return decode_throttled(int(said.split('=')[1], 16))
-    return ''
+    flags = Board().flags(time.monotonic())
+    return '' if flags is None else decode_throttled(flags)
 
 
 def decode_throttled(bits: int) -> str:
     """Return the meaning of the flags: what is, and what has been since the start."""
-    now = [text for bit, text in THROTTLED.items() if bits >> bit & 1]
-    been = [f'{text} since the start' for bit, text in THROTTLED.items() if bits >> bit + 16 & 1]
+    now, been = decode_flags(bits)
+    been = [f'{text} since the start' for text in been]
     return ', '.join([*now, *been]) or 'no'
 
 

@@ -87,7 +87,7 @@ def _is_ready(graph: GraphRunner, monitor) -> bool:
 
 def _is_active(monitor, name: str) -> bool:
     health = monitor.health_of(name)
-    return health is not None and health[1] != 'not active'
+    return health is not None and not health[1].startswith('not active')
 
 
 def _wait_until(ready: Callable[[], bool], graph: GraphRunner, stop: StopSignal) -> bool:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image
@@ -9,19 +10,25 @@ from std_msgs.msg import Header
 
 from offload_perception.config import CameraConfig
 from offload_perception.errors import SourceError
+from offload_perception.health import Finding, error, said, warning
+from offload_perception.health.arrivals import Arrivals
+from offload_perception.health.trend import Recent
 from offload_perception.imaging.compressed import encode_image
 from offload_perception.imaging.sources import Frame, open_source
 from offload_perception.msg import Classification
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array, image_message
-from offload_perception.nodes.managed import ERROR, OK, ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode, main_of
 from offload_perception.power.cadence import Cadence
 
 REOPEN_PERIOD_S = 1.0
+SLOW_SHARE = 0.2  # of the frames asked for
 
 
 class CameraNode(ManagedNode):
     """Plays a source at a rate from a thread of its own."""
+
+    doing = 'playing'
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('camera', CameraConfig, **kwargs)
@@ -49,6 +56,8 @@ class CameraNode(ManagedNode):
     def activate(self) -> None:
         """Start to play."""
         self._published = self._unheard = 0
+        self._cadence = Cadence(1.0 / self.config.rate, time.monotonic())
+        self._frames, self._recent = Arrivals('frame', time.monotonic()), Recent()
         self._stopping.clear()
         self._thread = threading.Thread(target=self._play, name='camera', daemon=True)
         self._thread.start()
@@ -69,10 +78,11 @@ class CameraNode(ManagedNode):
             self.destroy_lifecycle_publisher(self._truth_pub)
 
     def _play(self) -> None:
-        cadence = Cadence(1.0 / self.config.rate, time.monotonic())
-        while not self._stopping.wait(cadence.wait_s(time.monotonic())):
+        while not self._stopping.wait(self._cadence.wait_s(time.monotonic())):
             try:
-                self._publish(self._source.next())
+                frame = self._source.next()
+                self._frames.arrived(time.monotonic())
+                self._publish(frame)
             except SourceError as e:
                 self._recover(str(e))
             except Exception as e:  # a camera that only looks alive helps nobody
@@ -111,15 +121,28 @@ class CameraNode(ManagedNode):
         return CompressedImage(header=header, format='jpeg',
                                data=byte_array(encode_image(frame.rgb, 'jpeg')))
 
-    def health(self):
-        """Report the source and how many frames it gave."""
-        source = self._source.description if self._source else 'closed'
-        values = {'source': source, 'frames published': self._published,
-                  'frames nobody listened to': self._unheard,
-                  'pictures skipped': self._source.skipped if self._source else 0}
+    def findings(self, now_s: float) -> Iterator[Finding]:
+        """Yield what is wrong with the source, and whether anybody listens."""
         if self._problem:
-            return ERROR, self._problem, values
-        return OK, 'playing' if self.active else 'not active', values
+            yield error('source', self._problem)
+        elif silent := self._frames.finding(now_s, where=self.config.source,
+                                            why='the camera hangs; unplug it and plug it in'):
+            yield silent
+        c = self.config
+        missed = self._recent.grown({'frames': self._cadence.missed}, now_s)['frames']
+        share = missed / (c.rate * self._recent.window_s)
+        if share > SLOW_SHARE and not self._problem:
+            yield warning('rate', f'{(1 - min(share, 1)) * c.rate:.1f} of {c.rate:g} frames a '
+                          'second come: the source, the size or this computer is too slow')
+        if not self._image_pub.get_subscription_count():
+            yield said('listeners', f'nobody listens on {self._image_pub.topic_name}')
+
+    def values(self) -> dict[str, Any]:
+        """Return the source and how many frames it gave."""
+        return {'source': self._source.description if self._source else 'closed',
+                'frames published': self._published,
+                'frames nobody listened to': self._unheard,
+                'pictures skipped': self._source.skipped if self._source else 0}
 
 
 main = main_of(CameraNode)

@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +16,12 @@ from offload_perception.codec.calibration import FILE as CALIBRATION_FILE
 from offload_perception.codec.calibration import Calibration
 from offload_perception.config import EdgeConfig
 from offload_perception.errors import ConfigError, PlanError
+from offload_perception.health import Finding
+from offload_perception.health.arrivals import Arrivals
+from offload_perception.health.clocks import StampWatch
+from offload_perception.health.computer import ComputerWatch
+from offload_perception.health.drone import FramesWatch, servers_findings
+from offload_perception.health.layers import SpeedWatch, network_findings
 from offload_perception.model.edgetpu import REPORT, CompileReport
 from offload_perception.msg import (
     Classification,
@@ -34,7 +42,7 @@ from offload_perception.nodes.convert_decision import (
     server_report,
     static_decision,
 )
-from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode, main_of
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.servers import Servers, namespaces
 from offload_perception.pipeline.auto import AutoStrategy
@@ -143,14 +151,15 @@ class EdgeInferenceNode(ManagedNode):
     def _listen(self, c: EdgeConfig) -> None:
         images, subscribe = qos.images(c.image_reliability), self.create_subscription
         self._reply_sub = subscribe(Classification, 'remote_result', self._on_reply, qos.RESULTS)
+        image_subs = [subscribe(kind, topic, self._on_image, images)
+                      for kind, topic, transport in (
+                          (Image, 'image_raw', 'raw'),
+                          (CompressedImage, 'image_raw/compressed', 'compressed'))
+                      if c.transport in (transport, 'both')]
+        self._image_topics = [s.topic_name for s in image_subs]
         subscriptions = [
-            self._reply_sub,
+            self._reply_sub, *image_subs,
             subscribe(FrameEnergy, 'frame_energy', self._on_energy, qos.TELEMETRY)]
-        if c.transport in ('raw', 'both'):
-            subscriptions.append(subscribe(Image, 'image_raw', self._on_image, images))
-        if c.transport in ('compressed', 'both'):
-            subscriptions.append(subscribe(CompressedImage, 'image_raw/compressed',
-                                           self._on_image, images))
         timers = (self.create_timer(EXPIRE_PERIOD_S, self._expire),
                   self.create_timer(PROBE_PERIOD_S, self._probe))
         self._entities += [(self.destroy_subscription, s) for s in subscriptions]
@@ -168,6 +177,8 @@ class EdgeInferenceNode(ManagedNode):
                 drone=self.get_fully_qualified_name(), reply_topic=self._reply_sub.topic_name,
                 deadline_s=c.deadline, reply_timeout_s=c.reply_timeout,
                 max_in_flight=c.max_in_flight, top_k=c.top_k))
+        self._images, self._stamps = Arrivals('image', time.monotonic()), StampWatch()
+        self._frames, self._speed, self._computer = FramesWatch(), SpeedWatch(), ComputerWatch()
         self._pipeline.start(plan)
         if self._strategy is None:
             self._announce(plan)
@@ -245,6 +256,10 @@ class EdgeInferenceNode(ManagedNode):
     def _on_image(self, message: Image | CompressedImage) -> None:
         if self.active:
             self._pipeline.offer(message.header, message)
+            self._images.arrived(time.monotonic())
+            stamp = message.header.stamp
+            self._stamps.see(stamp.sec + 1e-9 * stamp.nanosec,
+                             1e-9 * self.get_clock().now().nanoseconds)
 
     def _on_reply(self, message: Classification) -> None:
         if self._pipeline is None:
@@ -306,27 +321,51 @@ class EdgeInferenceNode(ManagedNode):
 
     # -- health -----------------------------------------------------------------------------
 
-    def health(self):
-        """Report the counts, the runtime and what went wrong last."""
-        if not self.active:
-            return OK, 'not active', {}
+    def findings(self, now_s: float) -> Iterator[Finding]:
+        """Yield what is wrong with images, servers, frames, layers and computer."""
+        plan, session = self._pipeline.plan, self._strategy and self._strategy.session
+        if silent := self._images.finding(now_s, where=' or '.join(self._image_topics),
+                                          why=self._why_no_image()):
+            yield silent
+        yield from self._stamps.findings(now_s)
+        names = self._servers.names if session else (plan.server,) if plan.server else ()
+        yield from servers_findings({n: self._servers.problem(n) for n in names},
+                                    lost=session.lost if session else (), local=bool(session))
+        yield from self._frames.findings(self._pipeline.counts, self._problems,
+                                         plan.server or 'the server', now_s)
+        yield from network_findings(
+            self._network.trouble, self._artefact.trained,
+            self._compiled.streamed_bytes(plan.split) if self._compiled else 0)
+        if session:
+            yield from self._speed.findings(session.head.slowdown)
+        yield from self._computer.findings(now_s)
+
+    def _why_no_image(self) -> str:
+        """Return what the graph knows of the cameras."""
+        cameras = {f'{i.node_namespace.rstrip("/")}/{i.node_name}' for topic in self._image_topics
+                   for i in self.get_publishers_info_by_topic(topic)}
+        if not cameras:
+            return 'nobody publishes it; start the camera, in this namespace, or remap it'
+        return f'{", ".join(sorted(cameras))} publishes it; is its camera plugged in?'
+
+    def mend_qos(self, topic: str) -> str:
+        """Return how to fit a camera's QoS."""
+        return ('set parameter image_reliability to best_effort'
+                if topic in self._image_topics else '')
+
+    def values(self) -> dict[str, Any]:
+        """Return the counts, the runtime and what went wrong last."""
+        if self._pipeline is None:
+            return {}
         counts, plan = self._pipeline.counts, self._pipeline.plan
-        streamed = self._compiled.streamed_bytes(plan.split) if self._compiled else 0
-        values = {
+        return {
             'split': f'{plan.split} ({self._artefact.cut_names[plan.split]})',
             'runtime': self._network.describe(), 'captured': counts.captured,
             'remote': counts.remote, 'local': counts.local, 'dropped': counts.dropped,
             'under way': counts.under_way, 'unexpected replies': counts.unexpected_replies,
             **{f'dropped: {reason}': n for reason, n in counts.reasons.items()},
-            **{f'last {reason}': text for reason, text in self._problems.items()}}
-        if plan.server and (problem := self._servers.problem(plan.server)):
-            return ERROR, problem, values
-        if streamed:
-            return WARN, (f'{streamed} bytes of parameters do not fit on the Edge TPU and are '
-                          'streamed for every frame; cut earlier'), values
-        if not counts.captured:
-            return WARN, f'no image yet on {self.resolve_topic_name("image_raw")}', values
-        return OK, 'running', values
+            **{f'last {reason}': text for reason, text in self._problems.items()},
+            **self._computer.values()}
 
 
 main = main_of(EdgeInferenceNode)

@@ -3,8 +3,9 @@
 import signal
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
@@ -20,8 +21,11 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from offload_perception.errors import OffloadError
+from offload_perception.health import Finding, Steady, error, verdict
+from offload_perception.health.clocks import LoopWatch
 from offload_perception.memory import keep_large_buffers
 from offload_perception.nodes import params
+from offload_perception.nodes.qos_check import mismatches
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 # Python lets a thread keep its lock for 5 ms by default; a frame's worker would wait as long for
@@ -29,6 +33,8 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 SWITCH_INTERVAL_S = 0.0005
 LAST_WORDS = Duration(seconds=0.3)
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+DIAGNOSTICS_PERIOD_S = 1.0
+NOT_ACTIVE = 'not active'
 
 
 class ManagedNode(LifecycleNode):
@@ -36,8 +42,11 @@ class ManagedNode(LifecycleNode):
 
     A subclass says what it needs in `configure`, `activate`, `deactivate` and `release`; an
     OffloadError there refuses the transition with its message in the log. `release` may run
-    twice. `health` fills the diagnostics.
+    twice. `findings` and `values` fill the diagnostics; `doing` is what they say where all is
+    well.
     """
+
+    doing = 'running'
 
     def __init__(self, name: str, config_class: type, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
@@ -45,11 +54,14 @@ class ManagedNode(LifecycleNode):
         params.declare(self, config_class)
         self.config: Any = None
         self.active = False
+        self._refusal = ''
+        self._steady, self._loop = Steady(), LoopWatch(DIAGNOSTICS_PERIOD_S)
         self.when_refused: Callable[[], None] = lambda: None
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self._diagnostics_timer = self.create_timer(1.0, self.publish_diagnostics)
+        self._diagnostics_timer = self.create_timer(
+            DIAGNOSTICS_PERIOD_S, self.publish_diagnostics)
         if self.declare_parameter('autostart', True).value:
             self._autostart_timer = self.create_timer(0.0, self._autostart)
 
@@ -73,9 +85,17 @@ class ManagedNode(LifecycleNode):
     def verify(self, changes: dict[str, Any]) -> None:
         """Raise an OffloadError where changed values of dynamic parameters cannot be taken."""
 
-    def health(self) -> tuple[bytes, str, dict[str, Any]]:
-        """Return level, message and values for the diagnostics."""
-        return OK, 'running' if self.active else 'not active', {}
+    def findings(self, now_s: float) -> Iterable[Finding]:
+        """Return what is wrong now, at `now_s` (monotonic); asked only while active."""
+        return ()
+
+    def values(self) -> dict[str, Any]:
+        """Return what else the diagnostics should tell; asked in every state."""
+        return {}
+
+    def mend_qos(self, topic: str) -> str:
+        """Return how this node's QoS on `topic` can be changed; empty = it cannot."""
+        return ''
 
     # -- transitions ------------------------------------------------------------------------
 
@@ -128,13 +148,18 @@ class ManagedNode(LifecycleNode):
         """Run a transition; rclpy would swallow its exception without a word."""
         try:
             step()
+            self._refusal = ''
         except OffloadError as e:
-            self.get_logger().error(f'refused to {what}: {e}')
+            self._refusal = f'refused to {what}: {e}'
+            self.get_logger().error(self._refusal)
             return FAILURE
         except Exception as e:
-            self.get_logger().error(f'failed to {what}: {type(e).__name__}: {e}\n'
-                                    f'{traceback.format_exc()}')
+            self._refusal = f'failed to {what}: {type(e).__name__}: {e}'
+            self.get_logger().error(f'{self._refusal}\n{traceback.format_exc()}')
             return FAILURE
+        finally:  # a transition may take long, and ends what was found before
+            self._loop.restart()
+            self._steady.clear()
         return SUCCESS
 
     def _autostart(self) -> None:
@@ -165,15 +190,31 @@ class ManagedNode(LifecycleNode):
     # -- diagnostics ------------------------------------------------------------------------
 
     def publish_diagnostics(self) -> None:
-        """Publish the node's health now."""
-        level, message, values = self.health()
+        """Publish the node's health now, and log what is new in it."""
+        now_s = time.monotonic()
+        found = self._steady.update(self._find(now_s), now_s)
+        for news in self._steady.news(now_s):
+            log = self.get_logger()
+            (log.warning if news.level else log.info)(news.text)
+        level, message = verdict(self.doing if self.active else NOT_ACTIVE, found)
+        values = {**{f.name: f.text for f in found}, **self.values()}
         status = DiagnosticStatus(
-            level=level, name=self.get_fully_qualified_name(), message=message,
+            level=bytes([level]), name=self.get_fully_qualified_name(), message=message,
             hardware_id=self.get_namespace(),
             values=[KeyValue(key=k, value=str(v)) for k, v in values.items()])
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+    def _find(self, now_s: float) -> Iterator[Finding]:
+        if not self.active:
+            if self._refusal:
+                yield error('state', f'{NOT_ACTIVE}: {self._refusal}')
+            return
+        if late := self._loop.tick(now_s):
+            yield late
+        yield from mismatches(self)
+        yield from self.findings(now_s)
 
 
 def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:

@@ -1,26 +1,31 @@
 """Publish the power of the computer's supply from a Monsoon HVPM: 5 kHz, fit for single frames."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from std_msgs.msg import Header
 
 from offload_perception.config import MonsoonConfig
+from offload_perception.health import Finding, meter, warning
+from offload_perception.health.trend import Recent
 from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
 from offload_perception.nodes.frame_energy import FrameEnergyReporter
-from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode, main_of
 from offload_perception.nodes.meter_events import log_event
 from offload_perception.power.attribution import IntegralAttribution
 from offload_perception.power.energy import EnergyCounter
 from offload_perception.power.monsoon import MonsoonReader, PowerBlock, open_monsoon
-from offload_perception.power.samples import Event, State
+from offload_perception.power.samples import Event
 
 NAN = float('nan')
 
 
 class MonsoonNode(ManagedNode):
     """Publishes the mean of every block of samples; only ever measures, never sets a voltage."""
+
+    doing = 'measuring'
 
     def __init__(self, *, open_meter=open_monsoon, **kwargs: Any) -> None:
         super().__init__('monsoon', MonsoonConfig, **kwargs)
@@ -41,6 +46,7 @@ class MonsoonNode(ManagedNode):
     def activate(self) -> None:
         """Start to sample."""
         self._energy, self._dropped = EnergyCounter(max_gap_s=1.0), 0
+        self._recent = Recent()
         self._reader = MonsoonReader(self._open, self._on_block, self._on_event)
         self._reader.start()
 
@@ -74,19 +80,27 @@ class MonsoonNode(ManagedNode):
     def _on_event(self, event: Event) -> None:
         log_event(self, self._source, event)
 
-    def health(self):
-        """Report the link to the meter."""
-        if not self.active:
-            return OK, 'not active', {}
-        status = self._reader.status
-        values = {'source': self._source, 'samples': self._reader.samples,
-                  'dropped by the device': self._dropped, 'failures': self._reader.failures,
-                  'energy [J]': f'{self._energy.energy_j:.1f}'}
-        if status.state is State.MEASURING:
-            level = WARN if self._dropped else OK
-            return level, 'samples are lost: this computer is too slow' if self._dropped else (
-                'measuring'), values
-        return ERROR, status.message, values
+    def findings(self, now_s: float) -> Iterator[Finding]:
+        """Yield what is wrong with the link to the meter and with its samples."""
+        yield from meter.link(self._reader.status)
+        n = self._recent.grown(
+            {'dropped': self._dropped, 'refused': self._reader.refused}, now_s)
+        if n['dropped']:
+            yield warning('samples', f'{n["dropped"]} samples were lost in '
+                          f'{self._recent.window_s:.0f} s: this computer is too slow for 5 kHz; '
+                          'use another one for the meter')
+        if n['refused']:
+            yield warning('readings', f'{n["refused"]} blocks of samples were out of range in '
+                          f'{self._recent.window_s:.0f} s: is the supply connected the right '
+                          'way round, and on this channel?')
+
+    def values(self) -> dict[str, Any]:
+        """Return what became of the samples."""
+        if self._reader is None:
+            return {}
+        return {'source': self._source, 'samples': self._reader.samples,
+                'dropped by the device': self._dropped, 'failures': self._reader.failures,
+                'energy [J]': f'{self._energy.energy_j:.1f}'}
 
 
 main = main_of(MonsoonNode)

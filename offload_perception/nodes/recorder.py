@@ -13,6 +13,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from offload_perception.config import RecorderConfig
 from offload_perception.errors import BagError
+from offload_perception.health import Finding, error, said
+from offload_perception.health.disk import DiskWatch
 from offload_perception.msg import (
     Classification,
     FeatureTensor,
@@ -23,7 +25,7 @@ from offload_perception.msg import (
     ServerStatus,
 )
 from offload_perception.nodes import qos
-from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode, main_of
 from offload_perception.recording import BagWriter, installed_type
 from offload_perception.recording.metadata import qos_profile
 from offload_perception.recording.writer import free_bytes
@@ -40,6 +42,8 @@ _IMAGES = ((Image, 'image_raw'), (CompressedImage, 'image_raw/compressed'))
 
 class RecorderNode(ManagedNode):
     """Writes every message as it came, undecoded; each activation makes a bag of its own."""
+
+    doing = 'recording'
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('recorder', RecorderConfig, **kwargs)
@@ -60,6 +64,7 @@ class RecorderNode(ManagedNode):
         self._bag = BagWriter(
             c.bag or time.strftime('bag_%Y_%m_%d-%H_%M_%S'), max_file_bytes=c.max_file_size * MB,
             min_free_bytes=c.min_free * MB, compress=not (c.images or c.tensors))
+        self._disk = DiskWatch(c.min_free * MB)
         self._listen_to_known(c)
         self._bag_timers = [self.create_timer(c.flush_period, self._flush),
                                self.create_timer(LOOK_PERIOD_S, self._look_for_topics)]
@@ -183,18 +188,26 @@ class RecorderNode(ManagedNode):
         self.get_logger().error(problem)
         self.release()
 
-    def health(self):
-        """Report the bag and the disk."""
+    def findings(self, now_s: float) -> Iterator[Finding]:
+        """Yield what is wrong with the bag and the disk."""
         if self._problem:
-            return ERROR, self._problem, {}
+            yield error('bag', self._problem)
         if self._bag is None:
-            return OK, 'not active', {}
-        free = free_bytes(self._bag.folder)
-        values = {'bag': self._bag.folder, 'messages': self._bag.messages,
-                  'free [MB]': free // MB}
-        if free < 2 * self.config.min_free * MB:
-            return WARN, f'disk filling: recording ends at {self.config.min_free} MB', values
-        return OK, 'recording', values
+            return
+        if filling := self._disk.look(free_bytes(self._bag.folder), now_s):
+            yield filling
+        if not self._bag.messages:
+            yield said('messages', 'no message yet')
+
+    def values(self) -> dict[str, Any]:
+        """Return how much is written, and how long the disk lasts."""
+        if self._bag is None:
+            return {}
+        return {'bag': self._bag.folder, 'messages': self._bag.messages,
+                'free [MB]': free_bytes(self._bag.folder) // MB,
+                'written [MB/min]': f'{self._disk.rate * 60 / MB:.1f}',
+                'time left [min]': f'{self._disk.left_s / 60:.0f}',
+                'topics left out': ', '.join(sorted(self._skipped)) or 'none'}
 
 
 def _profile(*, reliable: bool = True, latched: bool = False) -> QoSProfile:

@@ -1,23 +1,27 @@
 """The server's node: tensors in from any number of drones, results out to each."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from std_msgs.msg import Header
 
 from offload_perception.config import RemoteConfig
 from offload_perception.errors import ConfigError
+from offload_perception.health import Finding, error
+from offload_perception.health.computer import ComputerWatch
+from offload_perception.health.layers import network_findings
+from offload_perception.health.server import ServerWatch
 from offload_perception.msg import FeatureTensor, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import packet_of, reply_message
-from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode, main_of
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.pipeline.records import Reply, Status
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.runtime.keras_tail import KerasTail
 
-HOPELESS_UTILISATION = 0.9
 DISCOVERY_S = 1.0  # after which a node has usually heard of the others on its network
 
 
@@ -79,6 +83,8 @@ class RemoteInferenceNode(ManagedNode):
             network=self._network, reply=self._on_reply, settings=ServerSettings(
                 name=self.get_fully_qualified_name(), queue_limit=self.config.queue_limit,
                 top_k=self.config.top_k))
+        self._watch, self._computer = ServerWatch(self.config.queue_limit), ComputerWatch()
+        self._refusals: dict[Status, str] = {}
         self._pipeline.start()
         self.get_logger().info(f'serving {self._feature_sub.topic_name}')
 
@@ -109,6 +115,7 @@ class RemoteInferenceNode(ManagedNode):
 
     def _on_reply(self, reply: Reply) -> None:
         if reply.status not in (Status.OK, Status.PROBE):
+            self._refusals[reply.status] = f'{reply.packet.drone}: {reply.message}'
             self.get_logger().warning(
                 f'{reply.packet.drone}: {reply.status.name.lower()}: {reply.message}',
                 throttle_duration_sec=5.0)
@@ -119,8 +126,6 @@ class RemoteInferenceNode(ManagedNode):
     def _publish_status(self) -> None:
         if not self.active:
             return
-        if problem := self._second_server(own=1):  # discovery can take longer than the start
-            self.get_logger().error(problem, throttle_duration_sec=10.0)
         pipeline, artefact = self._pipeline, self._artefact
         load, counts = pipeline.current_load(), pipeline.counts
         self._status_pub.publish(ServerStatus(
@@ -135,22 +140,26 @@ class RemoteInferenceNode(ManagedNode):
             refused=counts.replies[Status.REFUSED], busy=counts.replies[Status.BUSY],
             late=counts.replies[Status.LATE], failed=counts.replies[Status.FAILED]))
 
-    def health(self):
-        """Report load and counts."""
-        if not self.active:
-            return OK, 'not active', {}
+    def findings(self, now_s: float) -> Iterator[Finding]:
+        """Yield what is wrong with load, replies, layers and computer."""
+        pipeline = self._pipeline
+        if problem := self._second_server(own=1):  # discovery can take longer than the start
+            yield error('servers', problem)
+        yield from self._watch.findings(pipeline.current_load(), pipeline.counts.replies,
+                                        self._replies.lost, self._refusals, now_s)
+        yield from network_findings(self._network.trouble, self._artefact.trained)
+        yield from self._computer.findings(now_s)
+
+    def values(self) -> dict[str, Any]:
+        """Return load and counts."""
+        if self._pipeline is None:
+            return {}
         load, counts = self._pipeline.current_load(), self._pipeline.counts
-        values = {'runtime': self._network.describe(),
-                  'utilisation': f'{load.utilisation:.2f}', 'queue': load.queue_length,
-                  'received': counts.received,
-                  **{s.name.lower(): counts.replies[s] for s in Status}}
-        if problem := self._second_server(own=1):
-            return ERROR, problem, values
-        if counts.replies[Status.FAILED]:
-            return ERROR, 'some tails could not be computed', values
-        if load.utilisation > HOPELESS_UTILISATION:
-            return WARN, 'overloaded: add a server, or let drones keep more on board', values
-        return OK, 'running', values
+        return {'runtime': self._network.describe(),
+                'utilisation': f'{load.utilisation:.2f}', 'queue': load.queue_length,
+                'received': counts.received, 'lost replies': self._replies.lost,
+                **{s.name.lower(): counts.replies[s] for s in Status},
+                **self._computer.values()}
 
 
 main = main_of(RemoteInferenceNode)

@@ -21,19 +21,23 @@ class ReplyPublishers:
     """Publishes each reply on its drone's topic; may be called from several threads.
 
     A publisher that was just made has not found its subscription yet, and what it publishes
-    would be lost: such replies wait, at most `MATCH_TIMEOUT_S`.
+    would be lost: such replies wait, at most `MATCH_TIMEOUT_S` and `MAX_TOPICS` of them. `lost`
+    counts those that waited in vain.
     """
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node, self._lock = node, threading.Lock()
         self._publishers: OrderedDict = OrderedDict()
-        self._waiting: deque[tuple[float, str, Classification]] = deque(maxlen=MAX_TOPICS)
+        self._waiting: deque[tuple[float, str, Classification]] = deque()
+        self.lost = 0
         self._timer = node.create_timer(RETRY_PERIOD_S, self._retry, autostart=False)
 
     def publish(self, topic: str, message: Classification) -> None:
         """Publish `message`, as soon as somebody listens."""
         with self._lock:
             if not self._delivered(topic, message):
+                if len(self._waiting) >= MAX_TOPICS:
+                    self._lose(*self._waiting.popleft()[1:])
                 self._waiting.append((time.monotonic() + MATCH_TIMEOUT_S, topic, message))
                 self._timer.reset()
 
@@ -78,8 +82,12 @@ class ReplyPublishers:
                 if now < give_up_s:
                     self._waiting.append((give_up_s, topic, message))
                 else:
-                    self._node.get_logger().warning(
-                        f'nobody listens on {topic}: a reply to {message.drone} is lost',
-                        throttle_duration_sec=5.0)
+                    self._lose(topic, message)
             if not self._waiting:
                 self._timer.cancel()
+
+    def _lose(self, topic: str, message: Classification) -> None:
+        self.lost += 1
+        self._node.get_logger().warning(
+            f'nobody listens on {topic}: a reply to {message.drone} is lost',
+            throttle_duration_sec=5.0)

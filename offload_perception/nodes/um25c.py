@@ -1,7 +1,7 @@
 """Publish the power of the computer's supply from a UM25C meter, or from its emulator."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sensor_msgs.msg import BatteryState
@@ -10,11 +10,12 @@ from std_srvs.srv import Trigger
 
 from offload_perception.config import MeterConfig
 from offload_perception.errors import MeterError
+from offload_perception.health import Finding, meter
 from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import power_message, supply_message
 from offload_perception.nodes.frame_energy import FrameEnergyReporter
-from offload_perception.nodes.managed import ERROR, OK, WARN, ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode, main_of
 from offload_perception.nodes.meter_events import log_event
 from offload_perception.power import commands
 from offload_perception.power.attribution import RegressionAttribution
@@ -22,7 +23,7 @@ from offload_perception.power.emulator_process import spawn_emulator
 from offload_perception.power.energy import EnergyCounter
 from offload_perception.power.meter import PollError, WrongDevice, open_serial_meter
 from offload_perception.power.reader import MeterReader
-from offload_perception.power.samples import Event, Sample, State
+from offload_perception.power.samples import Event, Sample
 from offload_perception.power.um25c import Model
 
 # Parameters that set something in the meter, and the command for it. -1 leaves it as it is.
@@ -44,6 +45,8 @@ _SERVICES: dict[str, Callable[[Model], bytes]] = {
 
 class Um25cNode(ManagedNode):
     """Publishes every reading; without a port it starts an emulator and marks the samples."""
+
+    doing = 'measuring'
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('um25c', MeterConfig, **kwargs)
@@ -101,7 +104,7 @@ class Um25cNode(ManagedNode):
     def activate(self) -> None:
         """Start to read, and set what the parameters ask for."""
         c = self.config
-        self._energy = EnergyCounter(max_gap_s=c.max_gap)
+        self._energy, self._watch = EnergyCounter(max_gap_s=c.max_gap), meter.ReadingsWatch()
         self._reader = MeterReader(lambda: open_serial_meter(self._port), self._on_sample,
                                    self._on_event, rate_hz=c.rate)
         self._wanted = {name: getattr(c, name) for name in _SETTINGS}
@@ -167,6 +170,7 @@ class Um25cNode(ManagedNode):
 
     def _on_sample(self, sample: Sample) -> None:
         reading = sample.reading
+        self._watch.sample(sample)
         if self._model is None:
             self._model = reading.model
             self._send_wanted()
@@ -189,13 +193,19 @@ class Um25cNode(ManagedNode):
                 self.get_logger().error(f'parameter {name}: {e}')
 
     def _on_event(self, event: Event) -> None:
+        self._watch.event(event)
         log_event(self, self._source, event)
 
-    def health(self):
-        """Report the link to the meter and what became of every poll."""
-        if not self.active:
-            return OK, 'not active', {}
-        status, counters = self._reader.status, self._reader.counters
+    def findings(self, now_s: float) -> Iterator[Finding]:
+        """Yield what is wrong with the link to the meter, its readings and the supply."""
+        yield from meter.link(self._reader.status)
+        yield from self._watch.findings(self._reader.counters, now_s)
+
+    def values(self) -> dict[str, Any]:
+        """Return what became of every poll."""
+        if self._reader is None:
+            return {}
+        counters = self._reader.counters
         values = {'source': self._source, 'samples': counters.samples,
                   'repeats': counters.repeats, 'reconnects': counters.reconnects,
                   'gaps': counters.gaps, 'garbage bytes': counters.garbage_bytes,
@@ -205,9 +215,7 @@ class Um25cNode(ManagedNode):
         if fit := self._frames.attribution.fit:
             values |= {f'{stage} above idle [W]': f'{e.value:.2f} +- {e.half_width:.2f}'
                        for stage in fit.stages for e in (fit.extra_w(stage),)}
-        if status.state is State.MEASURING:
-            return OK, 'measuring', values
-        return ERROR if status.state is State.LOST else WARN, status.message, values
+        return values
 
 
 main = main_of(Um25cNode)

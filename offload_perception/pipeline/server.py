@@ -111,10 +111,10 @@ class TailPipeline:
         if why := refusal(packet, self._artefact):
             self._refuse(job, Status.REFUSED, why)
             return
-        self._load.arrived(now)
         with self._wake:
             why = self._no_room()
             if not why:
+                self._load.arrived(now)
                 self._queue.append(job)
                 self._wake.notify()
         if why:

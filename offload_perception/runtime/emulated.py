@@ -63,6 +63,11 @@ class EmulatedNetwork(Network):
     def _device(self) -> str:
         return f'emulated {self.profile.name}'
 
+    @property
+    def trouble(self) -> str:
+        """Return that of the network behind."""
+        return self._network.trouble
+
     def describe(self) -> str:
         """Return the one line for the log."""
         return (f'EMULATED {self.profile.device}, paced by profile {self.profile.name} '

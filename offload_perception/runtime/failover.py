@@ -71,13 +71,20 @@ class Failover(Network):
         if self._spare is not None:
             self._spare.warm_up(runs)
 
+    @property
+    def trouble(self) -> str:
+        """Return what became of the accelerator, where it does not serve now."""
+        if self.on_device:
+            return ''
+        return self._lost + ('; until it is back, the CPU stands in' if self._spare
+                             else '; no CPU stands in for it')
+
     def describe(self) -> str:
         """Return the one line for the log."""
         device = self._device
         if device is not None:
             return device.describe()
-        return self._lost + (f'; until it is back: {self._spare.describe()}' if self._spare
-                             else '; no CPU stands in for it')
+        return self.trouble + (f': {self._spare.describe()}' if self._spare else '')
 
     def close(self) -> None:
         """Stop trying, and release both networks."""

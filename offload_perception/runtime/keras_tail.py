@@ -16,7 +16,7 @@ class KerasTail:
     It has the `tail` of a `Chain`, so a server can hold either.
     """
 
-    ran, ran_on = 'keras', 'cpu'
+    ran, ran_on, trouble = 'keras', 'cpu', ''
 
     def __init__(self, artefact: Artefact) -> None:
         self.artefact = artefact

@@ -46,6 +46,11 @@ class Network(ABC):
     def times(self) -> tuple[PartTime, ...]:
         """Return the times of this thread's last run, in its order."""
 
+    @property
+    def trouble(self) -> str:
+        """Return what was wanted and is not had now; empty where all runs where it should."""
+        return self.choice.fallback
+
     @abstractmethod
     def describe(self) -> str:
         """Return the one line for the log: what runs where, and what was found out."""

@@ -26,7 +26,7 @@ def test_what_nobody_hears_is_counted_apart(world, photos):
     node = world.start(CameraNode, source=photos, rate=200.0)
     thread = node._thread
     world.drive(node, 'deactivate')
-    assert not thread.is_alive() and node.health()[2]['frames published'] == 0
+    assert not thread.is_alive() and node.values()['frames published'] == 0
 
 
 @pytest.mark.parametrize('source', ['/dev/video99', 'pan:/no/such', 'terrain:abc'])

@@ -106,6 +106,8 @@ def test_a_full_queue_refuses_at_once(server):
         server.pipeline.submit(packet(n))
     assert server.statuses == [(5, Status.BUSY)] and '3 tensors' in server.replies[0].message
     assert server.pipeline.current_load().queue_length == 3
+    server.clock.now_s += 1e-3  # the shortest time that a rate is taken over
+    assert server.pipeline.current_load().arrival_rate == pytest.approx(4 / 1e-3, rel=0.01)
     server.network.gate.open()
     server.replies.wait_for(5)
     assert dict(server.statuses) == {5: Status.BUSY, **dict.fromkeys(range(1, 5), Status.OK)}

@@ -1,0 +1,16 @@
+"""What is wrong with a node, its inputs and its computer, in words an operator can act on.
+
+Plain data and small watches: a watch is told what a node sees, and answers with findings.
+"""
+
+from offload_perception.health.finding import (
+    Finding,
+    Level,
+    error,
+    said,
+    verdict,
+    warning,
+)
+from offload_perception.health.steady import Steady
+
+__all__ = ['Finding', 'Level', 'Steady', 'error', 'said', 'verdict', 'warning']

@@ -1,0 +1,111 @@
+"""Clock trouble: stamps that cannot be, a system clock that jumped, a loop that comes late."""
+
+from collections import Counter
+from collections.abc import Iterator
+from math import nan
+
+from offload_perception.health.finding import Finding, warning
+from offload_perception.health.trend import Recent
+
+AHEAD_S, OLD_S = 0.1, 5.0
+JUMP_S = 0.2  # far above what NTP slews in a second (0.5 ms)
+REPORT_S = 30.0
+LATE_S = 0.5
+
+
+class StampWatch:
+    """Looks at the stamps of one stream of images; `see` is cheap, for it sees every image."""
+
+    def __init__(self) -> None:
+        self._last_s, self._ahead_s, self._age_s, self._back_s = nan, 0.0, 0.0, 0.0
+        self._seen: Counter[str] = Counter()
+        self._recent = Recent()
+
+    def see(self, stamp_s: float, now_s: float) -> None:
+        """Take a stamp and when it came, both in seconds of the node's clock (Unix time)."""
+        age_s, step_s = now_s - stamp_s, stamp_s - self._last_s
+        self._last_s = stamp_s
+        self._seen['all'] += 1
+        if stamp_s <= 0.0:
+            self._seen['none'] += 1
+        elif age_s < -AHEAD_S:
+            self._seen['ahead'] += 1
+            self._ahead_s = -age_s
+        elif age_s > OLD_S:
+            self._seen['old'] += 1
+            self._age_s = age_s
+        if step_s < 0.0:
+            self._seen['back'] += 1
+            self._back_s = -step_s
+        elif step_s == 0.0:
+            self._seen['again'] += 1
+
+    def findings(self, now_s: float) -> Iterator[Finding]:
+        """Yield what was wrong with the stamps of the last seconds; `now_s` is monotonic."""
+        n = self._recent.grown(self._seen, now_s)
+        if n['none']:
+            yield warning('stamps', 'images carry no stamp: results cannot be located; have the '
+                          'camera driver set header.stamp')
+        elif n['ahead']:
+            yield warning('stamps', f'images are stamped {_span(self._ahead_s)} in the future: '
+                          "synchronise the clock of the camera's computer with this one (chrony)")
+        elif n['old']:
+            yield warning('stamps', f'images are stamped {_span(self._age_s)} ago: synchronise '
+                          "the clock of the camera's computer with this one (chrony); for a "
+                          'played bag set use_sim_time and play /clock')
+        if n['back']:
+            yield warning('stamp order', f'image stamps jumped back by {_span(self._back_s)}: the '
+                          'driver was started again, a clock was set, or a bag began again')
+        if n['again'] > n['all'] // 4 and not n['none']:
+            yield warning('stamp order', f'{n["again"]} of {n["all"]} images carry the stamp of '
+                          'the one before: a driver that publishes image_raw and '
+                          'image_raw/compressed has each image counted twice; set parameter '
+                          'transport to raw or compressed')
+
+
+class ClockWatch:
+    """Finds jumps of the system clock against the monotonic one; look about once a second."""
+
+    def __init__(self) -> None:
+        self._offset_s = self._jumped_s = self._jump_s = nan
+
+    def look(self, wall_s: float, now_s: float) -> Finding | None:
+        """Take both clocks; return the last jump for `REPORT_S`."""
+        offset_s = wall_s - now_s
+        if abs(offset_s - self._offset_s) > JUMP_S:
+            self._jump_s, self._jumped_s = offset_s - self._offset_s, now_s
+        self._offset_s = offset_s
+        if not now_s - self._jumped_s < REPORT_S:
+            return None
+        way = 'forward' if self._jump_s > 0 else 'back'
+        return warning('system clock', f'the system clock jumped {way} by '
+                       f'{_span(abs(self._jump_s))}: stamps from before do not compare with those '
+                       'after; let the clock settle (NTP) before the flight')
+
+
+class LoopWatch:
+    """Finds a timer that comes late: the node's loop was busy with something else."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s, self._last_s = period_s, nan
+
+    def restart(self) -> None:
+        """Forget the last tick, where a long pause was meant."""
+        self._last_s = nan
+
+    def tick(self, now_s: float) -> Finding | None:
+        """Take a tick of the timer."""
+        late_s = now_s - self._last_s - self._period_s
+        self._last_s = now_s
+        if not late_s > LATE_S:
+            return None
+        return warning('loop', f'this node was busy for {late_s:.1f} s and could not look at its '
+                       'messages: the computer is overloaded, or something blocks')
+
+
+def _span(seconds: float) -> str:
+    """Return a time as a person says it."""
+    for unit, size in (('days', 86400.0), ('h', 3600.0), ('min', 60.0)):
+        if seconds >= 2 * size:
+            return f'{seconds / size:.0f} {unit}'
+    return f'{seconds:.2f} s'

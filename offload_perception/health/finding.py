@@ -1,0 +1,51 @@
+"""Findings, and what several of them make together."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Level(IntEnum):
+    """How bad it is; the values are those of diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about a node.
+
+    `name` tells it from the node's other findings and stays while `text` changes. A finding of
+    level OK is said, but nothing is wrong.
+    """
+
+    name: str
+    level: Level
+    text: str
+
+
+def said(name: str, text: str) -> Finding:
+    """Return a finding of level OK."""
+    return Finding(name, Level.OK, text)
+
+
+def warning(name: str, text: str) -> Finding:
+    """Return a finding of level WARN: it works, but not as well as it should."""
+    return Finding(name, Level.WARN, text)
+
+
+def error(name: str, text: str) -> Finding:
+    """Return a finding of level ERROR: something that was asked for is not done."""
+    return Finding(name, Level.ERROR, text)
+
+
+def verdict(state: str, findings: Iterable[Finding]) -> tuple[Level, str]:
+    """Return the worst level, and all texts with the worst first.
+
+    :param state: what the node does; it is told where nothing is wrong.
+    """
+    ranked = sorted(findings, key=lambda f: -f.level)
+    level = ranked[0].level if ranked else Level.OK
+    return level, '; '.join([*([] if level else [state]), *(f.text for f in ranked)])

@@ -1,0 +1,37 @@
+"""The layers that run in a node: their device, memory, weights and speed."""
+
+from collections.abc import Iterator
+
+from offload_perception.health.finding import Finding, said, warning
+from offload_perception.health.trend import Hysteresis
+
+SLOW, CALM = 1.5, 1.3  # time of a head by that in the profile
+
+
+def network_findings(trouble: str, trained: bool, streamed: int = 0) -> Iterator[Finding]:
+    """Yield what is to be known of the layers.
+
+    :param trouble: that of the `runtime.network.Network`.
+    :param streamed: bytes of parameters that do not fit on an Edge TPU.
+    """
+    if trouble:
+        yield warning('device', trouble)
+    if streamed:
+        yield warning('on-chip memory', f'{streamed} bytes of parameters do not fit on the Edge '
+                      'TPU and are streamed for every frame; cut earlier')
+    if not trained:
+        yield said('weights', 'UNTRAINED weights: the labels mean nothing')
+
+
+class SpeedWatch:
+    """Finds layers on board that take longer than the planner's profile says."""
+
+    def __init__(self) -> None:
+        self._slow = Hysteresis(on=SLOW, off=CALM)
+
+    def findings(self, slowdown: float) -> Iterator[Finding]:
+        """Yield what is wrong; `slowdown` is time of a head now by that in the profile."""
+        if self._slow.update(slowdown):
+            yield warning('speed', f'layers on board take {slowdown:.1f} times as long as in the '
+                          'profile: the CPU is throttled or shared; the planner goes by the '
+                          'longer times')

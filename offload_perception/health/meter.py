@@ -1,0 +1,66 @@
+"""What the readings of a power meter are worth."""
+
+from collections import Counter
+from collections.abc import Iterator
+from math import nan
+
+from offload_perception.health.finding import Finding, error, said, warning
+from offload_perception.health.trend import Hysteresis, Recent
+from offload_perception.power.samples import Counters, Event, Sample, State, Status
+
+LOW_V, CALM_V = 4.63, 4.75
+"""A Raspberry Pi warns below 4.63 V (raspberrypi/documentation, power-supplies.adoc); behind the
+meter's own drop and the cable it gets less than the meter shows."""
+WINDOW_S = 60.0  # the meter answers a few times a second at most
+ERRORS = 0.1  # of the polls
+
+
+def link(status: Status) -> Iterator[Finding]:
+    """Yield what is wrong with the way to a meter."""
+    if status.state is State.CONNECTING:
+        yield said('meter', status.message)
+    elif status.state is not State.MEASURING:
+        make = error if status.state is State.LOST else warning
+        yield make('meter', f'{status.state.value}: {status.message}')
+
+
+class ReadingsWatch:
+    """Follows the readings of a UM meter; `sample` and `event` are told in the reader's thread."""
+
+    def __init__(self) -> None:
+        self._recent = Recent(WINDOW_S)
+        self._low = Hysteresis(on=LOW_V, off=CALM_V)
+        self._voltage_v, self._gap, self._no_load = nan, '', ''
+
+    def sample(self, sample: Sample) -> None:
+        """Take a sample."""
+        self._voltage_v = sample.reading.voltage_v
+        if sample.reading.current_a > 0.0:
+            self._no_load = ''
+
+    def event(self, event: Event) -> None:
+        """Take an event of the reader."""
+        if event.kind == 'gap':
+            self._gap = event.message
+        elif event.kind == 'no_load':
+            self._no_load = event.message
+
+    def findings(self, counters: Counters, now_s: float) -> Iterator[Finding]:
+        """Yield what is wrong; `now_s` is monotonic."""
+        n = self._recent.grown(Counter({
+            'gaps': counters.gaps, 'polls': counters.polls,
+            'errors': sum(counters.errors.values())}), now_s)
+        if n['gaps']:
+            yield warning('gaps', f'{n["gaps"]} gaps in {WINDOW_S:.0f} s, the last: {self._gap}; '
+                          'frames meanwhile have no energy: bring the meter nearer, or use a '
+                          'cable')
+        if n['errors'] > ERRORS * n['polls']:
+            worst = max(counters.errors, key=counters.errors.get)
+            yield warning('readings', f'{n["errors"]} of {n["polls"]} polls failed in '
+                          f'{WINDOW_S:.0f} s, most as {worst}: bring the meter nearer, or use a '
+                          'cable')
+        if self._no_load:
+            yield warning('current', self._no_load)
+        if self._low.update(self._voltage_v):
+            yield error('voltage', f'under-voltage: {self._voltage_v:.2f} V at the meter, and '
+                        'less behind it; use a stronger supply and a shorter, thicker cable')

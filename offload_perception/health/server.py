@@ -1,0 +1,56 @@
+"""How a server copes with what the drones send."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from offload_perception.health.finding import Finding, error, warning
+from offload_perception.health.trend import Hysteresis, Recent
+from offload_perception.pipeline.load import Load
+from offload_perception.pipeline.records import Status
+
+BUSY, CALM = 0.9, 0.8  # utilisation
+FULL, ROOMY = 0.75, 0.5  # of the queue
+_REMEDY = 'add a server, or let drones keep more on board'
+
+
+class ServerWatch:
+    """Turns load and counts into findings.
+
+    :param queue_limit: how many tensors may wait.
+    """
+
+    def __init__(self, queue_limit: int) -> None:
+        self._limit = queue_limit
+        self._recent = Recent()
+        self._busy, self._full = Hysteresis(BUSY, CALM), Hysteresis(FULL, ROOMY)
+
+    def findings(self, load: Load, replies: Mapping[Status, int], lost_replies: int,
+                 last: Mapping[Status, str], now_s: float) -> Iterator[Finding]:
+        """Yield what was wrong lately.
+
+        :param replies: how many of each status there were so far.
+        :param lost_replies: how many replies could not be delivered so far.
+        :param last: the last refusal of each status, in words.
+        """
+        n = self._recent.grown({**{s.name: replies[s] for s in Status}, 'lost': lost_replies},
+                               now_s)
+        within = f'in {self._recent.window_s:.0f} s'
+        yield from self._overload(load, n, within)
+        if n['FAILED']:
+            yield error('tails', f'{n["FAILED"]} tails could not be computed {within}: '
+                        f'{last.get(Status.FAILED, "")}')
+        if n['REFUSED']:
+            yield warning('refused', f'{n["REFUSED"]} tensors refused {within}: '
+                          f'{last.get(Status.REFUSED, "")}')
+        if n['lost']:
+            yield warning('replies', f'{n["lost"]} replies were lost {within}, since nobody '
+                          'listened for them: drones left, or their link is down')
+
+    def _overload(self, load: Load, n: Counter[str], within: str) -> Iterator[Finding]:
+        busy, full = (self._busy.update(load.utilisation),
+                      self._full.update(load.queue_length / self._limit))
+        turned = n['BUSY'] + n['LATE']
+        if busy or full or turned:
+            yield warning('load', f'overloaded: busy {load.utilisation:.0%} of the time, '
+                          f'{load.queue_length} of {self._limit} tensors wait, {turned} turned '
+                          f'away {within}; {_REMEDY}')

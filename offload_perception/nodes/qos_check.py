@@ -1,0 +1,59 @@
+"""Topics that connect by name and not by QoS or type, so that nothing comes through."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+from offload_perception.health import Finding, error, warning
+
+if TYPE_CHECKING:
+    from offload_perception.nodes.managed import ManagedNode
+
+
+def mismatches(node: 'ManagedNode') -> Iterator[Finding]:
+    """Yield what other nodes offer or ask for that a node's own topics do not fit.
+
+    The graph is asked, since QoS events would wake the executor for each subscription.
+    """
+    for mine in node.subscriptions:
+        topic, kind = mine.topic_name, _type_name(mine.msg_type)
+        for other in node.get_publishers_info_by_topic(topic):
+            name = _name(other)
+            if other.topic_type != kind:
+                yield error(f'type of {name} on {topic}', f'{name} publishes {other.topic_type} '
+                            f'on {topic}, where this node takes {kind}: remap one of them')
+            elif why := _why(other.qos_profile, mine.qos_profile):
+                yield error(f'QoS of {name} on {topic}', f'QoS mismatch on {topic}, nothing comes '
+                            f'from {name}: {why}; {_remedy(node, topic, name)}')
+    for mine in node.publishers:
+        topic = mine.topic_name
+        for other in node.get_subscriptions_info_by_topic(topic):
+            if why := _why(mine.qos_profile, other.qos_profile):
+                name = _name(other)
+                yield warning(f'QoS of {name} on {topic}', f'QoS mismatch on {topic}, {name} gets '
+                              f'nothing: {why}; {_remedy(node, topic, name)}')
+
+
+def _why(publisher: QoSProfile, subscription: QoSProfile) -> str:
+    """Return which policies do not match; empty where messages flow."""
+    compatible, reason = qos_check_compatible(publisher, subscription)
+    if compatible != QoSCompatibility.ERROR:
+        return ''
+    return reason.replace('ERROR: ', '').strip('; ').replace(';', ', ').lower()
+
+
+def _remedy(node: 'ManagedNode', topic: str, other: str) -> str:
+    return node.mend_qos(topic) or f'change the QoS of {other}'
+
+
+def _name(endpoint: TopicEndpointInfo) -> str:
+    """Return a node's full name; a DDS program that is no ROS node has none."""
+    if endpoint.node_name.startswith('_'):
+        return 'a program that is no ROS node'
+    return f'{endpoint.node_namespace.rstrip("/")}/{endpoint.node_name}'
+
+
+def _type_name(kind: type) -> str:
+    return f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
