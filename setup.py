@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-NODES = ['camera_node', 'edge_inference_node', 'monsoon_node', 'recorder_node',
+NODES = ['camera_node', 'dashboard_node', 'edge_inference_node', 'monsoon_node', 'recorder_node',
          'remote_inference_node', 'um25c_node']
 COMMANDS = ['characterize', 'demo', 'evaluate_model', 'export_layers', 'measure_codecs', 'monitor',
             'plan', 'prepare_model', 'recover_bag', 'replay', 'report', 'simulate_fleet',
@@ -14,7 +14,8 @@ setup(
     description='Split VGG16 between a drone and a server: least energy within the deadline.',
     license='Apache-2.0',
     packages=find_packages(include=['offload_perception', 'offload_perception.*']),
-    package_data={'offload_perception': ['py.typed', 'model/weights/**/*', 'planning/profiles/*']},
+    package_data={'offload_perception': ['py.typed', 'live/page/*', 'model/weights/**/*',
+                                         'planning/profiles/*']},
     python_requires='>=3.11',
     install_requires=['flatbuffers', 'numpy', 'opencv-python-headless', 'psutil', 'pyserial',
                       'pyyaml', 'zstandard'],

@@ -169,6 +169,19 @@ class MonsoonConfig:
 
 
 @dataclass(frozen=True)
+class DashboardConfig:
+    """Parameters of dashboard_node."""
+
+    host: str = param('127.0.0.1', 'address that the live page is served on; 0.0.0.0 shows it to '
+                      'the whole network, and it has no login')
+    port: int = param(8080, 'of the live page; 0 takes a free one', low=0, high=65535)
+    server: str = param('/server', 'namespace of the server, or several with commas')
+    image_rate: float = param(5.0, 'most pictures a second on the page [Hz]', low=0.1, high=30.0)
+    image_width: int = param(480, 'most that a picture on the page is wide [pixels]', low=64,
+                             high=4096)
+
+
+@dataclass(frozen=True)
 class RecorderConfig:
     """Parameters of recorder_node."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 
 from offload_perception.config import (
     CameraConfig,
+    DashboardConfig,
     EdgeConfig,
     MeterConfig,
     RecorderConfig,
@@ -59,16 +60,21 @@ REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', Remote
 RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
     'bag': 'bag', 'images': 'record_images', 'tensors': 'record_tensors', 'server': 'server'},
     condition='record')
+DASHBOARD = NodeEntry('dashboard_node', 'dashboard', 'namespace', DashboardConfig, {
+    'host': 'dashboard_host', 'port': 'dashboard_port', 'server': 'server'},
+    condition='dashboard')
 
 # The recorder comes first and goes last, so that it misses nothing. The server follows, so that
 # it listens when the first frame comes; the camera comes last.
-DRONE = (RECORDER, NodeEntry(**{**vars(REMOTE), 'condition': 'remote'}), METER, EDGE, CAMERA)
+DRONE = (RECORDER, DASHBOARD, NodeEntry(**{**vars(REMOTE), 'condition': 'remote'}), METER, EDGE,
+         CAMERA)
 SERVER = (REMOTE,)
 
 _OWN = (
     Argument('namespace', 'drone1', 'namespace of the drone; one drone is one namespace'),
     Argument('remote', 'true', 'also start a server on this machine'),
     Argument('record', 'false', 'also record the telemetry into a bag'),
+    Argument('dashboard', 'false', 'also serve a live web page'),
     Argument('server_device', 'auto', 'where the layers of the server run'),
     Argument('params_file', '', 'YAML file with more parameters for the nodes'),
 )

@@ -67,7 +67,7 @@ def _fly(values: dict[str, str], duration_s: float | None, stop: StopSignal) -> 
 def _run(values: dict[str, str], monitor, duration_s: float | None, stop: StopSignal) -> None:
     """Start the graph, watch it, and end it so that every frame's end is heard."""
     with GraphRunner(DRONE, values) as graph:
-        graph.start('recorder', 'remote_inference', 'um25c', 'edge_inference',
+        graph.start('recorder', 'dashboard', 'remote_inference', 'um25c', 'edge_inference',
                     exit_when_refused='true')
         if _wait_until(lambda: _is_ready(graph, monitor), graph, stop):
             graph.start('camera', exit_when_refused='true')
@@ -81,13 +81,13 @@ def _run(values: dict[str, str], monitor, duration_s: float | None, stop: StopSi
 
 def _is_ready(graph: GraphRunner, monitor) -> bool:
     return _is_active(monitor, 'edge_inference') and (
-        monitor.server_seen or 'remote_inference' not in graph) and (
-        'recorder' not in graph or _is_active(monitor, 'recorder'))
+        monitor.server_seen or 'remote_inference' not in graph) and all(
+        name not in graph or _is_active(monitor, name) for name in ('recorder', 'dashboard'))
 
 
 def _is_active(monitor, name: str) -> bool:
     health = monitor.health_of(name)
-    return health is not None and not health[1].startswith('not active')
+    return health is not None and not health.message.startswith('not active')
 
 
 def _wait_until(ready: Callable[[], bool], graph: GraphRunner, stop: StopSignal) -> bool:

@@ -1,26 +1,48 @@
-"""Watch a drone that flies already: a live line a second, a closing line on Ctrl-C."""
+"""Watch a drone that flies already: a live line a second, or a view of all that goes on."""
 
 import argparse
+import sys
 import time
 
+from offload_perception.cli.command import command
 from offload_perception.cli.stopping import StopSignal
 
+VIEW_PERIOD_S = 0.5
 
+
+@command
 def main(argv: list[str] | None = None) -> int:
-    """Watch until Ctrl-C or for a time."""
+    """Watch until Ctrl-C or for a time, and close with what was seen."""
     parser = argparse.ArgumentParser(prog='monitor', description=__doc__)
     parser.add_argument('--namespace', default='drone1', help='of the drone (default: drone1)')
-    parser.add_argument('--server', default='/server', help='namespace of the server')
+    parser.add_argument('--server', default='/server',
+                        help='namespace of the server, or several with commas')
+    parser.add_argument('--view', action='store_true',
+                        help='panels over the whole terminal; lines where this is no terminal')
     parser.add_argument('--duration', type=float, default=float('inf'), metavar='S')
     args = parser.parse_args(argv)
     from offload_perception.nodes.listening import listening  # needs ROS
 
     stop = StopSignal()
-    started = last = time.monotonic()
+    show = _view if args.view and sys.stdout.isatty() else _lines
     with listening(args.namespace, args.server) as node:
-        while last - started < args.duration and not stop.wait(1.0):
-            now = time.monotonic()
-            print(f'{now - started:6.1f} s | {node.summary.live_line(now - last)}', flush=True)
-            last = now
+        show(node, args.duration, stop)
         print('\n'.join(node.summary.closing_lines()), flush=True)
     return 0
+
+
+def _lines(node, duration_s: float, stop: StopSignal) -> None:
+    started = last = time.monotonic()
+    while last - started < duration_s and not stop.wait(1.0):
+        now = time.monotonic()
+        print(f'{now - started:6.1f} s | {node.summary.live_line(now - last)}', flush=True)
+        last = now
+
+
+def _view(node, duration_s: float, stop: StopSignal) -> None:
+    from offload_perception.live.terminal import Screen
+
+    end_s = time.monotonic() + duration_s
+    with Screen() as screen:
+        while time.monotonic() < end_s and not stop.wait(VIEW_PERIOD_S):
+            screen.show(node.state.snapshot())

@@ -1,59 +1,65 @@
-"""Listen to one drone and print what goes on, a line a second; not a part of the graph."""
+"""Listen to one drone, for whoever watches it; not a part of the graph."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
-from offload_perception.msg import Classification, FrameLatency, PowerSample, ServerStatus
+from offload_perception.live.state import Health, LiveState
+from offload_perception.msg import (
+    Classification,
+    FrameEnergy,
+    FrameLatency,
+    OffloadDecision,
+    PowerSample,
+    ServerStatus,
+)
 from offload_perception.nodes import qos
-from offload_perception.telemetry.records import frame_record, label_record, power_record
-from offload_perception.telemetry.summary import Summary
+from offload_perception.nodes.servers import namespaces
+
+
+def listen(node: Node, state: LiveState) -> list[Any]:
+    """Feed `state` from the topics in the node's namespace; return the subscriptions."""
+    def on_diagnostics(m: DiagnosticArray) -> None:
+        for s in m.status:
+            state.add_health(s.name, int.from_bytes(s.level), s.message,
+                             {v.key: v.value for v in s.values})
+
+    topics: list[tuple[type, str, Callable[[Any], None], Any]] = [
+        (FrameLatency, 'frame_latency', state.add_frame, qos.TELEMETRY),
+        (FrameEnergy, 'frame_energy', state.add_energy, qos.TELEMETRY),
+        (PowerSample, 'power', state.add_power, qos.TELEMETRY),
+        (OffloadDecision, 'offload_decision', state.add_decision, qos.LATCHED),
+        (Classification, 'classification', state.add_result, qos.RESULTS),
+        (Classification, 'ground_truth', state.add_truth, qos.TELEMETRY),
+        (DiagnosticArray, '/diagnostics', on_diagnostics, 10),
+        *((ServerStatus, f'{name}/status', partial(state.add_server, name), qos.LATCHED)
+          for name in state.servers)]
+    return [node.create_subscription(*topic) for topic in topics]
 
 
 class MonitorNode(Node):
-    """Feeds a Summary from a drone's topics; the namespace is the drone's."""
+    """Listens to the drone in its namespace, from its construction on."""
 
     def __init__(self, *, server: str = '/server', **kwargs: Any) -> None:
         super().__init__('monitor', **kwargs)
-        self.summary = Summary()
-        self.health: dict[str, tuple[bytes, str, dict[str, str]]] = {}
-        self.server_seen = False
-        listen = self.create_subscription
-        listen(FrameLatency, 'frame_latency', self._on_latency, qos.TELEMETRY)
-        listen(PowerSample, 'power', self._on_power, qos.TELEMETRY)
-        listen(Classification, 'classification', self._on_result, qos.RESULTS)
-        listen(Classification, 'ground_truth', self._on_truth, qos.TELEMETRY)
-        listen(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
-        listen(ServerStatus, f'{server.rstrip("/")}/status', self._on_server, qos.LATCHED)
+        self.state = LiveState(self.get_namespace(), namespaces(server))
+        self.summary = self.state.summary
+        listen(self, self.state)
 
-    def health_of(self, name: str) -> tuple[bytes, str, dict[str, str]] | None:
+    @property
+    def server_seen(self) -> bool:
+        """Return whether a server has announced itself."""
+        return any(self.state.servers.values())
+
+    def health_of(self, name: str) -> Health | None:
         """Return the last diagnostics of the node `name` in this namespace."""
-        return self.health.get(f'{self.get_namespace().rstrip("/")}/{name}')
+        return self.state.health.get(f'{self.get_namespace().rstrip("/")}/{name}')
 
     @property
     def images_published(self) -> int | None:
         """Return how many images the camera says it has published."""
         health = self.health_of('camera')
-        return int(health[2]['frames published']) if health else None
-
-    def _on_latency(self, m: FrameLatency) -> None:
-        self.summary.add_frame(frame_record(m))
-
-    def _on_power(self, m: PowerSample) -> None:
-        self.summary.add_power(power_record(m))
-
-    def _on_result(self, m: Classification) -> None:
-        if label := label_record(m):
-            self.summary.add_result(label)
-
-    def _on_truth(self, m: Classification) -> None:
-        if label := label_record(m):
-            self.summary.add_truth(label)
-
-    def _on_diagnostics(self, m: DiagnosticArray) -> None:
-        for s in m.status:
-            self.health[s.name] = s.level, s.message, {v.key: v.value for v in s.values}
-
-    def _on_server(self, m: ServerStatus) -> None:
-        self.server_seen = True
+        return int(health.values['frames published']) if health else None

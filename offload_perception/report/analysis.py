@@ -8,8 +8,7 @@ from offload_perception.pipeline.records import Outcome
 from offload_perception.report.flight import Flight
 from offload_perception.report.table import Table
 from offload_perception.telemetry.layers import cut_names as names_of_cuts
-
-STAGES = ('queue', 'preprocess', 'head', 'encode', 'link', 'server_wait', 'decode', 'tail')
+from offload_perception.telemetry.records import STAGES
 
 
 def has_result(frames: Table) -> np.ndarray:

@@ -1,9 +1,13 @@
 """Telemetry messages as the records a Summary takes; from a topic and from a bag alike."""
 
+from dataclasses import fields
 from typing import Any
 
-from offload_perception.pipeline.records import Outcome
+from offload_perception.pipeline.records import Outcome, Stages
 from offload_perception.telemetry.summary import FrameRecord, LabelRecord, PowerRecord
+
+STAGES = tuple(f.name for f in fields(Stages) if f.name != 'total')
+"""Names of the stages of a FrameLatency, in the order in which a frame passes them."""
 
 
 def frame_record(m: Any) -> FrameRecord:
@@ -30,7 +34,7 @@ def power_record(m: Any) -> PowerRecord:
 
 def label_record(m: Any) -> LabelRecord | None:
     """Return the best label of a Classification, None where it has none."""
-    if not m.labels:
+    if not m.labels or not m.scores:
         return None
     return LabelRecord(stamp_ns(m.header), m.labels[0], m.scores[0], m.trained)
 

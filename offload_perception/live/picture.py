@@ -1,0 +1,41 @@
+"""Camera images as small JPEGs for a viewer."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from offload_perception.imaging.compressed import compressed_to_rgb, encode_image
+from offload_perception.imaging.fit import fit_message
+
+QUALITY = 75
+
+
+def jpeg_of_raw(m: Any, width: int) -> bytes:
+    """Return a sensor_msgs/Image as JPEG, at most `width` pixels wide.
+
+    :raises ImageError: where it is broken or its encoding unknown.
+    """
+    rows, cols = _shrunk(m.height, m.width, width)
+    return _jpeg(fit_message(m.data, (rows, cols), height=m.height, width=m.width, step=m.step,
+                             encoding=m.encoding, is_bigendian=bool(m.is_bigendian)))
+
+
+def jpeg_of_compressed(m: Any, width: int) -> bytes:
+    """Return a sensor_msgs/CompressedImage as JPEG, at most `width` pixels wide.
+
+    :raises ImageError: where it is broken.
+    """
+    rgb = compressed_to_rgb(m.data, m.format, at_least=(width, width))
+    rows, cols = _shrunk(*rgb.shape[:2], width)
+    return _jpeg(cv2.resize(rgb, (cols, rows), interpolation=cv2.INTER_AREA))
+
+
+def _shrunk(rows: int, cols: int, width: int) -> tuple[int, int]:
+    """Return rows and columns of a picture that is at most `width` wide."""
+    factor = min(1.0, width / max(1, cols))
+    return max(1, round(rows * factor)), max(1, round(cols * factor))
+
+
+def _jpeg(rgb: np.ndarray) -> bytes:
+    return encode_image(rgb, 'jpeg', QUALITY).tobytes()

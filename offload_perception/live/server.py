@@ -1,0 +1,170 @@
+"""Serve the live page: one page of our own, and a stream of events for it.
+
+A viewer that reads slowly gets fewer events, never older ones, and holds nobody up: each is
+written the newest state when it has taken the one before.
+"""
+
+import asyncio
+import errno
+import json
+import socket
+import threading
+import time
+from base64 import b64encode
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+
+from offload_perception.errors import ConfigError
+from offload_perception.live.state import LiveState, Picture
+
+EVENT_PERIOD_S = 0.2
+MAX_VIEWERS = 8
+_WRITE_TIMEOUT_S = 10.0
+_BUFFER_BYTES = 16384  # of each viewer, in the kernel; more would only hold old news
+_PAGE = Path(__file__).parent / 'page'
+_FILES = {'/': ('index.html', 'text/html'), '/live.css': ('live.css', 'text/css'),
+          '/live.js': ('live.js', 'text/javascript')}
+_HEADERS = {
+    'Content-Security-Policy': "default-src 'none'; script-src 'self'; style-src 'self'; "
+                               "img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
+                               "form-action 'none'; frame-ancestors 'none'",
+    'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer',
+    'Cache-Control': 'no-store'}
+
+
+class LiveServer:
+    """Serves a LiveState from a thread of its own, from construction until `close`.
+
+    :raises ConfigError: where the address cannot be had, or aiohttp is missing.
+    """
+
+    def __init__(self, state: LiveState, host: str, port: int) -> None:
+        try:
+            from aiohttp import web
+        except ImportError as e:
+            raise ConfigError(f'the live page needs aiohttp ({e}); pip install aiohttp') from e
+        self._web, self._state = web, state
+        self._socket = _listen(host, port)
+        address, self.port = self._socket.getsockname()[:2]
+        self.local_only = ip_address(address).is_loopback
+        self.viewers = 0
+        self._event, self._event_at_s = b'', float('-inf')
+        self._loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name='live page', daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the page is being served."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Say goodbye to the viewers and stop serving."""
+        with suppress(RuntimeError):  # the loop has ended by itself
+            self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join()
+
+    # -- in the server's thread -------------------------------------------------------------
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        web = self._web
+        app = web.Application()
+        app.on_response_prepare.append(_add_headers)
+        app.add_routes([web.get(path, self._file) for path in _FILES])
+        app.add_routes([web.get('/events', self._events)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, self._socket).start()
+            await self._closing.wait()
+        finally:
+            await runner.cleanup()
+
+    async def _file(self, request):
+        name, kind = _FILES[request.path]
+        return self._web.Response(body=(_PAGE / name).read_bytes(), content_type=kind,
+                                  charset='utf-8')
+
+    async def _events(self, request):
+        if self.viewers >= MAX_VIEWERS:
+            return self._web.Response(
+                status=503, text=f'{self.viewers} viewers watch already; close one')
+        response = self._web.StreamResponse(headers={'Content-Type': 'text/event-stream'})
+        await response.prepare(request)
+        request.transport.set_write_buffer_limits(high=0)
+        self.viewers += 1
+        try:
+            await self._tell(response)
+        except (ConnectionError, TimeoutError):  # the viewer has gone, or hangs
+            pass
+        finally:
+            self.viewers -= 1
+        return response
+
+    async def _tell(self, response) -> None:
+        """Write the newest state and picture, each when the viewer has taken what came before."""
+        shown = 0
+        while not self._closing.is_set():
+            async with asyncio.timeout(_WRITE_TIMEOUT_S):
+                await response.write(self._newest())
+                if (found := self._state.picture()) and found[0].number != shown:
+                    shown = found[0].number
+                    await response.write(_picture_event(*found))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVENT_PERIOD_S):
+                    await self._closing.wait()
+
+    def _newest(self) -> bytes:
+        """Return the state as an event; made once a period for all viewers."""
+        now = time.monotonic()
+        if now - self._event_at_s >= EVENT_PERIOD_S / 2:
+            self._event, self._event_at_s = _event('state', self._state.snapshot()), now
+        return self._event
+
+
+def _event(kind: str, data: dict) -> bytes:
+    return f'event: {kind}\ndata: {json.dumps(data, allow_nan=False)}\n\n'.encode()
+
+
+def _picture_event(picture: Picture, result: dict | None) -> bytes:
+    """Return a picture with its result: in one event, so that no other picture's label shows."""
+    return _event('picture', {'jpeg': b64encode(picture.jpeg).decode(), 'result': result})
+
+
+async def _add_headers(request, response) -> None:
+    response.headers.update(_HEADERS)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound already, so that a wrong address is refused here."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.socket(family, kind, protocol)
+    except OSError as e:
+        raise ConfigError(f"parameter host: '{host}' is unknown ({e.strerror or e}); use "
+                          '127.0.0.1, 0.0.0.0, or an address of this computer') from e
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+        found.bind(address)
+        found.listen()
+    except OSError as e:
+        found.close()
+        raise ConfigError(f'the live page cannot be served on {host} port {port}: {e.strerror}; '
+                          f'{_remedy(e)}') from e
+    return found
+
+
+def _remedy(e: OSError) -> str:
+    if e.errno == errno.EADDRINUSE:
+        return 'another program has the port: choose another (port; dashboard_port of the launch)'
+    if e.errno == errno.EACCES:
+        return 'ports below 1024 are for root: choose a higher one'
+    return 'choose an address of this computer (host; dashboard_host of the launch)'

@@ -1,0 +1,177 @@
+"""What a drone does now: fed with telemetry messages, given out as plain data."""
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from offload_perception.live import view
+from offload_perception.live.plain import plain
+from offload_perception.telemetry.records import (
+    frame_record,
+    label_record,
+    power_record,
+    stamp_ns,
+)
+from offload_perception.telemetry.summary import Summary
+
+WINDOW_S = 5.0  # what 'now' means for rates and latencies
+_FRAMES, _LABELS, _NODES, _CUTS, _PICTURES = 1024, 256, 256, 1024, 4
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A message and when it came (monotonic seconds)."""
+
+    at_s: float
+    message: Any
+
+
+@dataclass(frozen=True)
+class Health:
+    """The last diagnostics of a node; `level` 0 = OK, 1 = warning, 2 = error, 3 = stale."""
+
+    at_s: float
+    level: int
+    message: str
+    values: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A camera image as JPEG, with the stamp (ns) of its header."""
+
+    number: int
+    at_s: float
+    stamp_ns: int
+    jpeg: bytes
+
+
+class LiveState:
+    """Takes messages (anything with their fields) and says what goes on; of bounded memory.
+
+    May be fed and read from several threads. Ages are told by `clock`, monotonic seconds.
+    """
+
+    def __init__(self, drone: str, servers: Iterable[str],
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self.drone, self.summary, self.clock = drone, Summary(), clock
+        self.started_s = clock()
+        self.frames: deque[Heard] = deque(maxlen=_FRAMES)
+        self.labels: OrderedDict[int, Heard] = OrderedDict()
+        self.health: OrderedDict[str, Health] = OrderedDict()
+        self.servers: dict[str, Heard | None] = dict.fromkeys(servers)
+        self.cuts: dict[int, str] = {}
+        self.power: Heard | None = None
+        self.energy: Heard | None = None
+        self.decision: Heard | None = None
+        self.pictures: deque[Picture] = deque(maxlen=_PICTURES)
+        self._pictures_taken = 0
+        self._lock = threading.Lock()
+
+    # -- messages in ------------------------------------------------------------------------
+
+    def add_frame(self, m: Any) -> None:
+        """Take a FrameLatency."""
+        with self._lock:
+            self.summary.add_frame(frame_record(m))
+            self.frames.append(self._now(m))
+            if m.split_name and len(self.cuts) < _CUTS:
+                self.cuts[m.split] = m.split_name
+
+    def add_power(self, m: Any) -> None:
+        """Take a PowerSample."""
+        with self._lock:
+            self.summary.add_power(power_record(m))
+            self.power = self._now(m)
+
+    def add_energy(self, m: Any) -> None:
+        """Take a FrameEnergy."""
+        with self._lock:
+            self.energy = self._now(m)
+
+    def add_decision(self, m: Any) -> None:
+        """Take an OffloadDecision."""
+        with self._lock:
+            self.decision = self._now(m)
+
+    def add_result(self, m: Any) -> None:
+        """Take a Classification."""
+        if record := label_record(m):
+            with self._lock:
+                self.summary.add_result(record)
+                _keep(self.labels, record.stamp_ns, self._now(m), _LABELS)
+
+    def add_truth(self, m: Any) -> None:
+        """Take the true Classification of a generated image."""
+        if record := label_record(m):
+            with self._lock:
+                self.summary.add_truth(record)
+
+    def add_server(self, server: str, m: Any) -> None:
+        """Take the ServerStatus of the server in the namespace `server`."""
+        with self._lock:
+            self.servers[server] = self._now(m)
+
+    def add_health(self, name: str, level: int, message: str, values: dict[str, str]) -> None:
+        """Take the diagnostics of one node."""
+        with self._lock:
+            _keep(self.health, name, Health(self.clock(), level, message, values), _NODES)
+
+    def add_picture(self, header: Any, jpeg: bytes) -> None:
+        """Take a camera image; `header` is its own."""
+        with self._lock:
+            self._pictures_taken += 1
+            self.pictures.append(
+                Picture(self._pictures_taken, self.clock(), stamp_ns(header), jpeg))
+
+    def _now(self, m: Any) -> Heard:
+        return Heard(self.clock(), m)
+
+    # -- what goes on -----------------------------------------------------------------------
+
+    def picture(self) -> tuple[Picture, dict[str, Any] | None] | None:
+        """Return the newest picture with the result of just that image.
+
+        None where there is no picture. The result is None where no picture has one yet.
+        """
+        with self._lock:
+            if not self.pictures:
+                return None
+            known = (p for p in reversed(self.pictures) if p.stamp_ns in self.labels)
+            shown = next(known, self.pictures[-1])
+            heard = self.labels.get(shown.stamp_ns)
+            return shown, plain(view.labels(heard.message)) if heard else None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that a viewer shows, as JSON can carry it; see `view` for the parts.
+
+        Durations in seconds, power in watts, energy in joules, sizes in bytes; None = not known.
+        """
+        with self._lock:
+            now = self.clock()
+            recent = [h.message for h in self.frames if now - h.at_s <= WINDOW_S]
+            seconds = max(1.0, min(WINDOW_S, now - self.started_s))
+            last = next((h.message for h in reversed(self.frames)
+                         if view.has_result(h.message)), None)
+            return plain({
+                'drone': self.drone, 'watched_s': now - self.started_s,
+                'frame_age_s': now - self.frames[-1].at_s if self.frames else None,
+                'counts': view.counts(self.summary),
+                'network': view.network(self, last) if last else None,
+                'latency': view.latency(recent, last, seconds),
+                'power': view.power(self, now), 'link': view.link(self, recent, seconds),
+                'servers': [view.server(name, heard, now)
+                            for name, heard in self.servers.items()],
+                'health': view.health(self.health, now),
+                'result': view.result(self, now)})
+
+
+def _keep(store: OrderedDict, key: Any, value: Any, limit: int) -> None:
+    """Store as the newest entry, and forget the oldest beyond the limit."""
+    store[key] = value
+    store.move_to_end(key)
+    while len(store) > limit:
+        store.popitem(last=False)

@@ -1,0 +1,118 @@
+"""Serve a web page that shows what the drone does now."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image
+
+from offload_perception.config import DashboardConfig
+from offload_perception.errors import ImageError
+from offload_perception.health import Finding, error, warning
+from offload_perception.live.picture import jpeg_of_compressed, jpeg_of_raw
+from offload_perception.live.server import LiveServer
+from offload_perception.live.state import LiveState
+from offload_perception.nodes import qos
+from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.monitor import listen
+from offload_perception.nodes.servers import namespaces
+
+LOOK_PERIOD_S = 0.5
+# Small pictures first: where the driver publishes both, the compressed ones cost less.
+_IMAGES = {'image_raw/compressed': (CompressedImage, jpeg_of_compressed),
+           'image_raw': (Image, jpeg_of_raw)}
+
+
+class DashboardNode(ManagedNode):
+    """Feeds the page from the drone's topics; takes images only while somebody looks."""
+
+    doing = 'serving'
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('dashboard', DashboardConfig, **kwargs)
+        self._server: LiveServer | None = None
+        self._telemetry: list[Any] = []
+        self._images: Any = None
+        self._image_topic = self._problem = ''
+
+    # -- lifecycle --------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Take the address and serve the page; an address that cannot be had refuses."""
+        c = self.config
+        self._state = LiveState(self.get_namespace(), namespaces(c.server))
+        self._server = LiveServer(self._state, c.host, c.port)
+        self.get_logger().info(f'live page on http://{c.host}:{self._server.port}/')
+        if not self._server.local_only:
+            self.get_logger().warning(
+                'the live page has NO LOGIN: whoever reaches this address sees the camera; '
+                'host:=127.0.0.1 serves it to this computer alone')
+
+    def activate(self) -> None:
+        """Listen."""
+        self._telemetry = listen(self, self._state)
+        self._next_image_s = 0.0
+        self._look_timer = self.create_timer(LOOK_PERIOD_S, self._look)
+
+    def deactivate(self) -> None:
+        """Stop listening."""
+        if self._telemetry:
+            self.destroy_timer(self._look_timer)
+        while self._telemetry:
+            self.destroy_subscription(self._telemetry.pop())
+        self._take_images('')
+
+    def release(self) -> None:
+        """Close the page."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    # -- images -----------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Take images from where they are published, while there is a viewer."""
+        published = (t for t in _IMAGES if self.count_publishers(self.resolve_topic_name(t)))
+        self._take_images(next(published, '') if self._server.viewers else '')
+
+    def _take_images(self, topic: str) -> None:
+        if topic == self._image_topic:
+            return
+        if self._images is not None:
+            self.destroy_subscription(self._images)
+            self._images = None
+        self._image_topic = topic
+        if topic:  # undecoded: most images are one too many for the page
+            self._images = self.create_subscription(
+                _IMAGES[topic][0], topic, self._on_image, qos.images('best_effort'), raw=True)
+
+    def _on_image(self, data: bytes) -> None:
+        now = time.monotonic()
+        if now < self._next_image_s or not self._image_topic:
+            return
+        self._next_image_s = now + 1.0 / self.config.image_rate
+        kind, jpeg_of = _IMAGES[self._image_topic]
+        message = deserialize_message(data, kind)
+        try:
+            self._state.add_picture(message.header, jpeg_of(message, self.config.image_width))
+            self._problem = ''
+        except ImageError as e:
+            self._problem = f'no picture: {e}'
+
+    def findings(self, now_s: float) -> Iterator[Finding]:
+        """Yield what is wrong with the page."""
+        if not self._server.alive:
+            yield error('page', 'the page is not served any more; restart this node')
+        if self._problem:
+            yield warning('picture', self._problem)
+
+    def values(self) -> dict[str, Any]:
+        """Return who looks at the page."""
+        if not self.active:
+            return {}
+        return {'address': f'{self.config.host}:{self._server.port}',
+                'viewers': self._server.viewers, 'images from': self._image_topic or 'nowhere'}
+
+
+main = main_of(DashboardNode)

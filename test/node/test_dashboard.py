@@ -1,0 +1,158 @@
+"""The dashboard among real topics."""
+
+import base64
+import json
+import threading
+import urllib.request
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from offload_perception.msg import (
+    Classification,
+    FrameEnergy,
+    FrameLatency,
+    OffloadDecision,
+    PowerSample,
+    ServerStatus,
+)
+from sensor_msgs.msg import CompressedImage, Image
+from world import ACTIVE, INACTIVE, UNCONFIGURED, image, until
+
+from offload_perception.imaging.compressed import decode_image, encode_image
+from offload_perception.nodes import qos
+from offload_perception.nodes.convert import byte_array
+
+pytest.importorskip('aiohttp')
+WAIT_S = 20.0
+
+
+class Viewer:
+    """Somebody who looks at the page; keeps the newest event of each kind."""
+
+    def __init__(self, port: int) -> None:
+        self.newest: dict[str, dict] = {}
+        self._answer = urllib.request.urlopen(f'http://127.0.0.1:{port}/events', timeout=WAIT_S)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        kind = ''
+        for line in self._answer:
+            name, _, value = line.decode().strip().partition(': ')
+            if name == 'event':
+                kind = value
+            elif name == 'data':
+                self.newest[kind] = json.loads(value)
+
+    def sees(self, predicate):
+        """Wait until the newest state is as wanted."""
+        until(lambda: 'state' in self.newest and predicate(self.newest['state']))
+        return self.newest['state']
+
+    def leave(self) -> None:
+        self._answer.fp.raw._sock.shutdown(2)
+        self._thread.join(WAIT_S)
+        self._answer.close()
+
+
+@pytest.fixture
+def dashboard(world):
+    """Start a dashboard in this world."""
+    from offload_perception.nodes.dashboard import DashboardNode
+
+    def start(**parameters):
+        return world.start(DashboardNode, **{
+            'port': 0, 'server': f'{world.ns}/server', 'image_rate': 30.0, **parameters})
+    return start
+
+
+def frame(number: int) -> FrameLatency:
+    m = FrameLatency(sequence=number, captured=number, remote=number, split=14, total=0.1,
+                     split_name='block4_pool', codec='planes', runtime='openvino', device='cpu',
+                     head=0.08, link=0.02, deadline=0.2, deadline_met=True, bytes=1200)
+    m.header.stamp.sec = number
+    return m
+
+
+def result(number: int) -> Classification:
+    m = Classification(sequence=number, labels=['forest'], scores=[0.5], trained=True)
+    m.header.stamp.sec = number
+    return m
+
+
+def test_every_topic_reaches_the_page(world, dashboard):
+    node = dashboard()
+    viewer = Viewer(node._server.port)
+    for kind, topic, profile, messages in (
+            (FrameLatency, 'frame_latency', qos.TELEMETRY, [frame(1), frame(2)]),
+            (PowerSample, 'power', qos.TELEMETRY,
+             [PowerSample(power=5.5, emulated=True, integrated_energy=e) for e in (0.0, 2.5)]),
+            (FrameEnergy, 'frame_energy', qos.TELEMETRY, [FrameEnergy(energy=1.0)]),
+            (OffloadDecision, 'offload_decision', qos.LATCHED,
+             [OffloadDecision(bandwidth=1e6, reason='least energy')]),
+            (Classification, 'classification', qos.RESULTS, [result(2)]),
+            (ServerStatus, 'server/status', qos.LATCHED, [ServerStatus(utilisation=0.5)]),
+            (DiagnosticArray, '/diagnostics', 10, [DiagnosticArray(status=[DiagnosticStatus(
+                level=DiagnosticStatus.WARN, name=f'{world.ns}/odd', message='warm')])])):
+        publisher = world.speak(kind, topic, profile)
+        for m in messages:
+            publisher.publish(m)
+    seen = viewer.sees(lambda s: (
+        s['counts']['captured'] == 2 and s['power'] and s['power']['frame'] and s['result']
+        and s['link']['bandwidth'] == 1e6 and s['servers'][0]['age_s'] is not None
+        and any(h['name'].endswith('/odd') for h in s['health'])))
+    assert seen['drone'] == world.ns and seen['counts']['remote'] == 2
+    assert seen['power']['power'] == 5.5 and seen['network']['reason'] == 'least energy'
+    viewer.leave()
+    until(lambda: not node._server.viewers)
+
+
+@pytest.mark.parametrize('compressed', [False, True])
+def test_images_are_taken_only_while_somebody_looks(world, dashboard, compressed):
+    node = dashboard(image_width=64)
+    kind, topic = (CompressedImage, 'image_raw/compressed') if compressed else (
+        Image, 'image_raw')
+    publisher = world.node.create_publisher(kind, topic, qos.CAMERA)
+    until(lambda: node.count_publishers(publisher.topic_name))
+    world.do(node._look)
+    assert not publisher.get_subscription_count()
+    viewer = Viewer(node._server.port)
+    until(lambda: publisher.get_subscription_count() == 1)
+    message = image(7)
+    if compressed:
+        jpeg = encode_image(decode_image(encode_image(_pixels(message))))
+        message = CompressedImage(header=message.header, format='jpeg', data=byte_array(jpeg))
+    broken = kind(header=message.header)
+    publisher.publish(broken)
+    until(lambda: [f for f in node.findings(0.0) if f.text.startswith('no picture')])
+    until(lambda: publisher.publish(message) or 'picture' in viewer.newest)
+    shown = decode_image(base64.b64decode(viewer.newest['picture']['jpeg']))
+    assert shown.shape == (48, 64, 3) and viewer.newest['picture']['result'] is None
+    viewer.leave()
+    until(lambda: publisher.get_subscription_count() == 0)
+
+
+def _pixels(message: Image):
+    from offload_perception.imaging.encodings import to_rgb
+    return to_rgb(message.data, height=message.height, width=message.width, step=message.step,
+                  encoding=message.encoding)
+
+
+def test_a_busy_port_is_refused_and_the_node_can_be_configured_again(world, dashboard):
+    from offload_perception.nodes.dashboard import DashboardNode
+
+    first = dashboard()
+    second = world.make(DashboardNode, port=first._server.port)
+    world.drive(second, 'configure')
+    assert 'another program' in world.said('dashboard_port')
+    assert world.state(second) == UNCONFIGURED
+    world.drive(first, 'deactivate', 'cleanup')
+    world.drive(second, 'configure', 'activate', 'deactivate')
+    assert world.state(second) == INACTIVE
+    world.drive(second, 'activate')
+    assert world.state(second) == ACTIVE
+
+
+def test_a_page_for_the_whole_network_says_that_it_has_no_login(world, dashboard):
+    dashboard(host='0.0.0.0')
+    assert 'NO LOGIN' in world.said('the live page has')

@@ -1,0 +1,85 @@
+"""A drone's messages as plain objects with the fields of the real ones."""
+
+from math import nan
+from types import SimpleNamespace as Message
+
+from offload_perception.live.state import LiveState
+
+STAGES = {'queue': 0.001, 'preprocess': 0.004, 'head': 0.06, 'encode': 0.003, 'link': 0.02,
+          'server_wait': 0.002, 'decode': 0.001, 'tail': 0.009}
+SERVER = '/server/remote_inference'
+
+
+def header(stamp: int = 0) -> Message:
+    return Message(stamp=Message(sec=stamp, nanosec=0), frame_id='camera')
+
+
+def frame(number: int = 1, *, outcome: int = 0, **changes) -> Message:
+    """Return the FrameLatency of frame `number`, the only one before being results."""
+    done = (number, 0, 0) if outcome == 0 else (number - 1, int(outcome == 1), int(outcome == 2))
+    fields = {
+        'header': header(number), 'sequence': number, 'outcome': outcome,
+        'reason': 'no reply' if outcome == 2 else '', 'split': 14, 'split_name': 'block4_pool',
+        'codec': 'planes', 'server': SERVER, 'runtime': 'openvino', 'device': 'cpu',
+        'server_runtime': 'openvino', 'server_device': 'cpu', **STAGES,
+        'total': sum(STAGES.values()), 'bytes': 1200, 'deadline': 0.2,
+        'deadline_met': outcome != 2, 'captured': number, 'remote': done[0], 'local': done[1],
+        'dropped': done[2]}
+    return Message(**{**fields, **changes})
+
+
+def result(number: int = 1, label: str = 'forest', **changes) -> Message:
+    fields = {'header': header(number), 'labels': [label, 'water'], 'scores': [0.9, 0.05],
+              'trained': True, 'where': 'remote'}
+    return Message(**{**fields, **changes})
+
+
+def power(joules: float = 0.0, **changes) -> Message:
+    fields = {'power': 5.25, 'voltage': 5.0, 'current': 1.05, 'integrated_energy': joules,
+              'emulated': True, 'source': 'emulated UM25C'}
+    return Message(**{**fields, **changes})
+
+
+def energy(**changes) -> Message:
+    fields = {'energy': 0.6, 'idle_energy': 0.4, 'uncertainty': 0.01, 'method': 'trapezoid'}
+    return Message(**{**fields, **changes})
+
+
+def decision(**changes) -> Message:
+    fields = {'bandwidth': nan, 'round_trip': nan, 'reason': 'set by parameter'}
+    return Message(**{**fields, **changes})
+
+
+def status(**changes) -> Message:
+    fields = {'model': 'aerial', 'runtime': 'openvino', 'device': 'cpu', 'utilisation': 0.25,
+              'queue_length': 1, 'expected_wait': 0.002, 'arrival_rate': 9.5, 'completed': 90,
+              'refused': 0, 'busy': 1, 'late': 2, 'failed': 0}
+    return Message(**{**fields, **changes})
+
+
+class Clock:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def fill(state: LiveState, frames: int = 8, label: str = 'forest') -> None:
+    """Feed a short flight: the last frame of it is dropped."""
+    state.add_decision(decision(bandwidth=2.5e6, round_trip=0.004))
+    state.add_server('/server', status())
+    state.add_power(power(0.0))
+    for n in range(1, frames):
+        state.add_frame(frame(n))
+        state.add_result(result(n, label))
+    state.add_frame(frame(frames, outcome=2))
+    state.add_power(power(1.2 * (frames - 1)))
+    state.add_energy(energy())
+    for name, level, message in (
+            ('camera', 0, 'playing'), ('edge_inference', 0, 'running'),
+            ('um25c', 1, 'a reading is missing now and then'),
+            ('/server/remote_inference', 2, 'some tails could not be computed')):
+        state.add_health(name if name[0] == '/' else f'/drone1/{name}', level, message, {})

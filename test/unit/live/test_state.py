@@ -1,0 +1,152 @@
+"""What the live views show, from messages that a test made."""
+
+import json
+import threading
+from math import inf, nan
+
+import drone
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offload_perception.live import view
+from offload_perception.live.plain import plain
+from offload_perception.live.state import WINDOW_S, LiveState
+
+
+@pytest.fixture
+def clock():
+    return drone.Clock()
+
+
+@pytest.fixture
+def state(clock):
+    return LiveState('/drone1', ('/server', '/server2'), clock)
+
+
+ENDS = st.lists(st.sampled_from([0, 1, 2]), max_size=40)
+
+
+@given(ENDS)
+def test_the_counts_add_up(ends):
+    state, ended = LiveState('/drone1', ()), [0, 0, 0]
+    for number, outcome in enumerate(ends, 1):
+        ended[outcome] += 1
+        state.add_frame(drone.frame(number, outcome=outcome, remote=ended[0], local=ended[1],
+                                    dropped=ended[2]))
+    c = state.snapshot()['counts']
+    assert c['captured'] == c['remote'] + c['local'] + c['dropped'] + c['under_way'] == len(ends)
+    assert sum(c['reasons'].values()) == c['dropped'] == ended[2]
+
+
+def test_the_stages_and_the_rest_add_up_to_the_total(state):
+    state.add_frame(drone.frame(1))
+    state.add_frame(drone.frame(2, outcome=1, link=nan, server_wait=nan, decode=nan, total=0.3))
+    shown = state.snapshot()['latency']
+    assert sum(shown['stages'].values()) + shown['rest'] == pytest.approx(shown['mean'])
+    assert shown['mean'] == pytest.approx(0.2) and shown['slowest'] == 0.3
+
+
+@pytest.mark.parametrize(('changes', 'on_board'), [
+    ({}, 14), ({'split': 0, 'split_name': 'input'}, 0),
+    ({'outcome': 1, 'split': 21, 'split_name': 'predictions', 'bytes': 0}, 21),
+    ({'outcome': 1}, 21)])
+def test_each_layer_is_where_it_ran(state, changes, on_board):
+    state.add_frame(drone.frame(1, **changes))
+    layers = state.snapshot()['network']['layers']
+    assert [x['on'] for x in layers] == ['drone'] * on_board + ['server'] * (21 - on_board)
+    assert layers[13]['name'] == 'block4_pool' and layers[-1]['name'] == 'predictions'
+
+
+def test_a_dropped_frame_does_not_hide_where_the_layers_run(state):
+    state.add_frame(drone.frame(1))
+    state.add_frame(drone.frame(2, outcome=2, split=0, split_name=''))
+    assert state.snapshot()['network']['split_name'] == 'block4_pool'
+
+
+def test_rates_are_of_now_and_the_last_latency_stays(state, clock):
+    clock.now_s += 10
+    for number in range(1, 11):
+        state.add_frame(drone.frame(number))
+    assert state.snapshot()['latency']['per_second'] == pytest.approx(10 / WINDOW_S)
+    clock.now_s += 60
+    shown = state.snapshot()
+    assert shown['latency']['per_second'] == 0 and shown['latency']['mean'] == pytest.approx(0.1)
+    assert shown['frame_age_s'] == 60 and shown['link']['sent_per_second'] == 0
+
+
+def test_who_falls_silent_is_told_apart_and_the_worst_comes_first(state, clock):
+    drone.fill(state)
+    clock.now_s += 2 * view.SILENT_S
+    state.add_health('/drone1/camera', 0, 'playing', {})
+    levels = [(h['level'], h['name']) for h in state.snapshot()['health']]
+    assert levels == [('error', '/server/remote_inference'), ('silent', '/drone1/edge_inference'),
+                      ('silent', '/drone1/um25c'), ('ok', '/drone1/camera')]
+
+
+def test_power_says_that_it_is_emulated_and_counts_per_result(state):
+    drone.fill(state)
+    shown = state.snapshot()['power']
+    assert shown['emulated'] and shown['per_result'] == pytest.approx(1.2)
+    assert shown['frame']['above_idle'] == pytest.approx(0.2)
+
+
+def test_a_picture_comes_with_the_result_of_its_own_image(state):
+    assert state.picture() is None
+    state.add_picture(drone.header(1), b'one')
+    assert state.picture()[1] is None
+    state.add_result(drone.result(1, 'forest'))
+    state.add_result(drone.result(2, 'water'))
+    state.add_picture(drone.header(3), b'three')  # its result is still under way
+    picture, result = state.picture()
+    assert picture.jpeg == b'one' and result['labels'][0]['label'] == 'forest'
+
+
+def test_an_unknown_server_and_an_estimate_that_is_none_are_told(state):
+    state.add_decision(drone.decision())
+    shown = state.snapshot()
+    assert [s['age_s'] for s in shown['servers']] == [None, None]
+    assert shown['link']['bandwidth'] is None and shown['link']['time'] is None
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=500),
+    lambda x: st.lists(x, max_size=4) | st.dictionaries(st.text(), x, max_size=4), max_leaves=20)
+
+
+@given(ANYTHING)
+def test_whatever_comes_is_json_without_control_characters(value):
+    text = json.dumps(plain(value), allow_nan=False, ensure_ascii=False)
+    assert text.isprintable()
+
+
+def test_what_is_not_finite_or_too_long_is_cut():
+    assert plain([nan, inf, 1.5, 'a\x1b[31mb\n']) == [None, None, 1.5, 'a [31mb ']
+    assert len(plain('x' * 100_000)) == 600
+
+
+def test_memory_is_bounded_whatever_comes(state):
+    for n in range(3000):
+        state.add_frame(drone.frame(n, split=n, split_name=f'cut{n}'))
+        state.add_result(drone.result(n))
+        state.add_health(f'node{n}', 0, '', {})
+        state.add_picture(drone.header(n), b'')
+    for store in (state.frames, state.labels, state.health, state.cuts, state.pictures,
+                  state.summary._recent):
+        assert len(store) <= 2048
+    assert 'node2999' in state.health and len(json.dumps(state.snapshot())) < 200_000
+
+
+def test_it_is_read_while_it_is_fed(state):
+    done = threading.Event()
+
+    def feed() -> None:
+        for n in range(1, 2000):
+            state.add_frame(drone.frame(n, reason=f'{n}', outcome=2))
+            state.add_health(f'{n}', 0, '', {})
+        done.set()
+    thread = threading.Thread(target=feed)
+    thread.start()
+    while not done.is_set():
+        assert state.snapshot()['counts']['under_way'] == 0
+    thread.join()
