@@ -11,11 +11,11 @@ from offload_perception.pipeline.plan import Ended, Plan
 from offload_perception.pipeline.records import Frame
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.frame_report import FrameReport
+from offload_perception.planning.probing import Probe
 from offload_perception.planning.server import ServerReport
-from offload_perception.planning.session import PlanningSession, Probe
+from offload_perception.planning.session import PlanningSession
 
 PROBE_TIMEOUT_S = 1.0
-_PERIOD_GAIN = 0.1
 _REMEMBERED = 256  # ended frames whose metered energy may still come
 
 
@@ -31,30 +31,21 @@ class AutoStrategy:
         self.session, self._calibration, self._decided = session, calibration, decided
         self._clock, self._lock = clock, Lock()
         self._latest: Decision | None = None
-        self._period_s, self._before = 0.0, (0, 0.0)  # sequence and arrival of the frame before
         self._ended: OrderedDict[int, tuple[FrameReport, Decision]] = OrderedDict()
         self._probes: dict[int, tuple[Probe, float]] = {}
         self._probe_count = 0
 
     def __call__(self, frame: Frame) -> Plan:
         """Return the plan for a frame whose work starts now."""
-        decision = self.session.plan(self._clock(), frame.deadline_s, self._camera_period(frame))
+        now = self._clock()
+        decision = self.session.plan(now, frame.deadline_s, now - frame.arrival_s)
         self._latest = decision
         self._decided(frame, decision)
         if not decision.runnable:
             raise PlanError(decision.reason)
+        self.session.started(decision, now)
         return Plan(decision.cut, self._setting(decision), decision.server,
-                    self.session.hedge_at(decision, frame.arrival_s), decision)
-
-    def _camera_period(self, frame: Frame) -> float:
-        """Return the mean interval between the camera's images of late (s), 0 = not known."""
-        number, arrival_s = self._before
-        self._before = frame.sequence, frame.arrival_s
-        if number and frame.sequence > number:
-            period_s = (frame.arrival_s - arrival_s) / (frame.sequence - number)
-            gain = _PERIOD_GAIN if self._period_s else 1.0
-            self._period_s += gain * (period_s - self._period_s)
-        return self._period_s
+                    frame.arrival_s + decision.hedge_s, decision)
 
     def _setting(self, decision: Decision) -> str:
         """Return the codec with the clip that was calibrated for its cut."""

@@ -41,8 +41,8 @@ class Layers(Protocol):
     def head(self, cut: int, image: np.ndarray) -> np.ndarray:
         """Return the tensor at `cut`."""
 
-    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
-        """Return the class scores, float32 (classes,)."""
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+        """Return the tensor behind layer `last` for the one in front of layer `first`."""
 
 
 class EdgePipeline:
@@ -65,6 +65,8 @@ class EdgePipeline:
         self._preprocess, self._send, self._ended = preprocess, send, ended
         self._problem, self._clock = problem, clock
         self._strategy = strategy or (lambda frame: self._plan)
+        self._block_ends = [k for k, layer in enumerate(self._artefact.layers, 1)
+                            if layer.kind == 'pool']
         self._ledger = FrameLedger()
         self._wake = Condition()
         self._newest: Frame | None = None
@@ -254,10 +256,18 @@ class EdgePipeline:
         return tensor
 
     def _finish_on_board(self, frame: Frame) -> None:
-        """Compute the rest of a frame whose reply is overdue; whichever comes first counts."""
+        """Compute the rest of a frame whose reply is overdue; whichever comes first counts.
+
+        Block by block, so that a reply saves what is left to do.
+        """
         started = self._clock()
+        at, tensor, last = frame.split, frame.tensor, self._artefact.last
         try:
-            scores = self._network.tail(frame.split, frame.tensor)
+            for end in (*(e for e in self._block_ends if e > at), last):
+                if frame.sequence not in self._in_flight:
+                    return
+                at, tensor = end, self._network.run(at + 1, end, tensor)
+            scores = self._artefact.tensor(last).dequantise(tensor)
         except Exception as e:
             if self._land(frame.sequence, frame.header):
                 self._fail(frame, DropReason.HEAD_FAILED, f'{type(e).__name__}: {e}')

@@ -1,7 +1,7 @@
 """What the planner decided for a frame, and why."""
 
 from dataclasses import dataclass
-from math import nan
+from math import inf, nan
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class Decision:
     Spreads are standard deviations. `feasible` tells whether the deadline is predicted to be kept
     with the margin; `runnable` is False where not even a late result is possible, as with a
     network that does not fit on board and no server. `explored` marks a frame that is spent on
-    learning. `bandwidth` [byte/s], `round_trip_s` and `wait_s` are the estimates for the chosen
-    server, NaN on board.
+    learning. `hedge_s` after its arrival a sent frame is to be finished on board where no reply
+    has come, infinite = never; what that is expected to take is in `energy_j`. `bandwidth`
+    [byte/s], `round_trip_s` and `wait_s` are the estimates for the chosen server, NaN on board.
     """
 
     option: Option
@@ -50,6 +51,7 @@ class Decision:
     candidates: int = 0
     explored: bool = False
     runnable: bool = True
+    hedge_s: float = inf
     bandwidth: float = nan
     round_trip_s: float = nan
     wait_s: float = nan

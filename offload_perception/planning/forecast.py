@@ -3,8 +3,8 @@
     T = queue + preprocess + head + encode + round trip + bytes / bandwidth + wait + decode + tail
     E = E_head + P_active * encode + P_radio * bytes / bandwidth + J_byte * bytes [+ idle * T]
 
-The variances of independent terms add. Head and link work on different frames at once, so the
-slower of them sets the rate; where it takes longer than the camera's period, frames queue.
+The variances of independent terms add. What the frame has waited for so far is known, and so is
+about when the radio will be done with the frames before it.
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ import numpy as np
 
 from offload_perception.planning.decision import Option
 from offload_perception.planning.head import HeadEstimator
+from offload_perception.planning.hedge import Rest
 from offload_perception.planning.link import LinkEstimator
 from offload_perception.planning.profile import DeviceProfile
 from offload_perception.planning.server import ServerEstimator
@@ -46,7 +47,8 @@ class Options:
 class Forecast:
     """One row for each option; all arrays are (k,). `usable` is False where it cannot run now.
 
-    `guessed` marks options whose size no frame and no measurement has confirmed. `routes` has
+    `guessed` marks options whose size no frame and no measurement has confirmed. `rest` is what
+    finishing on board takes after an option was sent, None where nothing can be. `routes` has
     bandwidth [byte/s], round trip [s] and expected wait [s] of each server.
     """
 
@@ -58,6 +60,7 @@ class Forecast:
     agreement: np.ndarray
     usable: np.ndarray
     guessed: np.ndarray
+    rest: Rest | None = None
     routes: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
 
@@ -70,6 +73,20 @@ class Route:
     load: ServerEstimator
 
 
+@dataclass(frozen=True)
+class Moment:
+    """When a frame starts, and what is known of that moment.
+
+    `waited_s` has passed since the frame's arrival; the radio is busy for `radio_busy_s`; the
+    link to each route is taken to be `slowdowns` times as slow as estimated, by default not.
+    """
+
+    now_s: float
+    waited_s: float = 0.0
+    radio_busy_s: float = 0.0
+    slowdowns: tuple[float, ...] = ()
+
+
 class Forecaster:
     """Puts the estimators' figures together, on board first, then `pairs` for each route."""
 
@@ -78,30 +95,31 @@ class Forecaster:
         self._profile, self._head, self._sizes, self.pairs = profile, head, sizes, pairs
         self._cuts = np.array([cut for cut, _ in pairs], int)
         self._idle_w = idle_share * profile.idle_w
+        self._whole_fits = bool(profile.fits[-1])
         self._masks: dict[tuple[bool, ...], np.ndarray] = {}
         self._marks, self._marked = (np.empty(0), np.empty(0)), (-1, -1)
         self._options = Options(profile.last, pairs, ())
         sizes.watch(pairs)
 
     def forecast(self, routes: list[Route], usable: list[bool], overhead: tuple[float, float],
-                 now_s: float, period_s: float = 0.0) -> Forecast:
-        """Return the forecast for a frame that starts at `now_s`.
+                 moment: Moment) -> Forecast:
+        """Return the forecast for a frame that starts now.
 
         :param usable: for each of `routes`, whether it may be used now.
         :param overhead: mean and standard deviation of what comes before the head [s].
-        :param period_s: of the camera, 0 = unknown.
         """
         heads = np.array([*self._head.times(), *self._head.energies()])
         table = np.empty((4, 1 + len(self.pairs) * len(routes)))
         table[:, 0] = heads[:, -1]
         if routes:
             ahead = self._until_sent(np.minimum(heads, _NEVER))
-            table[:, 1:] = self._remote(routes, ahead, now_s).reshape(4, -1)
-        if period_s > 0:
-            table[0] += np.maximum(self._slowest_stage(routes, heads[0]) - period_s, 0.0)
-        table[0] += overhead[0]
+            remote = self._remote(routes, ahead, moment)
+            if moment.radio_busy_s > overhead[0]:
+                remote[0] += np.maximum(moment.radio_busy_s - overhead[0] - ahead[0], 0.0)
+            table[:, 1:] = remote.reshape(4, -1)
+        table[0] += overhead[0] + moment.waited_s
         table[1] += overhead[1] * overhead[1]
-        return self._finished(routes, tuple(usable), table)
+        return self._finished(routes, tuple(usable), table, heads)
 
     def _until_sent(self, heads: np.ndarray) -> np.ndarray:
         """Return seconds, their variance, joules and theirs until the bytes are ready, (4, k)."""
@@ -115,17 +133,17 @@ class Forecaster:
         ahead[3] += active_w * active_w * encode_var
         return ahead
 
-    def _remote(self, routes: list[Route], ahead: np.ndarray, now_s: float) -> np.ndarray:
+    def _remote(self, routes: list[Route], ahead: np.ndarray, moment: Moment) -> np.ndarray:
         """Return seconds, their variance, joules and theirs of all routes, (4, routes, pairs).
 
         All of them are linear in 1, n, n^2, u^2 (see `LinkEstimator.coefficients`) and `ahead`,
         so one product of matrices does it; only the tails come on top.
         """
         radio, rows = self._profile.radio, ([], [], [], [])
-        for route in routes:
-            t0, v0, v1, v2, v3 = route.link.coefficients(now_s)
-            wait_s, wait_sd = route.load.wait(now_s)
-            s_per_byte, w2 = route.link.s_per_byte, radio.sending_w ** 2
+        for route, slow in zip(routes, moment.slowdowns or [1.0] * len(routes), strict=True):
+            t0, v0, v1, v2, v3 = route.link.coefficients(moment.now_s, slow)
+            wait_s, wait_sd = route.load.wait(moment.now_s)
+            s_per_byte, w2 = slow * route.link.s_per_byte, radio.sending_w ** 2
             rows[0].append((t0 + wait_s, s_per_byte, 0, 0, 1, 0, 0, 0))
             rows[1].append((v0 + wait_sd * wait_sd, v1, v2, v3, 0, 1, 0, 0))
             rows[2].append((0, radio.sending_w * s_per_byte + radio.j_per_byte, 0, 0, 0, 0, 1, 0))
@@ -137,22 +155,28 @@ class Forecaster:
             remote[1, i] += tails_var[self._cuts]
         return remote
 
-    def _slowest_stage(self, routes: list[Route], head_s: np.ndarray) -> np.ndarray:
-        """Return the longer of head and sending time for each option, float64 (k,) [s]."""
-        s_per_byte = [route.link.s_per_byte for route in routes]
-        sending_s = np.multiply.outer(s_per_byte, self._sizes.columns[0])
-        remote_s = np.maximum(sending_s, head_s[self._cuts]).reshape(-1)
-        return np.concatenate([head_s[-1:], remote_s])
-
-    def _finished(self, routes: list[Route], usable: tuple[bool, ...],
-                  table: np.ndarray) -> Forecast:
+    def _finished(self, routes: list[Route], usable: tuple[bool, ...], table: np.ndarray,
+                  heads: np.ndarray) -> Forecast:
         if self._idle_w:
             table[2] += self._idle_w * table[0]
         agreement, guessed = self._marks_of(len(routes))
         return Forecast(self._options_of(routes), table[0], np.sqrt(table[1]), table[2],
                         np.sqrt(table[3]), agreement, self._mask_of(usable), guessed,
+                        self._rest(heads, len(routes)),
                         {r.server: (r.link.bandwidth, r.link.round_trip_s, r.load.wait_s)
                          for r in routes})
+
+    def _rest(self, heads: np.ndarray, routes: int) -> Rest | None:
+        """Return what the layers behind each cut take on board; None where they do not fit."""
+        if not self._whole_fits:
+            return None
+        heads[1] = np.sqrt(heads[1])
+        rest = np.zeros((3, 1 + routes * len(self.pairs)))
+        rest[0, 0] = np.inf
+        if routes:
+            behind = (heads[:3, -1:] - heads[:3])[:, self._cuts]
+            rest[:, 1:] = np.tile(behind, routes)
+        return Rest(*rest)
 
     def _mask_of(self, usable: tuple[bool, ...]) -> np.ndarray:
         """Return which options fit on board and have a usable route."""

@@ -32,7 +32,7 @@ class LinkEstimator:
         self._p00, self._p01, self._p11 = 0.5 ** 2, 0.0, 2.0 ** 2
         self._noise, self._slower, self._faster = 0.2, 0.0, 0.0
         self._updated_s: float | None = None
-        self.loss, self.count = 0.0, 0
+        self.loss, self.count, self.changes = 0.0, 0, 0
 
     @classmethod
     def known(cls, bandwidth: float, round_trip_s: float, spread: float = 0.05) -> 'LinkEstimator':
@@ -91,13 +91,15 @@ class LinkEstimator:
             if waited_s > self._a_s + nbytes * self._b_s:
                 self._correct(nbytes, waited_s)
 
-    def coefficients(self, now_s: float) -> tuple[float, float, float, float, float]:
+    def coefficients(self, now_s: float,
+                     slow: float = 1.0) -> tuple[float, float, float, float, float]:
         """Return t0, v0, v1, v2 and v3 of the time on the link and its variance for n bytes.
 
         The time is t0 + n s_per_byte [s], its variance v0 + v1 n + v2 n^2 + v3 u^2 [s^2], where u
-        is the standard deviation of n. It grows with the age of the last observation.
+        is the standard deviation of n. It grows with the age of the last observation. All are for
+        a link that is `slow` times as slow as estimated.
         """
-        a, b, noise = self._a_s, self._b_s, self._noise ** 2
+        a, b, noise = slow * self._a_s, slow * self._b_s, self._noise ** 2
         if self._updated_s is not None:
             noise += _DRIFT ** 2 * min(self.age_s(now_s), _OLDEST_S)
         return (a, (self._p00 + noise) * a * a, 2.0 * (self._p01 + noise) * a * b,
@@ -148,6 +150,7 @@ class LinkEstimator:
 
     def _reopen(self, error: float) -> None:
         """Forget: the parameters may be off by about as much as the observation is."""
+        self.changes += 1
         self._slower = self._faster = 0.0
         self._p00 = min(self._p00 + (_ROUND_TRIP_SHARE * error) ** 2, _MOST_VARIANCE)
         self._p11 = min(self._p11 + error ** 2, _MOST_VARIANCE)

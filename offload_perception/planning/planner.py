@@ -17,10 +17,11 @@ class PlannerSettings:
     `margin` standard deviations are kept before the deadline. Options whose agreement with the
     whole network was measured below `agreement_floor` are out, and lossy ones that were not
     measured unless the floor is 0. A cheaper option is taken where it saves more than
-    `hysteresis` (a share) and the last change was `dwell_s` ago. Every `explore_every`th frame at
-    most, and for `explore_share` of the energy at most, an option whose size is guessed may be
-    tried; 0 = never. `idle_share` of the idle power counts for the latency, for a drone that
-    sleeps between frames. `latency_weight_w` is energy that a second is worth with a full battery.
+    `hysteresis` (a share), or a fifth where the last change was less than `dwell_s` ago. Every
+    `explore_every`th frame at most, and for `explore_share` of the energy at most, an option whose
+    size is guessed may be tried; 0 = never. `idle_share` of the idle power counts for the latency,
+    for a drone that sleeps between frames. `latency_weight_w` is energy that a second is worth
+    with a full battery.
     """
 
     margin: float = 2.0
@@ -45,6 +46,8 @@ class Planner:
     """Chooses one option of a forecast for each frame."""
 
     _STAYING = 0.7  # of the margin is enough for an option that is in use
+    _PREMIUM = 0.1  # of the energy may go into insuring what is in time anyway
+    _HASTY = 0.2  # has to be saved by a change soon after another
 
     def __init__(self, settings: PlannerSettings, cut_names: tuple[str, ...]) -> None:
         self.settings, self._cut_names = settings, cut_names
@@ -65,41 +68,62 @@ class Planner:
         allowed = forecast.usable & self._agrees(forecast.agreement)
         if not allowed.any():
             return self._nothing_allowed(forecast, deadline_s)
-        upper_s = forecast.latency_s + self.settings.margin * forecast.latency_spread_s
-        feasible = allowed & (upper_s <= limit_s)
+        at = forecast.options.place(self._current)
+        upper_s = self._upper_s(forecast, at)
+        in_time = allowed & (upper_s <= limit_s)
+        energy_j, insured = self._insured(forecast, allowed, in_time, upper_s, limit_s)
+        feasible = in_time | insured
         late = not feasible.any()
-        cost = upper_s if late else forecast.energy_j
+        cost = upper_s if late else energy_j
         if not late and (weight_w := self.settings.latency_weight_w * battery):
             cost = cost + weight_w * forecast.latency_s
         cost = np.where(allowed if late else feasible, cost, inf)
-        best = int(cost.argmin())
-        chosen = self._stay_or_change(forecast, allowed, cost, best, limit_s, late, now_s)
+        chosen = self._stay_or_change(at, cost, late, now_s)
         tried = -1 if late or not may_explore else self._worth_trying(
-            forecast, allowed, float(forecast.energy_j[chosen]), limit_s)
+            forecast, allowed, float(energy_j[chosen]), limit_s)
         if tried >= 0:
-            return self._explored(forecast, tried, deadline_s, bool(feasible[tried]))
+            return self._explored(forecast, tried, deadline_s, bool(in_time[0]))
         self._account(forecast, chosen, now_s)
-        return self._explained(forecast, chosen, cost, feasible, deadline_s, late)
+        return self._explained(forecast, chosen, cost, energy_j, deadline_s, late,
+                               bool(insured[chosen]))
+
+    def _upper_s(self, forecast: Forecast, at: int) -> np.ndarray:
+        """Return the latencies with their margin, which is smaller for option `at`, in use."""
+        margin_s = self.settings.margin * forecast.latency_spread_s
+        if at >= 0:
+            margin_s[at] *= self._STAYING
+        return forecast.latency_s + margin_s
+
+    def _insured(self, forecast: Forecast, allowed: np.ndarray, in_time: np.ndarray,
+                 upper_s: np.ndarray, limit_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the energies, and which options are to be finished on board in time.
+
+        What that is expected to cost is in their energy. It makes the others as safe as all on
+        board; those in time anyway get it where it costs little.
+        """
+        if forecast.rest is None or not in_time[0] or limit_s == inf:
+            return forecast.energy_j, np.zeros(len(allowed), bool)
+        start_s = forecast.rest.last_start_s(limit_s, self.settings.margin)
+        possible = allowed & (start_s > 0.0)
+        extra_j = forecast.rest.expected_j(np.where(possible, start_s, 0.0), limit_s,
+                                           forecast.latency_s, forecast.latency_spread_s)
+        insured = possible & (~in_time | (start_s >= upper_s)
+                              | (extra_j <= self._PREMIUM * forecast.energy_j))
+        return forecast.energy_j + np.where(insured, extra_j, 0.0), insured
 
     def _agrees(self, agreement: np.ndarray) -> np.ndarray:
         floor = self.settings.agreement_floor
         return agreement >= floor if floor > 0 else np.ones(len(agreement), bool)
 
-    def _stay_or_change(self, forecast: Forecast, allowed: np.ndarray, cost: np.ndarray,
-                        best: int, limit_s: float, late: bool, now_s: float) -> int:
+    def _stay_or_change(self, at: int, cost: np.ndarray, late: bool, now_s: float) -> int:
         """Return the option in use where it is still good enough, else the best."""
-        at = forecast.options.place(self._current)
-        if at < 0 or at == best or not allowed[at]:
+        best = int(cost.argmin())
+        if at < 0 or cost[at] == inf:
             return best
-        if late:
-            return at if cost[at] <= 1.05 * cost[best] else best
-        upper_s = forecast.latency_s[at] + (
-            self._STAYING * self.settings.margin * forecast.latency_spread_s[at])
-        if upper_s > limit_s:
-            return best
-        dwells = 0.0 <= now_s - self._since_s < self.settings.dwell_s
-        own = cost[at] if cost[at] < inf else forecast.energy_j[at]
-        return at if dwells or own <= cost[best] * (1.0 + self.settings.hysteresis) else best
+        worse = 0.05 if late else self.settings.hysteresis
+        if not late and 0.0 <= now_s - self._since_s < self.settings.dwell_s:
+            worse = max(worse, self._HASTY)
+        return at if cost[at] <= cost[best] * (1.0 + worse) else best
 
     def _worth_trying(self, forecast: Forecast, allowed: np.ndarray, chosen_j: float,
                       limit_s: float) -> int:
@@ -137,7 +161,8 @@ class Planner:
             self._current, self._since_s = option, now_s
 
     def _explained(self, forecast: Forecast, chosen: int, cost: np.ndarray,
-                   feasible: np.ndarray, deadline_s: float, late: bool) -> Decision:
+                   energy_j: np.ndarray, deadline_s: float, late: bool,
+                   insured: bool) -> Decision:
         best = int(cost.argmin())
         own, cost[chosen] = float(cost[chosen]), inf
         second = int(cost.argmin())
@@ -150,20 +175,25 @@ class Planner:
                       f'{self.settings.hysteresis:.0%}, or the last change is too fresh')
         else:
             reason = 'least energy' + (' within the deadline' if deadline_s > 0 else '')
+        extra_mj = 1e3 * (energy_j[chosen] - forecast.energy_j[chosen])
+        if insured and extra_mj > 100.0 * self._PREMIUM * forecast.energy_j[chosen]:
+            reason += ('; may be late, and is finished on board then, for '
+                       f'{extra_mj:.0f} mJ on average')
         extra = {} if runner_up_cost == inf else {
             'runner_up': forecast.options[second],
             'runner_up_latency_s': float(forecast.latency_s[second]),
-            'runner_up_energy_j': float(forecast.energy_j[second]),
-            'runner_up_reason': self._why_not(forecast, second, chosen, late)}
-        return self._decision(forecast, chosen, deadline_s, bool(feasible[chosen]),
-                              reason=reason, **extra)
+            'runner_up_energy_j': float(energy_j[second]),
+            'runner_up_reason': self._why_not(forecast, energy_j, second, chosen, late)}
+        return self._decision(forecast, chosen, deadline_s, not late, insured=insured,
+                              energy_j=float(energy_j[chosen]), reason=reason, **extra)
 
     @staticmethod
-    def _why_not(forecast: Forecast, second: int, chosen: int, late: bool) -> str:
+    def _why_not(forecast: Forecast, energy_j: np.ndarray, second: int, chosen: int,
+                 late: bool) -> str:
         if late:
             later_ms = 1e3 * (forecast.latency_s[second] - forecast.latency_s[chosen])
             return f'expected {later_ms:+.1f} ms later, margins apart'
-        extra_j = float(forecast.energy_j[second] - forecast.energy_j[chosen])
+        extra_j = float(energy_j[second] - energy_j[chosen])
         if extra_j < 0:
             return f'{-1e3 * extra_j:.1f} mJ less, but that does not justify a change yet'
         return f'{1e3 * extra_j:.1f} mJ more'
@@ -180,16 +210,23 @@ class Planner:
             f'no candidate reaches the agreement floor of {self.settings.agreement_floor:g}: this '
             'is the closest to it'))
 
-    def _decision(self, forecast: Forecast, at: int, deadline_s: float, feasible: bool,
+    def _decision(self, forecast: Forecast, at: int, deadline_s: float, feasible: bool, *,
+                  insured: bool = False, energy_j: float | None = None,
                   **more: object) -> Decision:
         option = forecast.options[at]
         bandwidth, round_trip_s, wait_s = forecast.routes.get(option.server, (nan, nan, nan))
+        latency_s, spread_s = float(forecast.latency_s[at]), float(forecast.latency_spread_s[at])
+        margin, hedge_s = self.settings.margin, inf
+        if forecast.rest is not None and not option.local:
+            hedge_s = forecast.rest.start_s(
+                at, deadline_s if 0.0 < deadline_s < inf else inf, latency_s + margin * spread_s,
+                margin, insured=insured)
         return Decision(
-            option, float(forecast.latency_s[at]),
-            float(forecast.latency_spread_s[at]), float(forecast.energy_j[at]),
+            option, latency_s, spread_s,
+            float(forecast.energy_j[at]) if energy_j is None else energy_j,
             float(forecast.energy_spread_j[at]), deadline_s, feasible,
             candidates=len(forecast.options), bandwidth=bandwidth,
-            round_trip_s=round_trip_s, wait_s=wait_s, **more)
+            round_trip_s=round_trip_s, wait_s=wait_s, hedge_s=hedge_s, **more)
 
     def _name(self, forecast: Forecast, at: int) -> str:
         return forecast.options[at].named(self._cut_names)

@@ -2,11 +2,12 @@
 
 _MISSES_TO_LOSE = 2
 _ANSWERS_TO_RETURN = 2
-PROBE_PERIOD_S = 1.0
-
 
 class RouteWatch:
-    """Hysteresis on results: two misses in a row lose a route, two answers in a row restore it."""
+    """Hysteresis on results: two misses in a row lose a route, two answers in a row restore it.
+
+    After the first miss it is suspect until anything is answered.
+    """
 
     def __init__(self) -> None:
         self.lost, self.losses = False, 0
@@ -17,6 +18,11 @@ class RouteWatch:
     def answering(self) -> bool:
         """Tell whether the last thing sent was answered."""
         return self._answers > 0
+
+    @property
+    def suspect(self) -> bool:
+        """Tell whether the last thing sent was not answered, and the route is not lost yet."""
+        return self._misses > 0 and not self.lost
 
     def missed(self) -> None:
         """Take a result or a probe's answer that did not come in time."""
@@ -41,7 +47,7 @@ class RouteWatch:
         """Take it from elsewhere that the link is up: probe at once."""
         self._probed_s = float('-inf')
 
-    def probe_due(self, now_s: float, period_s: float = PROBE_PERIOD_S) -> bool:
+    def probe_due(self, now_s: float, period_s: float) -> bool:
         """Tell whether to probe now, and if so note it; a clock that went back restarts it."""
         if 0.0 <= now_s - self._probed_s < period_s:
             return False

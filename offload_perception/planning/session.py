@@ -1,40 +1,27 @@
 """The planner's whole state in one drone: the node asks it for plans and tells it what came."""
 
-from dataclasses import dataclass
-from math import inf, isfinite, nan, sqrt
+from math import nan
 from threading import RLock
 
 from offload_perception.errors import PlanError
 from offload_perception.pipeline.records import Outcome
 from offload_perception.planning.accuracy import ForecastError
 from offload_perception.planning.decision import Decision
-from offload_perception.planning.forecast import Forecast, Forecaster, Route
+from offload_perception.planning.forecast import Forecast, Forecaster, Moment, Route
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.head import HeadEstimator
+from offload_perception.planning.in_flight import InFlight
 from offload_perception.planning.link import LinkEstimator
 from offload_perception.planning.planner import Planner, PlannerSettings
+from offload_perception.planning.probing import Probe, Prober
 from offload_perception.planning.profile import DeviceProfile
 from offload_perception.planning.robust import RobustLevel
-from offload_perception.planning.route_watch import PROBE_PERIOD_S, RouteWatch
+from offload_perception.planning.route_watch import RouteWatch
 from offload_perception.planning.server import ServerEstimator, ServerReport
 from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.sizes import SizeTable, codecs_for
 
-_PROBE_BYTES = (64, 256, 4096)  # a small probe; a large one at least and at most
-_PROBE_ROUND_TRIPS = 2.0  # a large probe is to occupy the link for about so many
-_DOUBT_PROBE_PERIOD_S = 0.1
-_PROBE_ALLOWANCE_J = 0.1  # may be spent on probes before the first frames have drawn anything
-_UNCLEAR = 0.15  # relative spread of a round trip that a probe should settle
-_PROBE_SHARE = 0.02  # of the energy spent may go into probes of a link that works
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Send `nbytes` to `server` in the background and report when the answer came."""
-
-    server: str
-    nbytes: int
-    energy_j: float
+_ALLOWANCE_J = 0.1  # for probes, on a device that runs no whole frame
 
 
 class PlanningSession:
@@ -60,99 +47,69 @@ class PlanningSession:
         self.planner = Planner(self.settings, shape.names)
         self._routes: dict[str, Route] = {}
         self._watches: dict[str, RouteWatch] = {}
-        self._preprocess, self._overhead = RobustLevel(0.0, 0.0), RobustLevel(0.0, 0.0)
+        self._preprocess = RobustLevel(0.0, 0.0)
+        self._in_flight = InFlight()
+        self._prober = Prober(profile.radio, float(profile.head_j[-1])
+                              if profile.fits[-1] else _ALLOWANCE_J)
         self._battery = 1.0
         self._lock = RLock()
         self.latency_error, self.energy_error = ForecastError(), ForecastError()
-        self.probes, self.probed_j = 0, 0.0
 
     # -- plans ------------------------------------------------------------------------------
 
-    def plan(self, now_s: float, deadline_s: float, period_s: float = 0.0) -> Decision:
+    def plan(self, now_s: float, deadline_s: float, waited_s: float = 0.0) -> Decision:
         """Return what to do with the frame that starts now.
 
         :param deadline_s: from the frame's arrival, 0 = none.
-        :param period_s: between two frames of the camera, 0 = unknown. Stages that take longer
-            let frames wait.
+        :param waited_s: since the frame's arrival.
         """
         with self._lock:
-            return self.planner.choose(self.forecast(now_s, period_s), deadline_s, now_s,
+            return self.planner.choose(self.forecast(now_s, waited_s), deadline_s, now_s,
                                        battery=self._battery)
 
-    def forecast(self, now_s: float, period_s: float = 0.0) -> Forecast:
+    def forecast(self, now_s: float, waited_s: float = 0.0) -> Forecast:
         """Return the forecast of every candidate."""
         with self._lock:
-            usable = [route.load.usable(now_s) and not self._watches[name].lost
-                      for name, route in self._routes.items()]
-            before = self._preprocess if period_s > 0 else self._overhead
+            routes = list(self._routes.values())
+            slowdowns = tuple(self._in_flight.slowdown(r.server, r.link, now_s) for r in routes)
+            busy_s = self._in_flight.radio_busy_s(
+                {r.server: r.link.s_per_byte * slow
+                 for r, slow in zip(routes, slowdowns, strict=True)}, now_s)
             return self._forecaster.forecast(
-                list(self._routes.values()), usable, (before.level, before.spread), now_s,
-                period_s)
+                routes, [self._usable(r, now_s) for r in routes],
+                (self._preprocess.level, self._preprocess.spread),
+                Moment(now_s, max(waited_s, 0.0), busy_s, slowdowns))
 
-    def hedge_at(self, decision: Decision, arrival_s: float) -> float:
-        """Return when to start finishing a sent frame on board if no reply has come by then.
+    def _usable(self, route: Route, now_s: float) -> bool:
+        """Tell whether frames may be sent there; a suspect only where nothing else can be done."""
+        watch = self._watches[route.server]
+        return (route.load.usable(now_s) and not watch.lost
+                and not (watch.suspect and self.profile.fits[-1]))
 
-        The last moment that keeps the deadline, where the reply is overdue by then; else the
-        deadline itself, so that a late result is better than none. Infinite where the rest does
-        not fit on board, or takes longer than a second deadline. A reply that comes meanwhile
-        still counts: then stop.
-        """
+    def started(self, decision: Decision, now_s: float) -> None:
+        """Take it that a frame is done as decided; `observe_frame` is to tell its end."""
+        if decision.option.local:
+            return
         with self._lock:
-            seconds, variance = self.head.times()
-        margin, cut, deadline_s = self.settings.margin, decision.cut, decision.deadline_s
-        remaining_s = (seconds[-1] - seconds[cut]
-                       + margin * (sqrt(variance[-1]) - sqrt(variance[cut])))
-        if decision.option.local or not isfinite(remaining_s):
-            return inf
-        overdue_s = decision.latency_s + margin * decision.latency_spread_s
-        if not 0.0 < deadline_s < inf:
-            return arrival_s + overdue_s
-        if deadline_s - remaining_s >= overdue_s:
-            return arrival_s + deadline_s - remaining_s
-        return arrival_s + deadline_s if remaining_s <= deadline_s else inf
+            route = self._routes[decision.server]
+            nbytes, _, encode_s, *_ = self.sizes.column(decision.cut, decision.codec)
+            (heads_s, _), (wait_s, wait_sd) = self.head.times(), route.load.wait(now_s)
+            tails_s, _ = route.load.tails()
+            self._in_flight.add(
+                decision, nbytes=nbytes, server_s=(
+                    wait_s + self.settings.margin * wait_sd + float(tails_s[decision.cut])),
+                ready_s=now_s + self._preprocess.level + float(heads_s[decision.cut]) + encode_s)
 
     def probe(self, now_s: float, decision: Decision) -> Probe | None:
         """Return a probe to send now, or None; ask only while nothing is on the link.
 
-        A lost route is probed every second. A working one is probed only where frames of one
-        size, or none at all, leave its round trip unclear, and for a bounded share of energy.
+        :param decision: the last one.
         """
         with self._lock:
-            for name, watch in self._watches.items():
-                probe = self._probe_of(name, watch, decision)
-                if probe is None:
-                    continue
-                in_doubt = self._routes[name].link.in_doubt
-                period_s = _DOUBT_PROBE_PERIOD_S if in_doubt else PROBE_PERIOD_S
-                if watch.probe_due(now_s, period_s):
-                    self.probes += 1
-                    self.probed_j += probe.energy_j
-                    return probe
-            return None
-
-    def _probe_of(self, name: str, watch: RouteWatch, decision: Decision) -> Probe | None:
-        """Return a probe of one route if it is worth it: small and large ones in turn.
-
-        Probes of one size could not tell a slow link from a long round trip.
-        """
-        link = self._routes[name].link
-        if watch.lost:
-            return self._sized_probe(name, large=watch.answering)
-        unclear = link.round_trip_spread_s > _UNCLEAR * link.round_trip_s
-        if not (decision.option.local or (unclear and decision.server == name)):
-            return None
-        probe = self._sized_probe(name, large=decision.option.local and self.probes % 2 == 1)
-        budget_j = _PROBE_ALLOWANCE_J + _PROBE_SHARE * self.planner.spent_j
-        affordable = link.in_doubt or self.probed_j + probe.energy_j <= budget_j
-        return probe if affordable else None
-
-    def _sized_probe(self, server: str, *, large: bool) -> Probe:
-        link, radio = self._routes[server].link, self.profile.radio
-        low, middle, high = _PROBE_BYTES
-        telling = _PROBE_ROUND_TRIPS * link.round_trip_s * link.bandwidth
-        nbytes = int(min(max(telling, middle), high)) if large else low
-        return Probe(server, nbytes,
-                     nbytes * (radio.sending_w * link.s_per_byte + radio.j_per_byte))
+            probes = (self._prober.next(route, self._watches[name], decision, now_s,
+                                        self.planner.spent_j)
+                      for name, route in self._routes.items())
+            return next(filter(None, probes), None)
 
     # -- what came of them ------------------------------------------------------------------
 
@@ -162,10 +119,8 @@ class PlanningSession:
         with self._lock:
             self.head.observe(report.cut, report.head_s)
             self.sizes.observe(report.cut, report.codec, report.nbytes, report.encode_s)
-            if report.queue_s == report.queue_s:
-                preprocess_s = report.preprocess_s if isfinite(report.preprocess_s) else 0.0
-                self._preprocess.add(preprocess_s)
-                self._overhead.add(report.queue_s + preprocess_s)
+            self._in_flight.ended(decision)
+            self._preprocess.add(report.preprocess_s)
             if report.server in self._routes:
                 self._observe_route(report, now_s)
             if decision and report.outcome is not Outcome.DROPPED and not report.unanswered:
@@ -180,7 +135,11 @@ class PlanningSession:
                                decode_s=report.decode_s, tail_s=report.tail_s)
         elif report.unanswered:
             watch.missed()
-            route.link.observe_timeout(now_s, report.nbytes, report.sent_for_s)
+            wait_s, wait_sd = route.load.wait(now_s)
+            tail_s = float(route.load.tails()[0][report.cut])
+            route.link.observe_timeout(
+                now_s, report.nbytes,
+                report.sent_for_s - tail_s - wait_s - self.settings.margin * wait_sd)
         elif report.refused:
             watch.answered()
             route.load.refused(now_s)
@@ -195,9 +154,8 @@ class PlanningSession:
             else:
                 self._watches[probe.server].answered()
                 link = self._routes[probe.server].link
-                sending_s = max(link_s - link.round_trip_s, 0.0)
-                self.probed_j += min(  # it may have cost less than was feared
-                    self.profile.radio.sending_w * sending_s - probe.energy_j, 0.0)
+                self._prober.answered(probe, self.profile.radio.sending_w
+                                      * max(link_s - link.round_trip_s, 0.0))
                 link.observe(now_s, probe.nbytes, link_s)
 
     def observe_energy(self, report: FrameReport, energy_j: float,

@@ -6,7 +6,7 @@ import numpy as np
 
 from offload_perception.errors import PlanError
 from offload_perception.planning.decision import Decision, Option
-from offload_perception.planning.forecast import Forecast, Forecaster, Route
+from offload_perception.planning.forecast import Forecast, Forecaster, Moment, Route
 from offload_perception.planning.head import HeadEstimator
 from offload_perception.planning.link import LinkEstimator
 from offload_perception.planning.planner import Planner, PlannerSettings
@@ -51,7 +51,8 @@ class WhatIf:
         link = LinkEstimator.known(conditions.bandwidth, conditions.round_trip_s)
         load = ServerEstimator(self.shape)
         load.report(0.0, ServerReport(SERVER, conditions.wait_s, 0.0, (conditions.tail_s,)))
-        return self._forecaster.forecast([Route(SERVER, link, load)], [True], (0.0, 0.0), 0.0)
+        return self._forecaster.forecast([Route(SERVER, link, load)], [True], (0.0, 0.0),
+                                         Moment(0.0))
 
     def choose(self, conditions: Conditions, deadline_s: float) -> Decision:
         """Return the choice."""

@@ -13,12 +13,14 @@ from offload_perception.pipeline.load import LoadMeter
 from offload_perception.pipeline.records import DropReason, Outcome
 from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.frame_report import FrameReport
+from offload_perception.planning.probing import Probe
 from offload_perception.planning.server import ServerReport
 from offload_perception.planning.simulation.links import LinkTrace
 from offload_perception.planning.simulation.policies import Planned, Policy
 from offload_perception.planning.simulation.world import FrameTruth, World
 
 STATUS_PERIOD_S = 1.0
+PROBE_PERIOD_S, PROBE_TIMEOUT_S = 0.1, 1.0  # as the node does
 REPLY_TIMEOUT_DEADLINES = 2.0
 QUEUE_LIMIT = 16
 MAX_IN_FLIGHT = 2
@@ -53,10 +55,20 @@ class Server:
         self._free_s = 0.0
         self._starts: deque[float] = deque()
 
-    def wait_s(self, arrival_s: float | np.ndarray) -> float | np.ndarray:
-        """Return how long a tensor of that arrival would wait, as things stand [s]."""
-        return (np.maximum(self._free_s - arrival_s, 0.0)
-                + self._world.other_wait_s(self._clock.now_s))
+    def wait_s(self, arrival_s: float | np.ndarray,
+               seen_s: float | None = None) -> float | np.ndarray:
+        """Return how long a tensor of that arrival would wait, as things stand [s].
+
+        :param seen_s: when the other users were seen, None = on arrival.
+        """
+        if seen_s is not None:
+            others_s = self._world.other_wait_s(seen_s)
+        elif isinstance(arrival_s, float):
+            others_s = self._world.other_wait_s(arrival_s)
+        else:
+            others_s = np.array([self._world.other_wait_s(t) if t < inf else 0.0
+                                 for t in arrival_s])
+        return np.maximum(self._free_s - arrival_s, 0.0) + others_s
 
     def take(self, cut: int, noise: float) -> tuple[float, float] | None:
         """Take a tensor now; return its wait and its tail time [s], or None where it is full."""
@@ -99,6 +111,7 @@ class _Frame:
     nbytes: int = 0
     sent_s: float = nan
     energy_j: float = 0.0
+    hedge_at_s: float = inf
     hedged: bool = False
     hedge_s: float = 0.0
     hedge_j: float = 0.0
@@ -129,13 +142,15 @@ class Drone:
         self._policy, self._deadline_s = policy, deadline_s
         self._free_s = self._link_free_s = 0.0
         self._waiting: _Frame | None = None
-        self._in_flight: set[int] = set()
-        self._working = False
+        self._in_flight: dict[int, _Frame] = {}
+        self._working = self._probing = False
         self.records: list[Record] = []
         self.probe_j = 0.0
         for i, truth in enumerate(truths):
             arrival_s = (i + number * STAGGER % 1.0) / rate_hz
             clock.at(arrival_s, lambda t=truth: self._arrive(t))
+        if isinstance(policy, Planned):
+            self._probe()
 
     def hear(self, report: ServerReport) -> None:
         """Take a server's status."""
@@ -150,13 +165,17 @@ class Drone:
         self._start_next()
 
     def _start_next(self) -> None:
+        """Give the worker something to do: an overdue frame, else a new one."""
+        if self._working or self._hedge_next():
+            return
         frame = self._waiting
-        if frame is None or self._working or len(self._in_flight) >= MAX_IN_FLIGHT:
+        if frame is None or len(self._in_flight) >= MAX_IN_FLIGHT:
             return
         self._waiting, self._working = None, True
         now_s = self._clock.now_s
         frame.queue_s = now_s - frame.arrival_s
-        frame.option = self._policy.plan(now_s, self._deadline_s, _View(self, frame))
+        frame.option = self._policy.plan(now_s, self._deadline_s, frame.queue_s,
+                                         _View(self, frame))
         frame.decision = self._policy.decision
         frame.head_s, frame.head_j = map(float, self._world.head(
             frame.option.cut, now_s, frame.truth.head))
@@ -192,14 +211,16 @@ class Drone:
         frame.sent_s = self._clock.now_s
         arrived_s = self._occupy_link(frame.nbytes) + self._link.round_trip_s / 2
         frame.energy_j += self._radio_j(frame.nbytes, self._last_sending_s)
-        self._in_flight.add(id(frame))
+        self._in_flight[id(frame)] = frame
         self._clock.at(arrived_s, lambda: self._serve(frame))
         timeout_s = frame.sent_s + REPLY_TIMEOUT_DEADLINES * self._deadline_s
         self._clock.at(timeout_s, lambda: self._expire(frame))
-        if isinstance(self._policy, Planned) and self._policy.hedges:
-            hedge_s = self._policy.session.hedge_at(frame.decision, frame.arrival_s)
-            if hedge_s < timeout_s:
-                self._clock.at(max(hedge_s, frame.sent_s), lambda: self._hedge(frame))
+        rest_s = float(self._world.head(self._world.shape.last, frame.sent_s, frame.truth.head)[0]
+                       ) - frame.head_s
+        frame.hedge_at_s = frame.arrival_s + self._policy.hedge_s(
+            frame.decision, self._deadline_s, rest_s)
+        if frame.hedge_at_s < timeout_s:
+            self._clock.at(max(frame.hedge_at_s, frame.sent_s), self._start_next)
 
     def _occupy_link(self, nbytes: int) -> float:
         start_s = max(self._clock.now_s, self._link_free_s)
@@ -236,13 +257,19 @@ class Drone:
         if not frame.done and not frame.hedged:
             self._drop(frame, DropReason.TIMEOUT)
 
+    def _hedge_next(self) -> bool:
+        """Finish the frame that is overdue for longest on board; False where none is."""
+        now_s = self._clock.now_s
+        overdue = min(self._in_flight.values(), key=lambda f: f.hedge_at_s, default=None)
+        if overdue is None or overdue.hedge_at_s > now_s:
+            return False
+        self._hedge(overdue)
+        return True
+
     def _hedge(self, frame: _Frame) -> None:
-        """Finish on board from the tensor that was sent, unless the worker is busy."""
-        if frame.done or self._working:
-            return
         now_s = self._clock.now_s
         whole_s, whole_j = self._world.head(self._world.shape.last, now_s, frame.truth.head)
-        frame.hedged, self._working = True, True
+        frame.hedged, frame.hedge_at_s, self._working = True, inf, True
         frame.hedge_j = float(whole_j) - frame.head_j
         frame.hedge_s, frame.hedge_end_s = (float(whole_s) - frame.head_s,
                                             now_s + float(whole_s) - frame.head_s)
@@ -261,18 +288,23 @@ class Drone:
             self._finish(frame, Outcome.LOCAL)
 
     def _probe(self) -> None:
+        """Look whether the policy wants a probe sent, now and again and again."""
         now_s = self._clock.now_s
-        if not isinstance(self._policy, Planned) or self._link_free_s > now_s:
+        self._clock.at(now_s + PROBE_PERIOD_S, self._probe)
+        if self._in_flight or self._probing or not self.records:
             return
         if (probe := self._policy.probe(now_s)) is None:
             return
+        self._probing = True
         done_s = self._occupy_link(probe.nbytes) + self._link.round_trip_s
         self.probe_j += self._radio_j(probe.nbytes, self._last_sending_s)
-        answer_s = None if done_s - now_s > REPLY_TIMEOUT_DEADLINES * self._deadline_s \
-            else done_s - now_s
-        self._clock.at(min(done_s, now_s + REPLY_TIMEOUT_DEADLINES * self._deadline_s),
-                       lambda: self._policy.session.observe_probe(probe, self._clock.now_s,
-                                                                  answer_s))
+        answered = done_s - now_s <= PROBE_TIMEOUT_S
+        self._clock.at(min(done_s, now_s + PROBE_TIMEOUT_S), lambda: self._probed(
+            probe, done_s - now_s if answered else None))
+
+    def _probed(self, probe: Probe, answer_s: float | None) -> None:
+        self._probing = False
+        self._policy.session.observe_probe(probe, self._clock.now_s, answer_s)
 
     # -- its end ----------------------------------------------------------------------------
 
@@ -287,7 +319,7 @@ class Drone:
              tail_s: float = nan) -> None:
         now_s, world = self._clock.now_s, self._world
         frame.done = True
-        self._in_flight.discard(id(frame))
+        self._in_flight.pop(id(frame), None)
         latency_s = inf if outcome is Outcome.DROPPED else now_s - frame.arrival_s
         self.records.append(Record(self._number, frame.arrival_s, frame.option, latency_s,
                                    frame.energy_j, latency_s <= self._deadline_s))
@@ -298,7 +330,6 @@ class Drone:
                 now_s - frame.sent_s - wait_s - world.decode_s - tail_s, wait_s, world.decode_s,
                 tail_s, now_s - frame.arrival_s, frame.nbytes), now_s, frame.energy_j,
                 frame.head_j, frame.decision)
-            self._probe()
         self._start_next()
 
 
@@ -308,10 +339,12 @@ class _View:
     def __init__(self, drone: Drone, frame: _Frame) -> None:
         self._drone, self._frame = drone, frame
 
-    def outcomes(self) -> tuple[list[Option], np.ndarray, np.ndarray]:
-        """Return options, latency [s] and energy [J]."""
+    def outcomes(self, seen_s: float | None = None) -> tuple[
+            list[Option], np.ndarray, np.ndarray]:
+        """Return options, latency [s] and energy [J]; see `policies.Truth`."""
         d, world, frame = self._drone, self._drone._world, self._frame
         now_s, pairs = d._clock.now_s, world.pairs
+        link = d._link if seen_s is None else d._link.staying(seen_s)
         cuts = np.array([cut for cut, _ in pairs])
         figures = np.array([world.sizes.column(*pair) for pair in pairs]).T
         raw = np.array([codec == 'raw' for _, codec in pairs])
@@ -320,7 +353,7 @@ class _View:
         ready_s = now_s + world.preprocess_s + head_s[1:] + figures[2]
         start_s = np.maximum(ready_s, d._link_free_s)
         sending_s = np.array([
-            d._link.finish_s(t, n) - t if t < inf else inf
+            link.finish_s(t, n) - t if t < inf else inf
             for t, n in zip(start_s, nbytes, strict=True)])
         options = [Option(world.shape.last)]
         latency_s = [np.array([now_s + world.preprocess_s + head_s[0] - frame.arrival_s])]
@@ -330,7 +363,7 @@ class _View:
                   + world.profile.radio.j_per_byte * nbytes)
         for server in d._servers.values():
             arrived_s = start_s + sending_s + d._link.round_trip_s / 2
-            done_s = (arrived_s + server.wait_s(arrived_s) + world.decode_s
+            done_s = (arrived_s + server.wait_s(arrived_s, seen_s) + world.decode_s
                       + world.tails_s[cuts] * frame.truth.tail + d._link.round_trip_s / 2)
             options += [Option(cut, codec, server.name) for cut, codec in pairs]
             latency_s.append(done_s - frame.arrival_s)

@@ -31,6 +31,11 @@ class LinkTrace:
         step = min(int(time_s / STEP_S), len(self.bandwidth) - 1)
         return self._sent[step] + (time_s - step * STEP_S) * self.bandwidth[step]
 
+    def staying(self, seen_s: float) -> 'LinkTrace':
+        """Return a link that stays for ever as this one was at `seen_s`."""
+        step = min(int(seen_s / STEP_S), len(self.bandwidth) - 1)
+        return LinkTrace(self.bandwidth[step:step + 1], self.round_trip_s)
+
     def finish_s(self, start_s: float, nbytes: np.ndarray) -> np.ndarray:
         """Return when `nbytes` that start at `start_s` have left, float64 as `nbytes` [s]."""
         target = self.sent_by(start_s) + np.asarray(nbytes, float)

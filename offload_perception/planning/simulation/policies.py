@@ -1,6 +1,7 @@
 """The policies that are flown side by side."""
 
 from dataclasses import replace
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -8,8 +9,9 @@ import numpy as np
 from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.planner import PlannerSettings
+from offload_perception.planning.probing import Probe
 from offload_perception.planning.server import ServerReport
-from offload_perception.planning.session import PlanningSession, Probe
+from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.simulation.world import World
 from offload_perception.planning.sizes import SizeTable
 
@@ -24,8 +26,15 @@ class Policy(Protocol):
 
     decision: Decision | None
 
-    def plan(self, now_s: float, deadline_s: float, truth: 'Truth') -> Option:
-        """Return what to do with a frame that starts at `now_s`."""
+    def plan(self, now_s: float, deadline_s: float, waited_s: float,
+             truth: 'Truth') -> Option:
+        """Return what to do with a frame that starts at `now_s`, `waited_s` after its arrival."""
+
+    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
+        """Return when to finish a sent frame on board, from its arrival; infinite = never.
+
+        :param rest_s: what that truly takes.
+        """
 
     def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
@@ -36,10 +45,14 @@ class Policy(Protocol):
 
 
 class Truth(Protocol):
-    """Perfect knowledge, for the oracle: the present, and the future of the link."""
+    """Perfect knowledge, for the oracles."""
 
-    def outcomes(self) -> tuple[list[Option], np.ndarray, np.ndarray]:
-        """Return the options with the frame's true latency [s] and energy [J] in each."""
+    def outcomes(self, seen_s: float | None = None) -> tuple[
+            list[Option], np.ndarray, np.ndarray]:
+        """Return the options with the frame's latency [s] and energy [J] in each.
+
+        :param seen_s: take link and servers to stay as they were then; None = know their future.
+        """
 
 
 class Static:
@@ -50,9 +63,13 @@ class Static:
     def __init__(self, option: Option) -> None:
         self._option = option
 
-    def plan(self, now_s: float, deadline_s: float, truth: Truth) -> Option:
+    def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
         """Return the one option."""
         return self._option
+
+    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
+        """Send and hope."""
+        return inf
 
     def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
@@ -68,31 +85,62 @@ class Oracle(Static):
     def __init__(self) -> None:
         """Choose for itself."""
 
-    def plan(self, now_s: float, deadline_s: float, truth: Truth) -> Option:
+    def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
         """Return the best option in hindsight."""
-        options, latency_s, energy_j = truth.outcomes()
+        return self._best(deadline_s, truth.outcomes())
+
+    @staticmethod
+    def _best(deadline_s: float, outcomes: tuple[list[Option], np.ndarray, np.ndarray]) -> Option:
+        options, latency_s, energy_j = outcomes
         in_time = latency_s <= (deadline_s or np.inf)
         cost = np.where(in_time, energy_j, np.inf) if in_time.any() else latency_s
         return options[int(cost.argmin())]
+
+
+class Present(Oracle):
+    """Knows all of the world as it was `age_s` ago, exactly and at no cost, and not its future.
+
+    It takes link and servers to stay as they are, and finishes on board what comes late
+    nevertheless.
+    """
+
+    _OVERDUE = 1.1  # times the expected latency
+
+    def __init__(self, age_s: float = 0.0) -> None:
+        self._age_s, self._expected_s = age_s, inf
+
+    def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
+        """Return the best option by what is known."""
+        outcomes = truth.outcomes(max(now_s - self._age_s, 0.0))
+        option = self._best(deadline_s, outcomes)
+        self._expected_s = float(outcomes[1][outcomes[0].index(option)])
+        return option
+
+    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
+        """Wait until the last moment, or for what is not overdue by then."""
+        return max(deadline_s - rest_s, self._OVERDUE * self._expected_s)
 
 
 class Planned:
     """A PlanningSession flies: ours, and with other settings what others proposed."""
 
     def __init__(self, session: PlanningSession, *, keeps_deadline: bool = True,
-                 sees_queue: bool = True, probes: bool = True, hedges: bool = False,
-                 period_s: float = 0.0) -> None:
+                 sees_queue: bool = True, probes: bool = True, hedges: bool = False) -> None:
         self.session = session
         self._keeps_deadline, self._sees_queue = keeps_deadline, sees_queue
-        self._probes, self.hedges, self._period_s = probes, hedges, period_s
+        self._probes, self._hedges = probes, hedges
         self.decision: Decision | None = None
 
-    def plan(self, now_s: float, deadline_s: float, truth: Truth) -> Option:
+    def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
         """Ask the session."""
-        decision = self.session.plan(now_s, deadline_s if self._keeps_deadline else 0.0,
-                                     self._period_s)
-        self.decision = replace(decision, deadline_s=deadline_s)
+        decision = self.session.plan(now_s, deadline_s if self._keeps_deadline else 0.0, waited_s)
+        self.session.started(decision, now_s)
+        self.decision = decision
         return decision.option
+
+    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
+        """Return what the session has decided, where the policy finishes frames on board."""
+        return decision.hedge_s if decision and self._hedges else inf
 
     def probe(self, now_s: float) -> Probe | None:
         """Return a probe of the link that the session wants now."""
@@ -113,9 +161,9 @@ class Planned:
         self.session.observe_server(report, now_s)
 
 
-def ours(world: World, settings: PlannerSettings, period_s: float) -> Planned:
+def ours(world: World, settings: PlannerSettings) -> Planned:
     """Return this package's planner."""
-    return Planned(_session(world, settings, world.pairs), hedges=True, period_s=period_s)
+    return Planned(_session(world, settings, world.pairs), hedges=True)
 
 
 def energy_best(world: World, settings: PlannerSettings, *, deadline: bool = True) -> Planned:

@@ -18,6 +18,7 @@ from offload_perception.planning.simulation.links import MODELS, LinkTrace, make
 from offload_perception.planning.simulation.policies import (
     Oracle,
     Policy,
+    Present,
     Static,
     energy_best,
     latency_best,
@@ -126,8 +127,10 @@ def policies(scenario: Scenario) -> dict[str, Callable[[World], Policy]]:
         'latency-best, blind to queue': lambda w: latency_best(w, settings),
         'energy-best, no deadline': lambda w: energy_best(w, settings, deadline=False),
         'energy-best under deadline': lambda w: energy_best(w, settings),
-        'ours': lambda w: ours(w, settings, 1.0 / scenario.rate_hz),
+        'ours': lambda w: ours(w, settings),
         'oracle': lambda w: Oracle(),
+        'oracle of the present': lambda w: Present(),
+        'oracle a frame ago': lambda w: Present(1.0 / scenario.rate_hz),
     }
 
 

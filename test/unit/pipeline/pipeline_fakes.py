@@ -72,6 +72,9 @@ class FakeNetwork:
         q.flat[3] = 127
         return q
 
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+        return self.head(last, x)
+
     def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
         self.order.append(int(tensor.flat[0]))
         self._work()

@@ -322,3 +322,30 @@ def test_a_pace_drops_what_comes_too_soon_and_stretches_the_deadline(fly):
     drone.pipeline.set_pace(0.0, 1.0)
     drone.offer()
     assert drone.ended.wait_for(5)[-1].frame.deadline_s == 0.2 and not drone.reasons[-1]
+
+
+def test_an_overdue_frame_is_finished_on_board_from_what_was_sent(fly):
+    drone = fly(Plan(CUT_IMAGE, 'raw', '/server', hedge_at_s=100.0))  # the clock's 0
+    drone.network.take_s = 0.05
+    drone.offer()
+    end, = drone.ended.wait_for(1)
+    packet, = drone.sent
+    assert end.frame.outcome is Outcome.LOCAL and end.frame.sent_bytes == len(packet.data)
+    assert end.top.labels[0] == 'three' and end.frame.stages.tail == pytest.approx(0.1)
+    drone.pipeline.reply(reply_to(packet))
+    assert drone.pipeline.counts.unexpected_replies == 1
+
+
+def test_a_reply_saves_what_is_left_to_finish_on_board(fly):
+    drone = fly(Plan(CUT_IMAGE, 'raw', '/server', hedge_at_s=100.0))
+    drone.network.take_s = 0.05
+    drone.network.gate.close()
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    assert drone.network.gate.reached.wait(WAIT_S)  # in the first block
+    drone.pipeline.reply(reply_to(packet))
+    drone.network.gate.open()
+    end, = drone.ended.wait_for(1)
+    drone.pipeline.stop()
+    assert end.frame.outcome is Outcome.REMOTE
+    assert drone.clock.now_s == pytest.approx(100.05), 'one block of two has run'

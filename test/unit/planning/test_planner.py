@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from offload_perception.errors import PlanError
 from offload_perception.planning.decision import Option
 from offload_perception.planning.forecast import Forecast, Options
+from offload_perception.planning.hedge import Rest
 from offload_perception.planning.planner import Planner, PlannerSettings
 
 LAST = 4
@@ -16,14 +17,15 @@ NAMES = ('input', 'a', 'b', 'c', 'd')
 COUNT = 1 + len(PAIRS)
 
 
-def forecast(latency_s, energy_j, *, spread_s=0.0, agreement=None, usable=None, guessed=None):
+def forecast(latency_s, energy_j, *, spread_s=0.0, agreement=None, usable=None, guessed=None,
+             rest=None):
     def column(value, default):
         return np.full(COUNT, default) if value is None else np.asarray(value)
 
     return Forecast(
         Options(LAST, PAIRS, ('/s',)), np.array(latency_s, float),
         np.full(COUNT, float(spread_s)), np.array(energy_j, float), np.full(COUNT, 0.2),
-        column(agreement, 1.0), column(usable, True), column(guessed, False))
+        column(agreement, 1.0), column(usable, True), column(guessed, False), rest)
 
 
 def planner(**settings):
@@ -110,11 +112,17 @@ def test_small_gain_does_not_move_the_choice():
 def test_dwell_holds_what_is_good_enough_and_not_what_is_late():
     p = planner(dwell_s=1.0)
     p.choose(forecast(flat(0.1), flat(5.0, _3=1.0)), 1.0, 0.0)
-    better = forecast(flat(0.1), flat(5.0, _3=1.0, _5=0.5))
+    better = forecast(flat(0.1), flat(5.0, _3=1.0, _5=0.9))
     assert p.choose(better, 1.0, 0.5).energy_j == 1.0
-    assert p.choose(better, 1.0, 1.5).energy_j == 0.5
-    late = forecast(flat(0.1, _5=2.0), flat(5.0, _3=1.0, _5=0.5))
+    assert p.choose(better, 1.0, 1.5).energy_j == 0.9
+    late = forecast(flat(0.1, _5=2.0), flat(5.0, _3=1.0, _5=0.9))
     assert p.choose(late, 1.0, 1.6).energy_j == 1.0
+
+
+def test_dwell_does_not_hold_what_costs_much_more():
+    p = planner(dwell_s=1.0)
+    p.choose(forecast(flat(0.1), flat(5.0, _3=1.0)), 1.0, 0.0)
+    assert p.choose(forecast(flat(0.1), flat(5.0, _3=1.0, _5=0.5)), 1.0, 0.5).energy_j == 0.5
 
 
 @pytest.mark.parametrize('spread_s, stays', [(0.35, True), (0.6, False)])
@@ -130,9 +138,9 @@ def test_part_of_the_margin_is_enough_to_stay(spread_s, stays):
 def test_clock_that_jumps_back_does_not_hold_for_ever():
     p = planner(dwell_s=1.0)
     p.choose(forecast(flat(0.1), flat(5.0, _3=1.0)), 1.0, 1e6)
-    better = forecast(flat(0.1), flat(5.0, _3=1.0, _5=0.5))
+    better = forecast(flat(0.1), flat(5.0, _3=1.0, _5=0.9))
     p.choose(better, 1.0, 0.0)
-    assert p.choose(better, 1.0, 1.5).energy_j == 0.5
+    assert p.choose(better, 1.0, 1.5).energy_j == 0.9
 
 
 def test_random_walk_of_energies_does_not_flap():
@@ -172,3 +180,45 @@ def test_full_battery_buys_time():
 def test_absurd_setting_is_named(name, value):
     with pytest.raises(PlanError, match=name):
         PlannerSettings(**{name: value})
+
+
+def rest(seconds=0.3, joules=3.0):
+    """Everything takes as long to finish on board; nothing is to be finished of what ran there."""
+    return Rest(np.array([inf] + [seconds] * (COUNT - 1)), np.zeros(COUNT),
+                np.array([0.0] + [joules] * (COUNT - 1)))
+
+
+def test_what_may_be_late_is_finished_on_board_in_time():
+    f = forecast(flat(0.6, _0=0.4), flat(1.0, _0=4.0), spread_s=0.2, rest=rest())
+    decision = planner(margin=1.5).choose(f, 0.8, 0.0)  # with its margin at 0.9 s
+    assert not decision.option.local and decision.feasible
+    assert decision.hedge_s == pytest.approx(0.5)
+    assert 1.0 < decision.energy_j < 4.0 and 'finished on board' in decision.reason
+
+
+def test_what_is_hardly_ever_in_time_is_not_sent():
+    f = forecast(flat(0.85, _0=0.4), flat(1.0, _0=3.5), spread_s=0.1, rest=rest())
+    assert planner(margin=1.5).choose(f, 0.8, 0.0).option.local
+
+
+def test_nothing_is_insured_by_a_board_that_is_late_itself():
+    f = forecast(flat(0.7, _0=0.9), flat(1.0, _0=4.0), spread_s=0.1, rest=rest())
+    decision = planner(margin=1.5).choose(f, 0.8, 0.0)
+    assert not decision.feasible and 'least late' in decision.reason
+
+
+def test_hedge_of_what_is_in_time_waits_for_the_last_moment():
+    f = forecast(flat(0.1, _0=0.4), flat(1.0, _0=4.0), spread_s=0.01, rest=rest())
+    decision = planner().choose(f, 0.8, 0.0)
+    assert decision.hedge_s == pytest.approx(0.5) and decision.energy_j == pytest.approx(1.0)
+
+
+def test_hedge_that_is_likely_for_nothing_waits_for_the_deadline():
+    f = forecast(flat(0.6, _0=0.7), flat(1.0, _0=4.0), spread_s=0.02, rest=rest(0.7))
+    decision = planner().choose(f, 0.8, 0.0)  # it would have to start at 0.1 s
+    assert decision.hedge_s == 0.8 and decision.energy_j == 1.0
+
+
+def test_hedge_is_not_worth_it_too_late():
+    f = forecast(flat(0.4, _0=9.0), flat(1.0), rest=rest(0.6))
+    assert planner().choose(f, 0.5, 0.0).hedge_s == inf

@@ -6,6 +6,7 @@ import pytest
 
 from offload_perception.errors import PlanError
 from offload_perception.pipeline.records import DropReason, Frame, Outcome, Stages
+from offload_perception.planning.decision import Option
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.server import ServerReport
@@ -114,7 +115,7 @@ def test_lost_server_is_not_flooded_with_probes(session):
     session.link_lost()
     decision = session.plan(0.0, 3.0)
     probes = [session.probe(0.01 * i, decision) for i in range(1000)]
-    assert sum(p is not None for p in probes) == 10
+    assert 10 <= sum(p is not None for p in probes) <= 16  # in 10 s, the first ones sooner
 
 
 def test_link_reported_back_is_probed_at_once(session):
@@ -158,35 +159,57 @@ def test_profile_of_another_network_is_refused(coral):
         PlanningSession(NetworkShape.preset('vgg16'), coral)
 
 
-def test_stage_slower_than_the_camera_makes_frames_queue(session):
-    calm, hurried = (session.forecast(0.1, period_s).latency_s for period_s in (0.0, 0.5))
-    head_s = session.profile.head_s[-1]
-    assert hurried[0] - calm[0] == pytest.approx(head_s - 0.5)
-    assert hurried[1] >= calm[1]
+def test_time_that_a_frame_has_waited_counts(session):
+    at_once, later = (session.forecast(0.1, waited_s).latency_s for waited_s in (0.0, 0.5))
+    np.testing.assert_allclose(later - at_once, 0.5)
 
 
-def test_hedge_leaves_time_to_finish_on_board(session):
-    decision = replace(session.plan(0.1, 3.0), deadline_s=3.0)
-    at_s = session.hedge_at(decision, arrival_s=10.0)
-    seconds, _ = session.head.times()
-    assert at_s + seconds[-1] < 13.0
-    assert at_s > 10.0 + decision.latency_s
+def test_frame_waits_for_the_radio_that_sends_another(session):
+    idle_s = session.forecast(0.1).latency_s
+    session.started(fly(session, 0.0, 30, bandwidth=1e6), 6.0)
+    link = session.forecast(6.0)
+    session.started(replace(session.plan(6.0, 3.0), option=Option(1, 'raw', SERVER)), 6.0)
+    behind = session.forecast(6.0)
+    assert behind.latency_s[0] == link.latency_s[0] and np.isfinite(idle_s).all()
+    assert (behind.latency_s[1:] >= link.latency_s[1:]).all()
+    assert behind.latency_s[1] > link.latency_s[1] + 0.5  # 800 kB at 1 MB/s are ahead
 
 
-def test_hedge_waits_until_the_reply_is_overdue(session):
-    decision = replace(session.plan(0.1, 3.0), deadline_s=2.0, latency_s=1.0)
-    assert session.hedge_at(decision, 0.0) >= 1.0
+def test_missing_reply_is_believed_before_the_frame_has_ended(session):
+    decision = fly(session, 0.0, 30, bandwidth=1e6)
+    assert session.plan(6.0, 3.0).server == SERVER
+    session.started(decision, 6.0)
+    announce(session, 8.0)
+    assert session.plan(8.0, 3.0).option.local
+    session.observe_frame(answered(session, decision, 8.1, bandwidth=1e6), 8.1, decision)
+    assert session.plan(8.1, 3.0).server == SERVER
 
 
-def test_hedge_is_not_worth_it_too_late(session):
-    decision = replace(session.plan(0.1, 3.0), deadline_s=0.5)
-    assert session.hedge_at(decision, 0.0) == inf
+def test_server_is_suspect_after_a_miss_until_it_answers(session):
+    decision = fly(session, 0.0, 30, bandwidth=1e6)
+    session.observe_frame(unanswered(decision), 6.0)
+    assert session.plan(6.1, 3.0).option.local and not session.lost
+    probe = session.probe(6.1, decision)
+    session.observe_probe(probe, 6.2, 0.01 + probe.nbytes / 1e6)
+    assert session.plan(6.2, 3.0).server == SERVER
 
 
-def test_hedge_on_the_pi_alone_is_impossible(shape, pi):
-    session = PlanningSession(shape, pi)
+def test_suspect_is_all_that_the_pi_alone_has(shape, pi):
+    session = PlanningSession(shape, pi, PlannerSettings(explore_every=0))
     announce(session, 0.0)
-    assert session.hedge_at(session.plan(0.1, 3.0), 0.0) == inf
+    decision = session.plan(0.1, 3.0)
+    session.observe_frame(unanswered(decision), 0.2)
+    assert session.plan(0.3, 3.0).server == SERVER
+    assert decision.hedge_s == inf  # it does not fit
+
+
+def test_slow_server_is_not_taken_for_a_slow_link(session):
+    decision = fly(session, 0.0, 30, bandwidth=1e6)
+    bandwidth = session.plan(6.0, 3.0).bandwidth
+    announce(session, 6.0, wait_s=2.0)
+    session.observe_frame(unanswered(decision, 1.0), 7.0, decision)
+    announce(session, 7.0)
+    assert session.forecast(7.0).routes[SERVER][0] == bandwidth
 
 
 def test_report_of_a_pipeline_frame():

@@ -1,0 +1,60 @@
+"""Frames that are sent and finished on board all the same where no reply comes in time.
+
+The boundary tensor is kept. From the last moment that keeps the deadline on, the rest of the
+network runs on board until the reply comes or the result is there: so a link or a server that
+may be late is no risk for the deadline, but costs energy the more likely it is late.
+"""
+
+from dataclasses import dataclass
+from math import inf, isfinite, pi, sqrt
+
+import numpy as np
+
+_LOGISTIC = sqrt(3.0) / pi  # scale of a logistic distribution by its standard deviation
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What finishing on board takes behind the cut of each option; arrays are (k,).
+
+    Seconds are infinite where that is impossible.
+    """
+
+    seconds: np.ndarray
+    spread_s: np.ndarray
+    joules: np.ndarray
+
+    def last_start_s(self, deadline_s: float, margin: float) -> np.ndarray:
+        """Return when finishing has to start to keep the deadline, from the frame's arrival."""
+        return deadline_s - self.seconds - margin * self.spread_s
+
+    def expected_j(self, start_s: np.ndarray, deadline_s: float, latency_s: np.ndarray,
+                   spread_s: np.ndarray) -> np.ndarray:
+        """Return the energy that is expected to go into finishing on board, float64 (k,).
+
+        The work lasts from `start_s` until the reply, or until the deadline. Its mean is the
+        integral of the probability that the reply is not there yet; replies are taken to be
+        spread logistically, which has the tails of a link and a closed form.
+        """
+        scale_s = _LOGISTIC * np.maximum(spread_s, 1e-6)
+        working_s = scale_s * (np.logaddexp(0.0, (latency_s - start_s) / scale_s)
+                               - np.logaddexp(0.0, (latency_s - deadline_s) / scale_s))
+        return self.joules * np.minimum(working_s / (deadline_s - start_s), 1.0)
+
+    def start_s(self, at: int, deadline_s: float, overdue_s: float, margin: float, *,
+                insured: bool) -> float:
+        """Return when to start finishing option `at`, from the frame's arrival.
+
+        :param overdue_s: when its reply is overdue, for a frame without a deadline.
+        :param insured: whether to keep the deadline by it. Else the reply is waited for until
+            the deadline: a late result is better than none. Infinite where that would take
+            longer than a second deadline.
+        """
+        rest_s = float(self.seconds[at])
+        if not isfinite(rest_s):
+            return inf
+        if deadline_s == inf:
+            return overdue_s
+        if insured:
+            return deadline_s - rest_s - margin * float(self.spread_s[at])
+        return deadline_s if rest_s <= deadline_s else inf

@@ -1,0 +1,62 @@
+"""The frames that are out: when the radio is free, and what a missing reply tells already."""
+
+from dataclasses import dataclass
+from math import inf
+
+from offload_perception.planning.decision import Decision
+from offload_perception.planning.link import LinkEstimator
+
+_OVERDUE = 2.0  # standard deviations
+_AS_LONG_AGAIN = 2.0  # a delay of unknown length, so far t, is expected to become about 2 t
+
+
+@dataclass(frozen=True)
+class _Sent:
+    decision: Decision  # kept, so that its identity is not used again
+    nbytes: float
+    ready_s: float
+    server_s: float
+
+
+class InFlight:
+    """Frames between the decision to send them and their end."""
+
+    def __init__(self) -> None:
+        self._frames: dict[int, _Sent] = {}
+
+    def add(self, decision: Decision, *, nbytes: float, ready_s: float, server_s: float) -> None:
+        """Take a frame whose `nbytes` are to be sent at `ready_s`, an estimate.
+
+        :param server_s: longest time that the server is likely to take.
+        """
+        self._frames[id(decision)] = _Sent(decision, nbytes, ready_s, server_s)
+
+    def ended(self, decision: Decision | None) -> None:
+        """Forget a frame."""
+        self._frames.pop(id(decision), None)
+
+    def slowdown(self, server: str, link: LinkEstimator, now_s: float) -> float:
+        """Return how many times as slow as estimated the link to `server` must be by now.
+
+        A reply that is out for longer than link and server explain is no proof yet, but the next
+        frame had better not rely on the estimate.
+        """
+        slowest = 1.0
+        for frame in self._frames.values():
+            if frame.decision.server == server:
+                out_s = now_s - frame.ready_s - frame.server_s
+                expected_s, spread_s = link.time(frame.nbytes, now_s)
+                if out_s > expected_s + _OVERDUE * spread_s:
+                    slowest = max(slowest, _AS_LONG_AGAIN * out_s / expected_s)
+        return slowest
+
+    def radio_busy_s(self, s_per_byte: dict[str, float], now_s: float) -> float:
+        """Return for how long the radio is likely to be busy with what is out [s].
+
+        :param s_per_byte: of the link to each server.
+        """
+        free_s = -inf
+        for frame in self._frames.values():
+            sending_s = frame.nbytes * s_per_byte.get(frame.decision.server, 0.0)
+            free_s = max(free_s, frame.ready_s) + sending_s
+        return max(free_s - now_s, 0.0)

@@ -1,0 +1,101 @@
+"""Which probe of a link is worth sending now, and for how much energy."""
+
+from dataclasses import dataclass
+
+from offload_perception.planning.decision import Decision
+from offload_perception.planning.forecast import Route
+from offload_perception.planning.profile import Radio
+from offload_perception.planning.route_watch import RouteWatch
+
+PROBE_PERIOD_S = 1.0  # at most, between two probes of a link that frames do not use
+_SOONEST_S, _IN_DOUBT_S = 0.25, 0.1  # between two probes; where the link seems to change
+_PATIENCE = 0.25  # of the time since the link changed passes between two probes
+_BYTES = (64, 256, 4096)  # a small probe; a large one at least and at most
+_ROUND_TRIPS = 1.0  # a large probe is to occupy the link for about so many
+_UNCLEAR = 0.15  # relative spread of a round trip, or of a bandwidth, that a probe should settle
+_SHARE = 0.02  # of the energy drawn may go into probes of a link that works
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Send `nbytes` to `server` in the background and report when the answer came."""
+
+    server: str
+    nbytes: int
+    energy_j: float
+
+
+class Prober:
+    """Watches links that frames do not use, or that frames of one size leave unclear.
+
+    Soon after a change the next one is likely to be near, so the time between probes grows with
+    that since the last change, up to `PROBE_PERIOD_S`. Probes may take a share of the energy that
+    frames draw, and after each change what one frame on board does; those of lost links any.
+    """
+
+    def __init__(self, radio: Radio, allowance_j: float) -> None:
+        self._radio, self._allowance_j = radio, allowance_j
+        self._changes: dict[str, tuple[int, float]] = {}  # of each link: how many, and when
+        self._left_j, self._drawn_j = allowance_j, 0.0
+        self.count, self.spent_j = 0, 0.0
+
+    def next(self, route: Route, watch: RouteWatch, decision: Decision, now_s: float,
+             drawn_j: float) -> Probe | None:
+        """Return a probe of `route` that is due now, or None.
+
+        :param decision: the last one; :param drawn_j: by all frames so far.
+        """
+        self._left_j += _SHARE * max(drawn_j - self._drawn_j, 0.0)
+        self._drawn_j = drawn_j
+        period_s = self._period_s(route, watch, now_s)
+        probe = self._wanted(route, watch, decision)
+        if probe is None or not watch.probe_due(now_s, period_s):
+            return None
+        self.count += 1
+        self._pay(probe.energy_j)
+        return probe
+
+    def answered(self, probe: Probe, energy_j: float) -> None:
+        """Take what a probe has cost: perhaps less than was feared."""
+        self._pay(min(energy_j - probe.energy_j, 0.0))
+
+    def _pay(self, energy_j: float) -> None:
+        self.spent_j += energy_j
+        self._left_j -= energy_j
+
+    def _period_s(self, route: Route, watch: RouteWatch, now_s: float) -> float:
+        changes = route.link.changes + watch.losses
+        known, since_s = self._changes.get(route.server, (-1, now_s))
+        if changes != known or now_s < since_s:
+            self._changes[route.server] = changes, now_s
+            self._left_j = max(self._left_j, self._allowance_j)
+            since_s = now_s
+        if route.link.in_doubt or watch.suspect:
+            return _IN_DOUBT_S
+        return min(max(_PATIENCE * (now_s - since_s), _SOONEST_S), PROBE_PERIOD_S)
+
+    def _wanted(self, route: Route, watch: RouteWatch, decision: Decision) -> Probe | None:
+        """Return a probe if it is worth it: small and large ones tell round trip and bandwidth."""
+        link = route.link
+        if watch.lost:
+            return self._sized(route, large=watch.answering)
+        unclear = link.round_trip_spread_s > _UNCLEAR * link.round_trip_s
+        if not decision.option.local and not watch.suspect:
+            return self._affordable(self._sized(route, large=False)) if (
+                unclear and decision.server == route.server) else None
+        if link.in_doubt:
+            return self._sized(route, large=True)
+        narrow = link.bandwidth_spread <= _UNCLEAR * link.bandwidth
+        return self._affordable(self._sized(
+            route, large=not narrow and not (unclear and self.count % 2)))
+
+    def _affordable(self, probe: Probe) -> Probe | None:
+        return probe if probe.energy_j <= self._left_j else None
+
+    def _sized(self, route: Route, *, large: bool) -> Probe:
+        link, radio = route.link, self._radio
+        low, middle, high = _BYTES
+        telling = _ROUND_TRIPS * link.round_trip_s * link.bandwidth
+        nbytes = int(min(max(telling, middle), high)) if large else low
+        return Probe(route.server, nbytes,
+                     nbytes * (radio.sending_w * link.s_per_byte + radio.j_per_byte))
