@@ -18,6 +18,7 @@ _LEVELS = {'error': 'bold red', 'silent': 'bold red', 'warning': 'bold yellow', 
 _ON = {'drone': 'blue', 'server': 'green'}
 _BAR = 40
 _COLUMNS = 100  # narrower terminals show one panel below the other
+_WORDS = 160  # of a node's message; the web page shows more
 
 
 class Screen:
@@ -69,6 +70,9 @@ def _head(s: dict[str, Any]) -> Text:
             line.append('  UNTRAINED: labels mean nothing', 'bold red')
         if result['judged']:
             line.append(f'  right {result["right"]} of {result["judged"]}')
+    bad = [h['level'] for h in s['health'] if h['level'] != 'ok']
+    if bad:  # the panel of warnings may lie below the last line
+        line.append(f'  {len(bad)} of {len(s["health"])} nodes warn', _LEVELS[bad[0]])
     return line
 
 
@@ -101,7 +105,7 @@ def _network(n: dict[str, Any] | None) -> RenderableType:
     cut = 'all on board' if n['local'] else (
         f'cut behind {n["split_name"]} ({n["split"]}), {n["codec"]}, {n["bytes"]} bytes')
     tail = '' if n['local'] else f'server ░ {n["tail"]} at {n["server"]}'
-    return Group(strip, Text(cut, 'bold'), Text(f'drone █ {n["head"]}'), Text(tail),
+    return Group(strip, Text(cut, 'bold'), Text(f'drone █ {n["head"] or "no layer"}'), Text(tail),
                  Text(n['reason'], 'dim'))
 
 
@@ -138,8 +142,8 @@ def _link(s: dict[str, Any]) -> RenderableType:
             lines.append(Text(f'{server["name"]}: not heard of', 'yellow'))
             continue
         lines.append(Text(
-            f'{server["name"]}: {server["runs_on"]}, busy {_figure(server["utilisation"])}, queue '
-            f'{server["queue"]}, wait {_seconds(server["expected_wait"])}, turned away '
+            f'{server["name"]}: {server["runs_on"]}, busy {_figure(server["utilisation"])} of 1, '
+            f'queue {server["queue"]}, wait {_seconds(server["expected_wait"])}, turned away '
             f'{server["turned_away"]}'))
     return Group(*lines)
 
@@ -147,7 +151,7 @@ def _link(s: dict[str, Any]) -> RenderableType:
 def _health(nodes: list[dict[str, Any]]) -> RenderableType:
     lines = [Text.assemble((f'{h["level"]} ', _LEVELS[h['level']]), f'{h["name"]}: ',
                            f'silent for {h["age_s"]:.0f} s; ' if h['level'] == 'silent' else '',
-                           h['message'])
+                           h['message'][:_WORDS])
              for h in nodes if h['level'] != 'ok']
     well = sum(h['level'] == 'ok' for h in nodes)
     return Group(*lines, Text(f'{well} nodes are well', 'green'))

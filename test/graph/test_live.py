@@ -1,0 +1,38 @@
+"""A demo is watched while it flies."""
+
+import json
+import urllib.request
+
+import pytest
+
+pytest.importorskip('aiohttp')
+PAGE = r'live page on (http://127\.0\.0\.1:\d+/)'
+
+
+def states(url: str):
+    """Yield what a viewer of the page is told."""
+    with urllib.request.urlopen(f'{url}events', timeout=20) as answer:
+        kind = ''
+        for line in answer:
+            name, _, value = line.decode().strip().partition(': ')
+            kind = value if name == 'event' else kind
+            if name == 'data':
+                yield kind, json.loads(value)
+
+
+def test_the_page_of_a_demo_shows_pictures_and_counts_that_add_up(run, arguments):
+    demo = run('demo', *arguments, 'dashboard:=true', 'dashboard_port:=0')
+    shown = {}
+    for kind, value in states(demo.said(PAGE)[1]):
+        shown[kind] = value
+        if 'picture' in shown and shown['state']['counts']['remote'] > 5 and (
+                shown['picture']['result'] and shown['state']['power']):
+            break
+    state = shown['state']
+    c = state['counts']
+    assert c['captured'] == c['remote'] + c['local'] + c['dropped'] + c['under_way']
+    assert state['drone'] == '/drone1' and state['power']['emulated']
+    assert {h['name'] for h in state['health']} >= {'/drone1/camera', '/server/remote_inference'}
+    demo.interrupt()
+    assert demo.wait() == 0, demo.output
+    assert demo.nobody_is_left()
