@@ -32,7 +32,6 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 # the executor's.
 SWITCH_INTERVAL_S = 0.0005
 LAST_WORDS = Duration(seconds=0.3)
-OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 DIAGNOSTICS_PERIOD_S = 1.0
 NOT_ACTIVE = 'not active'
 
@@ -194,8 +193,10 @@ class ManagedNode(LifecycleNode):
         now_s = time.monotonic()
         found = self._steady.update(self._find(now_s), now_s)
         for news in self._steady.news(now_s):
-            log = self.get_logger()
-            (log.warning if news.level else log.info)(news.text)
+            if news.level:  # two calls: rclpy raises where one call changes its severity
+                self.get_logger().warning(news.text)
+            else:
+                self.get_logger().info(news.text)
         level, message = verdict(self.doing if self.active else NOT_ACTIVE, found)
         values = {**{f.name: f.text for f in found}, **self.values()}
         status = DiagnosticStatus(

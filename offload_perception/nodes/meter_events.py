@@ -9,5 +9,8 @@ _EXPECTED = ('connected', 'stopped')
 
 def log_event(node: Node, source: str, event: Event) -> None:
     """Log what a reader tells; only what nobody asked for is a warning."""
-    log = node.get_logger()
-    (log.info if event.kind in _EXPECTED else log.warning)(f'{source}: {event.message}')
+    text = f'{source}: {event.message}'
+    if event.kind in _EXPECTED:  # two calls: rclpy raises where one call changes its severity
+        node.get_logger().info(text)
+    else:
+        node.get_logger().warning(text)

@@ -28,7 +28,5 @@ def load_network(node: ManagedNode, config: NetworkConfig,
     network = open_network(
         artefact, config.device, config.runtime, config.threads,
         edgetpu_devices=config.edgetpu_devices, on_change=log.warning)
-    if network.choice.fallback:
-        log.warning(network.choice.fallback)
     log.info(f'{network.describe()}; loaded and warm after {time.monotonic() - started:.1f} s')
     return network

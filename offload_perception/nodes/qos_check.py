@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rclpy.duration import Duration, Infinite
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
@@ -38,10 +39,24 @@ def mismatches(node: 'ManagedNode') -> Iterator[Finding]:
 
 def _why(publisher: QoSProfile, subscription: QoSProfile) -> str:
     """Return which policies do not match; empty where messages flow."""
-    compatible, reason = qos_check_compatible(publisher, subscription)
+    compatible, reason = qos_check_compatible(_specified(publisher), _specified(subscription))
     if compatible != QoSCompatibility.ERROR:
         return ''
     return reason.replace('ERROR: ', '').strip('; ').replace(';', ', ').lower()
+
+
+def _specified(profile: QoSProfile) -> QoSProfile:
+    """Return a profile whose endless durations are unset: discovery has them endless, and the
+    check takes that for a wish.
+    """
+    return QoSProfile(
+        depth=1, reliability=profile.reliability, durability=profile.durability,
+        liveliness=profile.liveliness, deadline=_finite(profile.deadline),
+        liveliness_lease_duration=_finite(profile.liveliness_lease_duration))
+
+
+def _finite(duration: Duration) -> Duration:
+    return Duration() if duration >= Infinite else duration
 
 
 def _remedy(node: 'ManagedNode', topic: str, other: str) -> str:

@@ -1,0 +1,229 @@
+"""Each thing that can go wrong in a running graph is provoked, and told in /diagnostics."""
+
+import re
+import shutil
+from threading import Event
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from world import image, until
+
+from offload_perception.codec import encode
+from offload_perception.errors import SourceError
+from offload_perception.health import arrivals, computer
+from offload_perception.health.board import Board
+from offload_perception.nodes import qos, replies
+from offload_perception.nodes.camera import CameraNode
+from offload_perception.nodes.convert import byte_array
+from offload_perception.nodes.um25c import Um25cNode
+from offload_perception.pipeline.records import Status
+from offload_perception.power.emulator_process import spawn_emulator
+from offload_perception.power.faults import Fault
+
+WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+@pytest.fixture
+def told(world):
+    """Return a function that waits until a node tells `pattern`, and returns that text's level."""
+    heard = world.hear(DiagnosticArray, '/diagnostics', 100)
+
+    def wait(node, pattern: str) -> bytes:
+        def found(message: DiagnosticArray) -> bool:
+            status, = message.status
+            return (status.name == node.get_fully_qualified_name()
+                    and re.search(pattern, status.message) is not None)
+
+        def told_now() -> bool:
+            world.do(node.publish_diagnostics)
+            return any(map(found, heard))
+        until(told_now)
+        return heard.wait_for(found).status[0].level
+    return wait
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Let a camera count as stale at once."""
+    for name in ('FIRST_S', 'STALE_S', 'STALE_PERIODS'):
+        monkeypatch.setattr(arrivals, name, 0.01)
+
+
+def test_a_reliable_subscription_against_a_best_effort_camera(world, edge, told):
+    node = edge(split='-1', image_reliability='reliable')
+    world.node.create_publisher(Image, 'image_raw', qos.images('best_effort'))
+    assert told(node, rf'QoS mismatch on {world.ns}/image_raw, nothing comes from '
+                rf'{world.ns}/test: .*best effort publisher and reliable subscription; '
+                'set parameter image_reliability to best_effort') == ERROR
+
+
+def test_a_subscriber_that_asks_for_more_than_a_node_offers(world, edge, told):
+    node = edge(split='-1')
+    world.hear(FrameLatency, 'frame_latency', QoSProfile(
+        depth=1, reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    assert told(node, rf'{world.ns}/test gets nothing: volatile publisher and transient local '
+                rf'subscription; change the QoS of {world.ns}/test') == WARN
+
+
+@pytest.fixture
+def driver(world):
+    """A node of another process, as far as DDS can tell."""
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node('driver', namespace=world.ns, context=context)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def test_another_type_on_the_camera_topic(world, driver, edge, told):
+    node = edge(split='-1')
+    driver.create_publisher(CompressedImage, 'image_raw', qos.CAMERA)
+    assert told(node, rf'{world.ns}/driver publishes sensor_msgs/msg/CompressedImage on '
+                rf'{world.ns}/image_raw, where this node takes sensor_msgs/msg/Image') == ERROR
+
+
+def test_no_image_yet_and_a_camera_that_stopped(world, edge, told, impatient, photos):
+    node = edge(split='-1')
+    assert told(node, f'no image yet on {world.ns}/image_raw or .*: nobody publishes') == WARN
+    camera = world.start(CameraNode, source=photos, width=64, height=48, rate=100.0)
+    until(lambda: node._pipeline.counts.captured > 2)
+    world.drive(camera, 'deactivate')
+    assert told(node, rf'no image for \d+ s on .*{world.ns}/camera publishes it') == ERROR
+
+
+def test_stamps_that_jump_back_and_lie_ahead(world, edge, told):
+    node = edge(split='-1')
+    eye, now_s = world.speak(Image, 'image_raw', qos.CAMERA), world.node.get_clock().now()
+    for ahead_s in (60, 50):
+        eye.publish(image(now_s.nanoseconds // 10**9 + ahead_s))
+    assert told(node, r'images are stamped \d+\.\d+ s in the future.*'
+                r'stamps jumped back by 10\.00 s') == WARN
+
+
+def test_a_server_that_was_stopped(world, edge, server, told):
+    remote, node = server(), edge(split='block4_pool')
+    assert told(node, 'running|image')
+    world.drive(remote, 'deactivate', 'cleanup')
+    assert told(node, f'no server listens on {world.ns}/server/features') == ERROR
+
+
+def test_a_link_that_is_lost(world, edge, told):
+    node = edge(split='block4_pool', reply_timeout=0.05)
+    silent = world.hear(FeatureTensor, f'{world.ns}/server/features', qos.features(4))
+    until(lambda: node._servers.listening(node._servers.names[0]))
+    world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
+    silent.wait_for(1)
+    assert told(node, f'link lost: no reply from {world.ns}/server to 1 tensors') == ERROR
+
+
+@pytest.fixture
+def send(world, artefact):
+    """Return a function that sends tensors to the server of this world."""
+    spec, publishers = artefact.tensor(9), []
+    data = byte_array(encode(np.zeros(spec.shape, spec.dtype), spec))
+
+    def send(count: int, **changes) -> None:
+        if not publishers:
+            publishers.append(world.speak(FeatureTensor, 'server/features', qos.features(16)))
+        for n in range(count):
+            publishers[0].publish(FeatureTensor(**{
+                'header': Header(), 'drone': 'test drone', 'sequence': n + 1,
+                'model_digest': artefact.digest, 'split': 9, 'dtype': spec.dtype,
+                'shape': list(spec.shape), 'scale': spec.scale, 'zero_point': spec.zero_point,
+                'reply_topic': f'{world.ns}/mine', 'data': data, **changes}))
+    return send
+
+
+def test_an_overloaded_server(world, server, send, told):
+    world.hear(Classification, 'mine', qos.RESULTS)
+    node, goes_on = server(queue_limit=1), Event()
+    tail, node._network.tail = node._network.tail, lambda *a: goes_on.wait() and tail(*a)
+    try:
+        until(lambda: send(1) or node._pipeline.counts.replies[Status.BUSY])
+        assert told(node, r'overloaded: busy \d+% of the time, 1 of 1 tensors wait, [1-9] turned '
+                    'away in 10 s; add a server') == WARN
+    finally:
+        goes_on.set()
+        node._network.tail = tail
+
+
+def test_a_tensor_of_another_model(server, send, told):
+    node = server()
+    send(1, model_digest='0' * 64)
+    assert told(node, '1 tensors refused in 10 s: test drone: .*start both with the same') == WARN
+
+
+def test_replies_that_nobody_hears_are_counted(monkeypatch, server, send, told):
+    monkeypatch.setattr(replies, 'MAX_TOPICS', 2)
+    node = server(queue_limit=8)
+    send(5)
+    until(lambda: node._replies.lost >= 3)  # the oldest make room
+    assert told(node, r'[345] replies were lost in 10 s') == WARN
+
+
+def test_a_refused_configuration_is_an_error(world, told):
+    node = world.make(CameraNode, source='/no/such/film.mp4')
+    world.drive(node, 'configure')
+    assert told(node, r"^not active: refused to configure: .*'/no/such/film.mp4'") == ERROR
+
+
+def test_a_camera_that_vanished(world, told, photos, monkeypatch):
+    node = world.start(CameraNode, source=photos, rate=50.0)
+
+    def gone():
+        raise SourceError('/dev/video7 gives no frames: is it plugged in?')
+    monkeypatch.setattr(node._source, 'next', gone)
+    assert told(node, '/dev/video7 gives no frames') == ERROR
+
+
+def test_a_camera_that_is_slower_than_asked_for(world, told, photos):
+    node = world.start(CameraNode, source=photos, rate=50.0)
+    node._cadence.missed += 250
+    assert told(node, r'of 50 frames a second come') == WARN
+
+
+def test_gaps_of_the_meter(world, told):
+    samples = world.hear(PowerSample, 'power', qos.TELEMETRY)
+    with spawn_emulator(device='raspberry_pi_3b_plus') as emulator:
+        node = world.start(Um25cNode, port=str(emulator.port), rate=7.0)
+        samples.wait_for(2)
+        emulator.inject(Fault.SILENCE, 2)
+        assert told(node, r'1 gaps in 60 s, the last: no reading for \d\.\d s') == WARN
+        assert told(node, 'polls failed in 60 s, most as') == WARN
+        world.drive(node, 'deactivate', 'cleanup')
+
+
+def test_a_disk_that_is_nearly_full(world, tmp_path, told):
+    pytest.importorskip('mcap_ros2')
+    from offload_perception.nodes.recorder import RecorderNode
+
+    free_mb = shutil.disk_usage(tmp_path).free // 1_000_000
+    node = world.start(RecorderNode, bag=str(tmp_path / 'bag'), min_free=int(0.6 * free_mb))
+    assert told(node, f'disk filling: .* MB are free, recording ends at {int(0.6 * free_mb)}'
+                ) == WARN
+
+
+@pytest.mark.parametrize('which', ['edge', 'server'])
+def test_heat_and_under_voltage_of_a_fake_sysfs(which, monkeypatch, tmp_path, told, request):
+    flags = tmp_path / 'devices/platform/soc/soc:firmware/get_throttled'
+    flags.parent.mkdir(parents=True)
+    flags.write_text('5\n')
+    monkeypatch.setattr(computer, 'Board', lambda: Board(tmp_path))
+    node = request.getfixturevalue(which)()
+    assert told(node, 'under-voltage: .*the CPU is throttled') == ERROR
+
+
+def test_a_loop_that_was_blocked(world, told, photos):
+    node = world.start(CameraNode, source=photos)
+    world.do(node.publish_diagnostics)
+    node._loop._last_s -= 3.0
+    assert told(node, r'busy for [12]\.\d s') == WARN

@@ -1,0 +1,65 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offload_perception.health import Finding, Level, Steady, error, said, verdict, warning
+from offload_perception.health.steady import HOLD_S, LOG_AFTER_S
+from offload_perception.health.trend import Hysteresis, Recent
+
+
+def test_the_worst_level_wins_and_every_text_is_there():
+    found = [said('a', 'untrained'), warning('b', 'hot'), error('c', 'no link')]
+    assert verdict('running', found) == (Level.ERROR, 'no link; hot; untrained')
+    assert verdict('running', found[:1]) == (Level.OK, 'running; untrained')
+    assert verdict('running', []) == (Level.OK, 'running')
+
+
+def levels(findings: tuple[Finding, ...]) -> dict[str, Level]:
+    return {f.name: f.level for f in findings}
+
+
+def test_a_warning_does_not_flicker():
+    steady, seen = Steady(), []
+    for second in range(20):
+        found = [warning('hot', f'{second} C')] if second % 3 == 0 and second < 10 else []
+        seen.append(steady.update(found, float(second)))
+    shown = [bool(f) for f in seen]
+    assert shown == [True] * (9 + int(HOLD_S)) + [False] * (11 - int(HOLD_S))
+    assert seen[9][0].text == '9 C' and seen[10][0].text == '9 C (just over)'
+
+
+def test_what_is_only_said_is_not_held():
+    steady = Steady()
+    assert steady.update([said('first', 'waiting')], 0.0) and not steady.update([], 1.0)
+
+
+def test_the_log_hears_once_of_what_lasts_and_once_that_it_is_over():
+    steady, told = Steady(), []
+    for second in range(20):
+        steady.update([warning('hot', 'hot')] if second < 8 else [], float(second))
+        told += [(second, f.level, f.text) for f in steady.news(float(second))]
+    assert told == [(int(LOG_AFTER_S), Level.WARN, 'hot'),
+                    (7 + int(HOLD_S), Level.OK, 'over: hot')]
+
+
+def test_the_log_does_not_hear_of_what_passes():
+    steady = Steady()
+    for second in range(20):
+        steady.update([warning('server', 'not found yet')] if second < 2 else [], float(second))
+        assert not steady.news(float(second))
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60))
+def test_recent_is_what_came_within_the_window(steps):
+    recent, total = Recent(window_s=10.0), 0
+    for now_s, step in enumerate(steps):
+        total += step
+        grown = recent.grown({'x': total}, float(now_s))['x']
+        assert grown == sum(steps[max(0, now_s - 9):now_s + 1])
+
+
+def test_hysteresis_both_ways():
+    high, low = Hysteresis(on=0.9, off=0.8), Hysteresis(on=10.0, off=20.0)
+    assert [high.update(x) for x in (0.85, 0.95, 0.85, 0.79, 0.85)] == [
+        False, True, True, False, False]
+    assert [low.update(x) for x in (15.0, 9.0, 15.0, 21.0, 15.0)] == [
+        False, True, True, False, False]

@@ -1,0 +1,111 @@
+from math import inf
+
+import pytest
+
+from offload_perception.health import Level
+from offload_perception.health.arrivals import FIRST_S, STALE_S, Arrivals
+from offload_perception.health.clocks import ClockWatch, LoopWatch, StampWatch
+from offload_perception.health.disk import DiskWatch
+
+UNIX_S = 1.8e9
+
+
+def stale(arrivals: Arrivals, now_s: float):
+    return arrivals.finding(now_s, where='image_raw', why='is it plugged in?')
+
+
+def test_no_image_yet_is_nothing_to_worry_about_at_first():
+    arrivals = Arrivals('image', started_s=100.0)
+    assert stale(arrivals, 101.0).level is Level.OK
+    finding = stale(arrivals, 100.1 + FIRST_S)
+    assert finding.level is Level.WARN
+    assert finding.text == 'no image yet on image_raw: is it plugged in?'
+
+
+@pytest.mark.parametrize(('period_s', 'limit_s'), [(0.1, STALE_S), (2.0, 10.0), (100.0, 500.0)])
+def test_a_camera_is_stale_after_some_of_its_own_periods(period_s, limit_s):
+    arrivals = Arrivals('image', 0.0)
+    for n in range(50):
+        arrivals.arrived(n * period_s)
+        assert n < 2 or stale(arrivals, n * period_s + 0.9 * period_s) is None
+    last_s = 49 * period_s
+    assert stale(arrivals, last_s + 0.99 * limit_s) is None
+    finding = stale(arrivals, last_s + 1.01 * limit_s)
+    assert finding.level is Level.ERROR
+    assert f'every {period_s:.2f} s' in finding.text and 'plugged in?' in finding.text
+
+
+def test_an_outage_hardly_changes_the_usual_period_and_a_slower_camera_is_learned():
+    arrivals = Arrivals('image', 0.0)
+    for n in range(20):
+        arrivals.arrived(0.1 * n)
+    arrivals.arrived(1000.0)
+    assert arrivals.period_s < 0.4
+    for n in range(100):
+        arrivals.arrived(1000.0 + 5.0 * n)
+    assert arrivals.period_s == pytest.approx(5.0, rel=0.1)
+
+
+def test_one_image_and_no_more_is_stale_too():
+    arrivals = Arrivals('image', 0.0)
+    arrivals.arrived(1.0)
+    assert 'no image for' in stale(arrivals, 1.1 + FIRST_S).text
+
+
+STAMPS = {
+    'in the future': ([3.0, 3.1, 3.2], 'stamped 3.00 s in the future: synchronise'),
+    'long past': ([-7200.0, -7199.9], 'stamped 2 h ago'),
+    'jumped back': ([0.0, 0.1, -3.0, -2.9], 'jumped back by 3.10 s'),
+    'twice': ([0.0, 0.0, 0.1, 0.1], 'set parameter transport'),
+    'unset': ([-UNIX_S, -UNIX_S], 'no stamp'),
+}
+
+
+@pytest.mark.parametrize(('stamps', 'text'), STAMPS.values(), ids=STAMPS)
+def test_stamps_that_cannot_be_are_told(stamps, text):
+    watch = StampWatch()
+    for n, stamp in enumerate(stamps):
+        watch.see(UNIX_S + stamp, UNIX_S + 0.1 * n)
+    finding, = watch.findings(0.0)
+    assert finding.level is Level.WARN and text in finding.text
+    assert not list(watch.findings(60.0))  # long ago
+
+
+def test_good_stamps_are_not_talked_about():
+    watch = StampWatch()
+    for n in range(100):
+        watch.see(UNIX_S + 0.1 * n, UNIX_S + 0.1 * n + 0.05)
+    assert not list(watch.findings(0.0))
+
+
+def test_a_jump_of_the_system_clock_is_told_for_a_while():
+    watch = ClockWatch()
+    assert watch.look(UNIX_S, 0.0) is None and watch.look(UNIX_S + 1.01, 1.0) is None
+    assert 'forward by 60 min' in watch.look(UNIX_S + 3602.0, 2.0).text
+    assert 'forward by 60 min' in watch.look(UNIX_S + 3603.0, 3.0).text
+    assert 'back by 10.00 s' in watch.look(UNIX_S + 3594.0, 4.0).text
+    assert watch.look(UNIX_S + 3634.5, 44.5) is None
+
+
+def test_a_late_loop_is_told_and_a_meant_pause_is_not():
+    watch = LoopWatch(period_s=1.0)
+    assert watch.tick(0.0) is None and watch.tick(1.2) is None
+    assert 'busy for 1.5 s' in watch.tick(3.7).text
+    watch.restart()
+    assert watch.tick(99.0) is None
+
+
+def test_the_time_left_on_a_disk_is_told():
+    watch = DiskWatch(min_free=500_000_000)
+    for second in range(60):
+        finding = watch.look(5_000_000_000 - second * 10_000_000, float(second))
+        assert second < 10 or watch.rate == pytest.approx(10e6)
+    assert watch.left_s == pytest.approx(391.0)
+    assert 'ends at 500 MB, in 7 min at the present rate' in finding.text
+
+
+def test_a_disk_that_is_nearly_full_or_not_filling():
+    assert 'disk filling: 700 MB are free' in DiskWatch(500_000_000).look(700_000_000, 0.0).text
+    watch = DiskWatch(min_free=0)
+    assert not any(watch.look(10_000_000 + n, float(n)) for n in range(60))
+    assert watch.left_s == inf and watch.rate == 0.0

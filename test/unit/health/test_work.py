@@ -1,0 +1,135 @@
+"""Frames, servers, layers and meters."""
+
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+
+from offload_perception.health import Level, meter
+from offload_perception.health.drone import FramesWatch, servers_findings
+from offload_perception.health.layers import SpeedWatch, network_findings
+from offload_perception.health.server import ServerWatch
+from offload_perception.pipeline.ledger import Counts
+from offload_perception.pipeline.load import Load
+from offload_perception.pipeline.records import DropReason, Status
+from offload_perception.power import samples
+from offload_perception.power.samples import Counters, Event, Sample
+
+
+def texts(findings) -> dict[str, str]:
+    return {f.name: f'{f.level.name} {f.text}' for f in findings}
+
+
+def frames(remote: int = 0, **reasons: int) -> Counts:
+    return Counts(remote=remote, reasons=Counter(
+        {DropReason[reason].value: n for reason, n in reasons.items()}))
+
+
+FRAMES = {
+    'all well': ({'remote': 90, 'SUPERSEDED': 9}, {}),
+    'link lost': ({'TIMEOUT': 7}, {'link': 'ERROR link lost: no reply from /server to 7 tensors'}),
+    'weak link': ({'TIMEOUT': 7, 'remote': 20}, {'link': 'WARN 7 of 27 tensors to /server'}),
+    'busy': ({'BUSY': 2, 'LATE': 3}, {'server load': 'WARN /server is overloaded: it turned 5'}),
+    'refused': ({'REFUSED': 2}, {'server refused': 'ERROR 2 tensors refused by the server in 10'}),
+    'failed': ({'SERVER_FAILED': 1}, {'server failed': 'ERROR 1 tensors failed on the server'}),
+    'head': ({'HEAD_FAILED': 1}, {'head failed': 'ERROR 1 frames failed on board'}),
+    'images': ({'BAD_IMAGE': 4}, {'bad image': 'WARN 4 images could not be used in 10 s: why'}),
+}
+
+
+@pytest.mark.parametrize(('counts', 'expected'), FRAMES.values(), ids=FRAMES)
+def test_drops_of_the_last_seconds_are_told_by_reason(counts, expected):
+    watch, last = FramesWatch(), {r.value: 'why' for r in DropReason}
+    assert not list(watch.findings(frames(), last, '/server', 0.0))
+    found = texts(watch.findings(frames(**counts), last, '/server', 1.0))
+    assert found.keys() == expected.keys()
+    assert all(found[name].startswith(text) for name, text in expected.items())
+    assert not list(watch.findings(frames(**counts), last, '/server', 12.0))  # long ago
+
+
+def test_servers_that_are_not_there():
+    missing = {'/a': 'no server listens on /a/features'}
+    assert texts(servers_findings(missing, lost=(), local=False)) == {
+        'server /a': 'ERROR no server listens on /a/features'}
+    assert texts(servers_findings(missing, lost=(), local=True))['server /a'].endswith(
+        'features; all is done on board')
+    found = texts(servers_findings({**missing, '/b': ''}, lost=('/b',), local=True))
+    assert found['server /a'] == 'WARN no server listens on /a/features'
+    assert found['link to /b'].startswith('WARN link lost: no reply from /b')
+
+
+def load(utilisation: float = 0.1, queue_length: int = 0) -> Load:
+    return Load(1.0, utilisation, 0.0, queue_length, ())
+
+
+SERVED = {
+    'well': (load(), {}, 0, {}),
+    'busy': (load(0.95), {}, 0, {'load': 'WARN overloaded: busy 95% of the time, 0 of 8'}),
+    'queue': (load(queue_length=7), {}, 0, {'load': 'WARN overloaded: busy 10% of the time, 7'}),
+    'turned away': (load(), {Status.BUSY: 3, Status.LATE: 1}, 0, {
+        'load': 'WARN overloaded: busy 10% of the time, 0 of 8 tensors wait, 4 turned away'}),
+    'failed': (load(), {Status.FAILED: 3}, 0, {
+        'tails': 'ERROR 3 tails could not be computed in 10 s: why'}),
+    'refused': (load(), {Status.REFUSED: 3}, 0, {
+        'refused': 'WARN 3 tensors refused in 10 s: why'}),
+    'replies': (load(), {}, 5, {'replies': 'WARN 5 replies were lost in 10 s'}),
+}
+
+
+@pytest.mark.parametrize(('now', 'replies', 'lost', 'expected'), SERVED.values(), ids=SERVED)
+def test_a_server_tells_what_it_cannot_cope_with(now, replies, lost, expected):
+    watch, why = ServerWatch(queue_limit=8), dict.fromkeys(Status, 'why')
+    found = texts(watch.findings(now, Counter(replies), lost, why, 0.0))
+    assert found.keys() == expected.keys()
+    assert all(found[name].startswith(text) for name, text in expected.items())
+    assert not list(watch.findings(load(), Counter(replies), lost, why, 11.0))
+
+
+def test_layers_tell_device_memory_and_weights():
+    assert not list(network_findings('', trained=True))
+    found = texts(network_findings('the Edge TPU is not used: no stick', False, streamed=4096))
+    assert found == {
+        'device': 'WARN the Edge TPU is not used: no stick',
+        'on-chip memory': 'WARN 4096 bytes of parameters do not fit on the Edge TPU and are '
+                          'streamed for every frame; cut earlier',
+        'weights': 'OK UNTRAINED weights: the labels mean nothing'}
+
+
+def test_layers_slower_than_the_profile_are_told():
+    watch = SpeedWatch()
+    assert [bool(list(watch.findings(x))) for x in (1.2, 1.6, 1.4, 1.2)] == [
+        False, True, True, False]
+
+
+def reading(volt: float = 5.0, ampere: float = 0.4) -> Sample:
+    return Sample(0.0, SimpleNamespace(voltage_v=volt, current_a=ampere), repeated=False)
+
+
+def test_gaps_and_errors_of_a_meter_are_told():
+    watch = meter.ReadingsWatch()
+    assert not list(watch.findings(Counters(polls=30), 0.0))
+    watch.event(Event(0.0, 'gap', 'no reading for 3.4 s'))
+    found = texts(watch.findings(
+        Counters(polls=60, gaps=1, errors={'silent': 10, 'short': 2}), 10.0))
+    assert found['gaps'].startswith('WARN 1 gaps in 60 s, the last: no reading for 3.4 s')
+    assert found['readings'].startswith('WARN 12 of 60 polls failed in 60 s, most as silent')
+
+
+def test_under_voltage_and_no_current_are_told_until_they_are_over():
+    watch, counters = meter.ReadingsWatch(), Counters()
+    for volt, low in ((4.7, False), (4.6, True), (4.7, True), (4.8, False)):
+        watch.sample(reading(volt))
+        assert ('voltage' in texts(watch.findings(counters, 0.0))) is low
+    watch.event(Event(0.0, 'no_load', 'no current at all'))
+    assert texts(watch.findings(counters, 0.0)) == {'current': 'WARN no current at all'}
+    watch.sample(reading(ampere=0.3))
+    assert not list(watch.findings(counters, 0.0))
+
+
+@pytest.mark.parametrize(('state', 'level'), [
+    (samples.State.CONNECTING, Level.OK), (samples.State.FAULTY, Level.WARN),
+    (samples.State.LOST, Level.ERROR)])
+def test_the_link_to_a_meter(state, level):
+    finding, = meter.link(samples.Status(state, 'why', 0.0))
+    assert finding.level is level and 'why' in finding.text
+    assert not list(meter.link(samples.Status(samples.State.MEASURING, '', 0.0)))
