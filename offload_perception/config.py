@@ -196,3 +196,47 @@ class RecorderConfig:
                           high=1000000)
     flush_period: float = param(1.0, 'what is older than this survives a kill or a crash [s]',
                                 low=0.05, high=60.0)
+
+
+@dataclass(frozen=True)
+class FlightConfig:
+    """Parameters of flight_node."""
+
+    stack: str = param('none', 'flight stack to listen to: MAVROS, or PX4 over uXRCE-DDS; '
+                       'nothing is ever sent to it', choices=('none', 'mavros', 'px4'))
+    prefix: str = param('', 'what its topics begin with; empty takes /mavros or /fmu')
+    state_topic: str = param('', 'mavros_msgs/State or px4_msgs/VehicleStatus; empty takes '
+                             '<prefix>/state, or <prefix>/out/vehicle_status with the suffix of '
+                             'the installed px4_msgs')
+    landed_topic: str = param('', 'mavros_msgs/ExtendedState or px4_msgs/VehicleLandDetected; '
+                              'empty likewise')
+    battery_topic: str = param('', 'sensor_msgs/BatteryState or px4_msgs/BatteryStatus; empty '
+                               'likewise')
+    position_topic: str = param('', 'sensor_msgs/NavSatFix or px4_msgs/VehicleGlobalPosition; '
+                                'empty likewise')
+    attitude_topic: str = param('', 'sensor_msgs/Imu or px4_msgs/VehicleAttitude; empty likewise')
+    timeout: float = param(5.0, 'what was not said again for so long is not known [s]', low=0.5,
+                           high=600.0)
+    battery_low: float = param(0.3, 'charge of the flight battery, 0 .. 1, below which policy '
+                               'economy holds; up to 0.05 above it, once it does', low=0.0,
+                               high=1.0, dynamic=True)
+    hold: float = param(2.0, 'a reason to do less must last so long [s]', low=0.0, high=60.0,
+                        dynamic=True)
+    economy_period: float = param(0.5, 'between images that are worked on while the battery is '
+                                  'low [s]', low=0.0, high=60.0, dynamic=True)
+    economy_deadline_scale: float = param(2.0, 'factor on the deadline then', low=1.0, high=100.0,
+                                          dynamic=True)
+    ground_period: float = param(2.0, 'between images while disarmed or landed [s]', low=0.0,
+                                 high=60.0, dynamic=True)
+    return_period: float = param(5.0, 'between images while it returns, lands by itself or is in '
+                                 'a failsafe [s]', low=0.0, high=60.0, dynamic=True)
+    return_deadline_scale: float = param(4.0, 'factor on the deadline then', low=1.0, high=100.0,
+                                         dynamic=True)
+    pose_wait: float = param(0.5, 'a result waits so long for the pose at its image [s]', low=0.0,
+                             high=10.0)
+    pose_gap: float = param(1.0, 'poses further apart are not interpolated [s]', low=0.01,
+                            high=60.0)
+    pose_keep: float = param(10.0, 'poses are kept for results of images so old [s]', low=1.0,
+                             high=600.0)
+    vision: str = param('auto', 'republish results as vision_msgs/Classification; auto does so '
+                        'where vision_msgs is installed', choices=('auto', 'on', 'off'))

@@ -11,6 +11,7 @@ from offload_perception.config import (
     CameraConfig,
     DashboardConfig,
     EdgeConfig,
+    FlightConfig,
     MeterConfig,
     RecorderConfig,
     RemoteConfig,
@@ -63,11 +64,13 @@ RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
 DASHBOARD = NodeEntry('dashboard_node', 'dashboard', 'namespace', DashboardConfig, {
     'host': 'dashboard_host', 'port': 'dashboard_port', 'server': 'server'},
     condition='dashboard')
+FLIGHT = NodeEntry('flight_node', 'flight', 'namespace', FlightConfig, {
+    'stack': 'flight_stack', 'prefix': 'flight_prefix'}, condition='flight_stack')
 
 # The recorder comes first and goes last, so that it misses nothing. The server follows, so that
 # it listens when the first frame comes; the camera comes last.
-DRONE = (RECORDER, DASHBOARD, NodeEntry(**{**vars(REMOTE), 'condition': 'remote'}), METER, EDGE,
-         CAMERA)
+DRONE = (RECORDER, DASHBOARD, NodeEntry(**{**vars(REMOTE), 'condition': 'remote'}), METER,
+         FLIGHT, EDGE, CAMERA)
 SERVER = (REMOTE,)
 
 _OWN = (

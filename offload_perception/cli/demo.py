@@ -67,8 +67,8 @@ def _fly(values: dict[str, str], duration_s: float | None, stop: StopSignal) -> 
 def _run(values: dict[str, str], monitor, duration_s: float | None, stop: StopSignal) -> None:
     """Start the graph, watch it, and end it so that every frame's end is heard."""
     with GraphRunner(DRONE, values) as graph:
-        graph.start('recorder', 'dashboard', 'remote_inference', 'um25c', 'edge_inference',
-                    exit_when_refused='true')
+        graph.start('recorder', 'dashboard', 'remote_inference', 'um25c', 'flight',
+                    'edge_inference', exit_when_refused='true')
         if _wait_until(lambda: _is_ready(graph, monitor), graph, stop):
             graph.start('camera', exit_when_refused='true')
             if _wait_until(lambda: _is_active(monitor, 'camera'), graph, stop):
@@ -82,7 +82,8 @@ def _run(values: dict[str, str], monitor, duration_s: float | None, stop: StopSi
 def _is_ready(graph: GraphRunner, monitor) -> bool:
     return _is_active(monitor, 'edge_inference') and (
         monitor.server_seen or 'remote_inference' not in graph) and all(
-        name not in graph or _is_active(monitor, name) for name in ('recorder', 'dashboard'))
+        name not in graph or _is_active(monitor, name)
+        for name in ('recorder', 'dashboard', 'flight'))
 
 
 def _is_active(monitor, name: str) -> bool:

@@ -43,6 +43,7 @@ from offload_perception.nodes.convert_decision import (
     static_decision,
 )
 from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.mission import MissionFollower
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.servers import Servers, namespaces
 from offload_perception.pipeline.auto import AutoStrategy
@@ -97,6 +98,8 @@ class EdgeInferenceNode(ManagedNode):
         else:
             self._network.prepare(plan.split)
         self._servers = Servers(self, names, depth=c.max_in_flight, on_status=self._on_status)
+        self._mission = MissionFollower(self, self._set_pace)
+        self._entities.append((MissionFollower.close, self._mission))
         self._publish()
         self._listen(c)
 
@@ -300,9 +303,14 @@ class EdgeInferenceNode(ManagedNode):
             self._problems[reason.value] = text
         self.get_logger().warning(f'{reason.value}: {text}', throttle_duration_sec=5.0)
 
+    def _set_pace(self, min_period_s: float, deadline_scale: float) -> None:
+        if self._pipeline is not None:
+            self._pipeline.set_pace(min_period_s, deadline_scale)
+
     def _expire(self) -> None:
         if self.active:
             self._pipeline.expire()
+            self._mission.expire()
 
     def _probe(self) -> None:
         """Send a probe where the planner wants one."""
@@ -363,6 +371,7 @@ class EdgeInferenceNode(ManagedNode):
             'runtime': self._network.describe(), 'captured': counts.captured,
             'remote': counts.remote, 'local': counts.local, 'dropped': counts.dropped,
             'under way': counts.under_way, 'unexpected replies': counts.unexpected_replies,
+            'mission policy': self._mission.policy or 'none',
             **{f'dropped: {reason}': n for reason, n in counts.reasons.items()},
             **{f'last {reason}': text for reason, text in self._problems.items()},
             **self._computer.values()}

@@ -41,3 +41,6 @@ TELEMETRY = _keep_last(100, ReliabilityPolicy.RELIABLE)
 
 # Whoever joins late still needs the last word.
 LATCHED = _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
+# A flight stack's streams. Best effort and volatile matches every publisher.
+SENSOR = _keep_last(5, ReliabilityPolicy.BEST_EFFORT)

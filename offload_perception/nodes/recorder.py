@@ -20,6 +20,8 @@ from offload_perception.msg import (
     FeatureTensor,
     FrameEnergy,
     FrameLatency,
+    GeotaggedClassification,
+    MissionPolicy,
     OffloadDecision,
     PowerSample,
     ServerStatus,
@@ -36,6 +38,7 @@ LOOK_PERIOD_S = 1.0
 _TELEMETRY = ((FrameLatency, 'frame_latency'), (PowerSample, 'power'),
               (FrameEnergy, 'frame_energy'), (Classification, 'classification'),
               (Classification, 'remote_result'), (Classification, 'ground_truth'),
+              (GeotaggedClassification, 'geotagged'),
               (DiagnosticArray, '/diagnostics'))
 _IMAGES = ((Image, 'image_raw'), (CompressedImage, 'image_raw/compressed'))
 
@@ -99,6 +102,7 @@ class RecorderNode(ManagedNode):
         for kind, name in _TELEMETRY:
             self._listen(kind, name, qos.TELEMETRY)
         self._listen(OffloadDecision, 'offload_decision', _profile(latched=True))
+        self._listen(MissionPolicy, 'mission_policy', _profile(latched=True))
         for server in self._servers():
             self._listen(ServerStatus, f'{server}/status', _profile(latched=True))
             if c.tensors:

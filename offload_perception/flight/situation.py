@@ -1,0 +1,56 @@
+"""The last word on vehicle and battery, as long as it is recent."""
+
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from offload_perception.flight.records import Battery, Vehicle
+
+Value = TypeVar('Value')
+
+
+class _Recent(Generic[Value]):
+    """A value that is forgotten when it has not been renewed for some time."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._value: Value | None = None
+        self._heard_s = 0.0
+
+    def put(self, value: Value | None, now_s: float) -> None:
+        self._value, self._heard_s = value, now_s
+
+    def get(self, now_s: float) -> Value | None:
+        return self._value if now_s - self._heard_s <= self._timeout_s else None
+
+
+class Situation:
+    """Collects what the flight stack says; all times are on a clock that only goes forward."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._vehicle: _Recent[Vehicle] = _Recent(timeout_s)
+        self._landed: _Recent[bool] = _Recent(timeout_s)
+        self._batteries: dict[str, _Recent[Battery]] = {}
+
+    def see_vehicle(self, vehicle: Vehicle | None, now_s: float) -> None:
+        """Take the vehicle's state, None where no autopilot is connected."""
+        self._vehicle.put(vehicle, now_s)
+
+    def see_landed(self, landed: bool | None, now_s: float) -> None:
+        """Take whether it is landed, None where that is not known."""
+        self._landed.put(landed, now_s)
+
+    def see_battery(self, name: str, battery: Battery, now_s: float) -> None:
+        """Take the state of the battery called `name`."""
+        self._batteries.setdefault(name, _Recent(self._timeout_s)).put(battery, now_s)
+
+    def vehicle(self, now_s: float) -> Vehicle | None:
+        """Return the vehicle's state, None where there is no recent one."""
+        vehicle = self._vehicle.get(now_s)
+        return vehicle and replace(vehicle, landed=self._landed.get(now_s))
+
+    def battery(self, now_s: float) -> Battery | None:
+        """Return the battery with the least charge, of those that tell theirs; None = no word."""
+        recent = [b for b in (r.get(now_s) for r in self._batteries.values()) if b is not None]
+        return min(recent, default=None,
+                   key=lambda b: 2.0 if b.fraction is None else b.fraction)

@@ -1,0 +1,42 @@
+"""Follow the mission's policy: how often images are worked on, and how patiently."""
+
+import time
+from collections.abc import Callable
+from math import inf, isfinite
+
+from rclpy.node import Node
+
+from offload_perception.msg import MissionPolicy
+from offload_perception.nodes import qos
+
+VALID_S = 5.0  # a policy is said once a second; an older one has no effect
+
+
+class MissionFollower:
+    """Tells `apply(min_period_s, deadline_scale)` what holds; without a policy 0 and 1."""
+
+    def __init__(self, node: Node, apply: Callable[[float, float], None]) -> None:
+        self._node, self._apply = node, apply
+        self._heard_s, self.policy = -inf, ''
+        self._subscription = node.create_subscription(
+            MissionPolicy, 'mission_policy', self._on_policy, qos.LATCHED)
+
+    def _on_policy(self, m: MissionPolicy) -> None:
+        if not (0 <= m.min_period < inf and isfinite(m.deadline_scale) and m.deadline_scale >= 1):
+            self._node.get_logger().warning(
+                f'mission policy ignored: min_period {m.min_period}, deadline_scale '
+                f'{m.deadline_scale}', throttle_duration_sec=5.0)
+            return
+        self._heard_s, self.policy = time.monotonic(), f'{m.policy}: {m.reason}'
+        self._apply(m.min_period, m.deadline_scale)
+
+    def expire(self) -> None:
+        """Lift a policy that was not said again; call this from a timer."""
+        if self.policy and time.monotonic() - self._heard_s > VALID_S:
+            self.policy = ''
+            self._node.get_logger().warning(f'no mission policy for {VALID_S:.0f} s: full again')
+            self._apply(0.0, 1.0)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._node.destroy_subscription(self._subscription)
