@@ -3,17 +3,22 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from offload_perception.health.finding import Finding, error, warning
+from offload_perception.health.finding import Finding, error, several, warning
 from offload_perception.health.trend import Recent
 from offload_perception.pipeline.ledger import Counts
 from offload_perception.pipeline.records import DropReason
 
+LOST_S = 3.0  # so long without a single reply is no weak link any more
+
 
 class FramesWatch:
-    """Turns the frame counts, and the last words on each reason for a drop, into findings."""
+    """Turns the frame counts, and the last words on each reason for a drop, into findings.
 
-    def __init__(self) -> None:
-        self._recent = Recent()
+    :param reply_timeout_s: after which a reply counts as missing.
+    """
+
+    def __init__(self, reply_timeout_s: float) -> None:
+        self._recent, self._lately = Recent(), Recent(max(LOST_S, 2 * reply_timeout_s))
 
     def findings(self, counts: Counts, last: Mapping[str, str], server: str,
                  now_s: float) -> Iterator[Finding]:
@@ -22,32 +27,32 @@ class FramesWatch:
         :param last: the last text for each DropReason.
         :param server: whom the frames go to, as the texts name it.
         """
-        n = self._recent.grown({**counts.reasons, 'remote': counts.remote}, now_s)
-        within = f'in {self._recent.window_s:.0f} s'
-        if lost := n[DropReason.TIMEOUT]:
-            yield self._unanswered(lost, n['remote'], server, within)
+        totals = {**counts.reasons, 'remote': counts.remote}
+        n, lately = self._recent.grown(totals, now_s), self._lately.grown(totals, now_s)
+        within = f'in the last {self._recent.window_s:.0f} s'
+        if lately[DropReason.TIMEOUT] and not lately['remote']:
+            sent = several(lately[DropReason.TIMEOUT], 'tensor')
+            yield error('link', f'link lost: no reply from {server} to {sent}; is the network up, '
+                        'and does the server still run?')
+        elif lost := n[DropReason.TIMEOUT]:
+            yield warning('link', f'{lost} of {lost + n["remote"]} tensors to {server} were not '
+                          f'answered in time {within}: weak link, or slow server')
         if turned := n[DropReason.BUSY] + n[DropReason.LATE]:
-            yield warning('server load', f'{server} is overloaded: it turned {turned} tensors '
-                          f'away {within}; add a server, or keep more on board')
+            yield warning('server load', f'{server} is overloaded: it turned '
+                          f'{several(turned, "tensor")} away {within}; add a server, or keep '
+                          'more on board')
         yield from self._failed(n, last, within)
 
     @staticmethod
-    def _unanswered(lost: int, answered: int, server: str, within: str) -> Finding:
-        if answered:
-            return warning('link', f'{lost} of {lost + answered} tensors to {server} were not '
-                           f'answered in time {within}: weak link, or slow server')
-        return error('link', f'link lost: no reply from {server} to {lost} tensors {within}; is '
-                     'the network up, and does the server still run?')
-
-    @staticmethod
     def _failed(n: Counter[str], last: Mapping[str, str], within: str) -> Iterator[Finding]:
-        for reason, make, what in (
-                (DropReason.REFUSED, error, 'tensors refused by the server'),
-                (DropReason.SERVER_FAILED, error, 'tensors failed on the server'),
-                (DropReason.HEAD_FAILED, error, 'frames failed on board'),
-                (DropReason.BAD_IMAGE, warning, 'images could not be used')):
+        for reason, make, what, noun in (
+                (DropReason.REFUSED, error, 'the server refused {}', 'tensor'),
+                (DropReason.SERVER_FAILED, error, 'the server failed on {}', 'tensor'),
+                (DropReason.HEAD_FAILED, error, 'the layers on board failed on {}', 'frame'),
+                (DropReason.BAD_IMAGE, warning, '{} could not be used', 'image')):
             if n[reason]:
-                yield make(reason.value, f'{n[reason]} {what} {within}: {last.get(reason, "")}')
+                text = what.format(several(n[reason], noun))
+                yield make(reason.value, f'{text} {within}: {last.get(reason, "")}')
 
 
 def servers_findings(problems: Mapping[str, str], lost: Collection[str],

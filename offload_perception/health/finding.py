@@ -49,3 +49,8 @@ def verdict(state: str, findings: Iterable[Finding]) -> tuple[Level, str]:
     ranked = sorted(findings, key=lambda f: -f.level)
     level = ranked[0].level if ranked else Level.OK
     return level, '; '.join([*([] if level else [state]), *(f.text for f in ranked)])
+
+
+def several(count: int, noun: str) -> str:
+    """Return `1 tensor`, `2 tensors`."""
+    return f'{count} {noun}{"" if count == 1 else "s"}'

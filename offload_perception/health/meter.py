@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from math import nan
 
-from offload_perception.health.finding import Finding, error, said, warning
+from offload_perception.health.finding import Finding, error, said, several, warning
 from offload_perception.health.trend import Hysteresis, Recent
 from offload_perception.power.samples import Counters, Event, Sample, State, Status
 
@@ -51,14 +51,14 @@ class ReadingsWatch:
             'gaps': counters.gaps, 'polls': counters.polls,
             'errors': sum(counters.errors.values())}), now_s)
         if n['gaps']:
-            yield warning('gaps', f'{n["gaps"]} gaps in {WINDOW_S:.0f} s, the last: {self._gap}; '
-                          'frames meanwhile have no energy: bring the meter nearer, or use a '
-                          'cable')
+            yield warning('gaps', f'{several(n["gaps"], "gap")} in the last {WINDOW_S:.0f} s, the '
+                          f'last: {self._gap}; frames meanwhile have no energy: bring the meter '
+                          'nearer, or use a cable')
         if n['errors'] > ERRORS * n['polls']:
             worst = max(counters.errors, key=counters.errors.get)
-            yield warning('readings', f'{n["errors"]} of {n["polls"]} polls failed in '
-                          f'{WINDOW_S:.0f} s, most as {worst}: bring the meter nearer, or use a '
-                          'cable')
+            yield warning('readings', f'{n["errors"]} of {n["polls"]} polls failed in the '
+                          f'last {WINDOW_S:.0f} s, most as {worst}: bring the meter nearer, '
+                          'or use a cable')
         if self._no_load:
             yield warning('current', self._no_load)
         if self._low.update(self._voltage_v):

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from offload_perception.health.finding import Finding, error, warning
+from offload_perception.health.finding import Finding, error, several, warning
 from offload_perception.health.trend import Hysteresis, Recent
 from offload_perception.pipeline.load import Load
 from offload_perception.pipeline.records import Status
@@ -34,17 +34,17 @@ class ServerWatch:
         """
         n = self._recent.grown({**{s.name: replies[s] for s in Status}, 'lost': lost_replies},
                                now_s)
-        within = f'in {self._recent.window_s:.0f} s'
+        within = f'in the last {self._recent.window_s:.0f} s'
         yield from self._overload(load, n, within)
         if n['FAILED']:
-            yield error('tails', f'{n["FAILED"]} tails could not be computed {within}: '
+            yield error('tails', f'{several(n["FAILED"], "tail")} could not be computed {within}: '
                         f'{last.get(Status.FAILED, "")}')
         if n['REFUSED']:
-            yield warning('refused', f'{n["REFUSED"]} tensors refused {within}: '
+            yield warning('refused', f'{several(n["REFUSED"], "tensor")} refused {within}: '
                           f'{last.get(Status.REFUSED, "")}')
         if n['lost']:
-            yield warning('replies', f'{n["lost"]} replies were lost {within}, since nobody '
-                          'listened for them: drones left, or their link is down')
+            yield warning('replies', f'nobody listened for {n["lost"]} of the replies {within}: '
+                          'drones left, or their link is down')
 
     def _overload(self, load: Load, n: Counter[str], within: str) -> Iterator[Finding]:
         busy, full = (self._busy.update(load.utilisation),

@@ -181,7 +181,8 @@ class EdgeInferenceNode(ManagedNode):
                 deadline_s=c.deadline, reply_timeout_s=c.reply_timeout,
                 max_in_flight=c.max_in_flight, top_k=c.top_k))
         self._images, self._stamps = Arrivals('image', time.monotonic()), StampWatch()
-        self._frames, self._speed, self._computer = FramesWatch(), SpeedWatch(), ComputerWatch()
+        self._frames, self._speed = FramesWatch(c.reply_timeout), SpeedWatch()
+        self._computer = ComputerWatch()
         self._pipeline.start(plan)
         if self._strategy is None:
             self._announce(plan)
@@ -341,12 +342,12 @@ class EdgeInferenceNode(ManagedNode):
                                     lost=session.lost if session else (), local=bool(session))
         yield from self._frames.findings(self._pipeline.counts, self._problems,
                                          plan.server or 'the server', now_s)
-        yield from network_findings(
-            self._network.trouble, self._artefact.trained,
-            self._compiled.streamed_bytes(plan.split) if self._compiled else 0)
         if session:
             yield from self._speed.findings(session.head.slowdown)
         yield from self._computer.findings(now_s)
+        yield from network_findings(
+            self._network.trouble, self._artefact.trained,
+            self._compiled.streamed_bytes(plan.split) if self._compiled else 0)
 
     def _why_no_image(self) -> str:
         """Return what the graph knows of the cameras."""

@@ -122,7 +122,7 @@ def test_a_link_that_is_lost(world, edge, told):
     until(lambda: node._servers.listening(node._servers.names[0]))
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     silent.wait_for(1)
-    assert told(node, f'link lost: no reply from {world.ns}/server to 1 tensors') == ERROR
+    assert told(node, f'link lost: no reply from {world.ns}/server to 1 tensor;') == ERROR
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_an_overloaded_server(world, server, send, told):
     try:
         until(lambda: send(1) or node._pipeline.counts.replies[Status.BUSY])
         assert told(node, r'overloaded: busy \d+% of the time, 1 of 1 tensors wait, [1-9] turned '
-                    'away in 10 s; add a server') == WARN
+                    'away in the last 10 s; add a server') == WARN
     finally:
         goes_on.set()
         node._network.tail = tail
@@ -159,7 +159,8 @@ def test_an_overloaded_server(world, server, send, told):
 def test_a_tensor_of_another_model(server, send, told):
     node = server()
     send(1, model_digest='0' * 64)
-    assert told(node, '1 tensors refused in 10 s: test drone: .*start both with the same') == WARN
+    assert told(node, '1 tensor refused in the last 10 s: test drone: .*start both with the '
+                'same') == WARN
 
 
 def test_replies_that_nobody_hears_are_counted(monkeypatch, server, send, told):
@@ -167,7 +168,7 @@ def test_replies_that_nobody_hears_are_counted(monkeypatch, server, send, told):
     node = server(queue_limit=8)
     send(5)
     until(lambda: node._replies.lost >= 3)  # the oldest make room
-    assert told(node, r'[345] replies were lost in 10 s') == WARN
+    assert told(node, r'nobody listened for [345] of the replies in the last 10 s') == WARN
 
 
 def test_a_refused_configuration_is_an_error(world, told):
@@ -197,8 +198,8 @@ def test_gaps_of_the_meter(world, told):
         node = world.start(Um25cNode, port=str(emulator.port), rate=7.0)
         samples.wait_for(2)
         emulator.inject(Fault.SILENCE, 2)
-        assert told(node, r'1 gaps in 60 s, the last: no reading for \d\.\d s') == WARN
-        assert told(node, 'polls failed in 60 s, most as') == WARN
+        assert told(node, r'1 gap in the last 60 s, the last: no reading for \d\.\d s') == WARN
+        assert told(node, 'polls failed in the last 60 s, most as') == WARN
         world.drive(node, 'deactivate', 'cleanup')
 
 

@@ -30,21 +30,31 @@ FRAMES = {
     'link lost': ({'TIMEOUT': 7}, {'link': 'ERROR link lost: no reply from /server to 7 tensors'}),
     'weak link': ({'TIMEOUT': 7, 'remote': 20}, {'link': 'WARN 7 of 27 tensors to /server'}),
     'busy': ({'BUSY': 2, 'LATE': 3}, {'server load': 'WARN /server is overloaded: it turned 5'}),
-    'refused': ({'REFUSED': 2}, {'server refused': 'ERROR 2 tensors refused by the server in 10'}),
-    'failed': ({'SERVER_FAILED': 1}, {'server failed': 'ERROR 1 tensors failed on the server'}),
-    'head': ({'HEAD_FAILED': 1}, {'head failed': 'ERROR 1 frames failed on board'}),
-    'images': ({'BAD_IMAGE': 4}, {'bad image': 'WARN 4 images could not be used in 10 s: why'}),
+    'refused': ({'REFUSED': 2}, {'server refused': 'ERROR the server refused 2 tensors in the'}),
+    'failed': ({'SERVER_FAILED': 1}, {'server failed': 'ERROR the server failed on 1 tensor in'}),
+    'head': ({'HEAD_FAILED': 1}, {
+        'head failed': 'ERROR the layers on board failed on 1 frame in'}),
+    'images': ({'BAD_IMAGE': 4}, {
+        'bad image': 'WARN 4 images could not be used in the last 10 s: why'}),
 }
 
 
 @pytest.mark.parametrize(('counts', 'expected'), FRAMES.values(), ids=FRAMES)
 def test_drops_of_the_last_seconds_are_told_by_reason(counts, expected):
-    watch, last = FramesWatch(), {r.value: 'why' for r in DropReason}
+    watch, last = FramesWatch(reply_timeout_s=1.0), {r.value: 'why' for r in DropReason}
     assert not list(watch.findings(frames(), last, '/server', 0.0))
     found = texts(watch.findings(frames(**counts), last, '/server', 1.0))
     assert found.keys() == expected.keys()
     assert all(found[name].startswith(text) for name, text in expected.items())
     assert not list(watch.findings(frames(**counts), last, '/server', 12.0))  # long ago
+
+
+def test_a_link_is_lost_soon_after_the_last_reply():
+    watch, levels = FramesWatch(reply_timeout_s=1.0), []
+    for second in range(12):
+        counts = frames(remote=10 * min(second, 4), TIMEOUT=max(0, second - 5))
+        levels.append([f.level.name for f in watch.findings(counts, {}, '/server', float(second))])
+    assert levels[:7] == [[]] * 6 + [['WARN']] and levels[8:] == [['ERROR']] * 4
 
 
 def test_servers_that_are_not_there():
@@ -69,10 +79,10 @@ SERVED = {
     'turned away': (load(), {Status.BUSY: 3, Status.LATE: 1}, 0, {
         'load': 'WARN overloaded: busy 10% of the time, 0 of 8 tensors wait, 4 turned away'}),
     'failed': (load(), {Status.FAILED: 3}, 0, {
-        'tails': 'ERROR 3 tails could not be computed in 10 s: why'}),
+        'tails': 'ERROR 3 tails could not be computed in the last 10 s: why'}),
     'refused': (load(), {Status.REFUSED: 3}, 0, {
-        'refused': 'WARN 3 tensors refused in 10 s: why'}),
-    'replies': (load(), {}, 5, {'replies': 'WARN 5 replies were lost in 10 s'}),
+        'refused': 'WARN 3 tensors refused in the last 10 s: why'}),
+    'replies': (load(), {}, 5, {'replies': 'WARN nobody listened for 5 of the replies in'}),
 }
 
 
@@ -111,8 +121,8 @@ def test_gaps_and_errors_of_a_meter_are_told():
     watch.event(Event(0.0, 'gap', 'no reading for 3.4 s'))
     found = texts(watch.findings(
         Counters(polls=60, gaps=1, errors={'silent': 10, 'short': 2}), 10.0))
-    assert found['gaps'].startswith('WARN 1 gaps in 60 s, the last: no reading for 3.4 s')
-    assert found['readings'].startswith('WARN 12 of 60 polls failed in 60 s, most as silent')
+    assert found['gaps'].startswith('WARN 1 gap in the last 60 s, the last: no reading for 3.4 s')
+    assert found['readings'].startswith('WARN 12 of 60 polls failed in the last 60 s, most as s')
 
 
 def test_under_voltage_and_no_current_are_told_until_they_are_over():
