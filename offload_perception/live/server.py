@@ -109,13 +109,13 @@ class LiveServer:
 
     async def _tell(self, response) -> None:
         """Write the newest state and picture, each when the viewer has taken what came before."""
-        shown = 0
+        shown = None
         while not self._closing.is_set():
             async with asyncio.timeout(_WRITE_TIMEOUT_S):
                 await response.write(self._newest())
-                if (found := self._state.picture()) and found[0].number != shown:
-                    shown = found[0].number
+                if (found := self._state.picture()) and found != shown:
                     await response.write(_picture_event(*found))
+                    shown = found
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVENT_PERIOD_S):
                     await self._closing.wait()

@@ -18,7 +18,8 @@ from offload_perception.telemetry.records import (
 from offload_perception.telemetry.summary import Summary
 
 WINDOW_S = 5.0  # what 'now' means for rates and latencies
-_FRAMES, _LABELS, _NODES, _CUTS, _PICTURES = 1024, 256, 256, 1024, 4
+PICTURE_S = 3.0  # a picture with a result is shown rather than a newer one without, for so long
+_FRAMES, _LABELS, _NODES, _CUTS, _PICTURES = 1024, 256, 256, 1024, 16
 
 
 @dataclass(frozen=True)
@@ -133,14 +134,16 @@ class LiveState:
     # -- what goes on -----------------------------------------------------------------------
 
     def picture(self) -> tuple[Picture, dict[str, Any] | None] | None:
-        """Return the newest picture with the result of just that image.
+        """Return the newest picture that has a result, and that result.
 
-        None where there is no picture. The result is None where no picture has one yet.
+        Where none of late has one, the newest picture and None; None where there is no picture.
         """
         with self._lock:
             if not self.pictures:
                 return None
-            known = (p for p in reversed(self.pictures) if p.stamp_ns in self.labels)
+            oldest_s = self.clock() - PICTURE_S
+            known = (p for p in reversed(self.pictures)
+                     if p.stamp_ns in self.labels and p.at_s >= oldest_s)
             shown = next(known, self.pictures[-1])
             heard = self.labels.get(shown.stamp_ns)
             return shown, plain(view.labels(heard.message)) if heard else None

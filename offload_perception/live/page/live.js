@@ -170,7 +170,7 @@ function drawPicture(p) {
   $('picture').hidden = false;
   $('no-picture').hidden = true;
   if (!p.result) {
-    $('label').textContent = 'no result for this image';
+    $('label').textContent = 'no result for this image yet';
     $('others').textContent = '';
     return;
   }

@@ -46,6 +46,7 @@ class Page:
         await self.call('Log.enable')
         await self.call('Emulation.setDeviceMetricsOverride', width=width, height=height,
                         deviceScaleFactor=1, mobile=width < 600)
+        await self.call('Emulation.setScrollbarsHidden', hidden=True)
         await self.call('Emulation.setEmulatedMedia', features=[
             {'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}])
         await self.call('Page.navigate', url=url)

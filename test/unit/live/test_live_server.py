@@ -87,7 +87,9 @@ def test_events_follow_the_state_and_carry_the_picture_with_its_result(server, s
         async with watching(session) as event:
             assert (await event('state'))['counts']['captured'] == 0
             drone.fill(state)
-            state.add_picture(drone.header(3), b'jpeg')
+            state.add_picture(drone.header(9), b'jpeg')
+            assert (await event('picture'))['result'] is None
+            state.add_result(drone.result(9))
             picture = await event('picture')
             while (now := await event('state'))['counts']['captured'] < 8:
                 pass

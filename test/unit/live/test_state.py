@@ -91,7 +91,7 @@ def test_power_says_that_it_is_emulated_and_counts_per_result(state):
     assert shown['frame']['above_idle'] == pytest.approx(0.2)
 
 
-def test_a_picture_comes_with_the_result_of_its_own_image(state):
+def test_a_picture_comes_with_the_result_of_its_own_image(state, clock):
     assert state.picture() is None
     state.add_picture(drone.header(1), b'one')
     assert state.picture()[1] is None
@@ -100,6 +100,10 @@ def test_a_picture_comes_with_the_result_of_its_own_image(state):
     state.add_picture(drone.header(3), b'three')  # its result is still under way
     picture, result = state.picture()
     assert picture.jpeg == b'one' and result['labels'][0]['label'] == 'forest'
+    clock.now_s += 60
+    state.add_picture(drone.header(4), b'four')  # the results have stopped, the camera has not
+    picture, result = state.picture()
+    assert picture.jpeg == b'four' and result is None
 
 
 def test_an_unknown_server_and_an_estimate_that_is_none_are_told(state):
