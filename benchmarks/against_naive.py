@@ -13,7 +13,6 @@ nodes, minus bare inference.
 """
 
 import argparse
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from cost import bare_cpu_s
 from std_msgs.msg import String
 
 from offload_perception.cli.command import command, progress, table, write_json
-from offload_perception.runner import GraphRunner, NodeProcess
+from offload_perception.runner import GraphRunner
 from offload_perception.runtime.network import Network
 
 NAMESPACE = 'against_naive'
@@ -39,30 +38,6 @@ class OneByOne(common.Probe):
     def stamp_of(self, result: Any) -> int:
         """Return the stamp of the last image."""
         return max(self.sent)
-
-
-class NaiveGraph:
-    """The two naive nodes; a context manager that ends them."""
-
-    def __init__(self, args: argparse.Namespace, namespace: str) -> None:
-        parameters = [word for name in ('model', 'weights', 'runtime', 'threads')
-                      for word in ('-p', f'{name}:={getattr(args, name)}')]
-        self._nodes = {role: NodeProcess(f'naive_{role}', [
-            sys.executable, str(NAIVE), role, '--ros-args', '-r', f'__node:=naive_{role}',
-            '-r', f'__ns:=/{namespace}', '-p', f'split:={args.cut}', *parameters],
-            common.shower(args)) for role in ('server', 'edge')}
-
-    def dead(self) -> tuple[str, int] | None:
-        """Return name and exit code of a node that has ended by itself."""
-        return next(((n.name, n.exit_code) for n in self._nodes.values()
-                     if n.exit_code is not None), None)
-
-    def __enter__(self) -> 'NaiveGraph':
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for node in self._nodes.values():
-            node.stop()
 
 
 @dataclass
@@ -107,12 +82,14 @@ def open_ours(stack: ExitStack, args: argparse.Namespace, name: str, namespace: 
     return Way(name, 0, probe, nodes), graph
 
 
-def open_naive(stack: ExitStack, args: argparse.Namespace) -> tuple[Way, NaiveGraph]:
+def open_naive(stack: ExitStack, args: argparse.Namespace) -> tuple[Way, common.ScriptGraph]:
     """Start the naive pair."""
     namespace = f'{NAMESPACE}_naive'
     probe = stack.enter_context(OneByOne(namespace, String, 10))
-    graph = stack.enter_context(NaiveGraph(args, namespace))
-    nodes = [common.node_process(f'naive_{role}', namespace) for role in ('edge', 'server')]
+    graph = stack.enter_context(common.ScriptGraph(
+        args, NAIVE, ('server', 'edge'), namespace, split=args.cut,
+        **{name: getattr(args, name) for name in ('model', 'weights', 'runtime', 'threads')}))
+    nodes = [common.node_process(role, namespace) for role in ('edge', 'server')]
     return Way('naive nodes', 0, probe, nodes), graph
 
 

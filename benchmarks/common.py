@@ -35,7 +35,7 @@ from offload_perception.model.artefact import Artefact
 from offload_perception.model.prepare import prepare
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import fit_image, image_message
-from offload_perception.runner import GraphRunner, parse_arguments
+from offload_perception.runner import GraphRunner, NodeProcess, parse_arguments
 from offload_perception.runtime.network import Network
 from offload_perception.runtime.open import open_network
 
@@ -140,6 +140,32 @@ def drone_graph(args: argparse.Namespace, namespace: str, *, split: str, codec: 
         f'model:={args.model}', f'weights:={args.weights}', f'runtime:={args.runtime}',
         f'threads:={args.threads}', 'deadline:=0'])
     return GraphRunner(DRONE, values, show=shower(args))
+
+
+class ScriptGraph:
+    """Nodes of a script of this folder, one process a role; a context manager that ends them.
+
+    The script takes its role as first argument, the node is named after it, and `parameters` go
+    to each.
+    """
+
+    def __init__(self, args: argparse.Namespace, script: Path, roles: tuple[str, ...],
+                 namespace: str, **parameters: Any) -> None:
+        words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
+        self._nodes = [NodeProcess(role, [
+            sys.executable, str(script), role, '--ros-args', '-r', f'__node:={role}',
+            '-r', f'__ns:=/{namespace}', *words], shower(args)) for role in roles]
+
+    def dead(self) -> tuple[str, int] | None:
+        """Return name and exit code of a node that has ended by itself."""
+        return next(((n.name, n.exit_code) for n in self._nodes if n.exit_code is not None), None)
+
+    def __enter__(self) -> 'ScriptGraph':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self._nodes:
+            node.stop()
 
 
 def shower(args: argparse.Namespace) -> Any:
@@ -260,7 +286,7 @@ class Probe:
                     self.latencies[-1]), timeout_s):
                 raise OffloadError('the drone does not come to rest; see why with --verbose')
 
-    def wait_for_graph(self, rgb: np.ndarray, *graphs: GraphRunner) -> None:
+    def wait_for_graph(self, rgb: np.ndarray, *graphs: GraphRunner | ScriptGraph) -> None:
         """Return once results come; raises OffloadError where a node has ended instead."""
         give_up_s = time.monotonic() + START_TIMEOUT_S
         while self.measure(rgb, timeout_s=1.0) is None:

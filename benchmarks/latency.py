@@ -3,12 +3,14 @@
 This process publishes one image, waits for its result, and times the same head and tail alone
 between the frames, while the nodes are idle. What exceeds their sum is the overhead: messages,
 resize, codec, threads. The path is the same without the stages' own spread: each frame's total
-minus the head and tail that the nodes report for that very frame.
+minus the head and tail that the nodes report for that very frame. The floor is what the same four
+messages take through bare relays that compute nothing (relay_nodes.py), measured in the same run.
 
     bash scripts/run.sh python benchmarks/latency.py --model vgg16 --weights seed:0
 """
 
 import argparse
+from pathlib import Path
 
 import common
 import numpy as np
@@ -17,6 +19,7 @@ from offload_perception.cli.command import command, progress, table, write_json
 from offload_perception.runtime.network import Network
 
 NAMESPACE = 'latency_benchmark'
+RELAYS = Path(__file__).with_name('relay_nodes.py')
 
 
 def measure_cut(args: argparse.Namespace, cut: str, network: Network,
@@ -40,11 +43,27 @@ def measure_cut(args: argparse.Namespace, cut: str, network: Network,
         probe.wait_until_idle()
     total, head, tail = np.array(rows).T
     own_s = probe.inference_s()
+    nbytes = int(np.median([m.bytes for m in probe.latencies]))
     return {'cut': cut, 'head_s': head, 'tail_s': tail, 'total_s': total,
             'overhead_s': total - np.median(head) - np.median(tail),
             'path_s': np.array([t - own_s[s] for s, t in probe.totals_s().items() if s in own_s]),
+            'floor_s': measure_floor(args, nbytes, network, number, scene), 'bytes': nbytes,
             'stages_s': {s: float(np.median([getattr(m, s) for m in probe.latencies]))
                          for s in common.STAGES}}
+
+
+def measure_floor(args: argparse.Namespace, nbytes: int, network: Network, number: int,
+                  scene: common.Scene) -> np.ndarray:
+    """Return the seconds from image to result through bare relays, of each frame."""
+    with (common.Probe(f'{NAMESPACE}_floor') as probe,
+          common.ScriptGraph(args, RELAYS, ('server', 'drone'), f'{NAMESPACE}_floor',
+                             bytes=nbytes) as graph):
+        probe.wait_for_graph(scene.rgb, graph)
+        totals = []
+        for _ in range(args.warm_up + args.frames):
+            totals += probe.measure_all(scene.rgb, 1)
+            common.bare(network, number, scene.image)
+    return np.array(totals[args.warm_up:])
 
 
 def cells(r: dict) -> list:
@@ -53,7 +72,8 @@ def cells(r: dict) -> list:
     over_ms = common.ms(r['overhead_s'])
     return [r['cut'], common.ms(r['head_s']), common.ms(r['tail_s']), common.ms(r['total_s']),
             common.ms(r['total_s'], 95), over_ms, common.ms(r['overhead_s'], 95),
-            f'{over_ms / bare_ms:.1%}', common.ms(r['path_s']), common.ms(r['path_s'], 95)]
+            f'{over_ms / bare_ms:.1%}', common.ms(r['path_s']), common.ms(r['path_s'], 95),
+            common.ms(r['floor_s']), common.ms(r['floor_s'], 95)]
 
 
 @command
@@ -70,7 +90,8 @@ def main(argv=None) -> int:
         progress(f'{cut}: {args.frames} frames')
         results.append(measure_cut(args, cut, network, scene))
     print(table(['cut', 'head ms', 'tail ms', 'total p50 ms', 'total p95 ms', 'overhead p50 ms',
-                 'overhead p95 ms', 'overhead / (head + tail)', 'path p50 ms', 'path p95 ms'],
+                 'overhead p95 ms', 'overhead / (head + tail)', 'path p50 ms', 'path p95 ms',
+                 'floor p50 ms', 'floor p95 ms'],
                 [cells(r) for r in results]))
     for r in results:
         print(f'\n{r["cut"]}: medians of the stages as the nodes report them [ms]: ' + ', '.join(

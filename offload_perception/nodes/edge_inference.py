@@ -42,6 +42,7 @@ from offload_perception.nodes.convert_decision import (
     server_report,
     static_decision,
 )
+from offload_perception.nodes.executor import subscribe_in_lane
 from offload_perception.nodes.managed import ManagedNode, main_of
 from offload_perception.nodes.mission import MissionFollower
 from offload_perception.nodes.model import load_artefact, load_network
@@ -153,8 +154,9 @@ class EdgeInferenceNode(ManagedNode):
 
     def _listen(self, c: EdgeConfig) -> None:
         images, subscribe = qos.images(c.image_reliability), self.create_subscription
-        self._reply_sub = subscribe(Classification, 'remote_result', self._on_reply, qos.RESULTS)
-        image_subs = [subscribe(kind, topic, self._on_image, images)
+        self._reply_sub = subscribe_in_lane(self, Classification, 'remote_result', self._on_reply,
+                                            qos.RESULTS)
+        image_subs = [subscribe_in_lane(self, kind, topic, self._on_image, images)
                       for kind, topic, transport in (
                           (Image, 'image_raw', 'raw'),
                           (CompressedImage, 'image_raw/compressed', 'compressed'))
@@ -258,22 +260,24 @@ class EdgeInferenceNode(ManagedNode):
     # -- frames, servers, meter -------------------------------------------------------------
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        if self.active:
-            self._pipeline.offer(message.header, message)
+        pipeline = self._pipeline  # another thread may be releasing it
+        if self.active and pipeline is not None:
+            pipeline.offer(message.header, message)
             self._images.arrived(time.monotonic())
             stamp = message.header.stamp
             self._stamps.see(stamp.sec + 1e-9 * stamp.nanosec,
                              1e-9 * self.get_clock().now().nanoseconds)
 
     def _on_reply(self, message: Classification) -> None:
-        if self._pipeline is None:
+        pipeline, strategy = self._pipeline, self._strategy
+        if pipeline is None:
             return
         if message.status == Status.PROBE:
-            if self._strategy is not None:
-                self._strategy.probe_answered(message.sequence, message.server_total)
+            if strategy is not None:
+                strategy.probe_answered(message.sequence, message.server_total)
             return
         try:
-            self._pipeline.reply(reply_of(message))
+            pipeline.reply(reply_of(message))
         except ValueError as e:
             self.get_logger().warning(f"reply of '{message.server}' ignored: {e}; do drone and "
                                       'server run the same version?', throttle_duration_sec=5.0)

@@ -13,9 +13,9 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy._rclpy_pybind11 import RCLError
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
@@ -25,6 +25,7 @@ from offload_perception.health import Finding, Steady, error, verdict
 from offload_perception.health.clocks import LoopWatch
 from offload_perception.memory import keep_large_buffers
 from offload_perception.nodes import params
+from offload_perception.nodes.executor import GroupExecutor
 from offload_perception.nodes.qos_check import mismatches
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -56,6 +57,8 @@ class ManagedNode(LifecycleNode):
         self._refusal = ''
         self._steady, self._loop = Steady(), LoopWatch(DIAGNOSTICS_PERIOD_S)
         self.when_refused: Callable[[], None] = lambda: None
+        self.when_configured: Callable[[], None] = lambda: None
+        self.lane = MutuallyExclusiveCallbackGroup()  # of the subscriptions that carry frames
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -109,6 +112,7 @@ class ManagedNode(LifecycleNode):
         except BaseException:
             self._release()
             raise
+        self.when_configured()
 
     def _release(self) -> None:
         self.release()
@@ -240,13 +244,19 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
 
     if node.declare_parameter('exit_when_refused', False).value:
         node.when_refused = lambda: stop.put(1)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    spinner = threading.Thread(target=_spin, args=(executor, node, stop), daemon=True)
-    spinner.start()
+    lane = GroupExecutor(node, lambda group: group is node.lane)
+    rest = GroupExecutor(node, lambda group: group is not node.lane)
+    rest.add_node(node)
+    node.when_configured = lane.wake
+    spinners = [threading.Thread(target=_spin, args=(executor, node, stop), daemon=True)
+                for executor in (lane, rest)]
+    for spinner in spinners:
+        spinner.start()
     exit_code = stop.get()
-    executor.shutdown()
-    spinner.join()
+    for executor in (lane, rest):
+        executor.shutdown()
+    for spinner in spinners:
+        spinner.join()
     if node.active:
         node.on_deactivate(None)
     node.publish_diagnostics()
@@ -258,7 +268,7 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     return exit_code
 
 
-def _spin(executor: SingleThreadedExecutor, node: ManagedNode, stop: SimpleQueue[int]) -> None:
+def _spin(executor: GroupExecutor, node: ManagedNode, stop: SimpleQueue[int]) -> None:
     """Spin; a callback that raises ends the process, as it does under `rclpy.spin`."""
     try:
         executor.spin()

@@ -15,6 +15,7 @@ from offload_perception.health.server import ServerWatch
 from offload_perception.msg import FeatureTensor, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import packet_of, reply_message
+from offload_perception.nodes.executor import subscribe_in_lane
 from offload_perception.nodes.managed import ManagedNode, main_of
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
@@ -43,8 +44,8 @@ class RemoteInferenceNode(ManagedNode):
         self._refuse_second_server()
         self._replies = ReplyPublishers(self)
         self._status_pub = self.create_lifecycle_publisher(ServerStatus, 'status', qos.LATCHED)
-        self._feature_sub = self.create_subscription(
-            FeatureTensor, 'features', self._on_features,
+        self._feature_sub = subscribe_in_lane(
+            self, FeatureTensor, 'features', self._on_features,
             qos.features(self.config.queue_limit))
         self._status_timer = self.create_timer(self.config.status_period, self._publish_status)
         self._entities += [(self.destroy_lifecycle_publisher, self._status_pub),
@@ -110,8 +111,9 @@ class RemoteInferenceNode(ManagedNode):
     # -- tensors ----------------------------------------------------------------------------
 
     def _on_features(self, message: FeatureTensor) -> None:
-        if self.active:
-            self._pipeline.submit(packet_of(message))
+        pipeline = self._pipeline  # another thread may be releasing it
+        if self.active and pipeline is not None:
+            pipeline.submit(packet_of(message))
 
     def _on_reply(self, reply: Reply) -> None:
         if reply.status not in (Status.OK, Status.PROBE):

@@ -1,0 +1,54 @@
+"""Two executors for one node: a lane for what is in the path of a frame, and one for the rest.
+
+rclpy builds its wait set anew for each wake-up, holding Python's lock for some ten microseconds an
+entity; a lifecycle node has about forty of them. With a wait set of its own for the two or three
+subscriptions that carry frames, neither they nor the threads that compute wait for that
+(benchmarks/latency.py). rclpy's EventsExecutor would build none, but does not run reliably in
+Jazzy: its timers never fire with the wheels of 7.1.6.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from rclpy._rclpy_pybind11 import InvalidHandle
+from rclpy.callback_groups import CallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+
+
+class GroupExecutor(SingleThreadedExecutor):
+    """Spins those entities of a node whose callback group is accepted."""
+
+    def __init__(self, node: Node, accepts: Callable[[CallbackGroup], bool]) -> None:
+        super().__init__(context=node.context)
+        self._node, self._accepts = node, accepts
+
+    def get_nodes(self) -> list[Node]:
+        """Return the node; `add_node` would take it away from the other executor."""
+        return [self._node]
+
+    def can_execute(self, entity: Any) -> bool:
+        """Tell whether this executor is the one for `entity`, and it is free."""
+        return self._accepts(entity.callback_group) and super().can_execute(entity)
+
+    def spin(self) -> None:
+        """Spin until `shutdown`; an entity that another thread destroys meanwhile is let go."""
+        while True:
+            with suppress(InvalidHandle):
+                super().spin()
+                return
+
+
+def subscribe_in_lane(node: Any, kind: type, topic: str, callback: Callable[[Any], None],
+                      qos: Any) -> Subscription:
+    """Subscribe in the lane of a ManagedNode: `callback` runs in a thread of its own.
+
+    Without rclpy's event handlers, which are waited for with every message; what they would
+    log the diagnostics tell.
+    """
+    return node.create_subscription(
+        kind, topic, callback, qos, callback_group=node.lane,
+        event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
