@@ -10,6 +10,7 @@ from math import inf, isfinite, pi, sqrt
 
 import numpy as np
 
+_MARGIN = 3.0  # standard deviations of the time on board; nothing else can help behind it
 _LOGISTIC = sqrt(3.0) / pi  # scale of a logistic distribution by its standard deviation
 
 
@@ -24,9 +25,9 @@ class Rest:
     spread_s: np.ndarray
     joules: np.ndarray
 
-    def last_start_s(self, deadline_s: float, margin: float) -> np.ndarray:
+    def last_start_s(self, deadline_s: float) -> np.ndarray:
         """Return when finishing has to start to keep the deadline, from the frame's arrival."""
-        return deadline_s - self.seconds - margin * self.spread_s
+        return deadline_s - self.seconds - _MARGIN * self.spread_s
 
     def expected_j(self, start_s: np.ndarray, deadline_s: float, latency_s: np.ndarray,
                    spread_s: np.ndarray) -> np.ndarray:
@@ -41,8 +42,7 @@ class Rest:
                                - np.logaddexp(0.0, (latency_s - deadline_s) / scale_s))
         return self.joules * np.minimum(working_s / (deadline_s - start_s), 1.0)
 
-    def start_s(self, at: int, deadline_s: float, overdue_s: float, margin: float, *,
-                insured: bool) -> float:
+    def start_s(self, at: int, deadline_s: float, overdue_s: float, *, insured: bool) -> float:
         """Return when to start finishing option `at`, from the frame's arrival.
 
         :param overdue_s: when its reply is overdue, for a frame without a deadline.
@@ -56,5 +56,5 @@ class Rest:
         if deadline_s == inf:
             return overdue_s
         if insured:
-            return deadline_s - rest_s - margin * float(self.spread_s[at])
+            return deadline_s - rest_s - _MARGIN * float(self.spread_s[at])
         return deadline_s if rest_s <= deadline_s else inf

@@ -38,10 +38,11 @@ class InFlight:
     def slowdown(self, server: str, link: LinkEstimator, now_s: float) -> float:
         """Return how many times as slow as estimated the link to `server` must be by now.
 
-        A reply that is out for longer than link and server explain is no proof yet, but the next
-        frame had better not rely on the estimate.
+        A reply that is out for longer than link and server explain is no proof yet, nor is one
+        late reply, but the next frame had better not rely on the estimate: to send into a fade
+        costs more than to stay on board for a moment.
         """
-        slowest = 1.0
+        slowest = link.slowdown
         for frame in self._frames.values():
             if frame.decision.server == server:
                 out_s = now_s - frame.ready_s - frame.server_s

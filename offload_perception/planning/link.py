@@ -32,6 +32,7 @@ class LinkEstimator:
         self._p00, self._p01, self._p11 = 0.5 ** 2, 0.0, 2.0 ** 2
         self._noise, self._slower, self._faster = 0.2, 0.0, 0.0
         self._updated_s: float | None = None
+        self._last_ratio = 1.0
         self.loss, self.count, self.changes = 0.0, 0, 0
 
     @classmethod
@@ -71,6 +72,11 @@ class LinkEstimator:
     def in_doubt(self) -> bool:
         """Tell whether the link seems to change: the next observations settle it."""
         return max(self._slower, self._faster) >= _ALARM / 2
+
+    @property
+    def slowdown(self) -> float:
+        """Return how many times as slow as estimated the link may be while that is in doubt."""
+        return self._last_ratio if self._slower >= _ALARM / 2 else 1.0
 
     def age_s(self, now_s: float) -> float:
         """Return how old the last observation is; infinite without one."""
@@ -135,6 +141,7 @@ class LinkEstimator:
             excess = typical * typical - own - self._noise ** 2
             self._noise = sqrt(max(self._noise ** 2 + _GAIN * excess, _LEAST_NOISE ** 2))
         self._update(nbytes, predicted_s * exp(clipped))
+        self._last_ratio = max(link_s / (self._a_s + nbytes * self._b_s), 1.0)
 
     def _own_variance(self, share: float) -> float:
         """Return the variance of log t that the parameters' brings; `share` is a / t."""

@@ -69,10 +69,13 @@ class Planner:
         if not allowed.any():
             return self._nothing_allowed(forecast, deadline_s)
         at = forecast.options.place(self._current)
-        upper_s = self._upper_s(forecast, at)
+        margin_s = self.settings.margin * forecast.latency_spread_s
+        upper_s = forecast.latency_s + margin_s
         in_time = allowed & (upper_s <= limit_s)
         energy_j, insured = self._insured(forecast, allowed, in_time, upper_s, limit_s)
         feasible = in_time | insured
+        if at >= 0 and allowed[at]:
+            feasible[at] |= forecast.latency_s[at] + self._STAYING * margin_s[at] <= limit_s
         late = not feasible.any()
         cost = upper_s if late else energy_j
         if not late and (weight_w := self.settings.latency_weight_w * battery):
@@ -87,13 +90,6 @@ class Planner:
         return self._explained(forecast, chosen, cost, energy_j, deadline_s, late,
                                bool(insured[chosen]))
 
-    def _upper_s(self, forecast: Forecast, at: int) -> np.ndarray:
-        """Return the latencies with their margin, which is smaller for option `at`, in use."""
-        margin_s = self.settings.margin * forecast.latency_spread_s
-        if at >= 0:
-            margin_s[at] *= self._STAYING
-        return forecast.latency_s + margin_s
-
     def _insured(self, forecast: Forecast, allowed: np.ndarray, in_time: np.ndarray,
                  upper_s: np.ndarray, limit_s: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the energies, and which options are to be finished on board in time.
@@ -103,7 +99,7 @@ class Planner:
         """
         if forecast.rest is None or not in_time[0] or limit_s == inf:
             return forecast.energy_j, np.zeros(len(allowed), bool)
-        start_s = forecast.rest.last_start_s(limit_s, self.settings.margin)
+        start_s = forecast.rest.last_start_s(limit_s)
         possible = allowed & (start_s > 0.0)
         extra_j = forecast.rest.expected_j(np.where(possible, start_s, 0.0), limit_s,
                                            forecast.latency_s, forecast.latency_spread_s)
@@ -216,11 +212,11 @@ class Planner:
         option = forecast.options[at]
         bandwidth, round_trip_s, wait_s = forecast.routes.get(option.server, (nan, nan, nan))
         latency_s, spread_s = float(forecast.latency_s[at]), float(forecast.latency_spread_s[at])
-        margin, hedge_s = self.settings.margin, inf
+        hedge_s = inf
         if forecast.rest is not None and not option.local:
             hedge_s = forecast.rest.start_s(
-                at, deadline_s if 0.0 < deadline_s < inf else inf, latency_s + margin * spread_s,
-                margin, insured=insured)
+                at, deadline_s if 0.0 < deadline_s < inf else inf,
+                latency_s + self.settings.margin * spread_s, insured=insured)
         return Decision(
             option, latency_s, spread_s,
             float(forecast.energy_j[at]) if energy_j is None else energy_j,

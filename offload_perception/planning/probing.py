@@ -9,11 +9,11 @@ from offload_perception.planning.route_watch import RouteWatch
 
 PROBE_PERIOD_S = 1.0  # at most, between two probes of a link that frames do not use
 _SOONEST_S, _IN_DOUBT_S = 0.25, 0.1  # between two probes; where the link seems to change
-_PATIENCE = 0.25  # of the time since the link changed passes between two probes
+_PATIENCE = 0.3  # of the time since the link changed passes between two probes
 _BYTES = (64, 256, 4096)  # a small probe; a large one at least and at most
 _ROUND_TRIPS = 1.0  # a large probe is to occupy the link for about so many
 _UNCLEAR = 0.15  # relative spread of a round trip, or of a bandwidth, that a probe should settle
-_SHARE = 0.02  # of the energy drawn may go into probes of a link that works
+_SHARE = 0.01  # of the energy drawn may go into probes of a link that works
 
 
 @dataclass(frozen=True)

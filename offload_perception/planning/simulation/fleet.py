@@ -16,7 +16,7 @@ from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.probing import Probe
 from offload_perception.planning.server import ServerReport
 from offload_perception.planning.simulation.links import LinkTrace
-from offload_perception.planning.simulation.policies import Planned, Policy
+from offload_perception.planning.simulation.policies import Planned, Policy, Prospects
 from offload_perception.planning.simulation.world import FrameTruth, World
 
 STATUS_PERIOD_S = 1.0
@@ -55,20 +55,17 @@ class Server:
         self._free_s = 0.0
         self._starts: deque[float] = deque()
 
-    def wait_s(self, arrival_s: float | np.ndarray,
-               seen_s: float | None = None) -> float | np.ndarray:
-        """Return how long a tensor of that arrival would wait, as things stand [s].
+    def wait_s(self, arrival_s: float | np.ndarray) -> float | np.ndarray:
+        """Return how long a tensor of that arrival will wait, as things stand [s]."""
+        others_s = [self._world.other_wait_s(t) if t < inf else 0.0
+                    for t in np.atleast_1d(arrival_s)]
+        return np.maximum(self._free_s - arrival_s, 0.0) + np.reshape(others_s,
+                                                                      np.shape(arrival_s))
 
-        :param seen_s: when the other users were seen, None = on arrival.
-        """
-        if seen_s is not None:
-            others_s = self._world.other_wait_s(seen_s)
-        elif isinstance(arrival_s, float):
-            others_s = self._world.other_wait_s(arrival_s)
-        else:
-            others_s = np.array([self._world.other_wait_s(t) if t < inf else 0.0
-                                 for t in arrival_s])
-        return np.maximum(self._free_s - arrival_s, 0.0) + others_s
+    def likely_waits_s(self, arrival_s: np.ndarray) -> np.ndarray:
+        """Return n likely waits of tensors of these arrivals, float64 (k, n) [s]."""
+        law_s = self._world.wait_law_s(self._clock.now_s)
+        return np.maximum(self._free_s - arrival_s, 0.0)[:, None] + law_s
 
     def take(self, cut: int, noise: float) -> tuple[float, float] | None:
         """Take a tensor now; return its wait and its tail time [s], or None where it is full."""
@@ -339,12 +336,39 @@ class _View:
     def __init__(self, drone: Drone, frame: _Frame) -> None:
         self._drone, self._frame = drone, frame
 
-    def outcomes(self, seen_s: float | None = None) -> tuple[
-            list[Option], np.ndarray, np.ndarray]:
-        """Return options, latency [s] and energy [J]; see `policies.Truth`."""
+    def outcomes(self) -> tuple[list[Option], np.ndarray, np.ndarray]:
+        """See `policies.Truth`."""
+        drone, frame = self._drone, self._frame
+        sent = self._sent(drone._link)
+        wait_s = [server.wait_s(sent.arrived_s) for server in drone._servers.values()]
+        back_s = [sent.arrived_s + w + sent.served_s for w in wait_s]
+        return (self._options(), np.concatenate([[sent.on_board_s], *back_s]) - frame.arrival_s,
+                np.concatenate([[sent.on_board_j], *([sent.energy_j] * len(wait_s))]))
+
+    def prospects(self, seen_s: float) -> Prospects:
+        """See `policies.Truth`."""
+        drone, frame, world = self._drone, self._frame, self._drone._world
+        sent = self._sent(drone._link.staying(seen_s))
+        waits_s = [server.likely_waits_s(sent.arrived_s) for server in drone._servers.values()]
+        back_s = [(sent.arrived_s + sent.served_s)[:, None] + w for w in waits_s]
+        on_board_s = np.full((1, back_s[0].shape[1]), sent.on_board_s)
+        rest_s = sent.on_board_s - drone._clock.now_s - world.preprocess_s - sent.head_s
+        rest_j, servers = sent.on_board_j - sent.head_j, len(back_s)
+        return Prospects(
+            self._options(), np.concatenate([on_board_s, *back_s]) - frame.arrival_s,
+            np.concatenate([[sent.on_board_j], *([sent.energy_j] * servers)]),
+            np.concatenate([[inf], *([rest_s] * servers)]),
+            np.concatenate([[0.0], *([rest_j] * servers)]))
+
+    def _options(self) -> list[Option]:
+        return [Option(self._drone._world.shape.last),
+                *(Option(cut, codec, server) for server in self._drone._servers
+                  for cut, codec in self._drone._world.pairs)]
+
+    def _sent(self, link: LinkTrace) -> '_Sent':
+        """Return what the frame takes on that link, in every way."""
         d, world, frame = self._drone, self._drone._world, self._frame
         now_s, pairs = d._clock.now_s, world.pairs
-        link = d._link if seen_s is None else d._link.staying(seen_s)
         cuts = np.array([cut for cut, _ in pairs])
         figures = np.array([world.sizes.column(*pair) for pair in pairs]).T
         raw = np.array([codec == 'raw' for _, codec in pairs])
@@ -355,20 +379,26 @@ class _View:
         sending_s = np.array([
             link.finish_s(t, n) - t if t < inf else inf
             for t, n in zip(start_s, nbytes, strict=True)])
-        options = [Option(world.shape.last)]
-        latency_s = [np.array([now_s + world.preprocess_s + head_s[0] - frame.arrival_s])]
-        energy_j = [head_j[:1]]
-        sent_j = (head_j[1:] + world.profile.active_w * figures[2]
-                  + world.profile.radio.sending_w * sending_s
-                  + world.profile.radio.j_per_byte * nbytes)
-        for server in d._servers.values():
-            arrived_s = start_s + sending_s + d._link.round_trip_s / 2
-            done_s = (arrived_s + server.wait_s(arrived_s, seen_s) + world.decode_s
-                      + world.tails_s[cuts] * frame.truth.tail + d._link.round_trip_s / 2)
-            options += [Option(cut, codec, server.name) for cut, codec in pairs]
-            latency_s.append(done_s - frame.arrival_s)
-            energy_j.append(sent_j)
-        return options, np.concatenate(latency_s), np.concatenate(energy_j)
+        radio = world.profile.radio
+        return _Sent(
+            now_s + world.preprocess_s + head_s[0], head_j[0], head_s[1:], head_j[1:],
+            start_s + sending_s + d._link.round_trip_s / 2,
+            world.decode_s + world.tails_s[cuts] * frame.truth.tail + d._link.round_trip_s / 2,
+            head_j[1:] + world.profile.active_w * figures[2] + radio.sending_w * sending_s
+            + radio.j_per_byte * nbytes)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """When a frame is done on board, when it arrives at a server, and what both take."""
+
+    on_board_s: float
+    on_board_j: float
+    head_s: np.ndarray
+    head_j: np.ndarray
+    arrived_s: np.ndarray
+    served_s: np.ndarray
+    energy_j: np.ndarray
 
 
 def fly(world: World, links: list[LinkTrace], policy_of: Callable[[World], Policy], *,

@@ -1,6 +1,6 @@
 """The policies that are flown side by side."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.simulation.world import World
 from offload_perception.planning.sizes import SizeTable
 
+_LONG_S = 1e9  # stands for ever
 LATENCY_ONLY_W = 1e3  # a second weighs so much that energy does not count
 
 
@@ -44,14 +45,30 @@ class Policy(Protocol):
         """Hear a server's status."""
 
 
+@dataclass(frozen=True)
+class Prospects:
+    """What may become of a frame: `latency_s` (k, n) are n equally likely values of k options.
+
+    `energy_j` (k,) is without, and `rest_s` and `rest_j` (k,) are for finishing it on board.
+    """
+
+    options: list[Option]
+    latency_s: np.ndarray
+    energy_j: np.ndarray
+    rest_s: np.ndarray
+    rest_j: np.ndarray
+
+
 class Truth(Protocol):
-    """Perfect knowledge, for the oracles."""
+    """More than a drone can know, for the oracles."""
 
-    def outcomes(self, seen_s: float | None = None) -> tuple[
-            list[Option], np.ndarray, np.ndarray]:
-        """Return the options with the frame's latency [s] and energy [J] in each.
+    def outcomes(self) -> tuple[list[Option], np.ndarray, np.ndarray]:
+        """Return the options with the frame's true latency [s] and energy [J] in each."""
 
-        :param seen_s: take link and servers to stay as they were then; None = know their future.
+    def prospects(self, seen_s: float) -> Prospects:
+        """Return what may become of the frame where the link stays as it was at `seen_s`.
+
+        The waits at the servers are known by their law only.
         """
 
 
@@ -87,38 +104,43 @@ class Oracle(Static):
 
     def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
         """Return the best option in hindsight."""
-        return self._best(deadline_s, truth.outcomes())
-
-    @staticmethod
-    def _best(deadline_s: float, outcomes: tuple[list[Option], np.ndarray, np.ndarray]) -> Option:
-        options, latency_s, energy_j = outcomes
-        in_time = latency_s <= (deadline_s or np.inf)
-        cost = np.where(in_time, energy_j, np.inf) if in_time.any() else latency_s
+        options, latency_s, energy_j = truth.outcomes()
+        in_time = latency_s <= (deadline_s or inf)
+        cost = np.where(in_time, energy_j, inf) if in_time.any() else latency_s
         return options[int(cost.argmin())]
 
 
-class Present(Oracle):
-    """Knows all of the world as it was `age_s` ago, exactly and at no cost, and not its future.
+class Causal(Oracle):
+    """Knows all of the present, exactly and at no cost, and of the future the laws of chance.
 
-    It takes link and servers to stay as they are, and finishes on board what comes late
-    nevertheless.
+    The link is known as it was `age_s` ago and taken to stay so. What may be late is finished on
+    board in time; the mean of what that takes counts.
     """
 
-    _OVERDUE = 1.1  # times the expected latency
+    _OVERDUE = 1.1  # times the latest that is expected
+    _SLACK_S = 1e-3  # before the last moment
 
     def __init__(self, age_s: float = 0.0) -> None:
-        self._age_s, self._expected_s = age_s, inf
+        self._age_s, self._hedge_s = age_s, inf
 
     def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
-        """Return the best option by what is known."""
-        outcomes = truth.outcomes(max(now_s - self._age_s, 0.0))
-        option = self._best(deadline_s, outcomes)
-        self._expected_s = float(outcomes[1][outcomes[0].index(option)])
-        return option
+        """Return the option of the least mean energy that keeps the deadline for sure."""
+        p = truth.prospects(max(now_s - self._age_s, 0.0))
+        latest_s = p.latency_s.max(axis=1)
+        start_s = deadline_s - p.rest_s - self._SLACK_S
+        working_s = np.minimum(p.latency_s, deadline_s) - start_s[:, None]
+        working = np.clip(working_s / np.minimum(p.rest_s, _LONG_S)[:, None], 0.0, 1.0)
+        mean_j = p.energy_j + p.rest_j * working.mean(axis=1)
+        in_time = latest_s <= deadline_s
+        insured = ~in_time & in_time[0] & (start_s > waited_s)
+        cost = np.where(in_time, p.energy_j, np.where(insured, mean_j, inf))
+        at = int((cost if cost.min() < inf else p.latency_s.mean(axis=1)).argmin())
+        self._hedge_s = max(start_s[at], 0.0 if insured[at] else self._OVERDUE * latest_s[at])
+        return p.options[at]
 
     def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
-        """Wait until the last moment, or for what is not overdue by then."""
-        return max(deadline_s - rest_s, self._OVERDUE * self._expected_s)
+        """Return the last moment, or when what was certain to come is overdue."""
+        return self._hedge_s
 
 
 class Planned:

@@ -16,17 +16,18 @@ from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.simulation.fleet import Drone, fly
 from offload_perception.planning.simulation.links import MODELS, LinkTrace, make_link
 from offload_perception.planning.simulation.policies import (
+    Causal,
     Oracle,
     Policy,
-    Present,
     Static,
     energy_best,
     latency_best,
     ours,
 )
-from offload_perception.planning.simulation.world import World, assumed_sizes
+from offload_perception.planning.simulation.world import World, assumed_sizes, never
 
 SERVER = '/server1'
+_QUANTILES = 25
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,9 @@ def build(scenario: Scenario) -> tuple[World, list[LinkTrace]]:
     world = World(
         shape, for_network(profiles.load(scenario.profile), shape, speed=scenario.speed),
         pairs, sizes, scenario.server_macs_per_s,
-        slowdown=throttling(middle_s) if scenario.throttled else (lambda _: 1.0),
-        other_wait_s=overload(scenario) if scenario.overloaded else (lambda _: 0.0))
+        slowdown=throttling(middle_s) if scenario.throttled else never,
+        **(dict(zip(('other_wait_s', 'wait_law_s'), overload(scenario), strict=True))
+           if scenario.overloaded else {}))
     return world, [make_link(scenario.link, bandwidth=scenario.bandwidth,
                              round_trip_s=scenario.round_trip_s,
                              duration_s=scenario.duration_s, seed=scenario.seed * 1000 + i)
@@ -102,16 +104,22 @@ def throttling(period_s: float) -> Callable[[float], float]:
     return factor
 
 
-def overload(scenario: Scenario) -> Callable[[float], float]:
-    """Return the wait that other users cause: exponential around a mean that steps up."""
+def overload(scenario: Scenario) -> tuple[Callable[[float], float],
+                                          Callable[[float], np.ndarray]]:
+    """Return the wait that other users cause, exponential around a mean that steps up; its law.
+
+    It is drawn anew twice a second.
+    """
     rng = np.random.default_rng(scenario.seed)
     draws = rng.exponential(1.0, int(scenario.duration_s * 2) + 1000)
+    quantiles = -np.log(1.0 - (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
 
-    def wait_s(now_s: float) -> float:
+    def mean_s(now_s: float) -> float:
         busy = 1 / 3 < now_s / scenario.duration_s < 2 / 3
-        mean_s = scenario.deadline_s * (0.6 if busy else 0.02)
-        return mean_s * float(0.5 + 0.5 * draws[int(now_s * 2)])
-    return wait_s
+        return scenario.deadline_s * (0.6 if busy else 0.02)
+
+    return (lambda now_s: mean_s(now_s) * float(0.5 + 0.5 * draws[int(now_s * 2)]),
+            lambda now_s: mean_s(now_s) * (0.5 + 0.5 * quantiles))
 
 
 def policies(scenario: Scenario) -> dict[str, Callable[[World], Policy]]:
@@ -129,8 +137,8 @@ def policies(scenario: Scenario) -> dict[str, Callable[[World], Policy]]:
         'energy-best under deadline': lambda w: energy_best(w, settings),
         'ours': lambda w: ours(w, settings),
         'oracle': lambda w: Oracle(),
-        'oracle of the present': lambda w: Present(),
-        'oracle a frame ago': lambda w: Present(1.0 / scenario.rate_hz),
+        'causal oracle': lambda w: Causal(),
+        'causal oracle, a frame late': lambda w: Causal(1.0 / scenario.rate_hz),
     }
 
 

@@ -48,7 +48,8 @@ class World:
 
     `server_macs_per_s` is how fast a server computes tails; `slowdown` the head's time over the
     flight's by that in the profile (throttling); `other_wait_s` what other users of the server
-    add to its queue.
+    add to its queue, and `wait_law_s` likely values of that, float64 (n,): a chance that nobody
+    can foresee.
     """
 
     shape: NetworkShape
@@ -58,6 +59,7 @@ class World:
     server_macs_per_s: float = 50e9
     slowdown: Factor = never
     other_wait_s: Factor = no_wait
+    wait_law_s: Callable[[float], np.ndarray] = lambda _: np.zeros(1)
     preprocess_s: float = 0.002
     decode_s: float = 0.001
     tails_s: np.ndarray = field(init=False)
