@@ -10,6 +10,8 @@ from offload_perception.msg import (
     FeatureTensor,
     FrameEnergy,
     FrameLatency,
+    GeotaggedClassification,
+    MissionPolicy,
     OffloadDecision,
     PowerSample,
     ServerStatus,
@@ -27,6 +29,8 @@ pytest.importorskip('mcap_ros2')
 EACH = [(FrameLatency, 'frame_latency', qos.TELEMETRY), (PowerSample, 'power', qos.TELEMETRY),
         (FrameEnergy, 'frame_energy', qos.TELEMETRY),
         (Classification, 'classification', qos.RESULTS),
+        (GeotaggedClassification, 'geotagged', qos.RESULTS),
+        (MissionPolicy, 'mission_policy', qos.LATCHED),
         (OffloadDecision, 'offload_decision', qos.LATCHED),
         (ServerStatus, 'server/status', qos.LATCHED),
         (FeatureTensor, 'server/features', qos.features(2)), (Image, 'image_raw', qos.CAMERA)]

@@ -58,7 +58,8 @@ def start(lines):
 @pytest.mark.parametrize(('words', 'text'), [
     (['--split=4'], 'not of the form name:=value'), (['splt:=4'], "no argument 'splt'"),
     (['remote:=maybe'], 'true or false'), (['namespace:=drone 1'], "namespace 'drone 1'"),
-    (['server:=/9/x'], "namespace '/9/x'")])
+    (['server:=/9/x'], "namespace '/9/x'"),
+    (['flight_stack:=ardupilot'], 'use mavros or none or px4')])
 def test_a_wrong_argument_is_named(words, text):
     with pytest.raises(ConfigError) as caught:
         parse_arguments(DRONE, words)
@@ -156,6 +157,8 @@ def test_the_condition_of_a_node_decides(executables, lines):
         assert 'remote_inference' not in graph and 'camera' in graph
         graph.start('remote_inference')
         assert graph._processes == {}
+        assert 'flight' not in graph
+    assert 'flight' in GraphRunner(DRONE, parse_arguments(DRONE, ['flight_stack:=px4']), lines)
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='uses a Linux system call')
