@@ -17,6 +17,7 @@ from offload_perception.flight.policy import Duty, PolicySettings, Verdict, deci
 from offload_perception.flight.situation import Situation
 from offload_perception.flight.track import Track
 from offload_perception.health import Finding, warning
+from offload_perception.health.arrivals import Arrivals
 from offload_perception.msg import Classification, GeotaggedClassification, MissionPolicy
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert_flight import (
@@ -101,6 +102,11 @@ class FlightNode(ManagedNode):
         self._entities.append((self.destroy_subscription, self.create_subscription(
             kind, topic, call, profile)))
 
+    def activate(self) -> None:
+        """Start to wait for poses."""
+        now_s = time.monotonic()
+        self._arrivals = {name: Arrivals(name, now_s) for name in ('position', 'attitude')}
+
     def deactivate(self) -> None:
         """Send what waits, and lift the policy: nobody watches the vehicle from now on."""
         if self._topics:
@@ -150,6 +156,7 @@ class FlightNode(ManagedNode):
 
     def _on_pose(self, name: str, track: Track, stamp_s: float, value: Any) -> None:
         self._clocks_apart_s[name] = stamp_s - self.get_clock().now().nanoseconds * 1e-9
+        self._arrivals[name].arrived(time.monotonic())
         if value is not None:
             track.add(stamp_s, value)
             self._send_geotagged()
@@ -187,13 +194,18 @@ class FlightNode(ManagedNode):
             yield warning('vehicle', f'nothing recent on {self._topics["state"]}, or no autopilot '
                           f'is connected to it: policy {Duty.FULL}; does the bridge to the '
                           'autopilot run?')
-        for name in ('position', 'attitude'):
-            if name not in self._clocks_apart_s:
-                yield warning(name, f'nothing yet on {self._topics[name]}: results have no {name}')
+        for name, arrivals in self._arrivals.items():
+            topic, track = self._topics[name], getattr(self._tagger, name)
+            if silent := arrivals.finding(now_s, where=topic, why='results have none; have the '
+                                          'autopilot send it'):
+                yield silent
             elif abs(apart_s := self._clocks_apart_s[name]) > CLOCKS_APART_S:
-                yield warning(name, f"stamps on {self._topics[name]} are {apart_s:.1f} s off this "
-                              "computer's clock: synchronise them (PX4: UXRCE_DDS_SYNCT 1, "
-                              'MAVROS: timesync)')
+                yield warning(name, f"stamps on {topic} are {apart_s:.1f} s off this computer's "
+                              'clock: synchronise them (PX4: UXRCE_DDS_SYNCT 1, MAVROS: '
+                              'timesync)')
+            elif not len(track):
+                yield warning(name, f'the {name} on {topic} is not valid; has the autopilot a '
+                              'GNSS fix?')
 
     def values(self) -> dict[str, Any]:
         """Return the situation, the policy and the counts of the geotags."""

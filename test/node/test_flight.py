@@ -160,9 +160,19 @@ def test_clocks_that_differ_are_named(world):
     flight.step()
     until(lambda: flight.node._clocks_apart_s.keys() == {'position', 'attitude'})
     found = [f.text for f in flight.node.findings(time.monotonic())]
-    assert any('UXRCE_DDS_SYNCT' in text for text in found)
+    assert sum('UXRCE_DDS_SYNCT' in text for text in found) == 2
     flight.result(flight.autopilot.now())
     assert 'older than the image' in flight.tagged.wait_for(1)[0].reason
+
+
+def test_a_position_that_is_not_valid_is_named(world):
+    flight = Sky(world, 'px4')
+    t_s, nan = flight.autopilot.now(), float('nan')
+    world.do(lambda: flight.autopilot.say_pose(t_s, nan, nan, nan, 0.0))
+    until(lambda: flight.node._clocks_apart_s.keys() == {'position', 'attitude'})
+    found = [f.text for f in flight.node.findings(time.monotonic())]
+    assert any('is not valid' in text and 'vehicle_global_position' in text for text in found)
+    assert not any('vehicle_attitude' in text for text in found)
 
 
 @pytest.mark.parametrize(('parameters', 'remedy'), [
