@@ -5,7 +5,7 @@ It shows how a node of yours takes the results: the QoS that fits, two topics pa
 stamp of their image, and what to look at before a result is trusted. It only publishes a request
 on `photo_request`; whether the aircraft acts on it is for another node of yours to decide.
 
-    python3 photo_request.py --ros-args -r __ns:=/drone1 -p label:=river -p score:=0.6
+    python3 photo_request.py --ros-args -r __ns:=/drone1 -p label:=water -p score:=0.6
 """
 
 import json
@@ -29,7 +29,7 @@ class PhotoRequest(Node):
 
     def __init__(self, **kwargs) -> None:
         super().__init__('photo_request', **kwargs)
-        self._label = self.declare_parameter('label', 'river').value
+        self._label = self.declare_parameter('label', 'water').value
         self._score = self.declare_parameter('score', 0.6).value
         self._halves: dict[type, OrderedDict] = {
             GeotaggedClassification: OrderedDict(), FrameLatency: OrderedDict()}

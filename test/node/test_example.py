@@ -26,7 +26,7 @@ def example(world):
     def say(stamp: int, *, late: bool = False, **fields) -> None:
         m = GeotaggedClassification(**{
             'position_valid': True, 'latitude': 47.5, 'longitude': 8.25, **fields})
-        m.classification.labels, m.classification.scores = ['river', 'field'], [0.75, 0.2]
+        m.classification.labels, m.classification.scores = ['water', 'field'], [0.75, 0.2]
         m.classification.trained = True
         end = FrameLatency(deadline=0.2, deadline_met=not late)
         m.header.stamp.sec = end.header.stamp.sec = stamp
