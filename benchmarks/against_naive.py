@@ -106,7 +106,7 @@ def measure(args: argparse.Namespace, scene: common.Scene, network: Network) -> 
         ours[0].cut = naive[0].cut = cut
         for way, graph in (ours, naive, jpeg):
             way.probe.wait_for_graph(scene.rgb, graph)
-            way.probe.measure_all(scene.rgb, args.warm_up)
+            way.probe.warm_up(scene.rgb, args)
         for _ in range(args.turns):
             for way in ways:
                 way.turn(scene, network, args.frames)

@@ -58,6 +58,8 @@ def parser(doc: str, *, frames: int, threads: int = 2) -> argparse.ArgumentParse
     p.add_argument('--threads', type=int, default=threads, help='of each stage')
     p.add_argument('--frames', type=int, default=frames)
     p.add_argument('--warm-up', type=int, default=10, help='frames before the measuring')
+    p.add_argument('--settle', type=float, default=8.0, metavar='S',
+                   help='warm up at least this long: a server merges layers for a new cut')
     p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
     p.add_argument('--json', metavar='FILE')
     return p
@@ -275,6 +277,13 @@ class Probe:
             raise OffloadError(f'{found.count(None)} of {frames} frames had no result; see why '
                                'with --verbose')
         return found
+
+    def warm_up(self, rgb: np.ndarray, args: argparse.Namespace) -> None:
+        """Have frames computed until everything that a new cut sets off has come to rest."""
+        until_s = time.monotonic() + args.settle
+        done = 0
+        while done < args.warm_up or time.monotonic() < until_s:
+            done += len(self.measure_all(rgb, 1))
 
     def wait_until_idle(self, timeout_s: float = RESULT_TIMEOUT_S) -> None:
         """Wait until the drone has no frame under way."""

@@ -103,7 +103,7 @@ def measure_nodes(args: argparse.Namespace, scene: common.Scene, bare_s: list[fl
         graph.start('remote_inference', exit_when_refused='true')
         graph.start('edge_inference', exit_when_refused='true', reply_timeout='30.0')
         probe.wait_for_graph(scene.rgb, graph)
-        probe.measure_all(scene.rgb, args.warm_up)
+        probe.warm_up(scene.rgb, args)
         nodes = [common.node_process(*node) for node in NODES]
         idle = idle_load(nodes, args.seconds)
         used_s, wall_s, resident = fly(probe, scene.rgb, args.frames, nodes)

@@ -33,13 +33,11 @@ def measure_cut(args: argparse.Namespace, cut: str, network: Network,
         graph.start('remote_inference', exit_when_refused='true')
         graph.start('edge_inference', exit_when_refused='true', reply_timeout='30.0')
         probe.wait_for_graph(scene.rgb, graph)
-        rows = []
-        for i in range(args.warm_up + args.frames):
-            if i == args.warm_up:
-                rows.clear()
-                probe.clear()
-            rows.append((*probe.measure_all(scene.rgb, 1),
-                         *common.bare(network, number, scene.image)))
+        probe.warm_up(scene.rgb, args)
+        probe.wait_until_idle()
+        probe.clear()
+        rows = [(*probe.measure_all(scene.rgb, 1), *common.bare(network, number, scene.image))
+                for _ in range(args.frames)]
         probe.wait_until_idle()
     total, head, tail = np.array(rows).T
     own_s = probe.inference_s()
@@ -59,11 +57,12 @@ def measure_floor(args: argparse.Namespace, nbytes: int, network: Network, numbe
           common.ScriptGraph(args, RELAYS, ('server', 'drone'), f'{NAMESPACE}_floor',
                              bytes=nbytes) as graph):
         probe.wait_for_graph(scene.rgb, graph)
+        probe.measure_all(scene.rgb, args.warm_up)
         totals = []
-        for _ in range(args.warm_up + args.frames):
+        for _ in range(args.frames):
             totals += probe.measure_all(scene.rgb, 1)
             common.bare(network, number, scene.image)
-    return np.array(totals[args.warm_up:])
+    return np.array(totals)
 
 
 def cells(r: dict) -> list:

@@ -49,7 +49,7 @@ def measure(args: argparse.Namespace, scene: common.Scene, machines: Machines,
             graph.start('remote_inference', exit_when_refused='true')
         graph.start('edge_inference', exit_when_refused='true')
         probe.wait_for_graph(scene.rgb, graph)
-        probe.measure_all(scene.rgb, args.warm_up)
+        probe.warm_up(scene.rgb, args)
         return [measure_rate(args, scene, machines, probe, candidate, mbit)
                 for mbit in args.mbit]
 

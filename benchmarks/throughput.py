@@ -65,7 +65,7 @@ def measure_cut(args: argparse.Namespace, cut: str, scene: common.Scene) -> list
         graph.start('remote_inference', exit_when_refused='true')
         graph.start('edge_inference', exit_when_refused='true', reply_timeout='30.0')
         probe.wait_for_graph(scene.rgb, graph)
-        probe.measure_all(scene.rgb, args.warm_up)
+        probe.warm_up(scene.rgb, args)
         turns = []
         for _ in range(args.turns):
             turn = bound_of(pipeline, args.frames)

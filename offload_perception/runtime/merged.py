@@ -19,6 +19,7 @@ from offload_perception.runtime.race import race
 MIN_GAIN = 0.02  # below, the chain of segments serves and no memory is spent
 BUDGET_BYTES = 256 << 20  # of weights, on top of those of the segments
 SMALL_MACS = 50_000_000  # below, handing work to a second thread may cost more than it gains
+REST = 4.0  # in the background: pauses as a multiple of the work, frames need the cores
 SEGMENTS = 'segments'
 
 Range = tuple[int, int]
@@ -57,15 +58,22 @@ class MergedParts:
 
     def request(self, first: int, last: int) -> Future | None:
         """Have a range merged in the background; a second request does nothing."""
-        if (first, last) in self._asked:
-            return None
-        self._asked.add((first, last))
-        return self._worker.submit(self._settle, first, last)
+        return self._request(first, last, REST)
 
     def settle(self, first: int, last: int) -> None:
         """Have a range merged, and wait for it."""
-        future = self.request(first, last) or self._worker.submit(int)
+        future = self._request(first, last, 0.0) or self._worker.submit(int)
         future.result()
+
+    def _request(self, first: int, last: int, rest: float) -> Future | None:
+        if (first, last) in self._asked:
+            return None
+        self._asked.add((first, last))
+        return self._worker.submit(self._settle, first, last, rest)
+
+    def check(self) -> None:
+        """Find out which runtimes agree with the segments, and wait for it."""
+        self._worker.submit(self._check_runtimes).result()
 
     def close(self) -> None:
         """End the background work and release all runners."""
@@ -76,7 +84,7 @@ class MergedParts:
             if runner:
                 runner.close()
 
-    def _settle(self, first: int, last: int) -> None:
+    def _settle(self, first: int, last: int, rest: float) -> None:
         try:
             self._check_runtimes()
             x = self._segments(1, first - 1, _noise(self._artefact))
@@ -84,7 +92,7 @@ class MergedParts:
                 if self._closing:
                     return
                 if (a, b) not in self._winners:
-                    self._winners[a, b] = self._fastest(a, b, x)
+                    self._winners[a, b] = self._fastest(a, b, x, rest)
                 x = self._segments(a, b, x)
             self._keep_to_budget(parts(self._artefact, first, last))
             self._on_change()
@@ -126,14 +134,14 @@ class MergedParts:
         self.left_out.add(runtime)
         self._find(runtime, f'left out: {why}')
 
-    def _fastest(self, a: int, b: int, x: np.ndarray) -> Runner | None:
+    def _fastest(self, a: int, b: int, x: np.ndarray, rest: float) -> Runner | None:
         """Race the candidates for one part; None where no file gains enough on the segments."""
         with ExitStack() as losers:
             runners = {c: self._open(a, b, c) for c in self._candidates(a, b)}
             for runner in runners.values():
                 losers.callback(runner.close)
             least = race({SEGMENTS: partial(self._segments, a, b, x),
-                          **{c: partial(_fresh, r, x) for c, r in runners.items()}})
+                          **{c: partial(_fresh, r, x) for c, r in runners.items()}}, rest=rest)
             best = min(runners, key=least.__getitem__)
             if least[best] > (1 - MIN_GAIN) * least[SEGMENTS]:
                 self._find(f'layers {a}-{b}', f'segments, {least[SEGMENTS] * 1e3:.2f} ms')

@@ -17,7 +17,7 @@ CHOICE = Choice('cpu', 'litert', '', rivals=('litert',))
 @pytest.fixture
 def merging(monkeypatch):
     """Let merged files always win the race, whatever the machine does meanwhile."""
-    monkeypatch.setattr(merged, 'race', lambda runs: {key: 1.0 + (key == merged.SEGMENTS)
+    monkeypatch.setattr(merged, 'race', lambda runs, **_: {key: 1.0 + (key == merged.SEGMENTS)
                                                       for key in runs})
 
 
@@ -52,7 +52,7 @@ def test_merged_parts_take_over(tiny, merging):
 
 
 def test_segments_serve_where_merging_gains_nothing(tiny, monkeypatch):
-    monkeypatch.setattr(merged, 'race', lambda runs: dict.fromkeys(runs, 1.0))
+    monkeypatch.setattr(merged, 'race', lambda runs, **_: dict.fromkeys(runs, 1.0))
     chain = Chain(tiny, CHOICE)
     chain.prepare(4)
     chain.head(4, image())
@@ -117,6 +117,20 @@ def test_race_takes_turns_and_keeps_the_least_time():
                  clock=lambda: now[0])
     assert least == {'a': 1, 'b': 2}
     assert order == ['a', 'b'] * 4
+
+
+def test_race_in_the_background_rests_after_each_run():
+    now, pauses = [0.0], []
+
+    def run():
+        now[0] += 2.0
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        now[0] += seconds
+    least = race({'a': run}, rounds=3, budget_s=99, rest=4.0, clock=lambda: now[0], sleep=sleep)
+    assert least == {'a': 2.0}
+    assert pauses == [8.0] * 4
 
 
 def test_race_stops_when_its_budget_is_spent():
