@@ -58,7 +58,7 @@ def parser(doc: str, *, frames: int, threads: int = 2) -> argparse.ArgumentParse
     p.add_argument('--threads', type=int, default=threads, help='of each stage')
     p.add_argument('--frames', type=int, default=frames)
     p.add_argument('--warm-up', type=int, default=10, help='frames before the measuring')
-    p.add_argument('--settle', type=float, default=8.0, metavar='S',
+    p.add_argument('--settle', type=float, default=15.0, metavar='S',
                    help='warm up at least this long: a server merges layers for a new cut')
     p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
     p.add_argument('--json', metavar='FILE')

@@ -135,7 +135,7 @@ def test_race_in_the_background_rests_after_each_run():
 
 def test_race_stops_when_its_budget_is_spent():
     ticks, runs = iter(range(10_000)), []
-    race({'a': lambda: runs.append(1)}, rounds=100, budget_s=5, clock=lambda: next(ticks))
+    race({'a': lambda: runs.append(1)}, rounds=100, budget_s=3, clock=lambda: next(ticks))
     assert len(runs) == 4
 
 
