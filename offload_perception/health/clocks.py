@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from math import nan
 
-from offload_perception.health.finding import Finding, warning
+from offload_perception.health.finding import Finding, span, warning
 from offload_perception.health.trend import Recent
 
 AHEAD_S, OLD_S = 0.1, 5.0
@@ -47,14 +47,14 @@ class StampWatch:
             yield warning('stamps', 'images carry no stamp: results cannot be located; have the '
                           'camera driver set header.stamp')
         elif n['ahead']:
-            yield warning('stamps', f'images are stamped {_span(self._ahead_s)} in the future: '
+            yield warning('stamps', f'images are stamped {span(self._ahead_s)} in the future: '
                           "synchronise the clock of the camera's computer with this one (chrony)")
         elif n['old']:
-            yield warning('stamps', f'images are stamped {_span(self._age_s)} ago: synchronise '
+            yield warning('stamps', f'images are stamped {span(self._age_s)} ago: synchronise '
                           "the clock of the camera's computer with this one (chrony); for a "
                           'played bag set use_sim_time and play /clock')
         if n['back']:
-            yield warning('stamp order', f'image stamps jumped back by {_span(self._back_s)}: the '
+            yield warning('stamp order', f'image stamps jumped back by {span(self._back_s)}: the '
                           'driver was started again, a clock was set, or a bag began again')
         if n['again'] > n['all'] // 4 and not n['none']:
             yield warning('stamp order', f'{n["again"]} of {n["all"]} images carry the stamp of '
@@ -79,7 +79,7 @@ class ClockWatch:
             return None
         way = 'forward' if self._jump_s > 0 else 'back'
         return warning('system clock', f'the system clock jumped {way} by '
-                       f'{_span(abs(self._jump_s))}: stamps from before do not compare with those '
+                       f'{span(abs(self._jump_s))}: stamps from before do not compare with those '
                        'after; let the clock settle (NTP) before the flight')
 
 
@@ -101,11 +101,3 @@ class LoopWatch:
             return None
         return warning('loop', f'this node was busy for {late_s:.1f} s and could not look at its '
                        'messages: the computer is overloaded, or something blocks')
-
-
-def _span(seconds: float) -> str:
-    """Return a time as a person says it."""
-    for unit, size in (('days', 86400.0), ('h', 3600.0), ('min', 60.0)):
-        if seconds >= 2 * size:
-            return f'{seconds / size:.0f} {unit}'
-    return f'{seconds:.2f} s'

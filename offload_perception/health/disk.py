@@ -3,7 +3,7 @@
 from collections import deque
 from math import inf
 
-from offload_perception.health.finding import Finding, warning
+from offload_perception.health.finding import Finding, span, warning
 from offload_perception.health.trend import Hysteresis
 
 WINDOW_S = 30.0
@@ -36,6 +36,6 @@ class DiskWatch:
         little, soon = self._little.update(free), self._soon.update(self.left_s)
         if not little and not soon:
             return None
-        left = f', in {self.left_s / 60:.0f} min at the present rate' if self.rate else ''
+        left = f', in {span(self.left_s)} at the present rate' if self.rate else ''
         return warning('disk', f'disk filling: {free / 1e6:.0f} MB are free, recording ends at '
                        f'{self._min_free / 1e6:.0f} MB{left}; free some space')

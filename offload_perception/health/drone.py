@@ -8,6 +8,7 @@ from offload_perception.health.trend import Recent
 from offload_perception.pipeline.ledger import Counts
 from offload_perception.pipeline.records import DropReason
 
+NOTABLE = 0.02  # of the tensors; fewer are in the counters alone
 LOST_S = 3.0  # so long without a single reply is no weak link any more
 
 
@@ -34,10 +35,11 @@ class FramesWatch:
             sent = several(lately[DropReason.TIMEOUT], 'tensor')
             yield error('link', f'link lost: no reply from {server} to {sent}; is the network up, '
                         'and does the server still run?')
-        elif lost := n[DropReason.TIMEOUT]:
+        elif (lost := n[DropReason.TIMEOUT]) > NOTABLE * (lost + n['remote']):
             yield warning('link', f'{lost} of {lost + n["remote"]} tensors to {server} were not '
                           f'answered in time {within}: weak link, or slow server')
-        if turned := n[DropReason.BUSY] + n[DropReason.LATE]:
+        turned = n[DropReason.BUSY] + n[DropReason.LATE]
+        if turned > NOTABLE * (turned + n['remote']):
             yield warning('server load', f'{server} is overloaded: it turned '
                           f'{several(turned, "tensor")} away {within}; add a server, or keep '
                           'more on board')

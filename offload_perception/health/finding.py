@@ -54,3 +54,11 @@ def verdict(state: str, findings: Iterable[Finding]) -> tuple[Level, str]:
 def several(count: int, noun: str) -> str:
     """Return `1 tensor`, `2 tensors`."""
     return f'{count} {noun}{"" if count == 1 else "s"}'
+
+
+def span(seconds: float) -> str:
+    """Return a time as a person says it."""
+    for unit, size in (('days', 86400.0), ('h', 3600.0), ('min', 60.0)):
+        if seconds >= 2 * size:
+            return f'{seconds / size:.0f} {unit}'
+    return f'{seconds:.2f} s'

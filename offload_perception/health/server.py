@@ -10,6 +10,7 @@ from offload_perception.pipeline.records import Status
 
 BUSY, CALM = 0.9, 0.8  # utilisation
 FULL, ROOMY = 0.75, 0.5  # of the queue
+NOTABLE = 0.02  # of the tensors turned away; fewer are in the counters alone
 _REMEDY = 'add a server, or let drones keep more on board'
 
 
@@ -50,7 +51,7 @@ class ServerWatch:
         busy, full = (self._busy.update(load.utilisation),
                       self._full.update(load.queue_length / self._limit))
         turned = n['BUSY'] + n['LATE']
-        if busy or full or turned:
+        if busy or full or turned > NOTABLE * (turned + n['OK']):
             yield warning('load', f'overloaded: busy {load.utilisation:.0%} of the time, '
                           f'{load.queue_length} of {self._limit} tensors wait, {turned} turned '
                           f'away {within}; {_REMEDY}')

@@ -359,7 +359,7 @@ class EdgeInferenceNode(ManagedNode):
                    for i in self.get_publishers_info_by_topic(topic)}
         if not cameras:
             return 'nobody publishes it; start the camera, in this namespace, or remap it'
-        return f'{", ".join(sorted(cameras))} publishes it; is its camera plugged in?'
+        return f'{", ".join(sorted(cameras))} publishes it, and nothing comes: check its camera'
 
     def mend_qos(self, topic: str) -> str:
         """Return how to fit a camera's QoS."""
@@ -378,7 +378,7 @@ class EdgeInferenceNode(ManagedNode):
             'under way': counts.under_way, 'unexpected replies': counts.unexpected_replies,
             'mission policy': self._mission.policy or 'none',
             **{f'dropped: {reason}': n for reason, n in counts.reasons.items()},
-            **{f'last {reason}': text for reason, text in self._problems.items()},
+            **{f'last {reason}': text for reason, text in dict(self._problems).items()},
             **self._computer.values()}
 
 

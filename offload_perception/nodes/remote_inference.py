@@ -23,6 +23,7 @@ from offload_perception.pipeline.records import Reply, Status
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.runtime.keras_tail import KerasTail
 
+SPARE_DEPTH = 16  # beyond the queue: what does not fit is refused in words, not lost in DDS
 DISCOVERY_S = 1.0  # after which a node has usually heard of the others on its network
 
 
@@ -46,7 +47,7 @@ class RemoteInferenceNode(ManagedNode):
         self._status_pub = self.create_lifecycle_publisher(ServerStatus, 'status', qos.LATCHED)
         self._feature_sub = subscribe_in_lane(
             self, FeatureTensor, 'features', self._on_features,
-            qos.features(self.config.queue_limit))
+            qos.features(self.config.queue_limit + SPARE_DEPTH))
         self._status_timer = self.create_timer(self.config.status_period, self._publish_status)
         self._entities += [(self.destroy_lifecycle_publisher, self._status_pub),
                            (self.destroy_subscription, self._feature_sub),

@@ -1,6 +1,7 @@
 """Heat, clock and supply, as a fake /sys and a fake vcgencmd tell them."""
 
 import subprocess
+from itertools import cycle
 from math import isnan
 
 import pytest
@@ -74,11 +75,11 @@ def test_the_flags_of_a_raspberry_pi_are_told(sysfs, watch):
 
 
 def test_without_the_file_vcgencmd_is_asked_now_and_then(tmp_path):
-    answers = ['throttled=0x1\n', 'nonsense', subprocess.SubprocessError()]
+    answers = cycle(['throttled=0x1\n', 'nonsense', subprocess.SubprocessError()])
     asked = []
 
     def vcgencmd() -> str:
-        asked.append(answers[len(asked)])
+        asked.append(next(answers))
         if isinstance(asked[-1], Exception):
             raise asked[-1]
         return asked[-1]

@@ -27,6 +27,7 @@ def frames(remote: int = 0, **reasons: int) -> Counts:
 
 FRAMES = {
     'all well': ({'remote': 90, 'SUPERSEDED': 9}, {}),
+    'nearly well': ({'remote': 900, 'TIMEOUT': 9, 'BUSY': 9}, {}),
     'link lost': ({'TIMEOUT': 7}, {'link': 'ERROR link lost: no reply from /server to 7 tensors'}),
     'weak link': ({'TIMEOUT': 7, 'remote': 20}, {'link': 'WARN 7 of 27 tensors to /server'}),
     'busy': ({'BUSY': 2, 'LATE': 3}, {'server load': 'WARN /server is overloaded: it turned 5'}),
@@ -73,7 +74,7 @@ def load(utilisation: float = 0.1, queue_length: int = 0) -> Load:
 
 
 SERVED = {
-    'well': (load(), {}, 0, {}),
+    'well': (load(), {Status.OK: 200, Status.BUSY: 1, Status.LATE: 1}, 0, {}),
     'busy': (load(0.95), {}, 0, {'load': 'WARN overloaded: busy 95% of the time, 0 of 8'}),
     'queue': (load(queue_length=7), {}, 0, {'load': 'WARN overloaded: busy 10% of the time, 7'}),
     'turned away': (load(), {Status.BUSY: 3, Status.LATE: 1}, 0, {
