@@ -8,6 +8,7 @@ from offload_perception.cli.command import command, progress, table, write_json
 from offload_perception.cli.edgetpu_table import edgetpu_table
 from offload_perception.model import edgetpu
 from offload_perception.model.artefact import Artefact
+from offload_perception.model.narrow import WEIGHT_BITS
 from offload_perception.model.prepare import prepare
 from offload_perception.model.user_model import PREPROCESSING
 
@@ -23,14 +24,16 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
                         help='images that fix the quantisation (default: generated ones)')
     parser.add_argument('--preprocess', choices=PREPROCESSING,
                         help='for a model file that has no preprocessing layers of its own')
+    parser.add_argument('--weight-bits', type=int, choices=WEIGHT_BITS, default=8,
+                        help='7 is as fast and right on x86 processors without VNNI')
     parser.add_argument('--cache-dir', help='where prepared models are kept')
 
 
 def prepared(args: argparse.Namespace) -> Artefact:
     """Return the prepared model that the options name."""
     return prepare(args.model, args.weights, labels=args.labels, preprocess=args.preprocess,
-                   representative=args.representative, cache_dir=args.cache_dir,
-                   progress=progress)
+                   representative=args.representative, weight_bits=args.weight_bits,
+                   cache_dir=args.cache_dir, progress=progress)
 
 
 def cut_table(artefact: Artefact) -> str:

@@ -12,6 +12,7 @@ from offload_perception.model.artefact import Artefact, Layer
 from offload_perception.model.convert import to_int8
 from offload_perception.model.cut import CutPoint, cut, cut_points
 from offload_perception.model.flatbuffer import Graph
+from offload_perception.model.narrow import narrow_weights
 
 if TYPE_CHECKING:
     import keras
@@ -21,11 +22,12 @@ SEGMENTS = 'segments'
 
 def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weights: str,
                    trained: bool, labels: Iterable[str], images: Iterable[np.ndarray],
+                   weight_bits: int = 8,
                    progress: Callable[[str], None] = lambda text: None) -> Artefact:
     """Quantise and cut `keras_model` into `folder`, and return it as a prepared model.
 
     `images` are representative, uint8 `(H, W, 3)`; `weights` says in words where the weights
-    come from; `labels` may be empty.
+    come from; `labels` may be empty; `weight_bits` is 8 or 7 (see `narrow`).
 
     :raises ModelError: where the network cannot be quantised or cut.
     """
@@ -35,6 +37,8 @@ def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weigh
     (folder / SEGMENTS).mkdir(parents=True, exist_ok=True)
     progress(f'quantising {name} to int8')
     model = to_int8(keras_model, images)
+    if weight_bits == 7:
+        model = narrow_weights(model, name)
     progress(f'cutting {name}')
     graph = Graph(model, name)
     points = cut_points(graph, layer_names(keras_model))
