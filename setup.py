@@ -1,6 +1,6 @@
 """Packaging: the one place that names the executables, for pip and for colcon alike."""
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 NODES = ['camera_node', 'dashboard_node', 'edge_inference_node', 'flight_node', 'monsoon_node',
          'recorder_node', 'remote_inference_node', 'um25c_node']
@@ -16,6 +16,8 @@ setup(
     packages=find_packages(include=['offload_perception', 'offload_perception.*']),
     package_data={'offload_perception': ['py.typed', 'live/page/*', 'model/weights/**/*',
                                          'planning/profiles/*']},
+    ext_modules=[Extension('offload_perception.codec._rans', ['offload_perception/codec/rans.c'],
+                           extra_compile_args=['-O3'])],  # called through ctypes
     python_requires='>=3.11',
     install_requires=['flatbuffers', 'numpy', 'opencv-python-headless', 'psutil', 'pyserial',
                       'pyyaml', 'zstandard'],

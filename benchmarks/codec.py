@@ -1,8 +1,12 @@
 """Bytes, time and accuracy of the tensor codecs, beside general compressors and the image.
 
-For each pool cut: bits per element with the header, the ratio to the per-channel order-0 entropy,
+For each pool cut: bits per element with the header, the ratio to two per-channel order-0 entropies,
 encode and decode time as medians within this run, both as a share of the head's time, top-1
 agreement with the uncompressed tensor and, where there are true labels, accuracy.
+
+*Entropy* is that of the frequencies in the very tensor, as if the decoder knew them: with few
+elements in a channel no code can come near. *Learned* is what an ideal code needs whose frequencies
+for each channel were learned from the calibration images.
 
     python3 benchmarks/codec.py --model aerial --weights bundled
     python3 benchmarks/codec.py --model vgg16 --weights seed:0 --images photos/
@@ -24,11 +28,12 @@ import numpy as np
 import zstandard
 
 from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.measure_codecs import gradients
 from offload_perception.codec.calibration import calibrate
+from offload_perception.codec.features import above_lowest
 from offload_perception.codec.layout import channels_first
 from offload_perception.codec.lossy import BITS
 from offload_perception.codec.measure import Measurement, measure
-from offload_perception.codec.planes import above_lowest
 from offload_perception.errors import ConfigError
 from offload_perception.model.artefact import Artefact
 from offload_perception.model.prepare import prepare
@@ -37,9 +42,10 @@ from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
 from offload_perception.terrain.tiles import tiles
 
-OURS = ('raw', 'zstd', 'planes', 'context', *(f'lossy:{bits}' for bits in BITS))
+OURS = ('raw', 'zstd', 'rans', *(f'lossy:{bits}' for bits in BITS),
+        *(f'transform:{step}' for step in (16, 32, 64)))
 IMAGE = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
-HEAD = ('cut', 'codec', 'bytes', 'bits/element', '/ entropy', 'encode ms', 'decode ms',
+HEAD = ('cut', 'codec', 'bytes', 'bits/element', '/ entropy', '/ learned', 'encode ms', 'decode ms',
         '% of head', 'agreement', 'accuracy')
 
 
@@ -49,6 +55,7 @@ class Row:
 
     measured: Measurement
     entropy_bits: float
+    learned_bits: float
     head_ms: float
 
     @property
@@ -66,13 +73,14 @@ class Row:
         """Return the line of the table."""
         m = self.measured
         return (m.cut, m.codec, f'{m.bytes:.0f}', f'{m.bits_per_element:.3f}',
-                f'{self.entropy_ratio:.3f}', f'{m.encode_ms:.3f}', f'{m.decode_ms:.3f}',
-                f'{100 * self.time_share:.1f}', f'{m.agreement:.3f}',
+                f'{self.entropy_ratio:.3f}', f'{m.bits_per_element / self.learned_bits:.3f}',
+                f'{m.encode_ms:.3f}', f'{m.decode_ms:.3f}', f'{100 * self.time_share:.1f}', f'{m.agreement:.4f}',
                 '' if m.accuracy is None else f'{m.accuracy:.3f}')
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record."""
         return {**asdict(self.measured), 'entropy_bits_per_element': self.entropy_bits,
+                'learned_bits_per_element': self.learned_bits,
                 'entropy_ratio': self.entropy_ratio, 'head_ms': self.head_ms,
                 'time_share_of_head': self.time_share if self.head_ms else None}
 
@@ -83,8 +91,25 @@ def entropy_bits(q: np.ndarray) -> float:
     It counts each channel's own frequencies as known for free; with 49 elements in a channel
     that is far below what any code can reach that has to learn them.
     """
-    planes = channels_first(above_lowest(q))
-    return sum(_entropy(np.bincount(plane, minlength=256)) for plane in planes) / q.size
+    return sum(map(_entropy, channel_counts(q))) / q.size
+
+
+def learned_bits(seen: Sequence[np.ndarray], q: np.ndarray) -> float:
+    """Return the bits per element of `q` in an ideal code for the channel frequencies in `seen`.
+
+    Frequencies of all channels count as 8 elements more in each, so that nothing is impossible.
+    """
+    counts = sum(map(channel_counts, seen)).astype(float)
+    whole = counts.sum(0) + 0.001
+    counts += 8 * whole / whole.sum()
+    lengths = np.log2(counts.sum(1, keepdims=True) / counts)
+    return float((channel_counts(q) * lengths).sum() / q.size)
+
+
+def channel_counts(q: np.ndarray) -> np.ndarray:
+    """Return how often each channel has each value, (C, 256)."""
+    return np.stack([np.bincount(plane, minlength=256)
+                     for plane in channels_first(above_lowest(q))])
 
 
 def _entropy(counts: np.ndarray) -> float:
@@ -165,17 +190,19 @@ def bench(network: Chain, images: Sequence[np.ndarray], labels: Sequence[int] | 
     """Return the rows of the table."""
     artefact = network.artefact
     cuts = [k for k, layer in enumerate(artefact.layers, 1) if layer.kind == 'pool']
-    progress('calibrating the lossy codec')
-    calibration = calibrate(network, calibration_images)
+    progress('calibrating the lossy codecs')
+    calibration = calibrate(network, calibration_images, gradients(artefact, calibration_images))
+    seen, _ = heads(network, calibration_images, cuts)
     progress(f'measuring {len(images)} images at {len(cuts)} cuts')
     tensors, head_ms = heads(network, images, cuts)
-    rows = [Row(m, 8.0, 0.0) for m in measure(network, [0], IMAGE, images, labels, None, repeats)]
+    rows = [Row(m, 8.0, 8.0, 0.0) for m in measure(network, [0], IMAGE, images, labels, None, repeats)]
     for cut in cuts:
         progress(artefact.cut_names[cut])
         bits = mean(map(entropy_bits, tensors[cut]))
+        learned = mean(learned_bits(seen[cut], q) for q in tensors[cut])
         measured = [*time_others(artefact.cut_names[cut], tensors[cut], repeats),
                     *measure(network, [cut], OURS, images, labels, calibration, repeats)]
-        rows += [Row(m, bits, head_ms[cut]) for m in measured]
+        rows += [Row(m, bits, learned, head_ms[cut]) for m in measured]
     return rows
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from offload_perception.codec.container import Buffer, pack, unpack
 from offload_perception.codec.registry import AUTO, numbered, parse
+from offload_perception.codec.transform import Basis
 from offload_perception.errors import ConfigError
 from offload_perception.tensor import TensorSpec
 
@@ -19,11 +20,13 @@ class Decoded:
     codec: str
 
 
-def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO) -> memoryview:
+def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO, *,
+           basis: Basis | None = None) -> memoryview:
     """Return `q`, an array like `spec`, as a self-describing byte string.
 
     :param codec: `auto`, a name of `codecs()`, or a name with numbers (`zstd:3`, `jpeg:90`,
         `lossy:3:96` for 3 bits and a clip at 96; `Calibration.setting` knows the clip).
+    :param basis: the calibrated transform of the cut, which codec `transform` needs.
     :raises ConfigError: for a codec that is unknown or cannot take this tensor, or for a `q`
         of another shape or type than `spec` says.
     """
@@ -31,11 +34,12 @@ def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO) -> memoryview:
     if q.shape != spec.shape or q.dtype != spec.dtype:
         raise ConfigError(f'tensor of {q.dtype} {q.shape} where the cut has {spec.dtype} '
                           f'{spec.shape}; leave the batch dimension out')
-    parts = setting.codec.encode(np.ascontiguousarray(q), spec, *setting.parameters)
+    extra = (basis,) if setting.codec.calibrated else ()
+    parts = setting.codec.encode(np.ascontiguousarray(q), spec, *setting.parameters, *extra)
     return pack(spec, setting.codec.number, setting.parameters, parts)
 
 
-def decode(data: Buffer, *, max_bytes: int) -> Decoded:
+def decode(data: Buffer, *, max_bytes: int, basis: Basis | None = None) -> Decoded:
     """Return the tensor in `data`.
 
     The array may be a view on `data` (codec `raw`): treat it as read-only, and keep it no longer
@@ -43,11 +47,13 @@ def decode(data: Buffer, *, max_bytes: int) -> Decoded:
 
     :param max_bytes: bound on the tensor's size; nothing larger is allocated for it. Use
         `spec.nbytes` of the tensor that the cut has.
+    :param basis: as in `encode`.
     :raises DecodeError: for anything that is not an intact tensor within the bound.
     """
     frame = unpack(data, max_bytes)
     setting = numbered(frame.codec, frame.parameters, frame.spec)
-    array = setting.codec.decode(frame.payload, frame.spec, *setting.parameters)
+    extra = (basis,) if setting.codec.calibrated else ()
+    array = setting.codec.decode(frame.payload, frame.spec, *setting.parameters, *extra)
     return Decoded(array, frame.spec, str(setting))
 
 

@@ -1,22 +1,28 @@
-"""Where the lossy codec clips at each cut of a model, learned once from images.
+"""What the lossy codecs know of each cut of a model, learned once from images.
 
-`calibration.json` lies beside the model and names its digest; it holds for that model alone.
+`calibration.npz` lies beside the model and names its digest; it holds for that model alone.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from offload_perception.codec.features import above_lowest
+from offload_perception.codec.fit import block_side, fit
 from offload_perception.codec.lossy import BITS, is_rectified, level_of_step, step_of_level
-from offload_perception.codec.planes import above_lowest
-from offload_perception.errors import ModelError
+from offload_perception.codec.registry import parse
+from offload_perception.codec.transform import Basis, blocks
+from offload_perception.errors import ConfigError, ModelError
 from offload_perception.model.artefact import Artefact
 
-FILE = 'calibration.json'
+FILE = 'calibration.npz'
+_BLOCKS = 20_000  # kept of each cut, to learn its transform from
 
 
 class Network(Protocol):
@@ -30,14 +36,16 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Calibration:
-    """Clips of one model: `clips[cut name][bits]`, in steps above zero, 1 to 255.
+    """Clips and transforms of one model.
 
-    `images` is the number of images that it was learned from.
+    `clips[cut name][bits]` are in steps above zero, 1 to 255; `bases` has the cuts behind pooling
+    layers. `images` is the number of images that it was learned from.
     """
 
     digest: str
     images: int
     clips: dict[str, dict[int, int]]
+    bases: dict[str, Basis]
 
     def setting(self, cut: str, codec: str) -> str:
         """Return `codec` with the clip for `cut`, where it is a lossy one that names none."""
@@ -49,7 +57,15 @@ class Calibration:
 
     def save(self, folder: str | Path) -> None:
         """Write the file into the folder of the model."""
-        (Path(folder) / FILE).write_text(json.dumps(asdict(self), indent=1) + '\n')
+        arrays = {}
+        for cut, basis in self.bases.items():
+            for field in fields(Basis):
+                value = np.asarray(getattr(basis, field.name))
+                arrays[f'{cut}.{field.name}'] = (
+                    value.astype(np.float16) if value.dtype == np.float32 else value)
+        about = json.dumps({'digest': self.digest, 'images': self.images, 'clips': self.clips,
+                            'bases': list(self.bases)})
+        np.savez_compressed(Path(folder) / FILE, about=np.array(about), **arrays)
 
     @classmethod
     def load(cls, artefact: Artefact) -> 'Calibration':
@@ -57,34 +73,87 @@ class Calibration:
 
         :raises ModelError: where there is none, or it belongs to another model.
         """
-        file = artefact.path / FILE
+        path = artefact.path / FILE
         try:
-            d = json.loads(file.read_text())
-            clips = {cut: {int(bits): int(clip) for bits, clip in by_bits.items()}
-                     for cut, by_bits in d['clips'].items()}
-            found = cls(d['digest'], d['images'], clips)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-            raise ModelError(f'{file} is no calibration of the lossy codec ({e}); '
-                             'calibrate the model again') from e
+            with np.load(path, allow_pickle=False) as file:
+                d = json.loads(str(file['about']))
+                clips = {cut: {int(bits): int(clip) for bits, clip in by_bits.items()}
+                         for cut, by_bits in d['clips'].items()}
+                bases = {cut: _basis({field.name: file[f'{cut}.{field.name}']
+                                      for field in fields(Basis)}) for cut in d['bases']}
+                found = cls(d['digest'], d['images'], clips, bases)
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
+                zipfile.BadZipFile) as e:
+            raise ModelError(f'{path} is no calibration of the lossy codecs ({e}); '
+                             'calibrate the model again: measure_codecs') from e
         if found.digest != artefact.digest:
-            raise ModelError(f'{file} belongs to another model (digest {found.digest[:12]}, '
-                             f'this is {artefact.digest[:12]}); calibrate the model again')
+            raise ModelError(f'{path} belongs to another model (digest {found.digest[:12]}, '
+                             f'this is {artefact.digest[:12]}); calibrate the model again: '
+                             'measure_codecs')
         return found
 
 
-def calibrate(network: Network, images: Sequence[np.ndarray]) -> Calibration:
-    """Return the clips of least mean square error for `images`, uint8 of the model's input."""
+def basis_of(artefact: Artefact, cut: int) -> Basis | None:
+    """Return the transform of a cut, read once; None where none was calibrated for this model."""
+    calibration = _loaded(artefact)
+    return calibration and calibration.bases.get(artefact.cut_names[cut])
+
+
+@lru_cache(8)
+def _loaded(artefact: Artefact) -> Calibration | None:
+    try:
+        return Calibration.load(artefact)
+    except ModelError:
+        return None  # whoever asks for codec `transform` is told
+
+
+def check(codec: str, artefact: Artefact, cut: int) -> None:
+    """Refuse a codec that cannot be used at a cut of a model; raises ConfigError."""
+    setting = parse(codec, artefact.tensor(cut))
+    if setting.codec.calibrated and basis_of(artefact, cut) is None:
+        raise ConfigError(f"codec '{codec}': {artefact.name} is not calibrated for it at "
+                          f'{artefact.cut_names[cut]}; measure_codecs calibrates the cuts behind '
+                          'pooling layers')
+
+
+def _basis(values: dict[str, np.ndarray]) -> Basis:
+    return Basis(int(values.pop('side')), **{
+        name: value.astype(np.float32) if value.dtype == np.float16 else value
+        for name, value in values.items()})
+
+
+def pooled(artefact: Artefact) -> list[int]:
+    """Return the cuts that get a transform: they are behind pooling layers."""
+    return [k for k, layer in enumerate(artefact.layers, 1)
+            if layer.kind == 'pool' and is_rectified(layer.output)]
+
+
+def calibrate(network: Network, images: Sequence[np.ndarray],
+              metrics: Mapping[int, np.ndarray] | None = None) -> Calibration:
+    """Return clips and transforms of least error for `images`, uint8 of the model's input.
+
+    :param metrics: what an error in a block counts at each cut, see `sensitivity.metrics`;
+        without it all elements count alike.
+    """
     artefact = network.artefact
     cuts = [k for k in range(1, artefact.last) if is_rectified(artefact.tensor(k))]
     counts = {k: np.zeros(256, np.int64) for k in cuts}
+    sides = {k: block_side(artefact.tensor(k).shape) for k in pooled(artefact)}
+    samples = {k: [] for k in sides}
+    rng = np.random.default_rng(0)
     for x in images:
         for k in range(1, max(cuts, default=0) + 1):
             x = network.run(k, k, x)
             if k in counts:
                 counts[k] += np.bincount(above_lowest(x).reshape(-1), minlength=256)
+            if k in samples:
+                rows = blocks(above_lowest(x), sides[k])
+                samples[k].append(rng.permutation(rows)[:max(_BLOCKS // len(images), 1)])
     clips = {artefact.cut_names[k]: {bits: best_clip(counts[k], bits) for bits in BITS}
              for k in cuts}
-    return Calibration(artefact.digest, len(images), clips)
+    bases = {artefact.cut_names[k]: fit(np.concatenate(rows), sides[k], (metrics or {}).get(k))
+             for k, rows in samples.items()}
+    return Calibration(artefact.digest, len(images), clips, bases)
 
 
 def best_clip(counts: np.ndarray, bits: int) -> int:

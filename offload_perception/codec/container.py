@@ -1,11 +1,12 @@
 """The frame around every encoded tensor: a small header and a checksum over all of it.
 
-Little-endian, 22 bytes and 2 for each dimension:
+Little-endian; 16 to 20 bytes for a tensor of three dimensions, and one for each parameter:
 
-     0  2s  magic 'OT'          5  2u8  codec parameters      10  f64  scale
-     2  u8  version             7  u8   dtype number (low 4   18  u32  CRC-32 of all else
-     3  u8  codec number                bits) and dimensions  22  u16  dimensions, one each
-     4  u8  zero                8  i16  zero point                 ... then the payload
+    0  u8   magic 'O'         3  u8   dtype number (2 bits), wide scale (1),
+    1  u8   version                   parameters (2), dimensions (3)
+    2  u8   codec number      4  u32  CRC-32 of all else
+    8  u8   each parameter, then the scale (float32, or float64 where it needs it), the zero point
+            above the lowest number of the type (zigzag), each dimension; the last as LEB128
 
 The CRC finds transmission errors; it is no signature. Whatever a forged header claims, nothing
 is allocated before the claim was held against the caller's bound.
@@ -22,10 +23,10 @@ from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
 
 Buffer = bytes | bytearray | memoryview | np.ndarray
-MAGIC, VERSION, MAX_DIMENSIONS = b'OT', 1, 8
-DTYPES = ('int8', 'uint8', 'float32')
-PARAMETERS = 2
-_HEAD = struct.Struct('<2sBBBBBBhdI')
+MAGIC, VERSION, MAX_DIMENSIONS = ord('O'), 2, 7
+DTYPES = {'int8': -128, 'uint8': 0, 'float32': 0}  # and the lowest number of the quantised ones
+_NAMES = tuple(DTYPES)
+_HEAD, _LONGEST = struct.Struct('<BBBBI'), 5
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,24 @@ class Frame:
 def pack(spec: TensorSpec, codec: int, parameters: tuple[int, ...],
          parts: list[Buffer]) -> memoryview:
     """Return header and payload `parts` as one contiguous read-write buffer."""
-    views = [_dimensions(spec), *(memoryview(part).cast('B') for part in parts)]
+    if len(spec.shape) > MAX_DIMENSIONS or max(spec.shape, default=0) > 0xFFFF:
+        raise ConfigError(f'a tensor of shape {spec.shape} cannot be encoded: at most '
+                          f'{MAX_DIMENSIONS} dimensions, up to 65535 each')
+    scale = struct.pack('<f', spec.scale)
+    wide = struct.unpack('<f', scale)[0] != spec.scale
+    zero = spec.zero_point - DTYPES[spec.dtype]
+    details = b''.join((
+        bytes(parameters), struct.pack('<d', spec.scale) if wide else scale,
+        _varint(2 * zero if zero >= 0 else -2 * zero - 1), *map(_varint, spec.shape)))
+    views = [memoryview(details), *(memoryview(part).cast('B') for part in parts)]
     out = np.empty(_HEAD.size + sum(view.nbytes for view in views), np.uint8).data
-    padded = (*parameters, 0, 0)[:PARAMETERS]
-    kind = DTYPES.index(spec.dtype) | len(spec.shape) << 4
-    fields = MAGIC, VERSION, codec, 0, *padded, kind, spec.zero_point, spec.scale
-    _HEAD.pack_into(out, 0, *fields, 0)
+    kind = _NAMES.index(spec.dtype) | wide << 2 | len(parameters) << 3 | len(spec.shape) << 5
+    _HEAD.pack_into(out, 0, MAGIC, VERSION, codec, kind, 0)
     at = _HEAD.size
     for view in views:
         out[at:at + view.nbytes] = view
         at += view.nbytes
-    _HEAD.pack_into(out, 0, *fields, _crc(out))
+    _HEAD.pack_into(out, 0, MAGIC, VERSION, codec, kind, _crc(out))
     return out
 
 
@@ -63,32 +71,58 @@ def unpack(data: Buffer, max_bytes: int) -> Frame:
     view = memoryview(data).cast('B')
     if len(view) < _HEAD.size:
         raise DecodeError(f'{len(view)} bytes are shorter than the header of an encoded tensor')
-    magic, version, codec, zero, *parameters, kind, zero_point, scale, crc = (
-        _HEAD.unpack_from(view))
+    magic, version, codec, kind, crc = _HEAD.unpack_from(view)
     if magic != MAGIC:
-        raise DecodeError('not an encoded tensor: the magic bytes are missing')
+        raise DecodeError('not an encoded tensor: the magic byte is missing')
     if version != VERSION:
         raise DecodeError(f'encoded tensor of version {version}, this software reads {VERSION}; '
                           'install the same version on drone and server')
     if crc != _crc(view):
         raise DecodeError('encoded tensor is damaged: its checksum does not match')
-    dtype, ndim = kind & 15, kind >> 4
-    body = _HEAD.size + 2 * ndim
-    if (zero or dtype >= len(DTYPES) or ndim > MAX_DIMENSIONS or not isfinite(scale)
-            or len(view) < body):
-        raise DecodeError('encoded tensor has a malformed header')
-    shape = struct.unpack_from(f'<{ndim}H', view, _HEAD.size)
-    spec = TensorSpec(shape, DTYPES[dtype], scale, zero_point)
+    spec, parameters, body = _details(view, kind)
     if spec.nbytes > max_bytes:
         raise DecodeError(f'a tensor of {spec.nbytes} bytes exceeds the bound of {max_bytes}')
-    return Frame(spec, codec, tuple(parameters), view[body:])
+    return Frame(spec, codec, parameters, view[body:])
 
 
-def _dimensions(spec: TensorSpec) -> memoryview:
-    if len(spec.shape) > MAX_DIMENSIONS or max(spec.shape, default=0) > 0xFFFF:
-        raise ConfigError(f'a tensor of shape {spec.shape} cannot be encoded: at most '
-                          f'{MAX_DIMENSIONS} dimensions, up to 65535 each')
-    return memoryview(struct.pack(f'<{len(spec.shape)}H', *spec.shape))
+def _details(view: memoryview, kind: int) -> tuple[TensorSpec, tuple[int, ...], int]:
+    """Return the tensor, the parameters, and where the payload starts."""
+    dtype, wide, count, ndim = kind & 3, kind >> 2 & 1, kind >> 3 & 3, kind >> 5
+    at = _HEAD.size + count
+    try:
+        scale, = struct.unpack_from('<d' if wide else '<f', view, at)
+        zero, at = _read_varint(view, at + (8 if wide else 4))
+        shape = []
+        for _ in range(ndim):
+            size, at = _read_varint(view, at)
+            shape.append(size)
+        lowest = DTYPES[_NAMES[dtype]]
+    except (struct.error, IndexError) as e:
+        raise DecodeError('encoded tensor has a malformed header') from e
+    if not isfinite(scale) or max(shape, default=0) > 0xFFFF:
+        raise DecodeError('encoded tensor has a malformed header')
+    zero_point = (zero >> 1 ^ -(zero & 1)) + lowest
+    return (TensorSpec(tuple(shape), _NAMES[dtype], scale, zero_point),
+            tuple(view[_HEAD.size:_HEAD.size + count]), at)
+
+
+def _varint(number: int) -> bytes:
+    """Return a number from zero up as LEB128: 7 bits a byte, the lowest first."""
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes((*out, number))
+
+
+def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
+    """Return the number at `at`, and what is behind it; IndexError where it does not end."""
+    number = 0
+    for i in range(_LONGEST):
+        number |= (view[at + i] & 127) << 7 * i
+        if view[at + i] < 128:
+            return number, at + i + 1
+    raise IndexError('a number has no end')
 
 
 def _crc(frame: memoryview) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from offload_perception.codec.api import decode, encode
 from offload_perception.codec.calibration import Calibration, Network
 from offload_perception.codec.registry import parse
+from offload_perception.codec.transform import Basis
 from offload_perception.tensor import TensorSpec
 
 
@@ -49,7 +50,7 @@ def measure(network: Network, cuts: Sequence[int], codecs: Sequence[str],
 
     :param network: the loaded model, such as `runtime.chain.Chain`.
     :param images: uint8 RGB of the model's input shape; `labels` are their class ids.
-    :param calibration: gives `lossy:3` and the like their clips.
+    :param calibration: gives `lossy:3` and the like their clips, `transform` its transforms.
     :param repeats: how often each tensor is encoded and decoded, for the medians.
     :raises ConfigError: for a codec that is unknown or cannot take the tensor of a cut.
     """
@@ -62,8 +63,9 @@ def measure(network: Network, cuts: Sequence[int], codecs: Sequence[str],
         reference.append(int(tensors[last].argmax()))
         for cut, codec in jobs:
             spec, tally = network.artefact.tensor(cut), tallies[cut, codec]
+            basis = calibration and calibration.bases.get(names[cut])
             for _ in range(repeats):
-                decoded = _trip(tensors[cut], spec, codec, tally)
+                decoded = _trip(tensors[cut], spec, codec, basis, tally)
             same = np.array_equal(decoded, tensors[cut])
             scores = tensors[last] if same else network.run(cut + 1, last, decoded)
             tally.classes.append(int(scores.argmax()))
@@ -80,12 +82,13 @@ def _tensors(network: Network, image: np.ndarray) -> list[np.ndarray]:
     return tensors
 
 
-def _trip(q: np.ndarray, spec: TensorSpec, codec: str, tally: _Tally) -> np.ndarray:
+def _trip(q: np.ndarray, spec: TensorSpec, codec: str, basis: Basis | None,
+          tally: _Tally) -> np.ndarray:
     """Return `q` after encoding and decoding, and note size and times."""
     start = perf_counter()
-    data = encode(q, spec, codec)
+    data = encode(q, spec, codec, basis=basis)
     middle = perf_counter()
-    array = decode(data, max_bytes=spec.nbytes).array
+    array = decode(data, max_bytes=spec.nbytes, basis=basis).array
     tally.decode_s.append(perf_counter() - middle)
     tally.encode_s.append(middle - start)
     tally.sizes.append(len(data))

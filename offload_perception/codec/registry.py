@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_perception.codec import context, image, lossy, plain, planes
+from offload_perception.codec import features, image, lossy, plain, transform
 from offload_perception.codec.container import Buffer
 from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
@@ -33,7 +33,8 @@ class Codec:
 
     `number` stands in the header and never changes its meaning. `encode` takes a contiguous
     tensor, its spec and one number for each of `parameters`; `decode` the payload and the
-    same. `accepts` tells which tensors it can take.
+    same. `accepts` tells which tensors it can take. A `calibrated` one takes the `Basis` of its
+    cut besides, as the last argument.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Codec:
     decode: Callable[..., np.ndarray]
     parameters: tuple[Parameter, ...] = ()
     lossless: bool = True
+    calibrated: bool = False
     accepts: Callable[[TensorSpec], bool] = lambda spec: True
 
     @property
@@ -65,10 +67,11 @@ class Setting:
 CODECS = (
     Codec(0, 'raw', plain.encode_raw, plain.decode_raw),
     Codec(1, 'zstd', plain.encode_zstd, plain.decode_zstd, (Parameter('level', 1, 1, 19),)),
-    Codec(2, 'planes', planes.encode_planes, planes.decode_planes,
-          accepts=planes.is_feature_map),
-    Codec(3, 'context', context.encode_context, context.decode_context,
-          accepts=context.has_odd_rows),
+    Codec(2, 'rans', features.encode_features, features.decode_features,
+          accepts=features.is_quantised),
+    Codec(3, 'transform', transform.encode_transform, transform.decode_transform,
+          (Parameter('step', 32, transform.STEPS[0], transform.STEPS[-1]),),
+          lossless=False, calibrated=True, accepts=lossy.is_rectified),
     Codec(4, 'lossy', lossy.encode_lossy, lossy.decode_lossy,
           (Parameter('bits', 4, lossy.BITS[0], lossy.BITS[-1]), Parameter('clip', 255, 1, 255)),
           lossless=False, accepts=lossy.is_rectified),
@@ -117,11 +120,10 @@ def numbered(number: int, parameters: tuple[int, ...], spec: TensorSpec) -> Sett
     if codec is None:
         raise DecodeError(f'encoded with codec number {number}, unknown to this software; '
                           'install the same version on drone and server')
-    used, rest = parameters[:len(codec.parameters)], parameters[len(codec.parameters):]
-    if any(rest) or not _in_range(codec, used) or not codec.accepts(spec):
+    if not _in_range(codec, parameters) or not codec.accepts(spec):
         raise DecodeError(f'{codec.name} cannot have made a {spec.dtype} tensor of shape '
                           f'{spec.shape} with parameters {parameters}')
-    return Setting(codec, used)
+    return Setting(codec, parameters)
 
 
 def _in_range(codec: Codec, parameters: tuple[int, ...]) -> bool:
@@ -130,9 +132,5 @@ def _in_range(codec: Codec, parameters: tuple[int, ...]) -> bool:
 
 
 def _choose(spec: TensorSpec) -> str:
-    """Return the codec that `auto` means.
-
-    `context` is smaller where planes are large, but twice as slow: at block3_pool of VGG16 it
-    takes 1.5 ms more for 3 % fewer bytes, which pays below about 15 Mbit/s.
-    """
-    return 'planes' if planes.is_feature_map(spec) and not image.is_rgb(spec) else 'zstd'
+    """Return the codec that `auto` means: the tables of `rans` are not made for images."""
+    return 'rans' if features.is_quantised(spec) and not image.is_rgb(spec) else 'zstd'

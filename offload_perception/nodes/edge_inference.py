@@ -11,9 +11,8 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float64
 
-from offload_perception import codec
 from offload_perception.codec.calibration import FILE as CALIBRATION_FILE
-from offload_perception.codec.calibration import Calibration
+from offload_perception.codec.calibration import Calibration, check
 from offload_perception.config import EdgeConfig
 from offload_perception.errors import ConfigError, PlanError
 from offload_perception.health import Finding
@@ -69,7 +68,7 @@ from offload_perception.runtime.network import Network
 
 AUTO = 'auto'
 EXPIRE_PERIOD_S = 0.05
-PROBE_PERIOD_S = 0.25
+PROBE_PERIOD_S = 0.1
 
 
 class EdgeInferenceNode(ManagedNode):
@@ -178,6 +177,7 @@ class EdgeInferenceNode(ManagedNode):
             network=self._network, preprocess=fit_image, ended=self._on_ended,
             send=self._servers.send,
             problem=self._on_problem, strategy=self._strategy,
+            late=self._strategy.late if self._strategy else lambda reply: None,
             settings=EdgeSettings(
                 drone=self.get_fully_qualified_name(), reply_topic=self._reply_sub.topic_name,
                 deadline_s=c.deadline, reply_timeout_s=c.reply_timeout,
@@ -219,7 +219,7 @@ class EdgeInferenceNode(ManagedNode):
         split = self._artefact.cut(c.split)
         if split == self._artefact.last:
             return Plan(split, codec='')
-        codec.parse(c.codec, self._artefact.tensor(split))
+        check(c.codec, self._artefact, split)
         return Plan(split, codec=c.codec, server=namespaces(c.server)[0])
 
     def verify(self, changes: dict[str, Any]) -> None:

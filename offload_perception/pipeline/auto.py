@@ -3,12 +3,13 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 
 from offload_perception.codec.calibration import Calibration
 from offload_perception.errors import PlanError
 from offload_perception.pipeline.plan import Ended, Plan
-from offload_perception.pipeline.records import Frame
+from offload_perception.pipeline.records import Frame, ReceivedReply, Status
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.probing import Probe
@@ -16,6 +17,7 @@ from offload_perception.planning.server import ServerReport
 from offload_perception.planning.session import PlanningSession
 
 PROBE_TIMEOUT_S = 1.0
+_AWAITED = 16  # frames whose reply may still come
 _REMEMBERED = 256  # ended frames whose metered energy may still come
 
 
@@ -32,6 +34,7 @@ class AutoStrategy:
         self._clock, self._lock = clock, Lock()
         self._latest: Decision | None = None
         self._ended: OrderedDict[int, tuple[FrameReport, Decision]] = OrderedDict()
+        self._overdue: OrderedDict[int, tuple[FrameReport, float]] = OrderedDict()
         self._probes: dict[int, tuple[Probe, float]] = {}
         self._probe_count = 0
 
@@ -66,7 +69,23 @@ class AutoStrategy:
             self._ended[frame.sequence] = report, frame.decision
             if len(self._ended) > _REMEMBERED:
                 self._ended.popitem(last=False)
+            if report.unanswered:
+                self._overdue[frame.sequence] = report, frame.sent_s
+                if len(self._overdue) > _AWAITED:
+                    self._overdue.popitem(last=False)
         self.session.observe_frame(report, self._clock(), frame.decision)
+
+    def late(self, reply: ReceivedReply) -> None:
+        """Learn from a reply to a frame that has ended without it."""
+        now = self._clock()
+        with self._lock:
+            found = self._overdue.pop(reply.sequence, None)
+        if found is None or reply.status is not Status.OK:
+            return
+        report, sent_s = found
+        self.session.observe_late(replace(
+            report, link_s=now - sent_s - reply.server_total_s, wait_s=reply.server_wait_s,
+            decode_s=reply.decode_s, tail_s=reply.tail_s), now)
 
     def observe_server(self, report: ServerReport, *, digest: str) -> None:
         """Take a server's status; raises PlanError where it serves another model."""

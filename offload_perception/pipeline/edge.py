@@ -54,16 +54,18 @@ class EdgePipeline:
     ImageError. `send` publishes a packet to a server, or returns False where that does not
     listen. `ended` is told of every frame's end, from whichever thread ended it; `problem` gets
     a sentence for the log.
+    `late` is told of replies that no frame waits for.
     `strategy` plans each frame; without one the plan of `start` and `set_plan` holds.
     """
 
     def __init__(self, *, network: Layers, settings: EdgeSettings, preprocess: Preprocess,
                  send: Callable[[FeaturePacket, str], bool], ended: Callable[[Ended], None],
                  problem: Callable[[DropReason, str], None], strategy: Strategy | None = None,
+                 late: Callable[[ReceivedReply], None] = lambda reply: None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._network, self._artefact, self._settings = network, network.artefact, settings
         self._preprocess, self._send, self._ended = preprocess, send, ended
-        self._problem, self._clock = problem, clock
+        self._problem, self._late, self._clock = problem, late, clock
         self._strategy = strategy or (lambda frame: self._plan)
         self._block_ends = [k for k, layer in enumerate(self._artefact.layers, 1)
                             if layer.kind == 'pool']
@@ -161,6 +163,7 @@ class EdgePipeline:
         frame = self._land(reply.sequence, reply.header)
         if frame is None:
             self._ledger.count_unexpected_reply()
+            self._late(reply)
             return
         self._note_reply(frame, reply, now)
         if reply.status is Status.OK:

@@ -3,6 +3,7 @@
 import math
 
 from offload_perception import codec
+from offload_perception.codec.calibration import basis_of
 from offload_perception.errors import DecodeError
 from offload_perception.model.artefact import Artefact
 from offload_perception.pipeline.records import FeaturePacket
@@ -39,7 +40,8 @@ def decoded(packet: FeaturePacket, artefact: Artefact):
     :raises DecodeError: where the data are damaged or hold another tensor than they should.
     """
     spec = artefact.tensor(packet.split)
-    found = codec.decode(packet.data, max_bytes=spec.nbytes)
+    basis = basis_of(artefact, packet.split)
+    found = codec.decode(packet.data, max_bytes=spec.nbytes, basis=basis)
     if (found.spec.dtype, found.spec.shape) != (spec.dtype, spec.shape):
         raise DecodeError(f'the data hold {found.spec.dtype} {found.spec.shape}, '
                           f'cut {packet.split} is {spec.dtype} {spec.shape}')

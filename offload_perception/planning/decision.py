@@ -32,8 +32,9 @@ class Decision:
     with the margin; `runnable` is False where not even a late result is possible, as with a
     network that does not fit on board and no server. `explored` marks a frame that is spent on
     learning. `hedge_s` after its arrival a sent frame is to be finished on board where no reply
-    has come, infinite = never; what that is expected to take is in `energy_j`. `bandwidth`
-    [byte/s], `round_trip_s` and `wait_s` are the estimates for the chosen server, NaN on board.
+    has come, infinite = never; what that is expected to take is in `energy_j`. `waited_s` had
+    passed since its arrival when this was decided. `bandwidth` [byte/s], `round_trip_s` and
+    `wait_s` are the estimates for the chosen server, NaN on board.
     """
 
     option: Option
@@ -52,6 +53,7 @@ class Decision:
     explored: bool = False
     runnable: bool = True
     hedge_s: float = inf
+    waited_s: float = 0.0
     bandwidth: float = nan
     round_trip_s: float = nan
     wait_s: float = nan

@@ -97,7 +97,7 @@ def _kind(option: Option) -> str:
         return 'all on board'
     if option.cut == 0:
         return 'image'
-    lossy = option.codec.startswith('lossy')
+    lossy = option.codec.startswith(('lossy', 'transform'))
     return 'cut, lossy' if lossy else 'cut, lossless'
 
 

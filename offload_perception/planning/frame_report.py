@@ -58,3 +58,15 @@ class FrameReport:
         """Return how long the frame was on its way when it ended [s]."""
         stages = (self.queue_s, self.preprocess_s, self.head_s, self.encode_s)
         return self.total_s - sum(s for s in stages if s == s)
+
+    def overhead_s(self, waited_s: float) -> float:
+        """Return what head, encoding, link and server do not explain [s].
+
+        That is the preprocessing, and what the drone's own software takes around it.
+
+        :param waited_s: from arrival to decision; NaN = unknown, then it is the preprocessing.
+        """
+        if self.outcome is Outcome.DROPPED or self.unanswered or waited_s != waited_s:
+            return self.preprocess_s
+        stages = (self.head_s, self.encode_s, self.link_s, self.wait_s, self.decode_s, self.tail_s)
+        return self.total_s - waited_s - sum(s for s in stages if s == s)

@@ -37,7 +37,7 @@ class Rest:
         integral of the probability that the reply is not there yet; replies are taken to be
         spread logistically, which has the tails of a link and a closed form.
         """
-        scale_s = _LOGISTIC * np.maximum(spread_s, 1e-6)
+        scale_s = _LOGISTIC * np.clip(spread_s, 1e-6, 1e9)
         working_s = scale_s * (np.logaddexp(0.0, (latency_s - start_s) / scale_s)
                                - np.logaddexp(0.0, (latency_s - deadline_s) / scale_s))
         return self.joules * np.minimum(working_s / (deadline_s - start_s), 1.0)

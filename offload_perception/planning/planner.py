@@ -95,14 +95,16 @@ class Planner:
         """Return the energies, and which options are to be finished on board in time.
 
         What that is expected to cost is in their energy. It makes the others as safe as all on
-        board; those in time anyway get it where it costs little.
+        board; those in time anyway get it where it costs little. What is expected to be late is
+        not sent: it would only burden the server.
         """
         if forecast.rest is None or not in_time[0] or limit_s == inf:
             return forecast.energy_j, np.zeros(len(allowed), bool)
         start_s = forecast.rest.last_start_s(limit_s)
-        possible = allowed & (start_s > 0.0)
+        possible = allowed & (start_s > 0.0) & (forecast.latency_s <= limit_s)
         extra_j = forecast.rest.expected_j(np.where(possible, start_s, 0.0), limit_s,
-                                           forecast.latency_s, forecast.latency_spread_s)
+                                           np.minimum(forecast.latency_s, limit_s),
+                                           forecast.latency_spread_s)
         insured = possible & (~in_time | (start_s >= upper_s)
                               | (extra_j <= self._PREMIUM * forecast.energy_j))
         return forecast.energy_j + np.where(insured, extra_j, 0.0), insured

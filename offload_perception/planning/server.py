@@ -7,6 +7,7 @@ import numpy as np
 
 from offload_perception.planning.robust import RobustLevel
 from offload_perception.planning.shape import NetworkShape
+from offload_perception.planning.wait import WaitEstimator
 
 STALE_S = 5.0  # a server announces itself about once a second
 GUESSED_MACS_PER_S = 50e9  # of a server that has not measured any tail yet
@@ -45,7 +46,7 @@ class ServerEstimator:
         left = np.concatenate([np.cumsum(work[::-1])[::-1], [0.0]])
         self._work = np.maximum(left, 1e-3 * left[0])  # a tail without weights takes time too
         self._tails: list[RobustLevel | None] = [None] * shape.last
-        self._wait = RobustLevel(0.0, 0.0, gain=0.3)
+        self._wait = WaitEstimator()
         self._decode = RobustLevel(0.0, 0.0, gain=0.1)
         self._reported_s = self._heard_s = -inf
         self._blocked_until_s = -inf
@@ -66,8 +67,7 @@ class ServerEstimator:
         wait_s = report.expected_wait_s
         if not isfinite(wait_s) or wait_s < 0.0:
             wait_s = self._modelled_wait_s(report.utilisation)
-        self._wait.level = wait_s
-        self._wait.spread = max(wait_s, 0.5 * self._wait.spread)
+        self._wait.report(wait_s)
         for cut, tail_s in enumerate(report.tail_times_s[:len(self._tails)]):
             self._measured(cut, tail_s, known=0.05)
         self._model()
@@ -76,7 +76,7 @@ class ServerEstimator:
                 tail_s: float) -> None:
         """Take a reply: what its frame met on the server [s]."""
         self._heard_s = max(now_s, self._heard_s)
-        self._wait.add(wait_s)
+        self._wait.observe(wait_s)
         self._decode.add(decode_s)
         if 0 <= cut < len(self._tails):
             self._measured(cut, tail_s, known=0.1)
@@ -87,10 +87,7 @@ class ServerEstimator:
         self._blocked_until_s = now_s + pause_s
 
     def wait(self, now_s: float) -> tuple[float, float]:
-        """Return the expected wait and its standard deviation [s].
-
-        The wait of an M/G/1 queue has about its mean as standard deviation; age widens it.
-        """
+        """Return the expected wait and its standard deviation [s], which age widens."""
         age_s = max(now_s - max(self._reported_s, self._heard_s), 0.0)
         tail_s = float(self._seconds[0])
         grown = min(age_s / _AGE_S, 3.0)

@@ -1,5 +1,6 @@
 """The planner's whole state in one drone: the node asks it for plans and tells it what came."""
 
+from dataclasses import replace
 from math import nan
 from threading import RLock
 
@@ -41,13 +42,14 @@ class PlanningSession:
         self.settings = settings or PlannerSettings()
         self.sizes = sizes or SizeTable(shape)
         self.head = HeadEstimator(profile)
+        pairs = pairs or (*default_pairs(shape), *self.sizes.transforms)
         self._forecaster = Forecaster(
-            profile, self.head, self.sizes, pairs or default_pairs(shape),
+            profile, self.head, self.sizes, pairs,
             idle_share=self.settings.idle_share)
         self.planner = Planner(self.settings, shape.names)
         self._routes: dict[str, Route] = {}
         self._watches: dict[str, RouteWatch] = {}
-        self._preprocess = RobustLevel(0.0, 0.0)
+        self._overhead = RobustLevel(0.0, 0.0)
         self._in_flight = InFlight()
         self._prober = Prober(profile.radio, float(profile.head_j[-1])
                               if profile.fits[-1] else _ALLOWANCE_J)
@@ -64,8 +66,9 @@ class PlanningSession:
         :param waited_s: since the frame's arrival.
         """
         with self._lock:
-            return self.planner.choose(self.forecast(now_s, waited_s), deadline_s, now_s,
-                                       battery=self._battery)
+            decision = self.planner.choose(self.forecast(now_s, waited_s), deadline_s, now_s,
+                                           battery=self._battery)
+        return replace(decision, waited_s=waited_s)
 
     def forecast(self, now_s: float, waited_s: float = 0.0) -> Forecast:
         """Return the forecast of every candidate."""
@@ -77,7 +80,7 @@ class PlanningSession:
                  for r, slow in zip(routes, slowdowns, strict=True)}, now_s)
             return self._forecaster.forecast(
                 routes, [self._usable(r, now_s) for r in routes],
-                (self._preprocess.level, self._preprocess.spread),
+                (self._overhead.level, self._overhead.spread),
                 Moment(now_s, max(waited_s, 0.0), busy_s, slowdowns))
 
     def _usable(self, route: Route, now_s: float) -> bool:
@@ -98,7 +101,7 @@ class PlanningSession:
             self._in_flight.add(
                 decision, nbytes=nbytes, server_s=(
                     wait_s + self.settings.margin * wait_sd + float(tails_s[decision.cut])),
-                ready_s=now_s + self._preprocess.level + float(heads_s[decision.cut]) + encode_s)
+                ready_s=now_s + self._overhead.level + float(heads_s[decision.cut]) + encode_s)
 
     def probe(self, now_s: float, decision: Decision) -> Probe | None:
         """Return a probe to send now, or None; ask only while nothing is on the link.
@@ -120,7 +123,7 @@ class PlanningSession:
             self.head.observe(report.cut, report.head_s)
             self.sizes.observe(report.cut, report.codec, report.nbytes, report.encode_s)
             self._in_flight.ended(decision)
-            self._preprocess.add(report.preprocess_s)
+            self._overhead.add(report.overhead_s(decision.waited_s if decision else nan))
             if report.server in self._routes:
                 self._observe_route(report, now_s)
             if decision and report.outcome is not Outcome.DROPPED and not report.unanswered:
@@ -143,6 +146,17 @@ class PlanningSession:
         elif report.refused:
             watch.answered()
             route.load.refused(now_s)
+
+    def observe_late(self, report: FrameReport, now_s: float) -> None:
+        """Take a reply to a frame that had ended without it: `report` has what it tells.
+
+        Of the link it told enough by not coming; without its wait only short ones would be known.
+        """
+        with self._lock:
+            if report.server in self._routes:
+                self._routes[report.server].load.observe(
+                    now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
+                    tail_s=report.tail_s)
 
     def observe_probe(self, probe: Probe, now_s: float, link_s: float | None) -> None:
         """Take a probe's time on the link, up and down, or None where no answer came."""

@@ -19,13 +19,15 @@ COSTS_FILE = 'codec_costs.json'  # beside a model, written by measure_codecs
 IMAGE_CODECS = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
 TENSOR_CODECS = ('raw', 'auto')
 LOSSY_CODECS = ('lossy:6', 'lossy:5', 'lossy:4', 'lossy:3', 'lossy:2')
-_HEADER_BYTES = 48
+TRANSFORM_CODECS = ('transform:16', 'transform:32', 'transform:64')  # where it is calibrated
+_HEADER_BYTES = 24
 # First guesses, refined by the first frames: bits per element of VGG16's activations and bits per
 # pixel of photos as benchmarks/codec.py finds them; encode time per byte on a small ARM core.
-_LOSSY_BITS = {'1': 0.4, '2': 0.8, '3': 1.4, '4': 1.9, '5': 2.7, '6': 3.2, '7': 3.8}
+_LOSSY_BITS = {'1': 0.3, '2': 0.8, '3': 1.3, '4': 1.9, '5': 2.4, '6': 2.8, '7': 3.2}
+_TRANSFORM_BITS = {'16': 0.9, '32': 0.5, '64': 0.3}
 _IMAGE_BITS = {'jpeg': ((50, 1.2), (75, 1.8), (90, 2.9), (100, 8.0)),
                'webp': ((50, 0.9), (80, 1.5), (100, 5.0))}
-_LOSSLESS_BITS = {'zstd': 5.0, 'planes': 4.5, 'context': 3.8, 'auto': 4.2}
+_LOSSLESS_BITS = {'zstd': 5.0, 'rans': 3.3, 'auto': 3.3}
 _ENCODE_S_PER_BYTE = {'raw': 2e-10, 'jpeg': 2.5e-8, 'webp': 2e-7}
 _OTHER_ENCODE_S_PER_BYTE = 5e-8
 _GUESS_SPREAD = 0.3
@@ -109,6 +111,11 @@ class SizeTable:
             level.add(value)
         self._note((cut, codec))
 
+    @property
+    def transforms(self) -> tuple[tuple[int, str], ...]:
+        """Return the cuts and codecs `transform:...` that were measured: the calibrated ones."""
+        return tuple(pair for pair in self._entries if pair[1].startswith('transform'))
+
     def watch(self, pairs: Sequence[tuple[int, str]]) -> None:
         """Give `columns` its pairs of cut and codec, in that order."""
         self._places = {pair: place for place, pair in enumerate(pairs)}
@@ -172,6 +179,8 @@ def guessed_bits(codec: str, spec: TensorSpec) -> float:
         return float(np.interp(float(number or 80), quality, bits)) * spec.size / 3
     if name == 'lossy':
         return _LOSSY_BITS[number or '4'] * spec.size
+    if name == 'transform':
+        return _TRANSFORM_BITS.get(number or '32', 0.5) * spec.size
     if name in _LOSSLESS_BITS:
         return (7.0 if is_rgb(spec) else _LOSSLESS_BITS[name]) * spec.size
     raise ConfigError(f"no size is known for codec '{codec}'; load measurements of it")

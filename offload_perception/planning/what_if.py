@@ -43,7 +43,7 @@ class WhatIf:
                  pairs: tuple[tuple[int, str], ...] | None = None) -> None:
         self.shape, self.settings = shape, settings
         self._forecaster = Forecaster(profile.check_for(shape), HeadEstimator(profile), sizes,
-                                      pairs or default_pairs(shape),
+                                      pairs or (*default_pairs(shape), *sizes.transforms),
                                       idle_share=settings.idle_share)
 
     def forecast(self, conditions: Conditions) -> Forecast:

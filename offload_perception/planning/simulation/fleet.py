@@ -241,6 +241,8 @@ class Drone:
 
     def _reply(self, frame: _Frame, wait_s: float, tail_s: float) -> None:
         if frame.done:
+            self._policy.late(self._report(frame, Outcome.REMOTE, '', wait_s, tail_s),
+                              self._clock.now_s)
             return
         if frame.hedged:
             self._stop_hedge(frame)
@@ -314,20 +316,25 @@ class Drone:
 
     def _end(self, frame: _Frame, outcome: Outcome, *, reason: str = '', wait_s: float = nan,
              tail_s: float = nan) -> None:
-        now_s, world = self._clock.now_s, self._world
+        now_s = self._clock.now_s
         frame.done = True
         self._in_flight.pop(id(frame), None)
         latency_s = inf if outcome is Outcome.DROPPED else now_s - frame.arrival_s
         self.records.append(Record(self._number, frame.arrival_s, frame.option, latency_s,
                                    frame.energy_j, latency_s <= self._deadline_s))
         if frame.option is not None:
-            self._policy.ended(FrameReport(
-                frame.option.cut, frame.option.codec, frame.option.server, outcome, reason,
-                frame.queue_s, world.preprocess_s, frame.head_s, frame.encode_s,
-                now_s - frame.sent_s - wait_s - world.decode_s - tail_s, wait_s, world.decode_s,
-                tail_s, now_s - frame.arrival_s, frame.nbytes), now_s, frame.energy_j,
-                frame.head_j, frame.decision)
+            self._policy.ended(self._report(frame, outcome, reason, wait_s, tail_s), now_s,
+                               frame.energy_j, frame.head_j, frame.decision)
         self._start_next()
+
+    def _report(self, frame: _Frame, outcome: Outcome, reason: str, wait_s: float,
+                tail_s: float) -> FrameReport:
+        now_s, world = self._clock.now_s, self._world
+        return FrameReport(
+            frame.option.cut, frame.option.codec, frame.option.server, outcome, reason,
+            frame.queue_s, world.preprocess_s, frame.head_s, frame.encode_s,
+            now_s - frame.sent_s - wait_s - world.decode_s - tail_s, wait_s, world.decode_s,
+            tail_s, now_s - frame.arrival_s, frame.nbytes)
 
 
 class _View:

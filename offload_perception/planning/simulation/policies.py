@@ -41,6 +41,9 @@ class Policy(Protocol):
               decision: Decision | None) -> None:
         """Hear how a frame ended and what it took."""
 
+    def late(self, report: FrameReport, now_s: float) -> None:
+        """Hear a reply to a frame that has ended without it."""
+
     def heard(self, report: ServerReport, now_s: float) -> None:
         """Hear a server's status."""
 
@@ -90,6 +93,9 @@ class Static:
 
     def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
+        """Learn nothing."""
+
+    def late(self, report: FrameReport, now_s: float) -> None:
         """Learn nothing."""
 
     def heard(self, report: ServerReport, now_s: float) -> None:
@@ -175,6 +181,11 @@ class Planned:
             report = replace(report, wait_s=0.0)
         self.session.observe_frame(report, now_s, decision)
         self.session.observe_energy(report, energy_j, decision, head_j=head_j)
+
+    def late(self, report: FrameReport, now_s: float) -> None:
+        """Tell the session, less the queue where the policy is blind to it."""
+        self.session.observe_late(report if self._sees_queue else replace(report, wait_s=0.0),
+                                  now_s)
 
     def heard(self, report: ServerReport, now_s: float) -> None:
         """Tell the session, less the queue where the policy is blind to it."""

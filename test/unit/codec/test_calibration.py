@@ -1,13 +1,13 @@
-import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from offload_perception.codec.calibration import FILE, Calibration, best_clip, calibrate
+from offload_perception.codec.calibration import FILE, Calibration, best_clip, calibrate, check
 from offload_perception.codec.measure import measure
-from offload_perception.errors import ModelError
+from offload_perception.codec.transform import Basis
+from offload_perception.errors import ConfigError, ModelError
 from offload_perception.model.artefact import Artefact, Layer
 from offload_perception.tensor import TensorSpec
 
@@ -59,7 +59,7 @@ def test_rare_large_values_are_given_up_at_few_bits():
 
 
 def test_settings_get_the_clip_of_their_cut(network):
-    calibration = Calibration('abc', 1, {'pool': {3: 96}})
+    calibration = Calibration('abc', 1, {'pool': {3: 96}}, {})
     assert calibration.setting('pool', 'lossy:3') == 'lossy:3:96'
     for untouched in ('lossy:3:40', 'lossy:4', 'zstd', 'zstd:3'):
         assert calibration.setting('pool', untouched) == untouched
@@ -69,7 +69,20 @@ def test_settings_get_the_clip_of_their_cut(network):
 def test_what_is_saved_is_loaded(network):
     calibration = calibrate(network, IMAGES)
     calibration.save(network.artefact.path)
-    assert Calibration.load(network.artefact) == calibration
+    loaded = Calibration.load(network.artefact)
+    assert (loaded.digest, loaded.images, loaded.clips) == ('abc', 3, calibration.clips)
+    assert loaded.bases.keys() == calibration.bases.keys() == {'pool'}
+    for field in fields(Basis):
+        assert np.array_equal(getattr(loaded.bases['pool'], field.name),
+                              getattr(calibration.bases['pool'], field.name)), field.name
+    assert loaded.bases['pool'].check == calibration.bases['pool'].check
+
+
+def test_a_transform_is_only_for_cuts_that_were_calibrated(network):
+    with pytest.raises(ConfigError, match='measure_codecs'):
+        check('transform:16', network.artefact, 1)
+    calibrate(network, IMAGES).save(network.artefact.path)
+    check('transform:16', replace(network.artefact, name='calibrated'), 1)
 
 
 def test_a_calibration_of_another_model_is_refused(network):
@@ -78,9 +91,12 @@ def test_a_calibration_of_another_model_is_refused(network):
         Calibration.load(replace(network.artefact, digest='def'))
 
 
-@pytest.mark.parametrize('text', ['', '[]', '{}', json.dumps({'digest': 'abc', 'clips': []})])
-def test_a_broken_file_is_named(network, text):
-    (network.artefact.path / FILE).write_text(text)
+@pytest.mark.parametrize('damage', [lambda d: b'', lambda d: b'{}', lambda d: d[:len(d) // 2],
+                                    lambda d: d.replace(b'about', b'abuot')])
+def test_a_broken_file_is_named(network, damage):
+    calibrate(network, IMAGES).save(network.artefact.path)
+    file = network.artefact.path / FILE
+    file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(ModelError, match='calibrate the model again'):
         Calibration.load(network.artefact)
 
@@ -90,7 +106,7 @@ def test_measure_counts_bytes_and_agreement(network):
     rows = measure(network, [1], ['raw', 'lossy:4', 'lossy:2:1'], IMAGES, [0, 1, 1], calibration)
     raw, fine, ruined = rows
     assert (raw.cut, raw.codec, raw.images, raw.agreement) == ('pool', 'raw', 3, 1.0)
-    assert raw.bytes == FEATURES.size + 28
+    assert raw.bytes == FEATURES.size + 16
     assert raw.bits_per_element == pytest.approx(8 * raw.bytes / FEATURES.size)
     assert raw.accuracy == pytest.approx(2 / 3)
     assert fine.codec.startswith('lossy:4:')

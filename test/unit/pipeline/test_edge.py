@@ -31,11 +31,11 @@ class Drone:
     def __init__(self, plan: Plan = REMOTE, **settings) -> None:
         self.clock = Clock()
         self.network = FakeNetwork(self.clock)
-        self.sent, self.ended, self.problems = Log(), Log(), Log()
+        self.sent, self.ended, self.problems, self.late = Log(), Log(), Log(), Log()
         self.listens = True
         self.pipeline = EdgePipeline(
             network=self.network, preprocess=self._preprocess, send=self._send, ended=self.ended,
-            problem=self.problems, clock=self.clock,
+            problem=self.problems, late=self.late, clock=self.clock,
             settings=EdgeSettings('/drone1/edge', '/drone1/remote_result', **settings))
         self.pipeline.start(plan)
 
@@ -333,7 +333,7 @@ def test_an_overdue_frame_is_finished_on_board_from_what_was_sent(fly):
     assert end.frame.outcome is Outcome.LOCAL and end.frame.sent_bytes == len(packet.data)
     assert end.top.labels[0] == 'three' and end.frame.stages.tail == pytest.approx(0.1)
     drone.pipeline.reply(reply_to(packet))
-    assert drone.pipeline.counts.unexpected_replies == 1
+    assert drone.pipeline.counts.unexpected_replies == len(drone.late) == 1
 
 
 def test_a_reply_saves_what_is_left_to_finish_on_board(fly):

@@ -212,6 +212,24 @@ def test_slow_server_is_not_taken_for_a_slow_link(session):
     assert session.forecast(7.0).routes[SERVER][0] == bandwidth
 
 
+def test_late_reply_tells_how_long_the_server_let_it_wait(session):
+    decision = fly(session, 0.0, 30, bandwidth=1e6)
+    wait_s = session.forecast(6.0).routes[SERVER][2]
+    for _ in range(3):
+        session.observe_late(replace(answered(session, decision, 6.0, bandwidth=1e6),
+                                     outcome=Outcome.LOCAL, wait_s=wait_s + 0.5), 6.0)
+    assert session.forecast(6.0).routes[SERVER][2] > wait_s + 0.1
+
+
+def test_time_around_the_stages_is_learned(session):
+    for i in range(20):
+        decision = session.plan(0.2 * i, 3.0)
+        report = answered(session, decision, 0.2 * i, bandwidth=1e6)
+        session.observe_frame(replace(report, total_s=report.total_s + 0.05), 0.2 * i, decision)
+    assert session.forecast(5.0).latency_s[0] == pytest.approx(
+        session.profile.head_s[-1] + 0.051, rel=0.01)
+
+
 def test_report_of_a_pipeline_frame():
     frame = Frame(1, 0.0, None, None, split=3, codec='auto', server=SERVER, sent_bytes=100,
                   stages=Stages(queue=0.1, preprocess=0.2, head=0.3, encode=0.1, total=2.0),

@@ -1,0 +1,104 @@
+"""What the benchmarks of planned flights share: the graph with split auto, and its telemetry."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from offload_perception.msg import FrameEnergy, FrameLatency, OffloadDecision
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from offload_perception.errors import OffloadError
+from offload_perception.graph import DRONE
+from offload_perception.nodes import qos
+from offload_perception.runner import GraphRunner, parse_arguments
+
+START_TIMEOUT_S = 900.0
+
+
+class Telemetry:
+    """Collects what a drone says of its frames; a context manager.
+
+    Each entry of `decisions`, `frames` and `energies` is a message; `came_s` has the monotonic
+    time at which that of each frame in `frames` came.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        self._context = Context()
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node('telemetry', namespace=namespace, context=self._context)
+        self.decisions: list[OffloadDecision] = []
+        self.frames: list[FrameLatency] = []
+        self.came_s: list[float] = []
+        self.energies: list[FrameEnergy] = []
+        self._changed = threading.Condition()
+        for kind, topic, take in ((OffloadDecision, 'offload_decision', self.decisions.append),
+                                  (FrameLatency, 'frame_latency', self._take_frame),
+                                  (FrameEnergy, 'frame_energy', self.energies.append)):
+            self._node.create_subscription(kind, topic, self._taking(take), qos.TELEMETRY)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def _taking(self, take: Callable[[Any], None]) -> Callable[[Any], None]:
+        def taken(message: Any) -> None:
+            with self._changed:
+                take(message)
+                self._changed.notify_all()
+        return taken
+
+    def _take_frame(self, message: FrameLatency) -> None:
+        self.frames.append(message)
+        self.came_s.append(time.monotonic())
+
+    def wait_for(self, found: Callable[[], Any], timeout_s: float, what: str) -> Any:
+        """Return what `found` returns once that is true.
+
+        :raises OffloadError: where it does not come.
+        """
+        with self._changed:
+            result = self._changed.wait_for(found, timeout_s)
+        if not result:
+            raise OffloadError(f'{what} did not come within {timeout_s:.0f} s; see why with '
+                               '--verbose')
+        return result
+
+    def adds_up(self) -> bool:
+        """Tell whether the drone's counters agree with the frames that were heard of."""
+        last = self.frames[-1]
+        ended = last.remote + last.local + last.dropped
+        return len(self.frames) == ended <= last.captured
+
+    def __enter__(self) -> 'Telemetry':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+        self._thread.join()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+
+def planned_graph(namespace: str, words: list[str], show: Callable[[str], None]) -> GraphRunner:
+    """Return the graph of a drone with split auto, not yet started.
+
+    :param words: more arguments of the launch file.
+    """
+    return GraphRunner(DRONE, parse_arguments(DRONE, [
+        f'namespace:={namespace}', f'server:=/{namespace}_server', 'split:=auto', *words]),
+        show=show)
+
+
+def wait_for_first(telemetry: Telemetry, graph: GraphRunner) -> None:
+    """Return once frames end; raises OffloadError where a node has ended instead."""
+    give_up_s = time.monotonic() + START_TIMEOUT_S
+    while not telemetry.frames:
+        if dead := graph.dead():
+            raise OffloadError(f'{dead[0]} ended with code {dead[1]}; see why with --verbose')
+        if time.monotonic() > give_up_s:
+            raise OffloadError(f'no frame within {START_TIMEOUT_S:.0f} s; see why with --verbose')
+        threading.Event().wait(0.1)

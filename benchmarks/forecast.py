@@ -1,0 +1,114 @@
+"""How good the planner's forecasts are in the running graph.
+
+Flies the demo's graph with split auto and compares what was predicted for each frame with what
+came of it: the mean absolute percentage error of the latency and of the energy, after a time for
+learning. Arguments of the demo may follow.
+
+    bash scripts/run.sh python benchmarks/forecast.py --duration 60 deadline:=0.2
+"""
+
+import argparse
+import sys
+import threading
+from math import isfinite
+from typing import Any
+
+import common
+import numpy as np
+from flight import Telemetry, planned_graph, wait_for_first
+
+from offload_perception.cli.command import command, progress, table, write_json
+
+NAMESPACE = 'forecast_benchmark'
+
+
+def fly(args: argparse.Namespace) -> Telemetry:
+    """Return the telemetry of a flight."""
+    with (Telemetry(NAMESPACE) as telemetry,
+          planned_graph(NAMESPACE, args.arguments, common.shower(args)) as graph):
+        graph.start('remote_inference', 'um25c', 'edge_inference', 'camera',
+                    exit_when_refused='true')
+        wait_for_first(telemetry, graph)
+        telemetry.wait_for(lambda: any(m.outcome == m.REMOTE for m in telemetry.frames), 60.0,
+                           'a result of the server')
+        progress(f'flying for {args.duration:g} s')
+        threading.Event().wait(args.duration)
+        for name in ('camera', 'edge_inference'):
+            graph.stop(name)
+        return telemetry
+
+
+def compare(telemetry: Telemetry, settle_s: float) -> dict[str, Any]:
+    """Return the errors after `settle_s`, and the live figures of the last decision."""
+    decisions = {m.sequence: m for m in telemetry.decisions}
+    begun_s = telemetry.came_s[0] + settle_s
+    late = [m for m, at_s in zip(telemetry.frames, telemetry.came_s, strict=True)
+            if at_s >= begun_s]
+    rows = [(m, decisions[m.sequence]) for m in late
+            if m.sequence in decisions and m.outcome != m.DROPPED
+            and not (m.outcome == m.LOCAL and m.bytes)]
+    energies = {m.sequence: m.energy - m.idle_energy for m in telemetry.energies}
+    joules = [(d.energy, energies[m.sequence]) for m, d in rows
+              if isfinite(energies.get(m.sequence, np.nan)) and energies[m.sequence] > 0]
+    choices: dict[str, int] = {}
+    for m, _ in rows:
+        name = f'{m.split_name} {m.codec}' if m.bytes else 'all on board'
+        choices[name] = choices.get(name, 0) + 1
+    live = telemetry.decisions[-1]
+    return {'frames': len(late), 'compared': len(rows),
+            'latency': _errors([(d.latency, m.total) for m, d in rows]),
+            'energy': _errors(joules), 'energy_of_flight': _of_sums(joules),
+            'within_two_spreads': float(np.mean(
+                [abs(d.latency - m.total) <= 2 * d.latency_spread for m, d in rows])),
+            'live_latency_error': live.latency_error, 'live_energy_error': live.energy_error,
+            'latency_s': float(np.median([m.total for m, _ in rows])), 'choices': choices,
+            'deadline_met': float(np.mean([m.deadline_met for m in late])),
+            'adds_up': telemetry.adds_up()}
+
+
+def _errors(pairs: list[tuple[float, float]]) -> dict[str, float] | None:
+    if not pairs:
+        return None
+    predicted, actual = np.array(pairs).T
+    share = np.abs(predicted - actual) / actual
+    return {'mape': float(share.mean()), 'median': float(np.median(share)),
+            'p95': float(np.quantile(share, 0.95)),
+            'bias': float((predicted / actual).mean() - 1.0), 'frames': len(pairs)}
+
+
+def _of_sums(pairs: list[tuple[float, float]]) -> float | None:
+    """Return by how much the sum of the forecasts is off."""
+    return float(np.sum(pairs, axis=0) @ (1, -1) / np.sum(pairs, axis=0)[1]) if pairs else None
+
+
+def _cells(name: str, e: dict[str, float] | None) -> tuple:
+    if e is None:
+        return name, 0, *['none'] * 4
+    return name, e['frames'], *(f'{100 * e[k]:.1f}' for k in ('mape', 'median', 'p95', 'bias'))
+
+
+@command
+def main(argv=None) -> int:
+    """Fly, compare, print."""
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--duration', type=float, default=60.0, help='of the flight [s]')
+    p.add_argument('--settle', type=float, default=20.0, help='left out at its beginning [s]')
+    p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
+    p.add_argument('--json', metavar='FILE')
+    p.add_argument('arguments', nargs='*', metavar='name:=value', help='of the demo')
+    args = common.parse(p, argv)
+    result = compare(fly(args), args.settle)
+    print(table(('forecast', 'frames', 'mean error %', 'median %', '95 % below', 'bias %'),
+                [_cells(name, result[name]) for name in ('latency', 'energy')]))
+    print(f'\n{result["compared"]} of {result["frames"]} frames compared, median '
+          f'{1e3 * result["latency_s"]:.1f} ms, deadlines met '
+          f'{result["deadline_met"]:.1%}; {result["choices"]}; live figures at the end: latency '
+          f'{result["live_latency_error"]:.1%}, energy {result["live_energy_error"]:.1%}')
+    write_json(args.json, {'machine': common.machine(), 'arguments': vars(args),
+                           'results': result})
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Learn the tables of the entropy coder from activations of the bundled model and of VGG16.
+
+    python -m offload_perception.cli.train_tables
+
+Both see generated terrain; each cut counts alike. Needed only where `codec/rans.c` gets another
+context; then the version in `codec/container.py` has to go up, as old streams need old tables.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from offload_perception.cli.command import command, progress
+from offload_perception.codec.calibration import best_clip
+from offload_perception.codec.features import STEP_BITS, above_lowest, to_planes
+from offload_perception.codec.lossy import BITS, is_rectified, level_of_step
+from offload_perception.codec.rans import CLASSES, FILE, RATIOS, ROWS, contexts
+from offload_perception.model.prepare import prepare
+from offload_perception.runtime.chain import Chain
+from offload_perception.runtime.select import resolve
+from offload_perception.terrain.tiles import tiles
+
+MODELS = (('aerial', 'bundled', 150), ('vgg16', 'seed:0', 4))  # and images of each
+PSEUDO_COUNT, CUT_COUNT, FLOOR = 200, 100_000, 1e-6
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the tables into the package."""
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    counts = {bits: np.zeros((ROWS, 1 << bits)) for bits in (*BITS, STEP_BITS)}
+    for model, weights, images in MODELS:
+        for cut in activations(model, weights, images):
+            count_cut(cut, counts)
+    np.savez_compressed(FILE, **{f'bits{bits}': smooth(c) for bits, c in counts.items()})
+    print(f'{FILE}: {FILE.stat().st_size} bytes')
+    return 0
+
+
+def activations(model: str, weights: str, images: int) -> Iterator[np.ndarray]:
+    """Yield the planes at each rectified cut, uint8 (images, C, H, W)."""
+    artefact = prepare(model, weights, progress=progress)
+    network = Chain(artefact, resolve('cpu'), merge=False)
+    x = list(tiles('train', images, seed=7, size=artefact.input.shape[0])[0])
+    for k in range(1, artefact.last):
+        progress(f'{artefact.name} {artefact.cut_names[k]}')
+        x = [network.run(k, k, q) for q in x]
+        if is_rectified(artefact.tensor(k)):
+            yield np.stack([to_planes(above_lowest(q)) for q in x])
+    network.close()
+
+
+def count_cut(planes: np.ndarray, counts: dict[int, np.ndarray]) -> None:
+    """Add what one cut has to the counts for each number of bits, scaled to `CUT_COUNT`."""
+    histogram = np.bincount(planes.reshape(-1), minlength=256)
+    for bits, total in counts.items():
+        levels = (planes if bits == STEP_BITS
+                  else level_of_step(bits, best_clip(histogram, bits))[planes])
+        for of_image in levels:
+            pair = contexts(of_image).astype(np.int64) << bits | of_image
+            found = np.bincount(pair.reshape(-1), minlength=total.size).reshape(total.shape)
+            total += found * (CUT_COUNT / levels.size)
+
+
+def smooth(counts: np.ndarray) -> np.ndarray:
+    """Return weights, uint16: each row leans on its class, a class unseen on the one below."""
+    by_class = counts.reshape(len(CLASSES) + 1, RATIOS, -1)
+    pooled = by_class.sum(1, keepdims=True)
+    for i in range(1, len(pooled)):
+        if not pooled[i].any():
+            pooled[i] = pooled[i - 1]
+    whole = np.maximum(pooled.sum(2, keepdims=True), 1)
+    weights = (by_class + PSEUDO_COUNT * pooled / whole).reshape(counts.shape)
+    return (65535 * weights / np.maximum(weights.max(1, keepdims=True), FLOOR)).astype(np.uint16)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,176 @@
+/* Entropy coder for planes of bytes: static tables, chosen for each element by its neighbours.
+ *
+ * Range asymmetric numeral systems (Duda 2013, arXiv 1311.2540) with 32-bit states that move
+ * 16 bits at a time. The stream starts with the states, little-endian, 4 bytes each; each has to
+ * end where the encoder started, so that most damage shows. Four channels at a time take turns on
+ * four states, which the processor runs side by side. Small tensors get by with one; as no other
+ * takes words from the stream, it can start at 1 and save the two bytes that STATE_MIN would cost.
+ * Integers only: every machine makes the same stream.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PRECISION = 15, BUCKET_SHIFT = PRECISION - 8, MAX_LANES = 4, SMALL = 8192, RATIOS = 6 };
+#define STATE_MIN ((uint32_t)1 << 16)
+
+/* `start[t]` has 257 cumulative frequencies up to 1 << PRECISION, every symbol's above zero;
+ * `bucket[t][i]` is the symbol at frequency i << BUCKET_SHIFT; `bin[v]` is the magnitude class of
+ * v eighths of a step. */
+typedef struct {
+    const uint16_t (*start)[257];
+    const uint8_t (*bucket)[256];
+    const uint8_t *bin;
+} tables_t;
+
+/* What is known of a channel: means in 1/256 of a step, of late and of the channels before. */
+typedef struct {
+    uint32_t recent, before, sum;
+} mean_t;
+
+static int lanes_for(size_t elements) { return elements < SMALL ? 1 : MAX_LANES; }
+
+static uint32_t first_state(int lanes) { return lanes == 1 ? 1 : STATE_MIN; }
+
+static void begin_channel(mean_t *mean) {
+    mean->recent = mean->before;
+    mean->sum = 0;
+}
+
+static void end_channel(mean_t *mean, uint32_t plane) {
+    uint32_t own = (uint32_t)(((uint64_t)mean->sum << 8) / plane);
+    mean->before = (7 * mean->before + own) / 8;
+}
+
+static void take(mean_t *mean, uint8_t value) {
+    mean->recent += ((uint32_t)value << 4) - (mean->recent >> 4);
+    mean->sum += value;
+}
+
+/* Return the table for the element at `p`, from its neighbours to the left and above. */
+static inline int context(const uint8_t *p, size_t x, size_t y, size_t width, uint32_t recent,
+                          const uint8_t *bin) {
+    uint32_t mean = recent >> 5, near;
+    if (y && x) {
+        const uint8_t *up = p - width;
+        near = 3 * p[-1] + 3 * up[0] + up[-1] + up[x + 1 < width];
+    } else if (y) {
+        const uint8_t *up = p - width;
+        near = 7 * up[0] + up[width > 1];
+    } else {
+        near = x ? 8 * (uint32_t)p[-1] : mean;
+    }
+    uint32_t a = near + 4, b = mean + 4;
+    int ratio = (4 * a >= b) + (2 * a >= b) + (5 * a >= 4 * b) + (5 * a >= 6 * b) + (a >= 2 * b);
+    return bin[(3 * near + mean) >> 2] * RATIOS + ratio;
+}
+
+/* Write the table of each element of `in`, (channels, height, width), into `out`. */
+void offload_contexts(const uint8_t *in, size_t channels, size_t height, size_t width,
+                      const uint8_t *bin, uint8_t *out) {
+    size_t plane = height * width;
+    int lanes = lanes_for(channels * plane);
+    mean_t mean[MAX_LANES] = {{0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}};
+    for (size_t c = 0; c < channels; c++) {
+        mean_t *m = &mean[c % lanes];
+        begin_channel(m);
+        for (size_t y = 0; y < height; y++)
+            for (size_t x = 0; x < width; x++, in++) {
+                *out++ = (uint8_t)context(in, x, y, width, m->recent, bin);
+                take(m, *in);
+            }
+        end_channel(m, (uint32_t)plane);
+    }
+}
+
+/* Code `in` with the table of each element; `table` has one for each element, or, where
+ * `by_channel`, for each channel. Writes to the end of `out`, which has 2 bytes for each element
+ * and 16 more, and returns how many bytes of it are unused. */
+size_t offload_encode(const uint8_t *in, size_t channels, size_t plane, const uint8_t *table,
+                      int by_channel, const uint16_t (*start)[257], uint8_t *out) {
+    int lanes = lanes_for(channels * plane);
+    uint8_t *p = out + 2 * channels * plane + 16;
+    uint32_t state[MAX_LANES];
+    for (int lane = 0; lane < lanes; lane++) state[lane] = first_state(lanes);
+    size_t first = channels - (channels ? (channels - 1) % lanes + 1 : 0);
+    for (size_t rest = channels; rest; rest = first, first -= lanes) {
+        for (size_t i = plane; i--;)
+            for (size_t c = rest; c-- > first;) {
+                size_t at = c * plane + i;
+                const uint16_t *s = start[table[by_channel ? c : at]] + in[at];
+                uint32_t frequency = (uint32_t)s[1] - s[0], x = state[c - first];
+                if (x >> (32 - PRECISION) >= frequency) {
+                    *--p = (uint8_t)(x >> 8);
+                    *--p = (uint8_t)x;
+                    x >>= 16;
+                }
+                state[c - first] = (x / frequency << PRECISION) + x % frequency + s[0];
+            }
+        if (!first) break;
+    }
+    for (int lane = lanes; lane--;)
+        for (int shift = 24; shift >= 0; shift -= 8) *--p = (uint8_t)(state[lane] >> shift);
+    return (size_t)(p - out);
+}
+
+typedef struct {
+    const uint8_t *next, *end;
+} stream_t;
+
+static inline uint8_t decode_one(uint32_t *state, stream_t *in, const tables_t *t, int table) {
+    uint32_t x = *state, slot = x & ((1u << PRECISION) - 1);
+    const uint16_t *start = t->start[table];
+    uint32_t symbol = t->bucket[table][slot >> BUCKET_SHIFT];
+    while (start[symbol + 1] <= slot) symbol++;
+    x = ((uint32_t)start[symbol + 1] - start[symbol]) * (x >> PRECISION) + slot - start[symbol];
+    if (x < STATE_MIN && in->end - in->next >= 2) {
+        x = x << 16 | in->next[0] | (uint32_t)in->next[1] << 8;
+        in->next += 2;
+    }
+    *state = x;
+    return (uint8_t)symbol;
+}
+
+/* Decode a group of channels; the compiler unrolls where `lanes` is a constant. */
+static inline void decode_group(uint8_t *out, size_t height, size_t width, const tables_t *t,
+                                const uint8_t *table, mean_t *mean, uint32_t *state,
+                                stream_t *in, int lanes) {
+    size_t plane = height * width;
+    for (int k = 0; k < lanes; k++) begin_channel(&mean[k]);
+    for (size_t y = 0; y < height; y++)
+        for (size_t x = 0; x < width; x++, out++)
+            for (int k = 0; k < lanes; k++) {
+                uint8_t *p = out + k * plane;
+                int which = table ? table[k] : context(p, x, y, width, mean[k].recent, t->bin);
+                *p = decode_one(&state[k], in, t, which);
+                take(&mean[k], *p);
+            }
+    for (int k = 0; k < lanes; k++) end_channel(&mean[k], (uint32_t)plane);
+}
+
+/* Decode into `out`, (channels, height, width); `table` has one for each channel, or is NULL where
+ * the neighbours choose. Returns 0, or 1 where the `size` bytes at `data` are no such stream. */
+int offload_decode(const uint8_t *data, size_t size, uint8_t *out, size_t channels, size_t height,
+                   size_t width, const uint8_t *table, const uint16_t (*start)[257],
+                   const uint8_t (*bucket)[256], const uint8_t *bin) {
+    size_t plane = height * width;
+    int lanes = lanes_for(channels * plane);
+    tables_t t = {start, bucket, bin};
+    stream_t in = {data, data + size};
+    mean_t mean[MAX_LANES] = {{0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}};
+    uint32_t state[MAX_LANES];
+    if (size < 4 * (size_t)lanes) return 1;
+    for (int k = 0; k < lanes; k++, in.next += 4)
+        state[k] = in.next[0] | (uint32_t)in.next[1] << 8 | (uint32_t)in.next[2] << 16
+                   | (uint32_t)in.next[3] << 24;
+    for (size_t c = 0; c < channels; c += lanes) {
+        const uint8_t *of_group = table ? table + c : NULL;
+        int left = channels - c < (size_t)lanes ? (int)(channels - c) : lanes;
+        if (left == MAX_LANES)
+            decode_group(out + c * plane, height, width, &t, of_group, mean, state, &in, MAX_LANES);
+        else
+            decode_group(out + c * plane, height, width, &t, of_group, mean, state, &in, left);
+    }
+    for (int k = 0; k < lanes; k++)
+        if (state[k] != first_state(lanes)) return 1;
+    return in.next != in.end;
+}

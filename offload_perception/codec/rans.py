@@ -1,0 +1,127 @@
+"""The entropy coder in `rans.c`, and its tables.
+
+`tables.npz` has frequencies for planes of 1 to 8 bits (8: activations as they are), learned
+from activations behind ReLUs by `cli/train_tables.py`: a row for each context, which the
+coder takes from the neighbours to the left and above, and from the mean of the channel so far.
+They know nothing of a model, so that a stream needs nothing beside it.
+"""
+
+import ctypes
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from offload_perception.errors import DecodeError, RuntimeUnavailableError
+
+FILE = Path(__file__).with_name('tables.npz')
+TOTAL, RATIOS = 1 << 15, 6  # as in rans.c
+CLASSES = np.array([  # upper ends of the magnitude classes, in steps
+    .1, .4, .8, 1.2, 1.7, 2.3, 3, 4, 5, 6.5, 8, 10, 12.5, 15.5, 19, 23, 28, 34, 41, 50, 60, 72,
+    86, 103, 125, 150])
+ROWS = (len(CLASSES) + 1) * RATIOS
+_CLASS_OF_EIGHTHS = np.searchsorted(CLASSES, np.arange(2048) / 8).astype(np.uint8)
+_SPARE_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Frequencies as the coder takes them: `start` uint16 (rows, 257), `bucket` uint8 (rows, 256).
+
+    A row of `start` is cumulative, from 0 to 2**15, and no symbol in it is impossible.
+    """
+
+    start: np.ndarray
+    bucket: np.ndarray
+
+    @classmethod
+    def of(cls, weights: np.ndarray) -> 'Tables':
+        """Return the tables for `weights`, integers (rows, 256) from zero up.
+
+        :raises ValueError: where the largest of a row cannot give what the others need.
+        """
+        whole = weights.sum(1, dtype=np.int64)[:, None]
+        frequency = 1 + weights * (TOTAL - 256) // np.maximum(whole, 1)
+        rows = np.arange(len(frequency))
+        frequency[rows, frequency.argmax(1)] += TOTAL - frequency.sum(1)
+        start = np.zeros((len(frequency), 257), np.uint16)
+        start[:, 1:] = frequency.cumsum(1)
+        edges = np.arange(0, TOTAL, TOTAL // 256)
+        bucket = np.stack([row.searchsorted(edges, 'right') - 1 for row in start])
+        return cls(start, bucket.astype(np.uint8))
+
+
+@lru_cache(8)
+def tables_for(bits: int) -> Tables:
+    """Return the tables for planes whose elements have `bits` bits."""
+    with np.load(FILE) as file:
+        narrow = file[f'bits{bits}']
+    weights = np.zeros((len(narrow), 256), np.int64)
+    weights[:, :narrow.shape[1]] = narrow
+    return Tables.of(weights)
+
+
+def contexts(planes: np.ndarray) -> np.ndarray:
+    """Return the row of the tables for each element of `planes`, uint8 (C, H, W)."""
+    rows = np.empty(planes.shape, np.uint8)
+    library().offload_contexts(
+        _at(planes), *planes.shape, _at(_CLASS_OF_EIGHTHS), _at(rows))
+    return rows
+
+
+def encode_planes(planes: np.ndarray, tables: Tables,
+                  rows: np.ndarray | None = None) -> np.ndarray:
+    """Return the stream of `planes`, contiguous uint8 (C, H, W).
+
+    :param rows: the row of each channel, uint8 (C,); without it the neighbours choose.
+    """
+    chosen = contexts(planes) if rows is None else rows
+    out = np.empty(2 * planes.size + _SPARE_BYTES, np.uint8)
+    channels, height, width = planes.shape
+    unused = library().offload_encode(
+        _at(planes), channels, height * width, _at(chosen), rows is not None,
+        _at(tables.start), _at(out))
+    return out[unused:]
+
+
+def decode_planes(stream: memoryview, shape: tuple[int, int, int], tables: Tables,
+                  rows: np.ndarray | None = None) -> np.ndarray:
+    """Return the planes of `shape` that `encode_planes` was given, as a new array.
+
+    :raises DecodeError: for a broken stream.
+    """
+    planes, data = np.empty(shape, np.uint8), np.frombuffer(stream, np.uint8)
+    if library().offload_decode(
+            _at(data), data.size, _at(planes), *shape, None if rows is None else _at(rows),
+            _at(tables.start), _at(tables.bucket), _at(_CLASS_OF_EIGHTHS)):
+        raise DecodeError(f'the {data.size} bytes of entropy code do not end where they should')
+    return planes
+
+
+def _at(array: np.ndarray) -> int:
+    return array.ctypes.data
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """Return the compiled `rans.c`: pip puts it beside this file, colcon where libraries are.
+
+    :raises RuntimeUnavailableError: where it was not built.
+    """
+    module = find_spec('offload_perception.codec._rans')
+    try:
+        lib = ctypes.CDLL(module.origin if module else 'liboffload_codec.so')
+    except OSError as e:
+        raise RuntimeUnavailableError(
+            f"the codec's native part is missing ({e}): build the package with colcon and source "
+            'its setup file, or pip install it') from e
+    pointer, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    lib.offload_contexts.argtypes = [pointer, size, size, size, pointer, pointer]
+    lib.offload_contexts.restype = None
+    lib.offload_encode.argtypes = [pointer, size, size, pointer, number, pointer, pointer]
+    lib.offload_encode.restype = size
+    lib.offload_decode.argtypes = [pointer, size, pointer, size, size, size, *[pointer] * 4]
+    lib.offload_decode.restype = number
+    return lib

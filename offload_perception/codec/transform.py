@@ -1,0 +1,139 @@
+"""Lossy: a calibrated linear transform of blocks, coarse steps, one table for each component.
+
+The tensor is cut into blocks of positions with all their channels. Their components, uncorrelated
+and scaled by how much the class depends on them (`fit`), are rounded to multiples of one step,
+more often to zero than nearest would, and coded by tables for the spread of each. Both ends need
+the same calibration of the model; the first byte of the payload tells whether they have.
+"""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from zlib import crc32
+
+import numpy as np
+
+from offload_perception.codec.container import Buffer
+from offload_perception.codec.features import above_lowest, from_lowest
+from offload_perception.codec.rans import Tables, decode_planes, encode_planes
+from offload_perception.errors import ConfigError, DecodeError
+from offload_perception.tensor import TensorSpec
+
+STEPS = (8, 11, 16, 22, 32, 45, 64, 90)
+NEVER = 255  # the row of a component that is always zero, and is left out
+_ROUND_UP, _SHIFT = 0.4, 0.1  # from 0.6 of a step on a level is used, and stands for 0.1 more
+_SYMBOLS = 256
+# The tables: each share of levels other than zero, with each mean of such levels' size.
+SHARES = tuple(0.002 * 1.8 ** i for i in range(20))  # as odds
+SIZES = (1.03, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 9.0, 17.0, 40.0)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The transform of one cut; a block has d = side * side * C elements and k components.
+
+    `mean` float32 (d,), `forward` (d, k), `inverse` (k, d); for each of `STEPS` the mean that
+    makes what is decoded right on average, `offsets` (steps, d), and the table of each component,
+    `rows` uint8 (steps, k).
+    """
+
+    side: int
+    mean: np.ndarray
+    forward: np.ndarray
+    inverse: np.ndarray
+    offsets: np.ndarray
+    rows: np.ndarray
+
+    @cached_property
+    def check(self) -> int:
+        """Return a byte that another calibration would hardly have."""
+        arrays = (self.mean, self.forward, self.inverse, self.offsets, self.rows)
+        return sum(crc32(np.ascontiguousarray(a)) for a in arrays) & 0xFF
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Tell whether this is a basis for tensors of `shape`."""
+        height, width, channels = shape
+        return (not height % self.side and not width % self.side
+                and self.side ** 2 * channels == len(self.mean))
+
+
+def encode_transform(q: np.ndarray, spec: TensorSpec, step: int,
+                     basis: Basis | None) -> list[Buffer]:
+    """Return the payload of `q`, int8 or uint8 (H, W, C)."""
+    if basis is None or not basis.fits(spec.shape) or step not in STEPS:
+        raise ConfigError(
+            f'codec transform:{step} needs one of the steps {", ".join(map(str, STEPS))} and a '
+            'cut that measure_codecs calibrated: one behind a pooling layer')
+    rows = basis.rows[STEPS.index(step)]
+    used = rows != NEVER
+    levels = levels_of((blocks(above_lowest(q), basis.side) - basis.mean)
+                       @ basis.forward[:, used], step)
+    symbols = np.where(levels < 0, -1 - 2 * levels, 2 * levels).astype(np.uint8)  # zigzag
+    planes = np.ascontiguousarray(symbols.T)[:, None]
+    return [bytes((basis.check,)), encode_planes(planes, tables(), rows[used])]
+
+
+def decode_transform(payload: memoryview, spec: TensorSpec, step: int,
+                     basis: Basis | None) -> np.ndarray:
+    """Return a tensor like `spec`, as a new array."""
+    if (basis is None or not basis.fits(spec.shape) or step not in STEPS
+            or not payload or payload[0] != basis.check):
+        raise DecodeError(f'transform:{step} of a {spec.shape} tensor was encoded with another '
+                          'calibration of the model; copy it from where it was made')
+    row = STEPS.index(step)
+    used = basis.rows[row] != NEVER
+    shape = (int(used.sum()), 1, spec.size // len(basis.mean))
+    symbols = decode_planes(payload[1:], shape, tables(), basis.rows[row][used])[:, 0].T
+    levels = (symbols >> 1).astype(np.int16) ^ -(symbols & 1).astype(np.int16)
+    steps = restored(levels, step) @ basis.inverse[used] + basis.offsets[row]
+    return from_lowest(unblocked(to_steps(steps), spec.shape, basis.side), spec.dtype)
+
+
+def levels_of(components: np.ndarray, step: float) -> np.ndarray:
+    """Return the levels, int16, of components."""
+    levels = np.floor(np.abs(components) / step + _ROUND_UP)
+    return (np.sign(components) * np.minimum(levels, 127)).astype(np.int16)
+
+
+def restored(levels: np.ndarray, step: float) -> np.ndarray:
+    """Return the components, float32, that levels stand for."""
+    return (levels + np.float32(_SHIFT) * np.sign(levels)) * np.float32(step)
+
+
+def to_steps(values: np.ndarray) -> np.ndarray:
+    """Return values rounded and clipped to uint8."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def blocks(steps: np.ndarray, side: int) -> np.ndarray:
+    """Return the blocks of `steps`, uint8 (H, W, C), as (blocks, side * side * C) float32."""
+    height, width, channels = steps.shape
+    grid = steps.reshape(height // side, side, width // side, side, channels)
+    return grid.swapaxes(1, 2).reshape(-1, side * side * channels).astype(np.float32)
+
+
+def unblocked(rows: np.ndarray, shape: tuple[int, ...], side: int) -> np.ndarray:
+    """Return the tensor of `shape` whose blocks are `rows`."""
+    height, width, channels = shape
+    grid = rows.reshape(height // side, width // side, side, side, channels)
+    return np.ascontiguousarray(grid.swapaxes(1, 2)).reshape(shape)
+
+
+@cache
+def tables() -> Tables:
+    """Return a table for each of `SHARES` and `SIZES`, the latter counting faster.
+
+    Only operations that IEEE 754 rounds in one way are used: every machine gets the same.
+    """
+    weights = np.zeros((len(SHARES) * len(SIZES), _SYMBOLS), np.int64)
+    odds, row = 0.002, 0
+    for _ in SHARES:
+        share = odds / (1.0 + odds)
+        for size in SIZES:
+            weights[row, 0] = int((1.0 - share) * 2**31)
+            of_level = share / size / 2.0 * 2**31  # sizes are geometric: mean 1 / (1 - ratio)
+            for level in range(1, _SYMBOLS // 2):
+                weights[row, [2 * level - 1, 2 * level]] = int(of_level)
+                of_level *= 1.0 - 1.0 / size
+            row += 1
+        odds *= 1.8
+    return Tables.of(weights)
