@@ -9,6 +9,7 @@ Jazzy: its timers never fire with the wheels of 7.1.6.
 
 from collections.abc import Callable
 from contextlib import suppress
+from time import sleep
 from typing import Any
 
 from rclpy._rclpy_pybind11 import InvalidHandle
@@ -33,6 +34,11 @@ class GroupExecutor(SingleThreadedExecutor):
     def can_execute(self, entity: Any) -> bool:
         """Tell whether this executor is the one for `entity`, and it is free."""
         return self._accepts(entity.callback_group) and super().can_execute(entity)
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Spin once, then hand Python's lock to the thread that a callback may have woken."""
+        super().spin_once(timeout_sec)
+        sleep(0.0)
 
     def spin(self) -> None:
         """Spin until `shutdown`; an entity that another thread destroys meanwhile is let go."""
