@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from offload_perception import codec
+from offload_perception.codec.calibration import basis_of
 from offload_perception.errors import ImageError
 from offload_perception.model.artefact import Artefact
 from offload_perception.pipeline.ledger import Counts, FrameLedger
@@ -299,7 +300,8 @@ class EdgePipeline:
     def _packet(self, frame: Frame, tensor: np.ndarray, ready_s: float) -> FeaturePacket:
         """Encode; `encode` counts from the end of the head, `ready_s`."""
         spec = self._artefact.tensor(frame.split)
-        data = codec.encode(tensor, spec, frame.codec)
+        basis = basis_of(self._artefact, frame.split)
+        data = codec.encode(tensor, spec, frame.codec, basis=basis)
         frame.sent_bytes, frame.sent_s = len(data), self._clock()
         frame.stages.encode = frame.sent_s - ready_s
         remaining_s = 0.0
