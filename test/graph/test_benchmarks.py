@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
-SMALL = ('--runtime', 'litert', '--frames', '5', '--warm-up', '1', '--threads', '1')
+SMALL = ('--runtime', 'litert', '--frames', '5', '--warm-up', '1', '--settle', '0',
+         '--threads', '1')
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def test_latency(small):
     (result,), output = small('latency.py')
     assert '| block4_pool |' in output
     assert len(result['total_s']) == 5 and min(result['total_s']) > 0
+    assert len(result['floor_s']) == 5 and min(result['floor_s']) > 0
     assert all(seconds >= 0 for seconds in result['stages_s'].values())
 
 
