@@ -68,10 +68,10 @@ class Telemetry:
         return result
 
     def adds_up(self) -> bool:
-        """Tell whether the drone's counters agree with the frames that were heard of."""
-        last = self.frames[-1]
-        ended = last.remote + last.local + last.dropped
-        return len(self.frames) == ended <= last.captured
+        """Tell whether every frame since the first that was heard of was heard of as well."""
+        ended = [m.remote + m.local + m.dropped for m in self.frames]
+        return (max(ended) - min(ended) + 1 == len(self.frames)
+                and all(m.captured >= n for m, n in zip(self.frames, ended, strict=True)))
 
     def __enter__(self) -> 'Telemetry':
         return self

@@ -2,7 +2,8 @@
 
 Flies the demo's graph with split auto and compares what was predicted for each frame with what
 came of it: the mean absolute percentage error of the latency and of the energy, after a time for
-learning. Arguments of the demo may follow.
+learning. For comparison: that of a constant, the flight's own median latency, known in hindsight.
+Arguments of the demo may follow.
 
     bash scripts/run.sh python benchmarks/forecast.py --duration 60 deadline:=0.2
 """
@@ -52,14 +53,16 @@ def compare(telemetry: Telemetry, settle_s: float) -> dict[str, Any]:
     for m, _ in rows:
         name = f'{m.split_name} {m.codec}' if m.bytes else 'all on board'
         choices[name] = choices.get(name, 0) + 1
-    live = telemetry.decisions[-1]
+    live, typical_s = telemetry.decisions[-1], float(np.median([m.total for m, _ in rows]))
     return {'frames': len(late), 'compared': len(rows),
             'latency': _errors([(d.latency, m.total) for m, d in rows]),
+            'of_a_constant': _errors([(typical_s, m.total) for m, _ in rows]),
             'energy': _errors(joules), 'energy_of_flight': _of_sums(joules),
+            'metered': len(energies),
             'within_two_spreads': float(np.mean(
                 [abs(d.latency - m.total) <= 2 * d.latency_spread for m, d in rows])),
             'live_latency_error': live.latency_error, 'live_energy_error': live.energy_error,
-            'latency_s': float(np.median([m.total for m, _ in rows])), 'choices': choices,
+            'latency_s': typical_s, 'choices': choices,
             'deadline_met': float(np.mean([m.deadline_met for m in late])),
             'adds_up': telemetry.adds_up()}
 
@@ -98,7 +101,8 @@ def main(argv=None) -> int:
     args = common.parse(p, argv)
     result = compare(fly(args), args.settle)
     print(table(('forecast', 'frames', 'mean error %', 'median %', '95 % below', 'bias %'),
-                [_cells(name, result[name]) for name in ('latency', 'energy')]))
+                [_cells(name.replace('_', ' '), result[name])
+                 for name in ('latency', 'of_a_constant', 'energy')]))
     print(f'\n{result["compared"]} of {result["frames"]} frames compared, median '
           f'{1e3 * result["latency_s"]:.1f} ms, deadlines met '
           f'{result["deadline_met"]:.1%}; {result["choices"]}; live figures at the end: latency '

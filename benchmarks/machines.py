@@ -60,6 +60,17 @@ class Machines:
             _call('tc', '-n', name, 'qdisc', 'replace', 'dev', cable, 'root', 'tbf',
                   'rate', f'{mbit}mbit', 'burst', '32kbit', 'latency', '400ms')
 
+    def cut(self) -> None:
+        """Let the server's end of the cable lose its carrier."""
+        _, (server, cable) = self._cables.items()
+        _call('ip', '-n', server, 'link', 'set', cable, 'down')
+
+    def join(self) -> None:
+        """Mend the cable."""
+        _, (server, cable) = self._cables.items()
+        _call('ip', '-n', server, 'link', 'set', cable, 'up')
+        _call('ip', '-n', server, 'route', 'add', '224.0.0.0/4', 'dev', cable)
+
     def sent_bytes(self) -> tuple[int, int]:
         """Return the bytes that drone and server have put on the cable, all headers included."""
         return tuple(int(_call('ip', 'netns', 'exec', name, 'cat',

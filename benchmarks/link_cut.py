@@ -1,0 +1,116 @@
+"""The link is cut in flight, and mended: how soon the drone carries on alone, and comes back.
+
+Drone and server are two network namespaces with a cable between them; the drone plans each frame.
+Measured are the time from the cut to the end of the first frame after it that is finished on
+board, against one deadline and one frame of the camera (the network has to fit into the deadline
+on board), and the time from the mending to the end
+of the first remote result. Every frame has to be accounted for. Needs root.
+
+    bash scripts/run.sh python benchmarks/link_cut.py --turns 5 emulate:=raspberry_pi_3b_plus
+"""
+
+import argparse
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+import common
+import numpy as np
+from flight import Telemetry, planned_graph, wait_for_first
+from machines import Machines, inside
+
+from offload_perception.cli.command import command, progress, table, write_json
+
+NAMESPACE = 'link_cut_benchmark'
+WAIT_S = 60.0
+
+
+def fly(args: argparse.Namespace, machines: Machines) -> dict[str, Any]:
+    """Return the times of each turn, and whether every frame was accounted for."""
+    drone, server = machines.names
+    words = [f'deadline:={args.deadline}', f'rate:={args.rate}', *args.arguments]
+    with (inside(drone), Telemetry(NAMESPACE) as telemetry,
+          planned_graph(NAMESPACE, words, common.shower(args)) as graph):
+        with inside(server):
+            graph.start('remote_inference', exit_when_refused='true')
+        graph.start('edge_inference', 'camera', exit_when_refused='true')
+        wait_for_first(telemetry, graph)
+        turns = [_turn(args, machines, telemetry, number) for number in range(args.turns)]
+        for name in ('camera', 'edge_inference'):
+            graph.stop(name)
+        telemetry.wait_for(lambda: _all_ended(telemetry), WAIT_S, 'the end of every frame')
+    last = telemetry.frames[-1]
+    return {'turns': turns, 'captured': last.captured, 'remote': last.remote,
+            'local': last.local, 'dropped': last.dropped, 'adds_up': telemetry.adds_up()}
+
+
+def _turn(args: argparse.Namespace, machines: Machines, telemetry: Telemetry,
+          number: int) -> dict[str, float]:
+    """Cut the link, wait, mend it, wait."""
+    _first_after(telemetry, 0.0, remote=True, count=5)
+    threading.Event().wait(args.settle + 0.37 * number % 1.0 / args.rate)
+    cut_s = time.monotonic()
+    machines.cut()
+    alone_s = _first_after(telemetry, cut_s, remote=False)
+    threading.Event().wait(args.cut)
+    mended_s = time.monotonic()
+    machines.join()
+    back_s = _first_after(telemetry, mended_s, remote=True)
+    progress(f'turn {number + 1}: alone after {alone_s - cut_s:.2f} s, back after '
+             f'{back_s - mended_s:.2f} s')
+    return {'alone_s': alone_s - cut_s, 'back_s': back_s - mended_s}
+
+
+def _first_after(telemetry: Telemetry, begun_s: float, *, remote: bool, count: int = 1) -> float:
+    """Wait for frames that end remotely or on board after `begun_s`; return when the first did."""
+    outcome = 0 if remote else 1
+
+    def found() -> list[float]:
+        ends = [at_s for m, at_s in zip(telemetry.frames, telemetry.came_s, strict=True)
+                if at_s > begun_s and m.outcome == outcome]
+        return ends if len(ends) >= count else []
+    what = 'a remote result' if remote else 'a frame that is finished on board'
+    return telemetry.wait_for(found, WAIT_S, what)[0]
+
+
+def _all_ended(telemetry: Telemetry) -> bool:
+    last = telemetry.frames[-1]
+    return last.captured == last.remote + last.local + last.dropped
+
+
+@command
+def main(argv=None) -> int:
+    """Measure and print."""
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--turns', type=int, default=5)
+    p.add_argument('--cut', type=float, default=5.0, help='how long the link is down [s]')
+    p.add_argument('--settle', type=float, default=3.0, help='between two turns [s]')
+    p.add_argument('--deadline', type=float, default=1.0, help='of each frame [s]')
+    p.add_argument('--rate', type=float, default=1.5, help='of the camera [Hz]')
+    p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
+    p.add_argument('--json', metavar='FILE')
+    p.add_argument('arguments', nargs='*', metavar='name:=value', help='of the demo')
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'SUBNET'
+    args = common.parse(p, argv)
+    with Machines() as machines:
+        result = fly(args, machines)
+    allowed_s = args.deadline + 1.0 / args.rate
+    print(table(('from', 'to', 'median s', 'longest s', 'goal s'),
+                [(*names, *(f'{f([t[key] for t in result["turns"]]):.2f}'
+                            for f in (np.median, max)), f'{goal_s:.2f}')
+                 for names, key, goal_s in (
+                     (('cut', 'first frame finished on board'), 'alone_s', allowed_s),
+                     (('mended', 'first remote result'), 'back_s', 5.0))]))
+    print(f'\nframes: captured {result["captured"]} = remote {result["remote"]} + local '
+          f'{result["local"]} + dropped {result["dropped"]}; '
+          f'{"every frame told of" if result["adds_up"] else "FRAMES ARE MISSING"}')
+    write_json(args.json, {'machine': common.machine(), 'arguments': vars(args),
+                           'results': result})
+    return 0 if result['adds_up'] else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
