@@ -1,12 +1,12 @@
 """Bytes, time and accuracy of the tensor codecs, beside general compressors and the image.
 
-For each pool cut: bits per element with the header, the ratio to two per-channel order-0 entropies,
-encode and decode time as medians within this run, both as a share of the head's time, top-1
-agreement with the uncompressed tensor and, where there are true labels, accuracy.
+For each pool cut: bits per element with the header, the ratio to two per-channel order-0
+entropies, encode and decode time as medians within this run, both as a share of the head's time,
+top-1 agreement with the uncompressed tensor and, where there are true labels, accuracy.
 
 *Entropy* is that of the frequencies in the very tensor, as if the decoder knew them: with few
-elements in a channel no code can come near. *Learned* is what an ideal code needs whose frequencies
-for each channel were learned from the calibration images.
+elements in a channel no code can come near. *Learned* is what an ideal code needs whose
+frequencies for each channel were learned from the calibration images.
 
     python3 benchmarks/codec.py --model aerial --weights bundled
     python3 benchmarks/codec.py --model vgg16 --weights seed:0 --images photos/
@@ -43,10 +43,10 @@ from offload_perception.runtime.select import resolve
 from offload_perception.terrain.tiles import tiles
 
 OURS = ('raw', 'zstd', 'rans', *(f'lossy:{bits}' for bits in BITS),
-        *(f'transform:{step}' for step in (16, 32, 64)))
+        *(f'transform:{step}' for step in (11, 16, 22, 45, 90)))
 IMAGE = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
-HEAD = ('cut', 'codec', 'bytes', 'bits/element', '/ entropy', '/ learned', 'encode ms', 'decode ms',
-        '% of head', 'agreement', 'accuracy')
+HEAD = ('cut', 'codec', 'bytes', 'bits/element', '/ entropy', '/ learned', 'encode ms',
+        'decode ms', '% of head', 'agreement', 'accuracy')
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Row:
         m = self.measured
         return (m.cut, m.codec, f'{m.bytes:.0f}', f'{m.bits_per_element:.3f}',
                 f'{self.entropy_ratio:.3f}', f'{m.bits_per_element / self.learned_bits:.3f}',
-                f'{m.encode_ms:.3f}', f'{m.decode_ms:.3f}', f'{100 * self.time_share:.1f}', f'{m.agreement:.4f}',
+                f'{m.encode_ms:.3f}', f'{m.decode_ms:.3f}', f'{100 * self.time_share:.1f}',
+                f'{m.agreement:.4f}',
                 '' if m.accuracy is None else f'{m.accuracy:.3f}')
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,11 +192,13 @@ def bench(network: Chain, images: Sequence[np.ndarray], labels: Sequence[int] | 
     artefact = network.artefact
     cuts = [k for k, layer in enumerate(artefact.layers, 1) if layer.kind == 'pool']
     progress('calibrating the lossy codecs')
-    calibration = calibrate(network, calibration_images, gradients(artefact, calibration_images))
+    metrics = gradients(artefact, calibration_images)
+    calibration = calibrate(network, calibration_images, metrics)
     seen, _ = heads(network, calibration_images, cuts)
     progress(f'measuring {len(images)} images at {len(cuts)} cuts')
     tensors, head_ms = heads(network, images, cuts)
-    rows = [Row(m, 8.0, 8.0, 0.0) for m in measure(network, [0], IMAGE, images, labels, None, repeats)]
+    rows = [Row(m, 8.0, 8.0, 0.0)
+            for m in measure(network, [0], IMAGE, images, labels, None, repeats)]
     for cut in cuts:
         progress(artefact.cut_names[cut])
         bits = mean(map(entropy_bits, tensors[cut]))

@@ -70,8 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--data', type=Path, metavar='FOLDER', help='labelled images, CLASS/*.jpg '
                         '(default: generated test tiles)')
     parser.add_argument('--images', type=int, default=400, help='to measure on (default: 400)')
-    parser.add_argument('--calibrate', type=int, default=1000,
-                        help='images to calibrate with, before those (default: 1000)')
+    parser.add_argument('--calibrate', type=int, default=2000,
+                        help='images to calibrate with, before those (default: 2000)')
     parser.add_argument('--json', metavar='FILE')
     return parser
 

@@ -14,6 +14,7 @@ from offload_perception.codec.transform import (
     SIZES,
     STEPS,
     Basis,
+    digits,
     levels_of,
     restored,
     to_steps,
@@ -60,13 +61,13 @@ def fit(samples: np.ndarray, side: int, metric: np.ndarray | None = None) -> Bas
 
 def _for_step(samples: np.ndarray, mean: np.ndarray, components: np.ndarray, inverse: np.ndarray,
               step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the decoder's mean and the row of each component."""
+    """Return the decoder's mean and the row of each digit."""
     levels = levels_of(components, step)
     decoded = restored(levels, step) @ inverse
     offset = mean.copy()
     for _ in range(ROUNDS):  # clipping at zero lifts the mean, and a network feels that
         offset += (samples - to_steps(decoded + offset)).mean(0)
-    return _half(offset), _rows(levels)
+    return _half(offset), _rows(digits(levels, np.ones(levels.shape[1], bool)))
 
 
 def _rows(levels: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@
  * 16 bits at a time. The stream starts with the states, little-endian, 4 bytes each; each has to
  * end where the encoder started, so that most damage shows. Four channels at a time take turns on
  * four states, which the processor runs side by side. Small tensors get by with one; as no other
- * takes words from the stream, it can start at 1 and save the two bytes that STATE_MIN would cost.
+ * takes words from the stream, it can start at 1 and save the two bytes that STATE_MIN would cost,
+ * and leave a last byte of zero out: an odd length tells.
  * Integers only: every machine makes the same stream.
  */
 #include <stddef.h>
@@ -107,8 +108,9 @@ size_t offload_encode(const uint8_t *in, size_t channels, size_t plane, const ui
             }
         if (!first) break;
     }
+    int bytes = lanes == 1 && state[0] < 1u << 24 ? 3 : 4;
     for (int lane = lanes; lane--;)
-        for (int shift = 24; shift >= 0; shift -= 8) *--p = (uint8_t)(state[lane] >> shift);
+        for (int i = bytes; i--;) *--p = (uint8_t)(state[lane] >> 8 * i);
     return (size_t)(p - out);
 }
 
@@ -158,10 +160,12 @@ int offload_decode(const uint8_t *data, size_t size, uint8_t *out, size_t channe
     stream_t in = {data, data + size};
     mean_t mean[MAX_LANES] = {{0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}};
     uint32_t state[MAX_LANES];
-    if (size < 4 * (size_t)lanes) return 1;
-    for (int k = 0; k < lanes; k++, in.next += 4)
-        state[k] = in.next[0] | (uint32_t)in.next[1] << 8 | (uint32_t)in.next[2] << 16
-                   | (uint32_t)in.next[3] << 24;
+    int bytes = lanes == 1 && size % 2 ? 3 : 4;
+    if (size < (size_t)(bytes * lanes)) return 1;
+    for (int k = 0; k < lanes; k++, in.next += bytes) {
+        state[k] = 0;
+        for (int i = bytes; i--;) state[k] = state[k] << 8 | in.next[i];
+    }
     for (size_t c = 0; c < channels; c += lanes) {
         const uint8_t *of_group = table ? table + c : NULL;
         int left = channels - c < (size_t)lanes ? (int)(channels - c) : lanes;

@@ -19,7 +19,7 @@ from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
 
 STEPS = (8, 11, 16, 22, 32, 45, 64, 90)
-NEVER = 255  # the row of a component that is always zero, and is left out
+NEVER = 255  # the row of digits that are always zero, and are left out
 _ROUND_UP, _SHIFT = 0.4, 0.1  # from 0.6 of a step on a level is used, and stands for 0.1 more
 _SYMBOLS = 256
 # The tables: each share of levels other than zero, with each mean of such levels' size.
@@ -32,8 +32,8 @@ class Basis:
     """The transform of one cut; a block has d = side * side * C elements and k components.
 
     `mean` float32 (d,), `forward` (d, k), `inverse` (k, d); for each of `STEPS` the mean that
-    makes what is decoded right on average, `offsets` (steps, d), and the table of each component,
-    `rows` uint8 (steps, k).
+    makes what is decoded right on average, `offsets` (steps, d), and the table of each digit,
+    `rows` uint8 (steps, 2 k): the low digits of all components, then the high ones.
     """
 
     side: int
@@ -64,10 +64,10 @@ def encode_transform(q: np.ndarray, spec: TensorSpec, step: int,
             f'codec transform:{step} needs one of the steps {", ".join(map(str, STEPS))} and a '
             'cut that measure_codecs calibrated: one behind a pooling layer')
     rows = basis.rows[STEPS.index(step)]
+    components = (blocks(above_lowest(q), basis.side) - basis.mean) @ basis.forward
     used = rows != NEVER
-    levels = levels_of((blocks(above_lowest(q), basis.side) - basis.mean)
-                       @ basis.forward[:, used], step)
-    symbols = np.where(levels < 0, -1 - 2 * levels, 2 * levels).astype(np.uint8)  # zigzag
+    found = digits(levels_of(components, step), used[len(basis.inverse):])[:, used]
+    symbols = (found << 1 ^ found >> 15).astype(np.uint8)  # zigzag: 0, -1, 1, -2, ...
     planes = np.ascontiguousarray(symbols.T)[:, None]
     return [bytes((basis.check,)), encode_planes(planes, tables(), rows[used])]
 
@@ -81,17 +81,30 @@ def decode_transform(payload: memoryview, spec: TensorSpec, step: int,
                           'calibration of the model; copy it from where it was made')
     row = STEPS.index(step)
     used = basis.rows[row] != NEVER
-    shape = (int(used.sum()), 1, spec.size // len(basis.mean))
+    count = spec.size // len(basis.mean)
+    shape = (int(used.sum()), 1, count)
     symbols = decode_planes(payload[1:], shape, tables(), basis.rows[row][used])[:, 0].T
-    levels = (symbols >> 1).astype(np.int16) ^ -(symbols & 1).astype(np.int16)
-    steps = restored(levels, step) @ basis.inverse[used] + basis.offsets[row]
+    found = np.zeros((count, len(used)), np.int16)
+    found[:, used] = (symbols >> 1).astype(np.int16) ^ -(symbols & 1).astype(np.int16)
+    low, high = np.hsplit(found, 2)
+    steps = restored(low + 256 * high, step) @ basis.inverse + basis.offsets[row]
     return from_lowest(unblocked(to_steps(steps), spec.shape, basis.side), spec.dtype)
 
 
 def levels_of(components: np.ndarray, step: float) -> np.ndarray:
     """Return the levels, int16, of components."""
     levels = np.floor(np.abs(components) / step + _ROUND_UP)
-    return (np.sign(components) * np.minimum(levels, 127)).astype(np.int16)
+    return (np.sign(components) * np.minimum(levels, 32_000)).astype(np.int16)
+
+
+def digits(levels: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return `levels`, int16 (n, k), as (n, 2 k): low digits, -128 to 127, and those of 256.
+
+    Where `high` is False, (k,), there is no high digit, and larger levels are clipped.
+    """
+    levels = np.where(high, levels, levels.clip(-128, 127))
+    upper = levels + 128 >> 8
+    return np.hstack((levels - 256 * upper, upper)).astype(np.int16)
 
 
 def restored(levels: np.ndarray, step: float) -> np.ndarray:

@@ -19,12 +19,13 @@ COSTS_FILE = 'codec_costs.json'  # beside a model, written by measure_codecs
 IMAGE_CODECS = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
 TENSOR_CODECS = ('raw', 'auto')
 LOSSY_CODECS = ('lossy:6', 'lossy:5', 'lossy:4', 'lossy:3', 'lossy:2')
-TRANSFORM_CODECS = ('transform:16', 'transform:32', 'transform:64')  # where it is calibrated
+TRANSFORM_CODECS = (  # where they are calibrated
+    'transform:11', 'transform:22', 'transform:45', 'transform:90')
 _HEADER_BYTES = 24
 # First guesses, refined by the first frames: bits per element of VGG16's activations and bits per
 # pixel of photos as benchmarks/codec.py finds them; encode time per byte on a small ARM core.
 _LOSSY_BITS = {'1': 0.3, '2': 0.8, '3': 1.3, '4': 1.9, '5': 2.4, '6': 2.8, '7': 3.2}
-_TRANSFORM_BITS = {'16': 0.9, '32': 0.5, '64': 0.3}
+_TRANSFORM_BITS = {'11': 1.1, '22': 0.6, '45': 0.4, '90': 0.3}
 _IMAGE_BITS = {'jpeg': ((50, 1.2), (75, 1.8), (90, 2.9), (100, 8.0)),
                'webp': ((50, 0.9), (80, 1.5), (100, 5.0))}
 _LOSSLESS_BITS = {'zstd': 5.0, 'rans': 3.3, 'auto': 3.3}
