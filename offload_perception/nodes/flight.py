@@ -13,11 +13,11 @@ from typing import Any
 from offload_perception.config import FlightConfig
 from offload_perception.errors import ConfigError
 from offload_perception.flight.geotag import Geotagger
-from offload_perception.flight.policy import Duty, PolicySettings, Verdict, decide
+from offload_perception.flight.policy import PolicySettings, Verdict, decide
 from offload_perception.flight.situation import Situation
 from offload_perception.flight.track import Track
 from offload_perception.health import Finding, warning
-from offload_perception.health.arrivals import Arrivals
+from offload_perception.health.flight import FlightWatch
 from offload_perception.msg import Classification, GeotaggedClassification, MissionPolicy
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert_flight import (
@@ -33,7 +33,6 @@ from offload_perception.nodes.managed import ManagedNode, main_of
 DECIDE_PERIOD_S = 0.2
 REPEAT_PERIOD_S = 1.0
 GIVE_UP_PERIOD_S = 0.05
-CLOCKS_APART_S = 1.0  # more is no delay of the link, but another clock
 
 
 class FlightNode(ManagedNode):
@@ -52,7 +51,6 @@ class FlightNode(ManagedNode):
         c = self.config
         self._situation, self._verdict = Situation(c.timeout), Verdict()
         self._tagger = Geotagger(keep_s=c.pose_keep, max_gap_s=c.pose_gap, wait_s=c.pose_wait)
-        self._clocks_apart_s: dict[str, float] = {}
         self._said_s, self._tags, self._described = -inf, Counter(), ''
         found = sources(c, self._listener())
         self._topics = {s.name: self.resolve_topic_name(s.topic) for s in found}
@@ -104,8 +102,7 @@ class FlightNode(ManagedNode):
 
     def activate(self) -> None:
         """Start to wait for poses."""
-        now_s = time.monotonic()
-        self._arrivals = {name: Arrivals(name, now_s) for name in ('position', 'attitude')}
+        self._watch = FlightWatch(self._topics, time.monotonic())
 
     def deactivate(self) -> None:
         """Send what waits, and lift the policy: nobody watches the vehicle from now on."""
@@ -155,8 +152,8 @@ class FlightNode(ManagedNode):
             receive(message)
 
     def _on_pose(self, name: str, track: Track, stamp_s: float, value: Any) -> None:
-        self._clocks_apart_s[name] = stamp_s - self.get_clock().now().nanoseconds * 1e-9
-        self._arrivals[name].arrived(time.monotonic())
+        self._watch.pose(name, stamp_s - self.get_clock().now().nanoseconds * 1e-9,
+                         time.monotonic())
         if value is not None:
             track.add(stamp_s, value)
             self._send_geotagged()
@@ -190,22 +187,8 @@ class FlightNode(ManagedNode):
                 yield warning('stack', 'nothing to do: parameter stack is none and vision_msgs '
                               'are not installed, or off')
             return
-        if self._situation.vehicle(now_s) is None:
-            yield warning('vehicle', f'nothing recent on {self._topics["state"]}, or no autopilot '
-                          f'is connected to it: policy {Duty.FULL}; does the bridge to the '
-                          'autopilot run?')
-        for name, arrivals in self._arrivals.items():
-            topic, track = self._topics[name], getattr(self._tagger, name)
-            if silent := arrivals.finding(now_s, where=topic, why='results have none; have the '
-                                          'autopilot send it'):
-                yield silent
-            elif abs(apart_s := self._clocks_apart_s[name]) > CLOCKS_APART_S:
-                yield warning(name, f"stamps on {topic} are {apart_s:.1f} s off this computer's "
-                              'clock: synchronise them (PX4: UXRCE_DDS_SYNCT 1, MAVROS: '
-                              'timesync)')
-            elif not len(track):
-                yield warning(name, f'the {name} on {topic} is not valid; has the autopilot a '
-                              'GNSS fix?')
+        yield from self._watch.findings(
+            self._situation.vehicle(now_s) is not None, self._tagger.located, now_s)
 
     def values(self) -> dict[str, Any]:
         """Return the situation, the policy and the counts of the geotags."""

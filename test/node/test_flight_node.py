@@ -43,6 +43,9 @@ class Sky:
     def step(self) -> None:
         self.world.do(self.autopilot.step)
 
+    def complaints(self) -> list[str]:
+        return [f.text for f in self.node.findings(time.monotonic())]
+
     def policy(self, name: str) -> MissionPolicy:
         """Fly until a policy is said."""
         seen = len(self.policies)
@@ -133,7 +136,7 @@ def test_an_autopilot_that_falls_silent_holds_nothing_back(sky):
     flight.policy('ground')
     full = flight.policies.wait_for(lambda m: m.policy == 'full' and 'not known' in m.reason)
     assert (full.min_period, full.deadline_scale) == (0.0, 1.0)
-    assert any('nothing recent' in f.text for f in flight.node.findings(time.monotonic()))
+    assert any('nothing recent' in text for text in flight.complaints())
 
 
 def test_a_node_that_is_deactivated_lifts_its_policy(sky):
@@ -158,9 +161,7 @@ def test_clocks_that_differ_are_named(world):
     flight = Sky(world, 'px4', pose_wait=0.05)
     flight.autopilot.clock_offset_s = 50.0 - flight.autopilot.now()  # since the autopilot's boot
     flight.step()
-    until(lambda: flight.node._clocks_apart_s.keys() == {'position', 'attitude'})
-    found = [f.text for f in flight.node.findings(time.monotonic())]
-    assert sum('UXRCE_DDS_SYNCT' in text for text in found) == 2
+    until(lambda: sum('UXRCE_DDS_SYNCT' in text for text in flight.complaints()) == 2)
     flight.result(flight.autopilot.now())
     assert 'older than the image' in flight.tagged.wait_for(1)[0].reason
 
@@ -169,10 +170,9 @@ def test_a_position_that_is_not_valid_is_named(world):
     flight = Sky(world, 'px4')
     t_s, nan = flight.autopilot.now(), float('nan')
     world.do(lambda: flight.autopilot.say_pose(t_s, nan, nan, nan, 0.0))
-    until(lambda: flight.node._clocks_apart_s.keys() == {'position', 'attitude'})
-    found = [f.text for f in flight.node.findings(time.monotonic())]
-    assert any('is not valid' in text and 'vehicle_global_position' in text for text in found)
-    assert not any('vehicle_attitude' in text for text in found)
+    until(lambda: any('is not valid' in text and 'vehicle_global_position' in text
+                      for text in flight.complaints()))
+    until(lambda: not any('vehicle_attitude' in text for text in flight.complaints()))
 
 
 @pytest.mark.parametrize(('parameters', 'remedy'), [

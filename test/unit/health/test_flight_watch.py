@@ -1,0 +1,41 @@
+"""What a flight node says of its autopilot."""
+
+import pytest
+
+from offload_perception.health.flight import CLOCKS_APART_S, FlightWatch
+
+TOPICS = {'state': '/state', 'position': '/fix', 'attitude': '/imu'}
+
+
+@pytest.fixture
+def watch():
+    watch = FlightWatch(TOPICS, started_s=100.0)
+    for name in ('position', 'attitude'):
+        watch.pose(name, 0.1, 101.0)
+    return watch
+
+
+def texts(watch: FlightWatch, *, known: bool = True, located=('position', 'attitude'),
+          now_s: float = 101.0) -> list[str]:
+    return [f.text for f in watch.findings(known, located, now_s)]
+
+
+def test_nothing_is_wrong_where_all_is_there(watch):
+    assert texts(watch) == []
+
+
+def test_a_silent_autopilot_is_named_by_its_topic(watch):
+    found, = texts(watch, known=False)
+    assert found.startswith('nothing recent on /state') and 'policy full' in found
+
+
+def test_a_pose_that_has_stopped_another_clock_and_no_fix_are_told_apart(watch):
+    assert all('for 60 s on' in text for text in texts(watch, now_s=161.0))
+    watch.pose('attitude', 2 * CLOCKS_APART_S, 101.0)
+    fix, clock = texts(watch, located=())
+    assert fix.startswith('the position on /fix is not valid')
+    assert clock.startswith('stamps on /imu are 2.0 s off')
+
+
+def test_a_pose_that_never_came(watch):
+    assert 'no position yet on /fix' in texts(FlightWatch(TOPICS, 0.0), now_s=60.0)[0]
