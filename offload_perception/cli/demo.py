@@ -54,25 +54,34 @@ def _fly(values: dict[str, str], duration_s: float | None, stop: StopSignal) -> 
 
     server = values['server'].partition(',')[0]
     with listening(values['namespace'], server) as monitor:
+        complaints: list[str] = []
         try:
-            _run(values, monitor, duration_s, stop)
+            _run(values, monitor, duration_s, stop, complaints)
         finally:  # what was seen counts, also where a node died
-            print('\n'.join(monitor.summary.closing_lines(monitor.images_published)), flush=True)
+            lines = monitor.summary.closing_lines(monitor.images_published)
+            print('\n'.join([*lines, *complaints]), flush=True)
     if not monitor.summary.adds_up():
         print("error: the drone's counters do not agree with the frames seen", file=sys.stderr)
         return 1
     return 0
 
 
-def _run(values: dict[str, str], monitor, duration_s: float | None, stop: StopSignal) -> None:
-    """Start the graph, watch it, and end it so that every frame's end is heard."""
+def _run(values: dict[str, str], monitor, duration_s: float | None, stop: StopSignal,
+         complaints: list[str]) -> None:
+    """Start the graph, watch it, and end it so that every frame's end is heard.
+
+    :param complaints: is told what the nodes complained of last, before they were ended.
+    """
     with GraphRunner(DRONE, values) as graph:
         graph.start('recorder', 'dashboard', 'remote_inference', 'um25c', 'flight',
                     'edge_inference', exit_when_refused='true')
         if _wait_until(lambda: _is_ready(graph, monitor), graph, stop):
             graph.start('camera', exit_when_refused='true')
             if _wait_until(lambda: _is_active(monitor, 'camera'), graph, stop):
-                _watch(graph, monitor, duration_s, stop)
+                try:
+                    _watch(graph, monitor, duration_s, stop)
+                finally:
+                    complaints += monitor.state.complaints()
         graph.stop('camera')
         _drain(lambda: not _is_active(monitor, 'camera') and not monitor.summary.under_way)
         graph.stop('edge_inference')

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from offload_perception.flight.records import Battery, Vehicle
 
+VALID_S = 5.0  # a policy is said once a second; an older one has no effect
+
 
 class Duty(StrEnum):
     """The policies, from the cheapest to the dearest; the values are those of MissionPolicy."""

@@ -68,6 +68,7 @@ class LiveState:
         self.power: Heard | None = None
         self.energy: Heard | None = None
         self.decision: Heard | None = None
+        self.policy: Heard | None = None
         self.pictures: deque[Picture] = deque(maxlen=_PICTURES)
         self._pictures_taken = 0
         self._lock = threading.Lock()
@@ -97,6 +98,11 @@ class LiveState:
         """Take an OffloadDecision."""
         with self._lock:
             self.decision = self._now(m)
+
+    def add_policy(self, m: Any) -> None:
+        """Take a MissionPolicy."""
+        with self._lock:
+            self.policy = self._now(m)
 
     def add_result(self, m: Any) -> None:
         """Take a Classification."""
@@ -148,6 +154,11 @@ class LiveState:
             heard = self.labels.get(shown.stamp_ns)
             return shown, plain(view.labels(heard.message)) if heard else None
 
+    def complaints(self) -> list[str]:
+        """Return in words what the nodes complain of now; see `view.complaints`."""
+        with self._lock:
+            return view.complaints(self.health, self.clock())
+
     def snapshot(self) -> dict[str, Any]:
         """Return all that a viewer shows, as JSON can carry it; see `view` for the parts.
 
@@ -163,6 +174,7 @@ class LiveState:
                 'drone': self.drone, 'watched_s': now - self.started_s,
                 'frame_age_s': now - self.frames[-1].at_s if self.frames else None,
                 'counts': view.counts(self.summary),
+                'policy': view.policy(self.policy, now) if self.policy else '',
                 'network': view.network(self, last) if last else None,
                 'latency': view.latency(recent, last, seconds),
                 'power': view.power(self, now), 'link': view.link(self, recent, seconds),

@@ -115,7 +115,8 @@ def _counts(s: dict[str, Any]) -> RenderableType:
     return Group(
         Text(f'captured {c["captured"]} = remote {c["remote"]} + local {c["local"]} + dropped '
              f'{c["dropped"]}{under_way}', 'bold'),
-        *(Text(f'dropped, {reason}: {n}') for reason, n in c['reasons'].items()))
+        *(Text(f'dropped, {reason}: {n}') for reason, n in c['reasons'].items()),
+        *([Text(f'mission policy {s["policy"]}')] if s['policy'] else []))
 
 
 def _power(p: dict[str, Any] | None) -> RenderableType:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from offload_perception.flight.policy import VALID_S
+from offload_perception.live.plain import text
 from offload_perception.pipeline.records import Outcome
+from offload_perception.runtime.select import NO_EDGE_TPU
 from offload_perception.telemetry.layers import cut_names
 from offload_perception.telemetry.records import STAGES
 from offload_perception.telemetry.summary import Summary
@@ -30,6 +33,17 @@ def counts(summary: Summary) -> dict[str, Any]:
     t = summary.tally()
     return {'captured': t.captured, 'remote': t.remote, 'local': t.local, 'dropped': t.dropped,
             'under_way': t.under_way, 'reasons': dict(t.reasons.most_common())}
+
+
+def policy(heard: 'Heard', now: float) -> str:
+    """Return which mission policy holds, and why; the frames that it holds back are `paced`."""
+    if now - heard.at_s > VALID_S:
+        return f'none, the last was said {now - heard.at_s:.0f} s ago'
+    m = heard.message
+    terms = [f'an image every {m.min_period:g} s'] if m.min_period else []
+    if m.deadline_scale != 1:
+        terms.append(f'deadline times {m.deadline_scale:g}')
+    return '; '.join((f'{m.policy}: {m.reason}', *terms))
 
 
 def network(state: 'LiveState', frame: Any) -> dict[str, Any]:
@@ -121,6 +135,17 @@ def health(nodes: 'Mapping[str, Health]', now: float) -> list[dict[str, Any]]:
     found = [{'name': name, 'level': _level(h, now), 'message': h.message,
               'age_s': now - h.at_s} for name, h in nodes.items()]
     return sorted(found, key=lambda h: (_ORDER.index(h['level']), h['name']))
+
+
+def complaints(nodes: 'Mapping[str, Health]', now: float) -> list[str]:
+    """Return in a line each what the nodes complain of, the worst first; at most three.
+
+    That device `auto` found no Edge TPU is none: the lines on where frames ran tell as much.
+    """
+    bad = [h for h in health(nodes, now) if h['level'] != 'ok'
+           and not (h['message'].startswith(NO_EDGE_TPU)
+                    and h['message'] == nodes[h['name']].values.get('device'))]
+    return [text(f'diagnostics: {h["level"]}, {h["name"]}: {h["message"]}') for h in bad[:3]]
 
 
 def _level(h: 'Health', now: float) -> str:

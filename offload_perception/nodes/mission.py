@@ -6,10 +6,9 @@ from math import inf, isfinite
 
 from rclpy.node import Node
 
+from offload_perception.flight.policy import VALID_S
 from offload_perception.msg import MissionPolicy
 from offload_perception.nodes import qos
-
-VALID_S = 5.0  # a policy is said once a second; an older one has no effect
 
 
 class MissionFollower:

@@ -11,7 +11,7 @@ from offload_perception.runtime.edgetpu_bus import Bus
 from offload_perception.runtime.edgetpu_plan import LIBRARY
 from offload_perception.runtime.failover import Failover, log
 from offload_perception.runtime.network import Network
-from offload_perception.runtime.select import Choice, edgetpu_choice, resolve
+from offload_perception.runtime.select import NO_EDGE_TPU, Choice, edgetpu_choice, resolve
 
 
 def open_network(artefact: Artefact, device: str = 'auto', runtime: str = 'auto',
@@ -46,7 +46,7 @@ def open_network(artefact: Artefact, device: str = 'auto', runtime: str = 'auto'
     try:
         return Failover(open_device, spare, on_change=on_change)
     except (RuntimeUnavailableError, ModelError) as e:
-        spare.choice = replace(cpu, fallback=f'the Edge TPU is not used: {e}')
+        spare.choice = replace(cpu, fallback=f'{NO_EDGE_TPU}: {e}')
         return spare
 
 

@@ -10,6 +10,7 @@ from offload_perception.runtime.tflite import INTERPRETERS
 
 DEVICES = ('auto', 'edgetpu', 'cpu')
 RUNTIMES = ('auto', *INTERPRETERS, 'openvino')
+NO_EDGE_TPU = 'the Edge TPU is not used'  # begins the `fallback` of device auto on the CPU
 
 # Known for every CPU: int8 products without overflow in 16 bits (AVX-VNNI, AVX512-VNNI).
 _EXACT_INT8_FLAGS = {'avx512_vnni', 'avx_vnni', 'amx_int8'}

@@ -11,6 +11,7 @@ from offload_perception.msg import (
     Classification,
     FrameEnergy,
     FrameLatency,
+    MissionPolicy,
     OffloadDecision,
     PowerSample,
     ServerStatus,
@@ -90,6 +91,7 @@ def test_every_topic_reaches_the_page(world, dashboard):
             (FrameEnergy, 'frame_energy', qos.TELEMETRY, [FrameEnergy(energy=1.0)]),
             (OffloadDecision, 'offload_decision', qos.LATCHED,
              [OffloadDecision(bandwidth=1e6, reason='least energy')]),
+            (MissionPolicy, 'mission_policy', qos.LATCHED, [MissionPolicy(policy='ground')]),
             (Classification, 'classification', qos.RESULTS, [result(2)]),
             (ServerStatus, 'server/status', qos.LATCHED, [ServerStatus(utilisation=0.5)]),
             (DiagnosticArray, '/diagnostics', 10, [DiagnosticArray(status=[DiagnosticStatus(
@@ -99,7 +101,7 @@ def test_every_topic_reaches_the_page(world, dashboard):
             publisher.publish(m)
     seen = viewer.sees(lambda s: (
         s['counts']['captured'] == 2 and s['power'] and s['power']['frame'] and s['result']
-        and s['link']['bandwidth'] == 1e6 and s['servers'][0]['age_s'] is not None
+        and s['policy'] and s['link']['bandwidth'] == 1e6 and s['servers'][0]['age_s'] is not None
         and any(h['name'].endswith('/odd') for h in s['health'])))
     assert seen['drone'] == world.ns and seen['counts']['remote'] == 2
     assert seen['power']['power'] == 5.5 and seen['network']['reason'] == 'least energy'

@@ -87,7 +87,7 @@ function drawNetwork(n) {
   $('reason').textContent = n.reason;
 }
 
-function drawCounts(c) {
+function drawCounts(c, policy) {
   const parts = [['captured', c.captured], ['= remote', c.remote], ['+ local', c.local],
     ['+ dropped', c.dropped], ...(c.under_way ? [['+ under way', c.under_way]] : [])];
   $('counts').replaceChildren(...parts.map(([words, n]) => {
@@ -95,6 +95,7 @@ function drawCounts(c) {
     term.append(make('b', `${n}`));
     return term;
   }));
+  $('policy').textContent = policy && `Mission policy ${policy}`;
   $('reasons').replaceChildren(...Object.entries(c.reasons).map(
     ([reason, n]) => make('li', `dropped, ${reason}: ${n}`)));
 }
@@ -190,7 +191,7 @@ function draw(s) {
   document.title = `${s.drone} live`;
   drawLatency(s.latency);
   drawNetwork(s.network);
-  drawCounts(s.counts);
+  drawCounts(s.counts, s.policy);
   drawPower(s.power);
   drawLink(s.link);
   drawServers(s.servers);

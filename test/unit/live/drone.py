@@ -50,6 +50,11 @@ def decision(**changes) -> Message:
     return Message(**{**fields, **changes})
 
 
+def policy(name: str = 'economy', **changes) -> Message:
+    fields = {'policy': name, 'reason': 'battery at 25%', 'min_period': 0.5, 'deadline_scale': 2.0}
+    return Message(**{**fields, **changes})
+
+
 def status(**changes) -> Message:
     fields = {'model': 'aerial', 'runtime': 'openvino', 'device': 'cpu', 'utilisation': 0.25,
               'queue_length': 1, 'expected_wait': 0.002, 'arrival_rate': 9.5, 'completed': 90,
@@ -72,6 +77,7 @@ def fill(state: LiveState, frames: int = 8, label: str = 'forest') -> None:
     state.add_decision(decision(bandwidth=2.5e6, round_trip=0.004))
     state.add_server('/server', status())
     state.add_power(power(0.0))
+    state.add_policy(policy())
     for n in range(1, frames):
         state.add_frame(frame(n))
         state.add_result(result(n, label))

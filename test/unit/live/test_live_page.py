@@ -35,7 +35,8 @@ async def check(page: browser.Page, url: str, width: int, dark: bool) -> None:
     for text in ('captured 8 = remote 7 + local 0 + dropped 1', 'dropped, no reply: 1', '5.25 W',
                  '1.200 J a frame', 'EMULATED', 'block4_pool', 'openvino on cpu', '100.0 ms',
                  'deadline 200.0 ms', '2.50 MB/s', '/server2: not heard of', '1 error, 1 warning',
-                 'some tails could not be computed'):
+                 'some tails could not be computed',
+                 'Mission policy economy: battery at 25%; an image every 0.5 s; deadline times 2'):
         assert text in said, f'{text} at {width}: {said}'
     assert await page.evaluate("document.getElementById('label').textContent") == f'{EVIL} 90 %'
     assert await page.evaluate("document.querySelectorAll('img').length") == 1

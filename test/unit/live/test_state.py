@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from offload_perception.live import view
 from offload_perception.live.plain import plain
 from offload_perception.live.state import WINDOW_S, LiveState
+from offload_perception.runtime.select import NO_EDGE_TPU
 
 
 @pytest.fixture
@@ -82,6 +83,28 @@ def test_who_falls_silent_is_told_apart_and_the_worst_comes_first(state, clock):
     levels = [(h['level'], h['name']) for h in state.snapshot()['health']]
     assert levels == [('error', '/server/remote_inference'), ('silent', '/drone1/edge_inference'),
                       ('silent', '/drone1/um25c'), ('ok', '/drone1/camera')]
+
+
+def test_a_mission_policy_that_is_not_said_again_holds_no_more(state, clock):
+    assert state.snapshot()['policy'] == ''
+    state.add_policy(drone.policy('full', reason='in flight', min_period=0.0, deadline_scale=1.0))
+    assert state.snapshot()['policy'] == 'full: in flight'
+    clock.now_s += 60
+    assert state.snapshot()['policy'] == 'none, the last was said 60 s ago'
+
+
+def test_complaints_are_few_and_spare_the_edge_tpu_that_nobody_asked_for(state):
+    tpu = f'{NO_EDGE_TPU}: no stick'
+    state.add_health('/drone1/edge', 1, tpu, {'device': tpu})
+    state.add_health('/drone1/camera', 0, 'playing', {})
+    assert state.complaints() == []
+    state.add_health('/drone1/edge', 1, f'{tpu}; hot', {'device': tpu})
+    state.add_health('/drone1/meter', 2, 'gone\x1b', {})
+    assert state.complaints() == ['diagnostics: error, /drone1/meter: gone ',
+                                  f'diagnostics: warning, /drone1/edge: {tpu}; hot']
+    for n in range(9):
+        state.add_health(f'/drone1/{n}', 2, 'broken', {})
+    assert len(state.complaints()) == 3
 
 
 def test_power_says_that_it_is_emulated_and_counts_per_result(state):
