@@ -92,7 +92,7 @@ def test_every_panel_of_foxglove_is_shown_once():
 
 def test_plotjuggler_knows_every_element_of_the_file():
     tabs = PLOTJUGGLER.find('tabbed_widget').findall('Tab')
-    assert len(tabs) == 5
+    assert len(tabs) == 6
     for splitter in PLOTJUGGLER.iter('DockSplitter'):
         areas = splitter.findall('DockArea')
         assert len(areas) == int(splitter.attrib['count'])
