@@ -1,7 +1,6 @@
 """Publish the messages of a bag again, undecoded, with the QoS they were recorded with."""
 
 import time
-from importlib import import_module
 from typing import Any
 
 import rclpy
@@ -12,6 +11,7 @@ from rclpy.signals import SignalHandlerOptions
 from offload_perception.cli.stopping import StopSignal
 from offload_perception.errors import BagError
 from offload_perception.nodes import qos
+from offload_perception.nodes.message_types import class_of
 from offload_perception.recording import BagMessage, BagReader
 from offload_perception.recording.playback import Selection, play, topics_of
 
@@ -53,16 +53,11 @@ def _play_once(reader: BagReader, publishers: dict[str, Any], rate: float,
 
 
 def _publisher(node: Node, topic: str, first: BagMessage) -> Any:
-    return node.create_publisher(_class_of(first.type.name), topic, _profile_of(first))
-
-
-def _class_of(name: str) -> type:
-    package, _, base = name.split('/')
     try:
-        return getattr(import_module(f'{package}.msg'), base)
-    except (ImportError, AttributeError) as e:
-        raise BagError(f'{name} is not installed: install the package {package}, or leave its '
-                       'topics out with --topics') from e
+        kind = class_of(first.type.name)
+    except BagError as e:
+        raise BagError(f'{e}, or leave {topic} out with --topics') from e
+    return node.create_publisher(kind, topic, _profile_of(first))
 
 
 def _profile_of(first: BagMessage) -> QoSProfile:

@@ -8,6 +8,7 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from offload_perception.health import Finding, error, warning
+from offload_perception.nodes.message_types import name_of
 
 if TYPE_CHECKING:
     from offload_perception.nodes.managed import ManagedNode
@@ -19,7 +20,7 @@ def mismatches(node: 'ManagedNode') -> Iterator[Finding]:
     The graph is asked, since QoS events would wake the executor for each subscription.
     """
     for mine in node.subscriptions:
-        topic, kind = mine.topic_name, _type_name(mine.msg_type)
+        topic, kind = mine.topic_name, name_of(mine.msg_type)
         for other in node.get_publishers_info_by_topic(topic):
             name = _name(other)
             if other.topic_type != kind:
@@ -68,7 +69,3 @@ def _name(endpoint: TopicEndpointInfo) -> str:
     if endpoint.node_name.startswith('_'):
         return 'a program that is no ROS node'
     return f'{endpoint.node_namespace.rstrip("/")}/{endpoint.node_name}'
-
-
-def _type_name(kind: type) -> str:
-    return f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -28,6 +27,8 @@ from offload_perception.msg import (
 )
 from offload_perception.nodes import qos
 from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.message_types import class_of, name_of
+from offload_perception.nodes.servers import namespaces
 from offload_perception.recording import BagWriter, installed_type
 from offload_perception.recording.metadata import qos_profile
 from offload_perception.recording.writer import free_bytes
@@ -59,6 +60,10 @@ class RecorderNode(ManagedNode):
 
     # -- lifecycle --------------------------------------------------------------------------
 
+    def configure(self) -> None:
+        """Look whom to listen to."""
+        self._servers = namespaces(self.config.server)
+
     def activate(self) -> None:
         """Make the bag and listen."""
         c = self.config
@@ -70,7 +75,7 @@ class RecorderNode(ManagedNode):
         self._disk = DiskWatch(c.min_free * MB)
         self._listen_to_known(c)
         self._bag_timers = [self.create_timer(c.flush_period, self._flush),
-                               self.create_timer(LOOK_PERIOD_S, self._look_for_topics)]
+                            self.create_timer(LOOK_PERIOD_S, self._look_for_topics)]
         self.get_logger().info(f'recording into {self._bag.folder}')
 
     def deactivate(self) -> None:
@@ -103,21 +108,18 @@ class RecorderNode(ManagedNode):
             self._listen(kind, name, qos.TELEMETRY)
         self._listen(OffloadDecision, 'offload_decision', _profile(latched=True))
         self._listen(MissionPolicy, 'mission_policy', _profile(latched=True))
-        for server in self._servers():
+        for server in self._servers:
             self._listen(ServerStatus, f'{server}/status', _profile(latched=True))
             if c.tensors:
                 self._listen(FeatureTensor, f'{server}/features', _profile())
         for kind, name in _IMAGES if c.images else ():
             self._listen(kind, name, qos.images('best_effort'))
 
-    def _servers(self) -> list[str]:
-        return [s.strip().rstrip('/') for s in self.config.server.split(',') if s.strip()]
-
     def _listen(self, kind: type, name: str, profile: QoSProfile) -> None:
         topic = self.resolve_topic_name(name)
         if topic not in self._listeners:
             self._listeners[topic] = self.create_subscription(
-                kind, topic, partial(self._on_message, topic, _name_of(kind)), profile, raw=True)
+                kind, topic, partial(self._on_message, topic, name_of(kind)), profile, raw=True)
 
     def _look_for_topics(self) -> None:
         """Listen to whatever else the drone's namespace has, with its publishers' QoS."""
@@ -128,11 +130,10 @@ class RecorderNode(ManagedNode):
                 self._listen_to_found(topic, kinds[0])
 
     def _listen_to_found(self, topic: str, name: str) -> None:
-        package, _, base = name.split('/')
         try:
             installed_type(name)
-            kind = getattr(import_module(f'{package}.msg'), base)
-        except (BagError, ImportError, AttributeError) as e:
+            kind = class_of(name)
+        except BagError as e:
             self._skipped.add(topic)
             self.get_logger().warning(f'{topic} is not recorded: {e}')
             return
@@ -220,10 +221,6 @@ def _profile(*, reliable: bool = True, latched: bool = False) -> QoSProfile:
         depth=qos.TELEMETRY.depth,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
-
-
-def _name_of(kind: type) -> str:
-    return f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
 
 
 main = main_of(RecorderNode)
