@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from offload_perception.health.finding import Finding, Level
 
 HOLD_S = 5.0
+JUST_OVER = ' (just over)'  # ends the text of what is held
 LOG_AFTER_S = 3.0  # what is over sooner, such as a server that is found late, is no news
 
 
@@ -67,4 +68,4 @@ class Steady:
     def _shown(held: _Held, now_s: float) -> Finding:
         if held.seen_s == now_s:
             return held.finding
-        return replace(held.finding, text=f'{held.finding.text} (just over)')
+        return replace(held.finding, text=held.finding.text + JUST_OVER)

@@ -1,10 +1,13 @@
 """What the tables of a flight mean: misses and their reasons, where layers ran, key figures."""
 
 from collections import Counter
+from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 
-from offload_perception.pipeline.records import Outcome
+from offload_perception.flight.policy import VALID_S
+from offload_perception.pipeline.records import DropReason, Outcome
 from offload_perception.report.flight import Flight
 from offload_perception.report.table import Table
 from offload_perception.telemetry.layers import cut_names as names_of_cuts
@@ -84,6 +87,67 @@ def predictions(flight: Flight) -> Table:
         'predicted_server_wait': decisions['server_wait'][d]})
 
 
+def energy_of_results(flight: Flight) -> Table:
+    """Return the FrameEnergy of the frames with a result; dropped ones take next to nothing."""
+    done = flight.frames['sequence'][has_result(flight.frames)]
+    return flight.energy.where(np.isin(flight.energy['sequence'], done))
+
+
+def _energy_of_a_frame(flight: Flight) -> float:
+    """Return the mean energy of a frame with a result [J].
+
+    NaN where it is less than its own uncertainty: a slow meter tells frames apart by regression,
+    whose errors do not average out.
+    """
+    rows = energy_of_results(flight)
+    rows = rows.where(np.isfinite(rows['energy']) & np.isfinite(rows['uncertainty']))
+    if not len(rows) or rows['energy'].mean() < rows['uncertainty'].mean():
+        return float('nan')
+    return float(rows['energy'].mean())
+
+
+@dataclass(frozen=True)
+class PolicySpan:
+    """A time [s] during which one mission policy held."""
+
+    policy: str
+    start_s: float
+    end_s: float
+
+
+def policy_spans(flight: Flight) -> list[PolicySpan]:
+    """Return which mission policy held when, in order.
+
+    One that was not said again has no effect after `VALID_S`.
+    """
+    said, spans = flight.policies, []
+    for policy, t, until in zip(said['policy'], said['t'], [*said['t'][1:], inf], strict=False):
+        end_s = min(until, t + VALID_S, flight.duration_s)
+        if spans and spans[-1].policy == policy and spans[-1].end_s == t:
+            spans[-1] = replace(spans[-1], end_s=end_s)
+        else:
+            spans.append(PolicySpan(str(policy), float(t), float(end_s)))
+    return [replace(s, start_s=max(0.0, s.start_s)) for s in spans if s.end_s > 0.0]
+
+
+def policy_counts(flight: Flight) -> list[tuple[str, float, int, int]]:
+    """Return for each mission policy how long it held [s], frames that ended, paced ones of them.
+
+    Last comes 'none' for the frames that ended while none held; empty without any policy.
+    """
+    spans, frames = policy_spans(flight), flight.frames
+    if not spans:
+        return []
+    held = np.full(len(frames), 'none', dtype=object)
+    for s in spans:
+        held[(frames['t'] >= s.start_s) & (frames['t'] <= s.end_s)] = s.policy
+    names = [n for n in dict.fromkeys([s.policy for s in spans] + ['none'])
+             if n != 'none' or (held == n).any()]
+    paced = frames['reason'] == DropReason.PACED
+    return [(n, sum(s.end_s - s.start_s for s in spans if s.policy == n),
+             int(np.sum(held == n)), int(np.sum((held == n) & paced))) for n in names]
+
+
 def key_figures(flight: Flight) -> dict[str, float]:
     """Return the figures of a flight by name, units in the names; NaN where unknown."""
     frames, nan = flight.frames, float('nan')
@@ -93,7 +157,6 @@ def key_figures(flight: Flight) -> dict[str, float]:
     power = flight.power
     joules = (power['integrated_energy'][-1] - power['integrated_energy'][0]
               if len(power) > 1 else nan)
-    per_frame = flight.energy['energy'] if len(flight.energy) else np.array([nan])
     return {
         'frames that ended': len(frames), 'results': len(done),
         'remote': flight.summary.outcomes[Outcome.REMOTE],
@@ -105,8 +168,7 @@ def key_figures(flight: Flight) -> dict[str, float]:
         'sent a frame [bytes]': done['bytes'].mean() if len(done) else nan,
         'mean power [W]': power['power'].mean() if len(power) else nan,
         'energy over the bag [J]': joules,
-        'energy while a frame was under way [J]':
-            float(np.nanmean(per_frame)) if np.isfinite(per_frame).any() else nan,
+        'energy while a frame was under way [J]': _energy_of_a_frame(flight),
         'labels right [%]': 100 * flight.summary.right / flight.summary.judged
         if flight.summary.judged else nan,
     }

@@ -1,282 +1,35 @@
-"""The charts of a flight: each returns a figure, None where the flight has no data for it."""
+"""The charts of a report, in their order."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from offload_perception.imaging.compressed import compressed_to_rgb
-from offload_perception.imaging.encodings import to_rgb
-from offload_perception.pipeline.records import Outcome
-from offload_perception.report import analysis, plotting
-from offload_perception.report.flight import Flight, Sample
-from offload_perception.report.plotting import BAD, DRONE, GREY, LINK, SERVER, STAGE_COLOURS
+from offload_perception.report.flight import Flight
+from offload_perception.report.flight_charts import energy, policy, samples, servers, track
+from offload_perception.report.frame_charts import (
+    decisions,
+    drops,
+    estimates,
+    latency,
+    misses,
+    network,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BINS = 80
-_OTHER = 'other reasons'
-
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart: its file's name, its title, a sentence on how to read it, and its drawer."""
+    """A chart: its file's name, its title, a sentence on how to read it, and its drawer.
+
+    `draw` returns None where a flight has no data for it.
+    """
 
     name: str
     title: str
     text: str
     draw: Callable[[Flight], 'Figure | None']
-
-
-def latency(flight: Flight) -> 'Figure | None':
-    """Draw the mean of every stage over time, stacked, with the slowest frames above."""
-    frames = flight.frames.where(analysis.has_result(flight.frames))
-    if not len(frames):
-        return None
-    figure, axes = plotting.new_figure(3.6)
-    edges, of_frame = _bins(frames['t'])
-    middle = (edges[:-1] + edges[1:]) / 2
-    stages = (np.nan_to_num(frames[s].astype(float)) * 1e3 for s in analysis.STAGES)
-    means = [_binned(stage, of_frame, len(middle), np.mean) for stage in stages]
-    axes.stackplot(middle, np.nan_to_num(means),
-                   colors=[STAGE_COLOURS[s] for s in analysis.STAGES],
-                   labels=[s.replace('_', ' ') for s in analysis.STAGES])
-    slowest = _binned(frames['total'] * 1e3, of_frame, len(middle), np.max)
-    axes.plot(middle, slowest, color='black', lw=0.8, label='slowest')
-    _deadline_line(axes, frames)
-    _label(axes, 'latency [ms]', top=_robust_top(frames))
-    plotting.legend_above(figure, axes)
-    return figure
-
-
-def network(flight: Flight) -> 'Figure | None':
-    """Draw the network from top to bottom: where each layer ran, and where frames were cut."""
-    frames = flight.frames
-    if not analysis.has_result(frames).any():
-        return None
-    names = analysis.cut_names(flight)
-    layers = len(names) - 1
-    board, server = analysis.layer_shares(frames, layers)
-    total = board + server
-    figure, axes = plotting.new_figure(0.9 + 0.22 * layers)
-    rows = np.arange(1, layers + 1)
-    axes.barh(rows, board / total, color=DRONE, height=0.8, label='on board')
-    axes.barh(rows, server / total, left=board / total, color=SERVER, height=0.8,
-              label='on the server')
-    for cut, count in enumerate(analysis.cut_counts(frames, layers)):
-        if count:
-            what = 'all on board' if cut == layers else 'cut'
-            axes.axhline(cut + 0.5, color='black', lw=0.5 + 3.0 * count / total[0])
-            axes.annotate(f'{what}: {count} frame{"" if count == 1 else "s"}', (1.01, cut + 0.5),
-                          xycoords=('axes fraction', 'data'), va='center', fontsize=8.5)
-    axes.set_yticks(rows, names[1:], fontsize=8.5)
-    axes.set_ylim(layers + 0.6, 0.4)
-    axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.5, 1], ['0', '50 %', '100 %'])
-    axes.set_xlabel('share of the frames with a result')
-    axes.grid(False)
-    plotting.legend_above(figure, axes)
-    return figure
-
-
-def decisions(flight: Flight) -> 'Figure | None':
-    """Draw the cut of every frame over time."""
-    frames = flight.frames.where(flight.frames['split_name'] != '')  # others had no cut yet
-    if not len(frames):
-        return None
-    names = analysis.cut_names(flight)
-    figure, axes = plotting.new_figure(3.4)
-    for outcome, colour in zip(Outcome, (SERVER, DRONE, BAD), strict=True):
-        chosen = frames.where(frames['outcome'] == outcome)
-        if len(chosen):
-            axes.plot(chosen['t'], chosen['split'], '.', ms=4, color=colour,
-                      label=outcome.name.lower())
-    used = np.unique(frames['split']).astype(int)
-    axes.set_yticks(used, [names[k] if k < len(names) else k for k in used], fontsize=8.5)
-    axes.set_ylim(-0.8, len(names) - 0.2)
-    _label(axes, '')
-    plotting.legend_above(figure, axes)
-    return figure
-
-
-def energy(flight: Flight) -> 'Figure | None':
-    """Draw the supply's power over time, and the energy of single frames."""
-    power, frames = flight.power, flight.energy
-    if not len(power):
-        return None
-    figure, (above, below) = plotting.new_figure(4.6, rows=2)
-    above.plot(power['t'], power['power'], color=LINK, lw=1.2)
-    above.set_ylim(0.0, None)
-    above.set_ylabel('power [W]')
-    if flight.emulated:
-        above.set_title('EMULATED: modelled, not measured', fontsize=9.5, color=BAD, loc='left')
-    if len(frames):
-        band = np.where(np.isfinite(frames['uncertainty']), frames['uncertainty'], 0.0)
-        below.errorbar(frames['t'], frames['energy'], band, fmt='.', ms=3, lw=0.5, color=DRONE,
-                       ecolor=GREY, label='frame, with 95 % interval')
-        below.plot(frames['t'], frames['idle_energy'], '.', ms=2, color=GREY, label='idle share')
-        below.set_ylim(0.0, 1.4 * np.percentile(frames['energy'], 99.0))
-        plotting.legend_above(figure, below, 2)
-    else:
-        below.text(0.5, 0.5, 'no FrameEnergy in this bag', ha='center',
-                   transform=below.transAxes)
-    below.set_xlabel('time [s]')
-    below.set_ylabel('energy a frame [J]')
-    return figure
-
-
-def misses(flight: Flight) -> 'Figure | None':
-    """Draw every frame's latency against its deadline, the misses by reason."""
-    frames = flight.frames
-    if not (frames['deadline'] > 0).any():
-        return None
-    reasons = np.array(analysis.miss_reasons(frames), dtype=object)
-    figure, axes = plotting.new_figure(3.6)
-    axes.plot(frames['t'][reasons == ''], frames['total'][reasons == ''] * 1e3, '.', ms=3,
-              color=GREY, label=f'in time {np.sum(reasons == "")}')
-    for n, (reason, count) in enumerate(_most_common(reasons)):
-        chosen = reasons == reason
-        axes.plot(frames['t'][chosen], frames['total'][chosen] * 1e3, 'xv^+Ds'[n], ms=4,
-                  label=f'{reason.replace("_", " ")} {count}')
-    _deadline_line(axes, frames)
-    axes.set_yscale('log')
-    axes.set_xlabel('time [s]')
-    axes.set_ylabel('latency [ms]')
-    plotting.legend_above(figure, axes, 2)
-    return figure
-
-
-def _most_common(reasons: np.ndarray, keep: int = 5) -> list[tuple[str, int]]:
-    """Return the commonest reasons with their counts; the others become one, in place."""
-    common = Counter(reasons[reasons != '']).most_common()
-    rare = [reason for reason, _ in common[keep:]]
-    reasons[np.isin(reasons, rare)] = _OTHER
-    return common[:keep] + ([(_OTHER, sum(n for _, n in common[keep:]))] if rare else [])
-
-
-def estimates(flight: Flight) -> 'Figure | None':
-    """Draw what was predicted of frames beside what came of them."""
-    rows = analysis.predictions(flight)
-    if not len(rows):
-        return None
-    figure, axes = plotting.new_figure(6.0, rows=3)
-    for ax, name in zip(axes, ('total', 'link', 'server_wait'), strict=True):
-        truth, guess = rows[name] * 1e3, rows[f'predicted_{name}'] * 1e3
-        ax.plot(rows['t'], truth, '.', ms=3, color=GREY, label='truth')
-        ax.plot(rows['t'], guess, '.', ms=2, color=LINK, label='estimate')
-        known = np.isfinite(truth) & np.isfinite(guess)
-        if known.any():
-            error = np.median(np.abs(truth - guess)[known])
-            ax.set_title(f'median error {error:.1f} ms', fontsize=9.5, loc='right')
-            ax.set_ylim(0.0, 1.3 * np.percentile(np.r_[truth[known], guess[known]], 98))
-        ax.set_ylabel(f'{name.replace("_", " ")} [ms]')
-    plotting.legend_above(figure, axes[0])
-    axes[-1].set_xlabel('time [s]')
-    return figure
-
-
-def servers(flight: Flight) -> 'Figure | None':
-    """Draw what the servers say of themselves."""
-    status = flight.servers
-    if not len(status):
-        return None
-    figure, (above, below) = plotting.new_figure(4.2, rows=2)
-    for n, name in enumerate(np.unique(status['server'])):
-        one = status.where(status['server'] == name)
-        colour = (SERVER, DRONE, LINK, GREY)[n % 4]
-        above.plot(one['t'], one['utilisation'] * 100, color=colour, label=name)
-        below.plot(one['t'], one['expected_wait'] * 1e3, color=colour)
-    above.set_ylabel('busy [%]')
-    above.set_ylim(0, 105)
-    plotting.legend_above(figure, above, 1)
-    _label(below, 'expected wait [ms]', top=None)
-    below.set_ylim(0.0, None)
-    return figure
-
-
-def drops(flight: Flight) -> 'Figure | None':
-    """Draw how many frames were dropped for each reason."""
-    reasons = flight.summary.reasons.most_common()
-    if not reasons:
-        return None
-    figure, axes = plotting.new_figure(0.9 + 0.35 * len(reasons))
-    bars = axes.barh([r for r, _ in reasons], [n for _, n in reasons], color=BAD, height=0.6)
-    axes.bar_label(bars, padding=3)
-    axes.invert_yaxis()
-    axes.set_xlabel('frames')
-    axes.margins(x=0.15)
-    return figure
-
-
-def samples(flight: Flight) -> 'Figure | None':
-    """Draw a few recorded images with their labels."""
-    if not flight.samples:
-        return None
-    rows = -(-len(flight.samples) // 2)
-    figure, _ = plotting.new_figure(0.1)
-    figure.clear()
-    figure.set_size_inches(plotting.WIDTH_IN, 2.2 * rows)
-    for n, sample in enumerate(flight.samples, 1):
-        axes = figure.add_subplot(rows, 2, n)
-        axes.imshow(rgb_of(sample.image))
-        axes.set_axis_off()
-        axes.set_title(_caption(sample), fontsize=8.5, color=_verdict_colour(sample))
-    return figure
-
-
-def rgb_of(image: Any) -> np.ndarray:
-    """Return a recorded Image or CompressedImage as RGB, uint8 of shape (H, W, 3)."""
-    if hasattr(image, 'format'):
-        return compressed_to_rgb(image.data, image.format)
-    return to_rgb(image.data, height=image.height, width=image.width, step=image.step,
-                  encoding=image.encoding, is_bigendian=bool(image.is_bigendian))
-
-
-def _caption(sample: Sample) -> str:
-    text = f'{sample.t_s:.1f} s: {sample.label} {sample.score:.0%}'
-    if not sample.trained:
-        return f'{text} (untrained)'
-    return f'{text}\nis {sample.truth}' if sample.truth not in ('', sample.label) else text
-
-
-def _verdict_colour(sample: Sample) -> str:
-    if not sample.truth:
-        return 'black'
-    return SERVER if sample.truth == sample.label else BAD
-
-
-def _bins(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the edges of equal time bins, and the bin of each frame."""
-    edges = np.linspace(t.min(), t.max() + 1e-6, min(BINS, max(2, len(t) // 4)) + 1)
-    return edges, np.clip(np.digitize(t, edges) - 1, 0, len(edges) - 2)
-
-
-def _binned(values: np.ndarray, of_frame: np.ndarray, bins: int,
-            function: Callable[[np.ndarray], float]) -> np.ndarray:
-    """Return `function` of each bin's values; an empty bin is NaN."""
-    groups = (values[of_frame == b] for b in range(bins))
-    return np.array([function(g) if len(g) else np.nan for g in groups])
-
-
-def _robust_top(frames: Any) -> float:
-    """Return an upper end that shows the deadline and all but the rarest frames [ms]."""
-    return 1.15e3 * max(np.percentile(frames['total'], 99.0), float(frames['deadline'].max()))
-
-
-def _deadline_line(axes: Any, frames: Any) -> None:
-    asked = frames.where(frames['deadline'] > 0)
-    if len(asked):
-        axes.plot(asked['t'], asked['deadline'] * 1e3, '--', color=BAD, lw=1.2, label='deadline')
-
-
-def _label(axes: Any, what: str, top: float | None = None) -> None:
-    axes.set_xlabel('time [s]')
-    axes.set_ylabel(what)
-    if what:
-        axes.set_ylim(0.0, top)
 
 
 CHARTS = (
@@ -295,6 +48,10 @@ CHARTS = (
     Chart('estimates', 'Estimates against truth', 'What the planner expected of a frame, and what '
           'came of it.', estimates),
     Chart('servers', 'Servers', 'What the servers announced of their load.', servers),
+    Chart('policy', 'Mission policy', 'How much perception might cost, and how many frames were '
+          'kept back for that (paced).', policy),
+    Chart('track', 'Where results were taken', 'Position of the vehicle at the stamp of each '
+          'result, by label.', track),
     Chart('samples', 'Sample frames', 'Recorded images with the label they got; green agrees with '
           'the known truth of a generated image, red does not, black is unknown.', samples),
     Chart('drops', 'Dropped frames', 'Frames without a result, by reason.', drops),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.errors import BagError
+from offload_perception.health.steady import JUST_OVER
 from offload_perception.recording import BagMessage, BagReader
 from offload_perception.report.table import Table, table_of
 from offload_perception.telemetry.records import (
@@ -21,7 +22,8 @@ from offload_perception.telemetry.summary import Summary
 
 # Name of a table, and the topic in the drone's namespace that fills it.
 _TOPICS = {'frames': 'frame_latency', 'power': 'power', 'energy': 'frame_energy',
-           'decisions': 'offload_decision', 'results': 'classification', 'truths': 'ground_truth'}
+           'decisions': 'offload_decision', 'results': 'classification', 'truths': 'ground_truth',
+           'policies': 'mission_policy', 'geotags': 'geotagged'}
 _IMAGE_TOPICS = ('image_raw', 'image_raw/compressed')
 SAMPLES = 8
 
@@ -43,7 +45,8 @@ class Flight:
     """Everything a report needs of one bag.
 
     `published` is how many images the camera says it sent, None where it says nothing.
-    `warnings` counts the diagnostics above OK by node and text.
+    `warnings` counts the findings in diagnostics above OK by node and name, which is about once a
+    second each; `texts` has the last words of each.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Flight:
     summary: Summary
     published: int | None = None
     warnings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    texts: dict[tuple[str, str], str] = field(default_factory=dict)
     models: set[str] = field(default_factory=set)
     trained: bool = True
     truncated: bool = False
@@ -98,11 +102,11 @@ class _Heard:
     def __init__(self) -> None:
         self.messages: dict[str, list[tuple[int, Any]]] = {}
         self.types: dict[str, str] = {}
-        self.first_ns = self.last_ns = 0
+        self.last_ns = 0
 
     def add(self, m: BagMessage) -> None:
         kind = self.types.setdefault(m.topic, m.type.name)
-        self.first_ns, self.last_ns = self.first_ns or m.time_ns, m.time_ns
+        self.last_ns = max(self.last_ns, m.time_ns)
         if kind in _WANTED:
             self.messages.setdefault(m.topic, []).append((m.time_ns, m.decode()))
 
@@ -114,9 +118,9 @@ class _Heard:
 
 
 _OURS = 'offload_perception/msg'
-_WANTED = {*(f'{_OURS}/{name}' for name in (
+_WANTED = {'diagnostic_msgs/msg/DiagnosticArray', *(f'{_OURS}/{name}' for name in (
     'FrameLatency', 'PowerSample', 'FrameEnergy', 'OffloadDecision', 'Classification',
-    'ServerStatus')), 'diagnostic_msgs/msg/DiagnosticArray'}
+    'ServerStatus', 'MissionPolicy', 'GeotaggedClassification'))}
 
 
 def _drone_of(heard: _Heard, bag: Path, wanted: str | None) -> str:
@@ -168,10 +172,23 @@ def _summary_of(raw: dict[str, list[tuple[int, Any]]]) -> Summary:
 def _add_diagnostics(flight: Flight, m: Any) -> None:
     for s in m.status:
         if s.level not in (0, b'\0'):
-            flight.warnings[s.name, s.message] += 1
+            for name, text in _findings(s):
+                flight.warnings[s.name, name] += 1
+                flight.texts[s.name, name] = text
         if s.name == f'{flight.namespace}/camera':
             values = {v.key: v.value for v in s.values}
             flight.published = int(values.get('frames published', 0)) or flight.published
+
+
+def _findings(s: Any) -> list[tuple[str, str]]:
+    """Return name and text of all that a status tells.
+
+    Our nodes repeat each finding in the values, under its name; of others the message is taken.
+    """
+    told = f'; {s.message}; '
+    found = [(v.key, v.value.removesuffix(JUST_OVER)) for v in s.values
+             if f'; {v.value}; ' in told]
+    return found or [(s.message, s.message)]
 
 
 def _samples(reader: BagReader, flight: Flight) -> Iterator[Sample]:

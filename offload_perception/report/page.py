@@ -32,10 +32,12 @@ td:not(:first-child) { font-variant-numeric: tabular-nums; }
 
 def page(flights: list[Flight], pictures: dict[tuple[str, int], Path]) -> str:
     """Return the page; `pictures` maps a chart's name and a flight's number to its PNG."""
-    charts = ''.join(_chart(chart, flights, pictures) for chart in CHARTS)
+    drawn = {name for name, _ in pictures}
+    charts = ''.join(_chart(chart, flights, pictures) for chart in CHARTS if chart.name in drawn)
     if len(flights) == 1:  # then two charts stand side by side, else two flights do
         charts = f'<div class="row">{charts}</div>'
-    sections = [_overview(flights), _figures(flights), charts, _diagnostics(flights)]
+    sections = [_overview(flights), _figures(flights), charts, _diagnostics(flights),
+                _missing(drawn)]
     return ('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f'<title>{escape(text.title(flights))}</title><style>{_STYLE}</style></head>'
@@ -59,14 +61,27 @@ def _figures(flights: list[Flight]) -> str:
         if misses := analysis.miss_counts(flight).most_common():
             tables.append(f'<h3>Deadline misses: {escape(flight.name)}</h3>'
                           + _table(['reason', 'frames'], misses))
-    return f'<section><h2>Key figures</h2>{"".join(tables)}</section>'
+        if policies := text.policy_rows(flight):
+            tables.append(f'<h3>Mission policy: {escape(flight.name)}</h3>'
+                          + _table(text.POLICY_HEAD, policies))
+    cells = ''.join(f'<div>{t}</div>' for t in tables)
+    return f'<section><h2>Key figures</h2><div class="row">{cells}</div></section>'
 
 
 def _diagnostics(flights: list[Flight]) -> str:
-    tables = [f'<h3>{escape(f.name)}</h3>' + _table(
-        ['node', 'message', 'times'], [[*key, n] for key, n in f.warnings.most_common(10)])
-        for f in flights if f.warnings]
-    return f'<section><h2>Diagnostics above OK</h2>{"".join(tables) or "<p>none</p>"}</section>'
+    cells = ''.join(f'<div><h3>{escape(f.name)}</h3>{_warnings(f)}</div>' for f in flights)
+    return (f'<section><h2>Diagnostics above OK</h2><div class="row">{cells}</div></section>')
+
+
+def _warnings(flight: Flight) -> str:
+    """Return the warnings as paragraphs: a table of such texts is too wide for a phone."""
+    return ''.join(f'<p><b>{escape(node)}</b>, {times} times: {escape(said)}</p>'
+                   for node, said, times in text.warning_rows(flight)) or '<p>none</p>'
+
+
+def _missing(drawn: set[str]) -> str:
+    titles = ', '.join(escape(c.title) for c in CHARTS if c.name not in drawn)
+    return f'<p>Nothing in the bag for: {titles}.</p>' if titles else ''
 
 
 def _chart(chart: Chart, flights: list[Flight], pictures: dict[tuple[str, int], Path]) -> str:

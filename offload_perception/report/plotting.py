@@ -7,8 +7,9 @@ from offload_perception.errors import ConfigError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# As wide as two columns of a desktop page or one of a phone; the text is readable on both.
-WIDTH_IN, DPI = 5.0, 150
+# As wide as two columns of a desktop page or one of a phone; the text is readable on both: on a
+# phone of 390 pixels a point of it becomes 1.2 pixels.
+WIDTH_IN, DPI = 4.2, 180
 DRONE, LINK, SERVER, BAD, GREY = '#2166ac', '#f4a142', '#2e8b57', '#c0392b', '#8d99a6'
 STAGE_COLOURS = {
     'queue': '#c9ced6', 'preprocess': '#a6cbe8', 'head': '#2166ac', 'encode': '#0b2f66',
@@ -31,17 +32,25 @@ def new_figure(height_in: float = 3.2, rows: int = 1) -> tuple['Figure', Any]:
         return figure, figure.subplots(rows, 1, sharex=rows > 1)
 
 
-def legend_above(figure: 'Figure', axes: Any, columns: int = 4) -> None:
+def legend_above(figure: 'Figure', axes: Any, columns: int = 3) -> None:
     """Put the legend of `axes` above the figure, where it hides no data."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside upper left', ncols=columns, fontsize=8.5,
                   frameon=False, columnspacing=1.0, handlelength=1.2, borderaxespad=0.2)
 
 
+def label_time(axes: Any, what: str, top: float | None = None) -> None:
+    """Name the axes of a chart over time; a named value begins at zero."""
+    axes.set_xlabel('time [s]')
+    axes.set_ylabel(what)
+    if what:
+        axes.set_ylim(0.0, top)
+
+
 def share_limits(figures: list['Figure']) -> None:
     """Give the same axes of several figures the same value range, so that they compare."""
     for axes in zip(*(f.axes for f in figures), strict=False):
-        if not axes[0].yaxis_inverted():
+        if not axes[0].yaxis_inverted() and axes[0].get_aspect() == 'auto':
             axes[0].set_ylim(min(a.get_ylim()[0] for a in axes),
                              max(a.get_ylim()[1] for a in axes))
             for other in axes[1:]:

@@ -45,8 +45,9 @@ class Table:
 def table_of(messages: Iterable[tuple[int, Any]], start_ns: int) -> Table:
     """Return a table of decoded messages with the times they were recorded at.
 
-    Every field that is a number, a truth or a text is a column; a header becomes `stamp_ns`, and
-    of a list of texts or numbers the first is taken (the best label, its score).
+    Every field that is a number, a truth or a text is a column; a header becomes `stamp_ns`, of
+    a list of texts or numbers the first is taken (the best label, its score), and the fields of a
+    message within have its name before theirs (`attitude_w`).
     """
     rows = [{'t': (time_ns - start_ns) * 1e-9, **_scalars(m)} for time_ns, m in messages]
     names = rows[0] if rows else ()
@@ -59,6 +60,8 @@ def _scalars(m: Any) -> dict[str, Any]:
         value = getattr(m, name)
         if name == 'header':
             found['stamp_ns'] = stamp_ns(value)
+        elif hasattr(value, '__slots__'):
+            found |= {f'{name}_{inner}': v for inner, v in _scalars(value).items()}
         elif isinstance(value, list) and not value:
             found[name] = '' if name in _TEXTS else float('nan')
         else:

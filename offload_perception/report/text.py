@@ -45,6 +45,24 @@ def _change(before: float, after: float) -> str:
     return f'{(after - before) / abs(before):+.0%}'
 
 
+POLICY_HEAD = ['policy', 'held [s]', 'frames', 'of them paced']
+
+
+def policy_rows(flight: Flight) -> list[list]:
+    """Return the rows of the table of mission policies; none where none was said."""
+    return [[name, f'{held_s:.1f}', frames, paced]
+            for name, held_s, frames, paced in analysis.policy_counts(flight)]
+
+
+WARNING_HEAD = ['node', 'last said', 'times']
+
+
+def warning_rows(flight: Flight) -> list[list]:
+    """Return the rows of the table of the commonest diagnostics above OK."""
+    return [[node, flight.texts[node, name], n]
+            for (node, name), n in flight.warnings.most_common(10)]
+
+
 def markdown(flights: list[Flight], files: list[str]) -> str:
     """Return the summary of a report as Markdown; `files` are those that lie beside it."""
     parts = [f'# {title(flights)}']
@@ -57,10 +75,11 @@ def markdown(flights: list[Flight], files: list[str]) -> str:
     for flight in flights:
         if misses := analysis.miss_counts(flight).most_common():
             parts += [f'## Deadline misses: {flight.name}', table(['reason', 'frames'], misses)]
+        if policies := policy_rows(flight):
+            parts += [f'## Mission policy: {flight.name}', table(POLICY_HEAD, policies)]
         if flight.warnings:
-            parts += [f'## Diagnostics: {flight.name}', table(
-                ['node', 'message', 'times'],
-                [[*key, n] for key, n in flight.warnings.most_common(10)])]
+            parts += [f'## Diagnostics above OK: {flight.name}',
+                      table(WARNING_HEAD, warning_rows(flight))]
     parts += ['## Files', '\n'.join(f'- [{f}]({f})' for f in files)]
     return '\n\n'.join(parts) + '\n'
 

@@ -1,12 +1,15 @@
 """Write a report into a folder: page, pictures, summary, tables."""
 
+import json
 from pathlib import Path
 
 from offload_perception.errors import ConfigError
 from offload_perception.report import plotting, text
 from offload_perception.report.charts import CHARTS
 from offload_perception.report.flight import Flight
+from offload_perception.report.geojson import feature_collection
 from offload_perception.report.page import page
+from offload_perception.report.table import Table
 
 
 def write_report(flights: list[Flight], out: Path) -> list[Path]:
@@ -22,7 +25,9 @@ def write_report(flights: list[Flight], out: Path) -> list[Path]:
     pictures = _draw(flights, out)
     tables = [file for n, flight in enumerate(flights) for name, t in flight.tables.items()
               if len(t) for file in t.write(out / f'{name}{_suffix(n, flights)}')]
-    files = [out / 'index.html', out / 'summary.md', *pictures.values(), *tables]
+    maps = [_map(flight.geotags, out / f'geotags{_suffix(n, flights)}.geojson')
+            for n, flight in enumerate(flights) if len(flight.geotags)]
+    files = [out / 'index.html', out / 'summary.md', *pictures.values(), *tables, *maps]
     files[0].write_text(page(flights, pictures))
     files[1].write_text(text.markdown(
         flights, [f.name for f in files if f.name != 'summary.md']))
@@ -45,6 +50,11 @@ def _draw(flights: list[Flight], out: Path) -> dict[tuple[str, int], Path]:
             pictures[chart.name, n] = out / f'{chart.name}{_suffix(n, flights)}.png'
             figure.savefig(pictures[chart.name, n])
     return pictures
+
+
+def _map(geotags: Table, file: Path) -> Path:
+    file.write_text(json.dumps(feature_collection(geotags), allow_nan=False))
+    return file
 
 
 def _suffix(n: int, flights: list[Flight]) -> str:

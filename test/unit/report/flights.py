@@ -35,7 +35,7 @@ def _default(kind):
     if number == 1:
         return _EMPTY.get(detail[0] if isinstance(detail, tuple) else detail, 0)
     if number == 2:
-        return header()
+        return message(detail)
     element = detail[0][1]
     return [] if element[0] == 'string' or isinstance(element, str) else np.zeros(0, element[0])
 

@@ -13,6 +13,7 @@ from offload_perception.errors import BagError
 from offload_perception.report import analysis
 from offload_perception.report.charts import CHARTS
 from offload_perception.report.flight import load_flight
+from offload_perception.report.text import warning_rows
 from offload_perception.report.write import tell_apart
 
 # Remote in time, remote but late by the link, on board, dropped, dropped.
@@ -22,6 +23,15 @@ FRAMES = [frame(1, 0, 0.05, remote=1),
           frame(4, 2, 0.3, reason='no reply', remote=2, local=1, dropped=1),
           frame(5, 2, 0.01, reason='superseded', split=0, split_name='', remote=2, local=1,
                 dropped=2)]
+
+
+# Two results with a position, one without.
+GEOTAGS = [message('GeotaggedClassification', header=header(s), classification=message(
+    'Classification', header=header(s), labels=[text], scores=np.array([0.9], np.float32)),
+    position_valid=s < 3, latitude=where[0], longitude=where[1], altitude=where[2], reason=reason)
+    for s, text, where, reason in ((1, 'water', (47.0, 8.0, 500.0), ''),
+                                   (2, 'road', (47.001, 8.001, 510.0), ''),
+                                   (3, 'road', (NAN, NAN, NAN), 'no position: none received'))]
 
 
 def image(stamp: int):
@@ -44,6 +54,10 @@ def write(folder, *, drone='/drone1', frames=FRAMES, emulated=True, trained=True
         bag.add(f'{drone}/offload_decision', message(
             'OffloadDecision', sequence=2, latency=0.08, bandwidth=1e5, round_trip=0.02,
             server_wait=0.004), 1.0)
+        for t, policy in ((0.0, 'full'), (1.0, 'full'), (2.5, 'ground'), (3.2, 'ground')):
+            bag.add(f'{drone}/mission_policy', message('MissionPolicy', policy=policy), t)
+        for tag in GEOTAGS:
+            bag.add(f'{drone}/geotagged', tag, 2.0)
         bag.add('/server/status', message('ServerStatus', model='aerial', utilisation=0.5), 1.0)
         bag.add('/diagnostics', camera_diagnostics(drone, published=6), 6.0)
     return folder
@@ -126,6 +140,59 @@ def test_a_decision_that_predicts_nothing_is_no_prediction(tmp_path):
     assert len(analysis.predictions(load_flight(tmp_path / 'static'))) == 0
 
 
+def test_a_policy_holds_until_the_next_or_until_it_is_not_said_again(tmp_path):
+    late = [*FRAMES[:3], frame(4, 2, 0.01, reason='paced', remote=2, local=1, dropped=1),
+            *(frame(n, 1, 0.04, remote=2, local=n - 3, dropped=1) for n in range(5, 11))]
+    flight = load_flight(write(tmp_path / 'paced', frames=late))
+    assert analysis.policy_spans(flight) == [
+        analysis.PolicySpan('full', 0.0, 2.5), analysis.PolicySpan('ground', 2.5, 8.2)]
+    assert analysis.policy_counts(flight) == [
+        ('full', 2.5, 3, 0), ('ground', pytest.approx(5.7), 6, 1), ('none', 0, 1, 0)]
+
+
+def test_dropped_frames_do_not_thin_the_energy_of_results(tmp_path):
+    with FlightBag(tmp_path / 'energy') as bag:
+        for m, joules in zip(FRAMES, (0.5, 0.6, 0.7, 0.0, 0.0), strict=True):
+            bag.add('/d/frame_latency', m, m.sequence)
+            bag.add('/d/frame_energy', message('FrameEnergy', sequence=m.sequence,
+                                               energy=joules), m.sequence)
+    figures = analysis.key_figures(load_flight(tmp_path / 'energy'))
+    assert figures['energy while a frame was under way [J]'] == pytest.approx(0.6)
+
+
+def test_a_finding_is_counted_by_its_name_whatever_its_numbers(tmp_path):
+    with FlightBag(tmp_path / 'sick') as bag:
+        bag.add('/d/frame_latency', FRAMES[0], 0.0)
+        for t, text in ((0.0, '1 gap; of 2 s'), (1.0, '2 gaps; of 3 s'),
+                        (2.0, '2 gaps; of 3 s (just over)')):
+            values = [message('diagnostic_msgs/msg/KeyValue', key=k, value=v)
+                      for k, v in (('gaps', text), ('voltage', '3'), ('port', ''))]
+            bag.add('/diagnostics', message('diagnostic_msgs/msg/DiagnosticArray', status=[message(
+                'diagnostic_msgs/msg/DiagnosticStatus', level=1, name='/d/meter',
+                message=f'hot; {text}', values=values)]), t)
+    flight = load_flight(tmp_path / 'sick')
+    assert warning_rows(flight) == [['/d/meter', '2 gaps; of 3 s', 3]]
+
+
+def test_geotags_are_written_for_gis_programs(bag, tmp_path):
+    assert report.main([str(bag), '--out', str(tmp_path / 'out')]) == 0
+    first, _, last = json.loads((tmp_path / 'out' / 'geotags.geojson').read_text())['features']
+    assert first['geometry'] == {'type': 'Point', 'coordinates': [8.0, 47.0, 500.0]}
+    assert first['properties']['label'] == 'water' and first['properties']['score'] == 0.9
+    assert first['properties']['time'] == '1970-01-01T00:00:01+00:00'
+    assert last['geometry'] is None and last['properties']['reason'].startswith('no position')
+    row = next(csv.DictReader((tmp_path / 'out' / 'geotags.csv').open()))
+    assert row['latitude'] == '47.0' and row['classification_labels'] == 'water'
+
+
+def test_what_no_flight_has_is_named_and_not_drawn(tmp_path):
+    with FlightBag(tmp_path / 'small') as bag:
+        bag.add('/d/frame_latency', FRAMES[0], 0.0)
+    assert report.main([str(tmp_path / 'small'), '--out', str(tmp_path / 'out')]) == 0
+    page = (tmp_path / 'out' / 'index.html').read_text()
+    assert 'Nothing in the bag for: ' in page and '<h2>Mission policy' not in page
+
+
 def test_the_report_of_one_flight(bag, tmp_path, capsys):
     out = tmp_path / 'out'
     assert report.main([str(bag), '--out', str(out), '--json', str(tmp_path / 'f.json')]) == 0
@@ -136,7 +203,8 @@ def test_the_report_of_one_flight(bag, tmp_path, capsys):
     assert 'name="viewport"' in page and page.count('data:image/png') == len(CHARTS)
     assert all((out / f'{c.name}.png').stat().st_size for c in CHARTS)
     summary = (out / 'summary.md').read_text()
-    assert '| late: link' in summary and '(latency.png)' in summary
+    assert '| ground ' in summary and '<h3>Mission policy' in page
+    assert '| late: link' and '(latency.png)' in summary
     rows = list(csv.DictReader((out / 'frames.csv').open()))
     assert [r['reason'] for r in rows] == ['', '', '', 'no reply', 'superseded']
     assert json.loads((tmp_path / 'f.json').read_text())['flight']['remote'] == 2
