@@ -90,5 +90,6 @@ def test_remote_false_leaves_the_server_out_of_the_launch():
     context = LaunchContext()
     context.launch_configurations.update(
         runner.parse_arguments(DRONE, ['remote:=false']))
-    server = launch_description._actions(context, DRONE)[0]
-    assert not server.condition.evaluate(context)
+    runs = {node.name: action.condition.evaluate(context) for node, action in zip(
+        DRONE, launch_description._actions(context, DRONE), strict=True)}
+    assert runs['edge_inference'] and not runs['remote_inference']
