@@ -1,0 +1,86 @@
+"""A planned flight over a link whose rate changes, recorded: the choice moves and a report tells.
+
+Drone and server are two network namespaces with a cable between them. The rates follow one
+another in equal parts. The bag is what `report` draws. Needs root.
+
+    bash scripts/run.sh python benchmarks/shaped_flight.py BAG emulate:=raspberry_pi_3b_plus
+"""
+
+import argparse
+import os
+import sys
+import threading
+import time
+
+import common
+from flight import Telemetry, planned_graph, wait_for_first
+from machines import Machines, inside
+
+from offload_perception.cli.command import command, progress, table, write_json
+
+NAMESPACE = 'shaped_flight'
+
+
+def fly(args: argparse.Namespace, machines: Machines) -> tuple[list[dict], bool]:
+    """Return what was chosen at each rate, and whether every frame was told of."""
+    drone, server = machines.names
+    words = [f'deadline:={args.deadline}', f'rate:={args.rate}', 'record:=true',
+             f'bag:={os.path.abspath(args.bag)}', *args.arguments]
+    machines.shape(args.mbit[0])
+    with (inside(drone), Telemetry(NAMESPACE) as telemetry,
+          planned_graph(NAMESPACE, words, common.shower(args)) as graph):
+        with inside(server):
+            graph.start('remote_inference', exit_when_refused='true')
+        graph.start('recorder', 'um25c', 'edge_inference', 'camera', exit_when_refused='true')
+        wait_for_first(telemetry, graph)
+        rows = [_part(args, machines, telemetry, mbit) for mbit in args.mbit]
+        for name in ('camera', 'edge_inference', 'recorder'):
+            graph.stop(name)
+    return rows, telemetry.adds_up()
+
+
+def _part(args: argparse.Namespace, machines: Machines, telemetry: Telemetry,
+          mbit: float) -> dict:
+    progress(f'{mbit:g} Mbit/s for {args.duration:g} s')
+    machines.shape(mbit)
+    begun_s = time.monotonic()
+    threading.Event().wait(args.duration)
+    frames = [m for m, at_s in zip(telemetry.frames, telemetry.came_s, strict=True)
+              if at_s >= begun_s]
+    choices: dict[str, int] = {}
+    for m in frames:
+        sent = f'{m.split_name} {m.codec}' if m.bytes else 'all on board'
+        hedged = ', finished on board' if m.bytes and m.outcome == m.LOCAL else ''
+        name = m.reason or sent + hedged
+        choices[name] = choices.get(name, 0) + 1
+    return {'mbit': mbit, 'frames': len(frames), 'choices': choices,
+            'deadline_met': sum(m.deadline_met for m in frames) / max(len(frames), 1)}
+
+
+@command
+def main(argv=None) -> int:
+    """Fly and print."""
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('bag', help='folder of the bag, which must not exist yet')
+    p.add_argument('--mbit', type=float, nargs='+', default=[20.0, 0.3, 0.1, 20.0],
+                   help='rates of the link, one after the other [Mbit/s]')
+    p.add_argument('--duration', type=float, default=20.0, help='of each rate [s]')
+    p.add_argument('--deadline', type=float, default=1.0, help='of each frame [s]')
+    p.add_argument('--rate', type=float, default=1.5, help='of the camera [Hz]')
+    p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
+    p.add_argument('--json', metavar='FILE')
+    p.add_argument('arguments', nargs='*', metavar='name:=value', help='of the demo')
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'SUBNET'
+    args = common.parse(p, argv)
+    with Machines() as machines:
+        rows, adds_up = fly(args, machines)
+    print(table(('Mbit/s', 'frames', 'deadlines met', 'how they went'), [
+        (r['mbit'], r['frames'], f'{r["deadline_met"]:.0%}',
+         '; '.join(f'{name}: {n}' for name, n in r['choices'].items())) for r in rows]))
+    write_json(args.json, {'machine': common.machine(), 'arguments': vars(args), 'results': rows})
+    return 0 if adds_up else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
