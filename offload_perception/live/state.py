@@ -90,9 +90,11 @@ class LiveState:
             self.power = self._now(m)
 
     def add_energy(self, m: Any) -> None:
-        """Take a FrameEnergy."""
+        """Take a FrameEnergy; that of a dropped frame says nothing of what a result costs."""
         with self._lock:
-            self.energy = self._now(m)
+            if not any(h.message.sequence == m.sequence and not view.has_result(h.message)
+                       for h in self.frames):
+                self.energy = self._now(m)
 
     def add_decision(self, m: Any) -> None:
         """Take an OffloadDecision."""

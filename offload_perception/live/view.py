@@ -142,10 +142,17 @@ def complaints(nodes: 'Mapping[str, Health]', now: float) -> list[str]:
 
     That device `auto` found no Edge TPU is none: the lines on where frames ran tell as much.
     """
-    bad = [h for h in health(nodes, now) if h['level'] != 'ok'
-           and not (h['message'].startswith(NO_EDGE_TPU)
-                    and h['message'] == nodes[h['name']].values.get('device'))]
-    return [text(f'diagnostics: {h["level"]}, {h["name"]}: {h["message"]}') for h in bad[:3]]
+    said = [(h['level'], h['name'], _but_for_the_edge_tpu(nodes[h['name']]))
+            for h in health(nodes, now) if h['level'] != 'ok']
+    return [text(f'diagnostics: {level}, {name}: {words}') for level, name, words in said
+            if words][:3]
+
+
+def _but_for_the_edge_tpu(h: 'Health') -> str:
+    device = h.values.get('device', '')
+    if not device.startswith(NO_EDGE_TPU):
+        return h.message
+    return h.message.replace(device, '').replace('; ; ', '; ').strip('; ')
 
 
 def _level(h: 'Health', now: float) -> str:

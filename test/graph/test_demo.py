@@ -30,6 +30,17 @@ def test_all_on_board_needs_no_server(run, arguments):
     assert '[remote_inference]' not in demo.output
 
 
+def test_the_last_lines_name_what_the_nodes_complain_of(run, arguments, tmp_path):
+    pytest.importorskip('mcap_ros2')
+    (tmp_path / 'full.yaml').write_text('/**: {ros__parameters: {min_free: 1000000}}')
+    demo = run('demo', '--duration', '1', *arguments, 'record:=true', f'bag:={tmp_path}/bag',
+               f'params_file:={tmp_path}/full.yaml')
+    assert demo.wait() == 0, demo.output
+    complaints = [line for line in demo.lines if line.startswith('diagnostics: ')]
+    assert any('error, /drone1/recorder: recording ended' in line for line in complaints)
+    assert not any('Edge TPU' in line for line in complaints), 'device auto took what there is'
+
+
 def test_ctrl_c_ends_everything_with_a_closing_line(run, arguments):
     demo = run('demo', *arguments)
     demo.said(FLYING)

@@ -41,7 +41,8 @@ def power(joules: float = 0.0, **changes) -> Message:
 
 
 def energy(**changes) -> Message:
-    fields = {'energy': 0.6, 'idle_energy': 0.4, 'uncertainty': 0.01, 'method': 'trapezoid'}
+    fields = {'sequence': 1, 'energy': 0.6, 'idle_energy': 0.4, 'uncertainty': 0.01,
+              'method': 'trapezoid'}
     return Message(**{**fields, **changes})
 
 
