@@ -21,7 +21,9 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
     """Play a bag until its end, or until somebody says stop; return how many were published.
 
     :param wait_s: how long to wait for a subscriber to every topic before the start.
-    :raises BagError: where no topic is left to play, or a type is not installed.
+    Topics whose type is not installed are left out and named in the log.
+
+    :raises BagError: where no topic is left to play.
     """
     topics = topics_of(reader, selection)
     if not topics:
@@ -30,8 +32,9 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = Node('player', context=context, start_parameter_services=False)
     try:
-        publishers = {topic: _publisher(node, selection.name_of(topic), first)
-                      for topic, first in topics.items()}
+        publishers = _publishers(node, topics, selection)
+        if not publishers:
+            raise BagError(f'no message type of {reader.path} is installed')
         _wait_for_subscribers(publishers, wait_s, stop)
         published = _play_once(reader, publishers, rate, stop)
         while loop and not stop.wait(0.0):
@@ -52,12 +55,15 @@ def _play_once(reader: BagReader, publishers: dict[str, Any], rate: float,
     return published
 
 
-def _publisher(node: Node, topic: str, first: BagMessage) -> Any:
-    try:
-        kind = class_of(first.type.name)
-    except BagError as e:
-        raise BagError(f'{e}, or leave {topic} out with --topics') from e
-    return node.create_publisher(kind, topic, _profile_of(first))
+def _publishers(node: Node, topics: dict[str, BagMessage], selection: Selection) -> dict[str, Any]:
+    found = {}
+    for topic, first in topics.items():
+        try:
+            found[topic] = node.create_publisher(
+                class_of(first.type.name), selection.name_of(topic), _profile_of(first))
+        except BagError as e:
+            node.get_logger().warning(f'{topic} is not played: {e}')
+    return found
 
 
 def _profile_of(first: BagMessage) -> QoSProfile:

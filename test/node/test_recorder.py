@@ -17,6 +17,7 @@ from offload_perception.msg import (
     ServerStatus,
 )
 from rclpy.qos import QoSProfile
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import BatteryState, Image
 from world import ACTIVE, INACTIVE, Heard, image, until
 
@@ -151,6 +152,20 @@ def test_a_bag_is_played_to_other_nodes(world, played):
     selection = Selection((f'{world.ns}/power',), {f'{world.ns}/power': f'{world.ns}/again'})
     assert replay(played, selection, rate=100.0, loop=False, wait_s=20.0, stop=NeverStop()) == 3
     assert [m.power for m in heard.wait_for(3)] == [0.0, 1.0, 2.0]
+
+
+def test_a_topic_whose_type_is_not_installed_is_left_out_and_named(ros, tmp_path, capfd):
+    from offload_perception.nodes.player import replay
+    from offload_perception.recording.playback import Selection
+
+    with recording.BagWriter(tmp_path / 'bag') as bag:
+        for topic, name in (('/thing', 'no_such_msgs/msg/Thing'),
+                            ('/power', 'offload_perception/msg/PowerSample')):
+            bag.add_topic(topic, recording.MessageType(name, 'float64 x'), [])
+            bag.write(topic, serialize_message(PowerSample()), 1)
+    bag = recording.BagReader(tmp_path / 'bag')
+    assert replay(bag, Selection(), rate=1.0, loop=False, wait_s=0.0, stop=NeverStop()) == 1
+    assert '/thing is not played: no_such_msgs/msg/Thing is not' in capfd.readouterr().err
 
 
 def test_a_bag_without_the_chosen_topics_is_refused(played):
