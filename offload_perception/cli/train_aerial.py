@@ -57,7 +57,7 @@ def finish(model, images, test_set, out: Path) -> dict:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser('train_aerial', description=__doc__)
     parser.add_argument('--out', type=Path, required=True, help='folder for all results')
-    parser.add_argument('--steps', type=int, default=100,
+    parser.add_argument('--steps', type=int, default=300,
                         help='batches in each epoch (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='of weights and shuffling')
     parser.add_argument('--threads', type=int, default=2, help='default: %(default)s')

@@ -39,7 +39,7 @@ class Recipe:
 
     crop_epochs: int = 10
     full_epochs: int = 4
-    steps: int = 100
+    steps: int = 300
     batch: int = 64
     crop_rate: float = 3e-3
     full_rate: float = 1e-3
