@@ -292,8 +292,10 @@ class EdgeInferenceNode(ManagedNode):
             self.get_logger().warning(str(e), throttle_duration_sec=10.0)
 
     def _on_energy(self, message: FrameEnergy) -> None:
-        if self._strategy is not None:
-            self._strategy.metered(message.sequence, message.energy - message.idle_energy)
+        active_j = message.energy - message.idle_energy
+        # A slow meter cannot always tell frames apart; its doubts would teach nonsense.
+        if self._strategy is not None and message.uncertainty < active_j:
+            self._strategy.metered(message.sequence, active_j)
 
     def _on_ended(self, ended: Ended) -> None:
         if ended.top is not None:

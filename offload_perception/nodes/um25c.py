@@ -215,6 +215,9 @@ class Um25cNode(ManagedNode):
         if fit := self._frames.attribution.fit:
             values |= {f'{stage} above idle [W]': f'{e.value:.2f} +- {e.half_width:.2f}'
                        for stage in fit.stages for e in (fit.extra_w(stage),)}
+        elif self._frames.attribution.missing:
+            values['energy of frames'] = (
+                f'known after {self._frames.attribution.missing} more refreshes of the meter')
         return values
 
 

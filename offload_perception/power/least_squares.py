@@ -29,12 +29,15 @@ class Solution:
             self.residual)
 
 
-def least_squares(design: np.ndarray, target: np.ndarray) -> Solution:
+def least_squares(
+    design: np.ndarray, target: np.ndarray, resolution: float = 0.0,
+) -> Solution:
     """Solve by singular values: the coefficients of least norm.
 
-    `design` is float64 [samples, unknowns], `target` [samples]. The covariance is White's (HC1),
-    which does not suppose that all samples are equally exact: ours are less so where the load
-    changes.
+    `design` is float64 [samples, unknowns], `target` [samples]. The covariance is White's (HC3),
+    which does not suppose that all samples are equally exact, as ours are less so where the load
+    changes, and doubts what hangs on few of them. No residual counts for less than `resolution`,
+    the step of the readings: equal ones agree no better than that.
     """
     count, unknowns = design.shape
     scale = np.linalg.norm(design, axis=0)
@@ -45,7 +48,8 @@ def least_squares(design: np.ndarray, target: np.ndarray) -> Solution:
     coefficients = inverse @ target
     residuals = target - design @ coefficients
     freedom = max(1, count - unknowns)
-    weighted = inverse * residuals
+    alone = np.maximum(1.0 - np.sum(left[:, seen] ** 2, axis=1), 1.0 / count)
+    weighted = inverse * np.maximum(np.abs(residuals) / alone, resolution)
     return Solution(
-        coefficients, weighted @ weighted.T * count / freedom, right[~seen].T / scale[:, None],
+        coefficients, weighted @ weighted.T, right[~seen].T / scale[:, None],
         float(np.sqrt(residuals @ residuals / freedom)))

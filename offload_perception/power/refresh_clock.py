@@ -50,37 +50,49 @@ class RefreshClock:
 
     A changed value was renewed between the poll before and this one: too vague to say which stages
     it covers. But the meter renews evenly, so what was known of the refresh before narrows it
-    down, and says how many refreshes went by meanwhile.
+    down, and says how many refreshes went by meanwhile. A value that stays for longer than a
+    period was renewed as well: a steady load is a measurement too.
     """
 
     def __init__(self, period_s: float = REFRESH_S) -> None:
         self._period_s, self._number = period_s, 0
         self._poll_s = self._value = math.nan
         self._last: _Interval | None = None
+        self._steady = False
 
     def see(self, t_s: float, value: float) -> Refresh | None:
         """Return the refresh that a poll at `t_s` shows for the first time, or None."""
         before_s, self._poll_s = self._poll_s, t_s
         changed, self._value = value != self._value, value
-        if math.isnan(before_s) or not changed:
-            return None
-        seen = _Interval(max(before_s, t_s - self._period_s), t_s)
         if self._last is None:
-            self._last = seen
+            self._last = _Interval(t_s - self._period_s, t_s)
+            return None
+        if changed:
+            seen = _Interval(max(before_s, t_s - self._period_s), t_s)
+            unseen = self._steady or t_s - before_s > self._period_s
+            self._follow(self._last, seen, unseen)
+        elif (periods := self._surely_passed(t_s)) > 0:
+            self._number += periods
+            self._last = self._last.after(periods, self._period_s)
         else:
-            self._follow(self._last, seen, polls_missed=t_s - before_s > self._period_s)
+            return None
+        self._steady = not changed
         return Refresh(self._number, self._last.middle_s)
 
-    def _follow(self, last: _Interval, seen: _Interval, polls_missed: bool) -> None:
+    def _surely_passed(self, t_s: float) -> int:
+        """How many periods have ended since the last refresh, however long they are."""
+        return int((t_s - self._last.high_s) / (self._period_s * (1 + _TOLERANCE)))
+
+    def _follow(self, last: _Interval, seen: _Interval, unseen: bool) -> None:
         """Advance by as many periods as agree with what was seen.
 
         Where two numbers agree: the smaller, as a refresh that changes nothing is rare; but the
-        better one where polls were missed, which would have seen the refreshes between.
+        better one where some went by unseen.
         """
         likely = round((seen.middle_s - last.middle_s) / self._period_s)
         agreed = {n: seen.within(last.after(n, self._period_s))
                   for n in range(max(1, likely - 1), max(1, likely) + 2)}
-        enough_s = math.inf if polls_missed else 0.0
+        enough_s = math.inf if unseen else 0.0
         periods = max(agreed, key=lambda n: (min(agreed[n].length_s, enough_s), -n))
         self._number += periods
         self._last = agreed[periods] if agreed[periods].length_s > 0.0 else seen

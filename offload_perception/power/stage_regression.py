@@ -27,6 +27,8 @@ from offload_perception.power.stage_time import Span, StageTime
 MIN_SAMPLES = 60
 """Half a minute: the residual of fewer says little about itself."""
 Z_95 = 1.96
+RESOLUTION_W = 0.001
+"""In steps of which a UM meter tells the power."""
 _DELAYS_S = np.arange(-0.3, 1.0, 0.05)
 _STEP_S = 0.002
 _REFINEMENTS = 4
@@ -112,6 +114,11 @@ class StageRegression:
         if (refresh := self._clock.see(t_s, power_w)) is not None:
             self._rows.append((refresh.number, refresh.middle_s, power_w))
 
+    @property
+    def refreshes(self) -> int:
+        """How many refreshes of the meter are known, of those that are not forgotten."""
+        return len(self._rows)
+
     def fit(self, until_s: float) -> StageFit | None:
         """Fit what is known; None while there are too few samples.
 
@@ -162,7 +169,8 @@ class _Model:
         later, earlier = (self._design(ends_s + step_s) @ coefficients
                           for step_s in (_STEP_S, -_STEP_S))
         slope = (later - earlier) / (2 * _STEP_S)
-        return least_squares(np.column_stack([design, slope, slope * numbers]), powers_w)
+        return least_squares(np.column_stack([design, slope, slope * numbers]), powers_w,
+                             RESOLUTION_W)
 
     def _design(self, ends_s: np.ndarray) -> np.ndarray:
         """Idle share (always 1) and the share of each stage, for the average before each end."""

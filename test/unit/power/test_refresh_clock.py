@@ -36,3 +36,10 @@ def test_a_value_seen_again_is_not_new():
     clock = RefreshClock()
     assert [clock.see(t, v) is None for t, v in ((0.0, 1.0), (0.3, 2.0), (0.6, 2.0))] == [
         True, False, True]
+
+
+@pytest.mark.parametrize('poll_s', [1 / 3, 1 / 7])
+def test_a_steady_value_is_renewed_as_well(poll_s):
+    true, found, true_s, found_s = follow(0.5, poll_s, value=lambda n: 2.0)
+    assert len(found) > 0.9 * (true[-1] - true[0])
+    assert found_s - true_s == pytest.approx(np.zeros(len(found)), abs=3.0)

@@ -105,6 +105,18 @@ def test_stages_that_never_vary_apart_are_said_to_be_inseparable():
     assert fit.extra_w('preprocess').half_width > 0.5
 
 
+def test_a_steady_reading_says_what_a_frame_draws():
+    regression = StageRegression()
+    for t_s in np.arange(0.0, END_S, 0.1):
+        regression.add_span(Span('preprocess', t_s, t_s + 0.003))
+    for t_s in np.arange(0.0, END_S, 1 / 3):
+        regression.add_power(t_s, IDLE_W)
+    fit = regression.fit(END_S)
+    found = fit.frame_energy([Span('preprocess', 0.0, 0.003)], 0.0, 0.1)
+    assert found.energy_j == pytest.approx(0.1 * IDLE_W, abs=found.uncertainty_j)
+    assert 0.0 < found.uncertainty_j < 0.001
+
+
 def test_unknown_stage_has_no_interval():
     _, fit = fitted(0, 0.5)
     assert fit.extra_w('decode').half_width == math.inf
