@@ -57,7 +57,7 @@ class ManagedNode(LifecycleNode):
         self._refusal = ''
         self._steady, self._loop = Steady(), LoopWatch(DIAGNOSTICS_PERIOD_S)
         self.when_refused: Callable[[], None] = lambda: None
-        self.when_configured: Callable[[], None] = lambda: None
+        self.wake_lane: Callable[[], None] = lambda: None  # its subscriptions have changed
         self.lane = MutuallyExclusiveCallbackGroup()  # of the subscriptions that carry frames
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
@@ -112,10 +112,11 @@ class ManagedNode(LifecycleNode):
         except BaseException:
             self._release()
             raise
-        self.when_configured()
+        self.wake_lane()
 
     def _release(self) -> None:
         self.release()
+        self.wake_lane()
         self.config = None
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -247,7 +248,7 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     lane = GroupExecutor(node, lambda group: group is node.lane)
     rest = GroupExecutor(node, lambda group: group is not node.lane)
     rest.add_node(node)
-    node.when_configured = lane.wake
+    node.wake_lane = lane.wake
     spinners = [threading.Thread(target=_spin, args=(executor, node, stop), daemon=True)
                 for executor in (lane, rest)]
     for spinner in spinners:
