@@ -24,6 +24,7 @@ from offload_perception.power.energy import EnergyCounter
 from offload_perception.power.meter import PollError, WrongDevice, open_serial_meter
 from offload_perception.power.reader import MeterReader
 from offload_perception.power.samples import Event, Sample
+from offload_perception.power.stage_regression import MIN_SAMPLES
 from offload_perception.power.um25c import Model
 
 # Parameters that set something in the meter, and the command for it. -1 leaves it as it is.
@@ -215,9 +216,9 @@ class Um25cNode(ManagedNode):
         if fit := self._frames.attribution.fit:
             values |= {f'{stage} above idle [W]': f'{e.value:.2f} +- {e.half_width:.2f}'
                        for stage in fit.stages for e in (fit.extra_w(stage),)}
-        elif self._frames.attribution.missing:
+        else:
             values['energy of frames'] = (
-                f'known after {self._frames.attribution.missing} more refreshes of the meter')
+                f'known {MIN_SAMPLES} refreshes of the meter after the first frame')
         return values
 
 

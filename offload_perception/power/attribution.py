@@ -15,7 +15,7 @@ import numpy as np
 
 from offload_perception.power.energy import IdleMeasurement
 from offload_perception.power.frame_energy import FrameEnergy, integrate
-from offload_perception.power.stage_regression import MIN_SAMPLES, StageFit, StageRegression
+from offload_perception.power.stage_regression import StageFit, StageRegression
 from offload_perception.power.stage_time import Span
 
 REFIT_PERIOD_S = 10.0
@@ -58,11 +58,6 @@ class RegressionAttribution:
     def fit(self) -> StageFit | None:
         """Return the newest fit: power of each stage with its interval."""
         return self._fit
-
-    @property
-    def missing(self) -> int:
-        """How many refreshes of the meter have to come before a fit is tried."""
-        return max(MIN_SAMPLES - self._regression.refreshes, 0)
 
     def add_power(self, t_s: float, power_w: float) -> Iterator[tuple[TimedFrame, FrameEnergy]]:
         """Take a sample; no frame waits for it."""

@@ -25,7 +25,7 @@ from offload_perception.power.samples import REFRESH_S
 from offload_perception.power.stage_time import Span, StageTime
 
 MIN_SAMPLES = 60
-"""Half a minute: the residual of fewer says little about itself."""
+"""Half a minute from the first span on: the residual of fewer says little about itself."""
 Z_95 = 1.96
 RESOLUTION_W = 0.001
 """In steps of which a UM meter tells the power."""
@@ -113,11 +113,6 @@ class StageRegression:
         """Tell of every sample, also of repeated ones: they show when values were renewed."""
         if (refresh := self._clock.see(t_s, power_w)) is not None:
             self._rows.append((refresh.number, refresh.middle_s, power_w))
-
-    @property
-    def refreshes(self) -> int:
-        """How many refreshes of the meter are known, of those that are not forgotten."""
-        return len(self._rows)
 
     def fit(self, until_s: float) -> StageFit | None:
         """Fit what is known; None while there are too few samples.

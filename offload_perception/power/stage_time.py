@@ -36,9 +36,11 @@ class StageTime:
 
     @property
     def known_from_s(self) -> float:
-        """Since when all spans are remembered; minus infinity while none was forgotten."""
+        """Since when all spans are remembered: what ran before the first of them, nobody told."""
+        if not self._spans:
+            return np.inf
         full = len(self._spans) == self._spans.maxlen
-        return self._spans[0].end_s if full else -np.inf
+        return self._spans[0].end_s if full else self._spans[0].start_s
 
     @property
     def stages(self) -> tuple[str, ...]:

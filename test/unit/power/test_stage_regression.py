@@ -109,8 +109,8 @@ def test_a_steady_reading_says_what_a_frame_draws():
     regression = StageRegression()
     for t_s in np.arange(0.0, END_S, 0.1):
         regression.add_span(Span('preprocess', t_s, t_s + 0.003))
-    for t_s in np.arange(0.0, END_S, 1 / 3):
-        regression.add_power(t_s, IDLE_W)
+    for t_s in np.arange(-60.0, END_S, 1 / 3):  # what ran before the first span is unknown
+        regression.add_power(t_s, IDLE_W if t_s >= 0 else 4.0 + np.sin(t_s))
     fit = regression.fit(END_S)
     found = fit.frame_energy([Span('preprocess', 0.0, 0.003)], 0.0, 0.1)
     assert found.energy_j == pytest.approx(0.1 * IDLE_W, abs=found.uncertainty_j)

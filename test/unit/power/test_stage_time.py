@@ -31,8 +31,9 @@ def test_stages_are_apart():
 
 def test_forgotten_spans_are_known_to_be_unknown():
     time = StageTime(2)
+    assert time.known_from_s == np.inf
     time.add(Span('head', 0.0, 1.0))
-    assert time.known_from_s == -np.inf
+    assert time.known_from_s == 0.0
     time.add(Span('head', 1.0, 2.0))
     time.add(Span('head', 2.0, 3.0))
     assert time.known_from_s == 2.0
