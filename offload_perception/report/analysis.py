@@ -65,6 +65,39 @@ def cut_names(flight: Flight) -> tuple[str, ...]:
     return names_of_cuts({k: name for k, name in seen.items() if name}, flight.models)
 
 
+def choice_names(flight: Flight, rows: Table) -> list[str]:
+    """Return what each row of frames or decisions used: cut and codec, or all on board."""
+    last = len(cut_names(flight)) - 1
+    return ['all on board' if split == last else f'{name} {codec}'.strip() for split, name, codec
+            in zip(rows['split'], rows['split_name'], rows['codec'], strict=True)]
+
+
+@dataclass(frozen=True)
+class Change:
+    """The choice moved at `t` [s], for a reason in words, and stayed for `held_s`."""
+
+    t: float
+    before: str
+    after: str
+    reason: str
+    held_s: float
+
+
+def changes(flight: Flight, most: int = 20) -> list[Change]:
+    """Return where the choice moved, in order; of more than `most` those that held longest."""
+    rows = flight.decisions
+    if not len(rows):
+        return []
+    names = choice_names(flight, rows)
+    moved = [0, *(i for i in range(1, len(names)) if names[i] != names[i - 1])]
+    ends_s = [*rows['t'][moved[1:]], flight.duration_s]
+    found = [Change(float(rows['t'][i]), names[i - 1], names[i], str(rows['reason'][i]),
+                    float(end_s - rows['t'][i]))
+             for i, end_s in zip(moved, ends_s, strict=True) if i]
+    longest = sorted(found, key=lambda change: -change.held_s)[:most]
+    return sorted(longest, key=lambda change: change.t)
+
+
 def predictions(flight: Flight) -> Table:
     """Return frames with a result beside what was predicted of them.
 

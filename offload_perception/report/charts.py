@@ -39,8 +39,8 @@ CHARTS = (
     Chart('network', 'Where each layer ran', 'The network from its input (top) to its result: '
           'the share of frames that ran each layer on board, and the cuts that were used.',
           network),
-    Chart('decisions', 'Cut over time', 'The cut that each frame used, and how it ended.',
-          decisions),
+    Chart('decisions', 'Cut and codec over time', 'What each frame used, from the input (top) '
+          'down, and how it ended.', decisions),
     Chart('energy', 'Power and energy per frame', "The computer's supply, idle power included; "
           'below it what the meter node attributes to single frames.', energy),
     Chart('misses', 'Deadline misses', 'Each frame against the deadline. A late frame is laid to '

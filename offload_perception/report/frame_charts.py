@@ -71,20 +71,22 @@ def network(flight: Flight) -> 'Figure | None':
 
 
 def decisions(flight: Flight) -> 'Figure | None':
-    """Draw the cut of every frame over time."""
+    """Draw the cut and codec of every frame over time, a row for each that was used."""
     frames = flight.frames.where(flight.frames['split_name'] != '')  # others had no cut yet
     if not len(frames):
         return None
-    names = analysis.cut_names(flight)
-    used = np.unique(frames['split']).astype(int)
-    figure, axes = plotting.new_figure(min(3.4, 1.6 + 0.3 * len(used)))
+    names = analysis.choice_names(flight, frames)
+    used = [names[i] for i in np.lexsort((names, frames['split']))]
+    row_of = {name: row for row, name in enumerate(dict.fromkeys(used))}
+    rows = np.array([row_of[name] for name in names])
+    figure, axes = plotting.new_figure(1.4 + 0.25 * len(row_of))
     for outcome, colour in zip(Outcome, (SERVER, DRONE, BAD), strict=True):
-        chosen = frames.where(frames['outcome'] == outcome)
-        if len(chosen):
-            axes.plot(chosen['t'], chosen['split'], '.', ms=4, color=colour,
+        chosen = frames['outcome'] == outcome
+        if chosen.any():
+            axes.plot(frames['t'][chosen], rows[chosen], '.', ms=4, color=colour,
                       label=outcome.name.lower())
-    axes.set_yticks(used, [names[k] if k < len(names) else k for k in used], fontsize=8.5)
-    axes.set_ylim(-0.8, len(names) - 0.2)
+    axes.set_yticks(range(len(row_of)), list(row_of), fontsize=8.5)
+    axes.set_ylim(len(row_of) - 0.4, -0.6)
     plotting.label_time(axes, '')
     plotting.legend_above(figure, axes)
     return figure

@@ -36,8 +36,8 @@ def page(flights: list[Flight], pictures: dict[tuple[str, int], Path]) -> str:
     charts = ''.join(_chart(chart, flights, pictures) for chart in CHARTS if chart.name in drawn)
     if len(flights) == 1:  # then two charts stand side by side, else two flights do
         charts = f'<div class="row">{charts}</div>'
-    sections = [_overview(flights), _figures(flights), charts, _diagnostics(flights),
-                _missing(drawn)]
+    sections = [_overview(flights), _figures(flights), charts, _changes(flights),
+                _diagnostics(flights), _missing(drawn)]
     return ('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f'<title>{escape(text.title(flights))}</title><style>{_STYLE}</style></head>'
@@ -66,6 +66,13 @@ def _figures(flights: list[Flight]) -> str:
                           + _table(text.POLICY_HEAD, policies))
     cells = ''.join(f'<div>{t}</div>' for t in tables)
     return f'<section><h2>Key figures</h2><div class="row">{cells}</div></section>'
+
+
+def _changes(flights: list[Flight]) -> str:
+    cells = ''.join(f'<div><h3>{escape(f.name)}</h3>{_table(text.CHANGE_HEAD, rows)}</div>'
+                    for f in flights if (rows := text.change_rows(f)))
+    return (f'<section><h2>Changes of the choice, explained</h2><div class="row">{cells}</div>'
+            '</section>' if cells else '')
 
 
 def _diagnostics(flights: list[Flight]) -> str:

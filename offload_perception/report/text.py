@@ -54,6 +54,15 @@ def policy_rows(flight: Flight) -> list[list]:
             for name, held_s, frames, paced in analysis.policy_counts(flight)]
 
 
+CHANGE_HEAD = ['time [s]', 'from', 'to', 'reason', 'held [s]']
+
+
+def change_rows(flight: Flight) -> list[list]:
+    """Return the rows of the table of the choice's longest lasting changes."""
+    return [[f'{c.t:.1f}', c.before, c.after, c.reason, f'{c.held_s:.1f}']
+            for c in analysis.changes(flight)]
+
+
 WARNING_HEAD = ['node', 'last said', 'times']
 
 
@@ -77,6 +86,9 @@ def markdown(flights: list[Flight], files: list[str]) -> str:
             parts += [f'## Deadline misses: {flight.name}', table(['reason', 'frames'], misses)]
         if policies := policy_rows(flight):
             parts += [f'## Mission policy: {flight.name}', table(POLICY_HEAD, policies)]
+        if changes := change_rows(flight):
+            parts += [f'## Changes of the choice, explained: {flight.name}',
+                      table(CHANGE_HEAD, changes)]
         if flight.warnings:
             parts += [f'## Diagnostics above OK: {flight.name}',
                       table(WARNING_HEAD, warning_rows(flight))]

@@ -13,7 +13,8 @@ from offload_perception.errors import BagError
 from offload_perception.report import analysis
 from offload_perception.report.charts import CHARTS
 from offload_perception.report.flight import load_flight
-from offload_perception.report.text import warning_rows
+from offload_perception.report.frame_charts import decisions
+from offload_perception.report.text import change_rows, warning_rows
 from offload_perception.report.write import tell_apart
 
 # Remote in time, remote but late by the link, on board, dropped, dropped.
@@ -148,6 +149,42 @@ def test_a_policy_holds_until_the_next_or_until_it_is_not_said_again(tmp_path):
         analysis.PolicySpan('full', 0.0, 2.5), analysis.PolicySpan('ground', 2.5, 8.2)]
     assert analysis.policy_counts(flight) == [
         ('full', 2.5, 3, 0), ('ground', pytest.approx(5.7), 6, 1), ('none', 0, 1, 0)]
+
+
+def decision(sequence: int, split: int, name: str, codec: str, reason: str):
+    return message('OffloadDecision', sequence=sequence, split=split, split_name=name,
+                   codec=codec, reason=reason)
+
+
+def test_changes_of_the_choice_are_told_with_their_reasons(tmp_path):
+    said = [(14, 'block4_pool', 'raw', 'cheapest'), (14, 'block4_pool', 'raw', 'still'),
+            (14, 'block4_pool', 'zstd', 'link fell'), (21, 'predictions', '', 'link lost'),
+            (14, 'block4_pool', 'zstd', 'link back')]
+    with FlightBag(tmp_path / 'changes') as bag:
+        bag.add('/d/frame_latency', FRAMES[2], 0.0)
+        for t, words in enumerate(said):
+            bag.add('/d/offload_decision', decision(t, *words), 2.0 * t)
+        bag.add('/d/frame_latency', FRAMES[0], 11.0)
+    flight = load_flight(tmp_path / 'changes')
+    board = 'all on board'
+    assert change_rows(flight) == [
+        ['4.0', 'block4_pool raw', 'block4_pool zstd', 'link fell', '2.0'],
+        ['6.0', 'block4_pool zstd', board, 'link lost', '2.0'],
+        ['8.0', board, 'block4_pool zstd', 'link back', '3.0']]
+    assert [c.reason for c in analysis.changes(flight, most=1)] == ['link back']
+    assert report.main([str(tmp_path / 'changes'), '--out', str(tmp_path / 'out')]) == 0
+    for name in ('index.html', 'summary.md'):
+        assert 'link lost' in (tmp_path / 'out' / name).read_text()
+
+
+def test_a_choice_that_moves_between_codecs_is_seen(tmp_path):
+    with FlightBag(tmp_path / 'codecs') as bag:
+        for n, codec in enumerate(('raw', 'jpeg:90', 'jpeg:90'), 1):
+            bag.add('/d/frame_latency', frame(n, 0, 0.05, codec=codec), n)
+    axes, = decisions(load_flight(tmp_path / 'codecs')).axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == [
+        'block4_pool jpeg:90', 'block4_pool raw']
+    assert list(axes.lines[0].get_ydata()) == [1, 0, 0]
 
 
 def test_dropped_frames_do_not_thin_the_energy_of_results(tmp_path):
