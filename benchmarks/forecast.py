@@ -2,7 +2,8 @@
 
 Flies the demo's graph with split auto and compares what was predicted for each frame with what
 came of it: the mean absolute percentage error of the latency and of the energy, after a time for
-learning. For comparison: that of a constant, the flight's own median latency, known in hindsight.
+learning. Energies that the meter itself doubts are left out. For comparison: that of a constant,
+the flight's own median latency, known in hindsight.
 Arguments of the demo may follow.
 
     bash scripts/run.sh python benchmarks/forecast.py --duration 60 deadline:=0.2
@@ -11,7 +12,6 @@ Arguments of the demo may follow.
 import argparse
 import sys
 import threading
-from math import isfinite
 from typing import Any
 
 import common
@@ -39,26 +39,23 @@ def fly(args: argparse.Namespace) -> Telemetry:
 
 def compare(telemetry: Telemetry, settle_s: float) -> dict[str, Any]:
     """Return the errors after `settle_s`, and the live figures of the last decision."""
-    decisions = {m.sequence: m for m in telemetry.decisions}
     begun_s = telemetry.came_s[0] + settle_s
     late = [m for m, at_s in zip(telemetry.frames, telemetry.came_s, strict=True)
             if at_s >= begun_s]
-    rows = [(m, decisions[m.sequence]) for m in late
-            if m.sequence in decisions and m.outcome != m.DROPPED
-            and not (m.outcome == m.LOCAL and m.bytes)]
-    energies = {m.sequence: m.energy - m.idle_energy for m in telemetry.energies}
-    joules = [(d.energy, energies[m.sequence]) for m, d in rows
-              if isfinite(energies.get(m.sequence, np.nan)) and energies[m.sequence] > 0]
+    rows = forecasts(telemetry, late)
+    energies = {m.sequence: m.energy - m.idle_energy for m in telemetry.energies
+                if m.uncertainty < m.energy - m.idle_energy}
+    joules = [(d.energy, energies[m.sequence]) for m, d in rows if m.sequence in energies]
     choices: dict[str, int] = {}
     for m, _ in rows:
         name = f'{m.split_name} {m.codec}' if m.bytes else 'all on board'
         choices[name] = choices.get(name, 0) + 1
     live, typical_s = telemetry.decisions[-1], float(np.median([m.total for m, _ in rows]))
     return {'frames': len(late), 'compared': len(rows),
-            'latency': _errors([(d.latency, m.total) for m, d in rows]),
-            'of_a_constant': _errors([(typical_s, m.total) for m, _ in rows]),
-            'energy': _errors(joules), 'energy_of_flight': _of_sums(joules),
-            'metered': len(energies),
+            'latency': errors([(d.latency, m.total) for m, d in rows]),
+            'of_a_constant': errors([(typical_s, m.total) for m, _ in rows]),
+            'energy': errors(joules), 'energy_of_flight': _of_sums(joules),
+            'metered': len(telemetry.energies), 'metered_well': len(energies),
             'within_two_spreads': float(np.mean(
                 [abs(d.latency - m.total) <= 2 * d.latency_spread for m, d in rows])),
             'live_latency_error': live.latency_error, 'live_energy_error': live.energy_error,
@@ -67,7 +64,16 @@ def compare(telemetry: Telemetry, settle_s: float) -> dict[str, Any]:
             'adds_up': telemetry.adds_up()}
 
 
-def _errors(pairs: list[tuple[float, float]]) -> dict[str, float] | None:
+def forecasts(telemetry: Telemetry, frames: list[Any]) -> list[tuple[Any, Any]]:
+    """Return the frames that went as they were planned, each with its decision."""
+    decisions = {m.sequence: m for m in telemetry.decisions}
+    return [(m, decisions[m.sequence]) for m in frames
+            if m.sequence in decisions and m.outcome != m.DROPPED
+            and not (m.outcome == m.LOCAL and m.bytes)]
+
+
+def errors(pairs: list[tuple[float, float]]) -> dict[str, float] | None:
+    """Return the errors of pairs of forecast and truth as shares, None without any."""
     if not pairs:
         return None
     predicted, actual = np.array(pairs).T
@@ -106,7 +112,9 @@ def main(argv=None) -> int:
     print(f'\n{result["compared"]} of {result["frames"]} frames compared, median '
           f'{1e3 * result["latency_s"]:.1f} ms, deadlines met '
           f'{result["deadline_met"]:.1%}; {result["choices"]}; live figures at the end: latency '
-          f'{result["live_latency_error"]:.1%}, energy {result["live_energy_error"]:.1%}')
+          f'{result["live_latency_error"]:.1%}, energy {result["live_energy_error"]:.1%}; '
+          f'frames with an energy {result["metered"]}, {result["metered_well"]} of them above its '
+          'uncertainty')
     write_json(args.json, {'machine': common.machine(), 'arguments': vars(args),
                            'results': result})
     return 0

@@ -1,7 +1,7 @@
 """A planned flight over a link whose rate changes, recorded: the choice moves and a report tells.
 
 Drone and server are two network namespaces with a cable between them. The rates follow one
-another in equal parts. The bag is what `report` draws. Needs root.
+another in equal parts; 0 is a cut cable. The bag is what `report` draws. Needs root.
 
     bash scripts/run.sh python benchmarks/shaped_flight.py BAG emulate:=raspberry_pi_3b_plus
 """
@@ -14,6 +14,7 @@ import time
 
 import common
 from flight import Telemetry, planned_graph, wait_for_first
+from forecast import errors, forecasts
 from machines import Machines, inside
 
 from offload_perception.cli.command import command, progress, table, write_json
@@ -42,11 +43,22 @@ def fly(args: argparse.Namespace, machines: Machines) -> tuple[list[dict], bool]
 def _part(args: argparse.Namespace, machines: Machines, telemetry: Telemetry,
           mbit: float) -> dict:
     progress(f'{mbit:g} Mbit/s for {args.duration:g} s')
-    machines.shape(mbit)
+    if mbit:
+        machines.shape(mbit)
+        return _told(args, telemetry, mbit)
+    machines.cut()
+    try:
+        return _told(args, telemetry, mbit)
+    finally:
+        machines.join()
+
+
+def _told(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict:
     begun_s = time.monotonic()
     threading.Event().wait(args.duration)
     frames = [m for m, at_s in zip(telemetry.frames, telemetry.came_s, strict=True)
               if at_s >= begun_s]
+    error = errors([(d.latency, m.total) for m, d in forecasts(telemetry, frames)])
     choices: dict[str, int] = {}
     for m in frames:
         sent = f'{m.split_name} {m.codec}' if m.bytes else 'all on board'
@@ -54,6 +66,7 @@ def _part(args: argparse.Namespace, machines: Machines, telemetry: Telemetry,
         name = m.reason or sent + hedged
         choices[name] = choices.get(name, 0) + 1
     return {'mbit': mbit, 'frames': len(frames), 'choices': choices,
+            'latency_error': error,
             'deadline_met': sum(m.deadline_met for m in frames) / max(len(frames), 1)}
 
 
@@ -63,8 +76,8 @@ def main(argv=None) -> int:
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('bag', help='folder of the bag, which must not exist yet')
-    p.add_argument('--mbit', type=float, nargs='+', default=[20.0, 0.3, 0.1, 20.0],
-                   help='rates of the link, one after the other [Mbit/s]')
+    p.add_argument('--mbit', type=float, nargs='+', default=[20.0, 0.3, 0.1, 0.0, 20.0],
+                   help='rates of the link, one after the other, 0 not first [Mbit/s]')
     p.add_argument('--duration', type=float, default=20.0, help='of each rate [s]')
     p.add_argument('--deadline', type=float, default=1.0, help='of each frame [s]')
     p.add_argument('--rate', type=float, default=1.5, help='of the camera [Hz]')
@@ -75,8 +88,9 @@ def main(argv=None) -> int:
     args = common.parse(p, argv)
     with Machines() as machines:
         rows, adds_up = fly(args, machines)
-    print(table(('Mbit/s', 'frames', 'deadlines met', 'how they went'), [
+    print(table(('Mbit/s', 'frames', 'deadlines met', 'forecast off by %', 'how they went'), [
         (r['mbit'], r['frames'], f'{r["deadline_met"]:.0%}',
+         f'{100 * r["latency_error"]["mape"]:.1f}' if r['latency_error'] else 'none',
          '; '.join(f'{name}: {n}' for name, n in r['choices'].items())) for r in rows]))
     write_json(args.json, {'machine': common.machine(), 'arguments': vars(args), 'results': rows})
     return 0 if adds_up else 1

@@ -57,12 +57,50 @@ def test_against_naive(small):
     assert all(len(way['total_s']) == 5 for way in ways)
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('tc'), reason='needs root and iproute2')
+NAMESPACES = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('tc'),
+                                reason='needs root and iproute2')
+
+
+@NAMESPACES
 def test_network(small):
     results, _ = small('network.py', '--mbit', '20', '--candidates', 'block4_pool:raw')
     (row,) = results
     assert 0 < row['delivered'] <= 1
     assert row['cable_up_bytes'] > row['encoded_bytes'] > 0
+
+
+@pytest.fixture
+def planned(run, tmp_path):
+    """Run a benchmark of a planned flight; return its results and what it printed."""
+    def fly(name: str, *words: str) -> tuple:
+        file = tmp_path / 'results.json'
+        done = run(sys.executable, str(BENCHMARKS / name), *words, 'runtime:=litert',
+                   'threads:=1', '--json', str(file))
+        assert done.wait() == 0, done.output
+        assert done.nobody_is_left()
+        return json.loads(file.read_text())['results'], done.output
+    return fly
+
+
+def test_forecast(planned):
+    results, output = planned('forecast.py', '--duration', '3', '--settle', '1')
+    assert results['adds_up'] and 0 < results['compared'] == results['latency']['frames']
+    assert results['latency']['mape'] > 0 and '| latency' in output
+
+
+@NAMESPACES
+def test_link_cut(planned):
+    results, _ = planned('link_cut.py', '--turns', '1', '--cut', '1', '--settle', '0',
+                         '--rate', '5', 'emulate:=raspberry_pi_3b_plus_coral')
+    assert results['adds_up'] and len(results['turns']) == 1 and results['local'] > 0
+
+
+@NAMESPACES
+def test_shaped_flight(planned, tmp_path):
+    results, _ = planned('shaped_flight.py', '--mbit', '20', '0', '--duration', '3', '--rate', '5',
+                         str(tmp_path / 'bag'), 'emulate:=raspberry_pi_3b_plus_coral')
+    assert [part['mbit'] for part in results] == [20, 0]
+    assert all(part['frames'] for part in results) and (tmp_path / 'bag').is_dir()
 
 
 def test_a_node_that_refuses_ends_the_benchmark_with_a_message(run, artefact):
