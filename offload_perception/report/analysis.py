@@ -83,6 +83,18 @@ class Change:
     held_s: float
 
 
+def _why(rows: Table, i: int) -> str:
+    """Return a decision's reason, what it expected, and why the second best was not chosen."""
+    parts = [str(rows['reason'][i])]
+    if np.isfinite(rows['latency'][i]):
+        parts.append(f'{1e3 * rows["latency"][i]:.0f} ms and {rows["energy"][i]:.2g} J expected')
+    if np.isfinite(rows['bandwidth'][i]):
+        parts.append(f'uplink {rows["bandwidth"][i] / 1e3:,.0f} kB/s')
+    if rows['runner_up'][i]:
+        parts.append(f'not {rows["runner_up"][i]}: {rows["runner_up_reason"][i]}')
+    return '; '.join(parts)
+
+
 def changes(flight: Flight, most: int = 20) -> list[Change]:
     """Return where the choice moved, in order; of more than `most` those that held longest."""
     rows = flight.decisions
@@ -91,7 +103,7 @@ def changes(flight: Flight, most: int = 20) -> list[Change]:
     names = choice_names(flight, rows)
     moved = [0, *(i for i in range(1, len(names)) if names[i] != names[i - 1])]
     ends_s = [*rows['t'][moved[1:]], flight.duration_s]
-    found = [Change(float(rows['t'][i]), names[i - 1], names[i], str(rows['reason'][i]),
+    found = [Change(float(rows['t'][i]), names[i - 1], names[i], _why(rows, i),
                     float(end_s - rows['t'][i]))
              for i, end_s in zip(moved, ends_s, strict=True) if i]
     longest = sorted(found, key=lambda change: -change.held_s)[:most]

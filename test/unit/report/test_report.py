@@ -153,7 +153,7 @@ def test_a_policy_holds_until_the_next_or_until_it_is_not_said_again(tmp_path):
 
 def decision(sequence: int, split: int, name: str, codec: str, reason: str):
     return message('OffloadDecision', sequence=sequence, split=split, split_name=name,
-                   codec=codec, reason=reason)
+                   codec=codec, reason=reason, latency=NAN, bandwidth=NAN)
 
 
 def test_changes_of_the_choice_are_told_with_their_reasons(tmp_path):
