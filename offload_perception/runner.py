@@ -92,9 +92,13 @@ class NodeProcess:
         return self._process.poll()
 
     def stop(self) -> int:
-        """End the process as Ctrl-C does, by force if it does not listen; return its code."""
+        """End the process, by force if it does not listen; return its code.
+
+        By SIGTERM, which ends a running node as Ctrl-C does, and one that still loads its modules
+        without a traceback.
+        """
         if self.exit_code is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.terminate()
         try:
             self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:

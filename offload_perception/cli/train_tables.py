@@ -1,9 +1,8 @@
-"""Learn the tables of the entropy coder from activations of the bundled model and of VGG16.
+"""train_tables: learn the entropy coder's tables from activations of two networks.
 
-    python -m offload_perception.cli.train_tables
-
-Both see generated terrain; each cut counts alike. Needed only where `codec/rans.c` gets another
-context; then the version in `codec/container.py` has to go up, as old streams need old tables.
+The bundled model and VGG16 see generated terrain; each cut counts alike. Needed only where
+`codec/rans.c` gets another context; then the version in `codec/container.py` has to go up, as
+old streams need old tables.
 """
 
 import argparse

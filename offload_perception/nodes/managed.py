@@ -229,6 +229,10 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     With `exit_when_refused` the process ends with code 1 when an autostart is refused; otherwise
     the node stays unconfigured and can be configured again.
     """
+    # Not an Event: setting one is not reentrant, and a second signal may come during the first.
+    stop: SimpleQueue[int] = SimpleQueue()  # of exit codes; the first counts
+    for s in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(s, lambda *_: stop.put(0))
     keep_large_buffers()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
@@ -238,11 +242,6 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     except (ParameterException, RCLError) as e:  # of a wrong type or out of range, or unreadable
         print(f'error: {e}', file=sys.stderr)
         return 1
-    # Not an Event: setting one is not reentrant, and a second signal may come during the first.
-    stop: SimpleQueue[int] = SimpleQueue()  # of exit codes; the first counts
-    for s in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(s, lambda *_: stop.put(0))
-
     if node.declare_parameter('exit_when_refused', False).value:
         node.when_refused = lambda: stop.put(1)
     lane = GroupExecutor(node, lambda group: group is node.lane)

@@ -106,10 +106,10 @@ def test_output_that_is_no_text_is_survived(start, lines):
     assert lines.seen('after')
 
 
-def test_stop_is_ctrl_c(start, lines):
+def test_stop_lets_a_node_end_in_good_order(start, lines):
     process = start("""
         import signal
-        signal.signal(signal.SIGINT, lambda *_: (print('bye'), exit(0)))
+        signal.signal(signal.SIGTERM, lambda *_: (print('bye'), exit(0)))
         print('up')
         while True: signal.pause()
     """)
@@ -121,7 +121,7 @@ def test_who_does_not_listen_is_ended_by_force(start, lines, monkeypatch):
     monkeypatch.setattr(runner, 'STOP_TIMEOUT_S', 0.2)
     process = start("""
         import signal
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print('up')
         while True: signal.pause()
     """)
