@@ -1,10 +1,12 @@
 """What the benchmarks of planned flights share: the graph with split auto, and its telemetry."""
 
+import argparse
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+import common
 import rclpy
 from offload_perception.msg import FrameEnergy, FrameLatency, OffloadDecision
 from rclpy.context import Context
@@ -17,6 +19,27 @@ from offload_perception.nodes import qos
 from offload_perception.runner import GraphRunner, parse_arguments
 
 START_TIMEOUT_S = 900.0
+
+
+def demo_parser(doc: str) -> argparse.ArgumentParser:
+    """Return a parser with the options that all benchmarks of planned flights have."""
+    p = argparse.ArgumentParser(description=doc,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
+    p.add_argument('--json', metavar='FILE')
+    return p
+
+
+def parse(p: argparse.ArgumentParser, argv: Any) -> argparse.Namespace:
+    """Return the arguments, of which those that are left over are the demo's."""
+    p.add_argument('arguments', nargs='*', metavar='name:=value', help='of the demo')
+    return common.parse(p, argv)
+
+
+def add_camera_arguments(p: argparse.ArgumentParser) -> None:
+    """Add the options of frames that are due."""
+    p.add_argument('--deadline', type=float, default=1.0, help='of each frame [s]')
+    p.add_argument('--rate', type=float, default=1.5, help='of the camera [Hz]')
 
 
 class Telemetry:

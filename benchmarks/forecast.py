@@ -16,7 +16,7 @@ from typing import Any
 
 import common
 import numpy as np
-from flight import Telemetry, planned_graph, wait_for_first
+from flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
 
 from offload_perception.cli.command import command, progress, table, write_json
 
@@ -97,14 +97,10 @@ def _cells(name: str, e: dict[str, float] | None) -> tuple:
 @command
 def main(argv=None) -> int:
     """Fly, compare, print."""
-    p = argparse.ArgumentParser(description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = demo_parser(__doc__)
     p.add_argument('--duration', type=float, default=60.0, help='of the flight [s]')
     p.add_argument('--settle', type=float, default=20.0, help='left out at its beginning [s]')
-    p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
-    p.add_argument('--json', metavar='FILE')
-    p.add_argument('arguments', nargs='*', metavar='name:=value', help='of the demo')
-    args = common.parse(p, argv)
+    args = parse(p, argv)
     result = compare(fly(args), args.settle)
     print(table(('forecast', 'frames', 'mean error %', 'median %', '95 % below', 'bias %'),
                 [_cells(name.replace('_', ' '), result[name])

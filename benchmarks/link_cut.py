@@ -18,7 +18,14 @@ from typing import Any
 
 import common
 import numpy as np
-from flight import Telemetry, planned_graph, wait_for_first
+from flight import (
+    Telemetry,
+    add_camera_arguments,
+    demo_parser,
+    parse,
+    planned_graph,
+    wait_for_first,
+)
 from machines import Machines, inside
 
 from offload_perception.cli.command import command, progress, table, write_json
@@ -83,18 +90,13 @@ def _all_ended(telemetry: Telemetry) -> bool:
 @command
 def main(argv=None) -> int:
     """Measure and print."""
-    p = argparse.ArgumentParser(description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = demo_parser(__doc__)
     p.add_argument('--turns', type=int, default=5)
     p.add_argument('--cut', type=float, default=5.0, help='how long the link is down [s]')
     p.add_argument('--settle', type=float, default=3.0, help='between two turns [s]')
-    p.add_argument('--deadline', type=float, default=1.0, help='of each frame [s]')
-    p.add_argument('--rate', type=float, default=1.5, help='of the camera [Hz]')
-    p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
-    p.add_argument('--json', metavar='FILE')
-    p.add_argument('arguments', nargs='*', metavar='name:=value', help='of the demo')
+    add_camera_arguments(p)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'SUBNET'
-    args = common.parse(p, argv)
+    args = parse(p, argv)
     with Machines() as machines:
         result = fly(args, machines)
     allowed_s = args.deadline + 1.0 / args.rate

@@ -13,7 +13,14 @@ import threading
 import time
 
 import common
-from flight import Telemetry, planned_graph, wait_for_first
+from flight import (
+    Telemetry,
+    add_camera_arguments,
+    demo_parser,
+    parse,
+    planned_graph,
+    wait_for_first,
+)
 from forecast import errors, forecasts
 from machines import Machines, inside
 
@@ -73,19 +80,14 @@ def _told(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict:
 @command
 def main(argv=None) -> int:
     """Fly and print."""
-    p = argparse.ArgumentParser(description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = demo_parser(__doc__)
     p.add_argument('bag', help='folder of the bag, which must not exist yet')
     p.add_argument('--mbit', type=float, nargs='+', default=[20.0, 0.3, 0.1, 0.0, 20.0],
                    help='rates of the link, one after the other, 0 not first [Mbit/s]')
     p.add_argument('--duration', type=float, default=20.0, help='of each rate [s]')
-    p.add_argument('--deadline', type=float, default=1.0, help='of each frame [s]')
-    p.add_argument('--rate', type=float, default=1.5, help='of the camera [Hz]')
-    p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
-    p.add_argument('--json', metavar='FILE')
-    p.add_argument('arguments', nargs='*', metavar='name:=value', help='of the demo')
+    add_camera_arguments(p)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'SUBNET'
-    args = common.parse(p, argv)
+    args = parse(p, argv)
     with Machines() as machines:
         rows, adds_up = fly(args, machines)
     print(table(('Mbit/s', 'frames', 'deadlines met', 'forecast off by %', 'how they went'), [

@@ -69,7 +69,7 @@ def dashboard(world):
 
 def frame(number: int) -> FrameLatency:
     m = FrameLatency(sequence=number, captured=number, remote=number, split=14, total=0.1,
-                     split_name='block4_pool', codec='planes', runtime='openvino', device='cpu',
+                     split_name='block4_pool', codec='rans', runtime='openvino', device='cpu',
                      head=0.08, link=0.02, deadline=0.2, deadline_met=True, bytes=1200)
     m.header.stamp.sec = number
     return m
