@@ -1,9 +1,11 @@
 """The planner: time of a decision, energy against the oracle, and the original claims again.
 
 Decision time is measured on this machine. Everything else is simulated with seeds: device figures
-from a bundled profile, links and servers from models, codec sizes and agreements assumed.
+from a bundled profile, links and servers from models, codec sizes and agreements assumed. Recorded
+links are flown beside the models with `--trace FILE`: a CSV file of seconds,bytes_per_second or a
+Mahimahi trace, as it is and scaled to the mean of the models.
 
-    python3 benchmarks/planner.py --json planner.json
+    python3 benchmarks/planner.py --trace ATT-LTE-driving.up --json planner.json
 """
 
 import argparse
@@ -24,6 +26,7 @@ from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.server import ServerReport, queue_wait_s
 from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.shape import NetworkShape
+from offload_perception.planning.simulation.links import MODELS, described, recorded
 from offload_perception.planning.simulation.scenario import (
     Scenario,
     Summary,
@@ -49,6 +52,16 @@ COMMON = {'speed': 10.0, 'rate_hz': 4.0, 'deadline_s': 0.4, 'server_macs_per_s':
 BANDWIDTH = 60e3
 # Know the laws of chance and all of the present, or all as it was a frame ago; not the future.
 CAUSAL = ('causal oracle', 'causal oracle, a frame late')
+
+
+def scenarios(files: Sequence[str], duration_s: float) -> list[tuple[str, Scenario]]:
+    """Return what is flown, with names: the models, then each file as it is and scaled."""
+    replayed = [(f'{Path(file).name}{", scaled" if scaled else ""}',
+                 Scenario(link=file, scaled=scaled))
+                for file in files for scaled in (False, True)]
+    return [(name, replace(s, **COMMON, duration_s=duration_s,
+                           bandwidth=s.bandwidth if s.throttled else BANDWIDTH))
+            for name, s in (*TRACES.items(), *replayed)]
 
 
 def decision_times(count: int) -> dict:
@@ -79,7 +92,12 @@ def decision_times(count: int) -> dict:
 
 
 def against_oracle(name: str, scenario: Scenario, seeds: int) -> dict:
-    """Return energy and misses beside the oracle's and the best static choice's."""
+    """Return energy and misses beside the oracle's and the best static choice's.
+
+    A recording is flown no more often than it has pieces.
+    """
+    if scenario.link not in MODELS:
+        seeds = min(seeds, recorded(scenario.link).flights(scenario.duration_s))
     flights = [_flown(replace(scenario, seed=seed)) for seed in range(1, seeds + 1)]
 
     def mean(key: str, figure: str) -> float:
@@ -88,7 +106,9 @@ def against_oracle(name: str, scenario: Scenario, seeds: int) -> dict:
     oracle_j, ours_j = mean('oracle', 'energy_j'), mean('ours', 'energy_j')
     causal_j, late_j = (mean(name, 'energy_j') for name in CAUSAL)
     best = _best_static(flights)
-    return {'trace': name, 'seeds': seeds, 'oracle_j': oracle_j, 'ours_j': ours_j,
+    return {'trace': name, 'seeds': seeds,
+            'link': described(scenario.link, scenario.bandwidth, scenario.scaled),
+            'oracle_j': oracle_j, 'ours_j': ours_j,
             'above_oracle': ours_j / oracle_j - 1.0,
             'causal_j': causal_j, 'above_causal': ours_j / causal_j - 1.0,
             'frame_late_j': late_j, 'above_frame_late': ours_j / late_j - 1.0,
@@ -166,7 +186,7 @@ def byte_count_trap() -> list[dict]:
 
 
 def _trace_cells(r: dict) -> tuple:
-    return (r['trace'], f'{r["oracle_j"]:.4f}', f'{r["ours_j"]:.4f}',
+    return (r['trace'], r['seeds'], f'{r["oracle_j"]:.4f}', f'{r["ours_j"]:.4f}',
             *(f'{100 * r[key]:+.1f}' for key in ('above_oracle', 'above_causal',
                                                  'above_frame_late')),
             f'{100 * r["oracle_missed"]:.1f}', f'{100 * r["missed"]:.1f}',
@@ -179,10 +199,13 @@ def _print_all(result: dict) -> None:
     print(f'quietest of five runs, {t["candidates"]} candidates: median {t["median_ms"]:.3f} ms, '
           f'10 % below {t["p10_ms"]:.3f} ms, 99 % below {t["p99_ms"]:.3f} ms; '
           f'processor time {t["median_cpu_ms"]:.3f} ms\n')
-    print(table(('trace', 'oracle J', 'ours J', '% above', '% above causal',
+    print(table(('trace', 'flights', 'oracle J', 'ours J', '% above', '% above causal',
                  '% above a frame late', 'oracle misses %', 'ours misses %',
                  'best static', 'misses %', 'ours % above it'),
                 [_trace_cells(r) for r in result['traces']]))
+    for r in result['traces']:
+        if r['scenario']['link'] not in MODELS:
+            print(f'{r["trace"]}: {r["link"]}')
     print()
     print(table(('profile', 'Mbit/s', 'drones', 'wait s', 'no deadline', 's', 'J',
                  'under deadline', 's', 'J'),
@@ -203,18 +226,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--duration', type=float, default=120.0, help='of each flight [s]')
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--decisions', type=int, default=3000)
+    parser.add_argument('--trace', action='append', default=[], metavar='FILE',
+                        help='a recorded link: CSV of seconds,bytes_per_second or Mahimahi; '
+                        'may be repeated. Each seed flies the next piece of it')
     parser.add_argument('--json', type=Path)
     args = parser.parse_args(argv)
+    flown = scenarios(args.trace, args.duration)
+    for file in args.trace:
+        recorded(file)  # what is wrong with it is said before the long work
     progress('timing decisions')
     result = {'machine': platform.processor() or platform.machine(),
               'decision': min((decision_times(args.decisions) for _ in range(5)),
                               key=lambda run: run['median_ms']), 'traces': []}
-    for name, scenario in TRACES.items():
+    for name, scenario in flown:
         progress(f'flying {name}')
-        bandwidth = scenario.bandwidth if scenario.throttled else BANDWIDTH
-        full = replace(scenario, **COMMON, bandwidth=bandwidth, duration_s=args.duration)
-        result['traces'].append({**against_oracle(name, full, args.seeds),
-                                 'scenario': asdict(full)})
+        result['traces'].append({**against_oracle(name, scenario, args.seeds),
+                                 'scenario': asdict(scenario)})
     result['claims'] = [*claims('raspberry_pi_3b_plus_coral', 2.0),
                         *claims('raspberry_pi_3b_plus', 4.0)]
     result['byte_counts'] = byte_count_trap()

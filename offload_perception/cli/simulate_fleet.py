@@ -1,8 +1,9 @@
 """simulate_fleet: fly drones that share servers, policy by policy, without a drone.
 
-Device figures come from a profile; links, codec sizes and agreements are models unless files
-are given. Every policy flies with the same seeds. The oracle knows the future of its own link and
-of its own frame, not what other drones are about to send: it bounds a single drone, not a fleet.
+Device figures come from a profile; codec sizes and agreements are models, links too unless
+`--link FILE` replays a recording. Every policy flies with the same seeds. The oracle knows the
+future of its own link and of its own frame, not what other drones are about to send: it bounds a
+single drone, not a fleet.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from time import perf_counter
 
 from offload_perception.cli.command import command, progress, table, write_json
 from offload_perception.errors import ConfigError
-from offload_perception.planning.simulation.links import MODELS
+from offload_perception.planning.simulation.links import MODELS, described
 from offload_perception.planning.simulation.scenario import (
     Scenario,
     Summary,
@@ -30,8 +31,11 @@ OPTIONS = {'round_trip_s': 'round_trip', 'server_macs_per_s': 'server_macs',
 HELP = {
     'profile': 'device profile', 'model': 'aerial, vgg16 or vgg16_112',
     'speed': 'of the device, by its profile',
-    'link': f'{", ".join(MODELS)}, or a CSV file of seconds,bytes_per_second',
-    'bandwidth': 'mean of the link [byte/s]', 'round_trip_s': 'of the link [s]',
+    'link': f'{", ".join(MODELS)}, or a recording: a CSV file of seconds,bytes_per_second or a '
+            'Mahimahi trace; each drone, and each seed, flies the next piece of it',
+    'bandwidth': 'mean of the link [byte/s]; of a recorded one with --scaled',
+    'scaled': 'a recorded link is scaled to the mean of --bandwidth',
+    'round_trip_s': 'of the link [s]',
     'drones': 'each with a link of its own', 'servers': 'shared by the drones',
     'server_macs_per_s': 'multiply-adds a second of a server', 'duration_s': 'of the flight [s]',
     'rate_hz': 'frames a second of each drone', 'deadline_s': 'of each frame [s]',
@@ -46,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     scenario = Scenario(**{f.name: getattr(args, f.name) for f in fields(Scenario)})
     loads = [scenario.drones] if args.loads is None else args.loads
     profile = build(scenario)[0].profile
-    print(f'{profile.name}: {profile.origin}\nsimulated, not measured: link {scenario.link}, '
+    link = described(scenario.link, scenario.bandwidth, scenario.scaled)
+    print(f'{profile.name}: {profile.origin}\nsimulated, not measured: link {link}; '
           f'{scenario.duration_s:g} s, seed {scenario.seed}\n')
     rows: dict[str, list[Summary]] = {}
     for drones in loads:
@@ -55,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                        for s, drones in zip(summaries, loads, strict=True)]))
     if args.figure:
         from offload_perception.planning import figures
-        figures.draw_fleet(args.figure, loads, rows, f'{scenario.link} link, simulated')
-    write_json(args.json, {'scenario': asdict(scenario), 'loads': loads, 'profile': profile.name,
-                           'origin': profile.origin, 'policies': {
+        figures.draw_fleet(args.figure, loads, rows, f'{Path(scenario.link).name} link, simulated')
+    write_json(args.json, {'scenario': asdict(scenario), 'link': link, 'loads': loads,
+                           'profile': profile.name, 'origin': profile.origin, 'policies': {
                                name: [s.to_dict() for s in summaries]
                                for name, summaries in rows.items()}})
     return 0

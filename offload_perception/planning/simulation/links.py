@@ -1,11 +1,11 @@
-"""Bandwidth over time: measured traces from a file, and models with a seed."""
+"""Bandwidth over time: recorded links, and models with a seed."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from offload_perception.errors import PlanError
+from offload_perception.planning.simulation.recordings import Recording, read
 
 STEP_S = 0.1
 _SLOWEST = 10.0  # byte/s; a link that stands still for good would end no simulation
@@ -84,9 +84,13 @@ MODELS = {'steady': steady, 'collapse': collapse, 'wifi': wifi, 'lte': lte}
 
 
 def make_link(model: str, *, bandwidth: float, round_trip_s: float, duration_s: float,
-              seed: int) -> LinkTrace:
-    """Return a link by a model of `MODELS`, or by a CSV file of seconds and byte/s.
+              seed: int, scaled: bool = False, flight: int = 0) -> LinkTrace:
+    """Return a link by a model of `MODELS`, or by a file that `recordings.read` knows.
 
+    :param bandwidth: mean of a model, and of a recording that is to be scaled [byte/s].
+    :param scaled: whether a recording is; one factor holds for all of it.
+    :param flight: which piece of a recording, each as long as the flight; after the last that it
+        holds comes the first again.
     :raises PlanError: naming the models, or what is wrong with the file.
     """
     steps = max(int(np.ceil(duration_s / STEP_S)), 1)
@@ -95,21 +99,37 @@ def make_link(model: str, *, bandwidth: float, round_trip_s: float, duration_s: 
             raise PlanError(f'bandwidth is {bandwidth} byte/s; it has to be positive')
         values = MODELS[model](bandwidth, steps, np.random.default_rng(seed))
         return LinkTrace(np.maximum(values, 0.0), round_trip_s)
-    if not Path(model).is_file():
-        raise PlanError(f"no link model or trace file '{model}'; use {', '.join(MODELS)} or a "
-                        'CSV file with seconds,bytes_per_second')
-    return LinkTrace(_resampled(Path(model), steps), round_trip_s)
+    recording = recorded(model)
+    start_s = flight % recording.flights(duration_s) * duration_s
+    factor = _factor(model, recording, bandwidth) if scaled else 1.0
+    return LinkTrace(factor * recording.bandwidth(start_s, STEP_S, steps), round_trip_s)
 
 
-def _resampled(path: Path, steps: int) -> np.ndarray:
-    try:
-        with path.open(newline='') as f:
-            rows = np.array([[float(cell) for cell in row[:2]] for row in csv.reader(f)
-                             if row and not row[0].strip()[:1].isalpha()])
-        times_s, values = rows.T
-    except ValueError as e:
-        raise PlanError(f'{path}: not a trace of seconds,bytes_per_second ({e})') from e
-    if (np.diff(times_s) < 0).any():
-        raise PlanError(f'{path}: the seconds run backwards; sort the trace')
-    at = np.searchsorted(times_s, np.arange(steps) * STEP_S + times_s[0], side='right') - 1
-    return values[at]
+def recorded(name: str) -> Recording:
+    """Return the recording in a file of that name.
+
+    :raises PlanError: where there is none, naming the models, or what is wrong with it.
+    """
+    if not Path(name).is_file():
+        raise PlanError(f"no link model or trace file '{name}'; use {', '.join(MODELS)}, a CSV "
+                        'file of seconds,bytes_per_second or a Mahimahi trace')
+    return read(Path(name))
+
+
+def described(model: str, bandwidth: float, scaled: bool) -> str:
+    """Return what link that is, for people; of a recording how it is scaled too."""
+    if model in MODELS:
+        return f'{model}, modelled'
+    recording = recorded(model)
+    text = (f'{Path(model).name}, recorded over {recording.length_s:.0f} s, mean '
+            f'{recording.mean / 1e3:.1f} kB/s')
+    if not scaled:
+        return text
+    factor = _factor(model, recording, bandwidth)
+    return f'{text}, scaled by {factor:.3g} to {bandwidth / 1e3:.1f} kB/s'
+
+
+def _factor(name: str, recording: Recording, bandwidth: float) -> float:
+    if not recording.mean:
+        raise PlanError(f'{name}: the link carries nothing at all; it cannot be scaled')
+    return bandwidth / recording.mean

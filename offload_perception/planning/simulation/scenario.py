@@ -39,6 +39,7 @@ class Scenario:
     speed: float = 1.0
     link: str = 'wifi'
     bandwidth: float = 125_000.0
+    scaled: bool = False
     round_trip_s: float = 0.02
     drones: int = 1
     servers: int = 1
@@ -92,7 +93,9 @@ def build(scenario: Scenario) -> tuple[World, list[LinkTrace]]:
            if scenario.overloaded else {}))
     return world, [make_link(scenario.link, bandwidth=scenario.bandwidth,
                              round_trip_s=scenario.round_trip_s,
-                             duration_s=scenario.duration_s, seed=scenario.seed * 1000 + i)
+                             duration_s=scenario.duration_s, seed=scenario.seed * 1000 + i,
+                             scaled=scenario.scaled,
+                             flight=(scenario.seed - 1) * scenario.drones + i)
                    for i in range(scenario.drones)]
 
 

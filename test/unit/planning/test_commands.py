@@ -66,6 +66,24 @@ def test_simulate_fleet_prints_and_writes(tmp_path, capsys):
     assert json.loads(out.read_text())['policies']['ours'][0]['frames'] == 10
 
 
+def test_simulate_fleet_replays_a_recording_and_says_how_it_is_scaled(tmp_path, capsys):
+    trace, out = tmp_path / 'fast.up', tmp_path / 'fleet.json'
+    trace.write_text('1\n')
+    argv = ['--duration', '20', '--policy', 'send JPEG', '--link', str(trace), '--json', str(out)]
+    took_j = []
+    for options in ([], ['--scaled', '--bandwidth', '15e3']):
+        assert simulate_fleet.main([*argv, *options]) == 0
+        took_j.append(json.loads(out.read_text())['policies']['send JPEG'][0]['energy_j'])
+    assert 'mean 1500.0 kB/s, scaled by 0.01 to 15.0 kB/s' in capsys.readouterr().out
+    assert took_j[1] > 10 * took_j[0]
+
+
+def test_broken_recording_ends_the_command(tmp_path, capsys):
+    (tmp_path / 'bad.up').write_text('7\n5\n')
+    assert simulate_fleet.main(['--link', str(tmp_path / 'bad.up')]) == 2
+    assert 'bad.up, line 2' in capsys.readouterr().err
+
+
 def test_unknown_policy_is_named(capsys):
     assert simulate_fleet.main(['--duration', '5', '--policy', 'best']) == 2
     assert 'oracle' in capsys.readouterr().err

@@ -52,20 +52,6 @@ def test_models_are_seeded(model):
     assert not np.array_equal(values(1), values(2))
 
 
-def test_trace_from_a_file(tmp_path):
-    trace = tmp_path / 'trace.csv'
-    trace.write_text('seconds,bytes_per_second\n0,1000\n1.0,5000\n')
-    link = make_link(str(trace), bandwidth=1, round_trip_s=0.01, duration_s=2, seed=0)
-    assert link.bandwidth[0] == 1000 and link.bandwidth[-1] == 5000
-
-
-@pytest.mark.parametrize('text', ['', 'a,b\n', '0,fast\n', '1,100\n0,100\n', '0,-5\n'])
-def test_broken_trace_is_named(tmp_path, text):
-    (tmp_path / 't.csv').write_text(text)
-    with pytest.raises(PlanError):
-        make_link(str(tmp_path / 't.csv'), bandwidth=1, round_trip_s=0.01, duration_s=2, seed=0)
-
-
 def test_unknown_link_lists_the_known_ones():
     with pytest.raises(PlanError, match='wifi'):
         make_link('laser', bandwidth=1, round_trip_s=0.01, duration_s=2, seed=0)
