@@ -9,6 +9,7 @@ from offload_perception.planning.simulation.recordings import Recording, read
 
 STEP_S = 0.1
 _SLOWEST = 10.0  # byte/s; a link that stands still for good would end no simulation
+_AFTER_S = 60.0  # of a recording behind a flight: its last moment may be one without a packet
 
 
 class LinkTrace:
@@ -102,7 +103,8 @@ def make_link(model: str, *, bandwidth: float, round_trip_s: float, duration_s: 
     recording = recorded(model)
     start_s = flight % recording.flights(duration_s) * duration_s
     factor = _factor(model, recording, bandwidth) if scaled else 1.0
-    return LinkTrace(factor * recording.bandwidth(start_s, STEP_S, steps), round_trip_s)
+    return LinkTrace(factor * recording.bandwidth(start_s, STEP_S, steps + int(_AFTER_S / STEP_S)),
+                     round_trip_s)
 
 
 def recorded(name: str) -> Recording:

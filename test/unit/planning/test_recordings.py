@@ -33,6 +33,12 @@ def link(path, *, duration_s=2.0, **options):
                      **options)
 
 
+def flown(path, *, duration_s=2.0, **options):
+    """Return the bandwidths during the flight alone."""
+    bandwidth = link(path, duration_s=duration_s, **options).bandwidth
+    return bandwidth[:round(duration_s / STEP_S)]
+
+
 def rows(values, step_s=1.0):
     return ''.join(f'{i * step_s},{v}\n' for i, v in enumerate(values))
 
@@ -72,20 +78,20 @@ def test_nothing_is_lost_or_added_from_any_start_and_over_the_end(written, times
 
 
 def test_shortest_mahimahi_trace_is_twelve_mbit_per_second(written):
-    assert link(written('1\n')).bandwidth == pytest.approx(1.5e6)
+    assert flown(written('1\n')) == pytest.approx(1.5e6)
 
 
 def test_same_link_in_both_formats(written):
     packets = [2, 0, 5, 1]
     mahimahi = written(''.join(f'{100 * (i + 1)}\n' * n for i, n in enumerate(packets)))
     csv = written(rows([n * PACKET_BYTES / 0.1 for n in packets], 0.1))
-    a, b = (link(path, duration_s=1.2).bandwidth for path in (mahimahi, csv))
+    a, b = (flown(path, duration_s=1.2) for path in (mahimahi, csv))
     np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 def test_flights_are_the_pieces_of_the_recording_one_by_one(written):
     path = written(rows(range(1000, 1007)))  # three flights of 2 s, and a second to spare
-    pieces = [link(path, flight=i).bandwidth for i in range(4)]
+    pieces = [flown(path, flight=i) for i in range(4)]
     for i in range(3):
         assert pieces[i] == pytest.approx(
             np.repeat([1000 + 2 * i, 1001 + 2 * i], round(1 / STEP_S)))
@@ -94,7 +100,7 @@ def test_flights_are_the_pieces_of_the_recording_one_by_one(written):
 
 def test_each_flight_of_a_short_recording_starts_at_its_beginning_and_goes_round(written):
     path = written(rows([100.0, 200.0, 300.0], 0.5))
-    assert link(path, flight=5).bandwidth == pytest.approx(
+    assert flown(path, flight=5) == pytest.approx(
         np.repeat([100.0, 200.0, 300.0, 100.0], 5))
 
 
@@ -105,20 +111,25 @@ def test_drones_and_then_seeds_fly_one_piece_after_the_other(written):
     assert first == pytest.approx([1000, 1001, 1002, 1003])
 
 
+def test_recording_goes_on_behind_the_flight(written):
+    path = written(rows([1e3, 0.0, 1e3]))
+    assert link(path).finish_s(2.0, 1e3) == pytest.approx(3.0, abs=0.01)
+
+
 def test_scaling_keeps_the_ratios_of_the_flights_and_is_said(written):
     path = written(rows([10e3, 10e3, 50e3, 50e3]))
     for flight, kept in enumerate((20e3, 100e3)):
-        assert link(path, flight=flight, scaled=True).bandwidth == pytest.approx(kept)
+        assert flown(path, flight=flight, scaled=True) == pytest.approx(kept)
     assert 'mean 30.0 kB/s, scaled by 2 to 60.0 kB/s' in described(str(path), 60e3, True)
     assert 'scaled' not in described(str(path), 60e3, False)
 
 
 def test_changed_file_is_read_again(written):
     path = written('1\n')
-    before = link(path).bandwidth[0]
+    before = flown(path)[0]
     path.write_text('2\n')
     os.utime(path, (0, 0))  # later or earlier, but another time in any case
-    assert link(path).bandwidth[0] == pytest.approx(before / 2)
+    assert flown(path)[0] == pytest.approx(before / 2)
 
 
 @pytest.mark.parametrize('text, says', [
@@ -137,7 +148,7 @@ def test_broken_recording_is_named(written, text, says):
 
 def test_dead_recording_cannot_be_scaled(written):
     path = written('0,0\n')
-    assert link(path).bandwidth.max() < 100
+    assert flown(path).max() < 100
     with pytest.raises(PlanError, match='cannot be scaled'):
         link(path, scaled=True)
 
@@ -154,10 +165,10 @@ def test_any_text_is_read_or_refused(written, text):
 def test_benchmark_flies_each_piece_once_as_it_is_and_scaled(written):
     path = written(rows([120e3] * 5 + [1e3] * 5))
     module = runpy.run_path(str(Path(__file__).parents[3] / 'benchmarks' / 'planner.py'))
-    flown = module['scenarios']([str(path)], 5.0)
+    scenarios = module['scenarios']([str(path)], 5.0)
     as_it_is, scaled = (module['against_oracle'](name, scenario, 3)
-                        for name, scenario in flown[-2:])
-    assert len(flown) == len(module['TRACES']) + 2
+                        for name, scenario in scenarios[-2:])
+    assert len(scenarios) == len(module['TRACES']) + 2
     assert as_it_is['seeds'] == scaled['seeds'] == 2
     assert scaled['trace'] == f'{path.name}, scaled'
     assert scaled['link'].endswith('mean 60.5 kB/s, scaled by 0.992 to 60.0 kB/s')
