@@ -26,7 +26,7 @@ class HeadEstimator:
         self._own_spread_s = np.where(profile.fits, profile.head_spread_s, 0.0)
         self._energy_j, self._energy_spread_j = profile.head_j, profile.head_spread_j
         self._correction = np.ones(profile.last + 1)
-        self._speed = RobustLevel(1.0, 0.1)
+        self._speed = RobustLevel.of_times(1.0, 0.1)
         self._energy = RobustLevel(1.0, 0.1)
 
     @property

@@ -29,10 +29,10 @@ class LinkEstimator:
     def __init__(self, *, bandwidth: float = 3e5, round_trip_s: float = 0.01) -> None:
         """Begin with a guess, `bandwidth` in byte/s; bandwidths differ more than round trips."""
         self._a_s, self._b_s = round_trip_s, 1.0 / bandwidth
-        self._p00, self._p01, self._p11 = 0.5 ** 2, 0.0, 2.0 ** 2
+        self._p00, self._p01, self._p11 = 1.0 ** 2, 0.0, 2.0 ** 2
         self._noise, self._slower, self._faster = 0.2, 0.0, 0.0
         self._updated_s: float | None = None
-        self._last_ratio = 1.0
+        self._last_ratio, self._confirmed = 1.0, 1.0
         self.loss, self.count, self.changes = 0.0, 0, 0
 
     @classmethod
@@ -75,8 +75,16 @@ class LinkEstimator:
 
     @property
     def slowdown(self) -> float:
-        """Return how many times as slow as estimated the link may be while that is in doubt."""
-        return self._last_ratio if self._slower >= _ALARM / 2 else 1.0
+        """Return how many times as slow as estimated the link is expected to be while in doubt.
+
+        A doubt has the weight of the share of doubts that came true of late: single late replies
+        are common on some links, and the beginning of a fade on others.
+        """
+        return 1.0 + self._confirmed * (self._last_ratio - 1.0) if self._seems_slower else 1.0
+
+    @property
+    def _seems_slower(self) -> bool:
+        return self._slower >= _ALARM / 2
 
     def age_s(self, now_s: float) -> float:
         """Return how old the last observation is; infinite without one."""
@@ -133,7 +141,11 @@ class LinkEstimator:
         own = self._own_variance(self._a_s / predicted_s)
         spread = sqrt(own + self._noise ** 2)
         clipped = min(max(error, -_OUTLIER * spread), _OUTLIER * spread)
-        if self._has_changed(clipped / spread):
+        doubted = self._seems_slower
+        changed = self._has_changed(clipped / spread)
+        if doubted and (changed or not self._seems_slower):
+            self._confirmed += _GAIN * ((changed and error > 0) - self._confirmed)
+        if changed:
             self._reopen(error)
             clipped = error
         elif own < 4.0 * self._noise ** 2:  # else the error is the parameters', not noise

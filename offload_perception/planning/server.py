@@ -46,8 +46,10 @@ class ServerEstimator:
         left = np.concatenate([np.cumsum(work[::-1])[::-1], [0.0]])
         self._work = np.maximum(left, 1e-3 * left[0])  # a tail without weights takes time too
         self._tails: list[RobustLevel | None] = [None] * shape.last
+        self._told: dict[int, float] = {}
+        self._met: set[int] = set()  # cuts of own frames since the last report
         self._wait = WaitEstimator()
-        self._decode = RobustLevel(0.0, 0.0, gain=0.1)
+        self._decode = RobustLevel.of_times(0.0, 0.0)
         self._reported_s = self._heard_s = -inf
         self._blocked_until_s = -inf
         self._model()
@@ -69,7 +71,11 @@ class ServerEstimator:
             wait_s = self._modelled_wait_s(report.utilisation)
         self._wait.report(wait_s)
         for cut, tail_s in enumerate(report.tail_times_s[:len(self._tails)]):
-            self._measured(cut, tail_s, known=0.05)
+            # A mean that stands still, or moved because of one's own frames, tells nothing new.
+            if tail_s != self._told.get(cut) and cut not in self._met:
+                self._measured(cut, tail_s, known=0.05)
+            self._told[cut] = tail_s
+        self._met.clear()
         self._model()
 
     def observe(self, now_s: float, cut: int, *, wait_s: float, decode_s: float,
@@ -79,6 +85,7 @@ class ServerEstimator:
         self._wait.observe(wait_s)
         self._decode.add(decode_s)
         if 0 <= cut < len(self._tails):
+            self._met.add(cut)
             self._measured(cut, tail_s, known=0.1)
             self._model()
 
@@ -106,8 +113,9 @@ class ServerEstimator:
             return
         level = self._tails[cut]
         if level is None:
-            self._tails[cut] = level = RobustLevel(tail_s, known * tail_s)
-        level.add(tail_s)
+            self._tails[cut] = RobustLevel.of_times(tail_s, known * tail_s)
+        else:
+            level.add(tail_s)
 
     def _modelled_wait_s(self, utilisation: float) -> float:
         if not isfinite(utilisation):

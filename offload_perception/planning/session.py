@@ -49,7 +49,7 @@ class PlanningSession:
         self.planner = Planner(self.settings, shape.names)
         self._routes: dict[str, Route] = {}
         self._watches: dict[str, RouteWatch] = {}
-        self._overhead = RobustLevel(0.0, 0.0)
+        self._overhead = RobustLevel.of_times(0.0, 0.0)
         self._in_flight = InFlight()
         self._prober = Prober(profile.radio, float(profile.head_j[-1])
                               if profile.fits[-1] else _ALLOWANCE_J)

@@ -94,7 +94,7 @@ class SizeTable:
             entry.size = RobustLevel(nbytes, 0.1 * nbytes)
             entry.size.count = 1
         if isfinite(encode_s) and encode_s >= 0:
-            entry.encode = RobustLevel(encode_s, 0.1 * encode_s)
+            entry.encode = RobustLevel.of_times(encode_s, 0.1 * encode_s)
         if agreement == agreement:
             entry.agreement = min(max(agreement, 0.0), 1.0)
         self.version += 1
@@ -108,8 +108,9 @@ class SizeTable:
         self.version += not entry.size.count
         for level, value in ((entry.size, nbytes), (entry.encode, encode_s)):
             if not level.count and 0 < value < 1e9:
-                level.level, level.spread = value, 0.1 * value  # worth more than any guess
-            level.add(value)
+                level.begin(value, 0.1 * value)  # worth more than any guess
+            else:
+                level.add(value)
         self._note((cut, codec))
 
     @property
@@ -162,7 +163,7 @@ class SizeTable:
         spread = 0.0 if codec == 'raw' else _GUESS_SPREAD * nbytes
         name = setting.codec.name
         encode_s = spec.nbytes * _ENCODE_S_PER_BYTE.get(name, _OTHER_ENCODE_S_PER_BYTE) + 2e-5
-        return _Entry(RobustLevel(nbytes, spread), RobustLevel(encode_s, encode_s),
+        return _Entry(RobustLevel(nbytes, spread), RobustLevel.of_times(encode_s, encode_s),
                       1.0 if setting.codec.lossless else nan)
 
 

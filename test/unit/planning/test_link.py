@@ -87,3 +87,14 @@ def test_nothing_that_is_fed_breaks_it(frames):
     assert 0.99 <= link.bandwidth <= 1.01e11
     assert all(np.isfinite(link.coefficients(0.0)))
     assert link.time(5000, 0.0)[1] >= 0
+
+
+def test_late_replies_that_came_to_nothing_are_feared_less():
+    link, fears = LinkEstimator(), []
+    now_s = fly(link, bandwidth=1e6, round_trip_s=0.01, frames=100)
+    for i in range(200):
+        link.observe(now_s + 0.2 * i, 8000, 0.06 if i % 20 == 0 else 0.018)
+        if i % 20 == 0:
+            fears.append(link.slowdown)
+    assert fears[0] == pytest.approx(0.06 / 0.018, rel=0.2)
+    assert 1.0 < fears[-1] < 0.6 * fears[0]

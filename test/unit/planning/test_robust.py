@@ -42,6 +42,32 @@ def test_outliers_on_both_sides_are_no_step():
     assert 0.8 < level.level < 1.2
 
 
+def test_cold_first_figure_is_forgotten_at_the_second():
+    level = RobustLevel(9.0, 0.9)
+    for value in (1.1, 1.0, 1.2):
+        level.add(value)
+        assert level.level <= 1.1
+
+
+def test_after_a_jump_the_figures_since_then_count():
+    level = steady()
+    for value in (9.0, 6.0, 5.0, 4.0, 4.0):
+        level.add(value)
+    assert level.level <= 5.0
+
+
+def test_times_are_taken_for_their_median():
+    rng = np.random.default_rng(1)
+    values = 1.0 + rng.exponential(0.5, 400) ** 2
+    mean, median = RobustLevel(1.0, 0.5), RobustLevel.of_times(1.0, 0.5)
+    errors = np.zeros(2)
+    for value in map(float, values):
+        errors += abs(mean.level - value) / value, abs(median.level - value) / value
+        mean.add(value)
+        median.add(value)
+    assert errors[1] < 0.97 * errors[0]
+
+
 def test_slow_drift_is_followed():
     level = steady()
     for value in np.linspace(1.0, 2.0, 200):

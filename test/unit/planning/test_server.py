@@ -53,6 +53,26 @@ def test_wait_of_replies_between_reports_counts(shape):
     assert server.wait(0.5)[0] > 0.3
 
 
+def test_a_mean_that_stands_still_is_no_news(shape):
+    server = ServerEstimator(shape)
+    for i in range(30):
+        server.report(i, report(tails=(nan, nan, nan, 0.5)))
+    for i in range(2):
+        server.observe(30.0 + i, 3, wait_s=0.0, decode_s=0.0, tail_s=0.05)
+    assert server.tails()[0][3] == pytest.approx(0.05)
+
+
+def test_a_mean_that_own_frames_moved_is_no_news_and_one_of_others_is(shape):
+    server = ServerEstimator(shape)
+    for i in range(20):
+        server.observe(i, 3, wait_s=0.0, decode_s=0.0, tail_s=0.05)
+        server.report(i, report(tails=(nan, nan, nan, 0.5 - 0.02 * i)))
+    assert server.tails()[0][3] == pytest.approx(0.05)
+    for i in range(3):
+        server.report(20.0 + i, report(tails=(nan, nan, nan, 0.3 + 0.01 * i)))
+    assert server.tails()[0][3] == pytest.approx(0.3, rel=0.1)
+
+
 def test_wait_follows_from_utilisation_where_none_is_reported(shape):
     server = ServerEstimator(shape)
     for load in (0.2, 0.9):
