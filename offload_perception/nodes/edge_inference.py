@@ -57,7 +57,6 @@ from offload_perception.pipeline.records import (
     Status,
 )
 from offload_perception.planning import profile, quick
-from offload_perception.planning.decision import Decision
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.scaling import for_network
 from offload_perception.planning.session import PlanningSession
@@ -140,7 +139,7 @@ class EdgeInferenceNode(ManagedNode):
             sizes.load(from_records(json.loads(costs.read_text())))
         calibrated = (self._artefact.path / CALIBRATION_FILE).is_file()
         return AutoStrategy(
-            PlanningSession(shape, device, settings, sizes=sizes), decided=self._on_decided,
+            PlanningSession(shape, device, settings, sizes=sizes),
             calibration=Calibration.load(self._artefact) if calibrated else None)
 
     def _publish(self) -> None:
@@ -178,6 +177,7 @@ class EdgeInferenceNode(ManagedNode):
             send=self._servers.send,
             problem=self._on_problem, strategy=self._strategy,
             late=self._strategy.late if self._strategy else lambda reply: None,
+            decided=self._on_decided,
             settings=EdgeSettings(
                 drone=self.get_fully_qualified_name(), reply_topic=self._reply_sub.topic_name,
                 deadline_s=c.deadline, reply_timeout_s=c.reply_timeout,
@@ -244,9 +244,9 @@ class EdgeInferenceNode(ManagedNode):
         message.header.stamp = self.get_clock().now().to_msg()
         self._report(message)
 
-    def _on_decided(self, frame: Frame, decision: Decision) -> None:
+    def _on_decided(self, frame: Frame) -> None:
         session = self._strategy.session
-        self._report(decision_message(frame, decision, session, self._artefact.cut_names))
+        self._report(decision_message(frame, frame.decision, session, self._artefact.cut_names))
 
     def _report(self, m: OffloadDecision) -> None:
         """Publish a decision, and log it where it is another one than before."""

@@ -22,15 +22,11 @@ _REMEMBERED = 256  # ended frames whose metered energy may still come
 
 
 class AutoStrategy:
-    """Wraps a PlanningSession; may be called from several threads.
-
-    `decided` is told of every decision, with the frame it is for.
-    """
+    """Wraps a PlanningSession; may be called from several threads."""
 
     def __init__(self, session: PlanningSession, *, calibration: Calibration | None,
-                 decided: Callable[[Frame, Decision], None],
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self.session, self._calibration, self._decided = session, calibration, decided
+        self.session, self._calibration = session, calibration
         self._clock, self._lock = clock, Lock()
         self._latest: Decision | None = None
         self._ended: OrderedDict[int, tuple[FrameReport, Decision]] = OrderedDict()
@@ -42,8 +38,7 @@ class AutoStrategy:
         """Return the plan for a frame whose work starts now."""
         now = self._clock()
         decision = self.session.plan(now, frame.deadline_s, now - frame.arrival_s)
-        self._latest = decision
-        self._decided(frame, decision)
+        self._latest = frame.decision = decision
         if not decision.runnable:
             raise PlanError(decision.reason)
         self.session.started(decision, now)

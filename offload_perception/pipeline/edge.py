@@ -56,17 +56,20 @@ class EdgePipeline:
     listen. `ended` is told of every frame's end, from whichever thread ended it; `problem` gets
     a sentence for the log.
     `late` is told of replies that no frame waits for.
-    `strategy` plans each frame; without one the plan of `start` and `set_plan` holds.
+    `strategy` plans each frame; without one the plan of `start` and `set_plan` holds. `decided` is
+    told of the frames that it has made a decision for, behind their sending or their end on
+    board, so that telling takes none of their time.
     """
 
     def __init__(self, *, network: Layers, settings: EdgeSettings, preprocess: Preprocess,
                  send: Callable[[FeaturePacket, str], bool], ended: Callable[[Ended], None],
                  problem: Callable[[DropReason, str], None], strategy: Strategy | None = None,
                  late: Callable[[ReceivedReply], None] = lambda reply: None,
+                 decided: Callable[[Frame], None] = lambda frame: None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._network, self._artefact, self._settings = network, network.artefact, settings
         self._preprocess, self._send, self._ended = preprocess, send, ended
-        self._problem, self._late, self._clock = problem, late, clock
+        self._problem, self._late, self._decided, self._clock = problem, late, decided, clock
         self._strategy = strategy or (lambda frame: self._plan)
         self._block_ends = [k for k, layer in enumerate(self._artefact.layers, 1)
                             if layer.kind == 'pool']
@@ -243,6 +246,9 @@ class EdgePipeline:
             self._fail(frame, DropReason.BAD_IMAGE, str(e))
         except Exception as e:  # whatever it is, the frame is accounted and the drone goes on
             self._fail(frame, DropReason.HEAD_FAILED, f'{type(e).__name__}: {e}')
+        finally:
+            if frame.decision is not None:
+                self._sender.submit(self._tell, frame)
 
     def _run_head(self, frame: Frame) -> np.ndarray:
         started = self._clock()
@@ -296,6 +302,12 @@ class EdgePipeline:
             self._hedge_unsent(frame)
         elif self._land(frame.sequence, frame.header):
             self._fail(frame, DropReason.NO_SERVER, f'no server listens at {frame.server}')
+
+    def _tell(self, frame: Frame) -> None:
+        try:
+            self._decided(frame)
+        except Exception as e:  # the frame has its end; this must not stay unheard
+            self._problem(DropReason.HEAD_FAILED, f'{type(e).__name__}: {e}')
 
     def _packet(self, frame: Frame, tensor: np.ndarray, ready_s: float) -> FeaturePacket:
         """Encode; `encode` counts from the end of the head, `ready_s`."""

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
@@ -32,12 +33,18 @@ class Drone:
         self.clock = Clock()
         self.network = FakeNetwork(self.clock)
         self.sent, self.ended, self.problems, self.late = Log(), Log(), Log(), Log()
+        self.decided = Log()
         self.listens = True
         self.pipeline = EdgePipeline(
             network=self.network, preprocess=self._preprocess, send=self._send, ended=self.ended,
-            problem=self.problems, late=self.late, clock=self.clock,
+            problem=self.problems, late=self.late, decided=self._tell, clock=self.clock,
             settings=EdgeSettings('/drone1/edge', '/drone1/remote_result', **settings))
         self.pipeline.start(plan)
+
+    def _tell(self, frame) -> None:
+        if isinstance(frame.decision, Exception):
+            raise frame.decision
+        self.decided((frame.decision, len(self.sent), len(self.ended)))
 
     def _preprocess(self, image: object, out: np.ndarray) -> None:
         if isinstance(image, Exception):
@@ -119,6 +126,28 @@ def test_remote_result(fly, cut):
     assert end.frame.sent_bytes == len(packet.data)
     assert (end.frame.server_runtime, end.frame.server_device) == ('litert', 'cpu')
     assert end.counts.remote == end.counts.captured == 1
+
+
+@pytest.mark.parametrize(('plan', 'sent', 'ended'), [(REMOTE, 1, 0), (LOCAL, 0, 1)])
+def test_a_decision_is_told_behind_the_work_on_its_frame(fly, plan, sent, ended):
+    drone = fly(replace(plan, decision='as planned'))
+    drone.offer()
+    assert drone.decided.wait_for(1) == [('as planned', sent, ended)]
+
+
+def test_a_decision_that_cannot_be_told_is_a_problem_and_the_frame_flies(fly):
+    drone = fly(replace(LOCAL, decision=OSError('no telemetry')))
+    drone.offer()
+    assert drone.ended.wait_for(1)[0].frame.outcome is Outcome.LOCAL
+    assert 'no telemetry' in drone.problems.wait_for(1)[0][1]
+
+
+def test_a_plan_without_a_decision_is_not_told(fly):
+    drone = fly(LOCAL)
+    drone.offer()
+    drone.ended.wait_for(1)
+    drone.pipeline.stop()
+    assert not drone.decided
 
 
 def test_the_newest_image_wins(fly):
