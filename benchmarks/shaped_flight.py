@@ -21,7 +21,7 @@ from flight import (
     planned_graph,
     wait_for_first,
 )
-from forecast import errors, forecasts
+from forecast import errors, forecasts, of_constants, sent
 from machines import Machines, inside
 
 from offload_perception.cli.command import command, progress, table, write_json
@@ -65,15 +65,15 @@ def _told(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict:
     threading.Event().wait(args.duration)
     frames = [m for m, at_s in zip(telemetry.frames, telemetry.came_s, strict=True)
               if at_s >= begun_s]
-    error = errors([(d.latency, m.total) for m, d in forecasts(telemetry, frames)])
+    planned = forecasts(telemetry, frames)
     choices: dict[str, int] = {}
     for m in frames:
-        sent = f'{m.split_name} {m.codec}' if m.bytes else 'all on board'
         hedged = ', finished on board' if m.bytes and m.outcome == m.LOCAL else ''
-        name = m.reason or sent + hedged
+        name = m.reason or sent(m) + hedged
         choices[name] = choices.get(name, 0) + 1
     return {'mbit': mbit, 'frames': len(frames), 'choices': choices,
-            'latency_error': error,
+            'latency_error': errors([(d.latency, m.total) for m, d in planned]),
+            'of_constants': errors(of_constants([m for m, _ in planned])),
             'deadline_met': sum(m.deadline_met for m in frames) / max(len(frames), 1)}
 
 
@@ -90,9 +90,11 @@ def main(argv=None) -> int:
     args = parse(p, argv)
     with Machines() as machines:
         rows, adds_up = fly(args, machines)
-    print(table(('Mbit/s', 'frames', 'deadlines met', 'forecast off by %', 'how they went'), [
+    print(table(('Mbit/s', 'frames', 'deadlines met', 'forecast off by %', 'constants %',
+                 'how they went'), [
         (r['mbit'], r['frames'], f'{r["deadline_met"]:.0%}',
-         f'{100 * r["latency_error"]["mape"]:.1f}' if r['latency_error'] else 'none',
+         *(f'{100 * e["mape"]:.1f}' if e else 'none'
+           for e in (r['latency_error'], r['of_constants'])),
          '; '.join(f'{name}: {n}' for name, n in r['choices'].items())) for r in rows]))
     write_json(args.json, {'machine': common.machine(), 'arguments': vars(args), 'results': rows})
     return 0 if adds_up else 1
