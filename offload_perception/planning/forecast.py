@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from offload_perception.planning.beat import BeatWatch
 from offload_perception.planning.decision import Option
 from offload_perception.planning.head import HeadEstimator
 from offload_perception.planning.hedge import Rest
@@ -71,6 +72,7 @@ class Route:
     server: str
     link: LinkEstimator
     load: ServerEstimator
+    beats: BeatWatch = field(default_factory=BeatWatch)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The frames that are out: when the radio is free, and what a missing reply tells already."""
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.link import LinkEstimator
@@ -16,6 +16,7 @@ class _Sent:
     nbytes: float
     ready_s: float
     server_s: float
+    seen_wait_s: float
 
 
 class InFlight:
@@ -24,16 +25,19 @@ class InFlight:
     def __init__(self) -> None:
         self._frames: dict[int, _Sent] = {}
 
-    def add(self, decision: Decision, *, nbytes: float, ready_s: float, server_s: float) -> None:
+    def add(self, decision: Decision, *, nbytes: float, ready_s: float, server_s: float,
+            seen_wait_s: float = nan) -> None:
         """Take a frame whose `nbytes` are to be sent at `ready_s`, an estimate.
 
         :param server_s: longest time that the server is likely to take.
+        :param seen_wait_s: what beats said of its queue; NaN = nothing.
         """
-        self._frames[id(decision)] = _Sent(decision, nbytes, ready_s, server_s)
+        self._frames[id(decision)] = _Sent(decision, nbytes, ready_s, server_s, seen_wait_s)
 
-    def ended(self, decision: Decision | None) -> None:
-        """Forget a frame."""
-        self._frames.pop(id(decision), None)
+    def ended(self, decision: Decision | None) -> float:
+        """Forget a frame; return what beats had said of the queue, NaN = nothing [s]."""
+        sent = self._frames.pop(id(decision), None)
+        return nan if sent is None else sent.seen_wait_s
 
     def slowdown(self, server: str, link: LinkEstimator, now_s: float) -> float:
         """Return how many times as slow as estimated the link to `server` must be by now.

@@ -10,6 +10,7 @@ _GAIN = 0.1
 _ROUND_TRIP_DRIFT, _DRIFT = 0.02, 0.1
 _LEAST_NOISE = 0.02
 _MOST_VARIANCE = 4.0
+_UNCONFIRMED = 0.2  # least spread after a change: its first observation may span it
 _OLDEST_S = 100.0
 _S_PER_BYTE = (1e-11, 1.0)  # 100 GB/s and 1 byte/s
 _ROUND_TRIP_S = (1e-5, 60.0)
@@ -34,6 +35,7 @@ class LinkEstimator:
         self._updated_s: float | None = None
         self._last_ratio, self._confirmed = 1.0, 1.0
         self.loss, self.count, self.changes = 0.0, 0, 0
+        self._confirmed = 0
 
     @classmethod
     def known(cls, bandwidth: float, round_trip_s: float, spread: float = 0.05) -> 'LinkEstimator':
@@ -105,6 +107,13 @@ class LinkEstimator:
             if waited_s > self._a_s + nbytes * self._b_s:
                 self._correct(nbytes, waited_s)
 
+    def forget(self) -> None:
+        """Take it that the link has changed: the next observation tells what it is now."""
+        self.changes += 1
+        self._slower = self._faster = self._p01 = 0.0
+        self._last_ratio = 1.0
+        self._p11 = _MOST_VARIANCE
+
     def coefficients(self, now_s: float,
                      slow: float = 1.0) -> tuple[float, float, float, float, float]:
         """Return t0, v0, v1, v2 and v3 of the time on the link and its variance for n bytes.
@@ -153,6 +162,9 @@ class LinkEstimator:
             excess = typical * typical - own - self._noise ** 2
             self._noise = sqrt(max(self._noise ** 2 + _GAIN * excess, _LEAST_NOISE ** 2))
         self._update(nbytes, predicted_s * exp(clipped))
+        if self.changes != self._confirmed:
+            self._confirmed = self.changes
+            self._p11 = max(self._p11, _UNCONFIRMED ** 2)
         self._last_ratio = max(link_s / (self._a_s + nbytes * self._b_s), 1.0)
 
     def _own_variance(self, share: float) -> float:

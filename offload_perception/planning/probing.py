@@ -13,6 +13,8 @@ _PATIENCE = 0.3  # of the time since the link changed passes between two probes
 _BYTES = (64, 256, 4096)  # a small probe; a large one at least and at most
 _ROUND_TRIPS = 1.0  # a large probe is to occupy the link for about so many
 _UNCLEAR = 0.15  # relative spread of a round trip, or of a bandwidth, that a probe should settle
+_NEARLY = 1.5  # times the energy: with a little more bandwidth, sending might be the better choice
+_RECENT_S = 0.4  # the bandwidth is not asked for anew
 _SHARE = 0.01  # of the energy drawn may go into probes of a link that works
 
 
@@ -48,7 +50,7 @@ class Prober:
         self._left_j += _SHARE * max(drawn_j - self._drawn_j, 0.0)
         self._drawn_j = drawn_j
         period_s = self._period_s(route, watch, now_s)
-        probe = self._wanted(route, watch, decision)
+        probe = self._wanted(route, watch, decision, now_s)
         if probe is None or not watch.probe_due(now_s, period_s):
             return None
         self.count += 1
@@ -70,21 +72,28 @@ class Prober:
             self._changes[route.server] = changes, now_s
             self._left_j = max(self._left_j, self._allowance_j)
             since_s = now_s
-        if route.link.in_doubt or watch.suspect:
+        if route.link.in_doubt or watch.suspect or route.beats.in_doubt:
             return _IN_DOUBT_S
         return min(max(_PATIENCE * (now_s - since_s), _SOONEST_S), PROBE_PERIOD_S)
 
-    def _wanted(self, route: Route, watch: RouteWatch, decision: Decision) -> Probe | None:
+    def _wanted(self, route: Route, watch: RouteWatch, decision: Decision,
+                now_s: float) -> Probe | None:
         """Return a probe if it is worth it: small and large ones tell round trip and bandwidth."""
-        link = route.link
+        link, beats = route.link, route.beats
         if watch.lost:
             return self._sized(route, large=watch.answering)
         unclear = link.round_trip_spread_s > _UNCLEAR * link.round_trip_s
         if not decision.option.local and not watch.suspect:
             return self._affordable(self._sized(route, large=False)) if (
                 unclear and decision.server == route.server) else None
-        if link.in_doubt:
-            return self._sized(route, large=True)
+        if beats.late and not beats.in_doubt:
+            return None  # the link is bad, and may soon be as before
+        if link.in_doubt or beats.in_doubt:
+            return self._sized(route, large=True,
+                               slowdown=beats.slowdown(now_s, link.s_per_byte))
+        if decision.runner_up_energy_j < _NEARLY * decision.energy_j and (
+                link.age_s(now_s) > _RECENT_S):
+            return self._affordable(self._sized(route, large=True))
         narrow = link.bandwidth_spread <= _UNCLEAR * link.bandwidth
         return self._affordable(self._sized(
             route, large=not narrow and not (unclear and self.count % 2)))
@@ -92,10 +101,11 @@ class Prober:
     def _affordable(self, probe: Probe) -> Probe | None:
         return probe if probe.energy_j <= self._left_j else None
 
-    def _sized(self, route: Route, *, large: bool) -> Probe:
+    def _sized(self, route: Route, *, large: bool, slowdown: float = 1.0) -> Probe:
         link, radio = route.link, self._radio
         low, middle, high = _BYTES
-        telling = _ROUND_TRIPS * link.round_trip_s * link.bandwidth
+        telling = _ROUND_TRIPS * link.round_trip_s * link.bandwidth / slowdown
         nbytes = int(min(max(telling, middle), high)) if large else low
+        s_per_byte = link.s_per_byte * slowdown
         return Probe(route.server, nbytes,
-                     nbytes * (radio.sending_w * link.s_per_byte + radio.j_per_byte))
+                     nbytes * (radio.sending_w * s_per_byte + radio.j_per_byte))

@@ -78,11 +78,23 @@ class ServerEstimator:
         self._met.clear()
         self._model()
 
+    def beat(self, now_s: float, wait_s: float) -> None:
+        """Take what the server says that a tensor would wait for now [s]."""
+        self._heard_s = max(now_s, self._heard_s)
+        if isfinite(wait_s) and wait_s >= 0.0:
+            self._wait.see(now_s, wait_s)
+
+    def seen_wait_s(self, now_s: float) -> float:
+        """Return what a fresh beat said of the wait, else NaN [s]."""
+        return self._wait.seen(now_s)
+
     def observe(self, now_s: float, cut: int, *, wait_s: float, decode_s: float,
-                tail_s: float) -> None:
-        """Take a reply: what its frame met on the server [s]."""
+                tail_s: float, seen_wait_s: float = nan) -> None:
+        """Take a reply: what its frame met on the server, and what beats had said of that [s]."""
         self._heard_s = max(now_s, self._heard_s)
         self._wait.observe(wait_s)
+        if seen_wait_s == seen_wait_s:
+            self._wait.was_off(wait_s - seen_wait_s)
         self._decode.add(decode_s)
         if 0 <= cut < len(self._tails):
             self._met.add(cut)
@@ -98,7 +110,8 @@ class ServerEstimator:
         age_s = max(now_s - max(self._reported_s, self._heard_s), 0.0)
         tail_s = float(self._seconds[0])
         grown = min(age_s / _AGE_S, 3.0)
-        return self._wait.level, self._wait.spread * (1.0 + grown) + 0.1 * tail_s * grown
+        wait_s, spread_s = self._wait.expected(now_s)
+        return wait_s, spread_s * (1.0 + grown) + 0.1 * tail_s * grown
 
     def tails(self) -> tuple[np.ndarray, np.ndarray]:
         """Return decode and tail time [s] and its variance, float64 (N,).

@@ -74,7 +74,8 @@ class PlanningSession:
         """Return the forecast of every candidate."""
         with self._lock:
             routes = list(self._routes.values())
-            slowdowns = tuple(self._in_flight.slowdown(r.server, r.link, now_s) for r in routes)
+            slowdowns = tuple(max(self._in_flight.slowdown(r.server, r.link, now_s),
+                                  r.beats.slowdown(now_s, r.link.s_per_byte)) for r in routes)
             busy_s = self._in_flight.radio_busy_s(
                 {r.server: r.link.s_per_byte * slow
                  for r, slow in zip(routes, slowdowns, strict=True)}, now_s)
@@ -99,7 +100,7 @@ class PlanningSession:
             (heads_s, _), (wait_s, wait_sd) = self.head.times(), route.load.wait(now_s)
             tails_s, _ = route.load.tails()
             self._in_flight.add(
-                decision, nbytes=nbytes, server_s=(
+                decision, nbytes=nbytes, seen_wait_s=route.load.seen_wait_s(now_s), server_s=(
                     wait_s + self.settings.margin * wait_sd + float(tails_s[decision.cut])),
                 ready_s=now_s + self._overhead.level + float(heads_s[decision.cut]) + encode_s)
 
@@ -122,20 +123,20 @@ class PlanningSession:
         with self._lock:
             self.head.observe(report.cut, report.head_s)
             self.sizes.observe(report.cut, report.codec, report.nbytes, report.encode_s)
-            self._in_flight.ended(decision)
+            seen_wait_s = self._in_flight.ended(decision)
             self._overhead.add(report.overhead_s(decision.waited_s if decision else nan))
             if report.server in self._routes:
-                self._observe_route(report, now_s)
+                self._observe_route(report, now_s, seen_wait_s)
             if decision and report.outcome is not Outcome.DROPPED and not report.unanswered:
                 self.latency_error.add(decision.latency_s, report.total_s)
 
-    def _observe_route(self, report: FrameReport, now_s: float) -> None:
+    def _observe_route(self, report: FrameReport, now_s: float, seen_wait_s: float) -> None:
         route, watch = self._routes[report.server], self._watches[report.server]
         if report.outcome is Outcome.REMOTE:
             watch.answered()
-            route.link.observe(now_s, report.nbytes, report.link_s)
-            route.load.observe(now_s, report.cut, wait_s=report.wait_s,
-                               decode_s=report.decode_s, tail_s=report.tail_s)
+            self._observe_link(route, now_s, report.nbytes, report.link_s)
+            route.load.observe(now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
+                               tail_s=report.tail_s, seen_wait_s=seen_wait_s)
         elif report.unanswered:
             watch.missed()
             wait_s, wait_sd = route.load.wait(now_s)
@@ -147,6 +148,13 @@ class PlanningSession:
             watch.answered()
             route.load.refused(now_s)
 
+    @staticmethod
+    def _observe_link(route: Route, now_s: float, nbytes: int, link_s: float) -> None:
+        if route.beats.in_doubt:
+            route.link.forget()
+            route.beats.settled()
+        route.link.observe(now_s, nbytes, link_s)
+
     def observe_late(self, report: FrameReport, now_s: float) -> None:
         """Take a reply to a frame that had ended without it: `report` has what it tells.
 
@@ -154,6 +162,7 @@ class PlanningSession:
         """
         with self._lock:
             if report.server in self._routes:
+                self._watches[report.server].answered()
                 self._routes[report.server].load.observe(
                     now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
                     tail_s=report.tail_s)
@@ -170,7 +179,7 @@ class PlanningSession:
                 link = self._routes[probe.server].link
                 self._prober.answered(probe, self.profile.radio.sending_w
                                       * max(link_s - link.round_trip_s, 0.0))
-                link.observe(now_s, probe.nbytes, link_s)
+                self._observe_link(self._routes[probe.server], now_s, probe.nbytes, link_s)
 
     def observe_energy(self, report: FrameReport, energy_j: float,
                        decision: Decision | None = None, *, head_j: float = nan) -> None:
@@ -196,6 +205,17 @@ class PlanningSession:
                                                     ServerEstimator(self.shape))
                 self._watches[report.server] = RouteWatch()
             self._routes[report.server].load.report(now_s, report)
+
+    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
+                     wait_s: float) -> None:
+        """Take a server's beat: its clock, its period, and the wait of a tensor that comes now."""
+        with self._lock:
+            if (route := self._routes.get(server)) is None:
+                return
+            route.beats.heard(now_s, clock_s, period_s)
+            route.load.beat(now_s, wait_s)
+            if self._watches[server].lost:
+                self._watches[server].suspect_back()
 
     def _first_link(self) -> LinkEstimator:
         """Guess that the way to a new server is like that to a known one: they share the radio."""

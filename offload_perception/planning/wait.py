@@ -1,9 +1,13 @@
 """How long a tensor will wait at a server: from what the server says and from what frames met."""
 
+from math import inf, nan, sqrt
+
 from offload_perception.planning.robust import RobustLevel
 
 _ENOUGH = 3  # waits of one's own that outweigh the server's word
 _FORGOTTEN = 10  # reports without a wait of one's own
+_FRESH_S = 0.3  # what was seen of the queue says more than any mean for so long
+_GAIN = 0.1
 _UNUSUAL = 3.0  # spreads above the usual report: then something has changed
 
 
@@ -22,6 +26,20 @@ class WaitEstimator:
         self._own = RobustLevel(0.0, 0.0, gain=0.3)
         self._since = 0  # waits met after the last report that was unusual
         self._unmet = 0  # reports after the last wait that was met
+        self._seen_s, self._seen_at_s, self._error2 = 0.0, -inf, inf
+
+    def see(self, now_s: float, wait_s: float) -> None:
+        """Take what a tensor would have waited a moment ago."""
+        self._seen_s, self._seen_at_s = wait_s, now_s
+
+    def seen(self, now_s: float) -> float:
+        """Return what was seen of the queue, NaN where that is not fresh [s]."""
+        return self._seen_s if 0.0 <= now_s - self._seen_at_s <= _FRESH_S else nan
+
+    def was_off(self, error_s: float) -> None:
+        """Take by how much a wait differed from what had been seen before it."""
+        known = self._error2 if self._error2 < inf else error_s * error_s
+        self._error2 = known + _GAIN * (error_s * error_s - known)
 
     def report(self, wait_s: float) -> None:
         """Take the server's word."""
@@ -38,6 +56,13 @@ class WaitEstimator:
         self._own.add(wait_s)
         self._since += 1
         self._unmet = 0
+
+    def expected(self, now_s: float) -> tuple[float, float]:
+        """Return the expected wait and its standard deviation [s]."""
+        seen_s = self.seen(now_s)
+        if seen_s == seen_s:
+            return seen_s, min(sqrt(self._error2), self.spread)
+        return self.level, self.spread
 
     @property
     def level(self) -> float:

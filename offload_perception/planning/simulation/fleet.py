@@ -7,6 +7,7 @@ from math import inf, nan
 import numpy as np
 
 from offload_perception.pipeline.records import DropReason, Outcome
+from offload_perception.planning.beat import BEAT_BYTES
 from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.probing import Probe
@@ -16,7 +17,8 @@ from offload_perception.planning.simulation.policies import Planned, Policy, Pro
 from offload_perception.planning.simulation.server import Clock, Server
 from offload_perception.planning.simulation.world import FrameTruth, World
 
-STATUS_PERIOD_S = 1.0
+STATUS_PERIOD_S, BEAT_PERIOD_S = 1.0, 0.1  # as servers do
+BEAT_JITTER_S = 2e-3
 PROBE_PERIOD_S, PROBE_TIMEOUT_S = 0.1, 1.0  # as the node does
 REPLY_TIMEOUT_DEADLINES = 2.0
 MAX_IN_FLIGHT = 2
@@ -63,21 +65,32 @@ class Drone:
 
     def __init__(self, number: int, world: World, clock: Clock, link: LinkTrace,
                  servers: list[Server], policy: Policy, truths: list[FrameTruth], *,
-                 rate_hz: float, deadline_s: float) -> None:
+                 rate_hz: float, deadline_s: float, seed: int) -> None:
         self._number, self._world, self._clock, self._link = number, world, clock, link
         self._servers = {server.name: server for server in servers}
         self._policy, self._deadline_s = policy, deadline_s
-        self._free_s = self._link_free_s = 0.0
+        self._free_s = self._link_free_s = self._down_free_s = 0.0
+        self._jitter = np.random.default_rng((seed, number, 1))
         self._waiting: _Frame | None = None
         self._in_flight: dict[int, _Frame] = {}
         self._working = self._probing = False
         self.records: list[Record] = []
         self.probe_j = 0.0
         for i, truth in enumerate(truths):
-            arrival_s = (i + number * STAGGER % 1.0) / rate_hz
+            arrival_s = (i + (seed + number) * STAGGER % 1.0) / rate_hz
             clock.at(arrival_s, lambda t=truth: self._arrive(t))
         if isinstance(policy, Planned):
             self._probe()
+
+    def beat(self, server: str, wait_s: float) -> None:
+        """Send a server's beat down the link, behind the ones before it."""
+        sent_s = self._clock.now_s
+        start_s = max(sent_s, self._down_free_s)
+        self._down_free_s = float(self._link.finish_s(start_s, BEAT_BYTES))
+        at_s = (self._down_free_s + self._link.round_trip_s / 2
+                + self._jitter.exponential(BEAT_JITTER_S))
+        self._clock.at(at_s, lambda: self._policy.beat(
+            server, self._clock.now_s, clock_s=sent_s, period_s=BEAT_PERIOD_S, wait_s=wait_s))
 
     def hear(self, report: ServerReport) -> None:
         """Take a server's status."""
@@ -346,11 +359,12 @@ def fly(world: World, links: list[LinkTrace], policy_of: Callable[[World], Polic
     :param policy_of: makes a policy for each drone.
     """
     clock = Clock()
-    fleet_servers = [Server(f'/server{i + 1}', world, clock) for i in range(servers)]
+    fleet_servers = [Server(f'/server{i + 1}', world, clock, duration_s=duration_s,
+                            seed=(seed, i, 2)) for i in range(servers)]
     drones = [
         Drone(i, world, clock, link, fleet_servers, policy_of(world),
               FrameTruth.draw(int(duration_s * rate_hz), np.random.default_rng((seed, i))),
-              rate_hz=rate_hz, deadline_s=deadline_s)
+              rate_hz=rate_hz, deadline_s=deadline_s, seed=seed)
         for i, link in enumerate(links)]
 
     def announce() -> None:
@@ -360,6 +374,14 @@ def fly(world: World, links: list[LinkTrace], policy_of: Callable[[World], Polic
         if clock.now_s < duration_s:
             clock.at(clock.now_s + STATUS_PERIOD_S, announce)
 
+    def beat() -> None:
+        for server in fleet_servers:
+            for drone in drones:
+                drone.beat(server.name, server.backlog_s())
+        if clock.now_s < duration_s:
+            clock.at(clock.now_s + BEAT_PERIOD_S, beat)
+
     announce()
+    clock.at(BEAT_PERIOD_S * (seed * STAGGER ** 2 % 1.0), beat)
     clock.run(duration_s + 10 * deadline_s)
     return drones

@@ -47,6 +47,10 @@ class Policy(Protocol):
     def heard(self, report: ServerReport, now_s: float) -> None:
         """Hear a server's status."""
 
+    def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
+             wait_s: float) -> None:
+        """Hear a server's beat."""
+
 
 @dataclass(frozen=True)
 class Prospects:
@@ -99,6 +103,10 @@ class Static:
         """Learn nothing."""
 
     def heard(self, report: ServerReport, now_s: float) -> None:
+        """Learn nothing."""
+
+    def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
+             wait_s: float) -> None:
         """Learn nothing."""
 
 
@@ -192,6 +200,13 @@ class Planned:
         if not self._sees_queue:
             report = replace(report, expected_wait_s=0.0, utilisation=0.0)
         self.session.observe_server(report, now_s)
+
+    def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
+             wait_s: float) -> None:
+        """Tell the session, where the policy listens to beats."""
+        if self._hedges:
+            self.session.observe_beat(server, now_s, clock_s=clock_s, period_s=period_s,
+                                      wait_s=wait_s)
 
 
 def ours(world: World, settings: PlannerSettings) -> Planned:

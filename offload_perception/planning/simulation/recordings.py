@@ -79,8 +79,9 @@ def _csv(path: Path, lines: list[tuple[int, str]]) -> Recording:
                             'row for each time')
         rows.append((second, value))
     seconds, values = np.array(rows).T
+    seconds -= seconds[0]
     last_s = seconds[-1] - seconds[-2] if len(rows) > 1 else 1.0
-    return Recording(np.append(seconds, seconds[-1] + last_s) - seconds[0], values)
+    return Recording(np.append(seconds, seconds[-1] + last_s), values)
 
 
 def _mahimahi(path: Path, lines: list[tuple[int, str]]) -> Recording:

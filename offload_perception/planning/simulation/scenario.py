@@ -24,10 +24,9 @@ from offload_perception.planning.simulation.policies import (
     latency_best,
     ours,
 )
-from offload_perception.planning.simulation.world import World, assumed_sizes, never
+from offload_perception.planning.simulation.world import World, assumed_sizes, idle, never
 
 SERVER = '/server1'
-_QUANTILES = 25
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,7 @@ def build(scenario: Scenario) -> tuple[World, list[LinkTrace]]:
         shape, for_network(profiles.load(scenario.profile), shape, speed=scenario.speed),
         pairs, sizes, scenario.server_macs_per_s,
         slowdown=throttling(middle_s) if scenario.throttled else never,
-        **(dict(zip(('other_wait_s', 'wait_law_s'), overload(scenario), strict=True))
-           if scenario.overloaded else {}))
+        other_load=overload(scenario.duration_s) if scenario.overloaded else idle)
     return world, [make_link(scenario.link, bandwidth=scenario.bandwidth,
                              round_trip_s=scenario.round_trip_s,
                              duration_s=scenario.duration_s, seed=scenario.seed * 1000 + i,
@@ -107,22 +105,9 @@ def throttling(period_s: float) -> Callable[[float], float]:
     return factor
 
 
-def overload(scenario: Scenario) -> tuple[Callable[[float], float],
-                                          Callable[[float], np.ndarray]]:
-    """Return the wait that other users cause, exponential around a mean that steps up; its law.
-
-    It is drawn anew twice a second.
-    """
-    rng = np.random.default_rng(scenario.seed)
-    draws = rng.exponential(1.0, int(scenario.duration_s * 2) + 1000)
-    quantiles = -np.log(1.0 - (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
-
-    def mean_s(now_s: float) -> float:
-        busy = 1 / 3 < now_s / scenario.duration_s < 2 / 3
-        return scenario.deadline_s * (0.6 if busy else 0.02)
-
-    return (lambda now_s: mean_s(now_s) * float(0.5 + 0.5 * draws[int(now_s * 2)]),
-            lambda now_s: mean_s(now_s) * (0.5 + 0.5 * quantiles))
+def overload(duration_s: float) -> Callable[[float], float]:
+    """Return the load that others are for a server, which steps from 10 % to 90 % and back."""
+    return lambda now_s: 0.9 if 1 / 3 < now_s / duration_s < 2 / 3 else 0.1
 
 
 def policies(scenario: Scenario) -> dict[str, Callable[[World], Policy]]:

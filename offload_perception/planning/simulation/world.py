@@ -27,7 +27,7 @@ def never(_: float) -> float:
     return 1.0
 
 
-def no_wait(_: float) -> float:
+def idle(_: float) -> float:
     """Return 0: nobody else uses the server."""
     return 0.0
 
@@ -47,9 +47,8 @@ class World:
     """One network on one kind of drone and one kind of server.
 
     `server_macs_per_s` is how fast a server computes tails; `slowdown` the head's time over the
-    flight's by that in the profile (throttling); `other_wait_s` what other users of the server
-    add to its queue, and `wait_law_s` likely values of that, float64 (n,): a chance that nobody
-    can foresee.
+    flight's by that in the profile (throttling); `other_load` the share of its time that a server
+    spends on images of others.
     """
 
     shape: NetworkShape
@@ -58,8 +57,7 @@ class World:
     sizes: SizeTable
     server_macs_per_s: float = 50e9
     slowdown: Factor = never
-    other_wait_s: Factor = no_wait
-    wait_law_s: Callable[[float], np.ndarray] = lambda _: np.zeros(1)
+    other_load: Factor = idle
     preprocess_s: float = 0.002
     decode_s: float = 0.001
     tails_s: np.ndarray = field(init=False)

@@ -1,0 +1,110 @@
+"""What a server's beats tell of the link, before a frame is sent over it.
+
+A server sends a beat several times a second. What makes a link slow delays them as well, in the
+way down and in the way up alike, so a beat that is late, or does not come, is a warning that costs
+the drone nothing. How slow the link has become, only a frame or a probe can tell.
+"""
+
+from math import inf, nan
+
+BEAT_BYTES = 120  # a ServerBeat with the headers of RTPS, UDP and IP
+_FAR, _FAR_SHARE = 5.0, 0.25  # spreads, and share of the usual delay, that are unusual
+_EARLY = 3.0  # spreads: a beat comes late by accident, but hardly early
+_GAIN = 0.05
+_LEAST_SPREAD_S = 5e-4
+_CONFIRMING = 2  # late beats in a row are no accident
+_LASTING = 10  # late beats in a row after which the link is worth a probe
+_CREDIBLE = 1 / 3  # share of single late beats that others followed
+_CLAIMS = 20  # are remembered
+_SLOWEST = 100.0  # times; a stall of the system looks worse on a fast link
+_DRIFT = 1e-4  # of one clock against the other, at most
+_RESTART_S = 10.0  # a server's clock that jumps by more belongs to another run
+
+
+class BeatWatch:
+    """Follows the delay of beats above the least one, its usual level and its spread.
+
+    Only differences of the server's clock count, so no clocks have to agree. One late beat may be
+    an accident: whether it is believed depends on how many others were followed by a second one.
+    """
+
+    def __init__(self) -> None:
+        self._least_s, self._clock_s, self._period_s = inf, nan, inf
+        self._delay_s, self._level_s, self._spread_s = 0.0, 2e-3, 3e-3
+        self._count, self._late = 0, 0
+        self._claims, self._confirmed = 0.0, 0.0
+        self._changing = False
+
+    @property
+    def late(self) -> bool:
+        """Tell whether beats are late, by more than accident."""
+        return self._late >= _CONFIRMING
+
+    @property
+    def in_doubt(self) -> bool:
+        """Tell whether the link seems to have changed; what is sent now tells by how much."""
+        return self._changing or self._late >= _LASTING
+
+    def heard(self, now_s: float, clock_s: float, period_s: float) -> None:
+        """Take a beat that the server has sent at `clock_s` of its own clock, one a period."""
+        if not abs(now_s - clock_s - self._least_s) < _RESTART_S:
+            self.__init__()
+            self._clock_s = clock_s - period_s
+        gap_s = clock_s - self._clock_s
+        if gap_s <= 0.0:
+            return
+        self._least_s = min(self._least_s + _DRIFT * gap_s, now_s - clock_s)
+        self._clock_s, self._period_s = clock_s, period_s
+        self._delay_s = now_s - clock_s - self._least_s
+        deviation_s = self._delay_s - self._level_s
+        if gap_s > 1.5 * period_s and not self._late:
+            self._claim(confirmed=deviation_s > self._far_s)
+        if deviation_s > self._far_s:
+            self._late += 1
+            if self._late == _CONFIRMING:
+                self._claim(confirmed=True)
+        else:
+            if self._late == 1:
+                self._claim(confirmed=False)
+            self._late = 0
+            if deviation_s < -max(_EARLY * self._spread_s, 0.5 * self._level_s):
+                self._changing = True
+            elif not self._changing:
+                self._follow(deviation_s)
+
+    def slowdown(self, now_s: float, s_per_byte: float) -> float:
+        """Return how many times as slow as `s_per_byte` the link seems to be by its beats."""
+        overdue_s = now_s - self._clock_s - self._period_s - self._least_s - self._level_s
+        late_s = self._delay_s - self._level_s if self._late else 0.0
+        late = self._late
+        if overdue_s > self._far_s:
+            late_s, late = max(late_s, overdue_s), late + 1 + int(overdue_s > self._period_s)
+        if late >= _CONFIRMING or (late and self._credible):
+            return min(1.0 + late_s / (BEAT_BYTES * s_per_byte), _SLOWEST)
+        return 1.0
+
+    def settled(self) -> None:
+        """Take it that the link is known as it is now: so are beats."""
+        self._level_s, self._late, self._changing = self._delay_s, 0, False
+
+    @property
+    def _far_s(self) -> float:
+        return _FAR * self._spread_s + _FAR_SHARE * self._level_s
+
+    @property
+    def _credible(self) -> bool:
+        return (self._confirmed + 1.0) / (self._claims + 2.0) >= _CREDIBLE
+
+    def _claim(self, *, confirmed: bool) -> None:
+        keep = 1.0 - 1.0 / _CLAIMS
+        self._claims = keep * self._claims + 1.0
+        self._confirmed = keep * self._confirmed + confirmed
+
+    def _follow(self, deviation_s: float) -> None:
+        self._count += 1
+        gain = max(_GAIN, 1.0 / (self._count + 3))
+        limit_s = _EARLY * self._spread_s
+        deviation_s = min(max(deviation_s, -limit_s), limit_s)
+        self._level_s += gain * deviation_s
+        variance = self._spread_s ** 2 + gain * (deviation_s ** 2 - self._spread_s ** 2)
+        self._spread_s = max(variance ** 0.5, _LEAST_SPREAD_S)
