@@ -35,7 +35,7 @@ class LinkEstimator:
         self._updated_s: float | None = None
         self._last_ratio, self._confirmed = 1.0, 1.0
         self.loss, self.count, self.changes = 0.0, 0, 0
-        self._confirmed = 0
+        self._begun = 0  # changes whose first observation has come
 
     @classmethod
     def known(cls, bandwidth: float, round_trip_s: float, spread: float = 0.05) -> 'LinkEstimator':
@@ -162,8 +162,8 @@ class LinkEstimator:
             excess = typical * typical - own - self._noise ** 2
             self._noise = sqrt(max(self._noise ** 2 + _GAIN * excess, _LEAST_NOISE ** 2))
         self._update(nbytes, predicted_s * exp(clipped))
-        if self.changes != self._confirmed:
-            self._confirmed = self.changes
+        if self.changes != self._begun:
+            self._begun = self.changes
             self._p11 = max(self._p11, _UNCONFIRMED ** 2)
         self._last_ratio = max(link_s / (self._a_s + nbytes * self._b_s), 1.0)
 

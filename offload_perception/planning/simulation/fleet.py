@@ -83,9 +83,11 @@ class Drone:
             self._probe()
 
     def beat(self, server: str, wait_s: float) -> None:
-        """Send a server's beat down the link, behind the ones before it."""
+        """Send a server's beat down the link, behind the one before it; a third is thrown away."""
         sent_s = self._clock.now_s
         start_s = max(sent_s, self._down_free_s)
+        if start_s > sent_s + BEAT_PERIOD_S:
+            return
         self._down_free_s = float(self._link.finish_s(start_s, BEAT_BYTES))
         at_s = (self._down_free_s + self._link.round_trip_s / 2
                 + self._jitter.exponential(BEAT_JITTER_S))
@@ -149,11 +151,12 @@ class Drone:
 
     def _send(self, frame: _Frame) -> None:
         frame.sent_s = self._clock.now_s
-        arrived_s = self._occupy_link(frame.nbytes) + self._link.round_trip_s / 2
-        frame.energy_j += self._radio_j(frame.nbytes, self._last_sending_s)
-        self._in_flight[id(frame)] = frame
-        self._clock.at(arrived_s, lambda: self._serve(frame))
         timeout_s = frame.sent_s + REPLY_TIMEOUT_DEADLINES * self._deadline_s
+        left_s, radio_j = self._occupy_link(frame.nbytes, timeout_s)
+        frame.energy_j += radio_j
+        self._in_flight[id(frame)] = frame
+        if left_s < inf:
+            self._clock.at(left_s + self._link.round_trip_s / 2, lambda: self._serve(frame))
         self._clock.at(timeout_s, lambda: self._expire(frame))
         rest_s = float(self._world.head(self._world.shape.last, frame.sent_s, frame.truth.head)[0]
                        ) - frame.head_s
@@ -162,15 +165,17 @@ class Drone:
         if frame.hedge_at_s < timeout_s:
             self._clock.at(max(frame.hedge_at_s, frame.sent_s), self._start_next)
 
-    def _occupy_link(self, nbytes: int) -> float:
-        start_s = max(self._clock.now_s, self._link_free_s)
-        self._link_free_s = float(self._link.finish_s(start_s, nbytes))
-        self._last_sending_s = self._link_free_s - start_s
-        return self._link_free_s
+    def _occupy_link(self, nbytes: int, until_s: float) -> tuple[float, float]:
+        """Return when bytes have left, infinite where not by `until_s`, and what that takes [J].
 
-    def _radio_j(self, nbytes: int, sending_s: float) -> float:
-        radio = self._world.profile.radio
-        return radio.sending_w * sending_s + radio.j_per_byte * nbytes
+        What has not left by then is thrown away, as DDS does behind a message's lifespan.
+        """
+        start_s = min(max(self._clock.now_s, self._link_free_s), until_s)
+        left_s = float(self._link.finish_s(start_s, nbytes))
+        self._link_free_s = min(left_s, until_s)
+        radio, sending_s = self._world.profile.radio, self._link_free_s - start_s
+        return (left_s if left_s <= until_s else inf,
+                radio.sending_w * sending_s + radio.j_per_byte * nbytes)
 
     def _serve(self, frame: _Frame) -> None:
         served = self._servers[frame.option.server].take(frame.option.cut, frame.truth.tail)
@@ -238,8 +243,9 @@ class Drone:
         if (probe := self._policy.probe(now_s)) is None:
             return
         self._probing = True
-        done_s = self._occupy_link(probe.nbytes) + self._link.round_trip_s
-        self.probe_j += self._radio_j(probe.nbytes, self._last_sending_s)
+        left_s, radio_j = self._occupy_link(probe.nbytes, now_s + PROBE_TIMEOUT_S)
+        self.probe_j += radio_j
+        done_s = left_s + self._link.round_trip_s
         answered = done_s - now_s <= PROBE_TIMEOUT_S
         self._clock.at(min(done_s, now_s + PROBE_TIMEOUT_S), lambda: self._probed(
             probe, done_s - now_s if answered else None))
