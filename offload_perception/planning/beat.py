@@ -14,9 +14,8 @@ _GAIN = 0.05
 _LEAST_SPREAD_S = 5e-4
 _CONFIRMING = 2  # late beats in a row are no accident
 _LASTING = 10  # late beats in a row after which the link is worth a probe
-_CREDIBLE = 1 / 3  # share of single late beats that others followed
-_CLAIMS = 20  # are remembered
-_SLOWEST = 100.0  # times; a stall of the system looks worse on a fast link
+_KEEP = 0.95  # of what earlier late beats have taught
+_SLOWEST = 20.0  # times; a stall of the system looks like much more on a fast link
 _DRIFT = 1e-4  # of one clock against the other, at most
 _RESTART_S = 10.0  # a server's clock that jumps by more belongs to another run
 
@@ -25,14 +24,14 @@ class BeatWatch:
     """Follows the delay of beats above the least one, its usual level and its spread.
 
     Only differences of the server's clock count, so no clocks have to agree. One late beat may be
-    an accident: whether it is believed depends on how many others were followed by a second one.
+    an accident: it has the weight of the share of such beats that a second one followed.
     """
 
     def __init__(self) -> None:
         self._least_s, self._clock_s, self._period_s = inf, nan, inf
         self._delay_s, self._level_s, self._spread_s = 0.0, 2e-3, 3e-3
         self._count, self._late = 0, 0
-        self._claims, self._confirmed = 0.0, 0.0
+        self._single = self._followed = 0.0
         self._changing = False
 
     @property
@@ -58,14 +57,14 @@ class BeatWatch:
         self._delay_s = now_s - clock_s - self._least_s
         deviation_s = self._delay_s - self._level_s
         if gap_s > 1.5 * period_s and not self._late:
-            self._claim(confirmed=deviation_s > self._far_s)
+            self._judge(followed=deviation_s > self._far_s)
         if deviation_s > self._far_s:
             self._late += 1
             if self._late == _CONFIRMING:
-                self._claim(confirmed=True)
+                self._judge(followed=True)
         else:
             if self._late == 1:
-                self._claim(confirmed=False)
+                self._judge(followed=False)
             self._late = 0
             if deviation_s < -max(_EARLY * self._spread_s, 0.5 * self._level_s):
                 self._changing = True
@@ -73,15 +72,14 @@ class BeatWatch:
                 self._follow(deviation_s)
 
     def slowdown(self, now_s: float, s_per_byte: float) -> float:
-        """Return how many times as slow as `s_per_byte` the link seems to be by its beats."""
+        """Return how many times as slow as `s_per_byte` the link is likely to be, by its beats."""
         overdue_s = now_s - self._clock_s - self._period_s - self._least_s - self._level_s
         late_s = self._delay_s - self._level_s if self._late else 0.0
         late = self._late
         if overdue_s > self._far_s:
             late_s, late = max(late_s, overdue_s), late + 1 + int(overdue_s > self._period_s)
-        if late >= _CONFIRMING or (late and self._credible):
-            return min(1.0 + late_s / (BEAT_BYTES * s_per_byte), _SLOWEST)
-        return 1.0
+        likely = 0.0 if not late else 1.0 if late >= _CONFIRMING else self._credible
+        return 1.0 + likely * min(late_s / (BEAT_BYTES * s_per_byte), _SLOWEST)
 
     def settled(self) -> None:
         """Take it that the link is known as it is now: so are beats."""
@@ -92,13 +90,13 @@ class BeatWatch:
         return _FAR * self._spread_s + _FAR_SHARE * self._level_s
 
     @property
-    def _credible(self) -> bool:
-        return (self._confirmed + 1.0) / (self._claims + 2.0) >= _CREDIBLE
+    def _credible(self) -> float:
+        return (self._followed + 1.0) / (self._single + 2.0)
 
-    def _claim(self, *, confirmed: bool) -> None:
-        keep = 1.0 - 1.0 / _CLAIMS
-        self._claims = keep * self._claims + 1.0
-        self._confirmed = keep * self._confirmed + confirmed
+    def _judge(self, *, followed: bool) -> None:
+        """Take whether a late or missing beat was followed by a late one."""
+        self._single = _KEEP * self._single + 1.0
+        self._followed = _KEEP * self._followed + followed
 
     def _follow(self, deviation_s: float) -> None:
         self._count += 1

@@ -3,12 +3,14 @@
 from math import exp, isfinite, log, sqrt
 
 _OUTLIER = 3.0  # standard deviations; further away is clipped (Huber)
-_SLACK, _ALARM = 1.0, 3.99  # of the CUSUM test, in standard deviations: two outliers raise it
+# Of the CUSUM test, in standard deviations: two late outliers raise it, but one early one, since
+# nothing comes early by accident.
+_SLACK, _ALARM, _EARLY_ALARM = 1.0, 3.99, 1.99
 _ROUND_TRIP_SHARE = 0.1  # how much of a change may be the round trip's; mostly it is bandwidth
 _GAIN = 0.1
 # Relative change that a second may bring (standard deviations).
 _ROUND_TRIP_DRIFT, _DRIFT = 0.02, 0.1
-_LEAST_NOISE = 0.02
+_LEAST_NOISE, _MOST_EARLY_NOISE = 0.02, 0.2
 _MOST_VARIANCE = 4.0
 _UNCONFIRMED = 0.2  # least spread after a change: its first observation may span it
 _OLDEST_S = 100.0
@@ -24,25 +26,28 @@ class LinkEstimator:
     orders of magnitude, so the filter works on their logarithms: the errors are relative, the
     noise is learned, and neither can become negative. Both drift, so old frames are forgotten,
     and an estimate that nothing confirms grows uncertain. Outliers are clipped. Where errors add
-    up on one side (Page's CUSUM test) the link has changed, and the filter opens again.
+    up on one side (Page's CUSUM test) the link has changed, and the filter opens again. Links
+    stand still at times and never run ahead, so late and early frames have noises of their own.
     """
 
     def __init__(self, *, bandwidth: float = 3e5, round_trip_s: float = 0.01) -> None:
         """Begin with a guess, `bandwidth` in byte/s; bandwidths differ more than round trips."""
         self._a_s, self._b_s = round_trip_s, 1.0 / bandwidth
         self._p00, self._p01, self._p11 = 1.0 ** 2, 0.0, 2.0 ** 2
-        self._noise, self._slower, self._faster = 0.2, 0.0, 0.0
+        self._late_noise = self._early_noise = 0.2
+        self._slower = self._faster = 0.0
         self._updated_s: float | None = None
         self._last_ratio, self._confirmed = 1.0, 1.0
         self.loss, self.count, self.changes = 0.0, 0, 0
-        self._begun = 0  # changes whose first observation has come
+        self._begun = 0  # changes of which an observation has come
+        self._unconfirmed = False  # only one has
 
     @classmethod
     def known(cls, bandwidth: float, round_trip_s: float, spread: float = 0.05) -> 'LinkEstimator':
         """Return the estimate of a link whose figures are given, with a relative `spread`."""
         link = cls(bandwidth=bandwidth, round_trip_s=round_trip_s)
         link._p00 = link._p11 = spread ** 2
-        link._noise = spread
+        link._late_noise = link._early_noise = spread
         return link
 
     @property
@@ -73,7 +78,7 @@ class LinkEstimator:
     @property
     def in_doubt(self) -> bool:
         """Tell whether the link seems to change: the next observations settle it."""
-        return max(self._slower, self._faster) >= _ALARM / 2
+        return self._unconfirmed or self._slower >= _ALARM / 2 or self._faster >= _EARLY_ALARM / 2
 
     @property
     def slowdown(self) -> float:
@@ -122,7 +127,7 @@ class LinkEstimator:
         is the standard deviation of n. It grows with the age of the last observation. All are for
         a link that is `slow` times as slow as estimated.
         """
-        a, b, noise = slow * self._a_s, slow * self._b_s, self._noise ** 2
+        a, b, noise = slow * self._a_s, slow * self._b_s, self._late_noise ** 2
         if self._updated_s is not None:
             noise += _DRIFT ** 2 * min(self.age_s(now_s), _OLDEST_S)
         return (a, (self._p00 + noise) * a * a, 2.0 * (self._p01 + noise) * a * b,
@@ -148,7 +153,9 @@ class LinkEstimator:
         predicted_s = self._a_s + nbytes * self._b_s
         error = log(link_s / predicted_s)
         own = self._own_variance(self._a_s / predicted_s)
-        spread = sqrt(own + self._noise ** 2)
+        late = error > 0.0
+        noise = self._late_noise if late else self._early_noise
+        spread = sqrt(own + noise ** 2)
         clipped = min(max(error, -_OUTLIER * spread), _OUTLIER * spread)
         doubted = self._seems_slower
         changed = self._has_changed(clipped / spread)
@@ -157,15 +164,23 @@ class LinkEstimator:
         if changed:
             self._reopen(error)
             clipped = error
-        elif own < 4.0 * self._noise ** 2:  # else the error is the parameters', not noise
+        elif own < 4.0 * noise ** 2:  # else the error is the parameters', not noise
             typical = min(abs(clipped), 2.0 * spread)
-            excess = typical * typical - own - self._noise ** 2
-            self._noise = sqrt(max(self._noise ** 2 + _GAIN * excess, _LEAST_NOISE ** 2))
-        self._update(nbytes, predicted_s * exp(clipped))
-        if self.changes != self._begun:
+            self._learn_noise(late, noise ** 2, typical * typical - own - noise ** 2)
+        self._update(nbytes, predicted_s * exp(clipped), noise)
+        self._a_s = min(self._a_s, link_s)
+        self._unconfirmed = self.changes != self._begun
+        if self._unconfirmed:
             self._begun = self.changes
             self._p11 = max(self._p11, _UNCONFIRMED ** 2)
         self._last_ratio = max(link_s / (self._a_s + nbytes * self._b_s), 1.0)
+
+    def _learn_noise(self, late: bool, variance: float, excess: float) -> None:
+        learned = sqrt(max(variance + _GAIN * excess, _LEAST_NOISE ** 2))
+        if late:
+            self._late_noise = learned
+        else:
+            self._early_noise = min(learned, _MOST_EARLY_NOISE)
 
     def _own_variance(self, share: float) -> float:
         """Return the variance of log t that the parameters' brings; `share` is a / t."""
@@ -177,7 +192,7 @@ class LinkEstimator:
         """Take one error in standard deviations into the CUSUM test."""
         self._slower = max(self._slower + deviation - _SLACK, 0.0)
         self._faster = max(self._faster - deviation - _SLACK, 0.0)
-        return max(self._slower, self._faster) >= _ALARM
+        return self._slower >= _ALARM or self._faster >= _EARLY_ALARM
 
     def _reopen(self, error: float) -> None:
         """Forget: the parameters may be off by about as much as the observation is."""
@@ -187,7 +202,7 @@ class LinkEstimator:
         self._p11 = min(self._p11 + error ** 2, _MOST_VARIANCE)
         self._p01 = 0.0
 
-    def _update(self, nbytes: float, link_s: float) -> None:
+    def _update(self, nbytes: float, link_s: float, noise: float) -> None:
         """Kalman update of (log a, log b), iterated: log t bends where a and b n trade places."""
         x0 = start0 = log(self._a_s)
         x1 = start1 = log(self._b_s)
@@ -195,7 +210,7 @@ class LinkEstimator:
             a_s, sending_s = exp(x0), nbytes * exp(x1)
             h0 = a_s / (a_s + sending_s)
             h1 = 1.0 - h0
-            variance = self._own_variance(h0) + self._noise ** 2
+            variance = self._own_variance(h0) + noise ** 2
             k0 = (self._p00 * h0 + self._p01 * h1) / variance
             k1 = (self._p01 * h0 + self._p11 * h1) / variance
             error = log(link_s / (a_s + sending_s)) - h0 * (start0 - x0) - h1 * (start1 - x1)

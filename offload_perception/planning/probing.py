@@ -63,7 +63,7 @@ class Prober:
 
     def _pay(self, energy_j: float) -> None:
         self.spent_j += energy_j
-        self._left_j -= energy_j
+        self._left_j = max(self._left_j - energy_j, 0.0)
 
     def _period_s(self, route: Route, watch: RouteWatch, now_s: float) -> float:
         changes = route.link.changes + watch.losses

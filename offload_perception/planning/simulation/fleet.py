@@ -173,7 +173,8 @@ class Drone:
         start_s = min(max(self._clock.now_s, self._link_free_s), until_s)
         left_s = float(self._link.finish_s(start_s, nbytes))
         self._link_free_s = min(left_s, until_s)
-        radio, sending_s = self._world.profile.radio, self._link_free_s - start_s
+        radio = self._world.profile.radio
+        sending_s = self._link.sending_s(start_s, self._link_free_s)
         return (left_s if left_s <= until_s else inf,
                 radio.sending_w * sending_s + radio.j_per_byte * nbytes)
 
@@ -332,13 +333,14 @@ class _View:
         head_s, head_j = world.head(np.append(world.shape.last, cuts), now_s, frame.truth.head)
         ready_s = now_s + world.preprocess_s + head_s[1:] + figures[2]
         start_s = np.maximum(ready_s, d._link_free_s)
-        sending_s = np.array([
-            link.finish_s(t, n) - t if t < inf else inf
-            for t, n in zip(start_s, nbytes, strict=True)])
+        left_s = np.array([link.finish_s(t, n) if t < inf else inf
+                           for t, n in zip(start_s, nbytes, strict=True)])
+        sending_s = np.array([link.sending_s(t, e) if t < inf else inf
+                              for t, e in zip(start_s, left_s, strict=True)])
         radio = world.profile.radio
         return _Sent(
             now_s + world.preprocess_s + head_s[0], head_j[0], head_s[1:], head_j[1:],
-            start_s + sending_s + d._link.round_trip_s / 2,
+            left_s + d._link.round_trip_s / 2,
             world.decode_s + world.tails_s[cuts] * frame.truth.tail + d._link.round_trip_s / 2,
             head_j[1:] + world.profile.active_w * figures[2] + radio.sending_w * sending_s
             + radio.j_per_byte * nbytes)

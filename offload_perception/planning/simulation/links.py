@@ -26,11 +26,21 @@ class LinkTrace:
         self.bandwidth = np.maximum(self.bandwidth, _SLOWEST)
         self.round_trip_s = round_trip_s
         self._sent = np.concatenate([[0.0], np.cumsum(self.bandwidth * STEP_S)])
+        self._carries = self.bandwidth > _SLOWEST
+        self._carried_s = np.concatenate([[0.0], np.cumsum(self._carries * STEP_S)])
 
     def sent_by(self, time_s: float) -> float:
         """Return how many bytes the link can have carried until `time_s`."""
         step = min(int(time_s / STEP_S), len(self.bandwidth) - 1)
         return self._sent[step] + (time_s - step * STEP_S) * self.bandwidth[step]
+
+    def sending_s(self, start_s: float, end_s: float) -> float:
+        """Return for how long a radio sends between two times: not while the link stands still."""
+        return self._carried_by(end_s) - self._carried_by(start_s)
+
+    def _carried_by(self, time_s: float) -> float:
+        step = min(int(time_s / STEP_S), len(self.bandwidth) - 1)
+        return self._carried_s[step] + (time_s - step * STEP_S) * self._carries[step]
 
     def staying(self, seen_s: float) -> 'LinkTrace':
         """Return a link that stays for ever as this one was at `seen_s`."""

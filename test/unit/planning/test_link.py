@@ -98,3 +98,25 @@ def test_late_replies_that_came_to_nothing_are_feared_less():
             fears.append(link.slowdown)
     assert fears[0] == pytest.approx(0.06 / 0.018, rel=0.2)
     assert 1.0 < fears[-1] < 0.6 * fears[0]
+
+
+def test_stops_are_over_with_the_next_answers():
+    link, rng, now_s = LinkEstimator(), np.random.default_rng(3), 0.0
+    for _ in range(300):
+        now_s += 0.25
+        link.observe(now_s, 2400, 0.044 + (rng.random() < 0.15) * rng.exponential(0.3))
+    for nbytes, seconds in ((256, 0.13), (64, 0.3), (256, 0.5)):
+        now_s += 0.3
+        link.observe(now_s, nbytes, seconds)
+    for nbytes in (256, 64, 256):
+        now_s += 1.0
+        link.observe(now_s, nbytes, 0.02 + nbytes / 1e5)
+    assert link.time(2400, now_s)[0] < 0.2
+
+
+@given(st.lists(st.tuples(st.integers(64, 10_000), st.floats(1e-3, 1.0)), min_size=1, max_size=60))
+def test_no_round_trip_is_longer_than_the_last_frame_took(frames):
+    link = LinkEstimator()
+    for i, (nbytes, seconds) in enumerate(frames):
+        link.observe(0.2 * i, nbytes, seconds)
+        assert link.round_trip_s <= seconds
