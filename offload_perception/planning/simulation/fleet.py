@@ -168,7 +168,7 @@ class Drone:
     def _occupy_link(self, nbytes: int, until_s: float) -> tuple[float, float]:
         """Return when bytes have left, infinite where not by `until_s`, and what that takes [J].
 
-        What has not left by then is thrown away, as DDS does behind a message's lifespan.
+        What has not left by then is taken to be thrown away, as a newer frame replaces it.
         """
         start_s = min(max(self._clock.now_s, self._link_free_s), until_s)
         left_s = float(self._link.finish_s(start_s, nbytes))
