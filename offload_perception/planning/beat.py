@@ -14,6 +14,7 @@ _GAIN = 0.05
 _LEAST_SPREAD_S = 5e-4
 _CONFIRMING = 2  # late beats in a row are no accident
 _LASTING = 10  # late beats in a row after which the link is worth a probe
+_ENOUGH = 5  # judgements of late beats, before which each is worth a probe
 _KEEP = 0.95  # of what earlier late beats have taught
 _SLOWEST = 20.0  # times; a stall of the system looks like much more on a fast link
 _DRIFT = 1e-4  # of one clock against the other, at most
@@ -24,7 +25,9 @@ class BeatWatch:
     """Follows the delay of beats above the least one, its usual level and its spread.
 
     Only differences of the server's clock count, so no clocks have to agree. One late beat may be
-    an accident: it has the weight of the share of such beats that a second one followed.
+    an accident: it has the weight of the share of such beats that a second one followed. Nor need
+    the way up be slow where the way down is: a warning has the weight of the share of warnings
+    that frames and probes sent all the same have borne out.
     """
 
     def __init__(self) -> None:
@@ -33,6 +36,7 @@ class BeatWatch:
         self._count, self._late = 0, 0
         self._single = self._followed = 0.0
         self._changing = False
+        self._right = self._wrong = 0.0
 
     @property
     def late(self) -> bool:
@@ -42,7 +46,17 @@ class BeatWatch:
     @property
     def in_doubt(self) -> bool:
         """Tell whether the link seems to have changed; what is sent now tells by how much."""
-        return self._changing or self._late >= _LASTING
+        unknown = self._right + self._wrong < _ENOUGH
+        return self._changing or self._late >= (_CONFIRMING if unknown else _LASTING)
+
+    def warns(self, now_s: float) -> bool:
+        """Tell whether a beat is late now."""
+        return self._lateness(now_s)[0] > 0
+
+    def judge(self, *, right: bool) -> None:
+        """Take whether something that was sent in spite of a late beat was slow indeed."""
+        self._right = _KEEP * self._right + right
+        self._wrong = _KEEP * self._wrong + (not right)
 
     def heard(self, now_s: float, clock_s: float, period_s: float) -> None:
         """Take a beat that the server has sent at `clock_s` of its own clock, one a period."""
@@ -73,25 +87,35 @@ class BeatWatch:
 
     def slowdown(self, now_s: float, s_per_byte: float) -> float:
         """Return how many times as slow as `s_per_byte` the link is likely to be, by its beats."""
+        late, late_s = self._lateness(now_s)
+        if not late:
+            return 1.0
+        likely = self._likely
+        if late < _CONFIRMING:
+            likely *= (self._followed + 1.0) / (self._single + 2.0)
+        return 1.0 + likely * min(late_s / (BEAT_BYTES * s_per_byte), _SLOWEST)
+
+    def _lateness(self, now_s: float) -> tuple[int, float]:
+        """Return how many beats in a row are late, and by how much [s]."""
         overdue_s = now_s - self._clock_s - self._period_s - self._least_s - self._level_s
         late_s = self._delay_s - self._level_s if self._late else 0.0
-        late = self._late
         if overdue_s > self._far_s:
-            late_s, late = max(late_s, overdue_s), late + 1 + int(overdue_s > self._period_s)
-        likely = 0.0 if not late else 1.0 if late >= _CONFIRMING else self._credible
-        return 1.0 + likely * min(late_s / (BEAT_BYTES * s_per_byte), _SLOWEST)
+            missing = 1 + int(overdue_s > self._period_s)
+            return self._late + missing, max(late_s, overdue_s)
+        return self._late, late_s
 
     def settled(self) -> None:
         """Take it that the link is known as it is now: so are beats."""
         self._level_s, self._late, self._changing = self._delay_s, 0, False
 
     @property
-    def _far_s(self) -> float:
-        return _FAR * self._spread_s + _FAR_SHARE * self._level_s
+    def _likely(self) -> float:
+        """Return how likely the way up is slow where beats are late."""
+        return (self._right + 1.0) / (self._right + self._wrong + 2.0)
 
     @property
-    def _credible(self) -> float:
-        return (self._followed + 1.0) / (self._single + 2.0)
+    def _far_s(self) -> float:
+        return _FAR * self._spread_s + _FAR_SHARE * self._level_s
 
     def _judge(self, *, followed: bool) -> None:
         """Take whether a late or missing beat was followed by a late one."""

@@ -1,6 +1,6 @@
 """How long the layers on board take now: the profile, corrected by every frame."""
 
-from math import isfinite
+from math import inf
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from offload_perception.planning.profile import DeviceProfile
 from offload_perception.planning.robust import RobustLevel
 
 _CUT_GAIN = 0.05
+_SHORTEST_S = 1e-7  # no clock tells less
 _CUT_LIMITS = (0.2, 5.0)  # a correction beyond them is another network, not a correction
 
 
@@ -36,7 +37,7 @@ class HeadEstimator:
 
     def observe(self, cut: int, head_s: float) -> None:
         """Take the time that the head of `cut` took on a frame [s]."""
-        if not 0 < cut < len(self._time_s) or not isfinite(head_s) or head_s <= 0.0:
+        if not 0 < cut < len(self._time_s) or not _SHORTEST_S <= head_s < inf:
             return
         if not 0.0 < self._time_s[cut] < np.inf:
             return

@@ -11,33 +11,34 @@ _AS_LONG_AGAIN = 2.0  # a delay of unknown length, so far t, is expected to beco
 
 
 @dataclass(frozen=True)
-class _Sent:
+class Sent:
+    """A frame whose `nbytes` are to be sent at `ready_s`, an estimate.
+
+    `server_s` is the longest time that the server is likely to take, `seen_wait_s` what beats
+    said of its queue (NaN = nothing), and `warned` whether they warned of the link.
+    """
+
     decision: Decision  # kept, so that its identity is not used again
     nbytes: float
     ready_s: float
     server_s: float
-    seen_wait_s: float
+    seen_wait_s: float = nan
+    warned: bool = False
 
 
 class InFlight:
     """Frames between the decision to send them and their end."""
 
     def __init__(self) -> None:
-        self._frames: dict[int, _Sent] = {}
+        self._frames: dict[int, Sent] = {}
 
-    def add(self, decision: Decision, *, nbytes: float, ready_s: float, server_s: float,
-            seen_wait_s: float = nan) -> None:
-        """Take a frame whose `nbytes` are to be sent at `ready_s`, an estimate.
+    def add(self, sent: Sent) -> None:
+        """Take a frame."""
+        self._frames[id(sent.decision)] = sent
 
-        :param server_s: longest time that the server is likely to take.
-        :param seen_wait_s: what beats said of its queue; NaN = nothing.
-        """
-        self._frames[id(decision)] = _Sent(decision, nbytes, ready_s, server_s, seen_wait_s)
-
-    def ended(self, decision: Decision | None) -> float:
-        """Forget a frame; return what beats had said of the queue, NaN = nothing [s]."""
-        sent = self._frames.pop(id(decision), None)
-        return nan if sent is None else sent.seen_wait_s
+    def ended(self, decision: Decision | None) -> Sent | None:
+        """Forget a frame, and return what was known of it."""
+        return self._frames.pop(id(decision), None)
 
     def slowdown(self, server: str, link: LinkEstimator, now_s: float) -> float:
         """Return how many times as slow as estimated the link to `server` must be by now.

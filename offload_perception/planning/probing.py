@@ -15,6 +15,7 @@ _ROUND_TRIPS = 1.0  # a large probe is to occupy the link for about so many
 _UNCLEAR = 0.15  # relative spread of a round trip, or of a bandwidth, that a probe should settle
 _NEARLY = 1.5  # times the energy: with a little more bandwidth, sending might be the better choice
 _RECENT_S = 0.4  # the bandwidth is not asked for anew
+_LONGEST_S = 3.0  # without a word of the link, whatever a probe may cost
 _SHARE = 0.01  # of the energy drawn may go into probes of a link that works
 
 
@@ -32,7 +33,8 @@ class Prober:
 
     Soon after a change the next one is likely to be near, so the time between probes grows with
     that since the last change, up to `PROBE_PERIOD_S`. Probes may take a share of the energy that
-    frames draw, and after each change what one frame on board does; those of lost links any.
+    frames draw, and after each change what one frame on board does; those of lost links any. Where
+    nothing has told of a link for long, it may be far better than known, and be cheap to ask.
     """
 
     def __init__(self, radio: Radio, allowance_j: float) -> None:
@@ -95,8 +97,11 @@ class Prober:
                 link.age_s(now_s) > _RECENT_S):
             return self._affordable(self._sized(route, large=True))
         narrow = link.bandwidth_spread <= _UNCLEAR * link.bandwidth
-        return self._affordable(self._sized(
-            route, large=not narrow and not (unclear and self.count % 2)))
+        large = not narrow and not (unclear and self.count % 2)
+        small = self._sized(route, large=False)
+        if link.age_s(now_s) > _LONGEST_S:
+            return small
+        return self._affordable(self._sized(route, large=large)) or self._affordable(small)
 
     def _affordable(self, probe: Probe) -> Probe | None:
         return probe if probe.energy_j <= self._left_j else None

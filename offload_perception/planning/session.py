@@ -11,7 +11,7 @@ from offload_perception.planning.decision import Decision
 from offload_perception.planning.forecast import Forecast, Forecaster, Moment, Route
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.head import HeadEstimator
-from offload_perception.planning.in_flight import InFlight
+from offload_perception.planning.in_flight import InFlight, Sent
 from offload_perception.planning.link import LinkEstimator
 from offload_perception.planning.planner import Planner, PlannerSettings
 from offload_perception.planning.probing import Probe, Prober
@@ -22,6 +22,7 @@ from offload_perception.planning.server import ServerEstimator, ServerReport
 from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.sizes import SizeTable, codecs_for
 
+_MUCH_SLOWER = 2.0  # times as long as expected: then a warning of the link was right
 _ALLOWANCE_J = 0.1  # for probes, on a device that runs no whole frame
 
 
@@ -53,7 +54,7 @@ class PlanningSession:
         self._in_flight = InFlight()
         self._prober = Prober(profile.radio, float(profile.head_j[-1])
                               if profile.fits[-1] else _ALLOWANCE_J)
-        self._battery = 1.0
+        self._battery, self._probe_warned = 1.0, False
         self._lock = RLock()
         self.latency_error, self.energy_error = ForecastError(), ForecastError()
 
@@ -99,10 +100,12 @@ class PlanningSession:
             nbytes, _, encode_s, *_ = self.sizes.column(decision.cut, decision.codec)
             (heads_s, _), (wait_s, wait_sd) = self.head.times(), route.load.wait(now_s)
             tails_s, _ = route.load.tails()
-            self._in_flight.add(
-                decision, nbytes=nbytes, seen_wait_s=route.load.seen_wait_s(now_s), server_s=(
+            self._in_flight.add(Sent(
+                decision, nbytes,
+                ready_s=now_s + self._overhead.level + float(heads_s[decision.cut]) + encode_s,
+                server_s=(
                     wait_s + self.settings.margin * wait_sd + float(tails_s[decision.cut])),
-                ready_s=now_s + self._overhead.level + float(heads_s[decision.cut]) + encode_s)
+                seen_wait_s=route.load.seen_wait_s(now_s), warned=route.beats.warns(now_s)))
 
     def probe(self, now_s: float, decision: Decision) -> Probe | None:
         """Return a probe to send now, or None; ask only while nothing is on the link.
@@ -113,7 +116,10 @@ class PlanningSession:
             probes = (self._prober.next(route, self._watches[name], decision, now_s,
                                         self.planner.spent_j)
                       for name, route in self._routes.items())
-            return next(filter(None, probes), None)
+            probe = next(filter(None, probes), None)
+            self._probe_warned = (probe is not None
+                                  and self._routes[probe.server].beats.warns(now_s))
+            return probe
 
     # -- what came of them ------------------------------------------------------------------
 
@@ -123,22 +129,25 @@ class PlanningSession:
         with self._lock:
             self.head.observe(report.cut, report.head_s)
             self.sizes.observe(report.cut, report.codec, report.nbytes, report.encode_s)
-            seen_wait_s = self._in_flight.ended(decision)
+            sent = self._in_flight.ended(decision)
             self._overhead.add(report.overhead_s(decision.waited_s if decision else nan))
             if report.server in self._routes:
-                self._observe_route(report, now_s, seen_wait_s)
+                self._observe_route(report, now_s, sent)
             if decision and report.outcome is not Outcome.DROPPED and not report.unanswered:
                 self.latency_error.add(decision.latency_s, report.total_s)
 
-    def _observe_route(self, report: FrameReport, now_s: float, seen_wait_s: float) -> None:
+    def _observe_route(self, report: FrameReport, now_s: float, sent: Sent | None) -> None:
         route, watch = self._routes[report.server], self._watches[report.server]
         if report.outcome is Outcome.REMOTE:
             watch.answered()
-            self._observe_link(route, now_s, report.nbytes, report.link_s)
+            self._observe_link(route, now_s, report.nbytes, report.link_s,
+                               warned=sent is not None and sent.warned)
             route.load.observe(now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
-                               tail_s=report.tail_s, seen_wait_s=seen_wait_s)
+                               tail_s=report.tail_s, seen_wait_s=sent.seen_wait_s if sent else nan)
         elif report.unanswered:
             watch.missed()
+            if sent is not None and sent.warned:
+                route.beats.judge(right=True)
             wait_s, wait_sd = route.load.wait(now_s)
             tail_s = float(route.load.tails()[0][report.cut])
             route.link.observe_timeout(
@@ -149,7 +158,11 @@ class PlanningSession:
             route.load.refused(now_s)
 
     @staticmethod
-    def _observe_link(route: Route, now_s: float, nbytes: int, link_s: float) -> None:
+    def _observe_link(route: Route, now_s: float, nbytes: int, link_s: float, *,
+                      warned: bool) -> None:
+        if warned:
+            expected_s, _ = route.link.time(nbytes, now_s)
+            route.beats.judge(right=link_s > _MUCH_SLOWER * expected_s)
         if route.beats.in_doubt:
             route.link.forget()
             route.beats.settled()
@@ -179,7 +192,8 @@ class PlanningSession:
                 link = self._routes[probe.server].link
                 self._prober.answered(probe, self.profile.radio.sending_w
                                       * max(link_s - link.round_trip_s, 0.0))
-                self._observe_link(self._routes[probe.server], now_s, probe.nbytes, link_s)
+                self._observe_link(self._routes[probe.server], now_s, probe.nbytes, link_s,
+                                   warned=self._probe_warned)
 
     def observe_energy(self, report: FrameReport, energy_j: float,
                        decision: Decision | None = None, *, head_j: float = nan) -> None:

@@ -88,7 +88,7 @@ class Drone:
         start_s = max(sent_s, self._down_free_s)
         if start_s > sent_s + BEAT_PERIOD_S:
             return
-        self._down_free_s = float(self._link.finish_s(start_s, BEAT_BYTES))
+        self._down_free_s = float(self._link.down.finish_s(start_s, BEAT_BYTES))
         at_s = (self._down_free_s + self._link.round_trip_s / 2
                 + self._jitter.exponential(BEAT_JITTER_S))
         self._clock.at(at_s, lambda: self._policy.beat(

@@ -15,16 +15,19 @@ _AFTER_S = 60.0  # of a recording behind a flight: its last moment may be one wi
 class LinkTrace:
     """A link whose bandwidth [byte/s] is constant over steps of `STEP_S`, the last one for ever.
 
+    `down` is the way back, by default as fast as the way up at each moment.
+
     :raises PlanError: where a bandwidth is not a positive number.
     """
 
-    def __init__(self, bandwidth: np.ndarray, round_trip_s: float) -> None:
+    def __init__(self, bandwidth: np.ndarray, round_trip_s: float,
+                 down: 'LinkTrace | None' = None) -> None:
         self.bandwidth = np.asarray(bandwidth, float)
         if self.bandwidth.ndim != 1 or not self.bandwidth.size \
                 or not np.isfinite(self.bandwidth).all() or not (self.bandwidth >= 0).all():
             raise PlanError('a link trace needs at least one bandwidth, none negative; correct it')
         self.bandwidth = np.maximum(self.bandwidth, _SLOWEST)
-        self.round_trip_s = round_trip_s
+        self.round_trip_s, self.down = round_trip_s, down or self
         self._sent = np.concatenate([[0.0], np.cumsum(self.bandwidth * STEP_S)])
         self._carries = self.bandwidth > _SLOWEST
         self._carried_s = np.concatenate([[0.0], np.cumsum(self._carries * STEP_S)])
@@ -113,8 +116,19 @@ def make_link(model: str, *, bandwidth: float, round_trip_s: float, duration_s: 
     recording = recorded(model)
     start_s = flight % recording.flights(duration_s) * duration_s
     factor = _factor(model, recording, bandwidth) if scaled else 1.0
-    return LinkTrace(factor * recording.bandwidth(start_s, STEP_S, steps + int(_AFTER_S / STEP_S)),
-                     round_trip_s)
+
+    def piece(of: Recording) -> np.ndarray:
+        return factor * of.bandwidth(start_s, STEP_S, steps + int(_AFTER_S / STEP_S))
+
+    down = downlink_of(model)
+    return LinkTrace(piece(recording), round_trip_s,
+                     LinkTrace(piece(recorded(down)), round_trip_s) if down else None)
+
+
+def downlink_of(name: str) -> str:
+    """Return the file of the way back, FILE.down beside FILE.up as Mahimahi has them, else ''."""
+    down = Path(name).with_suffix('.down')
+    return str(down) if name.endswith('.up') and down.is_file() else ''
 
 
 def recorded(name: str) -> Recording:
@@ -135,6 +149,8 @@ def described(model: str, bandwidth: float, scaled: bool) -> str:
     recording = recorded(model)
     text = (f'{Path(model).name}, recorded over {recording.length_s:.0f} s, mean '
             f'{recording.mean / 1e3:.1f} kB/s')
+    if down := downlink_of(model):
+        text += f', beats on {Path(down).name}'
     if not scaled:
         return text
     factor = _factor(model, recording, bandwidth)
