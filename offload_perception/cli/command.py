@@ -1,6 +1,7 @@
 """What every command does alike: one-line errors, JSON files and tables."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -17,7 +18,12 @@ def command(main: Main) -> Main:
     @wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         try:
-            return main(argv)
+            code = main(argv)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:  # whoever reads has seen enough, as in `plan | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         except OffloadError as e:
             print(f'error: {e}', file=sys.stderr)
             return 2
