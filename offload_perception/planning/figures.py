@@ -49,8 +49,8 @@ def draw_candidates(path: str | Path, forecast: Forecast, allowed: np.ndarray,
     axes.plot(forecast.latency_s[chosen], forecast.energy_j[chosen], 'r*', ms=14, label='choice')
     if deadline_s > 0:
         axes.axvline(deadline_s, color='grey', ls='--', lw=1, label='deadline')
-    axes.set(xscale='log', yscale='log', xlabel='latency [s]', ylabel='energy above idle [J]',
-             title=title)
+    axes.set(xscale='log', yscale='log', xlabel='latency [s]', ylabel='energy above idle [J]')
+    axes.set_title(title, fontsize='medium')
     axes.legend(fontsize=7)
     save(plt, figure, path)
 
@@ -67,8 +67,8 @@ def draw_map(path: str | Path, choices: list[list[Option | None]], bandwidths: n
     figure, axes = plt.subplots(figsize=(7, 4.5))
     grid = np.array([[colours[label][:3] for label in row] for row in labels])
     axes.pcolormesh(np.asarray(bandwidths) * 8e-6, deadlines_s, grid, shading='nearest')
-    axes.set(xscale='log', yscale='log', xlabel='bandwidth [Mbit/s]', ylabel='deadline [s]',
-             title=title)
+    axes.set(xscale='log', yscale='log', xlabel='bandwidth [Mbit/s]', ylabel='deadline [s]')
+    axes.set_title(title, fontsize='medium')
     axes.legend(handles=[Patch(color=colours[label], label=label) for label in order],
                 fontsize=7, loc='upper left', bbox_to_anchor=(1.01, 1.0))
     save(plt, figure, path)
