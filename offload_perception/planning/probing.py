@@ -1,6 +1,6 @@
 """Which probe of a link is worth sending now, and for how much energy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.forecast import Route
@@ -21,11 +21,15 @@ _SHARE = 0.01  # of the energy drawn may go into probes of a link that works
 
 @dataclass(frozen=True)
 class Probe:
-    """Send `nbytes` to `server` in the background and report when the answer came."""
+    """Send `nbytes` to `server` in the background and report when the answer came.
+
+    `warned` tells whether the server's beats warn of the link.
+    """
 
     server: str
     nbytes: int
     energy_j: float
+    warned: bool = False
 
 
 class Prober:
@@ -57,7 +61,7 @@ class Prober:
             return None
         self.count += 1
         self._pay(probe.energy_j)
-        return probe
+        return replace(probe, warned=route.beats.warns(now_s))
 
     def answered(self, probe: Probe, energy_j: float) -> None:
         """Take what a probe has cost: perhaps less than was feared."""

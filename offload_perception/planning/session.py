@@ -54,7 +54,7 @@ class PlanningSession:
         self._in_flight = InFlight()
         self._prober = Prober(profile.radio, float(profile.head_j[-1])
                               if profile.fits[-1] else _ALLOWANCE_J)
-        self._battery, self._probe_warned = 1.0, False
+        self._battery = 1.0
         self._lock = RLock()
         self.latency_error, self.energy_error = ForecastError(), ForecastError()
 
@@ -116,10 +116,7 @@ class PlanningSession:
             probes = (self._prober.next(route, self._watches[name], decision, now_s,
                                         self.planner.spent_j)
                       for name, route in self._routes.items())
-            probe = next(filter(None, probes), None)
-            self._probe_warned = (probe is not None
-                                  and self._routes[probe.server].beats.warns(now_s))
-            return probe
+            return next(filter(None, probes), None)
 
     # -- what came of them ------------------------------------------------------------------
 
@@ -189,11 +186,10 @@ class PlanningSession:
                 self._watches[probe.server].missed()
             else:
                 self._watches[probe.server].answered()
-                link = self._routes[probe.server].link
+                route = self._routes[probe.server]
                 self._prober.answered(probe, self.profile.radio.sending_w
-                                      * max(link_s - link.round_trip_s, 0.0))
-                self._observe_link(self._routes[probe.server], now_s, probe.nbytes, link_s,
-                                   warned=self._probe_warned)
+                                      * max(link_s - route.link.round_trip_s, 0.0))
+                self._observe_link(route, now_s, probe.nbytes, link_s, warned=probe.warned)
 
     def observe_energy(self, report: FrameReport, energy_j: float,
                        decision: Decision | None = None, *, head_j: float = nan) -> None:
