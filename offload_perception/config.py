@@ -133,6 +133,8 @@ class RemoteConfig(NetworkConfig):
     queue_limit: int = param(16, 'tensors that may wait; more are refused', low=1, high=10000)
     status_period: float = param(1.0, 'between two ServerStatus messages [s]',
                                  low=0.05, high=60.0)
+    beat_period: float = param(0.1, 'between two ServerBeat messages, whose delay warns drones of '
+                               'the link [s]; 0 = none', low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)

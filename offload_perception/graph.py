@@ -56,7 +56,8 @@ EDGE = NodeEntry('edge_inference_node', 'edge_inference', 'namespace', EdgeConfi
 METER = NodeEntry('um25c_node', 'um25c', 'namespace', MeterConfig, {
     'port': 'meter_port', 'emulated_device': 'emulated_device'})
 REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', RemoteConfig, {
-    **{name: name for name in ('model', 'weights', 'labels', 'runtime', 'threads', 'backend')},
+    **{name: name for name in ('model', 'weights', 'labels', 'runtime', 'threads', 'backend',
+                               'beat_period')},
     'device': 'server_device'})
 RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
     'bag': 'bag', 'images': 'record_images', 'tensors': 'record_tensors', 'server': 'server'},

@@ -27,6 +27,7 @@ from offload_perception.msg import (
     FrameEnergy,
     FrameLatency,
     OffloadDecision,
+    ServerBeat,
     ServerStatus,
 )
 from offload_perception.nodes import qos
@@ -57,6 +58,7 @@ from offload_perception.pipeline.records import (
     Status,
 )
 from offload_perception.planning import profile, quick
+from offload_perception.planning.beat import age_s
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.scaling import for_network
 from offload_perception.planning.session import PlanningSession
@@ -96,7 +98,8 @@ class EdgeInferenceNode(ManagedNode):
             self._strategy = self._make_strategy(c)
         else:
             self._network.prepare(plan.split)
-        self._servers = Servers(self, names, depth=c.max_in_flight, on_status=self._on_status)
+        self._servers = Servers(self, names, depth=c.max_in_flight, on_status=self._on_status,
+                                on_beat=self._on_beat if self._strategy else None)
         self._mission = MissionFollower(self, self._set_pace)
         self._entities.append((MissionFollower.close, self._mission))
         self._publish()
@@ -290,6 +293,12 @@ class EdgeInferenceNode(ManagedNode):
                                           digest=message.model_digest)
         except PlanError as e:
             self.get_logger().warning(str(e), throttle_duration_sec=10.0)
+
+    def _on_beat(self, server: str, message: ServerBeat, received_ns: int) -> None:
+        strategy = self._strategy  # another thread may be releasing it
+        if strategy is not None and self.active:
+            strategy.beat(server, age_s(received_ns, time.time_ns()), clock_s=message.clock,
+                          period_s=message.period, wait_s=message.expected_wait)
 
     def _on_energy(self, message: FrameEnergy) -> None:
         active_j = message.energy - message.idle_energy

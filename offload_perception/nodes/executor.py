@@ -48,7 +48,7 @@ class GroupExecutor(SingleThreadedExecutor):
                 return
 
 
-def subscribe_in_lane(node: Any, kind: type, topic: str, callback: Callable[[Any], None],
+def subscribe_in_lane(node: Any, kind: type, topic: str, callback: Callable[..., None],
                       qos: Any) -> Subscription:
     """Subscribe in the lane of a ManagedNode: `callback` runs in a thread of its own.
 

@@ -42,5 +42,8 @@ TELEMETRY = _keep_last(100, ReliabilityPolicy.RELIABLE)
 # Whoever joins late still needs the last word.
 LATCHED = _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
+# What is late is of no use, and one that is sent again would tell nothing of the link.
+BEAT = _keep_last(1, ReliabilityPolicy.BEST_EFFORT)
+
 # A flight stack's streams. Best effort and volatile matches every publisher.
 SENSOR = _keep_last(5, ReliabilityPolicy.BEST_EFFORT)

@@ -12,7 +12,7 @@ from offload_perception.health import Finding, error
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.layers import network_findings
 from offload_perception.health.server import ServerWatch
-from offload_perception.msg import FeatureTensor, ServerStatus
+from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import packet_of, reply_message
 from offload_perception.nodes.executor import subscribe_in_lane
@@ -21,6 +21,7 @@ from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.pipeline.records import Reply, Status
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
+from offload_perception.pipeline.ticker import Ticker
 from offload_perception.runtime.keras_tail import KerasTail
 
 SPARE_DEPTH = 16  # beyond the queue: what does not fit is refused in words, not lost in DDS
@@ -32,7 +33,7 @@ class RemoteInferenceNode(ManagedNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('remote_inference', RemoteConfig, **kwargs)
-        self._network = self._pipeline = self._replies = None
+        self._network = self._pipeline = self._replies = self._beats = None
         self._entities: list[tuple[Any, Any]] = []
         self._discovered_s = time.monotonic() + DISCOVERY_S
 
@@ -45,11 +46,13 @@ class RemoteInferenceNode(ManagedNode):
         self._refuse_second_server()
         self._replies = ReplyPublishers(self)
         self._status_pub = self.create_lifecycle_publisher(ServerStatus, 'status', qos.LATCHED)
+        self._beat_pub = self.create_lifecycle_publisher(ServerBeat, 'beat', qos.BEAT)
         self._feature_sub = subscribe_in_lane(
             self, FeatureTensor, 'features', self._on_features,
             qos.features(self.config.queue_limit + SPARE_DEPTH))
         self._status_timer = self.create_timer(self.config.status_period, self._publish_status)
         self._entities += [(self.destroy_lifecycle_publisher, self._status_pub),
+                           (self.destroy_lifecycle_publisher, self._beat_pub),
                            (self.destroy_subscription, self._feature_sub),
                            (self.destroy_timer, self._status_timer)]
 
@@ -88,10 +91,16 @@ class RemoteInferenceNode(ManagedNode):
         self._watch, self._computer = ServerWatch(self.config.queue_limit), ComputerWatch()
         self._refusals: dict[Status, str] = {}
         self._pipeline.start()
+        if self.config.beat_period:  # not a timer: what else the node does would delay it
+            self._beats = Ticker(self.config.beat_period, self._publish_beat)
+            self._beats.start()
         self.get_logger().info(f'serving {self._feature_sub.topic_name}')
 
     def deactivate(self) -> None:
         """Answer what waits, then stop serving."""
+        if self._beats is not None:
+            self._beats.stop()
+            self._beats = None
         if self._pipeline is not None:
             self._pipeline.stop()
             self._publish_status()
@@ -142,6 +151,11 @@ class RemoteInferenceNode(ManagedNode):
             received=counts.received, completed=counts.replies[Status.OK],
             refused=counts.replies[Status.REFUSED], busy=counts.replies[Status.BUSY],
             late=counts.replies[Status.LATE], failed=counts.replies[Status.FAILED]))
+
+    def _publish_beat(self) -> None:
+        self._beat_pub.publish(ServerBeat(
+            expected_wait=self._pipeline.backlog_s(), period=self.config.beat_period,
+            clock=time.monotonic()))
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with load, replies, layers and computer."""

@@ -1,13 +1,14 @@
 """The servers that a drone may use: tensors to each, and what each says of itself."""
 
 from collections.abc import Callable
-
-from rclpy.lifecycle import LifecycleNode
+from typing import Any
 
 from offload_perception.errors import ConfigError
-from offload_perception.msg import FeatureTensor, ServerStatus
+from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import feature_message
+from offload_perception.nodes.executor import subscribe_in_lane
+from offload_perception.nodes.managed import ManagedNode
 from offload_perception.pipeline.records import FeaturePacket
 
 
@@ -26,8 +27,14 @@ def namespaces(parameter: str) -> tuple[str, ...]:
 class Servers:
     """Topics to and from some servers, each named by its namespace."""
 
-    def __init__(self, node: LifecycleNode, names: tuple[str, ...], *, depth: int,
-                 on_status: Callable[[str, ServerStatus], None]) -> None:
+    def __init__(self, node: ManagedNode, names: tuple[str, ...], *, depth: int,
+                 on_status: Callable[[str, ServerStatus], None],
+                 on_beat: Callable[[str, ServerBeat, int], None] | None) -> None:
+        """Make the topics.
+
+        :param on_beat: takes a server's beat and when the middleware received it, by the system's
+            clock [ns], 0 where it does not tell; None = without beats.
+        """
         self._node, self.names = node, names
         self._publishers = {
             name: node.create_lifecycle_publisher(FeatureTensor, f'{name}/features',
@@ -36,6 +43,13 @@ class Servers:
             node.create_subscription(ServerStatus, f'{name}/status',
                                      lambda m, name=name: on_status(name, m), qos.LATCHED)
             for name in names]
+        if on_beat is not None:
+            self._subscriptions += [self._hear_beats(name, on_beat) for name in names]
+
+    def _hear_beats(self, name: str, on_beat: Callable[[str, ServerBeat, int], None]) -> Any:
+        def heard(message: ServerBeat, info: dict[str, Any]) -> None:
+            on_beat(name, message, info['received_timestamp'])
+        return subscribe_in_lane(self._node, ServerBeat, f'{name}/beat', heard, qos.BEAT)
 
     def send(self, packet: FeaturePacket, server: str) -> bool:
         """Publish a packet to a server; False where it does not listen."""

@@ -86,6 +86,12 @@ class AutoStrategy:
         """Take a server's status; raises PlanError where it serves another model."""
         self.session.observe_server(report, self._clock(), digest=digest)
 
+    def beat(self, server: str, age_s: float, *, clock_s: float, period_s: float,
+             wait_s: float) -> None:
+        """Take a server's beat that was received `age_s` ago; see `observe_beat`."""
+        self.session.observe_beat(server, self._clock() - age_s, clock_s=clock_s,
+                                  period_s=period_s, wait_s=wait_s)
+
     def metered(self, sequence: int, energy_j: float) -> None:
         """Take a frame's energy above idle (J), as a meter found it."""
         with self._lock:

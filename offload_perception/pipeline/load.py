@@ -30,7 +30,7 @@ class LoadMeter:
         self._lock = Lock()
         self._since_s = self._start_s = now_s
         self._arrivals = self._computed = self._busy_s = self._busy_s2 = 0.0
-        self._tail_s = [nan] * cuts
+        self._tail_s, self._service_s = [nan] * cuts, [nan] * cuts
 
     def arrived(self, now_s: float) -> None:
         """Count a tensor that will be computed."""
@@ -46,8 +46,21 @@ class LoadMeter:
             self._computed += 1.0
             self._busy_s += service_s
             self._busy_s2 += service_s * service_s
-            old = self._tail_s[cut]
-            self._tail_s[cut] = tail_s if old != old else old + _WEIGHT * (tail_s - old)
+            for means, time_s in ((self._tail_s, tail_s), (self._service_s, service_s)):
+                old = means[cut]
+                means[cut] = time_s if old != old else old + _WEIGHT * (time_s - old)
+
+    def service_s(self, cut: int) -> float:
+        """Return the time that a tensor of this cut takes [s].
+
+        That of others where none was measured, and 0 where none of late.
+        """
+        with self._lock:
+            own = self._service_s[cut]
+            return own if own == own else self._mean_s()
+
+    def _mean_s(self) -> float:
+        return self._busy_s / self._computed if self._computed > 1e-9 else 0.0
 
     def snapshot(self, now_s: float, *, queue_length: int = 0) -> Load:
         """Return the load at `now_s`, with `queue_length` tensors waiting."""
@@ -57,10 +70,9 @@ class LoadMeter:
             window_s = max(-_TIME_CONSTANT_S * expm1((self._start_s - now_s) / _TIME_CONSTANT_S),
                            1e-3)
             rho = min(self._busy_s / window_s, 1.0)
-            service_s = self._busy_s / self._computed if self._computed > 1e-9 else 0.0
             second_moment_rate = self._busy_s2 / window_s  # lambda E[S^2]
             steady_s = second_moment_rate / (2 * (1 - rho)) if rho < 1 else inf
-            wait_s = max(queue_length * service_s, min(steady_s, _TIME_CONSTANT_S))
+            wait_s = max(queue_length * self._mean_s(), min(steady_s, _TIME_CONSTANT_S))
             return Load(self._arrivals / window_s, rho, wait_s, queue_length,
                         tuple(self._tail_s))
 

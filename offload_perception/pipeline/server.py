@@ -76,6 +76,7 @@ class TailPipeline:
         self._load = LoadMeter(cuts=self._artefact.last, now_s=clock())
         self._wake = Condition()
         self._queue: deque[_Job] = deque()
+        self._computing: tuple[int, float] | None = None  # cut, and since when
         self._received, self._replies = 0, Counter[Status]()
         self._running = False
         self._thread: Thread | None = None
@@ -130,6 +131,15 @@ class TailPipeline:
         """Return how busy the server is now."""
         return self._load.snapshot(self._clock(), queue_length=len(self._queue))
 
+    def backlog_s(self) -> float:
+        """Return how long a tensor would wait that came now, by the work ahead of it [s]."""
+        with self._wake:
+            ahead_s = sum((self._load.service_s(job.packet.split) for job in self._queue), 0.0)
+            if self._computing:
+                cut, since_s = self._computing
+                ahead_s += max(self._load.service_s(cut) - (self._clock() - since_s), 0.0)
+        return ahead_s
+
     @property
     def counts(self) -> ServerCounts:
         """Return the totals."""
@@ -146,8 +156,13 @@ class TailPipeline:
 
     def _take(self) -> _Job | None:
         with self._wake:
+            self._computing = None
             self._wake.wait_for(lambda: self._queue or not self._running)
-            return self._queue.popleft() if self._running else None
+            if not self._running:
+                return None
+            job = self._queue.popleft()
+            self._computing = job.packet.split, self._clock()
+            return job
 
     def _compute(self, job: _Job) -> None:
         started = self._clock()

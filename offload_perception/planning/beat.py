@@ -21,6 +21,14 @@ _DRIFT = 1e-4  # of one clock against the other, at most
 _RESTART_S = 10.0  # a server's clock that jumps by more belongs to another run
 
 
+def age_s(received_ns: int, now_ns: int) -> float:
+    """Return how long ago a message was received, by the system's clock, 0 .. 1 s.
+
+    That clock may be set meanwhile, and a middleware may not tell (0).
+    """
+    return min(max(1e-9 * (now_ns - received_ns), 0.0), 1.0) if received_ns else 0.0
+
+
 class BeatWatch:
     """Follows the delay of beats above the least one, its usual level and its spread.
 

@@ -68,7 +68,8 @@ def test_every_field_is_explained_and_every_quantity_has_a_unit(file, kind, name
 def test_all_messages_are_there():
     assert {p.stem for p in (ROOT / 'msg').glob('*.msg')} == {
         'FeatureTensor', 'Classification', 'FrameLatency', 'FrameEnergy', 'PowerSample',
-        'OffloadDecision', 'ServerStatus', 'MissionPolicy', 'GeotaggedClassification'}
+        'OffloadDecision', 'ServerStatus', 'ServerBeat', 'MissionPolicy',
+        'GeotaggedClassification'}
 
 
 def entry_points() -> list[tuple[str, str]]:

@@ -84,3 +84,13 @@ def test_a_server_that_is_always_busy_has_a_finite_wait():
         meter.computed(0, k * 0.1, (k + 1) * 0.1, tail_s=0.1)
     load = meter.snapshot(10.0)
     assert 0.9 < load.utilisation <= 1.0 and 0.5 < load.expected_wait_s <= 3.0
+
+
+def test_a_tensor_takes_what_its_cut_took_else_what_others_took():
+    meter = LoadMeter(cuts=3, now_s=0.0)
+    assert meter.service_s(0) == 0.0
+    meter.computed(1, 0.0, 0.5, tail_s=0.4)
+    meter.computed(2, 0.5, 0.6, tail_s=0.1)
+    assert [meter.service_s(cut) for cut in range(3)] == pytest.approx([0.3, 0.5, 0.1], rel=0.02)
+    meter.computed(1, 0.6, 1.6, tail_s=0.9)
+    assert meter.service_s(1) == pytest.approx(0.5 + 0.2 * 0.5)

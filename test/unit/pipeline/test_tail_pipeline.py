@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline_fakes import ARTEFACT, POOLED, WAIT_S, Clock, FakeNetwork, Log, packet
+from pipeline_fakes import ARTEFACT, CUT_IMAGE, POOLED, WAIT_S, Clock, FakeNetwork, Log, packet
 
 from offload_perception import codec
 from offload_perception.pipeline.records import Status, TopK
@@ -52,6 +52,29 @@ def test_a_result_has_its_durations_inside(server):
     assert (reply.server_wait_s, reply.decode_s, reply.tail_s, reply.server_total_s) == (
         0.0, 0.0, 0.25, 0.25)
     assert (reply.server, reply.runtime, reply.device) == ('/server/remote', 'fake', 'cpu')
+
+
+def test_the_backlog_is_the_work_ahead(server):
+    assert server.pipeline.backlog_s() == 0.0
+    server.hold()
+    server.pipeline.submit(packet(2))
+    assert server.pipeline.backlog_s() == 0.0  # how long a tail takes is not known yet
+    server.network.take_s = 0.25
+    server.network.gate.open()
+    server.replies.wait_for(2)
+    server.hold()
+    assert server.pipeline.backlog_s() == pytest.approx(0.25)
+    server.pipeline.submit(packet(4))
+    server.pipeline.submit(packet(5, cut=CUT_IMAGE))  # of no known time: as others
+    assert server.pipeline.backlog_s() == pytest.approx(0.75)
+    server.clock.now_s += 0.1
+    assert server.pipeline.backlog_s() == pytest.approx(0.65)
+    server.clock.now_s += 0.4  # longer than usual already
+    assert server.pipeline.backlog_s() == pytest.approx(0.5)
+    server.network.gate.open()
+    server.replies.wait_for(5)
+    server.pipeline.stop()
+    assert server.pipeline.backlog_s() == 0.0
 
 
 REFUSALS = {
