@@ -1,7 +1,7 @@
 """A server's beats: that they come, with its backlog, and reach the drone's planner."""
 
+import threading
 from itertools import pairwise
-from threading import Event
 
 import pytest
 from offload_perception.msg import ServerBeat, ServerStatus
@@ -29,7 +29,7 @@ def test_beats_tell_clock_period_and_backlog(world, server, beats):
 
 def test_beats_come_while_the_executor_is_busy(world, server, beats):
     server(beat_period=PERIOD_S)
-    sent, go = [], Event()
+    sent, go = [], threading.Event()
     beats.wait_for(1)
     node = world._nodes[-1]
     publish = node._beat_pub.publish
@@ -53,8 +53,9 @@ def test_no_beats_where_the_period_is_zero_and_where_inactive(world, server, bea
     assert node._beats is None
     world.drive(node, 'activate')
     beats.wait_for(3)
+    assert 'ticker' in {t.name for t in threading.enumerate()}
     world.drive(node, 'deactivate')
-    assert node._beats is None
+    assert node._beats is None and 'ticker' not in {t.name for t in threading.enumerate()}
     world.drive(node, 'activate')
     beats.wait_for(len(beats) + 3)
 

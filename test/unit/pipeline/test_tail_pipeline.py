@@ -71,6 +71,7 @@ def test_the_backlog_is_the_work_ahead(server):
     assert server.pipeline.backlog_s() == pytest.approx(0.65)
     server.clock.now_s += 0.4  # longer than usual already
     assert server.pipeline.backlog_s() == pytest.approx(0.5)
+    server.network.take_s = 0.01  # shorter than expected
     server.network.gate.open()
     server.replies.wait_for(5)
     server.pipeline.stop()
