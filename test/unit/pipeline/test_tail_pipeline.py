@@ -64,8 +64,8 @@ def test_the_backlog_is_the_work_ahead(server):
     server.replies.wait_for(2)
     server.hold()
     assert server.pipeline.backlog_s() == pytest.approx(0.25)
-    server.pipeline.submit(packet(4))
-    server.pipeline.submit(packet(5, cut=CUT_IMAGE))  # of no known time: as others
+    server.pipeline.submit(packet(4, cut=CUT_IMAGE))  # of no known time: as others
+    server.pipeline.submit(packet(5))
     assert server.pipeline.backlog_s() == pytest.approx(0.75)
     server.clock.now_s += 0.1
     assert server.pipeline.backlog_s() == pytest.approx(0.65)
