@@ -146,7 +146,8 @@ class Forecaster:
             t0, v0, v1, v2, v3 = route.link.coefficients(moment.now_s, slow)
             wait_s, wait_sd = route.load.wait(moment.now_s)
             s_per_byte, w2 = slow * route.link.s_per_byte, radio.sending_w ** 2
-            rows[0].append((t0 + wait_s, s_per_byte, 0, 0, 1, 0, 0, 0))
+            typical = route.link.typical
+            rows[0].append((typical * t0 + wait_s, typical * s_per_byte, 0, 0, 1, 0, 0, 0))
             rows[1].append((v0 + wait_sd * wait_sd, v1, v2, v3, 0, 1, 0, 0))
             rows[2].append((0, radio.sending_w * s_per_byte + radio.j_per_byte, 0, 0, 0, 0, 1, 0))
             rows[3].append((w2 * v0, w2 * v1, w2 * v2, w2 * v3, 0, 0, 0, 1))

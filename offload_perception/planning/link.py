@@ -2,6 +2,8 @@
 
 from math import exp, isfinite, log, sqrt
 
+from offload_perception.planning.robust import RobustLevel
+
 _OUTLIER = 3.0  # standard deviations; further away is clipped (Huber)
 # Of the CUSUM test, in standard deviations: two late outliers raise it, but one early one, since
 # nothing comes early by accident.
@@ -41,6 +43,7 @@ class LinkEstimator:
         self.loss, self.count, self.changes = 0.0, 0, 0
         self._begun = 0  # changes of which an observation has come
         self._unconfirmed = False  # only one has
+        self._typical = RobustLevel.of_times(1.0, 0.1)
 
     @classmethod
     def known(cls, bandwidth: float, round_trip_s: float, spread: float = 0.05) -> 'LinkEstimator':
@@ -90,6 +93,11 @@ class LinkEstimator:
         return 1.0 + self._confirmed * (self._last_ratio - 1.0) if self._seems_slower else 1.0
 
     @property
+    def typical(self) -> float:
+        """Return the typical time of a frame by the estimate, which leans to the early ones."""
+        return min(max(self._typical.level, 1.0), 1.5)
+
+    @property
     def _seems_slower(self) -> bool:
         return self._slower >= _ALARM / 2
 
@@ -116,6 +124,7 @@ class LinkEstimator:
         """Take it that the link has changed: the next observation tells what it is now."""
         self.changes += 1
         self._slower = self._faster = self._p01 = 0.0
+        self._typical.begin(1.0, 0.1)
         self._last_ratio = 1.0
         self._p11 = _MOST_VARIANCE
 
@@ -164,9 +173,11 @@ class LinkEstimator:
         if changed:
             self._reopen(error)
             clipped = error
-        elif own < 4.0 * noise ** 2:  # else the error is the parameters', not noise
-            typical = min(abs(clipped), 2.0 * spread)
-            self._learn_noise(late, noise ** 2, typical * typical - own - noise ** 2)
+        else:
+            self._typical.add(link_s / predicted_s)
+            if own < 4.0 * noise ** 2:  # else the error is the parameters', not noise
+                usual = min(abs(clipped), 2.0 * spread)
+                self._learn_noise(late, noise ** 2, usual * usual - own - noise ** 2)
         self._update(nbytes, predicted_s * exp(clipped), noise)
         self._a_s = min(self._a_s, link_s)
         self._unconfirmed = self.changes != self._begun
@@ -197,6 +208,7 @@ class LinkEstimator:
     def _reopen(self, error: float) -> None:
         """Forget: the parameters may be off by about as much as the observation is."""
         self.changes += 1
+        self._typical.begin(1.0, 0.1)
         self._slower = self._faster = 0.0
         self._p00 = min(self._p00 + (_ROUND_TRIP_SHARE * error) ** 2, _MOST_VARIANCE)
         self._p11 = min(self._p11 + error ** 2, _MOST_VARIANCE)

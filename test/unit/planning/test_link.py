@@ -120,3 +120,14 @@ def test_no_round_trip_is_longer_than_the_last_frame_took(frames):
     for i, (nbytes, seconds) in enumerate(frames):
         link.observe(0.2 * i, nbytes, seconds)
         assert link.round_trip_s <= seconds
+
+
+def test_what_is_typical_is_the_median_of_skewed_times():
+    link, rng, known = LinkEstimator(), np.random.default_rng(5), []
+    seconds = 0.05 * (0.9 + rng.exponential(0.3, 600))
+    for i, link_s in enumerate(seconds):
+        known.append((link.time(2400, 0.25 * i)[0], link.typical))
+        link.observe(0.25 * i, 2400, link_s)
+    leaning_s, typical = np.array(known[200:]).T
+    assert np.median(leaning_s) < 0.97 * np.median(seconds)
+    assert np.median(leaning_s * typical) == pytest.approx(np.median(seconds), rel=0.03)
