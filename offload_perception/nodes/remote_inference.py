@@ -92,7 +92,7 @@ class RemoteInferenceNode(ManagedNode):
         self._refusals: dict[Status, str] = {}
         self._pipeline.start()
         if self.config.beat_period:  # not a timer: what else the node does would delay it
-            self._beats = Ticker(self.config.beat_period, self._publish_beat)
+            self._beats = Ticker(self.config.beat_period, self._publish_beat, self._on_beat_failed)
             self._beats.start()
         self.get_logger().info(f'serving {self._feature_sub.topic_name}')
 
@@ -156,6 +156,10 @@ class RemoteInferenceNode(ManagedNode):
         self._beat_pub.publish(ServerBeat(
             expected_wait=self._pipeline.backlog_s(), period=self.config.beat_period,
             clock=time.monotonic()))
+
+    def _on_beat_failed(self, e: Exception) -> None:
+        self.get_logger().error(f'a beat was not sent: {type(e).__name__}: {e}',
+                                throttle_duration_sec=5.0)
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with load, replies, layers and computer."""

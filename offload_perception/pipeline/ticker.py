@@ -6,10 +6,14 @@ from threading import Event, Thread
 
 
 class Ticker:
-    """Calls `tick` once a period from `start` to `stop`; what is missed is not made up for."""
+    """Calls `tick` once a period from `start` to `stop`; what is missed is not made up for.
 
-    def __init__(self, period_s: float, tick: Callable[[], None]) -> None:
-        self._period_s, self._tick = period_s, tick
+    `failed` is told of what a call raises; the next one may do better.
+    """
+
+    def __init__(self, period_s: float, tick: Callable[[], None],
+                 failed: Callable[[Exception], None]) -> None:
+        self._period_s, self._tick, self._failed = period_s, tick, failed
         self._stopped = Event()
         self._thread = Thread(target=self._run, name='ticker', daemon=True)
 
@@ -25,5 +29,8 @@ class Ticker:
     def _run(self) -> None:
         next_s = time.monotonic()
         while not self._stopped.wait(max(next_s - time.monotonic(), 0.0)):
-            self._tick()
+            try:
+                self._tick()
+            except Exception as e:
+                self._failed(e)
             next_s = max(next_s + self._period_s, time.monotonic())

@@ -11,10 +11,11 @@ BEAT_BYTES = 180  # a ServerBeat with the headers of RTPS, UDP and IP, as Fast D
 _FAR, _FAR_SHARE = 5.0, 0.25  # spreads, and share of the usual delay, that are unusual
 _EARLY = 3.0  # spreads: a beat comes late by accident, but hardly early
 _GAIN = 0.05
-_LEAST_SPREAD_S = 5e-4
+_LEAST_SPREAD_S = 1e-3
 _CONFIRMING = 2  # late beats in a row are no accident
 _LASTING = 10  # late beats in a row after which the link is worth a probe
-_ENOUGH = 5  # judgements of late beats, before which each is worth a probe
+_ENOUGH = 4.5  # judgements of late beats, before which each is worth a probe
+_SILENT_S = 3.0
 _KEEP = 0.95  # of what earlier late beats have taught
 _SLOWEST = 20.0  # times; a stall of the system looks like much more on a fast link
 _DRIFT = 1e-4  # of one clock against the other, at most
@@ -39,23 +40,26 @@ class BeatWatch:
     """
 
     def __init__(self) -> None:
+        self._single = self._followed = 0.0
+        self._right = self._wrong = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget the server's clock and the delays."""
         self._least_s, self._clock_s, self._period_s = inf, nan, inf
         self._delay_s, self._level_s, self._spread_s = 0.0, 2e-3, 3e-3
         self._count, self._late = 0, 0
-        self._single = self._followed = 0.0
         self._changing = False
-        self._right = self._wrong = 0.0
 
-    @property
-    def late(self) -> bool:
+    def late(self, now_s: float) -> bool:
         """Tell whether beats are late, by more than accident."""
-        return self._late >= _CONFIRMING
+        return self._late >= _CONFIRMING and not self._silent(now_s)
 
-    @property
-    def in_doubt(self) -> bool:
+    def in_doubt(self, now_s: float) -> bool:
         """Tell whether the link seems to have changed; what is sent now tells by how much."""
         unknown = self._right + self._wrong < _ENOUGH
-        return self._changing or self._late >= (_CONFIRMING if unknown else _LASTING)
+        late = self._late >= (_CONFIRMING if unknown else _LASTING)
+        return (late or self._changing) and not self._silent(now_s)
 
     def warns(self, now_s: float) -> bool:
         """Tell whether a beat is late now."""
@@ -69,7 +73,7 @@ class BeatWatch:
     def heard(self, now_s: float, clock_s: float, period_s: float) -> None:
         """Take a beat that the server has sent at `clock_s` of its own clock, one a period."""
         if not abs(now_s - clock_s - self._least_s) < _RESTART_S:
-            self.__init__()
+            self._begin()
             self._clock_s = clock_s - period_s
         gap_s = clock_s - self._clock_s
         if gap_s <= 0.0:
@@ -105,12 +109,18 @@ class BeatWatch:
 
     def _lateness(self, now_s: float) -> tuple[int, float]:
         """Return how many beats in a row are late, and by how much [s]."""
+        if self._silent(now_s):
+            return 0, 0.0
         overdue_s = now_s - self._clock_s - self._period_s - self._least_s - self._level_s
         late_s = self._delay_s - self._level_s if self._late else 0.0
         if overdue_s > self._far_s:
             missing = 1 + int(overdue_s > self._period_s)
             return self._late + missing, max(late_s, overdue_s)
         return self._late, late_s
+
+    def _silent(self, now_s: float) -> bool:
+        """Tell whether beats have stopped: then they tell nothing, and probes do."""
+        return now_s - self._clock_s - self._least_s > _SILENT_S
 
     def settled(self) -> None:
         """Take it that the link is known as it is now: so are beats."""

@@ -11,10 +11,10 @@ PROBE_PERIOD_S = 1.0  # at most, between two probes of a link that frames do not
 _SOONEST_S, _IN_DOUBT_S = 0.25, 0.1  # between two probes; where the link seems to change
 _PATIENCE = 0.3  # of the time since the link changed passes between two probes
 _BYTES = (64, 256, 4096)  # a small probe; a large one at least and at most
-_ROUND_TRIPS = 1.0  # a large probe is to occupy the link for about so many
 _UNCLEAR = 0.15  # relative spread of a round trip, or of a bandwidth, that a probe should settle
-_NEARLY = 1.5  # times the energy: with a little more bandwidth, sending might be the better choice
-_RECENT_S = 0.4  # the bandwidth is not asked for anew
+# Where sending would take up to so many times the energy, a little more bandwidth makes it the
+# better choice: worth a large probe, not sooner after the last word of the link than that.
+_NEARLY, _RECENT_S = 1.5, 0.4
 _LONGEST_S = 3.0  # without a word of the link, whatever a probe may cost
 _SHARE = 0.01  # of the energy drawn may go into probes of a link that works
 
@@ -45,7 +45,7 @@ class Prober:
         self._radio, self._allowance_j = radio, allowance_j
         self._changes: dict[str, tuple[int, float]] = {}  # of each link: how many, and when
         self._left_j, self._drawn_j = allowance_j, 0.0
-        self.count, self.spent_j = 0, 0.0
+        self.count, self.spent_j, self._deducted_j = 0, 0.0, 0.0
 
     def next(self, route: Route, watch: RouteWatch, decision: Decision, now_s: float,
              drawn_j: float) -> Probe | None:
@@ -60,16 +60,16 @@ class Prober:
         if probe is None or not watch.probe_due(now_s, period_s):
             return None
         self.count += 1
-        self._pay(probe.energy_j)
+        self._deducted_j = min(probe.energy_j, self._left_j)
+        self._left_j -= self._deducted_j
+        self.spent_j += probe.energy_j
         return replace(probe, warned=route.beats.warns(now_s))
 
     def answered(self, probe: Probe, energy_j: float) -> None:
-        """Take what a probe has cost: perhaps less than was feared."""
-        self._pay(min(energy_j - probe.energy_j, 0.0))
-
-    def _pay(self, energy_j: float) -> None:
-        self.spent_j += energy_j
-        self._left_j = max(self._left_j - energy_j, 0.0)
+        """Take what the last probe has cost: perhaps less than was feared."""
+        saved_j = max(probe.energy_j - energy_j, 0.0)
+        self.spent_j -= saved_j
+        self._left_j += min(saved_j, self._deducted_j)
 
     def _period_s(self, route: Route, watch: RouteWatch, now_s: float) -> float:
         changes = route.link.changes + watch.losses
@@ -78,7 +78,7 @@ class Prober:
             self._changes[route.server] = changes, now_s
             self._left_j = max(self._left_j, self._allowance_j)
             since_s = now_s
-        if route.link.in_doubt or watch.suspect or route.beats.in_doubt:
+        if route.link.in_doubt or watch.suspect or route.beats.in_doubt(now_s):
             return _IN_DOUBT_S
         return min(max(_PATIENCE * (now_s - since_s), _SOONEST_S), PROBE_PERIOD_S)
 
@@ -92,9 +92,9 @@ class Prober:
         if not decision.option.local and not watch.suspect:
             return self._affordable(self._sized(route, large=False)) if (
                 unclear and decision.server == route.server) else None
-        if beats.late and not beats.in_doubt:
+        if beats.late(now_s) and not beats.in_doubt(now_s):
             return None  # the link is bad, and may soon be as before
-        if link.in_doubt or beats.in_doubt:
+        if link.in_doubt or beats.in_doubt(now_s):
             return self._sized(route, large=True,
                                slowdown=beats.slowdown(now_s, link.s_per_byte))
         if decision.runner_up_energy_j < _NEARLY * decision.energy_j and (
@@ -113,7 +113,7 @@ class Prober:
     def _sized(self, route: Route, *, large: bool, slowdown: float = 1.0) -> Probe:
         link, radio = route.link, self._radio
         low, middle, high = _BYTES
-        telling = _ROUND_TRIPS * link.round_trip_s * link.bandwidth / slowdown
+        telling = link.round_trip_s * link.bandwidth / slowdown  # on the link for a round trip
         nbytes = int(min(max(telling, middle), high)) if large else low
         s_per_byte = link.s_per_byte * slowdown
         return Probe(route.server, nbytes,

@@ -50,7 +50,7 @@ class ServerEstimator:
         self._met: set[int] = set()  # cuts of own frames since the last report
         self._wait = WaitEstimator()
         self._decode = RobustLevel.of_times(0.0, 0.0)
-        self._reported_s = self._heard_s = -inf
+        self._heard_s = -inf
         self._blocked_until_s = -inf
         self._model()
 
@@ -65,7 +65,7 @@ class ServerEstimator:
 
     def report(self, now_s: float, report: ServerReport) -> None:
         """Take a status message."""
-        self._reported_s = self._heard_s = now_s
+        self._heard_s = now_s
         wait_s = report.expected_wait_s
         if not isfinite(wait_s) or wait_s < 0.0:
             wait_s = self._modelled_wait_s(report.utilisation)
@@ -78,11 +78,11 @@ class ServerEstimator:
         self._met.clear()
         self._model()
 
-    def beat(self, now_s: float, wait_s: float) -> None:
-        """Take what the server says that a tensor would wait for now [s]."""
+    def beat(self, now_s: float, wait_s: float, period_s: float) -> None:
+        """Take what the server says, once a period, that a tensor would wait for now [s]."""
         self._heard_s = max(now_s, self._heard_s)
         if isfinite(wait_s) and wait_s >= 0.0:
-            self._wait.see(now_s, wait_s)
+            self._wait.see(now_s, wait_s, period_s)
 
     def seen_wait_s(self, now_s: float) -> float:
         """Return what a fresh beat said of the wait, else NaN [s]."""
@@ -107,7 +107,7 @@ class ServerEstimator:
 
     def wait(self, now_s: float) -> tuple[float, float]:
         """Return the expected wait and its standard deviation [s], which age widens."""
-        age_s = max(now_s - max(self._reported_s, self._heard_s), 0.0)
+        age_s = max(now_s - self._heard_s, 0.0)
         tail_s = float(self._seconds[0])
         grown = min(age_s / _AGE_S, 3.0)
         wait_s, spread_s = self._wait.expected(now_s)

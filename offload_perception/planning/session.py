@@ -1,7 +1,7 @@
 """The planner's whole state in one drone: the node asks it for plans and tells it what came."""
 
 from dataclasses import replace
-from math import nan
+from math import isfinite, nan
 from threading import RLock
 
 from offload_perception.errors import PlanError
@@ -160,7 +160,7 @@ class PlanningSession:
         if warned:
             expected_s, _ = route.link.time(nbytes, now_s)
             route.beats.judge(right=link_s > _MUCH_SLOWER * expected_s)
-        if route.beats.in_doubt:
+        if route.beats.in_doubt(now_s):
             route.link.forget()
             route.beats.settled()
         route.link.observe(now_s, nbytes, link_s)
@@ -182,13 +182,16 @@ class PlanningSession:
         with self._lock:
             if probe.server not in self._routes:
                 return
+            route = self._routes[probe.server]
             if link_s is None:
                 self._watches[probe.server].missed()
-            else:
+                if probe.warned:
+                    route.beats.judge(right=True)
+            elif isfinite(link_s):
                 self._watches[probe.server].answered()
-                route = self._routes[probe.server]
-                self._prober.answered(probe, self.profile.radio.sending_w
-                                      * max(link_s - route.link.round_trip_s, 0.0))
+                radio, sending_s = self.profile.radio, max(link_s - route.link.round_trip_s, 0.0)
+                self._prober.answered(
+                    probe, radio.sending_w * sending_s + radio.j_per_byte * probe.nbytes)
                 self._observe_link(route, now_s, probe.nbytes, link_s, warned=probe.warned)
 
     def observe_energy(self, report: FrameReport, energy_j: float,
@@ -223,7 +226,7 @@ class PlanningSession:
             if (route := self._routes.get(server)) is None:
                 return
             route.beats.heard(now_s, clock_s, period_s)
-            route.load.beat(now_s, wait_s)
+            route.load.beat(now_s, wait_s, period_s)
             if self._watches[server].lost:
                 self._watches[server].suspect_back()
 

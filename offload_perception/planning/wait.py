@@ -6,7 +6,7 @@ from offload_perception.planning.robust import RobustLevel
 
 _ENOUGH = 3  # waits of one's own that outweigh the server's word
 _FORGOTTEN = 10  # reports without a wait of one's own
-_FRESH_S = 0.3  # what was seen of the queue says more than any mean for so long
+_FRESH_PERIODS = 3.0  # for so long what was seen of the queue says more than any mean
 _GAIN = 0.1
 _UNUSUAL = 3.0  # spreads above the usual report: then something has changed
 
@@ -26,15 +26,15 @@ class WaitEstimator:
         self._own = RobustLevel(0.0, 0.0, gain=0.3)
         self._since = 0  # waits met after the last report that was unusual
         self._unmet = 0  # reports after the last wait that was met
-        self._seen_s, self._seen_at_s, self._error2 = 0.0, -inf, inf
+        self._seen_s, self._stale_s, self._error2 = 0.0, -inf, inf
 
-    def see(self, now_s: float, wait_s: float) -> None:
-        """Take what a tensor would have waited a moment ago."""
-        self._seen_s, self._seen_at_s = wait_s, now_s
+    def see(self, now_s: float, wait_s: float, period_s: float) -> None:
+        """Take what a tensor would have waited a moment ago; it is told once a period."""
+        self._seen_s, self._stale_s = wait_s, now_s + _FRESH_PERIODS * period_s
 
     def seen(self, now_s: float) -> float:
         """Return what was seen of the queue, NaN where that is not fresh [s]."""
-        return self._seen_s if 0.0 <= now_s - self._seen_at_s <= _FRESH_S else nan
+        return self._seen_s if now_s <= self._stale_s else nan
 
     def was_off(self, error_s: float) -> None:
         """Take by how much a wait differed from what had been seen before it."""

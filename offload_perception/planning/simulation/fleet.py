@@ -172,9 +172,9 @@ class Drone:
         """
         start_s = min(max(self._clock.now_s, self._link_free_s), until_s)
         left_s = float(self._link.finish_s(start_s, nbytes))
-        self._link_free_s = min(left_s, until_s)
-        radio = self._world.profile.radio
-        sending_s = self._link.sending_s(start_s, self._link_free_s)
+        end_s = min(left_s, until_s)
+        self._link_free_s = max(self._link_free_s, end_s)
+        radio, sending_s = self._world.profile.radio, self._link.sending_s(start_s, end_s)
         return (left_s if left_s <= until_s else inf,
                 radio.sending_w * sending_s + radio.j_per_byte * nbytes)
 

@@ -17,7 +17,7 @@ class LinkTrace:
 
     `down` is the way back, by default as fast as the way up at each moment.
 
-    :raises PlanError: where a bandwidth is not a positive number.
+    :raises PlanError: where a bandwidth is negative or not a number.
     """
 
     def __init__(self, bandwidth: np.ndarray, round_trip_s: float,

@@ -161,10 +161,11 @@ class Planned:
     """A PlanningSession flies: ours, and with other settings what others proposed."""
 
     def __init__(self, session: PlanningSession, *, keeps_deadline: bool = True,
-                 sees_queue: bool = True, probes: bool = True, hedges: bool = False) -> None:
+                 sees_queue: bool = True, probes: bool = True, hedges: bool = False,
+                 hears_beats: bool = False) -> None:
         self.session = session
         self._keeps_deadline, self._sees_queue = keeps_deadline, sees_queue
-        self._probes, self._hedges = probes, hedges
+        self._probes, self._hedges, self._hears_beats = probes, hedges, hears_beats
         self.decision: Decision | None = None
 
     def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
@@ -204,14 +205,14 @@ class Planned:
     def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
              wait_s: float) -> None:
         """Tell the session, where the policy listens to beats."""
-        if self._hedges:
+        if self._hears_beats:
             self.session.observe_beat(server, now_s, clock_s=clock_s, period_s=period_s,
                                       wait_s=wait_s)
 
 
 def ours(world: World, settings: PlannerSettings) -> Planned:
     """Return this package's planner."""
-    return Planned(_session(world, settings, world.pairs), hedges=True)
+    return Planned(_session(world, settings, world.pairs), hedges=True, hears_beats=True)
 
 
 def energy_best(world: World, settings: PlannerSettings, *, deadline: bool = True) -> Planned:

@@ -9,6 +9,7 @@ from offload_perception.errors import PlanError
 
 PACKET_BYTES = 1500  # of a delivery opportunity
 _LONGEST_MS = 86_400_000  # larger times are not counted from a trace's start
+_DIGITS = 20
 _FORMATS = 'write rows of seconds,bytes_per_second, or a Mahimahi trace of whole milliseconds'
 
 
@@ -31,8 +32,8 @@ class Recording:
     def bandwidth(self, start_s: float, step_s: float, steps: int) -> np.ndarray:
         """Return mean bandwidths over steps from `start_s` on, float64 (steps,) [byte/s]."""
         times, rest_s = np.divmod(start_s + np.arange(steps + 1) * step_s, self.length_s)
-        return np.diff(times * self._sent[-1] + np.interp(rest_s, self._edges_s, self._sent)
-                       ) / step_s
+        sent = times * self._sent[-1] + np.interp(rest_s, self._edges_s, self._sent)
+        return np.maximum(np.diff(sent), 0.0) / step_s  # rounding can be negative
 
 
 def read(path: Path) -> Recording:
@@ -87,7 +88,7 @@ def _csv(path: Path, lines: list[tuple[int, str]]) -> Recording:
 def _mahimahi(path: Path, lines: list[tuple[int, str]]) -> Recording:
     last = 0
     for number, line in lines:
-        if not (line.isascii() and line.isdigit()):
+        if not (line.isascii() and line.isdigit() and len(line) <= _DIGITS):
             raise PlanError(f"{path}, line {number}: '{line}' is no time in whole milliseconds; "
                             f'{_FORMATS}')
         if int(line) < last:

@@ -25,6 +25,14 @@ class Air:
     def beats(self, count: int, late_s: float = 0.0) -> list[float]:
         return [self.beat(late_s) for _ in range(count)]
 
+    @property
+    def in_doubt(self) -> bool:
+        return self.watch.in_doubt(self.now_s)
+
+    @property
+    def late(self) -> bool:
+        return self.watch.late(self.now_s)
+
     def slowdown(self, after_s: float) -> float:
         """Return what the watch says so long after the last beat was sent."""
         return self.watch.slowdown(self.now_s + after_s, S_PER_BYTE)
@@ -39,13 +47,14 @@ def air():
 
 def test_without_beats_nothing_is_known():
     watch = BeatWatch()
-    assert watch.slowdown(1e6, S_PER_BYTE) == 1.0 and not watch.in_doubt and not watch.late
+    assert watch.slowdown(1e6, S_PER_BYTE) == 1.0
+    assert not watch.in_doubt(1e6) and not watch.late(1e6)
 
 
 def test_steady_beats_tell_nothing():
     air = Air()
     assert set(air.beats(1000)) == {1.0}
-    assert not air.watch.in_doubt
+    assert not air.in_doubt
 
 
 def test_one_late_beat_is_believed_less_the_more_such_were_accidents(air):
@@ -61,8 +70,8 @@ def test_late_beats_in_a_row_are_no_accident(air):
         air.beat(late_s=0.05)
         air.beats(3)
     one = air.beat(late_s=0.05)
-    assert not air.watch.late
-    assert air.beat(late_s=0.05) > 5.0 * one and air.watch.late
+    assert not air.late
+    assert air.beat(late_s=0.05) > 5.0 * one and air.late
 
 
 def test_a_single_late_beat_is_believed_where_others_followed_such(air):
@@ -102,31 +111,39 @@ def test_a_beat_that_does_not_come_is_a_warning(air):
 
 
 def test_beats_that_stay_late_call_the_link_in_doubt_until_it_is_known(air):
-    assert air.beats(2, late_s=0.05) and air.watch.in_doubt  # what they are worth is not known
+    assert air.beats(2, late_s=0.05) and air.in_doubt  # what they are worth is not known
     for _ in range(10):
         air.watch.judge(right=True)
-    assert air.beats(7, late_s=0.05) and not air.watch.in_doubt
-    assert air.beat(late_s=0.05) and air.watch.in_doubt
+    assert air.beats(7, late_s=0.05) and not air.in_doubt
+    assert air.beat(late_s=0.05) and air.in_doubt
     air.watch.settled()
-    assert not air.watch.in_doubt and air.beats(20, late_s=0.05)[-1] == 1.0
+    assert not air.in_doubt and air.beats(20, late_s=0.05)[-1] == 1.0
+
+
+@pytest.mark.parametrize('last', [0, 1, 3, 12])
+def test_beats_that_stop_for_good_tell_nothing_in_the_end(air, last):
+    air.beats(last, late_s=0.05)
+    assert air.slowdown(1.0) > 1.0
+    air.now_s += 4.0
+    assert air.slowdown(0.0) == 1.0 and not air.in_doubt and not air.late
 
 
 def test_beats_that_come_early_again_tell_that_the_link_is_better(air):
     air.beats(20, late_s=0.05)
     air.watch.settled()
     air.beats(3, late_s=0.05)
-    assert not air.watch.in_doubt
+    assert not air.in_doubt
     air.beat()
-    assert air.watch.in_doubt and air.slowdown(0.0) == 1.0
+    assert air.in_doubt and air.slowdown(0.0) == 1.0
     air.watch.settled()
-    assert not air.watch.in_doubt
+    assert not air.in_doubt
 
 
 def test_a_server_that_has_started_again_is_a_new_one(air):
     air.offset_s = 5000.0
     assert set(air.beats(50)) == {1.0}
     air.offset_s = -5000.0
-    assert set(air.beats(50)) == {1.0} and not air.watch.in_doubt
+    assert set(air.beats(50)) == {1.0} and not air.in_doubt
 
 
 def test_beats_behind_or_twice_tell_nothing(air):
@@ -141,7 +158,7 @@ def test_beats_behind_or_twice_tell_nothing(air):
 def test_clocks_may_drift(rate):
     air = Air(rate)
     assert set(air.beats(6000)) == {1.0}
-    assert not air.watch.in_doubt and air.slowdown(PERIOD_S) == 1.0
+    assert not air.in_doubt and air.slowdown(PERIOD_S) == 1.0
     assert air.beats(2, late_s=6e-3)[1] > 2.0  # drift is not taken for delay
 
 

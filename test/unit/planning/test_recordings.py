@@ -173,3 +173,13 @@ def test_benchmark_flies_each_piece_once_as_it_is_and_scaled(written):
     assert scaled['trace'] == f'{path.name}, scaled'
     assert scaled['link'].endswith('mean 60.5 kB/s, scaled by 0.992 to 60.0 kB/s')
     assert scaled['ours_j'] >= 0.9 * scaled['oracle_j'] > 0
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 5.0), st.sampled_from([0.0, 1e3, 1e7 / 3])), min_size=2,
+                max_size=30), st.integers(1, 3))
+def test_a_link_that_stands_still_never_goes_backwards(written, steps, rounds):
+    seconds = np.cumsum([s for s, _ in steps])
+    recording = read(written('\n'.join(f'{t},{b}' for t, (_, b) in zip(seconds, steps,
+                                                                      strict=True))))
+    count = int(rounds * recording.length_s / 0.1) + 1
+    assert (recording.bandwidth(0.0, 0.1, count) >= 0.0).all()
