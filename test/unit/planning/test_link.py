@@ -131,3 +131,62 @@ def test_what_is_typical_is_the_median_of_skewed_times():
     leaning_s, typical = np.array(known[200:]).T
     assert np.median(leaning_s) < 0.97 * np.median(seconds)
     assert np.median(leaning_s * typical) == pytest.approx(np.median(seconds), rel=0.03)
+
+
+def settled(bandwidth=2e5):
+    link = LinkEstimator()
+    return link, fly(link, bandwidth=bandwidth, round_trip_s=0.01, frames=50)
+
+
+def seconds(nbytes, bandwidth):
+    return 0.01 + nbytes / bandwidth
+
+
+@pytest.mark.parametrize('bandwidth', [2e4, 1e5])
+def test_link_that_is_forgotten_is_what_the_next_frame_says(bandwidth):
+    (kept, now_s), (forgotten, _) = settled(), settled()
+    changes = forgotten.changes
+    forgotten.forget()
+    assert forgotten.bandwidth == kept.bandwidth  # until something is known
+    assert forgotten.changes == changes + 1 and forgotten.slowdown == forgotten.typical == 1.0
+    for link in (kept, forgotten):
+        link.observe(now_s, 20_000, seconds(20_000, bandwidth))
+    assert forgotten.bandwidth == pytest.approx(bandwidth, rel=0.15)
+    assert kept.bandwidth > 1.5e5 and forgotten.changes == changes + 1
+
+
+def test_doubts_are_over_once_the_link_is_forgotten():
+    link, now_s = settled()
+    link.observe(now_s, 8000, 0.5)
+    assert link.in_doubt and link.slowdown > 2.0
+    link.forget()
+    assert not link.in_doubt and link.slowdown == 1.0
+
+
+@pytest.mark.parametrize('bandwidth, frames', [(2e6, 1), (2e4, 2)])
+def test_early_frame_is_a_change_at_once_and_a_late_one_is_not(bandwidth, frames):
+    link, now_s = settled()
+    known, changes = link.bandwidth, link.changes
+    for i in range(frames):
+        assert link.changes == changes and link.bandwidth == pytest.approx(known, rel=0.3)
+        link.observe(now_s + 0.2 * i, 20_000, seconds(20_000, bandwidth))
+        assert link.in_doubt
+    assert link.changes == changes + 1
+    assert link.bandwidth == pytest.approx(bandwidth, rel=0.4)
+    assert link.bandwidth_spread > 0.15 * link.bandwidth
+    link.observe(now_s + 0.2 * frames, 20_000, seconds(20_000, link.bandwidth))
+    assert not link.in_doubt and link.changes == changes + 1
+
+
+@pytest.mark.parametrize('waited_s', [0.5, 1e-9, np.nan])
+def test_loss_is_the_share_of_late_frames_that_never_came(waited_s):
+    link, now_s = settled()
+    assert link.loss == 0.0
+    for i in range(10):
+        link.observe_timeout(now_s + i, 8000, waited_s)
+        assert link.loss == pytest.approx(1.0 - 0.9 ** (i + 1))
+    lost = link.loss
+    link.observe(now_s + 10.0, 8000, np.nan)
+    assert link.loss == lost  # an answer without sense is none
+    link.observe(now_s + 10.0, 8000, 0.05)
+    assert link.loss == pytest.approx(0.9 * lost)

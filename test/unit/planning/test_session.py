@@ -14,6 +14,7 @@ from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.shape import NetworkShape
 
 SERVER = '/server'
+BULKY = Option(1, 'raw', SERVER)
 
 
 @pytest.fixture
@@ -59,6 +60,30 @@ def fly(session, start_s, frames, **link):
             session.observe_probe(probe, now_s, link.get('round_trip_s', 0.01)
                                   + probe.nbytes / link['bandwidth'])
     return decision
+
+
+def beat(session, start_s, count=1, *, late_s=0.0, wait_s=0.01, server=SERVER):
+    """Let a server's beats come, ten a second; return when the last has been heard."""
+    for i in range(count):
+        sent_s = start_s + 0.1 * i
+        session.observe_beat(server, sent_s + 0.002 + late_s, clock_s=sent_s - 300.0,
+                             period_s=0.1, wait_s=wait_s)
+    return sent_s + 0.002 + late_s
+
+
+@pytest.fixture
+def flown(session):
+    """Return a session that has sent frames over a good link until 6 s and heard beats."""
+    fly(session, 0.0, 30, bandwidth=1e6)
+    beat(session, 0.05, 60)
+    return session
+
+
+def remote_s(session, now_s):
+    """Return the forecast time of the option that sends most."""
+    announce(session, now_s)
+    forecast = session.forecast(now_s)
+    return forecast.latency_s[forecast.options.place(BULKY)]
 
 
 def test_without_a_server_all_runs_on_board(shape, coral):
@@ -249,3 +274,105 @@ def test_absurd_frames_are_survived(session, value):
     session.observe_battery(value)
     decision = session.plan(0.2, value)
     assert np.isfinite(decision.latency_s) and decision.runnable
+
+
+def on_board(session, now_s):
+    """Return a decision to stay on board, for which sending is no near thing."""
+    return replace(session.plan(now_s, 3.0), option=Option(session.shape.last), energy_j=1.0,
+                   runner_up_energy_j=9.0)
+
+
+def test_late_beats_push_the_next_frame_on_board(session):
+    fly(session, 0.0, 30, bandwidth=2e4)
+    beat(session, 0.05, 60)
+    in_time_s, local_s = remote_s(session, 6.0), session.forecast(6.0).latency_s[0]
+    assert session.plan(6.0, 3.0).server == SERVER
+    now_s = beat(session, 6.05, 2, late_s=0.2)
+    assert remote_s(session, now_s) > 4.0 * in_time_s
+    assert session.forecast(now_s).latency_s[0] == local_s
+    assert session.plan(now_s, 3.0).option.local
+    now_s = beat(session, 6.25, 2)
+    assert remote_s(session, now_s) == pytest.approx(in_time_s, rel=0.05)
+    assert session.plan(now_s, 3.0).server == SERVER
+
+
+def test_wait_that_a_beat_tells_counts_while_it_is_fresh(flown):
+    short_s = remote_s(flown, 6.0)
+    now_s = beat(flown, 6.05, wait_s=0.5)
+    assert remote_s(flown, now_s) - short_s == pytest.approx(0.49, abs=0.01)
+    beat(flown, 6.15)
+    assert remote_s(flown, 6.2) == pytest.approx(short_s, abs=0.01)
+
+
+@pytest.mark.parametrize('error_s', [0.0, 0.1])
+def test_how_well_beats_tell_the_wait_is_learned(session, error_s):
+    for i in range(40):
+        now_s, wait_s = 0.2 * i, 0.4 * (i % 2)
+        announce(session, now_s, 0.2)
+        beat(session, now_s, wait_s=wait_s + error_s)
+        decision = session.plan(now_s + 0.01, 3.0)
+        session.started(decision, now_s + 0.01)
+        report = answered(session, decision, now_s)
+        session.observe_frame(replace(report, wait_s=wait_s,
+                                      total_s=report.total_s + wait_s - report.wait_s),
+                              now_s + 0.1, decision)
+    spreads_s = []
+    for later_s in (0.1, 1.0):  # the last beat is fresh, and is not any more
+        forecast = session.forecast(now_s + later_s)
+        spreads_s.append(forecast.latency_spread_s[forecast.options.place(decision.option)])
+    assert spreads_s[0] == pytest.approx(error_s, abs=0.01) and spreads_s[1] > 0.3
+
+
+def warned_again_and_again(session, link_s_per_expected):
+    """Return how much longer sending seems after a late beat, when 12 have come before [s]."""
+    decision, now_s = fly(session, 6.0, 1, bandwidth=1e6), 6.25
+    for _ in range(12):
+        beat(session, now_s, 4)
+        fly(session, now_s, 4, bandwidth=1e6)
+        late_s = beat(session, now_s + 0.4, late_s=0.05)
+        if link_s_per_expected:
+            session.started(decision, late_s)
+            report = answered(session, decision, late_s, bandwidth=1e6)
+            session.observe_frame(replace(report, link_s=link_s_per_expected * report.link_s),
+                                  late_s, decision)
+        now_s += 1.0
+    before_s = remote_s(session, beat(session, now_s, 4))
+    return remote_s(session, beat(session, now_s + 0.4, late_s=0.05)) - before_s
+
+
+def test_warnings_weigh_what_frames_sent_in_spite_of_them_met(shape, coral):
+    raised = {}
+    for times in (1.0, 0.0, 3.0):
+        session = PlanningSession(shape, coral, PlannerSettings(explore_every=0))
+        fly(session, 0.0, 30, bandwidth=1e6)
+        beat(session, 0.05, 60)
+        raised[times] = warned_again_and_again(session, times)
+    assert 0.0 < raised[1.0] < 0.5 * raised[0.0] and raised[3.0] > 1.5 * raised[0.0]
+
+
+@pytest.mark.parametrize('late, told', [(2, True), (0, False)])
+def test_one_probe_tells_what_a_link_in_doubt_has_become(flown, late, told):
+    now_s = beat(flown, 6.05, max(late, 1), late_s=0.15 if late else 0.0)
+    probe = flown.probe(now_s, on_board(flown, now_s))
+    assert probe.warned is bool(late)
+    flown.observe_probe(probe, now_s, 0.01 + probe.nbytes / 1e5)
+    bandwidth = flown.forecast(now_s).routes[SERVER][0]
+    assert (bandwidth == pytest.approx(1e5, rel=0.2)) is told
+    slow_s = remote_s(flown, now_s)
+    late_again = beat(flown, 6.25, 3, late_s=0.15 if late else 0.0)
+    assert remote_s(flown, late_again) == pytest.approx(slow_s, rel=0.1)  # beats are settled
+
+
+def test_beat_of_an_unknown_server_is_ignored(flown):
+    beat(flown, 6.05, 3, server='/other', wait_s=9.0)
+    assert flown.plan(6.3, 3.0).server == SERVER and set(flown.forecast(6.3).routes) == {SERVER}
+
+
+@pytest.mark.parametrize('lost', [True, False])
+def test_lost_server_is_probed_at_once_when_it_is_heard(flown, lost):
+    if lost:
+        flown.link_lost()
+    decision = on_board(flown, 9.0)
+    assert flown.probe(9.0, decision) is not None and flown.probe(9.01, decision) is None
+    beat(flown, 9.01)
+    assert (flown.probe(9.02, decision) is not None) is lost
