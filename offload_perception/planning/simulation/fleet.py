@@ -390,6 +390,6 @@ def fly(world: World, links: list[LinkTrace], policy_of: Callable[[World], Polic
             clock.at(clock.now_s + BEAT_PERIOD_S, beat)
 
     announce()
-    clock.at(BEAT_PERIOD_S * (seed * STAGGER ** 2 % 1.0), beat)
+    clock.at(BEAT_PERIOD_S * (seed * STAGGER ** 2 % 1.0), beat)  # in step with no camera or link
     clock.run(duration_s + 10 * deadline_s)
     return drones
