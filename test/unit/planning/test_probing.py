@@ -150,7 +150,7 @@ def test_large_probe_takes_a_round_trip_within_limits(bandwidth, expected):
 def test_choice_that_is_a_near_thing_is_worth_a_large_probe(
         runner_up_energy_j, now_s, allowance_j, expected):
     flight = Flight(allowance_j=allowance_j)
-    assert flight.nbytes(now_s, on_board(1.0, runner_up_energy_j)) == pytest.approx(
+    assert flight.nbytes(now_s, on_board(2.0, 2.0 * runner_up_energy_j)) == pytest.approx(
         expected, rel=0.01)
 
 
@@ -171,6 +171,7 @@ def test_energy_counter_that_starts_again_takes_nothing_away():
     assert flight.probe(0.1, drawn_j=0.1) is None
     assert flight.probe(0.2, drawn_j=0.0) is None
     assert flight.probe(0.3, drawn_j=0.05)
+    assert Flight(allowance_j=0.0).probe(0.1, drawn_j=0.2)
 
 
 def affordable(flight, start_s):
@@ -193,9 +194,12 @@ def test_change_of_the_link_brings_one_full_allowance():
     assert affordable(flight, 20.6) == 3
 
 
-def test_loss_of_the_route_brings_an_allowance():
+@pytest.mark.parametrize('changed', [False, True])
+def test_loss_of_the_route_brings_an_allowance(changed):
     flight = Flight(allowance_j=3.5 * SMALL * J_PER_BYTE)
     affordable(flight, 0.1)
+    if changed:
+        flight.change(10.1)
     flight.watch.lose()
     flight.watch.answered()
     flight.watch.answered()
@@ -263,6 +267,14 @@ def test_probes_are_frequent_after_a_change_and_rare_later():
         assert gaps == sorted(gaps) and gaps[-3:] == [1.0] * 3
         assert 0.3 < gaps[4] < 0.7  # 0.3 of the time since
         flight.change(start_s + 19.9)
+
+
+def test_change_is_followed_by_a_probe_at_once():
+    flight = Flight()
+    assert flight.gaps(0.0, 20.0)[-1] == 1.0
+    assert flight.probe(25.0) and not flight.probe(25.3)
+    flight.change(25.3)
+    assert flight.probe(25.3)
 
 
 @pytest.mark.parametrize('doubted', ['link', 'route', 'beats'])

@@ -9,6 +9,7 @@ from offload_perception.pipeline.records import DropReason, Frame, Outcome, Stag
 from offload_perception.planning.decision import Option
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.planner import PlannerSettings
+from offload_perception.planning.probing import Probe
 from offload_perception.planning.server import ServerReport
 from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.shape import NetworkShape
@@ -323,18 +324,21 @@ def test_how_well_beats_tell_the_wait_is_learned(session, error_s):
     assert spreads_s[0] == pytest.approx(error_s, abs=0.01) and spreads_s[1] > 0.3
 
 
-def warned_again_and_again(session, link_s_per_expected):
+def warned_again_and_again(session, answer):
     """Return how much longer sending seems after a late beat, when 12 have come before [s]."""
     decision, now_s = fly(session, 6.0, 1, bandwidth=1e6), 6.25
     for _ in range(12):
         beat(session, now_s, 4)
         fly(session, now_s, 4, bandwidth=1e6)
         late_s = beat(session, now_s + 0.4, late_s=0.05)
-        if link_s_per_expected:
+        if answer == 'no probe':
+            session.observe_probe(Probe(SERVER, 64, 0.0, warned=True), late_s, None)
+        elif answer:
             session.started(decision, late_s)
             report = answered(session, decision, late_s, bandwidth=1e6)
-            session.observe_frame(replace(report, link_s=link_s_per_expected * report.link_s),
-                                  late_s, decision)
+            session.observe_frame({
+                'in time': report, 'slow': replace(report, link_s=3.0 * report.link_s),
+                'no frame': unanswered(decision, 0.1)}[answer], late_s, decision)
         now_s += 1.0
     before_s = remote_s(session, beat(session, now_s, 4))
     return remote_s(session, beat(session, now_s + 0.4, late_s=0.05)) - before_s
@@ -342,12 +346,13 @@ def warned_again_and_again(session, link_s_per_expected):
 
 def test_warnings_weigh_what_frames_sent_in_spite_of_them_met(shape, coral):
     raised = {}
-    for times in (1.0, 0.0, 3.0):
+    for answer in ('', 'in time', 'slow', 'no probe', 'no frame'):
         session = PlanningSession(shape, coral, PlannerSettings(explore_every=0))
         fly(session, 0.0, 30, bandwidth=1e6)
         beat(session, 0.05, 60)
-        raised[times] = warned_again_and_again(session, times)
-    assert 0.0 < raised[1.0] < 0.5 * raised[0.0] and raised[3.0] > 1.5 * raised[0.0]
+        raised[answer] = warned_again_and_again(session, answer)
+    assert 0.0 < raised['in time'] < 0.5 * raised['']
+    assert all(raised[slow] > 1.5 * raised[''] for slow in ('slow', 'no probe', 'no frame'))
 
 
 @pytest.mark.parametrize('late, told', [(2, True), (0, False)])
@@ -359,6 +364,7 @@ def test_one_probe_tells_what_a_link_in_doubt_has_become(flown, late, told):
     bandwidth = flown.forecast(now_s).routes[SERVER][0]
     assert (bandwidth == pytest.approx(1e5, rel=0.2)) is told
     slow_s = remote_s(flown, now_s)
+    assert slow_s == pytest.approx(flown.sizes.column(1, 'raw')[0] / bandwidth, rel=0.4)
     late_again = beat(flown, 6.25, 3, late_s=0.15 if late else 0.0)
     assert remote_s(flown, late_again) == pytest.approx(slow_s, rel=0.1)  # beats are settled
 
@@ -376,3 +382,36 @@ def test_lost_server_is_probed_at_once_when_it_is_heard(flown, lost):
     assert flown.probe(9.0, decision) is not None and flown.probe(9.01, decision) is None
     beat(flown, 9.01)
     assert (flown.probe(9.02, decision) is not None) is lost
+
+
+def test_two_probes_without_an_answer_lose_the_server(flown):
+    decision = on_board(flown, 6.0)
+    for now_s in (6.0, 7.0):
+        assert not flown.lost
+        flown.observe_probe(flown.probe(now_s, decision), now_s, None)
+    assert flown.lost == (SERVER,)
+
+
+@pytest.mark.parametrize('answer', ['reply', 'late reply', 'refusal', 'probe', None])
+def test_any_answer_between_two_misses_keeps_the_server(flown, answer):
+    decision = flown.plan(6.0, 3.0)
+    reply = answered(flown, decision, 6.1)
+    flown.observe_frame(unanswered(decision), 6.0)
+    if answer == 'reply':
+        flown.observe_frame(reply, 6.1)
+    elif answer == 'late reply':
+        flown.observe_late(replace(reply, outcome=Outcome.LOCAL), 6.1)
+    elif answer == 'refusal':
+        flown.observe_frame(replace(reply, outcome=Outcome.DROPPED,
+                                    reason=DropReason.BUSY.value), 6.1)
+    elif answer == 'probe':
+        flown.observe_probe(Probe(SERVER, 64, 0.0), 6.1, 0.011)
+    flown.observe_frame(unanswered(decision), 6.2)
+    assert bool(flown.lost) is (answer is None)
+
+
+def test_frames_that_do_not_come_back_tell_of_a_slower_link(flown):
+    decision, known = flown.plan(6.0, 3.0), flown.forecast(6.0).routes[SERVER][0]
+    for i in range(2):
+        flown.observe_frame(unanswered(decision, 3.0), 6.0 + 0.2 * i)
+    assert flown.forecast(6.4).routes[SERVER][0] < 0.5 * known
