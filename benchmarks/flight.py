@@ -21,12 +21,18 @@ from offload_perception.runner import GraphRunner, parse_arguments
 START_TIMEOUT_S = 900.0
 
 
-def demo_parser(doc: str) -> argparse.ArgumentParser:
-    """Return a parser with the options that all benchmarks of planned flights have."""
+def demo_parser(doc: str, *, camera: bool = False) -> argparse.ArgumentParser:
+    """Return a parser with the options that all benchmarks of planned flights have.
+
+    :param camera: with those of frames that are due.
+    """
     p = argparse.ArgumentParser(description=doc,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--verbose', action='store_true', help='show the output of the nodes')
     p.add_argument('--json', metavar='FILE')
+    if camera:
+        p.add_argument('--deadline', type=float, default=1.0, help='of each frame [s]')
+        p.add_argument('--rate', type=float, default=1.5, help='of the camera [Hz]')
     return p
 
 
@@ -34,12 +40,6 @@ def parse(p: argparse.ArgumentParser, argv: Any) -> argparse.Namespace:
     """Return the arguments, of which those that are left over are the demo's."""
     p.add_argument('arguments', nargs='*', metavar='name:=value', help='of the demo')
     return common.parse(p, argv)
-
-
-def add_camera_arguments(p: argparse.ArgumentParser) -> None:
-    """Add the options of frames that are due."""
-    p.add_argument('--deadline', type=float, default=1.0, help='of each frame [s]')
-    p.add_argument('--rate', type=float, default=1.5, help='of the camera [Hz]')
 
 
 class Telemetry:

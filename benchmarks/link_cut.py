@@ -18,14 +18,7 @@ from typing import Any
 
 import common
 import numpy as np
-from flight import (
-    Telemetry,
-    add_camera_arguments,
-    demo_parser,
-    parse,
-    planned_graph,
-    wait_for_first,
-)
+from flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
 from machines import Machines, inside
 
 from offload_perception.cli.command import command, progress, table, write_json
@@ -90,11 +83,10 @@ def _all_ended(telemetry: Telemetry) -> bool:
 @command
 def main(argv=None) -> int:
     """Measure and print."""
-    p = demo_parser(__doc__)
+    p = demo_parser(__doc__, camera=True)
     p.add_argument('--turns', type=int, default=5)
     p.add_argument('--cut', type=float, default=5.0, help='how long the link is down [s]')
     p.add_argument('--settle', type=float, default=3.0, help='between two turns [s]')
-    add_camera_arguments(p)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'SUBNET'
     args = parse(p, argv)
     with Machines() as machines:

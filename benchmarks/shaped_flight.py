@@ -13,14 +13,7 @@ import threading
 import time
 
 import common
-from flight import (
-    Telemetry,
-    add_camera_arguments,
-    demo_parser,
-    parse,
-    planned_graph,
-    wait_for_first,
-)
+from flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
 from forecast import errors, forecasts, of_constants, sent
 from machines import Machines, inside
 
@@ -80,12 +73,11 @@ def _told(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict:
 @command
 def main(argv=None) -> int:
     """Fly and print."""
-    p = demo_parser(__doc__)
+    p = demo_parser(__doc__, camera=True)
     p.add_argument('bag', help='folder of the bag, which must not exist yet')
     p.add_argument('--mbit', type=float, nargs='+', default=[20.0, 0.3, 0.1, 0.0, 20.0],
                    help='rates of the link, one after the other, 0 not first [Mbit/s]')
     p.add_argument('--duration', type=float, default=20.0, help='of each rate [s]')
-    add_camera_arguments(p)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'SUBNET'
     args = parse(p, argv)
     with Machines() as machines:

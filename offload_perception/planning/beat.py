@@ -15,7 +15,7 @@ _LEAST_SPREAD_S = 1e-3
 _CONFIRMING = 2  # late beats in a row are no accident
 _LASTING = 10  # late beats in a row after which the link is worth a probe
 _ENOUGH = 4.5  # judgements of late beats, before which each is worth a probe
-_SILENT_S = 3.0
+_SILENT_S = 3.0  # without a beat, they have stopped
 _KEEP = 0.95  # of what earlier late beats have taught
 _SLOWEST = 20.0  # times; a stall of the system looks like much more on a fast link
 _DRIFT = 1e-4  # of one clock against the other, at most
@@ -30,6 +30,21 @@ def age_s(received_ns: int, now_ns: int) -> float:
     return min(max(1e-9 * (now_ns - received_ns), 0.0), 1.0) if received_ns else 0.0
 
 
+class _Share:
+    """How often something is true, of late; a half where nothing is known (Laplace)."""
+
+    def __init__(self) -> None:
+        self.count = self._true = 0.0
+
+    def add(self, *, true: bool) -> None:
+        self.count = _KEEP * self.count + 1.0
+        self._true = _KEEP * self._true + true
+
+    @property
+    def value(self) -> float:
+        return (self._true + 1.0) / (self.count + 2.0)
+
+
 class BeatWatch:
     """Follows the delay of beats above the least one, its usual level and its spread.
 
@@ -40,8 +55,8 @@ class BeatWatch:
     """
 
     def __init__(self) -> None:
-        self._single = self._followed = 0.0
-        self._right = self._wrong = 0.0
+        self._followed = _Share()  # of late or missing beats, by another late one
+        self._right = _Share()  # of warnings, by what was sent all the same
         self._begin()
 
     def _begin(self) -> None:
@@ -57,8 +72,7 @@ class BeatWatch:
 
     def in_doubt(self, now_s: float) -> bool:
         """Tell whether the link seems to have changed; what is sent now tells by how much."""
-        unknown = self._right + self._wrong < _ENOUGH
-        late = self._late >= (_CONFIRMING if unknown else _LASTING)
+        late = self._late >= (_CONFIRMING if self._right.count < _ENOUGH else _LASTING)
         return (late or self._changing) and not self._silent(now_s)
 
     def warns(self, now_s: float) -> bool:
@@ -67,8 +81,7 @@ class BeatWatch:
 
     def judge(self, *, right: bool) -> None:
         """Take whether something that was sent in spite of a late beat was slow indeed."""
-        self._right = _KEEP * self._right + right
-        self._wrong = _KEEP * self._wrong + (not right)
+        self._right.add(true=right)
 
     def heard(self, now_s: float, clock_s: float, period_s: float) -> None:
         """Take a beat that the server has sent at `clock_s` of its own clock, one a period."""
@@ -83,14 +96,14 @@ class BeatWatch:
         self._delay_s = now_s - clock_s - self._least_s
         deviation_s = self._delay_s - self._level_s
         if gap_s > 1.5 * period_s and not self._late:
-            self._judge(followed=deviation_s > self._far_s)
+            self._followed.add(true=deviation_s > self._far_s)
         if deviation_s > self._far_s:
             self._late += 1
             if self._late == _CONFIRMING:
-                self._judge(followed=True)
+                self._followed.add(true=True)
         else:
             if self._late == 1:
-                self._judge(followed=False)
+                self._followed.add(true=False)
             self._late = 0
             if deviation_s < -max(_EARLY * self._spread_s, 0.5 * self._level_s):
                 self._changing = True
@@ -102,9 +115,7 @@ class BeatWatch:
         late, late_s = self._lateness(now_s)
         if not late:
             return 1.0
-        likely = self._likely
-        if late < _CONFIRMING:
-            likely *= (self._followed + 1.0) / (self._single + 2.0)
+        likely = self._right.value * (1.0 if late >= _CONFIRMING else self._followed.value)
         return 1.0 + likely * min(late_s / (BEAT_BYTES * s_per_byte), _SLOWEST)
 
     def _lateness(self, now_s: float) -> tuple[int, float]:
@@ -127,18 +138,8 @@ class BeatWatch:
         self._level_s, self._late, self._changing = self._delay_s, 0, False
 
     @property
-    def _likely(self) -> float:
-        """Return how likely the way up is slow where beats are late."""
-        return (self._right + 1.0) / (self._right + self._wrong + 2.0)
-
-    @property
     def _far_s(self) -> float:
         return _FAR * self._spread_s + _FAR_SHARE * self._level_s
-
-    def _judge(self, *, followed: bool) -> None:
-        """Take whether a late or missing beat was followed by a late one."""
-        self._single = _KEEP * self._single + 1.0
-        self._followed = _KEEP * self._followed + followed
 
     def _follow(self, deviation_s: float) -> None:
         self._count += 1

@@ -121,7 +121,7 @@ class Forecaster:
             table[:, 1:] = remote.reshape(4, -1)
         table[0] += overhead[0] + moment.waited_s
         table[1] += overhead[1] * overhead[1]
-        return self._finished(routes, tuple(usable), table, heads)
+        return self._finished(routes, tuple(usable), table, heads, moment.now_s)
 
     def _until_sent(self, heads: np.ndarray) -> np.ndarray:
         """Return seconds, their variance, joules and theirs until the bytes are ready, (4, k)."""
@@ -159,14 +159,14 @@ class Forecaster:
         return remote
 
     def _finished(self, routes: list[Route], usable: tuple[bool, ...], table: np.ndarray,
-                  heads: np.ndarray) -> Forecast:
+                  heads: np.ndarray, now_s: float) -> Forecast:
         if self._idle_w:
             table[2] += self._idle_w * table[0]
         agreement, guessed = self._marks_of(len(routes))
         return Forecast(self._options_of(routes), table[0], np.sqrt(table[1]), table[2],
                         np.sqrt(table[3]), agreement, self._mask_of(usable), guessed,
                         self._rest(heads, len(routes)),
-                        {r.server: (r.link.bandwidth, r.link.round_trip_s, r.load.wait_s)
+                        {r.server: (r.link.bandwidth, r.link.round_trip_s, r.load.wait(now_s)[0])
                          for r in routes})
 
     def _rest(self, heads: np.ndarray, routes: int) -> Rest | None:

@@ -41,8 +41,8 @@ class LinkEstimator:
         self._updated_s: float | None = None
         self._last_ratio, self._confirmed = 1.0, 1.0
         self.loss, self.count, self.changes = 0.0, 0, 0
-        self._begun = 0  # changes of which an observation has come
-        self._unconfirmed = False  # only one has
+        self._reopened = False  # since the last observation
+        self._unconfirmed = False  # a change of which one observation has come
         self._typical = RobustLevel.of_times(1.0, 0.1)
 
     @classmethod
@@ -122,10 +122,7 @@ class LinkEstimator:
 
     def forget(self) -> None:
         """Take it that the link has changed: the next observation tells what it is now."""
-        self.changes += 1
-        self._slower = self._faster = self._p01 = 0.0
-        self._typical.begin(1.0, 0.1)
-        self._last_ratio = 1.0
+        self._reopen(0.0)
         self._p11 = _MOST_VARIANCE
 
     def coefficients(self, now_s: float,
@@ -180,9 +177,8 @@ class LinkEstimator:
                 self._learn_noise(late, noise ** 2, usual * usual - own - noise ** 2)
         self._update(nbytes, predicted_s * exp(clipped), noise)
         self._a_s = min(self._a_s, link_s)
-        self._unconfirmed = self.changes != self._begun
+        self._unconfirmed, self._reopened = self._reopened, False
         if self._unconfirmed:
-            self._begun = self.changes
             self._p11 = max(self._p11, _UNCONFIRMED ** 2)
         self._last_ratio = max(link_s / (self._a_s + nbytes * self._b_s), 1.0)
 
@@ -208,6 +204,7 @@ class LinkEstimator:
     def _reopen(self, error: float) -> None:
         """Forget: the parameters may be off by about as much as the observation is."""
         self.changes += 1
+        self._reopened = True
         self._typical.begin(1.0, 0.1)
         self._slower = self._faster = 0.0
         self._p00 = min(self._p00 + (_ROUND_TRIP_SHARE * error) ** 2, _MOST_VARIANCE)

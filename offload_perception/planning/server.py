@@ -54,11 +54,6 @@ class ServerEstimator:
         self._blocked_until_s = -inf
         self._model()
 
-    @property
-    def wait_s(self) -> float:
-        """Return the expected wait in the server's queue [s]."""
-        return self._wait.level
-
     def usable(self, now_s: float) -> bool:
         """Tell whether the server was heard of lately and has not refused a moment ago."""
         return -1.0 <= now_s - self._heard_s <= STALE_S and now_s >= self._blocked_until_s

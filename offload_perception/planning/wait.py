@@ -17,7 +17,7 @@ class WaitEstimator:
     A server can only say what a queue of its load has on average: M/G/1, whose standard deviation
     is about its mean. Drones whose cameras are in step meet the same wait each time. So the waits
     of one's own frames count where there are some of late, unless the server says more than usual
-    since.
+    since. Where it tells its queue as it is now (`see`), that counts, with the error that it had.
     """
 
     def __init__(self) -> None:
@@ -38,8 +38,10 @@ class WaitEstimator:
 
     def was_off(self, error_s: float) -> None:
         """Take by how much a wait differed from what had been seen before it."""
-        known = self._error2 if self._error2 < inf else error_s * error_s
-        self._error2 = known + _GAIN * (error_s * error_s - known)
+        square = error_s * error_s
+        if self._error2 == inf:
+            self._error2 = square
+        self._error2 += _GAIN * (square - self._error2)
 
     def report(self, wait_s: float) -> None:
         """Take the server's word."""

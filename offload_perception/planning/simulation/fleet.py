@@ -297,7 +297,7 @@ class _View:
         """See `policies.Truth`."""
         drone, frame = self._drone, self._frame
         sent = self._sent(drone._link)
-        wait_s = [server.wait_s(sent.arrived_s) for server in drone._servers.values()]
+        wait_s = [server.waits_s(sent.arrived_s) for server in drone._servers.values()]
         back_s = [sent.arrived_s + w + sent.served_s for w in wait_s]
         return (self._options(), np.concatenate([[sent.on_board_s], *back_s]) - frame.arrival_s,
                 np.concatenate([[sent.on_board_j], *([sent.energy_j] * len(wait_s))]))

@@ -9,7 +9,7 @@ from offload_perception.errors import PlanError
 
 PACKET_BYTES = 1500  # of a delivery opportunity
 _LONGEST_MS = 86_400_000  # larger times are not counted from a trace's start
-_DIGITS = 20
+_DIGITS = 20  # Python reads no endless numbers
 _FORMATS = 'write rows of seconds,bytes_per_second, or a Mahimahi trace of whole milliseconds'
 
 

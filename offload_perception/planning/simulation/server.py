@@ -58,17 +58,16 @@ class Server:
         load = np.array([self._world.other_load(t) for t in at_s])
         return at_s[rng.random(n) < load]
 
-    def wait_s(self, arrival_s: float | np.ndarray) -> float | np.ndarray:
-        """Return how long a tensor of that arrival will wait, by all that comes before it [s]."""
-        times_s = np.atleast_1d(arrival_s)
-        waits_s, free_s = np.zeros(len(times_s)), self._free_s
+    def waits_s(self, arrival_s: np.ndarray) -> np.ndarray:
+        """Return how long a tensor of each arrival will wait, by all that comes before it [s]."""
+        waits_s, free_s = np.zeros(len(arrival_s)), self._free_s
         coming = iter(self._others_s[np.searchsorted(self._others_s, self._clock.now_s, 'right'):])
         next_s = next(coming, np.inf)
-        for i in np.argsort(times_s):
-            while next_s <= min(times_s[i], self._clock.now_s + 10.0):
+        for i in np.argsort(arrival_s):
+            while next_s <= min(arrival_s[i], self._clock.now_s + 10.0):
                 free_s, next_s = max(free_s, next_s) + self._image_s, next(coming, np.inf)
-            waits_s[i] = max(free_s - times_s[i], 0.0)
-        return np.reshape(waits_s, np.shape(arrival_s))
+            waits_s[i] = max(free_s - arrival_s[i], 0.0)
+        return waits_s
 
     def likely_waits_s(self, arrival_s: np.ndarray) -> np.ndarray:
         """Return n likely waits of tensors of these arrivals, float64 (k, n) [s].
@@ -79,7 +78,7 @@ class Server:
         ahead_s = np.minimum(arrival_s - now_s, 10.0)
         rate = self._world.other_load(now_s) / self._image_s
         coming = self._image_s * _poisson(rate * ahead_s)
-        return np.maximum(max(self._free_s - now_s, 0.0) + coming - ahead_s[:, None], 0.0)
+        return np.maximum(self.backlog_s() + coming - ahead_s[:, None], 0.0)
 
     def take(self, cut: int, noise: float) -> tuple[float, float] | None:
         """Take a tensor now; return its wait and its tail time [s], or None where it is full."""

@@ -301,6 +301,7 @@ def test_wait_that_a_beat_tells_counts_while_it_is_fresh(flown):
     short_s = remote_s(flown, 6.0)
     now_s = beat(flown, 6.05, wait_s=0.5)
     assert remote_s(flown, now_s) - short_s == pytest.approx(0.49, abs=0.01)
+    assert flown.plan(now_s, 3.0).wait_s == pytest.approx(0.5)  # and is what the decision tells
     beat(flown, 6.15)
     assert remote_s(flown, 6.2) == pytest.approx(short_s, abs=0.01)
 
