@@ -37,20 +37,22 @@ step() {
 }
 
 find_python() {
-  local candidate
-  for candidate in python3.11 python3.12 python3 python3.13; do
+  local candidate candidates=(python3.11 python3.12 python3 python3.13)
+  [ -n "${OFFLOAD_PERCEPTION_PYTHON:-}" ] && candidates=("$OFFLOAD_PERCEPTION_PYTHON")
+  for candidate in "${candidates[@]}"; do
     if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
         2>/dev/null; then
       command -v "$candidate"
       return
     fi
   done
-  die 'no Python 3.11 to 3.13 with the venv module found. Install python3 and python3-venv.'
+  die "no Python 3.11 to 3.13 with the venv module among: ${candidates[*]}." \
+    'Install python3 and python3-venv, or name one with OFFLOAD_PERCEPTION_PYTHON.'
 }
 
 install_wheels() {
   "$venv/bin/pip" install --disable-pip-version-check --progress-bar off \
-    --constraint "$root/requirements/constraints.txt" "${requirements[@]}"
+    --constraint "$constraints" "${requirements[@]/#/-r}"
 }
 
 # The wheels' CMake files name the Python of the machine that built them: name ours instead.
@@ -117,7 +119,8 @@ enter_package() {
 mkdir -p "$cache"
 distribution=
 venv_options=()
-requirements=(-r "$root/requirements/package.in" -r "$root/requirements/test.in")
+constraints=$root/requirements/constraints.txt
+requirements=("$root/requirements/package.in" "$root/requirements/test.in")
 if [ -n "${ROS_DISTRO:-}" ] && command -v ros2 >/dev/null; then
   distribution=$ROS_DISTRO
   venv_options=(--system-site-packages)
@@ -128,13 +131,14 @@ else
   [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || die \
     "the ROS 2 wheels are for Linux x86-64 only, this is $(uname -s) $(uname -m)." \
     'Install ROS 2 Jazzy (or start its container), source its setup.bash and run this again.'
-  requirements=(-r "$root/requirements/ros.in" "${requirements[@]}")
+  requirements=("$root/requirements/ros.in" "${requirements[@]}")
 fi
 for tool in cmake gcc g++ flock; do
   command -v "$tool" >/dev/null || die "no $tool. Install it (Debian, Ubuntu: apt install cmake g++ util-linux)."
 done
 
-key=$({ cat "$root"/requirements/*; "$python" -VV; echo "$distribution"; } | sha256sum | cut -c1-12)
+key=$({ cat "$constraints" "${requirements[@]}"; "$python" -VV; echo "$distribution"; } |
+  sha256sum | cut -c1-12)
 venv="$cache/venv-$key"
 exec 9>"$cache/lock"
 flock 9  # one set-up at a time; a second one waits and finds everything done
