@@ -15,7 +15,8 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # step TITLE REMEDY COMMAND...: run quietly, show that it lives, name itself when it fails.
 step() {
-  local title=$1 remedy=$2 log="$cache/setup.log" started=$SECONDS pid tick=15
+  local title=$1 remedy=$2 log started=$SECONDS pid tick=15
+  log=$(mktemp "$cache/setup-XXXXXX.log")
   shift 2
   [ -t 2 ] && tick=1
   "$@" >"$log" 2>&1 &
@@ -33,6 +34,7 @@ step() {
     tail -n 25 "$log" >&2
     die "'$title' failed (whole log: $log). $remedy"
   fi
+  rm "$log"
   if [ -t 2 ]; then printf '\r%s ... done in %d s\n' "$title" $((SECONDS - started)) >&2; fi
 }
 
@@ -93,19 +95,22 @@ enter_environment() {
   export LD_LIBRARY_PATH
 }
 
+# What was built holds links to the sources: only a new or a gone file, or one that is compiled or
+# generated from, asks for another build.
 build_package() {
-  local stamp="$root/install/.built" sources=(offload_perception launch config msg resource)
-  sources+=(package.xml CMakeLists.txt setup.py)
-  if [ "$(cat "$stamp" 2>/dev/null)" != "$venv" ]; then
+  local stamp="$root/install/.built" state
+  state=$venv$'\n'$(cd "$root" && {
+    find offload_perception launch config msg resource -type f -not -name '*.pyc' | sort
+    sha256sum msg/* offload_perception/codec/rans.c package.xml CMakeLists.txt setup.py
+  } | sha256sum)
+  [ "$(cat "$stamp" 2>/dev/null)" = "$state" ] && return
+  if [ "$(head -n 1 "$stamp" 2>/dev/null)" != "$venv" ]; then
     rm -rf "$root/build" "$root/install"  # never built, or in another environment
-  elif [ -z "$(cd "$root" && find "${sources[@]}" -newer "$stamp" -not -name '*.pyc' \
-      -not -name __pycache__ -print -quit)" ]; then
-    return
   fi
   step 'building with colcon' "The lines above say why; if the checkout was moved, remove build/ and install/." \
     env -C "$root" colcon --log-base log build --symlink-install --event-handlers console_direct+ \
     --cmake-args -DPython3_EXECUTABLE="$venv/bin/python" -Wno-dev
-  printf '%s' "$venv" >"$stamp"
+  printf '%s\n' "$state" >"$stamp"
 }
 
 enter_package() {
@@ -143,7 +148,10 @@ venv="$cache/venv-$key"
 exec 9>"$cache/lock"
 flock 9  # one set-up at a time; a second one waits and finds everything done
 make_environment
+exec 9>&-
 enter_environment
+exec 9<"$root/package.xml"
+flock 9  # one build of this checkout at a time
 build_package
 exec 9>&-
 enter_package
