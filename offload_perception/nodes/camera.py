@@ -139,7 +139,8 @@ class CameraNode(ManagedNode):
 
     def values(self) -> dict[str, Any]:
         """Return the source and how many frames it gave."""
-        return {'source': self._source.description if self._source else 'closed',
+        return {'source': self.config.source if self.config else 'none',
+                'shows': self._source.description if self._source else 'nothing, it is closed',
                 'frames published': self._published,
                 'frames nobody listened to': self._unheard,
                 'pictures skipped': self._source.skipped if self._source else 0}

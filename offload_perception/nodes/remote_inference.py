@@ -176,7 +176,8 @@ class RemoteInferenceNode(ManagedNode):
         if self._pipeline is None:
             return {}
         load, counts = self._pipeline.current_load(), self._pipeline.counts
-        return {'runtime': self._network.describe(),
+        return {'model': self._artefact.name, 'weights': self._artefact.weights,
+                'runtime': self._network.describe(),
                 'utilisation': f'{load.utilisation:.2f}', 'queue': load.queue_length,
                 'received': counts.received, 'lost replies': self._replies.lost,
                 **{s.name.lower(): counts.replies[s] for s in Status},

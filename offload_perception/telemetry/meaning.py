@@ -1,0 +1,26 @@
+"""Whether labels mean anything: what the network was trained on against what it is shown."""
+
+TERRAIN, PHOTOGRAPHS = 'generated terrain', 'photographs'
+_TRAINED_ON = {f'trained on {TERRAIN}': TERRAIN, 'imagenet': PHOTOGRAPHS}  # Artefact.weights
+
+
+def shown(source: str) -> set[str]:
+    """Return what a camera's `source` shows; a camera that is not ours ('') takes photographs."""
+    return {TERRAIN if part.strip().partition(':')[0] == 'terrain' else PHOTOGRAPHS
+            for part in source.split('+')}
+
+
+def caveat(trained: bool, weights: str, source: str) -> str:
+    """Return in words where the labels mean nothing; empty where nothing is against them.
+
+    :param weights: those of the prepared model, as its manifest names them.
+    :param source: parameter `source` of the camera; empty where the camera is not ours.
+    """
+    if not trained:
+        return 'UNTRAINED network: its labels mean nothing'
+    trained_on = _TRAINED_ON.get(weights)
+    foreign = shown(source) - {trained_on}
+    if trained_on is None or not foreign:
+        return ''
+    return (f'the network was trained on {trained_on}: its labels mean nothing on '
+            f'{" and ".join(sorted(foreign))}')
