@@ -50,3 +50,7 @@ class PlanError(OffloadError):
 
 class BagError(OffloadError):
     """A bag cannot be written or read."""
+
+
+class TuningError(OffloadError):
+    """A drone in flight does not take a new value, or does not answer."""

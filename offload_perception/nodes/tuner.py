@@ -1,0 +1,70 @@
+"""Change and read parameters of a running drone, as the command `tune` and the live page do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+
+from rcl_interfaces.msg import ParameterValue
+from rclpy.node import Node
+from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
+from rclpy.task import Future
+
+from offload_perception.errors import TuningError
+from offload_perception.nodes.listening import spinning
+from offload_perception.tuning import TUNABLE, parse
+
+TIMEOUT_S = 5.0
+
+
+class Tuner:
+    """Sets the parameters of the edge node in a namespace.
+
+    `node` must be spun by another thread than the caller's: the calls wait for answers. They may
+    come from several threads.
+    """
+
+    def __init__(self, node: Node, namespace: str) -> None:
+        self.target = f'/{namespace.strip("/")}/edge_inference'.replace('//', '/')
+        self._client = AsyncParameterClient(node, self.target)
+
+    def set(self, name: str, text: str, timeout_s: float = TIMEOUT_S) -> str | float:
+        """Set a parameter to what `text` stands for, and return that value.
+
+        :raises ConfigError: where the parameter does not take it; the node is not asked then.
+        :raises TuningError: where the node refuses, with its reason, or does not answer.
+        """
+        value = parse(name, text)
+        result, = self._answer(self._client.set_parameters, [Parameter(name, value=value)],
+                               timeout_s).results
+        if not result.successful:
+            raise TuningError(f'{self.target} refuses {name} {text}: {result.reason}')
+        return value
+
+    def values(self, timeout_s: float = TIMEOUT_S) -> dict[str, str | float]:
+        """Return what may change in flight, as it is now.
+
+        :raises TuningError: where the node does not answer.
+        """
+        found: list[ParameterValue] = self._answer(
+            self._client.get_parameters, list(TUNABLE), timeout_s).values
+        return dict(zip(TUNABLE, map(parameter_value_to_python, found), strict=True))
+
+    def _answer(self, call: Any, argument: list[Any], timeout_s: float) -> Any:
+        """Return the answer of a service; the future wakes this thread from the node's."""
+        if self._client.wait_for_services(timeout_s):
+            future: Future = call(argument)
+            done = Event()
+            future.add_done_callback(lambda _: done.set())
+            if done.wait(timeout_s):
+                return future.result()
+        raise TuningError(f'{self.target} does not answer within {timeout_s:g} s; does a drone '
+                          'fly in that namespace, and with this ROS_DOMAIN_ID?')
+
+
+@contextmanager
+def tuning(namespace: str) -> Iterator[Tuner]:
+    """Yield a tuner of the drone in `namespace`, with a node of its own."""
+    with spinning(lambda: Node('tune', start_parameter_services=False)) as node:
+        yield Tuner(node, namespace)
