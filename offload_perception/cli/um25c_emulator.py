@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    meter = EmulatedMeter(MODELS[options.model], _device(options), time.monotonic())
+    meter = EmulatedMeter(MODELS[options.model], _device(options), time.monotonic(),
+                          ambient_c=options.temperature_c)
     plan = _plan(options)
     with ExitStack() as stack:
         control = None
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add('--device', choices=PRESETS, default='raspberry_pi_3b_plus', help='whose power to draw')
     add('--idle-w', type=float, metavar='W', help="idle power, instead of the device's")
     add('--full-load-w', type=float, metavar='W', help='power at full CPU load')
+    add('--temperature-c', type=float, default=25.0, metavar='C', help='around the meter')
     names = ','.join(fault.value for fault in Fault)
     add('--fault', metavar='NAME', help=f'a lasting fault: {names}')
     add('--fault-probability', type=float, default=0.0, metavar='P', help='per reply')

@@ -31,10 +31,11 @@ class ReadingsWatch:
         self._recent = Recent(WINDOW_S)
         self._low = Hysteresis(on=LOW_V, off=CALM_V)
         self._voltage_v, self._gap, self._no_load = nan, '', ''
+        self._unknown: tuple[str, ...] = ()
 
     def sample(self, sample: Sample) -> None:
         """Take a sample."""
-        self._voltage_v = sample.reading.voltage_v
+        self._voltage_v, self._unknown = sample.reading.voltage_v, sample.reading.unknown
         if sample.reading.current_a > 0.0:
             self._no_load = ''
 
@@ -59,6 +60,9 @@ class ReadingsWatch:
             yield warning('readings', f'{n["errors"]} of {n["polls"]} polls failed in the '
                           f'last {WINDOW_S:.0f} s, most as {worst}: bring the meter nearer, '
                           'or use a cable')
+        if self._unknown:
+            yield said('fields', f'not known: {", ".join(self._unknown)}, as the meter sends what '
+                       'cannot be; volts, amperes and watts are right')
         if self._no_load:
             yield warning('current', self._no_load)
         if self._low.update(self._voltage_v):

@@ -1,6 +1,7 @@
 """Messages from records and back; buffers cross without a Python list or a needless copy."""
 
 from array import array
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from offload_perception.pipeline.records import (
     TopK,
 )
 from offload_perception.power.um25c import Reading
+
+UNKNOWN_GROUP = 255  # in PowerSample.data_group
 
 
 def byte_array(data: Any) -> array:
@@ -100,7 +103,6 @@ def result_message(ended: Ended, artefact: Artefact, drone: str) -> Classificati
     """Return the result of a frame, remote or local."""
     frame, reply = ended.frame, ended.reply
     remote = frame.outcome is Outcome.REMOTE
-    nan = float('nan')
     return Classification(
         header=frame.header, sequence=frame.sequence, drone=drone,
         model_digest=artefact.digest, trained=artefact.trained, split=frame.split,
@@ -129,22 +131,27 @@ def latency_message(ended: Ended) -> FrameLatency:
 def power_message(reading: Reading, *, stamp: Time, source: str, emulated: bool, repeated: bool,
                   integrated_j: float) -> PowerSample:
     """Return a meter's reading as a message."""
-    selected = reading.selected
+    group = reading.selected
     return PowerSample(
         header=Header(stamp=stamp), source=source, emulated=emulated, repeated=repeated,
         voltage=reading.voltage_v, current=reading.current_a, power=reading.power_w,
-        energy=selected.energy_j, charge=selected.charge_c, integrated_energy=integrated_j,
-        temperature=float(reading.temperature_c), d_plus=reading.d_plus_v,
-        d_minus=reading.d_minus_v, resistance=reading.resistance_ohm,
-        data_group=reading.data_group, charging_mode=reading.charging_mode_name)
+        energy=group.energy_j if group else nan, charge=group.charge_c if group else nan,
+        integrated_energy=integrated_j, temperature=_or_nan(reading.temperature_c),
+        d_plus=_or_nan(reading.d_plus_v), d_minus=_or_nan(reading.d_minus_v),
+        resistance=_or_nan(reading.resistance_ohm),
+        data_group=UNKNOWN_GROUP if group is None else reading.data_group,
+        charging_mode=reading.charging_mode_name)
+
+
+def _or_nan(value: float | None) -> float:
+    return nan if value is None else float(value)
 
 
 def supply_message(reading: Reading, *, stamp: Time, source: str) -> BatteryState:
     """Return a reading as BatteryState, for dashboards; what a supply has not is NaN."""
-    nan = float('nan')
     return BatteryState(
         header=Header(stamp=stamp), voltage=reading.voltage_v, current=-reading.current_a,
-        temperature=float(reading.temperature_c), charge=nan, capacity=nan, design_capacity=nan,
+        temperature=_or_nan(reading.temperature_c), charge=nan, capacity=nan, design_capacity=nan,
         percentage=nan, power_supply_status=BatteryState.POWER_SUPPLY_STATUS_UNKNOWN,
         present=True, location='computer supply', serial_number=source)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from offload_perception.power import commands
 from offload_perception.power.device_model import DeviceModel
+from offload_perception.power.plausibility import OPEN_CIRCUIT_OHM
 from offload_perception.power.um25c import (
     CONSTANT_TAIL,
     COULOMBS_PER_MAH,
@@ -25,7 +26,6 @@ from offload_perception.power.um25c import (
 )
 
 REFRESH_S = 0.5
-_OPEN_CIRCUIT_OHM = 9999.9
 _LONGEST_RECORD_S = 359_999
 _SCREENS = 6
 
@@ -67,6 +67,7 @@ class EmulatedMeter:
     load: float = 0.0
     stage: str = ''
     stage_w: float | None = None
+    ambient_c: float = 25.0
     _settings: _Settings = field(default_factory=_Settings)
     _period: _Total = field(default_factory=_Total)
     _total: _Total = field(default_factory=_Total)
@@ -136,7 +137,7 @@ class EmulatedMeter:
         s, model = self._settings, self.model
         voltage_v = _truncated(self._voltage_v, model.counts_per_volt)
         current_a = _truncated(self._current_a, model.counts_per_ampere)
-        celsius = round(25 + 2 * self._current_a)
+        celsius = round(self.ambient_c + 2 * self._current_a)
         return Reading(
             model=model, voltage_v=voltage_v, current_a=current_a,
             power_w=_truncated(voltage_v * current_a, 1000), temperature_c=celsius,
@@ -177,6 +178,6 @@ def _truncated(value: float, counts_per_unit: int) -> float:
 
 
 def _resistance_ohm(voltage_v: float, current_a: float) -> float:
-    if current_a * _OPEN_CIRCUIT_OHM <= voltage_v:
-        return _OPEN_CIRCUIT_OHM
+    if current_a * OPEN_CIRCUIT_OHM <= voltage_v:
+        return OPEN_CIRCUIT_OHM
     return _truncated(voltage_v / current_a, 10)

@@ -97,9 +97,9 @@ def check_against_counters(
 ) -> CounterCheck | None:
     """Compare with what the selected data group gained between two readings.
 
-    None where that says nothing: another group was selected, or it was cleared meanwhile.
+    None where that says nothing: another group was selected, or it was cleared in between.
     """
-    gained = last.selected.energy_mwh - first.selected.energy_mwh
-    if first.data_group != last.data_group or gained < 0:
+    if first.selected is None or last.selected is None or first.data_group != last.data_group:
         return None
-    return CounterCheck(integrated_j, gained * JOULES_PER_MWH)
+    gained = last.selected.energy_mwh - first.selected.energy_mwh
+    return CounterCheck(integrated_j, gained * JOULES_PER_MWH) if gained >= 0 else None

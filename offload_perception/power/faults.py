@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -12,6 +13,8 @@ from offload_perception.power.um25c import FRAME_LENGTH, decode, encode, seal
 LINE_BYTES_PER_S = 960
 """9600 baud, ten bits to the byte."""
 _PIECE_BYTES = 20
+_LIES = ({'power_w': 500.0}, {'voltage_v': 60.0})  # of what vouches for each other
+_ODD_FIELDS = ({'temperature_f': 300}, {'backlight': 200}, {'d_plus_v': 33.0}, {'data_group': 77})
 
 
 class Fault(Enum):
@@ -21,6 +24,7 @@ class Fault(Enum):
     GARBAGE = 'garbage'
     TRUNCATION = 'truncation'
     IMPLAUSIBLE = 'implausible'
+    ODD_FIELD = 'odd-field'
     WRONG_ID = 'wrong-id'
     WRONG_TAIL = 'wrong-tail'
     SLOW = 'slow'
@@ -64,7 +68,9 @@ def _damage(frame: bytes, fault: Fault | None, random_: random.Random) -> bytes:
     if fault is Fault.TRUNCATION:
         return frame[:random_.randint(1, FRAME_LENGTH - 1)]
     if fault is Fault.IMPLAUSIBLE:
-        return _implausible(frame, random_)
+        return _with_one_of(_LIES, frame, random_)
+    if fault is Fault.ODD_FIELD:
+        return _with_one_of(_ODD_FIELDS, frame, random_)
     if fault is Fault.WRONG_ID:
         return b'\xff\xff' + frame[2:]
     if fault is Fault.WRONG_TAIL:
@@ -72,17 +78,9 @@ def _damage(frame: bytes, fault: Fault | None, random_: random.Random) -> bytes:
     return frame
 
 
-def _implausible(frame: bytes, random_: random.Random) -> bytes:
+def _with_one_of(lies: Sequence[dict[str, float]], frame: bytes, random_: random.Random) -> bytes:
     """Change one value to something that cannot be, with a tail that fits."""
-    reading = decode(frame)
-    lies = (
-        {'power_w': reading.power_w + 1.0},
-        {'voltage_v': 60.0},
-        {'temperature_f': reading.temperature_f + 40},
-        {'backlight': 200},
-        {'d_plus_v': 33.0},
-    )
-    return seal(encode(replace(reading, **random_.choice(lies))))
+    return seal(encode(replace(decode(frame), **random_.choice(lies))))
 
 
 def _cut(data: bytes, sizes: list[int]) -> list[Piece]:

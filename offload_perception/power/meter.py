@@ -13,7 +13,7 @@ import serial
 from offload_perception.errors import MeterError
 from offload_perception.power import commands
 from offload_perception.power.framer import Framer
-from offload_perception.power.plausibility import Guard, Refusal
+from offload_perception.power.plausibility import Guard, Refusal, without_impossible
 from offload_perception.power.port import open_port
 from offload_perception.power.um25c import Model, Reading, decode, tail_is_right
 
@@ -107,7 +107,7 @@ class SerialMeter:
         """When the last request went out: the time of the values in its reply."""
 
     def read(self) -> Reading:
-        """Ask for one reading and wait for it, at most `timeout_s`.
+        """Ask for one reading and wait for it, at most `timeout_s`; None in it = not known.
 
         Raises a `PollError`: `LinkLost` when the port has to be opened again, else ask again.
         """
@@ -117,7 +117,7 @@ class SerialMeter:
         self.model = reading.model
         if refusal := self._guard.check(reading, tail_is_right(frame)):
             raise ReadingRefused(refusal)
-        return reading
+        return without_impossible(reading)
 
     def send(self, command: bytes) -> None:
         """Send a command that is not answered; whatever comes next waits `COMMAND_PAUSE_S`."""

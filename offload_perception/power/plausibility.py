@@ -1,20 +1,30 @@
-"""Refuses readings that a sound meter cannot have sent.
+"""Judges what a meter sent: refuses readings that cannot be, and forgets fields that cannot.
 
 A UM25C frame carries no checksum, so these tests are its only defence against damaged bytes. The
 limits follow the published specification (24 V, 5 A, counters to 99999) with room for its
-tolerances.
+tolerances. Volts, amperes and watts vouch for each other, so they stand or fall together. Of
+every other field only the field itself is lost: how a meter below 0 deg C encodes its temperature
+is not known, and is no reason to lose the power of a flight.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
 
-from offload_perception.power.um25c import Reading
+from offload_perception.power.commands import (
+    MAX_BACKLIGHT,
+    MAX_SCREEN_TIMEOUT_MIN,
+    MAX_THRESHOLD_A,
+)
+from offload_perception.power.um25c import GROUP_COUNT, Reading
 
 MAX_VOLTAGE_V = 26.0
 MAX_CURRENT_A = 5.2
 MAX_DATA_LINE_V = 6.0
-MAX_TEMPERATURE_C = 110
+MIN_TEMPERATURE_C, MAX_TEMPERATURE_C = -20, 110
+OPEN_CIRCUIT_OHM = 9999.9
 
 
 class Refusal(Enum):
@@ -23,9 +33,6 @@ class Refusal(Enum):
     VOLTAGE = 'voltage out of range'
     CURRENT = 'current out of range'
     POWER = 'power is not voltage times current'
-    TEMPERATURE = 'the two temperatures disagree'
-    DATA_LINES = 'D+ or D- out of range'
-    SETTINGS = 'a setting out of range'
     COUNTERS = 'a counter ran backwards'
     TAIL = 'checksum or tail wrong'
 
@@ -33,19 +40,29 @@ class Refusal(Enum):
 def implausible(reading: Reading) -> Refusal | None:
     """Judge one reading by itself; None when it may be true."""
     power_w = reading.voltage_v * reading.current_a
-    fahrenheit = 1.8 * reading.temperature_c + 32
     suspicions = {
         Refusal.VOLTAGE: reading.voltage_v > MAX_VOLTAGE_V,
         Refusal.CURRENT: reading.current_a > MAX_CURRENT_A,
         Refusal.POWER: abs(reading.power_w - power_w) > 0.02 + 0.01 * power_w,
-        Refusal.TEMPERATURE: (reading.temperature_c > MAX_TEMPERATURE_C
-                              or abs(reading.temperature_f - fahrenheit) > 3),
-        Refusal.DATA_LINES: max(reading.d_plus_v, reading.d_minus_v) > MAX_DATA_LINE_V,
-        Refusal.SETTINGS: (reading.data_group > 9 or reading.backlight > 5
-                           or reading.screen_timeout_min > 9
-                           or reading.record_threshold_a > 0.30),
     }
     return next((refusal for refusal, holds in suspicions.items() if holds), None)
+
+
+def without_impossible(reading: Reading) -> Reading:
+    """Return the reading with None for every field that cannot be; volts to watts stay."""
+    return replace(reading, **dict.fromkeys(_impossible(reading)))
+
+
+def _impossible(r: Reading) -> Iterator[str]:
+    """Yield the names of the fields that cannot be."""
+    if (not MIN_TEMPERATURE_C <= r.temperature_c <= MAX_TEMPERATURE_C
+            or abs(r.temperature_f - (1.8 * r.temperature_c + 32)) > 3):
+        yield from ('temperature_c', 'temperature_f')
+    limits = {'d_plus_v': MAX_DATA_LINE_V, 'd_minus_v': MAX_DATA_LINE_V,
+              'data_group': GROUP_COUNT - 1, 'backlight': MAX_BACKLIGHT,
+              'screen_timeout_min': MAX_SCREEN_TIMEOUT_MIN,
+              'record_threshold_a': MAX_THRESHOLD_A, 'resistance_ohm': OPEN_CIRCUIT_OHM}
+    yield from (name for name, most in limits.items() if getattr(r, name) > most)
 
 
 def ran_backwards(reading: Reading, previous: Reading) -> bool:

@@ -1,6 +1,8 @@
 """The wire format of the RDTech UM24C, UM25C and UM34C USB meters: bytes to `Reading` and back.
 
-The meter answers the one-byte command F0 with 130 bytes, big-endian and unsigned throughout.
+The meter answers the one-byte command F0 with 130 bytes, big-endian and unsigned throughout; only
+the temperatures, which the specification lets fall to -10 deg C, are read as signed here (how a
+meter encodes them below zero is not published).
 Layout and scales were compared over independent implementations: rdserialtool
 (`rdserial/um/__init__.py`), libsigrok (`src/hardware/rdtech-um/protocol.c`, also the source of the
 UM34C checksum) and pyummeter. No byte capture of a UM25C is public, so its layout rests on their
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 
 from offload_perception.errors import MeterError
@@ -26,7 +28,7 @@ CHARGING_MODES = (
     'DCP 1.5 A', 'Samsung',
 )
 
-_LAYOUT = struct.Struct('>HHHIHHH' + 'II' * GROUP_COUNT + 'HHHIIHIHHHIHH')
+_LAYOUT = struct.Struct('>HHHIhhH' + 'II' * GROUP_COUNT + 'HHHIIHIHHHIHH')
 _FIRST_GROUP = 7
 _AFTER_GROUPS = _FIRST_GROUP + 2 * GROUP_COUNT
 _CHECKSUM_AT = 129
@@ -79,26 +81,29 @@ class Accumulator:
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything one reply says, in SI units where the meter uses others (minutes excepted)."""
+    """Everything one reply says, in SI units where the meter uses others (minutes excepted).
+
+    None = not known: the reply held what cannot be (see `plausibility`).
+    """
 
     model: Model
     voltage_v: float
     current_a: float
     power_w: float
-    temperature_c: int
-    temperature_f: int
-    data_group: int
+    temperature_c: int | None
+    temperature_f: int | None
+    data_group: int | None
     groups: tuple[Accumulator, ...]
-    d_plus_v: float
-    d_minus_v: float
+    d_plus_v: float | None
+    d_minus_v: float | None
     charging_mode: int
     recorded: Accumulator
-    record_threshold_a: float
+    record_threshold_a: float | None
     recorded_time_s: int
     recording: bool
-    screen_timeout_min: int
-    backlight: int
-    resistance_ohm: float
+    screen_timeout_min: int | None
+    backlight: int | None
+    resistance_ohm: float | None
     screen: int
     tail: int = CONSTANT_TAIL
 
@@ -109,9 +114,14 @@ class Reading:
         return CHARGING_MODES[self.charging_mode] if known else CHARGING_MODES[0]
 
     @property
-    def selected(self) -> Accumulator:
-        """The counters of the data group that the meter is adding to."""
-        return self.groups[self.data_group]
+    def selected(self) -> Accumulator | None:
+        """The counters of the data group that the meter is adding to; None = not known which."""
+        return None if self.data_group is None else self.groups[self.data_group]
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The names of the fields that are not known."""
+        return tuple(f.name for f in fields(self) if getattr(self, f.name) is None)
 
 
 def model_of(frame: bytes) -> Model:
@@ -147,8 +157,10 @@ def decode(frame: bytes) -> Reading:
 def encode(reading: Reading) -> bytes:
     """Turn a `Reading` into the 130 bytes that a meter would send for it: the inverse of `decode`.
 
-    Raises `MeterError` where a value does not fit its field.
+    Raises `MeterError` where a value is not known or does not fit its field.
     """
+    if reading.unknown:
+        raise MeterError(f'no frame without {", ".join(reading.unknown)}: give every field')
     model = reading.model
     counters = [n for g in reading.groups for n in (g.charge_mah, g.energy_mwh)]
     words = (

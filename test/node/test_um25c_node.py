@@ -34,6 +34,18 @@ def test_a_real_port_is_read_and_named(world, samples):
         world.drive(node, 'deactivate', 'cleanup')
 
 
+def test_a_reply_with_an_odd_field_still_tells_the_power(world, samples):
+    with spawn_emulator(fault='odd-field') as emulator:
+        node = world.start(Um25cNode, port=str(emulator.port), rate=7.0)
+        samples.wait_for(lambda m: math.isnan(m.temperature))
+        lost = samples.wait_for(lambda m: m.data_group == 255)
+        assert all(m.power > 0.5 for m in samples)
+        assert math.isnan(lost.energy) and math.isnan(lost.charge)
+        assert [f for f in node.findings(0.0) if f.name == 'fields']
+        assert node._reader.counters.reconnects == 0
+        world.drive(node, 'deactivate', 'cleanup')
+
+
 def test_the_emulator_ends_with_the_node(world, samples):
     node = world.start(Um25cNode)
     samples.wait_for(1)

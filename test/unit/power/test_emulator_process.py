@@ -52,6 +52,19 @@ def test_injected_faults_hit_the_next_replies(emulator, meter):
     assert emulator.stats()['faults']['implausible'] == 1
 
 
+def test_a_field_that_cannot_be_is_not_known(emulator, meter):
+    emulator.inject(Fault.ODD_FIELD)
+    assert meter.read().unknown
+    assert not meter.read().unknown
+
+
+def test_a_meter_in_the_cold():
+    with spawn_emulator(temperature_c=-7) as emulator:
+        meter = open_serial_meter(emulator.port)
+        assert meter.read().temperature_c in (-7, -6, -5)  # its own heat comes on top
+        meter.close()
+
+
 def test_silence(emulator):
     meter = open_serial_meter(emulator.port, timeout_s=0.3)
     emulator.inject(Fault.SILENCE)

@@ -66,6 +66,12 @@ def test_integral_against_the_meters_own_counter():
     assert not check_against_counters(400.0, counted(50), counted(149)).agrees()
 
 
+def test_a_group_that_is_not_known_says_nothing():
+    known, unknown = reading(), reading(data_group=None)
+    assert check_against_counters(5.0, known, unknown) is None
+    assert check_against_counters(5.0, unknown, unknown) is None
+
+
 def test_counter_that_was_cleared_or_left_says_nothing():
     assert check_against_counters(1.0, counted(50), counted(0)) is None
     assert check_against_counters(1.0, counted(50), counted(60, data_group=1)) is None

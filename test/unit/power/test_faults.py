@@ -5,7 +5,7 @@ from um_frames import reading
 
 from offload_perception.errors import ConfigError
 from offload_perception.power.faults import LINE_BYTES_PER_S, Fault, fault_named, reply
-from offload_perception.power.plausibility import implausible
+from offload_perception.power.plausibility import implausible, without_impossible
 from offload_perception.power.um25c import MODELS, decode, encode, seal, tail_is_right
 
 SEEDS = range(20)
@@ -35,6 +35,8 @@ def test_each_fault_does_what_its_name_says(seed, model):
     assert sent(Fault.GARBAGE, seed, frame)[0].endswith(frame)
     assert 0 < len(sent(Fault.TRUNCATION, seed, frame)[0]) < 130
     assert implausible(decode(sent(Fault.IMPLAUSIBLE, seed, frame)[0])) is not None
+    odd = decode(sent(Fault.ODD_FIELD, seed, frame)[0])
+    assert implausible(odd) is None and without_impossible(odd).unknown
     assert sent(Fault.WRONG_ID, seed, frame)[0][:2] == b'\xff\xff'
     assert not tail_is_right(sent(Fault.WRONG_TAIL, seed, frame)[0])
     assert sent(Fault.SLOW, seed, frame)[1][0].after_s >= 0.3

@@ -3,7 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from um_frames import UM34C_CAPTURE, UM34C_WITHOUT_TAIL, reading
 
-from offload_perception.power.plausibility import Guard, Refusal, implausible
+from offload_perception.power.plausibility import (
+    Guard,
+    Refusal,
+    implausible,
+    without_impossible,
+)
 from offload_perception.power.um25c import UM34C, Accumulator, decode
 
 
@@ -18,16 +23,40 @@ def with_counters(energy_mwh, **changes):
     ({'power_w': 2.1}, Refusal.POWER),
     ({'power_w': 2.03}, None),
     ({'power_w': 0.0}, Refusal.POWER),
-    ({'temperature_f': 81}, Refusal.TEMPERATURE),
-    ({'temperature_c': 200, 'temperature_f': 392}, Refusal.TEMPERATURE),
-    ({'d_plus_v': 33.0}, Refusal.DATA_LINES),
-    ({'data_group': 10}, Refusal.SETTINGS),
-    ({'backlight': 6}, Refusal.SETTINGS),
-    ({'screen_timeout_min': 10}, Refusal.SETTINGS),
-    ({'record_threshold_a': 0.31}, Refusal.SETTINGS),
 ])
 def test_one_reading(changes, refusal):
     assert implausible(reading(**changes)) is refusal
+
+
+BOTH_TEMPERATURES = {'temperature_c', 'temperature_f'}
+
+
+@pytest.mark.parametrize(('changes', 'unknown'), [
+    ({}, set()),
+    ({'temperature_c': -10, 'temperature_f': 14}, set()),
+    ({'temperature_c': -5, 'temperature_f': 23}, set()),
+    ({'temperature_c': 5, 'temperature_f': 23}, BOTH_TEMPERATURES),  # other ways to send -5 deg C
+    ({'temperature_c': 0, 'temperature_f': 23}, BOTH_TEMPERATURES),
+    ({'temperature_c': 251, 'temperature_f': 23}, BOTH_TEMPERATURES),
+    ({'temperature_c': 0, 'temperature_f': 0}, BOTH_TEMPERATURES),
+    ({'temperature_f': 81}, BOTH_TEMPERATURES),
+    ({'temperature_c': 200, 'temperature_f': 392}, BOTH_TEMPERATURES),
+    ({'temperature_c': -40, 'temperature_f': -40}, BOTH_TEMPERATURES),
+    ({'d_plus_v': 33.0}, {'d_plus_v'}),
+    ({'d_minus_v': 33.0}, {'d_minus_v'}),
+    ({'data_group': 10}, {'data_group'}),
+    ({'backlight': 6}, {'backlight'}),
+    ({'screen_timeout_min': 10}, {'screen_timeout_min'}),
+    ({'record_threshold_a': 0.31}, {'record_threshold_a'}),
+    ({'resistance_ohm': 4e8}, {'resistance_ohm'}),
+])
+def test_a_field_that_cannot_be_is_not_known_and_the_power_stays(changes, unknown):
+    sent = reading(**changes)
+    assert implausible(sent) is None
+    known = without_impossible(sent)
+    assert set(known.unknown) == unknown
+    assert (known.voltage_v, known.current_a, known.power_w) == (5.0, 0.4, 2.0)
+    assert (known.selected is None) == ('data_group' in unknown)
 
 
 @pytest.mark.parametrize('frame', [UM34C_CAPTURE, UM34C_WITHOUT_TAIL + b'\0\0'])

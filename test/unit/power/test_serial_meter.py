@@ -120,6 +120,15 @@ def test_implausible_reading_is_refused():
     assert meter.read() == reading()
 
 
+@pytest.mark.parametrize(('odd', 'unknown'), [
+    ({'temperature_c': 5, 'temperature_f': 23}, ('temperature_c', 'temperature_f')),
+    ({'backlight': 200}, ('backlight',))])
+def test_a_field_that_cannot_be_costs_no_reading(odd, unknown):
+    meter, _, _ = meter_with(encode(reading(**odd)))
+    shown = meter.read()
+    assert shown.unknown == unknown and shown.power_w == 2.0
+
+
 def test_wrong_tail_is_a_warning_or_with_strict_a_refusal():
     wrong = FRAME[:-2] + b'\0\0'
     meter, _, _ = meter_with(wrong)

@@ -18,6 +18,7 @@ from offload_perception.power.um25c import (
 )
 
 WORD, LONG = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
+SIGNED = st.integers(-0x8000, 0x7FFF)
 ACCUMULATORS = st.builds(Accumulator, LONG, LONG)
 
 
@@ -26,7 +27,7 @@ def readings(draw):
     model = draw(st.sampled_from(list(MODELS.values())))
     return Reading(
         model, draw(WORD) / model.counts_per_volt, draw(WORD) / model.counts_per_ampere,
-        draw(LONG) / 1000, draw(WORD), draw(WORD), draw(WORD),
+        draw(LONG) / 1000, draw(SIGNED), draw(SIGNED), draw(WORD),
         draw(st.tuples(*[ACCUMULATORS] * 10)), draw(WORD) / 100, draw(WORD) / 100, draw(WORD),
         draw(ACCUMULATORS), draw(WORD) / 100, draw(LONG), draw(st.booleans()), draw(WORD),
         draw(WORD), draw(LONG) / 10, draw(WORD), draw(WORD))
@@ -73,6 +74,13 @@ def test_all_fields_are_unsigned():
     frame = bytearray(encode(reading()))
     frame[4:6] = (50000).to_bytes(2, 'big')
     assert decode(bytes(frame)).current_a == 5.0
+
+
+def test_temperatures_below_zero():
+    """-5 deg C is sent as 65531: the encoding is not published, two's complement is the usual."""
+    frame = bytearray(encode(reading()))
+    frame[10:14] = (65531).to_bytes(2, 'big') + (23).to_bytes(2, 'big')
+    assert (decode(bytes(frame)).temperature_c, decode(bytes(frame)).temperature_f) == (-5, 23)
 
 
 def test_um34c_checksum():
