@@ -230,8 +230,8 @@ class FlightConfig:
                                           dynamic=True)
     ground_period: float = param(2.0, 'between images while disarmed or landed [s]', low=0.0,
                                  high=60.0, dynamic=True)
-    return_period: float = param(5.0, 'between images while it returns, lands by itself or is in '
-                                 'a failsafe [s]', low=0.0, high=60.0, dynamic=True)
+    return_period: float = param(5.0, 'between images while it returns or comes down by itself '
+                                 '[s]', low=0.0, high=60.0, dynamic=True)
     return_deadline_scale: float = param(4.0, 'factor on the deadline then', low=1.0, high=100.0,
                                          dynamic=True)
     pose_wait: float = param(0.5, 'a result waits so long for the pose at its image [s]', low=0.0,

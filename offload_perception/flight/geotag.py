@@ -43,11 +43,6 @@ class Geotagger:
         self._wait_s = wait_s
         self._waiting: deque[_Waiting] = deque()
 
-    @property
-    def located(self) -> set[str]:
-        """Return which of `position` and `attitude` are known at some moment."""
-        return {name for name in ('position', 'attitude') if len(getattr(self, name))}
-
     def add(self, stamp_s: float, result: Any, now_s: float) -> None:
         """Take a result whose image was taken at `stamp_s`."""
         self._waiting.append(_Waiting(stamp_s, now_s + self._wait_s, result))

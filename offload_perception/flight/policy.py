@@ -88,7 +88,7 @@ def _wanted(vehicle: Vehicle | None, battery: Battery | None, low: bool) -> tupl
     if vehicle.on_ground:
         return Duty.GROUND, 'landed' if vehicle.armed else 'disarmed'
     if vehicle.returning:
-        return Duty.RETURN, f'it returns, lands or is in a failsafe (mode {vehicle.mode})'
+        return Duty.RETURN, f'it returns or comes down (mode {vehicle.mode})'
     if low:
         return Duty.ECONOMY, f'battery at {battery.fraction:.0%}'
     known = battery is not None and battery.fraction is not None

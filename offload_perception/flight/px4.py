@@ -3,7 +3,13 @@
 from math import inf, isfinite
 from typing import Any
 
-from offload_perception.flight.records import Battery, Position, Quaternion, Vehicle
+from offload_perception.flight.records import (
+    NO_BATTERY_V,
+    Battery,
+    Position,
+    Quaternion,
+    Vehicle,
+)
 from offload_perception.flight.rotation import ned_frd_to_enu_flu, unit
 
 _ARMED = 2
@@ -26,9 +32,12 @@ def seconds(timestamp_us: int) -> float:
 
 
 def vehicle(m: Any) -> Vehicle:
-    """Return the vehicle's state from a px4_msgs/VehicleStatus."""
+    """Return the vehicle's state from a px4_msgs/VehicleStatus.
+
+    The mode that flies counts. `failsafe` alone does not: a mere warning sets it, too.
+    """
     return Vehicle(armed=m.arming_state == _ARMED, mode=f'nav_state {m.nav_state}',
-                   returning=m.nav_state in _RETURNING or m.failsafe)
+                   returning=m.nav_state in _RETURNING)
 
 
 def landed(m: Any) -> bool:
@@ -39,11 +48,14 @@ def landed(m: Any) -> bool:
 def battery(m: Any) -> Battery:
     """Return the record of a px4_msgs/BatteryStatus; its current is positive when discharging.
 
-    Invalid are voltage 0, current -1 and remaining -1.
+    Invalid are voltage 0, current -1 and remaining -1. Of a battery that is not connected nothing
+    is known; its `remaining` may be 0.
     """
+    if not m.connected or m.voltage_v < NO_BATTERY_V:
+        return Battery()
     return Battery(
         fraction=m.remaining if 0 <= m.remaining <= 1 else None,
-        voltage_v=m.voltage_v if 0 < m.voltage_v < inf else None,
+        voltage_v=m.voltage_v if m.voltage_v < inf else None,
         current_a=m.current_a if isfinite(m.current_a) and m.current_a != -1 else None)
 
 
@@ -54,7 +66,7 @@ def position(m: Any) -> Position | None:
     """
     p = Position(m.lat, m.lon, m.alt_ellipsoid)
     valid = getattr(m, 'lat_lon_valid', True) and getattr(m, 'alt_valid', True)
-    return p if valid and all(map(isfinite, p)) else None
+    return p if valid and p.is_place else None
 
 
 def attitude(m: Any) -> Quaternion | None:

@@ -1,7 +1,12 @@
 """The plain data that a flight stack's messages become; SI units, ENU world and FLU body."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import NamedTuple
+
+NO_BATTERY_V = 2.1
+"""Below it no battery is connected (PX4, src/lib/battery, LITHIUM_BATTERY_RECOGNITION_VOLTAGE)."""
+NOWHERE_DEG = 1e-7  # one count of MAVLink: 1 cm
 
 
 class Quaternion(NamedTuple):
@@ -20,12 +25,19 @@ class Position(NamedTuple):
     longitude: float
     altitude: float
 
+    @property
+    def is_place(self) -> bool:
+        """Whether it can be: finite, on the globe, and not the 0, 0 that is sent without a fix."""
+        latitude, longitude = abs(self.latitude), abs(self.longitude)
+        return (latitude <= 90 and longitude <= 180 and isfinite(self.altitude)
+                and max(latitude, longitude) > NOWHERE_DEG)
+
 
 @dataclass(frozen=True)
 class Vehicle:
     """What the vehicle is doing; `landed` None = nobody tells.
 
-    `returning`: it flies home or lands by itself, for whatever reason, or is in a failsafe.
+    `returning`: it flies home or comes down by itself, for whatever reason.
     `mode` is the flight stack's own name for it.
     """
 

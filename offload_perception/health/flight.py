@@ -1,6 +1,6 @@
 """What is missing of a flight stack's word."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from offload_perception.flight.policy import Duty
 from offload_perception.health.arrivals import Arrivals
@@ -20,27 +20,25 @@ class FlightWatch:
         self._topics = topics
         self._arrivals = {name: Arrivals(name, started_s) for name in _POSES}
         self._apart_s: dict[str, float] = {}
+        self._valid: dict[str, bool] = {}
 
-    def pose(self, name: str, apart_s: float, now_s: float) -> None:
+    def pose(self, name: str, apart_s: float, valid: bool, now_s: float) -> None:
         """Take the arrival of a pose whose stamp is `apart_s` ahead of this computer's clock."""
+        self._valid[name] = valid
         self._arrivals[name].arrived(now_s)
         self._apart_s[name] = apart_s
 
-    def findings(self, vehicle_known: bool, located: Collection[str],
-                 now_s: float) -> Iterator[Finding]:
-        """Yield what is missing.
-
-        :param located: which of position and attitude have a valid sample.
-        """
+    def findings(self, vehicle_known: bool, now_s: float) -> Iterator[Finding]:
+        """Yield what is missing."""
         if not vehicle_known:
             yield warning('vehicle', f'nothing recent on {self._topics["state"]}, or no autopilot '
                           f'is connected to it: policy {Duty.FULL}; does the bridge to the '
                           'autopilot run?')
         for name in _POSES:
-            if found := self._pose_finding(name, name in located, now_s):
+            if found := self._pose_finding(name, now_s):
                 yield found
 
-    def _pose_finding(self, name: str, valid: bool, now_s: float) -> Finding | None:
+    def _pose_finding(self, name: str, now_s: float) -> Finding | None:
         topic = self._topics[name]
         silent = self._arrivals[name].finding(
             now_s, where=topic, why='results have none; have the autopilot send it')
@@ -49,7 +47,7 @@ class FlightWatch:
         if abs(apart_s := self._apart_s[name]) > CLOCKS_APART_S:
             return warning(name, f"stamps on {topic} are {apart_s:.1f} s off this computer's "
                            'clock: synchronise them (PX4: UXRCE_DDS_SYNCT 1, MAVROS: timesync)')
-        if not valid:
+        if not self._valid[name]:
             return warning(name, f'the {name} on {topic} is not valid; has the autopilot a GNSS '
                            'fix?')
         return None

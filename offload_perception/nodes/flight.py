@@ -153,7 +153,7 @@ class FlightNode(ManagedNode):
 
     def _on_pose(self, name: str, track: Track, stamp_s: float, value: Any) -> None:
         self._watch.pose(name, stamp_s - self.get_clock().now().nanoseconds * 1e-9,
-                         time.monotonic())
+                         value is not None, time.monotonic())
         if value is not None:
             track.add(stamp_s, value)
             self._send_geotagged()
@@ -187,8 +187,7 @@ class FlightNode(ManagedNode):
                 yield warning('stack', 'nothing to do: parameter stack is none and vision_msgs '
                               'are not installed, or off')
             return
-        yield from self._watch.findings(
-            self._situation.vehicle(now_s) is not None, self._tagger.located, now_s)
+        yield from self._watch.findings(self._situation.vehicle(now_s) is not None, now_s)
 
     def values(self) -> dict[str, Any]:
         """Return the situation, the policy and the counts of the geotags."""

@@ -140,7 +140,7 @@ class SimulatedPx4(Autopilot):
 
     def say_battery(self) -> None:
         self._say(self._m.BatteryStatus, self.now(), voltage_v=self.volts, current_a=self.amps,
-                  remaining=-1.0 if self.fraction is None else self.fraction)
+                  remaining=-1.0 if self.fraction is None else self.fraction, connected=True)
 
     def say_pose(self, t_s: float, latitude: float, longitude: float, altitude: float,
                  heading: float) -> None:

@@ -29,8 +29,8 @@ def after(*steps: tuple[float, Vehicle | None, Battery | None]) -> Verdict:
     (FLYING, SILENT, Duty.FULL, 'in flight, battery not known'),
     (Vehicle(True, False, 'POSCTL', None), GOOD, Duty.FULL, 'in flight'),
     (FLYING, LOW, Duty.ECONOMY, 'battery at 20%'),
-    (HOME, GOOD, Duty.RETURN, 'it returns, lands or is in a failsafe (mode AUTO.RTL)'),
-    (HOME, LOW, Duty.RETURN, 'it returns, lands or is in a failsafe (mode AUTO.RTL)'),
+    (HOME, GOOD, Duty.RETURN, 'it returns or comes down (mode AUTO.RTL)'),
+    (HOME, LOW, Duty.RETURN, 'it returns or comes down (mode AUTO.RTL)'),
     (LANDED, LOW, Duty.GROUND, 'landed'), (DISARMED, LOW, Duty.GROUND, 'disarmed'),
     (None, LOW, Duty.FULL, 'the state of the vehicle is not known')])
 def test_each_situation_has_its_policy(vehicle, battery, duty, reason):

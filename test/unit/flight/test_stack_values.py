@@ -17,38 +17,60 @@ def f32(value: float) -> float:
     return float(np.float32(value))
 
 
-@given(st.floats(0, 1, width=32), st.floats(1, 60, width=32), st.floats(0.5, 200, width=32))
+def of_px4(remaining: float, volts: float, amps: float, connected: bool = True) -> Battery:
+    return px4.battery(Message(remaining=remaining, voltage_v=volts, current_a=amps,
+                               connected=connected))
+
+
+def of_mavros(percentage: float, volts: float, amps: float, present: bool = True) -> Battery:
+    return mavros.battery(Message(percentage=percentage, voltage=volts, current=amps,
+                                  present=present))
+
+
+@given(st.floats(0, 1, width=32), st.floats(3, 60, width=32), st.floats(0.5, 200, width=32))
 def test_both_stacks_agree_on_a_battery(fraction, volts, amps):
     wanted = Battery(fraction, volts, amps)
-    assert px4.battery(Message(remaining=fraction, voltage_v=volts, current_a=amps)) == wanted
-    assert mavros.battery(Message(percentage=fraction, voltage=volts, current=-amps)) == wanted
+    assert of_px4(fraction, volts, amps) == of_mavros(fraction, volts, -amps) == wanted
+
+
+@pytest.mark.parametrize('volts', [0.0, 0.03, 2.0])
+def test_a_disconnected_battery_is_not_an_empty_one(volts):
+    assert of_px4(0.0, volts, 0.0) == of_mavros(0.0, volts, 0.0) == Battery()
+
+
+def test_the_stack_says_itself_that_no_battery_is_there():
+    assert of_px4(0.0, 15.0, 0.0, connected=False) == Battery()
+    assert of_mavros(0.0, 15.0, 0.0, present=False) == Battery()
+
+
+def test_an_empty_battery_is_empty():
+    assert of_px4(0.0, 13.0, 5.0).fraction == of_mavros(0.0, 13.0, -5.0).fraction == 0.0
+    assert of_mavros(0.0, f32(65.535), -5.0).fraction == 0.0, 'its voltage is not known'
 
 
 @pytest.mark.parametrize('current', [-1.0, nan, inf])
 @pytest.mark.parametrize('volts', [0.0, nan, inf, -1.0])
 @pytest.mark.parametrize('remaining', [-1.0, nan, 1.5])
 def test_px4_values_that_are_invalid_are_unknown(remaining, volts, current):
-    m = Message(remaining=remaining, voltage_v=volts, current_a=current)
-    assert px4.battery(m) == Battery(None, None, None)
+    assert of_px4(remaining, volts, current) == Battery(None, None, None)
 
 
 @pytest.mark.parametrize('current', [f32(0.01), nan])  # the negated MAVLink value -1, in 10 mA
 @pytest.mark.parametrize('volts', [f32(65.535), 0.0, nan])
 @pytest.mark.parametrize('percentage', [f32(-0.01), nan])
 def test_mavros_values_that_mean_unknown_are_unknown(percentage, volts, current):
-    m = Message(percentage=percentage, voltage=volts, current=current)
-    assert mavros.battery(m) == Battery(None, None, None)
+    assert of_mavros(percentage, volts, current) == Battery(None, None, None)
 
 
 def test_charging_is_negative():
-    assert px4.battery(Message(remaining=0.5, voltage_v=12.0, current_a=-2.0)).current_a == -2.0
-    assert mavros.battery(Message(percentage=0.5, voltage=12.0, current=2.0)).current_a == -2.0
+    assert of_px4(0.5, 12.0, -2.0).current_a == of_mavros(0.5, 12.0, 2.0).current_a == -2.0
 
 
 @pytest.mark.parametrize(('mode', 'status', 'returning'), [
     ('AUTO.MISSION', 4, False), ('GUIDED', 4, False), ('AUTO.LOITER', 4, False),
     ('AUTO.RTL', 4, True), ('RTL', 4, True), ('SMART_RTL', 4, True), ('AUTO.LAND', 4, True),
-    ('AUTO.MISSION', 5, True), ('STABILIZE', 6, True), ('STABILIZE', 8, True)])
+    ('AUTO.MISSION', 5, False),  # critical: a failsafe, which may only warn
+    ('AUTO.RTL', 5, True), ('STABILIZE', 6, True), ('STABILIZE', 8, True)])
 def test_mavros_modes(mode, status, returning):
     m = Message(connected=True, armed=True, mode=mode, system_status=status)
     assert mavros.vehicle(m) == Vehicle(armed=True, returning=returning, mode=mode)
@@ -67,7 +89,8 @@ def test_mavros_landed_states(state, landed):
 
 @pytest.mark.parametrize(('arming', 'nav', 'failsafe', 'armed', 'returning'), [
     (1, 4, False, False, False), (2, 3, False, True, False), (2, 14, False, True, False),
-    (2, 5, False, True, True), (2, 18, False, True, True), (2, 3, True, True, True)])
+    (2, 5, False, True, True), (2, 18, False, True, True), (2, 5, True, True, True),
+    (2, 3, True, True, False)])  # a failsafe that only warns
 def test_px4_states(arming, nav, failsafe, armed, returning):
     found = px4.vehicle(Message(arming_state=arming, nav_state=nav, failsafe=failsafe))
     assert (found.armed, found.returning) == (armed, returning)
@@ -89,10 +112,15 @@ def test_positions():
     assert mavros.position(fix) == WHERE
     assert mavros.position(Message(**{**vars(fix), 'status': Message(status=-1)})) is None
     assert mavros.position(Message(**{**vars(fix), 'altitude': nan})) is None
+    for changed in ({'latitude': 0.0, 'longitude': 0.0}, {'latitude': 90.1}, {'longitude': 181.0},
+                    {'latitude': inf}, {'longitude': nan}):
+        assert mavros.position(Message(**{**vars(fix), **changed})) is None, changed
+    assert mavros.position(Message(**{**vars(fix), 'latitude': 0.0})) == (0.0, 8.5, 488.0)
     old = Message(lat=47.4, lon=8.5, alt=440.0, alt_ellipsoid=488.0)
     assert px4.position(old) == WHERE, 'PX4 1.15 has no flags'
     new = {**vars(old), 'lat_lon_valid': True, 'alt_valid': True}
     assert px4.position(Message(**new)) == WHERE
+    assert px4.position(Message(**{**new, 'lat': 0.0, 'lon': 0.0})) is None
     for flag in ('lat_lon_valid', 'alt_valid'):
         assert px4.position(Message(**{**new, flag: False})) is None
     assert px4.seconds(1_763_000_000_250_000) == 1763000000.25

@@ -11,13 +11,12 @@ TOPICS = {'state': '/state', 'position': '/fix', 'attitude': '/imu'}
 def watch():
     watch = FlightWatch(TOPICS, started_s=100.0)
     for name in ('position', 'attitude'):
-        watch.pose(name, 0.1, 101.0)
+        watch.pose(name, 0.1, True, 101.0)
     return watch
 
 
-def texts(watch: FlightWatch, *, known: bool = True, located=('position', 'attitude'),
-          now_s: float = 101.0) -> list[str]:
-    return [f.text for f in watch.findings(known, located, now_s)]
+def texts(watch: FlightWatch, *, known: bool = True, now_s: float = 101.0) -> list[str]:
+    return [f.text for f in watch.findings(known, now_s)]
 
 
 def test_nothing_is_wrong_where_all_is_there(watch):
@@ -31,8 +30,9 @@ def test_a_silent_autopilot_is_named_by_its_topic(watch):
 
 def test_a_pose_that_has_stopped_another_clock_and_no_fix_are_told_apart(watch):
     assert all('for 60 s on' in text for text in texts(watch, now_s=161.0))
-    watch.pose('attitude', 2 * CLOCKS_APART_S, 101.0)
-    fix, clock = texts(watch, located=())
+    watch.pose('attitude', 2 * CLOCKS_APART_S, True, 101.0)
+    watch.pose('position', 0.1, False, 101.0)  # the fix is lost, after good ones
+    fix, clock = texts(watch)
     assert fix.startswith('the position on /fix is not valid')
     assert clock.startswith('stamps on /imu are 2.0 s off')
 

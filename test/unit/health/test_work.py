@@ -112,8 +112,9 @@ def test_layers_slower_than_the_profile_are_told():
         False, True, True, False]
 
 
-def reading(volt: float = 5.0, ampere: float = 0.4) -> Sample:
-    return Sample(0.0, SimpleNamespace(voltage_v=volt, current_a=ampere), repeated=False)
+def reading(volt: float = 5.0, ampere: float = 0.4, unknown: tuple[str, ...] = ()) -> Sample:
+    shown = SimpleNamespace(voltage_v=volt, current_a=ampere, unknown=unknown)
+    return Sample(0.0, shown, repeated=False)
 
 
 def test_gaps_and_errors_of_a_meter_are_told():
@@ -135,6 +136,15 @@ def test_under_voltage_and_no_current_are_told_until_they_are_over():
     assert texts(watch.findings(counters, 0.0)) == {'current': 'WARN no current at all'}
     watch.sample(reading(ampere=0.3))
     assert not list(watch.findings(counters, 0.0))
+
+
+def test_a_field_that_is_not_known_is_said_and_no_warning():
+    watch = meter.ReadingsWatch()
+    watch.sample(reading(unknown=('temperature_c',)))
+    finding, = watch.findings(Counters(), 0.0)
+    assert finding.level is Level.OK and 'temperature_c' in finding.text
+    watch.sample(reading())
+    assert not list(watch.findings(Counters(), 0.0))
 
 
 @pytest.mark.parametrize(('state', 'level'), [
