@@ -79,7 +79,8 @@ class RecorderNode(ManagedNode):
         self.get_logger().info(f'recording into {self._bag.folder}')
 
     def deactivate(self) -> None:
-        """Finish the bag."""
+        """Finish the bag with all that has come in."""
+        self._take_waiting()
         self._stop_listening()
         if self._bag is not None:
             bag, self._bag = self._bag, None
@@ -93,6 +94,19 @@ class RecorderNode(ManagedNode):
             with suppress(OSError):
                 self._bag.close()
             self._bag = None
+
+    def _take_waiting(self) -> None:
+        """Write what the middleware has received and no callback has seen yet.
+
+        Of each topic at most as many as it can hold, so that a fast publisher cannot keep it up.
+        """
+        for topic, subscription in self._listeners.items():
+            for _ in range(qos.TELEMETRY.depth):
+                with subscription.handle:
+                    taken = subscription.handle.take_message(subscription.msg_type, True)
+                if taken is None:
+                    break
+                self._on_message(topic, name_of(subscription.msg_type), *taken)
 
     def _stop_listening(self) -> None:
         while self._bag_timers:

@@ -16,10 +16,11 @@ from offload_perception.msg import (
     PowerSample,
     ServerStatus,
 )
+from rclpy.duration import Duration
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import BatteryState, Image
-from world import ACTIVE, INACTIVE, Heard, image, until
+from world import ACTIVE, INACTIVE, WAIT_S, Heard, image, until
 
 from offload_perception import recording
 from offload_perception.errors import BagError
@@ -87,6 +88,21 @@ def test_the_last_word_from_before_the_start_is_recorded_too(world, record, tmp_
     world.drive(recorder, 'deactivate')
     (m,) = messages_of(tmp_path, world)['offload_decision']
     assert m.decode().reason == 'before' and m.qos[0]['durability'] == 'transient_local'
+
+
+def test_what_came_in_before_the_end_is_in_the_bag(world, record, tmp_path):
+    recorder = record()
+    ends = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+
+    def publish_and_end() -> None:  # in one callback: no other one can run between
+        for sequence in range(1, 51):
+            ends.publish(FrameLatency(sequence=sequence))
+        assert ends.wait_for_all_acked(Duration(seconds=WAIT_S))
+        recorder.trigger_deactivate()
+
+    world.do(publish_and_end)
+    found = messages_of(tmp_path, world)['frame_latency']
+    assert [m.decode().sequence for m in found] == list(range(1, 51))
 
 
 def test_other_topics_of_the_drone_are_found_and_images_left_out(world, record, tmp_path):
