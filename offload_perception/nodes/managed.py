@@ -32,7 +32,7 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 # Python lets a thread keep its lock for 5 ms by default; a frame's worker would wait as long for
 # the executor's.
 SWITCH_INTERVAL_S = 0.0005
-LAST_WORDS = Duration(seconds=0.3)
+LAST_WORDS_S = 2.0  # for all of them: on a busy computer a listener may take that long
 DIAGNOSTICS_PERIOD_S = 1.0
 NOT_ACTIVE = 'not active'
 
@@ -260,12 +260,19 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     if node.active:
         node.on_deactivate(None)
     node.publish_diagnostics()
-    for publisher in node.publishers:  # else the last words may be lost with the node
-        publisher.wait_for_all_acked(LAST_WORDS)
+    _let_last_words_arrive(node)
     node.release()
     node.destroy_node()
     rclpy.shutdown()
     return exit_code
+
+
+def _let_last_words_arrive(node: ManagedNode) -> None:
+    """Wait until everybody who listens has what was published; bounded, for some never answer."""
+    give_up_s = time.monotonic() + LAST_WORDS_S
+    for publisher in node.publishers:
+        left_s = max(0.0, give_up_s - time.monotonic())
+        publisher.wait_for_all_acked(Duration(seconds=left_s))
 
 
 def _spin(executor: GroupExecutor, node: ManagedNode, stop: SimpleQueue[int]) -> None:

@@ -1,9 +1,13 @@
 """A flight is recorded, reported and flown again from its bag."""
 
 import signal
+import time
 
 import pytest
-from command import closing
+from command import WAIT_S, closing
+
+from offload_perception.recording import BagReader
+from offload_perception.telemetry.summary import NOT_DELIVERED
 
 pytest.importorskip('mcap_ros2')
 pytest.importorskip('matplotlib')
@@ -18,10 +22,21 @@ def flown(run, arguments, tmp_path):
     killed.said('recording into')
     demo = run('demo', '--duration', '3', *arguments, 'record:=true', f'bag:={tmp_path}/whole',
                'record_images:=true', 'width:=160', 'height:=120')
-    assert demo.wait() == 0, demo.output  # its nodes end one by one: the other has flushed long
+    assert demo.wait() == 0, demo.output
+    has_flushed(tmp_path / 'killed', closing(demo.output))
     killed.process.send_signal(signal.SIGKILL)
     killed.process.wait()
     return demo.output, tmp_path / 'whole', tmp_path / 'killed'
+
+
+def has_flushed(bag, counts):
+    """Wait until a bag that is still being written holds as many ends of frames as were told."""
+    _, remote, local, dropped, reasons, _ = counts
+    ended = remote + local + dropped - reasons.get(NOT_DELIVERED, 0)
+    give_up_s = time.monotonic() + WAIT_S
+    while sum(m.topic == '/drone1/frame_latency' for m in BagReader(bag)) < ended:
+        assert time.monotonic() < give_up_s
+        time.sleep(0.1)
 
 
 def test_a_recorded_flight_is_reported_and_flown_again(run, arguments, flown):
