@@ -19,8 +19,8 @@ setup(
     ext_modules=[Extension('offload_perception.codec._rans', ['offload_perception/codec/rans.c'],
                            extra_compile_args=['-O3'])],  # called through ctypes
     python_requires='>=3.11',
-    install_requires=['flatbuffers', 'numpy', 'opencv-python-headless', 'psutil', 'pyserial',
-                      'pyyaml', 'zstandard'],
+    install_requires=['flatbuffers', 'numpy', 'opencv-python-headless', 'pillow', 'psutil',
+                      'pyserial', 'pyyaml', 'zstandard'],
     extras_require={
         'litert': ['ai-edge-litert'],
         'openvino': ['openvino'],

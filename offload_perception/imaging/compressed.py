@@ -6,27 +6,32 @@ import cv2
 import numpy as np
 
 from offload_perception.errors import ImageError
-from offload_perception.imaging.headers import check_complete, parse_header
+from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
+from offload_perception.pictures import Bound, decode
 
 _QUALITY = {'jpeg': cv2.IMWRITE_JPEG_QUALITY, 'webp': cv2.IMWRITE_WEBP_QUALITY, 'png': None}
-_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
-            8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
-def decode_image(data: Any, *, at_least: tuple[int, int] | None = None) -> np.ndarray:
-    """Return a JPEG, PNG or WebP file in memory as RGB, (H, W, 3) uint8.
+def decode_image(data: Any, *, at_least: tuple[int, int] | None = None,
+                 kinds: tuple[str, ...] | None = None,
+                 values: ValueRange = FULL_RANGE) -> np.ndarray:
+    """Return a picture file in memory as RGB, (H, W, 3) uint8, turned as its Exif data says.
 
-    The kind is told by the first bytes. With `at_least` (height, width) a JPEG may come back
-    at 1/2, 1/4 or 1/8 of its size, but not below that size: much cheaper where it is shrunk
-    anyway. Raises ImageError for data that is empty, of another kind, truncated, broken, or
-    declares too many pixels; the last before anything is decoded.
+    The kind is told by the first bytes and has to be one of `kinds` (JPEG, PNG or WebP). With
+    `at_least` (height, width) a JPEG may come back at 1/2, 1/4 or 1/8 of its size, but not below
+    that size: much cheaper where it is shrunk anyway. One channel of more than 8 bits is scaled
+    from `values`. Raises ImageError for data that is empty, of another kind, truncated, broken,
+    or declares too many pixels; the last before anything is decoded.
     """
-    rgb = _decode(data, at_least)
-    return cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB, dst=rgb)
+    bound = Bound(at_least=at_least) if kinds is None else Bound(kinds, at_least=at_least)
+    pixels = decode(data, bound)
+    if pixels.ndim == 3:
+        return pixels
+    return cv2.cvtColor(values.to_8bit(pixels), cv2.COLOR_GRAY2RGB)
 
 
-def compressed_to_rgb(data: Any, format: str = '', *,
-                      at_least: tuple[int, int] | None = None) -> np.ndarray:
+def compressed_to_rgb(data: Any, format: str = '', *, at_least: tuple[int, int] | None = None,
+                      values: ValueRange = FULL_RANGE) -> np.ndarray:
     """Return the picture of a sensor_msgs/CompressedImage as RGB, (H, W, 3) uint8.
 
     `format` is the field of the message, such as 'jpeg' or 'rgb8; jpeg compressed bgr8'. The
@@ -35,12 +40,12 @@ def compressed_to_rgb(data: Any, format: str = '', *,
     as `decode_image` does.
     """
     try:
-        pixels = _decode(data, at_least)
+        rgb = decode_image(data, at_least=at_least, values=values)
     except ImageError as e:
         raise ImageError(f'compressed image with format {format!r}: {e}') from e
     if format.partition('compressed')[2].strip().startswith('rgb'):
-        return pixels
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+        return cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB)
+    return rgb
 
 
 def encode_image(rgb: np.ndarray, format: str = 'jpeg', quality: int = 90) -> np.ndarray:
@@ -64,25 +69,3 @@ def encode_image(rgb: np.ndarray, format: str = 'jpeg', quality: int = 90) -> np
     if not done:
         raise ImageError(f'cannot encode {rgb.shape} as {format}')
     return data.reshape(-1)
-
-
-def _decode(data: Any, at_least: tuple[int, int] | None) -> np.ndarray:
-    """Return checked data decoded in the order that the file calls BGR."""
-    header = parse_header(data)
-    check_complete(data, header)
-    flag = _reduction(header.height, header.width, at_least) if header.kind == 'jpeg' else None
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag or cv2.IMREAD_COLOR)
-    except cv2.error as e:
-        raise ImageError(f'broken {header.kind} data of {header.size} bytes: {e}') from e
-    if pixels is None:
-        raise ImageError(f'broken {header.kind} data of {header.size} bytes')
-    return pixels
-
-
-def _reduction(height: int, width: int, at_least: tuple[int, int] | None) -> int | None:
-    """Return the flag for the smallest JPEG scale that is not below `at_least`."""
-    # A rotation in the Exif data may exchange the sides, so both must hold either way.
-    side, wanted = min(height, width), max(at_least or (height, width))
-    fitting = [factor for factor in _REDUCED if side // factor >= wanted]
-    return _REDUCED[fitting[-1]] if fitting else None

@@ -12,9 +12,45 @@ import cv2
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from offload_perception.errors import ImageError
+from offload_perception.errors import ConfigError, ImageError
+from offload_perception.pictures import MAX_PIXELS
 
-MAX_PIXELS = 64_000_000
+
+@dataclass(frozen=True)
+class ValueRange:
+    """The stored values that are shown as black and as white, of images deeper than 8 bits.
+
+    A thermal or depth camera fills a small part of its 16 bits: the range of what matters to the
+    network is for the user to say. The default is the full range of 16 bits.
+
+    :raises ConfigError: where white is not above black.
+    """
+
+    black: float = 0.0
+    white: float = 65535.0
+
+    def __post_init__(self) -> None:
+        if not self.black < self.white:
+            raise ConfigError(f'the value of white, {self.white:g}, has to be above that of '
+                              f'black, {self.black:g}')
+
+    def to_8bit(self, pixels: np.ndarray) -> np.ndarray:
+        """Return uint16 (of either byte order) or float32 pixels as uint8, rounded.
+
+        What is no number is black. uint8 pixels come back as they are.
+        """
+        if pixels.dtype == np.uint8:
+            return pixels
+        # OpenCV takes an array at odd addresses (an odd `step`) for an aligned one.
+        if pixels.dtype.kind == 'u' and self == FULL_RANGE:
+            return cv2.convertScaleAbs(np.require(pixels, np.uint16, 'A'), alpha=1 / 257)
+        # Bounded first: infinity times a scale is no number to OpenCV.
+        known = np.fmax(np.require(pixels, np.float32, 'A'), np.float32(self.black))
+        above = np.minimum(known, np.float32(self.white)) - np.float32(self.black)
+        return cv2.convertScaleAbs(above, alpha=255 / (self.white - self.black))
+
+
+FULL_RANGE = ValueRange()
 
 
 @dataclass(frozen=True)
@@ -77,6 +113,7 @@ def _table() -> dict[str, Encoding]:
     uyvy = Encoding(2, 1, cv2.COLOR_YUV2RGB_UYVY, even=(False, True))
     yuyv = Encoding(2, 1, cv2.COLOR_YUV2RGB_YUY2, even=(False, True))
     table |= {'yuv422': uyvy, 'uyvy': uyvy, 'yuv422_yuy2': yuyv, 'yuyv': yuyv}
+    table['32FC1'] = Encoding(1, 4, cv2.COLOR_GRAY2RGB, per_pixel=True)
     for name in ('nv12', 'nv21'):
         code = getattr(cv2, f'COLOR_YUV2RGB_{name.upper()}')
         table[name] = Encoding(1, 1, code, planes=(3, 2), even=(True, True))
@@ -85,6 +122,9 @@ def _table() -> dict[str, Encoding]:
 
 
 ENCODINGS = _table()
+
+
+_TYPES = {1: 'u1', 2: 'u2', 4: 'f4'}  # by the depth in bytes
 
 
 def find_encoding(name: str) -> Encoding:
@@ -99,7 +139,7 @@ def find_encoding(name: str) -> Encoding:
 
 def stored_pixels(data: Any, *, height: int, width: int, step: int, encoding: str,
                   is_bigendian: bool = False) -> np.ndarray:
-    """Return a view of the stored pixels: (H, W) or (H, W, C), uint8 or uint16; no copy.
+    """Return a view of the stored pixels: (H, W) or (H, W, C), uint8, uint16 or float32.
 
     Planar encodings give all planes, one above the other. Raises ImageError as `to_rgb` does.
     """
@@ -107,9 +147,9 @@ def stored_pixels(data: Any, *, height: int, width: int, step: int, encoding: st
     check_size(height, width)
     _check_even(layout, height, width, encoding)
     raw = _as_bytes(data)
-    rows = height * layout.planes[0] // layout.planes[1]
+    rows, step = _rows_and_step(layout, height, width, step, raw.size)
     _check_bytes(layout, raw.size, rows, width, step, encoding)
-    dtype = np.dtype('u1' if layout.depth == 1 else '>u2' if is_bigendian else '<u2')
+    dtype = np.dtype(f'{">" if is_bigendian else "<"}{_TYPES[layout.depth]}')
     pixel_bytes = layout.channels * layout.depth
     shape, strides = (rows, width), (step, pixel_bytes)
     if layout.channels > 1:
@@ -117,24 +157,14 @@ def stored_pixels(data: Any, *, height: int, width: int, step: int, encoding: st
     return np.ndarray(shape, dtype, raw, 0, strides)
 
 
-def to_8bit(pixels: np.ndarray) -> np.ndarray:
-    """Return uint16 pixels of either byte order scaled from 0..65535 to 0..255, rounded.
-
-    uint8 pixels come back as they are.
-    """
-    if pixels.dtype == np.uint8:
-        return pixels
-    # OpenCV takes an array at odd addresses (an odd `step`) for an aligned one.
-    return cv2.convertScaleAbs(np.require(pixels, np.uint16, 'A'), alpha=1 / 257)
-
-
 def to_rgb(data: Any, *, height: int, width: int, step: int, encoding: str,
-           is_bigendian: bool = False) -> np.ndarray:
+           is_bigendian: bool = False, values: ValueRange = FULL_RANGE) -> np.ndarray:
     """Return the picture of a sensor_msgs/Image as RGB, (height, width, 3) uint8.
 
     `data` is any bytes-like object of `step * height` bytes; of more for the planar encodings
-    (nv12 and nv21: 3/2, nv24: 3), whose `step` is that of the Y plane as in V4L2. 16-bit
-    values are scaled from their full range. The generic encodings are taken as OpenCV writes
+    (nv12 and nv21: 3/2, nv24: 3), whose `step` is that of the Y plane as in V4L2, or the width
+    times the bytes a pixel, without padding. Values deeper than 8 bits are scaled from
+    `values`. The generic encodings are taken as OpenCV writes
     them: one channel is grey, three are BGR, four BGRA. YUV is ITU-R BT.601, video range.
     rgb8 gives a view of `data`, everything else a new array.
 
@@ -142,7 +172,7 @@ def to_rgb(data: Any, *, height: int, width: int, step: int, encoding: str,
     """
     pixels = stored_pixels(data, height=height, width=width, step=step, encoding=encoding,
                            is_bigendian=is_bigendian)
-    return find_encoding(encoding).to_rgb(to_8bit(pixels))
+    return find_encoding(encoding).to_rgb(values.to_8bit(pixels))
 
 
 def check_size(height: int, width: int) -> None:
@@ -152,6 +182,17 @@ def check_size(height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
         raise ImageError(f'image of {width} x {height} pixels is above the limit of '
                          f'{MAX_PIXELS} pixels; send a smaller one')
+
+
+def _rows_and_step(layout: Encoding, height: int, width: int, step: int,
+                   size: int) -> tuple[int, int]:
+    """Return the rows of all planes, and the step of each."""
+    numerator, denominator = layout.planes
+    # Many drivers say of planes what one row of all of them takes, and pad nothing.
+    if layout.planes != (1, 1) and size == step * height and (
+            denominator * step == numerator * width):
+        step = width
+    return height * numerator // denominator, step
 
 
 def _check_even(layout: Encoding, height: int, width: int, encoding: str) -> None:

@@ -1,11 +1,19 @@
-"""Centre-crop a picture to the shape that a network wants, and resize it."""
+"""Bring a picture to the shape that a network wants."""
 
 from typing import Any
 
 import cv2
 import numpy as np
 
-from offload_perception.imaging.encodings import find_encoding, stored_pixels, to_8bit
+from offload_perception.errors import ConfigError
+from offload_perception.imaging.encodings import (
+    FULL_RANGE,
+    ValueRange,
+    find_encoding,
+    stored_pixels,
+)
+
+FITS = ('crop', 'letterbox', 'stretch')
 
 
 def centre_crop(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -16,24 +24,31 @@ def centre_crop(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return _centre(picture, crop_rows, crop_cols)
 
 
-def fit(picture: np.ndarray, height: int, width: int,
-        out: np.ndarray | None = None) -> np.ndarray:
-    """Return `picture` cropped to the aspect and resized to (height, width[, C]) uint8.
+def fit(picture: np.ndarray, height: int, width: int, out: np.ndarray | None = None, *,
+        how: str = 'crop') -> np.ndarray:
+    """Return `picture` resized to (height, width[, C]) uint8, in one of three ways.
+
+    `crop` takes the largest centred part of the wanted aspect, `letterbox` the whole picture
+    with black beside it, `stretch` the whole picture with its aspect changed. This is what the
+    drone does with every image; whatever trains, calibrates or measures has to do the same.
 
     Takes any uint8 picture with rows, columns and perhaps up to 4 channels, also a view.
     The result is written straight into `out` if that is given (its channels contiguous), and
     never shares memory with `picture`. Shrinking takes the mean over whole blocks first and
     interpolates the rest, below a factor of two, linearly: for 480 -> 224 about six times as
     fast as the mean over fractional blocks, and it keeps fine patterns from aliasing.
+
+    :raises ConfigError: for another way.
     """
     if out is not None:
         _check_out(out, (height, width, *picture.shape[2:]))
-    return _resize(centre_crop(picture, height, width), height, width, out)
+    seen, place = _placed(picture, height, width, how)
+    return _resize_into(seen, height, width, place, out)
 
 
 def fit_message(data: Any, size: tuple[int, int], *, height: int, width: int, step: int,
-                encoding: str, is_bigendian: bool = False,
-                out: np.ndarray | None = None) -> np.ndarray:
+                encoding: str, is_bigendian: bool = False, out: np.ndarray | None = None,
+                how: str = 'crop', values: ValueRange = FULL_RANGE) -> np.ndarray:
     """Return a sensor_msgs/Image as RGB of `size` (height, width): uint8, (*size, 3).
 
     As `fit(to_rgb(...), *size, out)`, but colours are converted after the resizing where that
@@ -45,11 +60,37 @@ def fit_message(data: Any, size: tuple[int, int], *, height: int, width: int, st
     pixels = stored_pixels(data, height=height, width=width, step=step, encoding=encoding,
                            is_bigendian=is_bigendian)
     if not layout.per_pixel:
-        return fit(layout.to_rgb(to_8bit(pixels)), *size, out)
-    crop = to_8bit(centre_crop(pixels, *size))
+        return fit(layout.to_rgb(values.to_8bit(pixels)), *size, out, how=how)
+    seen, place = _placed(pixels, *size, how)
+    seen = values.to_8bit(seen)
     if layout.colour is None:
-        return _resize(crop, *size, out)
-    return layout.to_rgb(_resize(crop, *size), out)
+        return _resize_into(seen, *size, place, out)
+    return layout.to_rgb(_resize_into(seen, *size, place), out)
+
+
+def _placed(picture: np.ndarray, height: int, width: int,
+            how: str) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the view of `picture` that is shown, and the (rows, columns) that it fills."""
+    if how == 'crop':
+        return centre_crop(picture, height, width), (height, width)
+    if how == 'stretch':
+        return picture, (height, width)
+    if how != 'letterbox':
+        raise ConfigError(f"fit is '{how}'; use one of {', '.join(FITS)}")
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    return picture, (max(1, round(picture.shape[0] * scale)),
+                     max(1, round(picture.shape[1] * scale)))
+
+
+def _resize_into(picture: np.ndarray, height: int, width: int, place: tuple[int, int],
+                 out: np.ndarray | None = None) -> np.ndarray:
+    """Return all of `picture` resized to `place`, in the middle of black where that is smaller."""
+    if place == (height, width):
+        return _resize(picture, height, width, out)
+    out = np.empty((height, width, *picture.shape[2:]), np.uint8) if out is None else out
+    out[:] = 0
+    _centre(out, *place)[:] = _resize(picture, *place)
+    return out
 
 
 def _resize(picture: np.ndarray, height: int, width: int,

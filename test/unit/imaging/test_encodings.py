@@ -7,8 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from offload_perception.errors import ImageError
-from offload_perception.imaging.encodings import ENCODINGS, MAX_PIXELS, stored_pixels, to_rgb
+from offload_perception.errors import ConfigError, ImageError
+from offload_perception.imaging.encodings import (
+    ENCODINGS,
+    MAX_PIXELS,
+    ValueRange,
+    stored_pixels,
+    to_rgb,
+)
 
 LOSSLESS = {'rgb': [0, 1, 2], 'bgr': [2, 1, 0], 'rgba': [0, 1, 2, None], 'bgra': [2, 1, 0, None],
             'uc3': [2, 1, 0], 'uc4': [2, 1, 0, None]}
@@ -108,6 +114,38 @@ def test_yuv_luma_stays_at_its_place():
     row = np.uint8([128, y[0], 128, y[1], 128, y[2], 128, y[3]])
     got = to_rgb(row, height=1, width=4, step=8, encoding='uyvy')
     assert np.array_equal(np.argsort(got[0, :, 1]), [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(('encoding', 'planes'), [
+    ('nv12', (3, 2)), ('nv21', (3, 2)), ('nv24', (3, 1))])
+def test_planes_may_say_what_a_row_of_all_of_them_takes(encoding, planes):
+    data = np.random.default_rng(1).integers(16, 235, 8 * 12 * planes[0] // planes[1], np.uint8)
+    usual, packed = (to_rgb(data, height=8, width=12, step=step, encoding=encoding)
+                     for step in (12, 12 * planes[0] // planes[1]))
+    assert np.array_equal(usual, packed)
+
+
+@pytest.mark.parametrize('big', [False, True])
+@pytest.mark.parametrize(('encoding', 'kind'), [
+    ('mono16', 'u2'), ('16UC1', 'u2'), ('32FC1', 'f4')])
+def test_the_range_of_a_thermal_image_is_shown_from_black_to_white(encoding, kind, big):
+    kelvin = np.array([[0, 27315, 29815, 32315, 65535]])
+    stored = kelvin.astype(f'{">" if big else "<"}{kind}')
+    got = to_rgb(stored, height=1, width=5, step=stored.nbytes, encoding=encoding,
+                 is_bigendian=big, values=ValueRange(27315, 32315))
+    assert np.abs(got[0].astype(int) - [[0], [0], [128], [255], [255]]).max() <= 1
+
+
+def test_what_is_no_number_is_black_and_infinity_white():
+    stored = np.array([[np.nan, np.inf, -np.inf, 25.0]], np.float32)
+    got = to_rgb(stored, height=1, width=4, step=16, encoding='32FC1', values=ValueRange(0, 100))
+    assert got[0, :, 0].tolist() == [0, 255, 0, 64]
+
+
+@pytest.mark.parametrize('limits', [(5, 5), (9, 2), (float('nan'), 3)])
+def test_a_range_without_extent_is_refused(limits):
+    with pytest.raises(ConfigError, match='white'):
+        ValueRange(*limits)
 
 
 def test_nv24_has_chroma_for_every_pixel():

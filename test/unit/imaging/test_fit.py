@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offload_perception.errors import ImageError
+from offload_perception.errors import ConfigError, ImageError
 from offload_perception.imaging.encodings import ENCODINGS, to_rgb
-from offload_perception.imaging.fit import centre_crop, fit, fit_message
+from offload_perception.imaging.fit import FITS, centre_crop, fit, fit_message
 
 sides = st.integers(1, 70)
 
@@ -93,20 +93,40 @@ def test_the_result_is_never_a_view_of_the_input():
     assert not np.shares_memory(fit(picture, 16, 16), picture)
 
 
+def test_a_letterbox_shows_the_whole_picture_with_black_beside_it():
+    wide = np.full((20, 40, 3), 200, np.uint8)
+    got = fit(wide, 16, 16, np.full((16, 16, 3), 9, np.uint8), how='letterbox')
+    assert got[4:12].min() == 200 and got[:4].max() == got[12:].max() == 0
+    assert np.array_equal(fit(wide.swapaxes(0, 1), 16, 16, how='letterbox'), got.swapaxes(0, 1))
+
+
+def test_stretching_shows_the_whole_picture_and_nothing_else():
+    got = fit(ramp(20, 60), 16, 16, how='stretch')
+    assert np.abs(got[0, 0].astype(int) - [0, 0, 90]).max() <= 20
+    assert np.abs(got[-1, -1].astype(int) - [255, 255, 90]).max() <= 20
+
+
+def test_another_way_to_fit_is_refused():
+    with pytest.raises(ConfigError, match='crop, letterbox, stretch'):
+        fit(ramp(4, 4), 2, 2, how='squash')
+
+
 @settings(max_examples=150)
 @given(st.sampled_from(sorted(ENCODINGS)), st.integers(1, 20), st.integers(1, 20),
-       st.integers(0, 3), st.booleans(), st.integers(1, 24), st.integers(1, 24), st.randoms())
-def test_a_message_fits_as_its_picture_does(name, half_h, half_w, padding, big, h, w, random):
+       st.integers(0, 3), st.booleans(), st.integers(1, 24), st.integers(1, 24), st.randoms(),
+       st.sampled_from(FITS))
+def test_a_message_fits_as_its_picture_does(name, half_h, half_w, padding, big, h, w, random,
+                                            how):
     layout, height, width = ENCODINGS[name], 2 * half_h, 2 * half_w
     step = width * layout.channels * layout.depth + padding
     data = random.randbytes(step * height * layout.planes[0] // layout.planes[1])
     message = {'height': height, 'width': width, 'step': step, 'encoding': name,
                'is_bigendian': big}
     out = np.zeros((h, w, 3), np.uint8)
-    got = fit_message(data, (h, w), **message, out=out)
+    got = fit_message(data, (h, w), **message, out=out, how=how)
     assert np.shares_memory(got, out)
-    assert np.array_equal(out, fit_message(data, (h, w), **message))
-    whole = fit(to_rgb(data, **message), h, w)
+    assert np.array_equal(out, fit_message(data, (h, w), **message, how=how))
+    whole = fit(to_rgb(data, **message), h, w, how=how)
     # OpenCV rounds otherwise for another number of channels, in each of two steps.
     tolerance = 2 if layout.per_pixel and layout.channels != 3 else 0
     assert np.abs(out.astype(int) - whole).max() <= tolerance
