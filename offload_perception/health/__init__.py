@@ -6,11 +6,14 @@ Plain data and small watches: a watch is told what a node sees, and answers with
 from offload_perception.health.finding import (
     Finding,
     Level,
+    as_values,
     error,
     said,
+    told,
     verdict,
     warning,
 )
 from offload_perception.health.steady import Steady
 
-__all__ = ['Finding', 'Level', 'Steady', 'error', 'said', 'verdict', 'warning']
+__all__ = ['Finding', 'Level', 'Steady', 'as_values', 'error', 'said', 'told', 'verdict',
+           'warning']

@@ -1,6 +1,6 @@
 """Findings, and what several of them make together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -49,6 +49,21 @@ def verdict(state: str, findings: Iterable[Finding]) -> tuple[Level, str]:
     ranked = sorted(findings, key=lambda f: -f.level)
     level = ranked[0].level if ranked else Level.OK
     return level, '; '.join([*([] if level else [state]), *(f.text for f in ranked)])
+
+
+def as_values(findings: Iterable[Finding]) -> dict[str, str]:
+    """Return findings as values of a diagnostics message: `ERROR link` and the text."""
+    return {f'{f.level.name} {f.name}': f.text for f in findings}
+
+
+def told(level: int, message: str, values: Mapping[str, str]) -> list[Finding]:
+    """Return the findings in a diagnostics message; of a node that is not ours its message.
+
+    :param level: of the message; a node that is well without a finding tells none.
+    """
+    ours = [Finding(name, Level[word], text) for key, text in values.items()
+            for word, _, name in (key.partition(' '),) if name and word in Level.__members__]
+    return ours or [Finding('', Level(min(level, Level.ERROR)), message)] * (level > Level.OK)
 
 
 def several(count: int, noun: str) -> str:

@@ -8,14 +8,18 @@ from offload_perception.health.trend import Hysteresis
 SLOW, CALM = 1.5, 1.3  # time of a head by that in the profile
 
 
-def network_findings(trouble: str, trained: bool, streamed: int = 0) -> Iterator[Finding]:
+def network_findings(trouble: str, fallback: str, trained: bool,
+                     streamed: int = 0) -> Iterator[Finding]:
     """Yield what is to be known of the layers.
 
     :param trouble: that of the `runtime.network.Network`.
+    :param fallback: that of its choice: device auto found no Edge TPU, and nobody asked for one.
     :param streamed: bytes of parameters that do not fit on an Edge TPU.
     """
     if trouble:
         yield warning('device', trouble)
+    elif fallback:
+        yield said('device', fallback)
     if streamed:
         yield warning('on-chip memory', f'{streamed} bytes of parameters do not fit on the Edge '
                       'TPU and are streamed for every frame; cut earlier')

@@ -29,7 +29,7 @@ class Steady:
         self._over: list[Finding] = []
 
     def update(self, found: Iterable[Finding], now_s: float) -> tuple[Finding, ...]:
-        """Return what was found now, and what is held."""
+        """Return what was found now, and what is held, the newest first."""
         quiet = []
         for f in found:
             if f.level is Level.OK:
@@ -39,7 +39,8 @@ class Steady:
             else:
                 self._held[f.name] = _Held(f, now_s, now_s)
         self._drop_old(now_s)
-        return (*quiet, *(self._shown(held, now_s) for held in self._held.values()))
+        newest_first = sorted(self._held.values(), key=lambda held: -held.since_s)
+        return (*quiet, *(self._shown(held, now_s) for held in newest_first))
 
     def news(self, now_s: float) -> list[Finding]:
         """Return what the log should tell: what has lasted for a while, each once, and its end.

@@ -361,7 +361,7 @@ class EdgeInferenceNode(ManagedNode):
             yield from self._speed.findings(session.head.slowdown)
         yield from self._computer.findings(now_s)
         yield from network_findings(
-            self._network.trouble, self._artefact.trained,
+            self._network.trouble, self._network.choice.fallback, self._artefact.trained,
             self._compiled.streamed_bytes(plan.split) if self._compiled else 0)
 
     def _why_no_image(self) -> str:

@@ -21,7 +21,7 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from offload_perception.errors import OffloadError
-from offload_perception.health import Finding, Steady, error, verdict
+from offload_perception.health import Finding, Steady, as_values, error, verdict
 from offload_perception.health.clocks import LoopWatch
 from offload_perception.memory import keep_large_buffers
 from offload_perception.nodes import params
@@ -203,7 +203,7 @@ class ManagedNode(LifecycleNode):
             else:
                 self.get_logger().info(news.text)
         level, message = verdict(self.doing if self.active else NOT_ACTIVE, found)
-        values = {**{f.name: f.text for f in found}, **self.values()}
+        values = {**as_values(found), **self.values()}
         status = DiagnosticStatus(
             level=bytes([level]), name=self.get_fully_qualified_name(), message=message,
             hardware_id=self.get_namespace(),

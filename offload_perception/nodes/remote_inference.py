@@ -169,7 +169,8 @@ class RemoteInferenceNode(ManagedNode):
         yield from self._watch.findings(pipeline.current_load(), pipeline.counts.replies,
                                         self._replies.lost, self._refusals, now_s)
         yield from self._computer.findings(now_s)
-        yield from network_findings(self._network.trouble, self._artefact.trained)
+        yield from network_findings(
+            self._network.trouble, self._network.choice.fallback, self._artefact.trained)
 
     def values(self) -> dict[str, Any]:
         """Return load and counts."""

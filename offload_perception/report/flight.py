@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.errors import BagError
+from offload_perception.health import told
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.recording import BagMessage, BagReader
 from offload_perception.report.table import Table, table_of
@@ -171,24 +172,15 @@ def _summary_of(raw: dict[str, list[tuple[int, Any]]]) -> Summary:
 
 def _add_diagnostics(flight: Flight, m: Any) -> None:
     for s in m.status:
-        if s.level not in (0, b'\0'):
-            for name, text in _findings(s):
+        values = {v.key: v.value for v in s.values}
+        level = int.from_bytes(s.level) if isinstance(s.level, bytes) else s.level
+        for f in told(level, s.message, values):
+            if f.level:
+                name = f.name or s.message
                 flight.warnings[s.name, name] += 1
-                flight.texts[s.name, name] = text
+                flight.texts[s.name, name] = f.text.removesuffix(JUST_OVER)
         if s.name == f'{flight.namespace}/camera':
-            values = {v.key: v.value for v in s.values}
             flight.published = int(values.get('frames published', 0)) or flight.published
-
-
-def _findings(s: Any) -> list[tuple[str, str]]:
-    """Return name and text of all that a status tells.
-
-    Our nodes repeat each finding in the values, under its name; of others the message is taken.
-    """
-    told = f'; {s.message}; '
-    found = [(v.key, v.value.removesuffix(JUST_OVER)) for v in s.values
-             if f'; {v.value}; ' in told]
-    return found or [(s.message, s.message)]
 
 
 def _samples(reader: BagReader, flight: Flight) -> Iterator[Sample]:

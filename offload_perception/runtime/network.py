@@ -48,8 +48,8 @@ class Network(ABC):
 
     @property
     def trouble(self) -> str:
-        """Return what was wanted and is not had now; empty where all runs where it should."""
-        return self.choice.fallback
+        """Return what was had and is not had now; empty where all runs as it was opened."""
+        return ''
 
     @abstractmethod
     def describe(self) -> str:

@@ -1,7 +1,18 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload_perception.health import Finding, Level, Steady, error, said, verdict, warning
+from offload_perception.health import (
+    Finding,
+    Level,
+    Steady,
+    as_values,
+    error,
+    said,
+    told,
+    verdict,
+    warning,
+)
 from offload_perception.health.steady import HOLD_S, LOG_AFTER_S
 from offload_perception.health.trend import Hysteresis, Recent
 
@@ -11,6 +22,26 @@ def test_the_worst_level_wins_and_every_text_is_there():
     assert verdict('running', found) == (Level.ERROR, 'no link; hot; untrained')
     assert verdict('running', found[:1]) == (Level.OK, 'running; untrained')
     assert verdict('running', []) == (Level.OK, 'running')
+
+
+def test_findings_cross_a_diagnostics_message_with_their_levels():
+    found = [warning('server /a b', 'hot; odd'), said('OK', 'untrained'), error('link', '')]
+    values = {**as_values(found), 'remote': '3', 'OKAY then': '', 'last refused': 'ERROR no'}
+    assert told(2, 'whatever', values) == found
+    assert told(0, 'running', {'remote': '3'}) == []
+
+
+@pytest.mark.parametrize(('level', 'ours'), [(1, Level.WARN), (2, Level.ERROR), (3, Level.ERROR)])
+def test_of_a_foreign_node_the_message_is_the_finding(level, ours):
+    assert told(level, 'warm; odd', {'fan': 'ERROR'}) == [Finding('', ours, 'warm; odd')]
+
+
+def test_of_what_lasts_the_newest_comes_first():
+    steady = Steady()
+    steady.update([warning('a', 'old')], 0.0)
+    steady.update([warning('a', 'old'), warning('b', 'new')], 1.0)
+    found = steady.update([warning('a', 'old'), error('c', 'worst'), warning('b', 'new')], 2.0)
+    assert verdict('running', found) == (Level.ERROR, 'worst; new; old')
 
 
 def levels(findings: tuple[Finding, ...]) -> dict[str, Level]:

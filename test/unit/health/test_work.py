@@ -97,13 +97,18 @@ def test_a_server_tells_what_it_cannot_cope_with(now, replies, lost, expected):
 
 
 def test_layers_tell_device_memory_and_weights():
-    assert not list(network_findings('', trained=True))
-    found = texts(network_findings('the Edge TPU is not used: no stick', False, streamed=4096))
+    assert not list(network_findings('', '', trained=True))
+    found = texts(network_findings('the stick is lost', 'none', False, streamed=4096))
     assert found == {
-        'device': 'WARN the Edge TPU is not used: no stick',
+        'device': 'WARN the stick is lost',
         'on-chip memory': 'WARN 4096 bytes of parameters do not fit on the Edge TPU and are '
                           'streamed for every frame; cut earlier',
         'weights': 'OK UNTRAINED weights: the labels mean nothing'}
+
+
+def test_device_auto_without_an_edge_tpu_is_no_warning():
+    found = texts(network_findings('', 'the Edge TPU is not used: no stick', True))
+    assert found == {'device': 'OK the Edge TPU is not used: no stick'}
 
 
 def test_layers_slower_than_the_profile_are_told():

@@ -203,7 +203,7 @@ def test_a_finding_is_counted_by_its_name_whatever_its_numbers(tmp_path):
         for t, text in ((0.0, '1 gap; of 2 s'), (1.0, '2 gaps; of 3 s'),
                         (2.0, '2 gaps; of 3 s (just over)')):
             values = [message('diagnostic_msgs/msg/KeyValue', key=k, value=v)
-                      for k, v in (('gaps', text), ('voltage', '3'), ('port', ''))]
+                      for k, v in (('WARN gaps', text), ('OK load', 'none'), ('voltage', '3'))]
             bag.add('/diagnostics', message('diagnostic_msgs/msg/DiagnosticArray', status=[message(
                 'diagnostic_msgs/msg/DiagnosticStatus', level=1, name='/d/meter',
                 message=f'hot; {text}', values=values)]), t)
