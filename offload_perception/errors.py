@@ -54,3 +54,7 @@ class BagError(OffloadError):
 
 class TuningError(OffloadError):
     """A drone in flight does not take a new value, or does not answer."""
+
+
+class IncomingError(OffloadError):
+    """A value that came from outside is none that can be: not finite, out of range, too long."""

@@ -1,0 +1,115 @@
+"""Checks of values that come from outside: messages, bags, meters, files.
+
+Each check takes the value's name and the value, and returns what may be used; a value that cannot
+be is an IncomingError that names it. `text` alone never refuses: it cuts and escapes.
+"""
+
+from collections.abc import Callable, Mapping, Sized
+from enum import IntEnum
+from math import inf
+from numbers import Real
+from typing import Any, TypeVar
+
+from offload_perception.errors import IncomingError
+
+TEXT_LIMIT = 200
+"""Characters of a label, a reason or a name from outside that are shown, logged or kept."""
+
+Check = Callable[[str, Any], Any]
+Rules = Mapping[str, Check]
+Member = TypeVar('Member', bound=IntEnum)
+List = TypeVar('List', bound=Sized)
+
+
+def text(value: str, limit: int = TEXT_LIMIT) -> str:
+    """Return `value` in `limit` characters at most, fit for a terminal, a log and a page.
+
+    What does not print (control characters, terminal escapes, line ends, marks that turn the
+    direction of writing, lone surrogates) is escaped as in Python; a cut text ends in an ellipsis.
+    """
+    shown = value[:limit + 1]
+    if not shown.isprintable():
+        shown = ''.join(c if c.isprintable() else c.encode('unicode_escape').decode()
+                        for c in shown)
+    return shown if len(shown) <= limit else f'{shown[:limit - 1]}…'
+
+
+def number(name: str, value: float, low: float = -inf, high: float = inf, *,
+           unknown: bool = False) -> float:
+    """Return a number from `low` to `high`; `unknown`: NaN may stand for "not known".
+
+    An infinite number passes only where a bound is infinite in that direction.
+
+    :raises IncomingError: where it is another.
+    """
+    if isinstance(value, Real) and (low <= value <= high or (unknown and value != value)):
+        return value
+    raise IncomingError(f'{name} is {_shown(value)}, not in {low:g} .. {high:g}')
+
+
+def _shown(value: object) -> str:
+    """Return a value in a few characters; an integer can be too long for `str` and for `float`."""
+    try:
+        return text(f'{value:g}' if isinstance(value, Real) else repr(value), 40)
+    except (OverflowError, ValueError):
+        return 'huge'
+
+
+def member(name: str, value: int, kind: type[Member]) -> Member:
+    """Return the member of an enumeration with that value.
+
+    :raises IncomingError: where there is none.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        raise IncomingError(f'{name} is {value}, which is none of '
+                            f'{", ".join(f"{m.value} ({m.name})" for m in kind)}') from None
+
+
+def identifier(name: str, value: str, limit: int = TEXT_LIMIT) -> str:
+    """Return a text that is compared or used as it is, and so must not be cut or escaped.
+
+    :raises IncomingError: where it is longer than `limit` or does not print.
+    """
+    if len(value) <= limit and value.isprintable():
+        return value
+    raise IncomingError(f"{name} of {len(value)} characters is '{text(value, 40)}', not up to "
+                        f'{limit} printable ones')
+
+
+def bounded(name: str, values: List, limit: int) -> List:
+    """Return a list of `limit` elements at most.
+
+    :raises IncomingError: where it is longer.
+    """
+    if len(values) <= limit:
+        return values
+    raise IncomingError(f'{name} has {len(values)} elements, more than {limit}')
+
+
+def check(message: Any, rules: Rules, name: str = '') -> Any:
+    """Put each field that has a rule through its check; return `message`, changed in place.
+
+    :param name: of `message` itself, where it is a field of another.
+    :raises IncomingError: of the first field that cannot be used.
+    """
+    for field, rule in rules.items():
+        value = getattr(message, field)
+        taken = rule(f'{name}.{field}' if name else field, value)
+        if taken is not value:
+            setattr(message, field, taken)
+    return message
+
+
+def each(rule: Check, limit: int) -> Check:
+    """Return the check of a list of `limit` elements at most, each of which passes `rule`."""
+    def checked(name: str, values: Any) -> Any:
+        kept = [rule(name, value) for value in bounded(name, values, limit)]
+        return values if all(a is b for a, b in zip(kept, values, strict=True)) else kept
+    return checked
+
+
+def inside(rules: Rules) -> Check:
+    """Return the check of a field that is a message itself."""
+    return lambda name, message: check(message, rules, name)
