@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 
 from offload_perception.health.finding import Finding, error, several, warning
 from offload_perception.health.trend import Recent
 from offload_perception.pipeline.ledger import Counts
-from offload_perception.pipeline.records import DropReason
+from offload_perception.pipeline.records import REPORTING_FAILED, DropReason
 
 NOTABLE = 0.02  # of the tensors; fewer are in the counters alone
 LOST_S = 3.0  # so long without a single reply is no weak link any more
@@ -22,13 +23,14 @@ class FramesWatch:
         self._recent, self._lately = Recent(), Recent(max(LOST_S, 2 * reply_timeout_s))
 
     def findings(self, counts: Counts, last: Mapping[str, str], server: str,
-                 now_s: float) -> Iterator[Finding]:
+                 now_s: float, unreported: int = 0) -> Iterator[Finding]:
         """Yield what was wrong lately.
 
-        :param last: the last text for each DropReason.
+        :param last: the last text for each DropReason, and for REPORTING_FAILED.
         :param server: whom the frames go to, as the texts name it.
+        :param unreported: how many ends or decisions could not be published so far.
         """
-        totals = {**counts.reasons, 'remote': counts.remote}
+        totals = {**counts.reasons, 'remote': counts.remote, REPORTING_FAILED: unreported}
         n, lately = self._recent.grown(totals, now_s), self._lately.grown(totals, now_s)
         within = f'in the last {self._recent.window_s:.0f} s'
         if lately[DropReason.TIMEOUT] and not lately['remote']:
@@ -50,20 +52,25 @@ class FramesWatch:
         for reason, make, what, noun in (
                 (DropReason.REFUSED, error, 'the server refused {}', 'tensor'),
                 (DropReason.SERVER_FAILED, error, 'the server failed on {}', 'tensor'),
+                (DropReason.PLAN_FAILED, error, 'no plan was found for {}', 'frame'),
                 (DropReason.HEAD_FAILED, error, 'the layers on board failed on {}', 'frame'),
+                (DropReason.ENCODE_FAILED, error, '{} could not be encoded', 'tensor'),
+                (DropReason.SEND_FAILED, error, '{} could not be published', 'tensor'),
+                (REPORTING_FAILED, error, '{} could not be published', 'report'),
                 (DropReason.BAD_IMAGE, warning, '{} could not be used', 'image')):
             if n[reason]:
                 text = what.format(several(n[reason], noun))
-                yield make(reason.value, f'{text} {within}: {last.get(reason, "")}')
+                yield make(str(reason), f'{text} {within}: {last.get(reason, "")}')
 
 
-def servers_findings(problems: Mapping[str, str], lost: Collection[str],
-                     local: bool) -> Iterator[Finding]:
+def servers_findings(problems: Mapping[str, str], lost: Collection[str], local: bool,
+                     turning_away: Mapping[str, str] = MappingProxyType({})) -> Iterator[Finding]:
     """Yield what is wrong with a drone's servers.
 
     :param problems: what is wrong with each one's topic, empty where nothing is.
     :param lost: those that the planner gets no reply from.
     :param local: whether the drone carries on alone without a server.
+    :param turning_away: those that the planner leaves alone since they refuse or fail, and why.
     """
     stuck = not local or all(problems.values())
     for server, problem in problems.items():
@@ -73,3 +80,6 @@ def servers_findings(problems: Mapping[str, str], lost: Collection[str],
     for server in lost:
         yield warning(f'link to {server}', f'link lost: no reply from {server}; frames do without '
                       'it until it answers probes; is the network up?')
+    for server, why in turning_away.items():
+        yield error(f'refusals of {server}', f'{server} turns frames away, which do without it '
+                    f'and try again now and then: {why}')

@@ -52,7 +52,7 @@ from offload_perception.pipeline.edge import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.records import (
     PROBE_CODEC,
-    DropReason,
+    REPORTING_FAILED,
     FeaturePacket,
     Frame,
     Status,
@@ -81,6 +81,7 @@ class EdgeInferenceNode(ManagedNode):
         self._entities: list[tuple[Any, Any]] = []
         self._problem_lock = threading.Lock()
         self._problems: dict[str, str] = {}
+        self._unreported = 0
         self._reported: OffloadDecision | None = None
         self._compiled: CompileReport | None = None
 
@@ -92,7 +93,8 @@ class EdgeInferenceNode(ManagedNode):
         names = namespaces(c.server)
         self._artefact = load_artefact(self, c)
         plan = self._static_plan(c)  # a wrong split or codec refuses before the loading
-        self._network = self._emulated(c, load_network(self, c, self._artefact))
+        self._network = load_network(self, c, self._artefact)  # `release` closes it from here on
+        self._network = self._emulated(c, self._network)
         self._compiled = self._compile_report()
         if plan is None:
             self._strategy = self._make_strategy(c)
@@ -188,6 +190,9 @@ class EdgeInferenceNode(ManagedNode):
         self._images, self._stamps = Arrivals('image', time.monotonic()), StampWatch()
         self._frames, self._speed = FramesWatch(c.reply_timeout), SpeedWatch()
         self._computer = ComputerWatch()
+        if self._strategy is not None:
+            self._strategy.begin()
+        self._unreported = 0
         self._pipeline.start(plan)
         if self._strategy is None:
             self._announce(plan)
@@ -304,7 +309,7 @@ class EdgeInferenceNode(ManagedNode):
         active_j = message.energy - message.idle_energy
         # A slow meter cannot always tell frames apart; its doubts would teach nonsense.
         if self._strategy is not None and message.uncertainty < active_j:
-            self._strategy.metered(message.sequence, active_j)
+            self._strategy.metered(message.header, message.sequence, active_j)
 
     def _on_ended(self, ended: Ended) -> None:
         if ended.top is not None:
@@ -314,10 +319,11 @@ class EdgeInferenceNode(ManagedNode):
         if self._strategy is not None:
             self._strategy.ended(ended)
 
-    def _on_problem(self, reason: DropReason, text: str) -> None:
+    def _on_problem(self, reason: str, text: str) -> None:
         with self._problem_lock:
-            self._problems[reason.value] = text
-        self.get_logger().warning(f'{reason.value}: {text}', throttle_duration_sec=5.0)
+            self._problems[str(reason)] = text
+            self._unreported += reason == REPORTING_FAILED
+        self.get_logger().warning(f'{reason}: {text}', throttle_duration_sec=5.0)
 
     def _set_pace(self, min_period_s: float, deadline_scale: float) -> None:
         if self._pipeline is not None:
@@ -334,7 +340,8 @@ class EdgeInferenceNode(ManagedNode):
             return
         if (found := self._strategy.next_probe(self._pipeline.link_idle)) is not None:
             number, probe = found
-            self._servers.send(self._probe_packet(number, probe.nbytes), probe.server)
+            if not self._servers.send(self._probe_packet(number, probe.nbytes), probe.server):
+                self._strategy.probe_unsent(number)
 
     def _probe_packet(self, number: int, nbytes: int) -> FeaturePacket:
         return FeaturePacket(
@@ -354,9 +361,10 @@ class EdgeInferenceNode(ManagedNode):
         yield from self._stamps.findings(now_s)
         names = self._servers.names if session else (plan.server,) if plan.server else ()
         yield from servers_findings({n: self._servers.problem(n) for n in names},
-                                    lost=session.lost if session else (), local=bool(session))
+                                    lost=session.lost if session else (), local=bool(session),
+                                    turning_away=session.turning_away(now_s) if session else {})
         yield from self._frames.findings(self._pipeline.counts, self._problems,
-                                         plan.server or 'the server', now_s)
+                                         plan.server or 'the server', now_s, self._unreported)
         if session:
             yield from self._speed.findings(session.head.slowdown)
         yield from self._computer.findings(now_s)

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
+from typing import Any
 
 from offload_perception.codec.calibration import Calibration
 from offload_perception.errors import PlanError
@@ -28,11 +29,16 @@ class AutoStrategy:
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.session, self._calibration = session, calibration
         self._clock, self._lock = clock, Lock()
-        self._latest: Decision | None = None
-        self._ended: OrderedDict[int, tuple[FrameReport, Decision]] = OrderedDict()
-        self._overdue: OrderedDict[int, tuple[FrameReport, float]] = OrderedDict()
-        self._probes: dict[int, tuple[Probe, float]] = {}
-        self._probe_count = 0
+        self._probe_count = 0  # goes on: an answer may come in the next activation
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with frame 1 again; what the session has learned stays."""
+        with self._lock:
+            self._latest: Decision | None = None
+            self._ended: OrderedDict[int, Frame] = OrderedDict()
+            self._overdue: OrderedDict[int, Frame] = OrderedDict()
+            self._probes: dict[int, tuple[Probe, float]] = {}
 
     def __call__(self, frame: Frame) -> Plan:
         """Return the plan for a frame whose work starts now."""
@@ -57,30 +63,28 @@ class AutoStrategy:
         frame = ended.frame
         if not frame.split_name:  # dropped before it was planned
             return
-        report = FrameReport.of(frame)
-        if frame.decision is not None:
-            report = report.with_codec(frame.decision.codec)
+        report = _report(frame)
         with self._lock:
-            self._ended[frame.sequence] = report, frame.decision
-            if len(self._ended) > _REMEMBERED:
-                self._ended.popitem(last=False)
+            _remember(self._ended, frame, _REMEMBERED)
             if report.unanswered:
-                self._overdue[frame.sequence] = report, frame.sent_s
-                if len(self._overdue) > _AWAITED:
-                    self._overdue.popitem(last=False)
+                _remember(self._overdue, frame, _AWAITED)
         self.session.observe_frame(report, self._clock(), frame.decision)
 
     def late(self, reply: ReceivedReply) -> None:
         """Learn from a reply to a frame that has ended without it."""
         now = self._clock()
-        with self._lock:
-            found = self._overdue.pop(reply.sequence, None)
-        if found is None or reply.status is not Status.OK:
+        frame = self._recall(self._overdue, reply.sequence, reply.header)
+        if frame is None or reply.status is not Status.OK:
             return
-        report, sent_s = found
         self.session.observe_late(replace(
-            report, link_s=now - sent_s - reply.server_total_s, wait_s=reply.server_wait_s,
-            decode_s=reply.decode_s, tail_s=reply.tail_s), now)
+            _report(frame), link_s=now - frame.encoded_s - reply.server_total_s,
+            wait_s=reply.server_wait_s, decode_s=reply.decode_s, tail_s=reply.tail_s), now)
+
+    def _recall(self, frames: OrderedDict[int, Frame], sequence: int, header: Any) -> Frame | None:
+        """Take a frame out; numbers begin anew with each activation, so its header must agree."""
+        with self._lock:
+            frame = frames.get(sequence)
+            return frames.pop(sequence) if frame is not None and frame.header == header else None
 
     def observe_server(self, report: ServerReport, *, digest: str) -> None:
         """Take a server's status; raises PlanError where it serves another model."""
@@ -92,12 +96,10 @@ class AutoStrategy:
         self.session.observe_beat(server, self._clock() - age_s, clock_s=clock_s,
                                   period_s=period_s, wait_s=wait_s)
 
-    def metered(self, sequence: int, energy_j: float) -> None:
+    def metered(self, header: Any, sequence: int, energy_j: float) -> None:
         """Take a frame's energy above idle (J), as a meter found it."""
-        with self._lock:
-            found = self._ended.pop(sequence, None)
-        if found is not None:
-            self.session.observe_energy(found[0], energy_j, found[1])
+        if (frame := self._recall(self._ended, sequence, header)) is not None:
+            self.session.observe_energy(_report(frame), energy_j, frame.decision)
 
     # -- probes -----------------------------------------------------------------------------
 
@@ -121,6 +123,13 @@ class AutoStrategy:
             self._probes[self._probe_count] = probe, now
             return self._probe_count, probe
 
+    def probe_unsent(self, number: int) -> None:
+        """Take it that nobody listened to a probe."""
+        with self._lock:
+            found = self._probes.pop(number, None)
+        if found is not None:
+            self.session.take_back_probe(found[0])
+
     def probe_answered(self, number: int, server_total_s: float) -> None:
         """Take the answer to a probe."""
         now = self._clock()
@@ -129,3 +138,15 @@ class AutoStrategy:
         if found is not None:
             probe, sent_s = found
             self.session.observe_probe(probe, now, max(now - sent_s - server_total_s, 0.0))
+
+
+def _report(frame: Frame) -> FrameReport:
+    """Return the report of a frame, with the codec as the planner named it."""
+    report = FrameReport.of(frame)
+    return report if frame.decision is None else report.with_codec(frame.decision.codec)
+
+
+def _remember(frames: OrderedDict[int, Frame], frame: Frame, most: int) -> None:
+    frames[frame.sequence] = frame
+    if len(frames) > most:
+        frames.popitem(last=False)

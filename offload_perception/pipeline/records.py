@@ -22,7 +22,10 @@ class DropReason(StrEnum):
     SUPERSEDED = 'superseded'  # a newer image came before its work could start
     PACED = 'paced'  # it came sooner than the mission's policy wants images worked on
     BAD_IMAGE = 'bad image'
-    HEAD_FAILED = 'head failed'
+    PLAN_FAILED = 'planning failed'  # split auto: nothing can run, or the planner failed
+    HEAD_FAILED = 'head failed'  # the layers on board
+    ENCODE_FAILED = 'encoding failed'  # tensor to bytes
+    SEND_FAILED = 'sending failed'  # the middleware did not take the tensor
     NO_SERVER = 'no server'
     TIMEOUT = 'no reply'
     REFUSED = 'server refused'
@@ -42,6 +45,9 @@ class Status(IntEnum):
     FAILED = 4
     PROBE = 5
 
+
+REPORTING_FAILED = 'reporting failed'
+"""Not a drop: a frame's end or its decision could not be published."""
 
 PROBE_CODEC = 'probe'
 """Codec name of a packet that only measures the link: it is answered at once, with no result."""
@@ -136,9 +142,11 @@ class Stages:
 class Frame:
     """One camera image on its way through the drone, from its arrival to its one outcome.
 
-    `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched. A
-    `hedged` frame keeps its boundary `tensor` while it is in flight, to be finished on board at
-    `hedge_at_s`.
+    `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched. Its
+    tensor was ready to be sent, with `encoded_bytes`, at `encoded_s`; `sent` tells whether the
+    middleware has taken it. A `hedged` frame keeps its boundary `tensor` while it is in flight,
+    to be finished on board at `hedge_at_s`, or when the way over the link came to nothing:
+    `turned_away` says why, and `trouble` in words.
     """
 
     sequence: int
@@ -154,8 +162,11 @@ class Frame:
     device: str = ''
     server_runtime: str = ''
     server_device: str = ''
-    sent_bytes: int = 0
-    sent_s: float = nan
+    encoded_bytes: int = 0
+    encoded_s: float = nan
+    sent: bool = False
+    turned_away: DropReason | None = None
+    trouble: str = ''
     tensor: np.ndarray | None = None
     hedged: bool = False
     hedge_at_s: float = inf
@@ -169,6 +180,19 @@ class Frame:
         self.split, self.split_name = plan.split, split_name
         self.codec, self.server, self.decision = plan.codec, plan.server, plan.decision
         self.hedge_at_s, self.hedged = plan.hedge_at_s, plan.hedge_at_s < inf
+
+    def take_reply(self, reply: ReceivedReply, now_s: float) -> None:
+        """Note what a server tells of its stages, in a reply that came at `now_s`."""
+        stages = self.stages
+        stages.server_wait, stages.decode = reply.server_wait_s, reply.decode_s
+        stages.tail = reply.tail_s
+        stages.link = now_s - self.encoded_s - reply.server_total_s
+        self.server_runtime, self.server_device = reply.runtime, reply.device
+
+    @property
+    def sent_bytes(self) -> int:
+        """Return the bytes on the uplink; 0 where nothing was sent."""
+        return self.encoded_bytes if self.sent else 0
 
     @property
     def deadline_met(self) -> bool:

@@ -11,7 +11,9 @@ class FrameReport:
     """An ended frame. Durations in seconds of the drone's clock, NaN where a stage did not run.
 
     `wait_s`, `decode_s` and `tail_s` are the server's own. `nbytes` is 0 where nothing was sent.
-    A frame that was sent and then finished on board has outcome LOCAL and `nbytes` above 0.
+    A frame for a server that was finished on board has outcome LOCAL and a `server`; `reason` is
+    then why the way over the server came to nothing, empty where its reply was overdue. `trouble`
+    is that in words.
     """
 
     cut: int
@@ -29,29 +31,46 @@ class FrameReport:
     tail_s: float = nan
     total_s: float = nan
     nbytes: int = 0
+    trouble: str = ''
 
     @classmethod
     def of(cls, frame: Frame) -> 'FrameReport':
         """Return the report of a frame of the drone's pipeline."""
         s = frame.stages
-        return cls(frame.split, frame.codec, frame.server, frame.outcome, frame.reason, s.queue,
-                   s.preprocess, s.head, s.encode, s.link, s.server_wait, s.decode, s.tail,
-                   s.total, frame.sent_bytes)
+        return cls(frame.split, frame.codec, frame.server, frame.outcome,
+                   frame.turned_away or frame.reason, s.queue, s.preprocess, s.head, s.encode,
+                   s.link, s.server_wait, s.decode, s.tail, s.total, frame.sent_bytes,
+                   frame.trouble)
 
     def with_codec(self, codec: str) -> 'FrameReport':
         """Return this report with the codec as the planner named it, without its clip."""
         return replace(self, codec=codec)
 
     @property
-    def unanswered(self) -> bool:
-        """Tell whether something was sent and nothing came back in time."""
-        return self.nbytes > 0 and (self.outcome is Outcome.LOCAL
-                                    or self.reason == DropReason.TIMEOUT.value)
+    def finished_on_board(self) -> bool:
+        """Tell whether the result is the drone's own, of a frame that a server was to have."""
+        return self.outcome is Outcome.LOCAL and bool(self.server)
 
     @property
-    def refused(self) -> bool:
+    def unanswered(self) -> bool:
+        """Tell whether something was sent and nothing came back in time."""
+        return self.nbytes > 0 and ((self.finished_on_board and not self.reason)
+                                    or self.reason == DropReason.TIMEOUT)
+
+    @property
+    def overloaded(self) -> bool:
         """Tell whether the server turned the frame away because of its load."""
-        return self.reason in (DropReason.BUSY.value, DropReason.LATE.value)
+        return self.reason in (DropReason.BUSY, DropReason.LATE)
+
+    @property
+    def rejected(self) -> bool:
+        """Tell whether the server turned the frame away for what it is, as it will the next."""
+        return self.reason in (DropReason.REFUSED, DropReason.SERVER_FAILED)
+
+    @property
+    def unheard(self) -> bool:
+        """Tell whether nobody listened where the frame was to go, so that it was not sent."""
+        return self.reason == DropReason.NO_SERVER
 
     @property
     def sent_for_s(self) -> float:
@@ -66,7 +85,7 @@ class FrameReport:
 
         :param waited_s: from arrival to decision; NaN = unknown, then it is the preprocessing.
         """
-        if self.outcome is Outcome.DROPPED or self.unanswered or waited_s != waited_s:
+        if self.outcome is Outcome.DROPPED or self.finished_on_board or waited_s != waited_s:
             return self.preprocess_s
         stages = (self.head_s, self.encode_s, self.link_s, self.wait_s, self.decode_s, self.tail_s)
         return self.total_s - waited_s - sum(s for s in stages if s == s)

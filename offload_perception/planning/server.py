@@ -97,7 +97,7 @@ class ServerEstimator:
             self._model()
 
     def refused(self, now_s: float, pause_s: float = 1.0) -> None:
-        """Take a refusal because of load: leave the server alone for a while."""
+        """Leave the server alone for a while: it was too busy, or did not listen."""
         self._blocked_until_s = now_s + pause_s
 
     def wait(self, now_s: float) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from offload_perception.planning.robust import RobustLevel
 from offload_perception.planning.route_watch import RouteWatch
 from offload_perception.planning.server import ServerEstimator, ServerReport
 from offload_perception.planning.shape import NetworkShape
+from offload_perception.planning.shut_out import ShutOut
 from offload_perception.planning.sizes import SizeTable, codecs_for
 
 _MUCH_SLOWER = 2.0  # times as long as expected: then a warning of the link was right
@@ -50,6 +51,8 @@ class PlanningSession:
         self.planner = Planner(self.settings, shape.names)
         self._routes: dict[str, Route] = {}
         self._watches: dict[str, RouteWatch] = {}
+        self._shut_out: dict[str, ShutOut] = {}
+        self._foreign: dict[str, str] = {}  # servers of another model, and what to do
         self._overhead = RobustLevel.of_times(0.0, 0.0)
         self._in_flight = InFlight()
         self._prober = Prober(profile.radio, float(profile.head_j[-1])
@@ -89,6 +92,8 @@ class PlanningSession:
         """Tell whether frames may be sent there; a suspect only where nothing else can be done."""
         watch = self._watches[route.server]
         return (route.load.usable(now_s) and not watch.lost
+                and route.server not in self._foreign
+                and not self._shut_out[route.server].holds(now_s)
                 and not (watch.suspect and self.profile.fits[-1]))
 
     def started(self, decision: Decision, now_s: float) -> None:
@@ -130,13 +135,15 @@ class PlanningSession:
             self._overhead.add(report.overhead_s(decision.waited_s if decision else nan))
             if report.server in self._routes:
                 self._observe_route(report, now_s, sent)
-            if decision and report.outcome is not Outcome.DROPPED and not report.unanswered:
+            if (decision and report.outcome is not Outcome.DROPPED
+                    and not report.finished_on_board):
                 self.latency_error.add(decision.latency_s, report.total_s)
 
     def _observe_route(self, report: FrameReport, now_s: float, sent: Sent | None) -> None:
         route, watch = self._routes[report.server], self._watches[report.server]
         if report.outcome is Outcome.REMOTE:
             watch.answered()
+            self._shut_out[report.server].served()
             self._observe_link(route, now_s, report.nbytes, report.link_s,
                                warned=sent is not None and sent.warned)
             route.load.observe(now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
@@ -150,8 +157,13 @@ class PlanningSession:
             route.link.observe_timeout(
                 now_s, report.nbytes,
                 report.sent_for_s - tail_s - wait_s - self.settings.margin * wait_sd)
-        elif report.refused:
+        elif report.overloaded:
             watch.answered()
+            route.load.refused(now_s)
+        elif report.rejected:
+            watch.answered()
+            self._shut_out[report.server].refused(now_s, report.trouble)
+        elif report.unheard:  # of the link that tells nothing
             route.load.refused(now_s)
 
     @staticmethod
@@ -194,11 +206,16 @@ class PlanningSession:
                     probe, radio.sending_w * sending_s + radio.j_per_byte * probe.nbytes)
                 self._observe_link(route, now_s, probe.nbytes, link_s, warned=probe.warned)
 
+    def take_back_probe(self, probe: Probe) -> None:
+        """Take it that a probe was not sent after all, since nobody listened."""
+        with self._lock:
+            self._prober.answered(probe, 0.0)
+
     def observe_energy(self, report: FrameReport, energy_j: float,
                        decision: Decision | None = None, *, head_j: float = nan) -> None:
         """Take a frame's metered energy above idle, and that of its head where known [J]."""
         with self._lock:
-            if report.outcome is Outcome.LOCAL and not report.nbytes:
+            if report.outcome is Outcome.LOCAL and not report.server:
                 head_j = energy_j
             self.head.observe_energy(report.cut, head_j)
             if decision:
@@ -207,12 +224,17 @@ class PlanningSession:
     def observe_server(self, report: ServerReport, now_s: float, *, digest: str = '') -> None:
         """Take a server's status; a new server becomes a candidate.
 
-        :raises PlanError: where it serves another model.
+        :raises PlanError: where it serves another model; it is shut out until it serves this one.
         """
-        if digest and self.shape.digest and digest != self.shape.digest:
-            raise PlanError(f'server {report.server} has model {digest[:12]}, this drone '
-                            f'{self.shape.digest[:12]}; start both with the same model')
         with self._lock:
+            if digest and self.shape.digest and digest != self.shape.digest:
+                self._foreign[report.server] = (
+                    f'server {report.server} has model {digest[:12]}, this drone '
+                    f'{self.shape.digest[:12]}; start both with the same model')
+                raise PlanError(self._foreign[report.server])
+            if self._foreign.pop(report.server, ''):
+                self._shut_out.pop(report.server, None)
+            self._shut_out.setdefault(report.server, ShutOut())
             if report.server not in self._routes:
                 self._routes[report.server] = Route(report.server, self._first_link(),
                                                     ServerEstimator(self.shape))
@@ -252,6 +274,13 @@ class PlanningSession:
         with self._lock:
             for watch in self._watches.values():
                 watch.suspect_back()
+
+    def turning_away(self, now_s: float) -> dict[str, str]:
+        """Return the servers that frames do without since those refuse or fail, and why."""
+        with self._lock:
+            refusing = {name: shut.why for name, shut in self._shut_out.items()
+                        if shut.holds(now_s)}
+            return {**refusing, **self._foreign}
 
     @property
     def lost(self) -> tuple[str, ...]:

@@ -35,6 +35,11 @@ FRAMES = {
     'failed': ({'SERVER_FAILED': 1}, {'server failed': 'ERROR the server failed on 1 tensor in'}),
     'head': ({'HEAD_FAILED': 1}, {
         'head failed': 'ERROR the layers on board failed on 1 frame in'}),
+    'plans': ({'PLAN_FAILED': 3}, {'planning failed': 'ERROR no plan was found for 3 frames in'}),
+    'encoder': ({'ENCODE_FAILED': 1}, {
+        'encoding failed': 'ERROR 1 tensor could not be encoded in the last 10 s: why'}),
+    'sending': ({'SEND_FAILED': 2}, {
+        'sending failed': 'ERROR 2 tensors could not be published in the last 10 s: why'}),
     'images': ({'BAD_IMAGE': 4}, {
         'bad image': 'WARN 4 images could not be used in the last 10 s: why'}),
 }
@@ -48,6 +53,18 @@ def test_drops_of_the_last_seconds_are_told_by_reason(counts, expected):
     assert found.keys() == expected.keys()
     assert all(found[name].startswith(text) for name, text in expected.items())
     assert not list(watch.findings(frames(**counts), last, '/server', 12.0))  # long ago
+
+
+def test_reports_that_could_not_be_published_are_told():
+    watch = FramesWatch(reply_timeout_s=1.0)
+    found = texts(watch.findings(frames(), {'reporting failed': 'why'}, '', 1.0, unreported=2))
+    assert found['reporting failed'].startswith('ERROR 2 reports could not be published in')
+
+
+def test_a_server_that_turns_frames_away_is_an_error_with_its_own_words():
+    found = texts(servers_findings({'/server': ''}, (), True, {'/server': 'another model'}))
+    assert found == {'refusals of /server': 'ERROR /server turns frames away, which do without it '
+                     'and try again now and then: another model'}
 
 
 def test_a_link_is_lost_soon_after_the_last_reply():

@@ -88,16 +88,19 @@ class FakeNetwork:
 
 
 class Log(list):
-    """A list that other threads append to and a test waits on."""
+    """A list that other threads append to and a test waits on; `then` is raised afterwards."""
 
     def __init__(self) -> None:
         super().__init__()
         self._changed = Condition()
+        self.then: Exception | None = None
 
     def __call__(self, *items: object) -> None:
         with self._changed:
             self.append(items if len(items) > 1 else items[0])
             self._changed.notify_all()
+        if self.then is not None:
+            raise self.then
 
     def wait_for(self, length: int) -> list:
         with self._changed:

@@ -21,6 +21,7 @@ from offload_perception.errors import ImageError
 from offload_perception.pipeline.edge import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Plan
 from offload_perception.pipeline.records import DropReason, Outcome, Status
+from offload_perception.planning.frame_report import FrameReport
 
 REMOTE = Plan(CUT_POOL, 'raw', '/server')
 LOCAL = Plan(ON_BOARD)
@@ -29,17 +30,23 @@ LOCAL = Plan(ON_BOARD)
 class Drone:
     """A pipeline with everything around it recorded; images are numbers, or what to raise."""
 
-    def __init__(self, plan: Plan = REMOTE, **settings) -> None:
+    def __init__(self, plan: Plan = REMOTE, *, planned: bool = False, **settings) -> None:
         self.clock = Clock()
         self.network = FakeNetwork(self.clock)
         self.sent, self.ended, self.problems, self.late = Log(), Log(), Log(), Log()
         self.decided = Log()
-        self.listens = True
+        self.listens, self.plan = True, plan
         self.pipeline = EdgePipeline(
             network=self.network, preprocess=self._preprocess, send=self._send, ended=self.ended,
             problem=self.problems, late=self.late, decided=self._tell, clock=self.clock,
+            strategy=self._strategy if planned else None,
             settings=EdgeSettings('/drone1/edge', '/drone1/remote_result', **settings))
         self.pipeline.start(plan)
+
+    def _strategy(self, frame) -> Plan:
+        if isinstance(self.plan, Exception):
+            raise self.plan
+        return self.plan
 
     def _tell(self, frame) -> None:
         if isinstance(frame.decision, Exception):
@@ -183,15 +190,31 @@ def test_a_head_that_fails_costs_one_frame(fly):
     assert drone.problems == [(DropReason.HEAD_FAILED, 'RuntimeError: out of memory')]
 
 
-def test_a_send_that_raises_leaves_nothing_in_the_air(fly):
-    drone = fly(max_in_flight=1)
-    drone.listens = RuntimeError('publisher destroyed')
+@pytest.mark.parametrize(('plan', 'listens', 'reason', 'text'), [
+    (RuntimeError('no sizes'), True, 'planning failed', 'RuntimeError: no sizes'),
+    (replace(REMOTE, codec='png'), True, 'encoding failed', "codec 'png'"),
+    (REMOTE, RuntimeError('destroyed'), 'sending failed', 'RuntimeError: destroyed')])
+def test_each_step_that_fails_costs_one_frame_and_is_named(fly, plan, listens, reason, text):
+    drone = fly(planned=True, max_in_flight=1)
+    drone.plan, drone.listens = plan, listens
     drone.offer()
     drone.ended.wait_for(1)
-    drone.listens = True
+    assert drone.problems[0][0] == reason and text in drone.problems[0][1]
+    drone.plan, drone.listens = REMOTE, True
     drone.offer()
     drone.sent.wait_for(1)  # with max_in_flight 1: the failed one takes no room
-    assert drone.reasons == ['head failed']
+    assert drone.reasons == [reason] and drone.ended[0].frame.sent_bytes == 0
+
+
+def test_an_end_that_cannot_be_published_is_counted_and_no_fault_of_the_head(fly):
+    drone = fly(LOCAL)
+    drone.ended.then = RuntimeError('publisher destroyed')
+    drone.offer()
+    assert drone.problems.wait_for(1) == [
+        ('reporting failed', 'RuntimeError: publisher destroyed')]
+    drone.offer()
+    drone.ended.wait_for(2)
+    assert drone.pipeline.counts.local == 2 and not drone.pipeline.counts.dropped
 
 
 def test_nobody_listens(fly):
@@ -200,6 +223,39 @@ def test_nobody_listens(fly):
     drone.offer()
     drone.ended.wait_for(1)
     assert drone.reasons == ['no server'] and '/server' in drone.problems[0][1]
+    assert drone.ended[0].frame.sent_bytes == 0
+
+
+HEDGED = Plan(CUT_IMAGE, 'raw', '/server', hedge_at_s=1e9)
+
+
+@pytest.mark.parametrize(('listens', 'plan', 'reason'), [
+    (False, HEDGED, 'no server'), (OSError('no buffers'), HEDGED, 'sending failed'),
+    (True, replace(HEDGED, codec='png'), 'encoding failed')])
+def test_what_cannot_be_sent_is_finished_on_board_where_that_was_planned(fly, listens, plan,
+                                                                        reason):
+    drone = fly(plan)
+    drone.listens = listens
+    drone.offer()
+    end, = drone.ended.wait_for(1)
+    assert end.frame.outcome is Outcome.LOCAL and end.top.labels[0] == 'three'
+    assert (end.frame.sent_bytes, end.frame.turned_away) == (0, reason)
+    assert drone.problems[0][0] == reason and drone.problems[0][1].endswith('finished on board')
+    report = FrameReport.of(end.frame)
+    assert report.finished_on_board and not report.unanswered
+
+
+@pytest.mark.parametrize('status', [Status.REFUSED, Status.FAILED, Status.BUSY])
+def test_a_refused_frame_is_finished_on_board_where_that_was_planned(fly, status):
+    drone = fly(HEDGED)
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    drone.pipeline.reply(reply_to(packet, status))
+    end, = drone.ended.wait_for(1)
+    assert end.frame.outcome is Outcome.LOCAL and end.frame.sent_bytes == len(packet.data)
+    report = FrameReport.of(end.frame)
+    assert report.finished_on_board and not report.unanswered and report.trouble
+    assert (report.rejected, report.overloaded) == (status != Status.BUSY, status == Status.BUSY)
 
 
 @pytest.mark.parametrize(('status', 'reason'), [
@@ -354,11 +410,14 @@ def test_a_pace_drops_what_comes_too_soon_and_stretches_the_deadline(fly):
 
 
 def test_an_overdue_frame_is_finished_on_board_from_what_was_sent(fly):
-    drone = fly(Plan(CUT_IMAGE, 'raw', '/server', hedge_at_s=100.0))  # the clock's 0
+    drone = fly(replace(HEDGED, hedge_at_s=101.0, decision='told after the sending'))
     drone.network.take_s = 0.05
     drone.offer()
+    packet, = drone.sent.wait_for(1)
+    drone.decided.wait_for(1)
+    drone.clock.now_s += 1.0
+    drone.pipeline.expire()
     end, = drone.ended.wait_for(1)
-    packet, = drone.sent
     assert end.frame.outcome is Outcome.LOCAL and end.frame.sent_bytes == len(packet.data)
     assert end.top.labels[0] == 'three' and end.frame.stages.tail == pytest.approx(0.1)
     drone.pipeline.reply(reply_to(packet))

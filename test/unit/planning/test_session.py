@@ -257,13 +257,83 @@ def test_time_around_the_stages_is_learned(session):
 
 
 def test_report_of_a_pipeline_frame():
-    frame = Frame(1, 0.0, None, None, split=3, codec='auto', server=SERVER, sent_bytes=100,
-                  stages=Stages(queue=0.1, preprocess=0.2, head=0.3, encode=0.1, total=2.0),
-                  outcome=Outcome.DROPPED, reason=DropReason.TIMEOUT.value)
+    frame = Frame(1, 0.0, None, None, split=3, codec='auto', server=SERVER, encoded_bytes=100,
+                  sent=True, outcome=Outcome.DROPPED, reason=DropReason.TIMEOUT.value,
+                  stages=Stages(queue=0.1, preprocess=0.2, head=0.3, encode=0.1, total=2.0))
     report = FrameReport.of(frame)
-    assert report.unanswered and not report.refused
+    assert report.unanswered and not report.overloaded and not report.rejected
     assert report.sent_for_s == pytest.approx(1.3)
-    assert FrameReport.of(replace(frame, outcome=Outcome.LOCAL, reason='')).unanswered
+    hedged = replace(frame, outcome=Outcome.LOCAL, reason='')
+    assert FrameReport.of(hedged).unanswered
+    refused = FrameReport.of(replace(hedged, turned_away=DropReason.REFUSED))
+    assert refused.rejected and not refused.unanswered
+
+
+def rejected(decision, reason=DropReason.REFUSED, outcome=Outcome.LOCAL):
+    return FrameReport(decision.cut, decision.codec, SERVER, outcome, reason.value,
+                       nbytes=5000, total_s=0.1, trouble='another model')
+
+
+@pytest.mark.parametrize('reason', [DropReason.REFUSED, DropReason.SERVER_FAILED])
+@pytest.mark.parametrize('outcome', [Outcome.LOCAL, Outcome.DROPPED])
+def test_server_that_rejects_frames_is_shut_out_for_longer_and_longer(session, reason, outcome):
+    fly(session, 0.0, 30, bandwidth=1e6)
+    known, sent = session.forecast(6.0).routes[SERVER][:2], []
+    for i in range(640):  # 64 s of a server that turns everything away
+        now_s = 6.0 + 0.1 * i
+        announce(session, now_s)
+        decision = session.plan(now_s, 3.0)
+        if not decision.option.local:
+            sent.append(now_s)
+            session.observe_frame(rejected(decision, reason, outcome), now_s, decision)
+            assert session.turning_away(now_s) == {SERVER: 'another model'}
+    assert 5 <= len(sent) <= 7, sent
+    assert not session.lost  # it answers
+    np.testing.assert_allclose(session.forecast(6.0).routes[SERVER][:2], known)
+
+
+def test_result_after_refusals_ends_them(session):
+    decision = session.plan(0.1, 3.0)
+    for now_s in (0.2, 1.3):  # shut out for 1 s, then for 2 s
+        session.observe_frame(rejected(decision), now_s, decision)
+    announce(session, 3.2)
+    assert session.plan(3.2, 3.0).option.local and session.turning_away(3.2)
+    decision = session.plan(3.4, 3.0)
+    session.observe_frame(answered(session, decision, 3.4), 3.5, decision)
+    assert decision.server == SERVER and not session.turning_away(3.5)
+    session.observe_frame(rejected(decision), 3.6, decision)
+    announce(session, 4.7)
+    assert session.plan(4.7, 3.0).server == SERVER  # 1 s again
+
+
+def test_restarted_server_with_another_model_is_shut_out_until_it_has_the_right_one(shape, coral):
+    session = PlanningSession(replace(shape, digest='a' * 64), coral)
+    report = ServerReport(SERVER, 0.01, 0.1, (0.1,))
+    session.observe_server(report, 0.0, digest='a' * 64)
+    decision = session.plan(0.1, 3.0)
+    assert decision.server == SERVER
+    with pytest.raises(PlanError, match='same model'):
+        session.observe_server(report, 1.0, digest='b' * 64)
+    session.observe_frame(rejected(decision), 1.0, decision)
+    beat(session, 1.0, 100)
+    assert session.plan(11.0, 3.0).option.local
+    assert 'same model' in session.turning_away(11.0)[SERVER]
+    session.observe_server(report, 11.1, digest='a' * 64)
+    assert session.plan(11.2, 3.0).server == SERVER and not session.turning_away(11.2)
+
+
+@pytest.mark.parametrize('outcome', [Outcome.LOCAL, Outcome.DROPPED])
+def test_nobody_who_listens_teaches_the_link_nothing(session, outcome):
+    decision = fly(session, 0.0, 30, bandwidth=1e6)
+    known = session.forecast(6.0).routes[SERVER][:2]
+    for i in range(4):
+        session.observe_frame(FrameReport(
+            decision.cut, decision.codec, SERVER, outcome, DropReason.NO_SERVER.value,
+            encode_s=0.001, total_s=0.9), 6.0 + 0.1 * i, decision)
+    assert session.plan(6.4, 3.0).option.local and not session.lost
+    np.testing.assert_allclose(session.forecast(6.0).routes[SERVER][:2], known)
+    announce(session, 8.0)
+    assert session.plan(8.0, 3.0).server == SERVER
 
 
 @pytest.mark.parametrize('value', [nan, inf, -1.0, 0.0, 1e300])
@@ -368,6 +438,14 @@ def test_one_probe_tells_what_a_link_in_doubt_has_become(flown, late, told):
     assert slow_s == pytest.approx(flown.sizes.column(1, 'raw')[0] / bandwidth, rel=0.4)
     late_again = beat(flown, 6.25, 3, late_s=0.15 if late else 0.0)
     assert remote_s(flown, late_again) == pytest.approx(slow_s, rel=0.1)  # beats are settled
+
+
+def test_probe_that_nobody_listens_to_costs_and_teaches_nothing(flown):
+    decision = on_board(flown, 6.0)
+    for now_s in (6.0, 7.0, 8.0):
+        announce(flown, now_s)
+        flown.take_back_probe(flown.probe(now_s, decision))
+    assert not flown.lost and flown.plan(8.0, 3.0).server == SERVER
 
 
 def test_beat_of_an_unknown_server_is_ignored(flown):

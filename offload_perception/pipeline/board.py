@@ -1,0 +1,78 @@
+"""The layers that run on the drone: the head of a frame, and the rest where no server helped."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from offload_perception.model.artefact import Artefact
+from offload_perception.pipeline.records import Frame
+
+Preprocess = Callable[[Any, np.ndarray], None]
+
+
+class Layers(Protocol):
+    """The network on board: a `runtime.network.Network`."""
+
+    artefact: Artefact
+    ran: str
+    ran_on: str
+
+    def head(self, cut: int, image: np.ndarray) -> np.ndarray:
+        """Return the tensor at `cut`."""
+
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+        """Return the tensor behind layer `last` for the one in front of layer `first`."""
+
+
+class Board:
+    """Runs layers on frames, and notes in them how long that took and on what.
+
+    :param preprocess: writes an image into a uint8 array of the network's input shape, and
+        raises ImageError where it cannot.
+    """
+
+    def __init__(self, network: Layers, preprocess: Preprocess,
+                 clock: Callable[[], float]) -> None:
+        self._network, self._preprocess, self._clock = network, preprocess, clock
+        self.artefact = network.artefact
+        self._block_ends = [k for k, layer in enumerate(self.artefact.layers, 1)
+                            if layer.kind == 'pool']
+
+    def head(self, frame: Frame) -> np.ndarray:
+        """Return the tensor at the frame's cut."""
+        started = self._clock()
+        pixels = np.empty(self.artefact.input.shape, np.uint8)
+        self._preprocess(frame.image, pixels)
+        frame.image = None  # frees the message while the frame is in flight
+        prepared = self._clock()
+        tensor = pixels
+        if frame.split:
+            tensor = self._network.head(frame.split, pixels)
+            self._note_where(frame)
+        stages = frame.stages
+        stages.queue, stages.preprocess = started - frame.arrival_s, prepared - started
+        stages.head = self._clock() - prepared
+        return tensor
+
+    def rest(self, frame: Frame, wanted: Callable[[], bool]) -> np.ndarray | None:
+        """Return the class scores for the frame's tensor, float32 of shape (classes,).
+
+        Block by block: None as soon as it is not `wanted` any more, since a reply has come.
+        """
+        started = self._clock()
+        at, tensor, last = frame.split, frame.tensor, self.artefact.last
+        for end in (*(e for e in self._block_ends if e > at), last):
+            if not wanted():
+                return None
+            at, tensor = end, self._network.run(at + 1, end, tensor)
+        frame.stages.tail = self._clock() - started
+        self._note_where(frame)
+        return self.scores(tensor)
+
+    def scores(self, tensor: np.ndarray) -> np.ndarray:
+        """Return the class scores in the network's last tensor, float32 of shape (classes,)."""
+        return self.artefact.tensor(self.artefact.last).dequantise(tensor)
+
+    def _note_where(self, frame: Frame) -> None:
+        frame.runtime, frame.device = self._network.ran, self._network.ran_on

@@ -1,0 +1,80 @@
+"""The frames whose tensor is out and whose reply has not come."""
+
+from math import inf
+from threading import Condition
+from typing import Any
+
+from offload_perception.pipeline.records import Frame
+
+
+class Flying:
+    """Frames between take-off and landing; whoever waits for `changed` is woken by each change.
+
+    May be used from several threads.
+    """
+
+    def __init__(self, changed: Condition) -> None:
+        self._changed = changed
+        self._frames: dict[int, Frame] = {}
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __contains__(self, frame: Frame) -> bool:
+        return self._frames.get(frame.sequence) is frame
+
+    def take_off(self, frame: Frame) -> None:
+        """Take a frame."""
+        with self._changed:
+            self._frames[frame.sequence] = frame
+
+    def land(self, sequence: int, header: Any, *, keep_hedged: bool = False) -> Frame | None:
+        """Take a frame out of the air; None where none flies with that number and header.
+
+        :param keep_hedged: leave one that is to be finished on board where it is.
+        """
+        with self._changed:
+            frame = self._frames.get(sequence)
+            if frame is None or frame.header != header:
+                return None
+            if not (keep_hedged and frame.hedged):
+                del self._frames[sequence]
+                self._changed.notify()
+            return frame
+
+    def land_unanswered(self, limit_s: float) -> list[Frame]:
+        """Take out those that were ready to be sent before `limit_s` and are not hedged."""
+        with self._changed:
+            lost = [f for f in self._frames.values() if f.encoded_s < limit_s and not f.hedged]
+            for frame in lost:
+                del self._frames[frame.sequence]
+            self._changed.notify()
+            return lost
+
+    def land_all(self) -> list[Frame]:
+        """Take out all that are left."""
+        with self._changed:
+            left = list(self._frames.values())
+            self._frames.clear()
+            return left
+
+    def hurry(self, frame: Frame, now_s: float) -> None:
+        """Have a hedged frame finished on board at once."""
+        with self._changed:
+            frame.hedge_at_s = min(frame.hedge_at_s, now_s)
+            self._changed.notify()
+
+    def overdue(self, now_s: float) -> Frame | None:
+        """Return a frame to finish on board now, once, or None."""
+        with self._changed:
+            first = min(self._frames.values(), key=lambda f: f.hedge_at_s, default=None)
+            if first is None or first.hedge_at_s > now_s:
+                return None
+            first.hedge_at_s = inf
+            return first
+
+    @property
+    def next_hedge_s(self) -> float:
+        """Return when the next frame is to be finished on board; infinite = none."""
+        with self._changed:
+            return min((f.hedge_at_s for f in self._frames.values()), default=inf)

@@ -1,0 +1,29 @@
+"""A frame's tensor as the packet that goes to a server."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from offload_perception import codec
+from offload_perception.codec.calibration import basis_of
+from offload_perception.model.artefact import Artefact
+from offload_perception.pipeline.plan import EdgeSettings
+from offload_perception.pipeline.records import FeaturePacket, Frame
+
+
+def pack(frame: Frame, tensor: np.ndarray, ready_s: float, artefact: Artefact,
+         settings: EdgeSettings, clock: Callable[[], float]) -> FeaturePacket:
+    """Encode the tensor at the frame's cut; the stage counts from `ready_s`, the head's end."""
+    spec = artefact.tensor(frame.split)
+    data = codec.encode(tensor, spec, frame.codec, basis=basis_of(artefact, frame.split))
+    frame.encoded_bytes, frame.encoded_s = len(data), clock()
+    frame.stages.encode = frame.encoded_s - ready_s
+    remaining_s = 0.0
+    if frame.deadline_s:
+        remaining_s = frame.deadline_s - (frame.encoded_s - frame.arrival_s)
+    return FeaturePacket(
+        header=frame.header, drone=settings.drone, sequence=frame.sequence,
+        model_digest=artefact.digest, split=frame.split, split_name=frame.split_name,
+        codec=frame.codec, dtype=spec.dtype, shape=spec.shape, scale=spec.scale,
+        zero_point=spec.zero_point, remaining_s=remaining_s, reply_topic=settings.reply_topic,
+        data=data)

@@ -1,0 +1,29 @@
+"""Whether a server is left alone because it turned frames away for what they are."""
+
+_FIRST_S, _LONGEST_S = 1.0, 30.0
+
+
+class ShutOut:
+    """Shuts a server out after a refusal that its load does not explain, longer each time.
+
+    When the time is over a frame may try again: a result ends it for good, another refusal
+    doubles the time.
+    """
+
+    def __init__(self) -> None:
+        self.served()
+
+    def refused(self, now_s: float, why: str) -> None:
+        """Take a refusal; those of frames that were out already tell nothing new."""
+        if self.holds(now_s):
+            return
+        self._pause_s = min(max(2.0 * self._pause_s, _FIRST_S), _LONGEST_S)
+        self._until_s, self.why = now_s + self._pause_s, why or 'without a word of why'
+
+    def served(self) -> None:
+        """Take a result, or another sign that the server is as it should be."""
+        self._pause_s, self._until_s, self.why = 0.0, float('-inf'), ''
+
+    def holds(self, now_s: float) -> bool:
+        """Tell whether no frame may be sent now; a clock that went back ends the pause."""
+        return self._until_s - self._pause_s <= now_s < self._until_s
