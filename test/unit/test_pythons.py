@@ -29,9 +29,10 @@ def python_of(wanted: str) -> str | None:
 def test_setup_py_runs(wanted, tmp_path):
     if (python := python_of(wanted)) is None:
         pytest.skip(f'no Python {wanted} on this machine')
-    packages = Path(setuptools.__file__).parents[1]
-    for name in ('setuptools', 'pkg_resources', '_distutils_hack'):  # these and nothing else
-        (tmp_path / name).symlink_to(packages / name)
+    installed = Path(setuptools.__file__).parents[1]
+    for name in ('setuptools', 'pkg_resources', '_distutils_hack',
+                 f'setuptools-{setuptools.__version__}.dist-info'):  # these and nothing else
+        (tmp_path / name).symlink_to(installed / name)
     done = subprocess.run(
         [python, '-W', 'ignore', 'setup.py', '-q', 'egg_info', '-e', str(tmp_path)], cwd=ROOT,
         env={**os.environ, 'PYTHONPATH': str(tmp_path)}, capture_output=True, text=True)
