@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from offload_perception.cli.command import command
-from offload_perception.recording import recover
+from offload_perception.recording import BagReader, recover
 
 
 @command
@@ -17,5 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     bag = Path(args.bag)
     out = args.out or bag.with_name(f'{bag.stem}_recovered')
-    print(f'{recover(bag, out)} messages in {out}')
+    reader = BagReader(bag)
+    print(f'{recover(reader, out)} messages in {out}')
+    print('\n'.join(reader.notes))
     return 0

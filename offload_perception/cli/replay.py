@@ -18,19 +18,24 @@ from offload_perception.recording.playback import Selection, parse_renames
 def main(argv: Sequence[str] | None = None) -> int:
     """Replay a bag until its end or Ctrl-C."""
     args = _parser().parse_args(argv)
-    if not 0.001 <= args.rate <= 1000:
-        raise ConfigError(f'--rate is {args.rate}; it has to lie in 0.001 .. 1000')
+    _check('--rate', args.rate, 0.001, 1000)
+    _check('--wait', args.wait, 0, 3600)
+    if args.clock is not None:
+        _check('--clock', args.clock, 0.1, 1000)
     selection = Selection(tuple(args.topics), parse_renames(args.remap))
     reader = BagReader(args.bag)
     from offload_perception.nodes.player import replay  # needs ROS
 
     progress(f'playing {args.bag}')
     published = replay(reader, selection, rate=args.rate, loop=args.loop, wait_s=args.wait,
-                       stop=StopSignal())
-    print(f'{published} messages published')
-    for file in reader.truncated:
-        print(f'{file} ends early: its recorder was killed')
+                       clock_hz=args.clock, stop=StopSignal())
+    print('\n'.join([f'{published} messages published', *reader.notes]))
     return 0
+
+
+def _check(option: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f'{option} is {value}; it has to lie in {low} .. {high}')
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,4 +50,7 @@ def _parser() -> argparse.ArgumentParser:
                         help='play topics under other names')
     parser.add_argument('--wait', type=float, default=1.0, metavar='S',
                         help='wait so long for a subscriber to every topic (default: 1)')
+    parser.add_argument('--clock', type=float, nargs='?', const=40.0, metavar='HZ',
+                        help='also publish the time of the bag on /clock, so often a second '
+                             '(default: 40), for nodes with use_sim_time')
     return parser

@@ -1,31 +1,44 @@
 """Publish the messages of a bag again, undecoded, with the QoS they were recorded with."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import rclpy
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from rclpy.time import Time
+from rosgraph_msgs.msg import Clock
 
 from offload_perception.cli.stopping import StopSignal
 from offload_perception.errors import BagError
 from offload_perception.nodes import qos
 from offload_perception.nodes.message_types import class_of
-from offload_perception.recording import BagMessage, BagReader
-from offload_perception.recording.playback import Selection, play, topics_of
+from offload_perception.recording import BagMessage, BagReader, MessageType, installed_type
+from offload_perception.recording.definitions import comparable, difference
+from offload_perception.recording.playback import Selection, Timeline, play, ticking, topics_of
+
+CLOCK = '/clock'
 
 
 def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
-           wait_s: float, stop: StopSignal) -> int:
+           wait_s: float, stop: StopSignal, clock_hz: float | None = None) -> int:
     """Play a bag until its end, or until somebody says stop; return how many were published.
 
+    Topics whose type is not installed, or with another definition than the recorded one, are left
+    out and named in the log.
+
     :param wait_s: how long to wait for a subscriber to every topic before the start.
-    Topics whose type is not installed are left out and named in the log.
+    :param clock_hz: how often a second the time of the bag is published on /clock, for nodes with
+        use_sim_time; the bag's own /clock is left out then. None = never.
 
     :raises BagError: where no topic is left to play.
     """
     topics = topics_of(reader, selection)
+    if clock_hz:
+        topics.pop(CLOCK, None)
     if not topics:
         raise BagError(f'{reader.path} has no message to play on the chosen topics')
     context = rclpy.Context()
@@ -36,34 +49,57 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
         if not publishers:
             raise BagError(f'no message type of {reader.path} is installed')
         _wait_for_subscribers(publishers, wait_s, stop)
-        published = _play_once(reader, publishers, rate, stop)
+        tell = _clock_publisher(node) if clock_hz else None
+        published = _play_once(reader, publishers, rate, stop, tell, clock_hz)
         while loop and not stop.wait(0.0):
-            published += _play_once(reader, publishers, rate, stop)
+            published += _play_once(reader, publishers, rate, stop, tell, clock_hz)
         return published
     finally:
         node.destroy_node()
         context.try_shutdown()
 
 
-def _play_once(reader: BagReader, publishers: dict[str, Any], rate: float,
-               stop: StopSignal) -> int:
+def _play_once(reader: BagReader, publishers: dict[str, Any], rate: float, stop: StopSignal,
+               tell: Callable[[int], None] | None, clock_hz: float | None) -> int:
+    timeline, wait = Timeline(rate, time.monotonic), stop.wait
+    if tell is not None:
+        wait = ticking(wait, lambda: tell(timeline.now_ns), period_s=1.0 / clock_hz,
+                       clock=time.monotonic)
     chosen = (m for m in reader if m.topic in publishers)
     published = 0
-    for m in play(chosen, rate=rate, clock=time.monotonic, wait=stop.wait):
+    for m in play(chosen, timeline, wait):
         publishers[m.topic].publish(m.data)
         published += 1
     return published
+
+
+def _clock_publisher(node: Node) -> Callable[[int], None]:
+    """Return a function that publishes a time [ns] on /clock."""
+    publisher = node.create_publisher(Clock, CLOCK, qos.CLOCK)
+    return lambda now_ns: publisher.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
 
 
 def _publishers(node: Node, topics: dict[str, BagMessage], selection: Selection) -> dict[str, Any]:
     found = {}
     for topic, first in topics.items():
         try:
+            _check_definition(node, topic, first.type)
             found[topic] = node.create_publisher(
                 class_of(first.type.name), selection.name_of(topic), _profile_of(first))
-        except BagError as e:
+        except (BagError, InvalidTopicNameException) as e:
             node.get_logger().warning(f'{topic} is not played: {e}')
     return found
+
+
+def _check_definition(node: Node, topic: str, recorded: MessageType) -> None:
+    """Refuse a type whose bytes would be read as another one."""
+    installed = installed_type(recorded.name)
+    if problem := difference(recorded, installed):
+        raise BagError(problem)
+    if not comparable(recorded, installed):
+        node.get_logger().warning(f'{topic}: the bag does not tell which definition of '
+                                  f'{recorded.name} it was recorded with; the installed one is '
+                                  'taken')
 
 
 def _profile_of(first: BagMessage) -> QoSProfile:

@@ -47,3 +47,6 @@ BEAT = _keep_last(1, ReliabilityPolicy.BEST_EFFORT)
 
 # A flight stack's streams. Best effort and volatile matches every publisher.
 SENSOR = _keep_last(5, ReliabilityPolicy.BEST_EFFORT)
+
+# As ROS 2's own players publish simulated time: only the newest counts.
+CLOCK = _keep_last(1, ReliabilityPolicy.BEST_EFFORT)

@@ -198,7 +198,8 @@ class RecorderNode(ManagedNode):
         try:
             yield
         except OSError as e:
-            self._end(f'recording ended: {self._bag.folder} cannot be written: {e}')
+            self._end(f'recording ended: {self._bag.folder} cannot be written: {e.strerror}; '
+                      'was it removed, or the disk?')
         except BagError as e:
             self._end(str(e))
 
@@ -213,17 +214,27 @@ class RecorderNode(ManagedNode):
             yield error('bag', self._problem)
         if self._bag is None:
             return
-        if filling := self._disk.look(free_bytes(self._bag.folder), now_s):
+        if (free := self._free()) is None:
+            yield error('bag', f'the folder {self._bag.folder} is gone, and the bag with it')
+        elif filling := self._disk.look(free, now_s):
             yield filling
         if not self._bag.messages:
             yield said('messages', 'no message yet')
+
+    def _free(self) -> int | None:
+        """Return the space on the bag's disk [bytes], None where the folder was removed."""
+        try:
+            return free_bytes(self._bag.folder)
+        except OSError:
+            return None
 
     def values(self) -> dict[str, Any]:
         """Return how much is written, and how long the disk lasts."""
         if self._bag is None:
             return {}
+        free = self._free()
         return {'bag': self._bag.folder, 'messages': self._bag.messages,
-                'free [MB]': free_bytes(self._bag.folder) // MB,
+                'free [MB]': 'unknown' if free is None else free // MB,
                 'written [MB/min]': f'{self._disk.rate * 60 / MB:.1f}',
                 'time left [min]': f'{self._disk.left_s / 60:.0f}',
                 'topics left out': ', '.join(sorted(self._skipped)) or 'none'}

@@ -1,7 +1,8 @@
 """Bags: what the nodes said, in files that rosbag2 and its friends can read. No ROS needed."""
 
 from offload_perception.recording.definitions import MessageType, installed_type
-from offload_perception.recording.reader import BagMessage, BagReader
+from offload_perception.recording.message import BagMessage
+from offload_perception.recording.reader import BagReader
 from offload_perception.recording.recover import recover
 from offload_perception.recording.writer import BagWriter
 

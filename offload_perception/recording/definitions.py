@@ -12,6 +12,7 @@ from offload_perception.errors import BagError
 
 _SEPARATOR = '=' * 80
 _FIELD = re.compile(r'^\s*([A-Za-z]\w*(?:/\w+)?(?:/\w+)?)', re.ASCII)
+_COMMENT = re.compile(r"#(?=(?:[^'\"]|'[^']*'|\"[^\"]*\")*$).*")  # not within a quoted default
 _BUILT_IN = frozenset((
     'bool', 'byte', 'char', 'float32', 'float64', 'int8', 'uint8', 'int16', 'uint16', 'int32',
     'uint32', 'int64', 'uint64', 'string', 'wstring'))
@@ -19,14 +20,15 @@ _BUILT_IN = frozenset((
 
 @dataclass(frozen=True)
 class MessageType:
-    """A type as a bag knows it: `name` as std_msgs/msg/Header, `text` in the ros2msg format.
+    """A type as a bag knows it: `name` as std_msgs/msg/Header, `text` as `encoding` says.
 
-    `hash` is the RIHS01 hash of the type; empty where it is unknown.
+    `hash` is the RIHS01 hash of the type; it and `text` are empty where they are unknown.
     """
 
     name: str
     text: str
     hash: str = ''
+    encoding: str = 'ros2msg'
 
 
 def concatenated(name: str, definition_of: Callable[[str], str]) -> str:
@@ -46,6 +48,38 @@ def concatenated(name: str, definition_of: Callable[[str], str]) -> str:
     first, *others = texts.items()
     return first[1] + ''.join(f'{_SEPARATOR}\nMSG: {_short(other)}\n{text}'
                               for other, text in others)
+
+
+def difference(recorded: MessageType, installed: MessageType) -> str:
+    """Return why bytes of the recorded type are none of the installed one; empty where they are.
+
+    By the hashes, or else by the definitions without comments. What a bag does not tell cannot
+    be compared: see `comparable`.
+    """
+    if recorded.hash and installed.hash:
+        same = recorded.hash == installed.hash
+    elif _has_text(recorded):
+        same = _essence(recorded.text) == _essence(installed.text)
+    else:
+        same = True
+    return '' if same else (f'it was recorded with another definition of {recorded.name} than '
+                            'the one that is installed')
+
+
+def comparable(recorded: MessageType, installed: MessageType) -> bool:
+    """Tell whether a bag holds enough of a type to compare it with the installed one."""
+    return bool(recorded.hash and installed.hash) or _has_text(recorded)
+
+
+def _has_text(kind: MessageType) -> bool:
+    return bool(kind.text) and kind.encoding == 'ros2msg'
+
+
+def _essence(text: str) -> list[str]:
+    """Return the lines of a definition that say something: no comments, no spacing."""
+    lines = (_COMMENT.sub('', line) for line in text.splitlines())
+    return [' '.join(line.split()).replace(' =', '=').replace('= ', '=')
+            for line in lines if line.strip()]
 
 
 def _types_in(text: str, package: str) -> list[str]:

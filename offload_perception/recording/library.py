@@ -8,24 +8,43 @@ from offload_perception.errors import BagError
 _REMEDY = 'bags need the MCAP libraries: pip install "mcap>=1.6" mcap-ros2-support'
 
 
-def _load(name: str) -> ModuleType:
+class MissingLibrary(BagError):
+    """A library that a bag needs is not installed, or is too old."""
+
+
+def _load(name: str, remedy: str = _REMEDY) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as e:
-        raise BagError(f'{_REMEDY} ({e})') from e
+        raise MissingLibrary(f'{remedy} ({e})') from e
 
 
 def load_mcap() -> ModuleType:
     """Return the module with MCAP's Writer; raises BagError where it is absent or too old."""
     module = _load('mcap.writer')
     if not hasattr(module.Writer, 'flush'):  # came with 1.6; without it a crash costs a chunk
-        raise BagError(f'{_REMEDY} (an older mcap is installed)')
+        raise MissingLibrary(f'{_REMEDY} (an older mcap is installed)')
     return module
 
 
 def load_stream_reader() -> ModuleType:
     """Return the module with MCAP's StreamReader; raises BagError where it is absent."""
     return _load('mcap.stream_reader')
+
+
+def load_records() -> ModuleType:
+    """Return the module with the records of MCAP; raises BagError where it is absent."""
+    return _load('mcap.records')
+
+
+def load_rosbag2() -> ModuleType:
+    """Return the module that reads sqlite3 bags; raises BagError where it is absent."""
+    return _load('rosbags.rosbag2', 'sqlite3 bags need rosbags: pip install rosbags')
+
+
+def load_lz4() -> ModuleType:
+    """Return the module of LZ4 frames; raises BagError where it is absent."""
+    return _load('lz4.frame', 'this bag needs lz4: pip install lz4')
 
 
 def load_decoder() -> ModuleType:

@@ -3,9 +3,13 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 from offload_perception.errors import ConfigError
-from offload_perception.recording.reader import BagMessage, BagReader
+from offload_perception.recording.message import BagMessage
+from offload_perception.recording.reader import BagReader
+
+LONGEST_WAIT_S = 3600.0  # at a time: a damaged time of a message may be centuries off
 
 
 @dataclass(frozen=True)
@@ -55,18 +59,63 @@ def topics_of(reader: BagReader, selection: Selection) -> dict[str, BagMessage]:
     return found
 
 
-def play(messages: Iterable[BagMessage], *, rate: float, clock: Callable[[], float],
-         wait: Callable[[float], bool]) -> Iterator[BagMessage]:
-    """Yield messages when they are due, `rate` times as fast as they were recorded.
+class Timeline:
+    """When the messages of a bag are due, and which time of the bag it is now.
 
-    :param clock: returns seconds that never jump.
+    Begins with the first message that is asked for.
+    """
+
+    def __init__(self, rate: float, clock: Callable[[], float]) -> None:
+        """Take `rate` times the recorded speed, and a clock of seconds that never jumps."""
+        self._rate, self._clock = rate, clock
+        self._started: tuple[float, int] | None = None
+
+    def due_in_s(self, time_ns: int) -> float:
+        """Return how many seconds are left until a message is due, 0 where it is late."""
+        if self._started is None:
+            self._started = self._clock(), time_ns
+        started_s, first_ns = self._started
+        due_s = started_s + (time_ns - first_ns) * 1e-9 / self._rate
+        return max(0.0, due_s - self._clock())
+
+    @property
+    def now_ns(self) -> int | None:
+        """Return the time of the bag, in nanoseconds since the epoch; None before it begins."""
+        if self._started is None:
+            return None
+        started_s, first_ns = self._started
+        return first_ns + round((self._clock() - started_s) * self._rate * 1e9)
+
+
+def play(messages: Iterable[BagMessage], timeline: Timeline,
+         wait: Callable[[float], bool]) -> Iterator[BagMessage]:
+    """Yield messages when they are due.
+
     :param wait: waits so many seconds; True ends the playing.
     """
-    started_s = first_ns = None
     for m in messages:
-        if started_s is None:
-            started_s, first_ns = clock(), m.time_ns
-        due_s = started_s + (m.time_ns - first_ns) * 1e-9 / rate
-        if wait(max(0.0, due_s - clock())):
-            return
+        left_s = LONGEST_WAIT_S
+        while left_s >= LONGEST_WAIT_S:
+            left_s = min(timeline.due_in_s(m.time_ns), LONGEST_WAIT_S)
+            if wait(left_s):
+                return
         yield m
+
+
+def ticking(wait: Callable[[float], bool], tick: Callable[[], None], *, period_s: float,
+            clock: Callable[[], float]) -> Callable[[float], bool]:
+    """Return a `wait` that calls `tick` every `period_s` seconds while it is used."""
+    next_s = -inf
+
+    def waiting(seconds: float) -> bool:
+        nonlocal next_s
+        end_s = clock() + seconds
+        while True:
+            if clock() >= next_s:
+                next_s = clock() + period_s
+                tick()
+            if wait(max(0.0, min(end_s, next_s) - clock())):
+                return True
+            if clock() >= end_s:
+                return False
+    return waiting

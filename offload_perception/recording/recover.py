@@ -6,15 +6,17 @@ from offload_perception.recording.reader import BagReader
 from offload_perception.recording.writer import BagWriter
 
 
-def recover(bag: str | Path, out: str | Path) -> int:
+def recover(bag: str | Path | BagReader, out: str | Path) -> int:
     """Copy every message of `bag` that can be read into the new bag `out`; return how many.
 
-    Our own reader takes a killed bag as it is; other tools want the index that this adds.
+    Our own reader takes a killed bag as it is; other tools want the index that this adds. The
+    copy is MCAP whatever the storage and the compression of `bag`.
 
-    :raises BagError: where `bag` is none, or `out` exists.
+    :raises BagError: where `bag` is none or damaged (what came before is copied), or `out`
+        exists.
     """
     known: set[str] = set()
-    reader = BagReader(bag)
+    reader = bag if isinstance(bag, BagReader) else BagReader(bag)
     with BagWriter(out) as writer:
         for m in reader:
             if m.topic not in known:

@@ -1,8 +1,10 @@
 """Write a bag that stays readable whatever ends the recorder: rosbag2's layout, MCAP files."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,8 @@ class BagWriter:
 
         :param max_file_bytes: a file that has grown beyond is closed, and a new one opened.
         :param min_free_bytes: less space than this on the disk ends the recording.
-        :raises BagError: where the folder exists, or cannot be made.
+        :raises BagError: where the folder exists or cannot be made, or the disk is full; there is
+            no folder then.
         """
         self.folder = Path(folder)
         self._max_file_bytes, self._min_free_bytes, self._free = (
@@ -47,12 +50,8 @@ class BagWriter:
         self._topics: dict[str, tuple[Topic, MessageType]] = {}
         self._files: list[FileSpan] = []
         self._stream = self._writer = None
-        try:
-            self.folder.mkdir(parents=True)
-        except OSError as e:
-            raise BagError(f'cannot make the bag {self.folder}: {e.strerror}; name a folder that '
-                           'does not exist yet') from e
-        self._open_file()
+        self._closed = False
+        self._begin()
 
     @property
     def messages(self) -> int:
@@ -80,18 +79,26 @@ class BagWriter:
         :raises BagError: where the disk is nearly full; the bag is complete and closed then.
         """
         self._writer.flush()
-        left = self._free(self.folder)
-        if left < self._min_free_bytes:
+        if problem := self._disk_problem(self.folder):
             self.close()
-            raise BagError(f'recording ended: {left / 1e6:.0f} MB are left for {self.folder}, '
-                           f'less than the {self._min_free_bytes / 1e6:.0f} MB to be kept free; '
-                           'free some space, or record elsewhere')
+            raise BagError(f'recording ended: {problem}')
+
+    def _disk_problem(self, folder: Path) -> str:
+        left = self._free(folder)
+        if left >= self._min_free_bytes:
+            return ''
+        return (f'{left / 1e6:.0f} MB are left for {self.folder}, less than the '
+                f'{self._min_free_bytes / 1e6:.0f} MB to be kept free; free some space, or record '
+                'elsewhere')
 
     def close(self) -> None:
         """Finish the bag; may run twice."""
-        if self._writer is not None:
-            self._close_file()
-            self._write_metadata()
+        if not self._closed:
+            self._closed = True
+            try:
+                self._close_file()
+            finally:
+                self._write_metadata()
 
     def __enter__(self) -> 'BagWriter':
         return self
@@ -101,12 +108,40 @@ class BagWriter:
 
     # -- files ------------------------------------------------------------------------------
 
+    def _begin(self) -> None:
+        """Make the folder and the first file, or nothing at all."""
+        if self.folder.exists():
+            raise BagError(f'{self.folder} exists; name a folder that does not exist yet')
+        missing = [f for f in (self.folder, *self.folder.parents) if not f.exists()]
+        try:
+            if problem := self._disk_problem(missing[-1].absolute().parent):
+                raise BagError(f'nothing is recorded: {problem}')
+            self.folder.mkdir(parents=True)
+            self._open_file()
+        except OSError as e:
+            self._undo(missing)
+            raise BagError(f'cannot make the bag {self.folder}: {e.strerror}; free some space, '
+                           'or name another folder') from e
+
+    def _undo(self, folders: list[Path]) -> None:
+        """Remove what was begun; `folders` were made for it, the innermost first."""
+        self._closed = True
+        with suppress(OSError):
+            if self._stream is not None:
+                self._stream.close()
+        with suppress(OSError):
+            shutil.rmtree(self.folder)
+            for folder in folders[1:]:
+                folder.rmdir()
+
     def _open_file(self) -> None:
         name = f'{self.folder.resolve().name}_{len(self._files)}.mcap'
         self._stream = (self.folder / name).open('xb')
+        with suppress(OSError):  # a file system without locks; readers ask `being_written`
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._writer = self._mcap.Writer(self._stream, compression=self._compression)
         self._writer.start(profile='ros2', library='offload_perception')
-        self._schemas: dict[str, int] = {}
+        self._schemas: dict[tuple[str, str, bytes], int] = {}
         self._channels: dict[str, int] = {}
         self._files.append(FileSpan(name))
         for topic, kind in self._topics.values():
@@ -114,17 +149,18 @@ class BagWriter:
         self._write_metadata()
 
     def _register(self, topic: Topic, kind: MessageType) -> None:
-        if kind.name not in self._schemas:
-            self._schemas[kind.name] = self._writer.register_schema(
-                kind.name, 'ros2msg', kind.text.encode())
+        schema = kind.name, kind.encoding or 'ros2msg', kind.text.encode()
+        if schema not in self._schemas:
+            self._schemas[schema] = self._writer.register_schema(*schema)
         self._channels[topic.name] = self._writer.register_channel(
-            topic.name, 'cdr', self._schemas[kind.name], {
+            topic.name, 'cdr', self._schemas[schema], {
                 'offered_qos_profiles': yaml.safe_dump(topic.qos), 'topic_type_hash': topic.hash})
 
     def _close_file(self) -> None:
         writer, self._writer = self._writer, None
-        with self._stream:
-            writer.finish()
+        if writer is not None:
+            with self._stream:
+                writer.finish()
 
     def _write_metadata(self) -> None:
         write_metadata(self.folder, (t for t, _ in self._topics.values()), self._files,

@@ -1,6 +1,8 @@
 """The recorder and the player among real topics."""
 
+import shutil
 import threading
+from dataclasses import replace
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -19,6 +21,7 @@ from offload_perception.msg import (
 from rclpy.duration import Duration
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import BatteryState, Image
 from world import ACTIVE, INACTIVE, WAIT_S, Heard, image, until
 
@@ -38,13 +41,16 @@ EACH = [(FrameLatency, 'frame_latency', qos.TELEMETRY), (PowerSample, 'power', q
         (FeatureTensor, 'server/features', qos.features(2)), (Image, 'image_raw', qos.CAMERA)]
 
 
+def recorder_class():
+    from offload_perception.nodes.recorder import RecorderNode
+    return RecorderNode
+
+
 @pytest.fixture
 def record(world, tmp_path):
     """Start a recorder in this world."""
-    from offload_perception.nodes.recorder import RecorderNode
-
     def start(**parameters):
-        return world.start(RecorderNode, **{
+        return world.start(recorder_class(), **{
             'bag': str(tmp_path / 'bag'), 'server': f'{world.ns}/server', 'min_free': 0,
             **parameters})
     return start
@@ -120,13 +126,31 @@ def test_other_topics_of_the_drone_are_found_and_images_left_out(world, record, 
     assert 'thermal' not in found
 
 
+def test_a_disk_that_is_full_at_the_start_refuses_and_leaves_nothing(world, record, tmp_path):
+    recorder = world.make(recorder_class(), bag=str(tmp_path / 'bag'), min_free=1_000_000)
+    world.drive(recorder, 'configure', 'activate')  # a terabyte is to stay free
+    assert world.state(recorder) == INACTIVE and not list(tmp_path.iterdir())
+    assert 'free some space' in world.said('refused to activate')
+
+
 def test_a_full_disk_ends_the_recording_and_says_so(world, record, tmp_path):
-    recorder = record(min_free=1_000_000, flush_period=0.05)  # a terabyte is to stay free
+    recorder = record(flush_period=0.05)
+    recorder._bag._min_free_bytes = 10**18
     world.said('recording ended')
     heard: Heard = world.hear(DiagnosticArray, '/diagnostics', 10)
     m = heard.wait_for(lambda m: 'recording ended' in m.status[0].message)
     assert 'free some space' in m.status[0].message and world.state(recorder) == ACTIVE
     assert not recording.BagReader(tmp_path / 'bag').truncated
+
+
+def test_a_bag_that_is_removed_in_flight_ends_the_recording_and_nothing_else(
+        world, record, tmp_path):
+    recorder = record(flush_period=1.5)  # diagnostics come first
+    shutil.rmtree(tmp_path / 'bag')
+    heard: Heard = world.hear(DiagnosticArray, '/diagnostics', 10)
+    heard.wait_for(lambda m: 'is gone, and the bag with it' in m.status[0].message)
+    heard.wait_for(lambda m: 'cannot be written: No such file' in m.status[0].message)
+    assert world.state(recorder) == ACTIVE
 
 
 def test_a_second_activation_does_not_write_over_the_bag(world, record):
@@ -170,18 +194,49 @@ def test_a_bag_is_played_to_other_nodes(world, played):
     assert [m.power for m in heard.wait_for(3)] == [0.0, 1.0, 2.0]
 
 
-def test_a_topic_whose_type_is_not_installed_is_left_out_and_named(ros, tmp_path, capfd):
+def play_all(reader, **options) -> int:
     from offload_perception.nodes.player import replay
     from offload_perception.recording.playback import Selection
 
-    with recording.BagWriter(tmp_path / 'bag') as bag:
-        for topic, name in (('/thing', 'no_such_msgs/msg/Thing'),
-                            ('/power', 'offload_perception/msg/PowerSample')):
-            bag.add_topic(topic, recording.MessageType(name, 'float64 x'), [])
-            bag.write(topic, serialize_message(PowerSample()), 1)
-    bag = recording.BagReader(tmp_path / 'bag')
-    assert replay(bag, Selection(), rate=1.0, loop=False, wait_s=0.0, stop=NeverStop()) == 1
-    assert '/thing is not played: no_such_msgs/msg/Thing is not' in capfd.readouterr().err
+    return replay(reader, Selection(), **{'rate': 1.0, 'loop': False, 'wait_s': 0.0,
+                                          'stop': NeverStop(), **options})
+
+
+def bag_of(path, *types: recording.MessageType) -> recording.BagReader:
+    """Return a bag with a PowerSample on /t0, /t1, ... under types that a bag claims."""
+    with recording.BagWriter(path) as bag:
+        for n, kind in enumerate(types):
+            bag.add_topic(f'/t{n}', kind, [])
+            bag.write(f'/t{n}', serialize_message(PowerSample()), 1 + n)
+    return recording.BagReader(path)
+
+
+def test_a_topic_whose_type_is_not_installed_is_left_out_and_named(ros, tmp_path, capfd):
+    ours = recording.installed_type('offload_perception/msg/PowerSample')
+    bag = bag_of(tmp_path / 'bag', replace(ours, name='no_such_msgs/msg/Thing'), ours)
+    assert play_all(bag) == 1
+    assert '/t0 is not played: there is no definition of no_such_msgs' in capfd.readouterr().err
+
+
+def test_bytes_of_another_definition_are_never_published(ros, tmp_path, capfd):
+    ours = recording.installed_type('offload_perception/msg/PowerSample')
+    older = replace(ours, hash='', text=ours.text.replace('float64 voltage', 'float32 voltage'))
+    bag = bag_of(tmp_path / 'bag', replace(ours, hash='RIHS01_' + 64 * '0'), older,
+                 replace(ours, hash='', text=''), replace(ours, hash=''))
+    assert play_all(bag) == 2
+    said = capfd.readouterr().err
+    for topic in ('/t0', '/t1'):
+        assert f'{topic} is not played: it was recorded with another definition' in said
+    assert '/t2: the bag does not tell which definition' in said and '/t3' not in said
+
+
+def test_the_time_of_the_bag_is_published_on_clock(world, tmp_path):
+    ours = recording.installed_type('offload_perception/msg/PowerSample')
+    heard = world.hear(Clock, '/clock', qos.CLOCK)
+    bag = bag_of(tmp_path / 'bag', ours, ours)
+    for _ in range(2):  # best effort: the first may come before the two know each other
+        assert play_all(bag, clock_hz=100.0, wait_s=1.0) == 2
+    assert heard.wait_for(1)[-1].clock.sec == 0
 
 
 def test_a_bag_without_the_chosen_topics_is_refused(played):

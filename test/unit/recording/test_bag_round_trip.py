@@ -1,5 +1,8 @@
 """What is written is read back: by us, by mcap, and by rosbags."""
 
+import errno
+import os
+
 import pytest
 import yaml
 from definitions import NOTE, note
@@ -7,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offload_perception.errors import BagError
-from offload_perception.recording import BagReader, BagWriter
+from offload_perception.recording import BagReader, BagWriter, writer
 from offload_perception.recording.metadata import qos_profile
 
 QOS = [qos_profile(reliable=True, latched=False, depth=100)]
@@ -111,7 +114,7 @@ def test_the_mcap_library_opens_it_through_its_index(tmp_path):
 
 
 def test_a_nearly_full_disk_ends_the_recording_with_a_whole_bag(tmp_path):
-    space = iter([5000, 999])
+    space = iter([5000, 5000, 999])
     bag = BagWriter(tmp_path / 'flight', min_free_bytes=1000, free=lambda path: next(space))
     bag.add_topic('/a', NOTE, QOS)
     bag.write('/a', note(1), 1)
@@ -123,22 +126,47 @@ def test_a_nearly_full_disk_ends_the_recording_with_a_whole_bag(tmp_path):
     assert [m.decode().number for m in reader] == [1, 2] and not reader.truncated
 
 
+def no_space(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(('left', 'fails', 'text'), [
+    (999, None, r'nothing is recorded: .* free some space'),
+    (5000, 'write_metadata', r'No space left on device; free some space'),
+    (5000, 'start', r'No space left on device; free some space')])
+def test_a_disk_that_is_full_at_the_start_leaves_no_folder_behind(
+        tmp_path, monkeypatch, left, fails, text):
+    if fails == 'write_metadata':
+        monkeypatch.setattr(writer, fails, no_space)
+    elif fails:
+        monkeypatch.setattr(writer.load_mcap().Writer, 'start', no_space)
+    with pytest.raises(BagError, match=text):
+        BagWriter(tmp_path / 'new/flight', min_free_bytes=1000, free=lambda path: left)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_is_full_in_flight_leaves_counts_of_what_was_written(tmp_path, monkeypatch):
+    bag = BagWriter(tmp_path / 'flight', max_file_bytes=1)
+    bag.add_topic('/a', NOTE, QOS)
+    bag.write('/a', note(1), 1)
+    monkeypatch.setattr(bag, '_open_file', no_space)
+    with pytest.raises(OSError, match='No space'):
+        bag.write('/a', note(2), 2)
+    bag.close()
+    reader = BagReader(tmp_path / 'flight')
+    assert [m.decode().number for m in reader] == [1] and not reader.truncated
+    assert 'message_count: 1' in (tmp_path / 'flight/metadata.yaml').read_text()
+
+
 @pytest.mark.parametrize(('make', 'text'), [
     (lambda p: None, 'there is no bag'),
-    (lambda p: p.mkdir(), r'holds no \.mcap file$'),
+    (lambda p: p.mkdir(), r'holds no \.mcap and no \.db3 file$'),
     (lambda p: p.write_text('x'), 'is no MCAP file'),
 ])
 def test_what_is_no_bag_is_refused(tmp_path, make, text):
     make(tmp_path / 'thing')
     with pytest.raises(BagError, match=text):
         BagReader(tmp_path / 'thing')
-
-
-def test_a_bag_of_another_storage_gets_a_remedy(tmp_path):
-    (tmp_path / 'metadata.yaml').write_text(
-        'rosbag2_bagfile_information: {storage_identifier: sqlite3, compression_mode: ""}')
-    with pytest.raises(BagError, match=r'storage sqlite3.*ros2 bag convert'):
-        BagReader(tmp_path)
 
 
 def test_an_existing_folder_is_never_written_over(tmp_path):

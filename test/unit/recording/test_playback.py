@@ -3,7 +3,14 @@ from definitions import NOTE, note
 
 from offload_perception.errors import ConfigError
 from offload_perception.recording import BagReader, BagWriter
-from offload_perception.recording.playback import Selection, parse_renames, play, topics_of
+from offload_perception.recording.playback import (
+    Selection,
+    Timeline,
+    parse_renames,
+    play,
+    ticking,
+    topics_of,
+)
 
 
 @pytest.fixture
@@ -36,20 +43,39 @@ class Clock:
 def test_messages_come_when_they_came(reader, rate):
     clock = Clock()
     times = [(m.decode().number, clock() - 50.0)
-             for m in play(reader, rate=rate, clock=clock, wait=clock.wait)]
+             for m in play(reader, Timeline(rate, clock), clock.wait)]
     assert times == [(n, pytest.approx(n / rate)) for n in range(4)]
 
 
 def test_a_slow_subscriber_does_not_stretch_the_rest(reader):
     clock = Clock()
-    for m in play(reader, rate=1.0, clock=clock, wait=clock.wait):
+    for m in play(reader, Timeline(1.0, clock), clock.wait):
         clock.now_s += 1.5 if m.decode().number == 0 else 0.0
     assert clock.waits == pytest.approx([0.0, 0.0, 0.5, 1.0])
 
 
 def test_stop_ends_the_playing_at_once(reader):
     clock = Clock(stop_after=2)
-    assert len(list(play(reader, rate=1.0, clock=clock, wait=clock.wait))) == 2
+    assert len(list(play(reader, Timeline(1.0, clock), clock.wait))) == 2
+
+
+def test_the_time_of_the_bag_is_told_while_it_plays(reader):
+    clock, told = Clock(), []
+    timeline = Timeline(2.0, clock)
+    wait = ticking(clock.wait, lambda: told.append(timeline.now_ns - 10**18), period_s=0.25,
+                   clock=clock)
+    assert len(list(play(reader, timeline, wait))) == 4
+    assert told == [n * 5 * 10**8 for n in range(6)]  # twice as fast: every half second of it
+
+
+def test_a_message_of_another_century_is_waited_for_in_pieces(tmp_path):
+    with BagWriter(tmp_path / 'far') as bag:
+        bag.add_topic('/a', NOTE, [])
+        bag.write('/a', note(0), 0)
+        bag.write('/a', note(1), 2**63 - 1)
+    clock = Clock(stop_after=5)
+    assert len(list(play(BagReader(tmp_path / 'far'), Timeline(1.0, clock), clock.wait))) == 1
+    assert max(clock.waits) <= 3600.0
 
 
 def test_topics_are_chosen_and_renamed(reader):

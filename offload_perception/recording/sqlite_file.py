@@ -1,0 +1,53 @@
+"""Read one file of a bag that rosbag2 stored with sqlite3, by the library `rosbags`."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from offload_perception.errors import BagError
+from offload_perception.recording.compression import open_plain
+from offload_perception.recording.definitions import MessageType
+from offload_perception.recording.library import load_rosbag2
+from offload_perception.recording.message import Channel
+from offload_perception.recording.metadata import qos_profile
+
+_ENCODINGS = {'MSG': 'ros2msg', 'IDL': 'ros2idl', 'NONE': ''}
+
+
+def sqlite_messages(file: Path) -> Iterator[tuple[Channel, int, int, bytes]]:
+    """Yield channel, time received and sent [ns] and data of each message of a file.
+
+    sqlite3 bags do not tell when a message was sent: that is when it was received.
+
+    :raises BagError: where the file is damaged.
+    """
+    library = load_rosbag2()
+    with ExitStack() as stack:
+        try:
+            bag = stack.enter_context(library.Reader(_plain(file, stack)))
+            channels = {c.id: _channel(c) for c in bag.connections}
+            for connection, time_ns, data in bag.messages():
+                yield channels[connection.id], time_ns, time_ns, data
+        except Exception as e:  # whatever a database says of nonsense
+            raise BagError(f'{file} is broken: {e or type(e).__name__}') from e
+
+
+def _plain(file: Path, stack: ExitStack) -> Path:
+    """Return the file, or a copy that is not compressed: sqlite3 reads no streams."""
+    if file.suffix != '.zstd':
+        return file
+    copy = Path(stack.enter_context(TemporaryDirectory()), file.stem)
+    with file.open('rb') as raw, copy.open('wb') as out:
+        shutil.copyfileobj(open_plain(raw, True), out)
+    return copy
+
+
+def _channel(c: Any) -> Channel:
+    kind = MessageType(c.msgtype, c.msgdef.data, c.digest, _ENCODINGS[c.msgdef.format.name])
+    return Channel(c.topic, kind, encoding=c.ext.serialization_format, qos=[
+        qos_profile(reliable=q.reliability.name == 'RELIABLE',
+                    latched=q.durability.name == 'TRANSIENT_LOCAL', depth=q.depth)
+        for q in c.ext.offered_qos_profiles])

@@ -1,0 +1,194 @@
+"""Bags of other writers: what is read, what is left out by name, what is refused."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import yaml
+import zstandard
+from definitions import NOTE, note
+
+from offload_perception.errors import BagError
+from offload_perception.recording import BagReader, BagWriter, MessageType, recover
+from offload_perception.recording.definitions import comparable, difference
+
+rosbag2 = pytest.importorskip('rosbags.rosbag2')
+MCAP, SQLITE = rosbag2.StoragePlugin.MCAP, rosbag2.StoragePlugin.SQLITE3
+
+
+def foreign(folder, storage, compression='NONE'):
+    """Write five notes as rosbag2 would."""
+    bag = rosbag2.Writer(folder, version=9, storage_plugin=storage)
+    bag.set_compression(rosbag2.CompressionMode[compression], rosbag2.CompressionFormat.ZSTD)
+    with bag:
+        connection = bag.add_connection('/notes', NOTE.name, msgdef=NOTE.text, rihs01=NOTE.hash)
+        for n in range(5):
+            bag.write(connection, 1000 + n, note(n, b'x'))
+    return folder
+
+
+def numbers(path):
+    return [m.decode().number for m in BagReader(path)]
+
+
+@pytest.mark.parametrize('compression', ['NONE', 'FILE', 'MESSAGE', 'STORAGE'])
+@pytest.mark.parametrize('storage', [MCAP, SQLITE])
+def test_every_storage_and_compression_is_read_and_recovered(tmp_path, storage, compression):
+    if storage is SQLITE and compression == 'STORAGE':
+        pytest.skip('sqlite3 compresses nothing itself')
+    reader = BagReader(foreign(tmp_path / 'bag', storage, compression))
+    read = list(reader)
+    assert [(m.topic, m.time_ns, m.decode().number) for m in read] == [
+        ('/notes', 1000 + n, n) for n in range(5)]
+    assert [m.data for m in read] == [note(n, b'x') for n in range(5)]
+    assert read[0].type == (NOTE if storage is SQLITE else replace(NOTE, hash=''))
+    assert not reader.notes
+    assert recover(tmp_path / 'bag', tmp_path / 'copy') == 5
+    assert [m.data for m in BagReader(tmp_path / 'copy')] == [m.data for m in read]
+    with rosbag2.Reader(tmp_path / 'copy') as copy:  # which has no compression mode any more
+        assert [bytes(data) for _, _, data in copy.messages()] == [m.data for m in read]
+
+
+def test_the_list_of_files_counts_and_not_what_lies_beside_them(tmp_path):
+    with BagWriter(tmp_path / 'bag') as bag:
+        bag.add_topic('/notes', NOTE, [])
+        bag.write('/notes', note(1), 1)
+    shutil.copy(tmp_path / 'bag/bag_0.mcap', tmp_path / 'bag/bag_0_recovered.mcap')
+    reader = BagReader(tmp_path / 'bag')
+    assert [m.decode().number for m in reader] == [1]
+    assert reader.notes == ['bag_0_recovered.mcap is left out: a file that is not in '
+                            'metadata.yaml']
+
+
+def test_messages_that_are_compressed_one_by_one_are_known_without_metadata(tmp_path):
+    foreign(tmp_path / 'bag', MCAP, 'MESSAGE')
+    (tmp_path / 'bag/metadata.yaml').unlink()  # as a killed recorder leaves it
+    assert numbers(tmp_path / 'bag') == list(range(5))
+
+
+def change(folder, **values):
+    file = folder / 'metadata.yaml'
+    content = yaml.safe_load(file.read_text())
+    content['rosbag2_bagfile_information'].update(values)
+    file.write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize(('values', 'text'), [
+    ({'compression_mode': 'MESSAGE', 'compression_format': 'lz4'}, 'only zstd is known'),
+    ({'compression_mode': 'sideways'}, "mode 'sideways'"),
+    ({'storage_identifier': 'tape'}, r'storage tape; convert it with ros2 bag convert'),
+    ({'relative_file_paths': ['/etc/passwd']}, 'passwd is missing'),
+    ({'relative_file_paths': 7}, 'names no files'),
+    ({'relative_file_paths': ['bag_0.mcap', 'bag_1.mcap']}, r'bag_1\.mcap is missing'),
+])
+def test_what_cannot_be_read_is_refused_with_a_remedy(tmp_path, values, text):
+    with BagWriter(tmp_path / 'bag'):
+        pass
+    change(tmp_path / 'bag', **values)
+    with pytest.raises(BagError, match=text):
+        BagReader(tmp_path / 'bag')
+
+
+@pytest.mark.parametrize('content', ['', '[', '{a: 1}', 'x: &a [*a]', '- ' * 3000, '2024-99-99'])
+def test_metadata_that_is_none_is_an_error_of_ours(tmp_path, content):
+    (tmp_path / 'metadata.yaml').write_text(content)
+    with pytest.raises(BagError, match='remove it to read the files of the folder'):
+        BagReader(tmp_path)
+
+
+def mcap_file(path, channels):
+    """Write one message for each (topic, message encoding, schema name, schema encoding, data)."""
+    from mcap.writer import Writer
+    with path.open('wb') as stream:
+        writer = Writer(stream)
+        writer.start(profile='ros2')
+        for topic, encoding, name, schema, data in channels:
+            number = writer.register_schema(name, schema, NOTE.text.encode()) if name else 0
+            channel = writer.register_channel(topic, encoding, number)
+            writer.add_message(channel, log_time=1, publish_time=1, data=data)
+        writer.finish()
+    return path
+
+
+def test_channels_that_are_none_of_ros_2_are_left_out_by_name(tmp_path):
+    reader = BagReader(mcap_file(tmp_path / 'mixed.mcap', [
+        ('/json', 'json', 'x', 'jsonschema', b'{}'),
+        ('/one', 'ros1', 'std_msgs/String', 'ros1msg', b'\1\0\0\0x'),
+        ('/bare', 'cdr', '', '', note(1)),
+        ('/proto', 'protobuf', 'x.Y', 'protobuf', b'x'),
+        ('no topic\x1b[31m', 'cdr', NOTE.name, 'ros2msg', note(1)),
+        ('/notes', 'cdr', NOTE.name, 'ros2msg', note(2))]))
+    assert [m.decode().number for m in reader] == [2]
+    assert reader.left_out == {
+        '/json': "encoded as 'json', not as ROS 2's cdr",
+        '/one': "encoded as 'ros1', not as ROS 2's cdr", '/bare': 'without a schema',
+        '/proto': "encoded as 'protobuf', not as ROS 2's cdr",
+        'no topic\\x1b[31m': 'whose name is no topic of ROS 2'}
+
+
+def test_a_second_type_on_a_topic_is_left_out_and_named(tmp_path):
+    reader = BagReader(mcap_file(tmp_path / 'two.mcap', [
+        ('/a', 'cdr', NOTE.name, 'ros2msg', note(1)),
+        ('/a', 'cdr', 'demo_msgs/msg/Stamp', 'ros2msg', note(2))]))
+    assert [m.type.name for m in reader] == [NOTE.name]
+    assert 'demo_msgs/msg/Stamp' in reader.left_out['/a']
+
+
+@pytest.mark.parametrize('data', [b'', b'{"a": 1}', zstandard.compress(b'garbage')])
+def test_bytes_that_are_no_message_are_an_error(tmp_path, data):
+    file = mcap_file(tmp_path / 'bad.mcap', [('/a', 'cdr', NOTE.name, 'ros2msg', data)])
+    with pytest.raises(BagError, match='/a: a message is neither CDR'):
+        list(BagReader(file))
+
+
+def test_a_forged_size_takes_no_memory(tmp_path):
+    bomb = zstandard.ZstdCompressor().compress(bytes(300 << 20))
+    file = mcap_file(tmp_path / 'bomb.mcap', [('/a', 'cdr', NOTE.name, 'ros2msg', bomb)])
+    with pytest.raises(BagError, match='bytes are compressed in one piece'):
+        list(BagReader(file))
+
+
+def test_a_message_that_does_not_fit_its_definition_is_an_error_of_ours(tmp_path):
+    file = mcap_file(tmp_path / 'short.mcap',
+                     [('/a', 'cdr', NOTE.name, 'ros2msg', note(1)[:9])])
+    (m,) = BagReader(file)
+    with pytest.raises(BagError, match='/a: a message does not fit the definition of'):
+        m.decode()
+
+
+def test_a_damaged_length_in_a_whole_file_is_no_killed_recorder(tmp_path):
+    folder = foreign(tmp_path / 'bag', MCAP)
+    (file,) = folder.glob('*.mcap')
+    whole = bytearray(file.read_bytes())
+    at = whole.index(note(3, b'x')) - 22 - 8  # the length of the record
+    whole[at + 5] = 1
+    file.write_bytes(whole)
+    with pytest.raises(BagError, match='is broken'):
+        list(BagReader(folder))
+
+
+def test_types_are_compared_by_hash_or_else_by_definition():
+    def kind(text, digest=''):
+        return MessageType('a/msg/B', text, digest)
+
+    spaced = kind('# says x\nuint32   x  # [m]\nstring s = "#"\n')
+    assert not difference(spaced, kind('uint32 x\nstring s="#"'))
+    assert 'another definition of a/msg/B' in difference(spaced, kind('uint32 x'))
+    assert 'another definition' in difference(spaced, kind('uint32 x\nstring s="#b"'))
+    assert difference(kind('', 'RIHS01_1'), kind('', 'RIHS01_2'))
+    assert not difference(kind('uint32 x', 'RIHS01_1'), kind('# renamed', 'RIHS01_1'))
+    assert comparable(spaced, spaced) and not comparable(kind(''), spaced)
+
+
+def test_a_bag_that_is_being_recorded_is_not_called_killed(tmp_path):
+    bag = BagWriter(tmp_path / 'bag')
+    bag.add_topic('/notes', NOTE, [])
+    bag.write('/notes', note(1), 1)
+    bag.flush()
+    reader = BagReader(tmp_path / 'bag')
+    assert [m.decode().number for m in reader] == [1]
+    assert reader.growing == reader.files and not reader.truncated
+    assert reader.notes == [f'{reader.files[0]} is still being recorded']
+    bag.close()
+    list(reader)
+    assert not reader.growing and not reader.truncated
