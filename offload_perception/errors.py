@@ -12,6 +12,10 @@ class ConfigError(OffloadError):
     """A parameter, an option or a file given by the user is wrong."""
 
 
+class CancelledError(OffloadError):
+    """Long work was given up between two steps, since the process is to end."""
+
+
 class ImageError(OffloadError):
     """An image message cannot be decoded: unknown encoding, wrong size, broken data."""
 

@@ -6,9 +6,11 @@ it; `troubled` returns those that fail or have died, so that a node can report t
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future
 from math import inf
 from queue import SimpleQueue
 from threading import Event, Lock, Thread, current_thread
+from typing import TypeVar
 
 PATIENCE = 30  # failures in a row, in about 25 s, after which a loop will not do better
 FOREVER = inf
@@ -17,6 +19,7 @@ _PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)  # the first is none: the next 
 log = logging.getLogger(__name__)
 _lock = Lock()
 _workers: list['Worker'] = []
+Result = TypeVar('Result')
 
 
 def _report(error: Exception) -> None:
@@ -130,6 +133,20 @@ def troubled() -> list[Worker]:
     """Return the workers of this process that fail now, or have died."""
     with _lock:
         return [w for w in _workers if w.trouble]
+
+
+def running() -> bool:
+    """Tell whether a worker of this process has not ended."""
+    with _lock:
+        return any(w.alive for w in _workers)
+
+
+def fulfil(future: Future[Result], job: Callable[[], Result]) -> None:
+    """Do `job` for whoever waits for `future`, and give that its result or its exception."""
+    try:
+        future.set_result(job())
+    except BaseException as e:
+        future.set_exception(e)
 
 
 def _words(error: BaseException) -> str:

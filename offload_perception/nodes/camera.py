@@ -18,7 +18,8 @@ from offload_perception.imaging.sources import Frame, open_source
 from offload_perception.msg import Classification
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array, image_message
-from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.running import main_of
 from offload_perception.power.cadence import Cadence
 
 REOPEN_PERIOD_S = 1.0

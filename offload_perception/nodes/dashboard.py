@@ -14,8 +14,9 @@ from offload_perception.live.picture import jpeg_of_compressed, jpeg_of_raw
 from offload_perception.live.server import LiveServer
 from offload_perception.live.state import LiveState
 from offload_perception.nodes import qos
-from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.monitor import listen
+from offload_perception.nodes.running import main_of
 from offload_perception.nodes.servers import namespaces
 
 LOOK_PERIOD_S = 0.5

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float64
 
@@ -43,9 +44,10 @@ from offload_perception.nodes.convert_decision import (
     static_decision,
 )
 from offload_perception.nodes.executor import subscribe_in_lane
-from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.mission import MissionFollower
 from offload_perception.nodes.model import load_artefact, load_network
+from offload_perception.nodes.running import main_of
 from offload_perception.nodes.servers import Servers, namespaces
 from offload_perception.pipeline.auto import AutoStrategy
 from offload_perception.pipeline.edge import EdgePipeline
@@ -84,24 +86,35 @@ class EdgeInferenceNode(ManagedNode):
         self._unreported = 0
         self._reported: OffloadDecision | None = None
         self._compiled: CompileReport | None = None
+        self._power_pub: Publisher | None = None
 
     # -- lifecycle --------------------------------------------------------------------------
 
-    def configure(self) -> None:
-        """Load the model and create the topics."""
+    def load(self) -> None:
+        """Load the model, and make the planner or merge the layers of the cut."""
         c = self.config
-        names = namespaces(c.server)
+        namespaces(c.server)  # wrong names refuse before the loading
         self._artefact = load_artefact(self, c)
         plan = self._static_plan(c)  # a wrong split or codec refuses before the loading
         self._network = load_network(self, c, self._artefact)  # `release` closes it from here on
         self._network = self._emulated(c, self._network)
         self._compiled = self._compile_report()
         if plan is None:
+            self.progress('timing the layers for the planner')
             self._strategy = self._make_strategy(c)
         else:
+            self.progress(f'merging the layers around cut {plan.split}')
             self._network.prepare(plan.split)
-        self._servers = Servers(self, names, depth=c.max_in_flight, on_status=self._on_status,
-                                on_beat=self._on_beat if self._strategy else None)
+
+    def configure(self) -> None:
+        """Create the topics."""
+        c = self.config
+        if c.emulate:
+            self._power_pub = self.create_publisher(Float64, 'emulated_power', qos.LATCHED)
+            self._entities.append((self.destroy_publisher, self._power_pub))
+        self._servers = Servers(
+            self, namespaces(c.server), depth=c.max_in_flight, on_status=self._on_status,
+            on_beat=self._on_beat if self._strategy else None)
         self._mission = MissionFollower(self, self._set_pace)
         self._entities.append((MissionFollower.close, self._mission))
         self._publish()
@@ -112,12 +125,13 @@ class EdgeInferenceNode(ManagedNode):
         if not c.emulate:
             return network
         device = for_network(profile.load(c.emulate), NetworkShape.of(self._artefact))
-        self._power_pub = self.create_publisher(Float64, 'emulated_power', qos.LATCHED)
-        self._entities.append((self.destroy_publisher, self._power_pub))
-        emulated = EmulatedNetwork(
-            network, device, lambda watts: self._power_pub.publish(Float64(data=watts)))
+        emulated = EmulatedNetwork(network, device, self._draw)
         self.get_logger().warning(emulated.describe())
         return emulated
+
+    def _draw(self, watts: float) -> None:
+        if self._power_pub is not None:
+            self._power_pub.publish(Float64(data=watts))
 
     def _compile_report(self) -> CompileReport | None:
         """Return what the compiler said of the model, on an Edge TPU where it was kept."""
@@ -204,7 +218,7 @@ class EdgeInferenceNode(ManagedNode):
 
     def release(self) -> None:
         """Give back the topics and the model."""
-        self._pipeline = self._strategy = self._reported = None
+        self._pipeline = self._strategy = self._reported = self._power_pub = None
         if self._network is not None:
             self._network.close()
             self._network = None

@@ -1,4 +1,4 @@
-"""Two executors for one node: a lane for what is in the path of a frame, and one for the rest.
+"""Executors for one node: a lane for what is in the path of a frame, and others beside it.
 
 rclpy builds its wait set anew for each wake-up, holding Python's lock for some ten microseconds an
 entity; a lifecycle node has about forty of them. With a wait set of its own for the two or three
@@ -8,9 +8,9 @@ Jazzy: its timers never fire with the wheels of 7.1.6.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Future
 from time import sleep
-from typing import Any
+from typing import Any, TypeVar
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -18,6 +18,10 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.subscription import Subscription
+
+from offload_perception.threads import fulfil
+
+Result = TypeVar('Result')
 
 
 class GroupExecutor(SingleThreadedExecutor):
@@ -40,12 +44,29 @@ class GroupExecutor(SingleThreadedExecutor):
         super().spin_once(timeout_sec)
         sleep(0.0)
 
-    def spin(self) -> None:
-        """Spin until `shutdown`; an entity that another thread destroys meanwhile is let go."""
-        while True:
-            with suppress(InvalidHandle):
-                super().spin()
-                return
+    def step(self) -> bool:
+        """Spin once, and raise what a callback raises; return False behind `shutdown`.
+
+        An entity that another thread destroys meanwhile is let go.
+        """
+        try:
+            self.spin_once()
+        except InvalidHandle:
+            pass
+        except Exception:
+            if not self._over:
+                raise
+        return not self._over
+
+    @property
+    def _over(self) -> bool:
+        return self._is_shutdown or not self.context.ok()
+
+    def call(self, step: Callable[[], Result]) -> Result:
+        """Have `step` run between the callbacks, and wait for its result; not from a callback."""
+        future: Future[Result] = Future()
+        self.create_task(fulfil, future, step)
+        return future.result()
 
 
 def subscribe_in_lane(node: Any, kind: type, topic: str, callback: Callable[..., None],

@@ -28,7 +28,8 @@ from offload_perception.nodes.convert_flight import (
     vision_message,
 )
 from offload_perception.nodes.flight_sources import Listener, messages, sources
-from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.running import main_of
 
 DECIDE_PERIOD_S = 0.2
 REPEAT_PERIOD_S = 1.0

@@ -1,49 +1,38 @@
 """What all nodes of this package share: lifecycle, parameters, diagnostics, a clean end."""
 
-import signal
-import sys
-import threading
-import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from queue import SimpleQueue
+from functools import partial
+from threading import Event
 from typing import Any
 
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.duration import Duration
-from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
 
-from offload_perception.errors import OffloadError
-from offload_perception.health import Finding, Steady, as_values, error, verdict
-from offload_perception.health.clocks import LoopWatch
-from offload_perception.memory import keep_large_buffers
+from offload_perception.errors import CancelledError, OffloadError
+from offload_perception.health import Finding, error, said
 from offload_perception.nodes import params
-from offload_perception.nodes.executor import GroupExecutor
-from offload_perception.nodes.qos_check import mismatches
+from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S, Diagnostics
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-# Python lets a thread keep its lock for 5 ms by default; a frame's worker would wait as long for
-# the executor's.
-SWITCH_INTERVAL_S = 0.0005
-LAST_WORDS_S = 2.0  # for all of them: on a busy computer a listener may take that long
-DIAGNOSTICS_PERIOD_S = 1.0
-NOT_ACTIVE = 'not active'
+ERROR = TransitionCallbackReturn.ERROR
 
 
 class ManagedNode(LifecycleNode):
     """A lifecycle node with checked parameters, `autostart` and diagnostics.
 
-    A subclass says what it needs in `configure`, `activate`, `deactivate` and `release`; an
-    OffloadError there refuses the transition with its message in the log. `release` may run
-    twice. `findings` and `values` fill the diagnostics; `doing` is what they say where all is
-    well.
+    A subclass says what it needs in `load`, `configure`, `activate`, `deactivate` and `release`;
+    an OffloadError there refuses the transition with its message in the log. `deactivate` also
+    follows an `activate` that failed, and `release` may run twice. `findings` and `values` fill
+    the diagnostics; `doing` is what they say where all is well.
+
+    Requests to change the state are served in a thread of their own, so that all else goes on
+    during `load`; every other step runs where the callbacks run (`on_loop`), between them.
     """
 
     doing = 'running'
@@ -54,20 +43,29 @@ class ManagedNode(LifecycleNode):
         params.declare(self, config_class)
         self.config: Any = None
         self.active = False
-        self._refusal = ''
-        self._steady, self._loop = Steady(), LoopWatch(DIAGNOSTICS_PERIOD_S)
+        self._refusal = self._loading = ''
+        self.cancelled = Event()  # the process is to end
         self.when_refused: Callable[[], None] = lambda: None
         self.wake_lane: Callable[[], None] = lambda: None  # its subscriptions have changed
+        self.on_loop: Callable[[Callable[[], Any]], Any] = lambda step: step()
         self.lane = MutuallyExclusiveCallbackGroup()  # of the subscriptions that carry frames
+        self.orders = MutuallyExclusiveCallbackGroup()  # of requests to change the state
+        self._take_orders()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self._diagnostics_timer = self.create_timer(
-            DIAGNOSTICS_PERIOD_S, self.publish_diagnostics)
+        self._health = Diagnostics(self)
+        self._diagnostics_timer = self.create_timer(PERIOD_S, self.publish_diagnostics)
         if self.declare_parameter('autostart', True).value:
-            self._autostart_timer = self.create_timer(0.0, self._autostart)
+            self._autostart_timer = self.create_timer(0.0, self._autostart,
+                                                      callback_group=self.orders)
 
     # -- for subclasses ---------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Do what takes long before `configure`, tell `progress` between its steps.
+
+        Callbacks run meanwhile, so topics, timers and the like are not for here.
+        """
 
     def configure(self) -> None:
         """Open and create what the node needs; `self.config` is set."""
@@ -99,19 +97,33 @@ class ManagedNode(LifecycleNode):
         """Return how this node's QoS on `topic` can be changed; empty = it cannot."""
         return ''
 
+    def progress(self, text: str) -> None:
+        """Tell what is under way in `load`.
+
+        :raises CancelledError: where the process is to end.
+        """
+        if self.cancelled.is_set():
+            raise CancelledError('the process is to end')
+        self._loading = text
+        self.get_logger().info(text)
+
     # -- transitions ------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters and configure."""
+        """Read the parameters, load what takes long, and configure."""
         return self._guard('configure', self._configure)
 
     def _configure(self) -> None:
         self.config = params.read(self, self._config_class)
+        self._loading = 'loading'
         try:
-            self.configure()
+            self.load()
+            self.on_loop(self.configure)
         except BaseException:
-            self._release()
+            self.on_loop(self._release)
             raise
+        finally:
+            self._loading = ''
         self.wake_lane()
 
     def _release(self) -> None:
@@ -120,33 +132,47 @@ class ManagedNode(LifecycleNode):
         self.config = None
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Enable the publishers, then start working."""
+        """Enable the publishers, then start working; where that fails, neither."""
+        return self.on_loop(partial(self._activate, state))
+
+    def _activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         super().on_activate(state)
         result = self._guard('activate', self.activate)
         self.active = result == SUCCESS
+        if not self.active:
+            refusal = self._refusal
+            self._guard('deactivate', self.deactivate)
+            super().on_deactivate(state)
+            self._refusal = refusal
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working, then disable the publishers."""
+        return self.on_loop(partial(self._deactivate, state))
+
+    def _deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = self._guard('deactivate', self.deactivate)
         self.active = False
         super().on_deactivate(state)
-        return result
+        return result if result == SUCCESS else ERROR  # FAILURE would leave the state active
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back."""
-        return self._guard('clean up', self._release)
+        result = self.on_loop(lambda: self._guard('clean up', self._release))
+        return result if result == SUCCESS else ERROR  # FAILURE would leave it half released
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working if need be, and give everything back."""
         if self.active:
             self.on_deactivate(state)
-        return self._guard('shut down', self._release)
+        return self.on_loop(lambda: self._guard('shut down', self._release))
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back, so that the node can be configured again."""
-        self.active = False
-        return self._guard('recover', self._release)
+        self.active, refusal = False, self._refusal
+        result = self.on_loop(lambda: self._guard('recover', self._release))
+        self._refusal = self._refusal or refusal
+        return result
 
     def _guard(self, what: str, step: Callable[[], None]) -> TransitionCallbackReturn:
         """Run a transition; rclpy would swallow its exception without a word."""
@@ -161,19 +187,53 @@ class ManagedNode(LifecycleNode):
             self._refusal = f'failed to {what}: {type(e).__name__}: {e}'
             self.get_logger().error(f'{self._refusal}\n{traceback.format_exc()}')
             return FAILURE
-        finally:  # a transition may take long, and ends what was found before
-            self._loop.restart()
-            self._steady.clear()
         return SUCCESS
 
+    def _take_orders(self) -> None:
+        """Serve `change_state` among the orders; a request that does not fit is refused.
+
+        rclpy 7.1.6 raises there, which would end the node.
+        """
+        service = self._service_change_state
+        service.callback = partial(self._on_change_state, service.callback)
+        service.callback_group = self.orders
+        self.orders.add_entity(service)
+
+    def _on_change_state(self, change: Callable[..., ChangeState.Response],
+                         request: ChangeState.Request,
+                         response: ChangeState.Response) -> ChangeState.Response:
+        try:
+            return change(request, response)
+        except RCLError:
+            asked = request.transition
+            self.get_logger().warning(
+                f'transition {asked.label[:40]!r} ({asked.id}) does not fit: this node is '
+                f'{self._state_machine.current_state[1]}')
+            response.success = False
+            return response
+
     def _autostart(self) -> None:
+        """Take the steps to `active` that nobody else, such as a launch file, has taken yet."""
         self._autostart_timer.destroy()
-        if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
-            self.when_refused()
+        for state, step in (('unconfigured', self.trigger_configure),
+                            ('inactive', self.trigger_activate)):
+            if self._state_machine.current_state[1] == state and step() != SUCCESS:
+                self.when_refused()
+                return
 
     # -- parameters -------------------------------------------------------------------------
 
-    def _on_set_parameters(self, changes: list[Parameter]):
+    def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        try:
+            return self._judged(changes)
+        except Exception as e:  # the caller is to hear of it, and the node goes on
+            self.callback_failed(e)
+            return SetParametersResult(reason=f'{type(e).__name__}: {e}')
+
+    def _judged(self, changes: list[Parameter]) -> SetParametersResult:
+        if self._loading:
+            return SetParametersResult(reason=f'this node is busy ({self._loading}); try again '
+                                       'when it is configured')
         result = params.verdict(self._config_class, changes, self.config is not None)
         if result.successful and self.config is not None:
             try:
@@ -189,103 +249,31 @@ class ManagedNode(LifecycleNode):
         if new:
             self.config = replace(self.config, **new)
             if self.active:
-                self.reconfigure(new)
+                self._reconfigure(new)
+
+    def _reconfigure(self, changes: dict[str, Any]) -> None:
+        try:
+            self.reconfigure(changes)
+        except Exception as e:  # the value is set, and its caller is to hear that
+            self.callback_failed(e)
 
     # -- diagnostics ------------------------------------------------------------------------
 
+    def callback_failed(self, e: Exception) -> None:
+        """Report what a callback raised; the node goes on."""
+        self._health.fault = error('callback', f'a callback failed: {type(e).__name__}: {e}')
+        lines = ''.join(traceback.format_exception(e))
+        self.get_logger().error(f'a callback failed:\n{lines}', throttle_duration_sec=5.0)
+
     def publish_diagnostics(self) -> None:
         """Publish the node's health now, and log what is new in it."""
-        now_s = time.monotonic()
-        found = self._steady.update(self._find(now_s), now_s)
-        for news in self._steady.news(now_s):
-            if news.level:  # two calls: rclpy raises where one call changes its severity
-                self.get_logger().warning(news.text)
-            else:
-                self.get_logger().info(news.text)
-        level, message = verdict(self.doing if self.active else NOT_ACTIVE, found)
-        values = {**as_values(found), **self.values()}
-        status = DiagnosticStatus(
-            level=bytes([level]), name=self.get_fully_qualified_name(), message=message,
-            hardware_id=self.get_namespace(),
-            values=[KeyValue(key=k, value=str(v)) for k, v in values.items()])
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(array)
+        self._health.publish(self)
 
-    def _find(self, now_s: float) -> Iterator[Finding]:
-        if not self.active:
-            if self._refusal:
-                yield error('state', f'{NOT_ACTIVE}: {self._refusal}')
-            return
-        if late := self._loop.tick(now_s):
-            yield late
-        yield from mismatches(self)
-        yield from self.findings(now_s)
-
-
-def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
-    """Run a node until SIGINT or SIGTERM; the main of every node executable.
-
-    With `exit_when_refused` the process ends with code 1 when an autostart is refused; otherwise
-    the node stays unconfigured and can be configured again.
-    """
-    # Not an Event: setting one is not reentrant, and a second signal may come during the first.
-    stop: SimpleQueue[int] = SimpleQueue()  # of exit codes; the first counts
-    for s in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(s, lambda *_: stop.put(0))
-    keep_large_buffers()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    try:
-        # Not rclpy's handlers: they would close the context before the node's last word.
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        node = node_class()
-    except (ParameterException, RCLError) as e:  # of a wrong type or out of range, or unreadable
-        print(f'error: {e}', file=sys.stderr)
-        return 1
-    if node.declare_parameter('exit_when_refused', False).value:
-        node.when_refused = lambda: stop.put(1)
-    lane = GroupExecutor(node, lambda group: group is node.lane)
-    rest = GroupExecutor(node, lambda group: group is not node.lane)
-    rest.add_node(node)
-    node.wake_lane = lane.wake
-    spinners = [threading.Thread(target=_spin, args=(executor, node, stop), daemon=True)
-                for executor in (lane, rest)]
-    for spinner in spinners:
-        spinner.start()
-    exit_code = stop.get()
-    for executor in (lane, rest):
-        executor.shutdown()
-    for spinner in spinners:
-        spinner.join()
-    if node.active:
-        node.on_deactivate(None)
-    node.publish_diagnostics()
-    _let_last_words_arrive(node)
-    node.release()
-    node.destroy_node()
-    rclpy.shutdown()
-    return exit_code
-
-
-def _let_last_words_arrive(node: ManagedNode) -> None:
-    """Wait until everybody who listens has what was published; bounded, for some never answer."""
-    give_up_s = time.monotonic() + LAST_WORDS_S
-    for publisher in node.publishers:
-        left_s = max(0.0, give_up_s - time.monotonic())
-        publisher.wait_for_all_acked(Duration(seconds=left_s))
-
-
-def _spin(executor: GroupExecutor, node: ManagedNode, stop: SimpleQueue[int]) -> None:
-    """Spin; a callback that raises ends the process, as it does under `rclpy.spin`."""
-    try:
-        executor.spin()
-    except Exception:
-        node.get_logger().fatal(f'a callback failed:\n{traceback.format_exc()}')
-        stop.put(1)
-
-
-def main_of(node_class: type[ManagedNode]) -> Callable[[], None]:
-    """Return the entry point of a node executable."""
-    def main() -> None:
-        sys.exit(run(node_class, sys.argv))
-    return main
+    @property
+    def state_now(self) -> Finding | None:
+        """Return why the node is not active, where that is worth a word."""
+        if self.active:
+            return None
+        if self._loading:
+            return said('state', self._loading)
+        return error('state', f'{NOT_ACTIVE}: {self._refusal}') if self._refusal else None

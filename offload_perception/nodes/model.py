@@ -14,7 +14,7 @@ def load_artefact(node: ManagedNode, config: NetworkConfig) -> Artefact:
     """Return the prepared model; the first time this can take minutes, and the log says so."""
     log = node.get_logger()
     artefact = prepare(config.model, config.weights, labels=config.labels or None,
-                       progress=log.info)
+                       progress=node.progress)
     trained = '' if artefact.trained else '; UNTRAINED: its labels mean nothing'
     log.info(f'model {artefact.name} ({artefact.weights}), digest '
              f'{artefact.digest[:12]}{trained}')
@@ -25,6 +25,7 @@ def load_network(node: ManagedNode, config: NetworkConfig,
                  artefact: Artefact) -> Network:
     """Return the artefact on the device and runtime that the parameters ask for, warmed up."""
     started, log = time.monotonic(), node.get_logger()
+    node.progress(f'loading {artefact.name} and warming it up')
     network = open_network(
         artefact, config.device, config.runtime, config.threads,
         edgetpu_devices=config.edgetpu_devices, on_change=log.warning)

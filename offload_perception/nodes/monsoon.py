@@ -12,8 +12,9 @@ from offload_perception.health.trend import Recent
 from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
 from offload_perception.nodes.frame_energy import FrameEnergyReporter
-from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.meter_events import log_event
+from offload_perception.nodes.running import main_of
 from offload_perception.power.attribution import IntegralAttribution
 from offload_perception.power.energy import EnergyCounter
 from offload_perception.power.monsoon import MonsoonReader, PowerBlock, open_monsoon
@@ -32,9 +33,12 @@ class MonsoonNode(ManagedNode):
         self._open_meter = open_meter
         self._reader = self._frames = self._power_pub = None
 
-    def configure(self) -> None:
-        """Find the meter and create the topics."""
+    def load(self) -> None:
+        """Find the meter."""
         self._open().close()
+
+    def configure(self) -> None:
+        """Create the topics."""
         self._source = f'Monsoon HVPM {self.config.serial_number or ""}'.strip()
         self._power_pub = self.create_lifecycle_publisher(PowerSample, 'power', qos.TELEMETRY)
         self._frames = FrameEnergyReporter(

@@ -26,8 +26,9 @@ from offload_perception.msg import (
     ServerStatus,
 )
 from offload_perception.nodes import qos
-from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.message_types import class_of, name_of
+from offload_perception.nodes.running import main_of
 from offload_perception.nodes.servers import namespaces
 from offload_perception.recording import BagWriter, installed_type
 from offload_perception.recording.metadata import qos_profile

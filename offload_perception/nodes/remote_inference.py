@@ -16,9 +16,10 @@ from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import packet_of, reply_message
 from offload_perception.nodes.executor import subscribe_in_lane
-from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
+from offload_perception.nodes.running import main_of
 from offload_perception.pipeline.records import Reply, Status
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.pipeline.ticker import Ticker
@@ -39,11 +40,14 @@ class RemoteInferenceNode(ManagedNode):
 
     # -- lifecycle --------------------------------------------------------------------------
 
-    def configure(self) -> None:
-        """Load the model and create the topics."""
+    def load(self) -> None:
+        """Load the model, and look for another server."""
         self._artefact = load_artefact(self, self.config)
         self._network = self._load_tail()
         self._refuse_second_server()
+
+    def configure(self) -> None:
+        """Create the topics."""
         self._replies = ReplyPublishers(self)
         self._status_pub = self.create_lifecycle_publisher(ServerStatus, 'status', qos.LATCHED)
         self._beat_pub = self.create_lifecycle_publisher(ServerBeat, 'beat', qos.BEAT)
@@ -60,7 +64,7 @@ class RemoteInferenceNode(ManagedNode):
         """Two servers on one topic would compute every frame twice."""
         while not (problem := self._second_server(own=0)) and (
                 left_s := self._discovered_s - time.monotonic()) > 0.0:
-            time.sleep(min(left_s, 0.05))
+            self.cancelled.wait(min(left_s, 0.05))
         if problem:
             raise ConfigError(problem)
 

@@ -15,8 +15,9 @@ from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import power_message, supply_message
 from offload_perception.nodes.frame_energy import FrameEnergyReporter
-from offload_perception.nodes.managed import ManagedNode, main_of
+from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.meter_events import log_event
+from offload_perception.nodes.running import main_of
 from offload_perception.power import commands
 from offload_perception.power.attribution import RegressionAttribution
 from offload_perception.power.emulator_process import spawn_emulator
@@ -57,7 +58,7 @@ class Um25cNode(ManagedNode):
 
     # -- lifecycle --------------------------------------------------------------------------
 
-    def configure(self) -> None:
+    def load(self) -> None:
         """Find the meter: a port that cannot be opened now refuses."""
         c = self.config
         if c.port:
@@ -70,7 +71,6 @@ class Um25cNode(ManagedNode):
                 f'no meter port is set: EMULATED UM25C, power modelled as a {c.emulated_device} '
                 'from the load of this computer')
         self._source = f'UM25C {c.port}' if c.port else f'emulated UM25C ({c.emulated_device})'
-        self._create_topics()
 
     def _look_at(self, port: str) -> None:
         """Refuse a port without a meter; one that is silent now may still come to life."""
@@ -84,7 +84,8 @@ class Um25cNode(ManagedNode):
         finally:
             meter.close()
 
-    def _create_topics(self) -> None:
+    def configure(self) -> None:
+        """Create the topics."""
         self._power_pub = self.create_lifecycle_publisher(PowerSample, 'power', qos.TELEMETRY)
         # Below the node's own name: the flight stack's monitors must never take it for theirs.
         self._supply_pub = self.create_lifecycle_publisher(

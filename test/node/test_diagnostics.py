@@ -106,8 +106,8 @@ def test_stamps_that_jump_back_and_lie_ahead(world, edge, told):
     eye, now_s = world.speak(Image, 'image_raw', qos.CAMERA), world.node.get_clock().now()
     for ahead_s in (60, 50):
         eye.publish(image(now_s.nanoseconds // 10**9 + ahead_s))
-    assert told(node, r'images are stamped \d+\.\d+ s in the future.*'
-                r'stamps jumped back by 10\.00 s') == WARN
+    assert told(node, r'(?=.*images are stamped \d+\.\d+ s in the future)'
+                r'(?=.*stamps jumped back by 10\.00 s)') == WARN
 
 
 def test_a_server_that_was_stopped(world, edge, server, told):
@@ -227,5 +227,5 @@ def test_heat_and_under_voltage_of_a_fake_sysfs(which, monkeypatch, tmp_path, to
 def test_a_loop_that_was_blocked(world, told, photos):
     node = world.start(CameraNode, source=photos)
     world.do(node.publish_diagnostics)
-    node._loop._last_s -= 3.0
+    node._health._loop._last_s -= 3.0
     assert told(node, r'busy for [12]\.\d s') == WARN

@@ -1,16 +1,25 @@
 """What all nodes share: transitions, parameters, autostart, refusals."""
 
+from collections.abc import Iterator
 from dataclasses import fields
+from threading import Event
+from typing import Any
 
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import ParameterType
-from world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Log, ParameterType
+from world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S
 
+from offload_perception.config import EdgeConfig
+from offload_perception.health import Finding, said
 from offload_perception.nodes.camera import CameraNode
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
+from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.remote_inference import RemoteInferenceNode
 from offload_perception.nodes.um25c import Um25cNode
+from offload_perception.threads import Worker
 
 NODES = (CameraNode, EdgeInferenceNode, RemoteInferenceNode, Um25cNode)
 TYPES = {str: ParameterType.PARAMETER_STRING, float: ParameterType.PARAMETER_DOUBLE,
@@ -142,3 +151,144 @@ def test_what_cannot_change_while_configured_says_so(world, photos):
     assert world.set(node, rate=20.0).successful
     world.drive(node, 'configure')
     assert node.config.rate == 20.0
+
+
+@pytest.fixture
+def ask(world):
+    """Return a function that asks a node for a transition, as `ros2 service call` does."""
+    def send(node, transition: int = 0, label: str = '') -> bool:
+        client = world.node.create_client(ChangeState, f'{node.get_fully_qualified_name()}'
+                                          '/change_state')
+        assert client.wait_for_service(WAIT_S)
+        answered = Event()
+        future = client.call_async(ChangeState.Request(
+            transition=Transition(id=transition, label=label)))
+        future.add_done_callback(lambda _: answered.set())
+        assert answered.wait(WAIT_S), 'the request is not answered'
+        return future.result().success
+    return send
+
+
+@pytest.mark.parametrize('node_class', NODES)
+def test_a_request_that_does_not_fit_is_refused_and_the_node_goes_on(
+        world, options, ask, node_class):
+    node = world.start(node_class, **options[node_class])
+    for unfit in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CONFIGURE,
+                  Transition.TRANSITION_CLEANUP, Transition.TRANSITION_DESTROY, 200):
+        assert not ask(node, unfit) and world.state(node) == ACTIVE
+    assert not ask(node, label='fly')
+    world.said(f'({Transition.TRANSITION_ACTIVATE}) does not fit: this node is active')
+    assert ask(node, Transition.TRANSITION_DEACTIVATE) and world.state(node) == INACTIVE
+    assert ask(node, label='cleanup') and world.state(node) == UNCONFIGURED
+
+
+@pytest.mark.parametrize('taken', [(), ('configure',), ('configure', 'activate')])
+def test_autostart_takes_the_steps_that_nobody_has_taken(world, photos, taken):
+    node = world.make(CameraNode, source=photos)
+    world.drive(node, *taken)
+    node._autostart_timer = node.create_timer(100.0, lambda: None)
+    world.do(node._autostart)
+    assert world.state(node) == ACTIVE
+
+
+class FaultyNode(ManagedNode):
+    """Raises where it is told to, and remembers what it was asked for."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('faulty', EdgeConfig, **kwargs)
+        self.faults: set[str] = set()
+        self.asked: list[str] = []
+
+    def _do(self, what: str) -> None:
+        self.asked.append(what)
+        if what in self.faults:
+            raise RuntimeError(f'{what} has a bug')
+
+    def load(self) -> None:
+        self._do('load')
+
+    def configure(self) -> None:
+        self.pub = self.create_lifecycle_publisher(Log, 'words', 10)
+
+    def activate(self) -> None:
+        self._do('activate')
+
+    def deactivate(self) -> None:
+        self._do('deactivate')
+
+    def release(self) -> None:
+        self._do('release')
+
+    def verify(self, changes: dict[str, Any]) -> None:
+        self._do('verify')
+
+    def findings(self, now_s: float) -> Iterator[Finding]:
+        yield said('first', 'found before the fault')
+        self._do('findings')
+
+    def values(self) -> dict[str, Any]:
+        self._do('values')
+        return {}
+
+
+def health(world, node: ManagedNode, text: str) -> DiagnosticStatus:
+    """Return diagnostics of the node that contain `text`."""
+    heard = world.hear(DiagnosticArray, '/diagnostics', 10)
+    return heard.wait_for(lambda m: m.status[0].name == node.get_fully_qualified_name()
+                          and text in m.status[0].message).status[0]
+
+
+def test_an_activate_that_fails_leaves_nothing_behind(world):
+    node = world.make(FaultyNode)
+    node.faults = {'activate'}
+    world.drive(node, 'configure', 'activate')
+    assert world.state(node) == INACTIVE and not node.active
+    assert node.asked[-2:] == ['activate', 'deactivate']
+    assert not node.pub.is_activated
+    node.faults.clear()
+    world.drive(node, 'activate')
+    assert world.state(node) == ACTIVE and node.pub.is_activated
+
+
+@pytest.mark.parametrize(('step', 'before'), [
+    ('deactivate', ('configure', 'activate')), ('release', ('configure',))])
+def test_what_cannot_be_stopped_is_released_and_can_start_again(world, step, before):
+    node = world.make(FaultyNode)
+    world.drive(node, *before)
+    node.faults = {step}
+    if step == 'release':  # fails once: the second call is that of the recovery
+        node._do = lambda what: (node.asked.append(what), node.faults and node.faults.pop()
+                                 and 1 / 0)
+    world.drive(node, 'deactivate' if step == 'deactivate' else 'cleanup')
+    assert world.state(node) == UNCONFIGURED and not node.active
+    assert node.asked[-1] == 'release'
+    node.faults.clear()
+    world.drive(node, 'configure', 'activate')
+    assert world.state(node) == ACTIVE
+
+
+@pytest.mark.parametrize('source', ['findings', 'values'])
+def test_a_fault_of_health_code_is_a_finding_beside_the_others(world, source):
+    node = world.start(FaultyNode)
+    node.faults = {source}
+    status = health(world, node, f'RuntimeError: {source} has a bug')
+    assert status.level == DiagnosticStatus.ERROR
+    assert 'found before the fault' in status.message
+
+
+def test_a_dead_thread_is_an_error_in_every_state(world):
+    node = world.make(FaultyNode)
+    worker = Worker('lame', lambda: 1 / 0, vital=True)
+    worker.start()
+    try:
+        status = health(world, node, 'thread lame has ended: ZeroDivisionError')
+        assert status.level == DiagnosticStatus.ERROR
+    finally:
+        assert worker.stop(WAIT_S)
+
+
+def test_a_parameter_that_cannot_be_judged_is_refused(world):
+    node = world.start(FaultyNode)
+    node.faults = {'verify'}
+    verdict = world.set(node, deadline=0.3)
+    assert not verdict.successful and 'verify has a bug' in verdict.reason

@@ -1,0 +1,32 @@
+"""Health code has faults too: each becomes a finding, and ends neither a node nor a flight."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+
+from offload_perception.health.finding import Finding, error
+from offload_perception.threads import Worker
+
+log = logging.getLogger(__name__)
+
+
+def guarded(name: str, source: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield what `source` finds; where it raises, what it found before and that fault."""
+    try:
+        yield from source()
+    except Exception as e:
+        log.debug('health of %s', name, exc_info=e)
+        yield fault(name, e)
+
+
+def fault(name: str, e: Exception) -> Finding:
+    """Return the finding for a source of findings or values that raised."""
+    return error(f'health of {name}', f'the health of {name} cannot be told: '
+                 f'{type(e).__name__}: {e}')
+
+
+def thread_findings(workers: Iterable[Worker]) -> Iterator[Finding]:
+    """Yield the threads that fail now or have ended by an exception."""
+    for w in workers:
+        what = 'has ended' if w.dead else 'fails'
+        remedy = '; restart this node' if w.dead else ''
+        yield error(f'thread {w.name}', f'thread {w.name} {what}: {w.trouble}{remedy}')

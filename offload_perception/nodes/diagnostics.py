@@ -1,0 +1,76 @@
+"""What a node publishes of its health: findings and values, each source of them on its own."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from offload_perception.health import Finding, Steady, as_values, verdict
+from offload_perception.health.clocks import LoopWatch
+from offload_perception.health.guard import fault, guarded, thread_findings
+from offload_perception.nodes.qos_check import mismatches
+from offload_perception.threads import troubled
+
+if TYPE_CHECKING:
+    from offload_perception.nodes.managed import ManagedNode
+
+PERIOD_S = 1.0
+NOT_ACTIVE = 'not active'
+
+
+class Diagnostics:
+    """Publishes the health of one node; `fault` is a finding for the next time alone."""
+
+    def __init__(self, node: 'ManagedNode') -> None:
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._steady, self._loop = Steady(), LoopWatch(PERIOD_S)
+        self._before: object = None
+        self.fault: Finding | None = None
+
+    def publish(self, node: 'ManagedNode') -> None:
+        """Publish how the node is now, and log what is new in it."""
+        now_s = time.monotonic()
+        values, faults = _values(node)
+        self._forget_before_a_transition(node)
+        found = self._steady.update((*self._find(node, now_s), *faults), now_s)
+        for news in self._steady.news(now_s):
+            if news.level:  # two calls: rclpy raises where one call changes its severity
+                node.get_logger().warning(news.text)
+            else:
+                node.get_logger().info(news.text)
+        level, message = verdict(node.doing if node.active else NOT_ACTIVE, found)
+        values = {**as_values(found), **values}
+        status = DiagnosticStatus(
+            level=bytes([level]), name=node.get_fully_qualified_name(), message=message,
+            hardware_id=node.get_namespace(),
+            values=[KeyValue(key=k, value=str(v)) for k, v in values.items()])
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = node.get_clock().now().to_msg()
+        self._publisher.publish(array)
+
+    def _forget_before_a_transition(self, node: 'ManagedNode') -> None:
+        """A transition may take long, and ends what was found before."""
+        state = node.active, node.state_now
+        if state != self._before:
+            self._steady.clear()
+            self._loop.restart()
+        self._before = state
+
+    def _find(self, node: 'ManagedNode', now_s: float) -> Iterator[Finding]:
+        own, self.fault = self.fault, None
+        yield from (f for f in (own, node.state_now) if f)
+        yield from thread_findings(troubled())
+        if not node.active:
+            return
+        if late := self._loop.tick(now_s):
+            yield late
+        yield from guarded('topics', lambda: mismatches(node))
+        yield from guarded(node.get_name(), lambda: node.findings(now_s))
+
+
+def _values(node: 'ManagedNode') -> tuple[dict[str, Any], tuple[Finding, ...]]:
+    try:
+        return node.values(), ()
+    except Exception as e:
+        return {}, (fault('values', e),)

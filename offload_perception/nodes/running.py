@@ -1,0 +1,160 @@
+"""The main of every node executable: spin, watch the threads, end cleanly and soon."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+import rclpy
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.callback_groups import CallbackGroup
+from rclpy.duration import Duration
+from rclpy.exceptions import ParameterException
+from rclpy.signals import SignalHandlerOptions
+
+from offload_perception.memory import keep_large_buffers
+from offload_perception.nodes.executor import GroupExecutor
+from offload_perception.nodes.managed import ManagedNode
+from offload_perception.threads import PATIENCE, Worker, running, troubled
+
+# Python lets a thread keep its lock for 5 ms by default; a frame's worker would wait as long for
+# the executor's.
+SWITCH_INTERVAL_S = 0.0005
+LAST_WORDS_S = 2.0  # for all of them: on a busy computer a listener may take that long
+WATCH_PERIOD_S = 1.0
+GRACE_S = 1.0  # for a callback under way; what takes longer than that is not waited for
+SAME_WISH_S = 0.5  # one Ctrl-C may arrive twice: from the terminal and from whoever launched us
+
+
+class _Wish:
+    """The wish to end, by signal or because the node cannot go on; the first one counts."""
+
+    def __init__(self) -> None:
+        # Not an Event: setting one is not reentrant, and a signal may come during another.
+        self._codes: SimpleQueue[int] = SimpleQueue()
+        self._signalled_s = 0.0
+        for s in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(s, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        now_s = time.monotonic()
+        if self._signalled_s and now_s - self._signalled_s > SAME_WISH_S:
+            os._exit(128 + number)  # whoever asks twice does not want to wait
+        self._signalled_s = self._signalled_s or now_s
+        self._codes.put(0)
+
+    def end(self, exit_code: int) -> None:
+        """Ask for the end."""
+        self._codes.put(exit_code)
+
+    def wait(self) -> int:
+        """Wait until somebody asks, or a vital thread is dead; return the exit code."""
+        while True:
+            with suppress(Empty):
+                return self._codes.get(timeout=WATCH_PERIOD_S)
+            if any(w.dead and w.vital for w in troubled()):
+                return 1
+
+
+def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
+    """Run a node until SIGINT or SIGTERM, or until a thread has died that it cannot do without.
+
+    With `exit_when_refused` the process ends with code 1 when an autostart is refused; otherwise
+    the node stays unconfigured and can be configured again.
+    """
+    wish = _Wish()
+    keep_large_buffers()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        # Not rclpy's handlers: they would close the context before the node's last word.
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = node_class()
+    except (ParameterException, RCLError) as e:  # of a wrong type or out of range, or unreadable
+        print(f'error: {e}', file=sys.stderr)
+        return 1
+    if node.declare_parameter('exit_when_refused', False).value:
+        node.when_refused = lambda: wish.end(1)
+    spinners = _spin(node)
+    exit_code = wish.wait()
+    node.cancelled.set()
+    idle = [spinner.stop(GRACE_S) for spinner in spinners]
+    if not all(idle):
+        print(f'{node.get_name()}: ends without waiting for what is under way', file=sys.stderr)
+    _end(node, exit_code, idle=all(idle))
+    return exit_code
+
+
+class _Spinner:
+    """An executor in a thread of its own."""
+
+    def __init__(self, name: str, node: ManagedNode,
+                 accepts: Callable[[CallbackGroup], bool]) -> None:
+        self.executor = GroupExecutor(node, accepts)
+        self._worker = Worker(name, self.executor.step, patience=PATIENCE,
+                              failed=node.callback_failed, vital=True)
+        self.start = self._worker.start
+
+    def stop(self, timeout_s: float) -> bool:
+        """End behind the callback under way; False where that takes longer."""
+        self.executor.shutdown()
+        return self._worker.stop(timeout_s)
+
+
+def _spin(node: ManagedNode) -> list[_Spinner]:
+    """Spin the node in three threads; return them in the order of their end."""
+    own = (node.orders, node.lane)
+    orders = _Spinner('orders', node, lambda group: group is node.orders)
+    lane = _Spinner('lane', node, lambda group: group is node.lane)
+    rest = _Spinner('callbacks', node, lambda group: group not in own)
+    rest.executor.add_node(node)
+    node.wake_lane, node.on_loop = lane.executor.wake, rest.executor.call
+    spinners = [orders, lane, rest]
+    for spinner in spinners:
+        spinner.start()
+    return spinners
+
+
+def _end(node: ManagedNode, exit_code: int, idle: bool) -> None:
+    """Tell why, stop working, say a last word; no step may keep the next from being done.
+
+    What a thread still works with is not released, but the node leaves the graph.
+    """
+    node.on_loop = lambda step: step()
+    stop: list[Callable[[], object]] = [lambda: node.active and node.on_deactivate(None)]
+    last_words: list[Callable[[], object]] = [
+        node.publish_diagnostics, lambda: _let_last_words_arrive(node)]
+    for step in (*(last_words[:1] if exit_code else ()), *(stop if idle else ()), *last_words,
+                 *([node.release] if idle else ()), node.destroy_node, rclpy.shutdown):
+        try:
+            step()
+        except Exception:
+            traceback.print_exc()
+
+
+def _let_last_words_arrive(node: ManagedNode) -> None:
+    """Wait until everybody who listens has what was published; bounded, for some never answer."""
+    give_up_s = time.monotonic() + LAST_WORDS_S
+    for publisher in node.publishers:
+        left_s = max(0.0, give_up_s - time.monotonic())
+        publisher.wait_for_all_acked(Duration(seconds=left_s))
+
+
+def leave(exit_code: int) -> None:
+    """End the process without waiting for any thread: the system takes back what they hold."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
+def main_of(node_class: type[ManagedNode]) -> Callable[[], None]:
+    """Return the entry point of a node executable."""
+    def main() -> None:
+        exit_code = run(node_class, sys.argv)
+        if running():
+            leave(exit_code)
+        sys.exit(exit_code)
+    return main
