@@ -3,12 +3,13 @@
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from offload_perception.live import view
+from offload_perception.live import view, warnings
 from offload_perception.live.plain import plain
+from offload_perception.live.warnings import Health
 from offload_perception.telemetry.records import (
     frame_record,
     label_record,
@@ -28,16 +29,6 @@ class Heard:
 
     at_s: float
     message: Any
-
-
-@dataclass(frozen=True)
-class Health:
-    """The last diagnostics of a node; `level` 0 = OK, 1 = warning, 2 = error, 3 = stale."""
-
-    at_s: float
-    level: int
-    message: str
-    values: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -61,6 +52,7 @@ class LiveState:
         self.drone, self.summary, self.clock = drone, Summary(), clock
         self.started_s = clock()
         self.frames: deque[Heard] = deque(maxlen=_FRAMES)
+        self.first_frame_s: float | None = None
         self.labels: OrderedDict[int, Heard] = OrderedDict()
         self.health: OrderedDict[str, Health] = OrderedDict()
         self.servers: dict[str, Heard | None] = dict.fromkeys(servers)
@@ -69,6 +61,7 @@ class LiveState:
         self.energy: Heard | None = None
         self.decision: Heard | None = None
         self.policy: Heard | None = None
+        self.digest = ''
         self.pictures: deque[Picture] = deque(maxlen=_PICTURES)
         self._pictures_taken = 0
         self._lock = threading.Lock()
@@ -80,6 +73,7 @@ class LiveState:
         with self._lock:
             self.summary.add_frame(frame_record(m))
             self.frames.append(self._now(m))
+            self.first_frame_s = self.first_frame_s or self.frames[-1].at_s
             if m.split_name and len(self.cuts) < _CUTS:
                 self.cuts[m.split] = m.split_name
 
@@ -110,6 +104,7 @@ class LiveState:
         """Take a Classification."""
         if record := label_record(m):
             with self._lock:
+                self.digest = m.model_digest
                 self.summary.add_result(record)
                 _keep(self.labels, record.stamp_ns, self._now(m), _LABELS)
 
@@ -127,7 +122,8 @@ class LiveState:
     def add_health(self, name: str, level: int, message: str, values: dict[str, str]) -> None:
         """Take the diagnostics of one node."""
         with self._lock:
-            _keep(self.health, name, Health(self.clock(), level, message, values), _NODES)
+            heard = warnings.follow(self.health.get(name), self.clock(), level, message, values)
+            _keep(self.health, name, heard, _NODES)
 
     def add_picture(self, header: Any, jpeg: bytes) -> None:
         """Take a camera image; `header` is its own."""
@@ -140,6 +136,27 @@ class LiveState:
         return Heard(self.clock(), m)
 
     # -- what goes on -----------------------------------------------------------------------
+
+    def node(self, name: str) -> Health | None:
+        """Return the last diagnostics of a node of this drone."""
+        return self.health.get(f'{self.drone.rstrip("/")}/{name}')
+
+    def values(self, name: str) -> Mapping[str, str]:
+        """Return the values in the last diagnostics of a node of this drone."""
+        found = self.node(name)
+        return found.values if found else {}
+
+    @property
+    def hears_drone(self) -> bool:
+        """Tell whether anything was ever heard of this drone."""
+        inside = f'{self.drone.rstrip("/")}/'
+        return bool(self.frames or self.power or self.decision
+                    or any(name.startswith(inside) for name in self.health))
+
+    def caveats(self) -> list[str]:
+        """Return what is not real, or means nothing, in this flight."""
+        with self._lock:
+            return view.caveats(self)
 
     def picture(self) -> tuple[Picture, dict[str, Any] | None] | None:
         """Return the newest picture that has a result, and that result.
@@ -157,9 +174,9 @@ class LiveState:
             return shown, plain(view.labels(heard.message)) if heard else None
 
     def complaints(self) -> list[str]:
-        """Return in words what the nodes complain of now; see `view.complaints`."""
+        """Return in words what the nodes complain of now; see `warnings.complaints`."""
         with self._lock:
-            return view.complaints(self.health, self.clock())
+            return warnings.complaints(self.health, self.clock())
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that a viewer shows, as JSON can carry it; see `view` for the parts.
@@ -173,16 +190,21 @@ class LiveState:
             last = next((h.message for h in reversed(self.frames)
                          if view.has_result(h.message)), None)
             return plain({
-                'drone': self.drone, 'watched_s': now - self.started_s,
+                'drone': self.drone, 'state': warnings.pill(self, now),
+                'flight_s': None if self.first_frame_s is None else now - self.first_frame_s,
                 'frame_age_s': now - self.frames[-1].at_s if self.frames else None,
+                'picture_age_s': now - self.pictures[-1].at_s if self.pictures else None,
+                'about': view.about(self), 'caveats': view.caveats(self),
+                'recording': view.recording(self, now),
                 'counts': view.counts(self.summary),
                 'policy': view.policy(self.policy, now) if self.policy else '',
-                'network': view.network(self, last) if last else None,
+                'network': view.network(self, last, now) if last else None,
                 'latency': view.latency(recent, last, seconds),
                 'power': view.power(self, now), 'link': view.link(self, recent, seconds),
-                'servers': [view.server(name, heard, now)
+                'servers': [view.server(name, heard, self.digest, now)
                             for name, heard in self.servers.items()],
-                'health': view.health(self.health, now),
+                'warnings': warnings.items(self.health, now),
+                'health': warnings.nodes(self.health, now),
                 'result': view.result(self, now)})
 
 

@@ -1,5 +1,8 @@
-"""The live state as panels in a terminal, for a look over ssh."""
+"""The live state in a terminal, for a look over ssh: panels, or lines where there is less room."""
 
+from collections.abc import Iterable
+from math import inf
+from textwrap import wrap
 from typing import Any
 
 from offload_perception.errors import ConfigError
@@ -13,12 +16,12 @@ try:
 except ImportError as e:
     raise ConfigError(f'the terminal view needs rich ({e}); pip install rich') from e
 
-NO_FRAME_S = 3.0
 _LEVELS = {'error': 'bold red', 'silent': 'bold red', 'warning': 'bold yellow', 'ok': 'green'}
 _ON = {'drone': 'blue', 'server': 'green'}
 _BAR = 40
-_COLUMNS = 100  # narrower terminals show one panel below the other
-_WORDS = 160  # of a node's message; the web page shows more
+_COLUMNS, _ROWS = 100, 40  # a smaller terminal gets lines in place of panels
+_WARNINGS, _LINES = 8, 3  # that are shown, and at most so many lines of each
+_STATES = {'live': 'bold green', 'waiting': 'bold yellow', 'lost': 'bold red'}
 
 
 class Screen:
@@ -29,7 +32,7 @@ class Screen:
 
     def show(self, snapshot: dict[str, Any]) -> None:
         """Draw what goes on now."""
-        self._live.update(render(snapshot, self._live.console.width), refresh=True)
+        self._live.update(render(snapshot, *self._live.console.size), refresh=True)
 
     def __enter__(self) -> 'Screen':
         self._live.start()
@@ -39,41 +42,81 @@ class Screen:
         self._live.stop()
 
 
-def render(s: dict[str, Any], width: int = 80) -> RenderableType:
-    """Return a snapshot of `LiveState` as panels; texts are never read as markup."""
+def render(s: dict[str, Any], width: int = 80, height: float = inf) -> RenderableType:
+    """Return a snapshot of `LiveState`, as wide and high as told; texts are never markup."""
+    if width < _COLUMNS or height < _ROWS:
+        return _lines(s, width, height)
     panels = [Panel(part, title=title, title_align='left') for title, part in (
         ('latency', _latency(s['latency'])), ('layers', _network(s['network'])),
         ('frames', _counts(s)), ('power', _power(s['power'])),
-        ('link and servers', _link(s)), ('warnings', _health(s['health'])))]
-    if width < _COLUMNS:
-        return Group(_head(s), *panels)
+        ('link and servers', _link(s)), ('warnings', Group(*_warnings(s, width // 2 - 4, inf))))]
     grid = Table.grid(expand=True)
     grid.add_column(ratio=1)
     grid.add_column(ratio=1)
     for left, right in zip(panels[::2], panels[1::2], strict=True):
         grid.add_row(left, right)
-    return Group(_head(s), grid)
+    return Group(*_head(s), grid)
 
 
-def _head(s: dict[str, Any]) -> Text:
-    age = s['frame_age_s']
-    line = Text.assemble((f' {s["drone"]} ', 'bold reverse'), ' ')
-    if age is None:
-        line.append('no frame yet', 'bold yellow')
-    elif age > NO_FRAME_S:
-        line.append(f'NO FRAME FOR {age:.0f} s', 'bold red')
-    else:
-        line.append('live', 'bold green')
+def _lines(s: dict[str, Any], width: int, height: float) -> Group:
+    """Return all in lines without frames; the warnings get the room that is left."""
+    figures = [line for title, part in (
+        ('latency', _short_latency(s['latency'])), ('layers', _network_lines(s['network'])[:3]),
+        ('frames', _count_lines(s)), ('power', _power_lines(s['power'])),
+        ('link', _link_lines(s)), ('servers', [_server(x) for x in s['servers']]))
+        for line in _titled(title, part)]
+    head = _head(s)
+    warnings = _warnings(s, width, max(4, height - len(head) - len(figures)))
+    lines = [*head, *warnings, *figures]
+    for line in lines:
+        line.no_wrap, line.overflow = True, 'ellipsis'
+    return Group(*lines)
+
+
+def _titled(title: str, lines: Iterable[Text]) -> list[Text]:
+    """Return lines with a title before the first one."""
+    return [Text.assemble((f'{"" if k else title:8}', 'bold'), line)
+            for k, line in enumerate(lines)]
+
+
+def _head(s: dict[str, Any]) -> list[Text]:
+    """Return the lines above all others: state, newest result, what flies, and caveats."""
+    state, recording = s['state'], s['recording']
+    line = Text.assemble((f' {s["drone"]} ', 'bold reverse'), ' ',
+                         (state['words'], _STATES[state['kind']]))
+    if s['flight_s'] is not None:
+        line.append(f'  {_clock(s["flight_s"])}')
+    if recording is not None:
+        line.append('  recording' if recording['on'] else '  NOT RECORDING',
+                    'bold red' if recording['on'] else 'bold yellow')
     if result := s['result']:
         line.append('  ' + ', '.join(f'{x["label"]} {x["score"]:.0%}' for x in result['labels']))
-        if not result['trained']:
-            line.append('  UNTRAINED: labels mean nothing', 'bold red')
         if result['judged']:
             line.append(f'  right {result["right"]} of {result["judged"]}')
-    bad = [h['level'] for h in s['health'] if h['level'] != 'ok']
-    if bad:  # the panel of warnings may lie below the last line
-        line.append(f'  {len(bad)} of {len(s["health"])} nodes warn', _LEVELS[bad[0]])
-    return line
+    about = s['about']
+    flies = [Text(f'{about["model"]} ({about["weights"]}), {about["source"]}', 'dim')] if (
+        about['model']) else []
+    return [line, *flies, *(Text(words, 'bold red') for words in s['caveats'])]
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f'{minutes // 60}:{minutes % 60:02}:{rest:02}'
+
+
+def _short_latency(t: dict[str, Any] | None) -> list[Text]:
+    if t is None:
+        return [Text('no result yet')]
+    stages = {**t['stages'], 'other': t['rest']}
+    return [_latency_line(t), Text(', '.join(f'{name.replace("_", " ")} {_seconds(took)}'
+                                             for name, took in stages.items() if took))]
+
+
+def _latency_line(t: dict[str, Any]) -> Text:
+    deadline = f', deadline {_seconds(t["deadline"])}' if t['deadline'] else ''
+    met = f', met {t["met"]} of {t["with_deadline"]}' if t['with_deadline'] else ''
+    return Text(f'mean {_seconds(t["mean"])}, p95 {_seconds(t["p95"])}{deadline}{met}, '
+                f'{t["per_second"]:.1f}/s', 'bold')
 
 
 def _latency(t: dict[str, Any] | None) -> RenderableType:
@@ -87,16 +130,16 @@ def _latency(t: dict[str, Any] | None) -> RenderableType:
             bar = '█' * max(1, round(_BAR * took / longest))
             lines.add_row(name.replace('_', ' '), _seconds(took), Text(bar, no_wrap=True,
                                                                       overflow='crop'))
-    deadline = f', deadline {_seconds(t["deadline"])}' if t['deadline'] else ''
-    met = f', met {t["met"]} of {t["with_deadline"]}' if t['with_deadline'] else ''
-    return Group(
-        Text(f'mean {_seconds(t["mean"])}, p95 {_seconds(t["p95"])}{deadline}{met}', 'bold'),
-        lines, Text(f'{t["per_second"]:.1f} results a second'))
+    return Group(_latency_line(t), lines)
 
 
 def _network(n: dict[str, Any] | None) -> RenderableType:
+    return Group(*_network_lines(n))
+
+
+def _network_lines(n: dict[str, Any] | None) -> list[Text]:
     if n is None:
-        return Text('no result yet')
+        return [Text('no result yet')]
     strip = Text()
     for k, layer in enumerate(n['layers'], 1):
         strip.append('█ ' if layer['on'] == 'drone' else '░ ', _ON[layer['on']])
@@ -104,58 +147,76 @@ def _network(n: dict[str, Any] | None) -> RenderableType:
             strip.append('┃ ', 'bold yellow')
     cut = 'all on board' if n['local'] else (
         f'cut behind {n["split_name"]} ({n["split"]}), {n["codec"]}, {n["bytes"]} bytes')
-    tail = '' if n['local'] else f'server ░ {n["tail"]} at {n["server"]}'
-    return Group(strip, Text(cut, 'bold'), Text(f'drone █ {n["head"] or "no layer"}'), Text(tail),
-                 Text(n['reason'], 'dim'))
+    tail = '' if n['local'] else f', server ░ {n["tail"]} at {n["server"]}'
+    return [strip, Text(cut, 'bold'), Text(f'drone █ {n["head"] or "no layer"}{tail}'),
+            Text(n['reason'], 'dim')]
 
 
 def _counts(s: dict[str, Any]) -> RenderableType:
+    return Group(*_count_lines(s))
+
+
+def _count_lines(s: dict[str, Any]) -> list[Text]:
     c = s['counts']
     under_way = f' + under way {c["under_way"]}' if c['under_way'] else ''
-    return Group(
+    dropped = ', '.join(f'{reason}: {n}' for reason, n in c['reasons'].items())
+    return [
         Text(f'captured {c["captured"]} = remote {c["remote"]} + local {c["local"]} + dropped '
              f'{c["dropped"]}{under_way}', 'bold'),
-        *(Text(f'dropped, {reason}: {n}') for reason, n in c['reasons'].items()),
-        *([Text(f'mission policy {s["policy"]}')] if s['policy'] else []))
+        *([Text(f'dropped, {dropped}')] if dropped else []),
+        *([Text(f'mission policy {s["policy"]}')] if s['policy'] else [])]
 
 
 def _power(p: dict[str, Any] | None) -> RenderableType:
+    return Group(*_power_lines(p))
+
+
+def _power_lines(p: dict[str, Any] | None) -> list[Text]:
     if p is None:
-        return Text('no meter heard')
-    lines = [Text(f'{_figure(p["power"], "W", 2)}, {_figure(p["per_result"], "J", 3)} a frame',
-                  'bold'), Text(p['source'])]
-    if p['emulated']:
-        lines.append(Text('EMULATED: modelled, not measured', 'bold red'))
-    if p['age_s'] > NO_FRAME_S:
-        lines.append(Text(f'silent for {p["age_s"]:.0f} s', 'bold red'))
-    return Group(*lines)
+        return [Text('no meter heard')]
+    line = Text.assemble((f'{_figure(p["power"], "W", 2)}, {_figure(p["per_result"], "J", 3)} a '
+                          'frame', 'bold'), f'  {p["source"]}')
+    if p['silent']:
+        line.append(f'  SILENT for {p["age_s"]:.0f} s', 'bold red')
+    return [line]
 
 
 def _link(s: dict[str, Any]) -> RenderableType:
+    return Group(*_link_lines(s), *map(_server, s['servers']))
+
+
+def _link_lines(s: dict[str, Any]) -> list[Text]:
     link = s['link']
-    lines = [Text(f'sent {link["sent_per_second"] / 1e3:.1f} kB/s, on the link '
-                  f'{_seconds(link["time"])}')]
+    line = Text(f'sent {link["sent_per_second"] / 1e3:.1f} kB/s, on the link '
+                f'{_seconds(link["time"])}')
     if link['bandwidth'] is not None:
-        lines.append(Text(f'estimated {link["bandwidth"] / 1e3:.0f} kB/s, round trip '
-                          f'{_seconds(link["round_trip"])}'))
-    for server in s['servers']:
-        if server['age_s'] is None:
-            lines.append(Text(f'{server["name"]}: not heard of', 'yellow'))
-            continue
-        lines.append(Text(
-            f'{server["name"]}: {server["runs_on"]}, busy {_figure(server["utilisation"])} of 1, '
-            f'queue {server["queue"]}, wait {_seconds(server["expected_wait"])}, turned away '
-            f'{server["turned_away"]}'))
-    return Group(*lines)
+        line.append(f'; estimated {link["bandwidth"] / 1e3:.0f} kB/s, round trip '
+                    f'{_seconds(link["round_trip"])}')
+    return [line]
 
 
-def _health(nodes: list[dict[str, Any]]) -> RenderableType:
-    lines = [Text.assemble((f'{h["level"]} ', _LEVELS[h['level']]), f'{h["name"]}: ',
-                           f'silent for {h["age_s"]:.0f} s; ' if h['level'] == 'silent' else '',
-                           h['message'][:_WORDS])
-             for h in nodes if h['level'] != 'ok']
-    well = sum(h['level'] == 'ok' for h in nodes)
-    return Group(*lines, Text(f'{well} nodes are well', 'green'))
+def _server(x: dict[str, Any]) -> Text:
+    if x['age_s'] is None:
+        return Text(f'{x["name"]}: not heard of', 'yellow')
+    if x['silent']:
+        return Text(f'{x["name"]}: SILENT for {x["age_s"]:.0f} s', 'bold red')
+    other = [(' ANOTHER MODEL', 'bold red')] if x['foreign'] else []
+    return Text.assemble(
+        f'{x["name"]}: {x["runs_on"]}', *other, f', busy {_figure(x["utilisation"])} of 1, queue '
+        f'{x["queue"]}, wait {_seconds(x["expected_wait"])}, turned away {x["turned_away"]}')
+
+
+def _warnings(s: dict[str, Any], width: int, room: float) -> list[Text]:
+    """Return the warnings in at most `room` lines, and how many there is no room for."""
+    found, lines = s['warnings'], []
+    for k, item in enumerate(found):
+        node = item['node'].removeprefix(f'{s["drone"].rstrip("/")}/')
+        wrapped = wrap(f'{item["level"]} {node}: {item["text"]}', max(20, width))[:_LINES]
+        if k and (k >= _WARNINGS or len(lines) + len(wrapped) >= room):
+            return [*lines, Text(f'and {len(found) - k} more', 'bold')]
+        lines += [Text(line, _LEVELS[item['level']]) for line in wrapped]
+    well = sum(h['level'] == 'ok' for h in s['health'])
+    return [*lines, Text(f'{well} of {len(s["health"])} nodes are well', 'green')]
 
 
 def _seconds(s: float | None) -> str:

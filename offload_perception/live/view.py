@@ -1,25 +1,22 @@
 """The parts of what a viewer shows, each from what was heard; see `LiveState.snapshot`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from offload_perception.flight.policy import VALID_S
-from offload_perception.live.plain import text
+from offload_perception.live.warnings import NO_FRAME_S, SILENT_S, lost_servers
 from offload_perception.pipeline.records import Outcome
-from offload_perception.runtime.select import NO_EDGE_TPU
+from offload_perception.telemetry import meaning
 from offload_perception.telemetry.layers import cut_names
 from offload_perception.telemetry.records import STAGES
 from offload_perception.telemetry.summary import Summary
 
 if TYPE_CHECKING:
-    from offload_perception.live.state import Health, Heard, LiveState
+    from offload_perception.live.state import Heard, LiveState
 
-SILENT_S = 5.0  # nodes publish their diagnostics once a second
-_LEVELS = {0: 'ok', 1: 'warning', 2: 'error'}
-_ORDER = ('error', 'silent', 'warning', 'ok')
 _TOP = 3
 
 
@@ -46,7 +43,7 @@ def policy(heard: 'Heard', now: float) -> str:
     return '; '.join((f'{m.policy}: {m.reason}', *terms))
 
 
-def network(state: 'LiveState', frame: Any) -> dict[str, Any]:
+def network(state: 'LiveState', frame: Any, now: float) -> dict[str, Any]:
     """Return where each layer ran for a frame.
 
     A frame that was sent, got no reply and was finished on board counts as all on board.
@@ -56,6 +53,7 @@ def network(state: 'LiveState', frame: Any) -> dict[str, Any]:
     local = frame.outcome == Outcome.LOCAL
     on_board = len(names) if local else frame.split
     decision = state.decision.message if state.decision else None
+    lost = ', '.join(f'{name} is lost' for name in lost_servers(state, now))
     return {
         'layers': [{'name': name, 'on': 'drone' if k <= on_board else 'server'}
                    for k, name in enumerate(names, 1)],
@@ -63,7 +61,7 @@ def network(state: 'LiveState', frame: Any) -> dict[str, Any]:
         'codec': frame.codec, 'bytes': frame.bytes, 'server': frame.server,
         'head': _runs_on(frame.runtime, frame.device),
         'tail': '' if local else _runs_on(frame.server_runtime, frame.server_device),
-        'reason': decision.reason if decision else ''}
+        'reason': '; '.join(filter(None, (lost, decision.reason if decision else '')))}
 
 
 def _runs_on(runtime: str, device: str) -> str:
@@ -101,6 +99,7 @@ def power(state: 'LiveState', now: float) -> dict[str, Any] | None:
     m, energy = state.power.message, state.energy.message if state.energy else None
     return {'power': m.power, 'voltage': m.voltage, 'current': m.current,
             'emulated': m.emulated, 'source': m.source, 'age_s': now - state.power.at_s,
+            'silent': now - state.power.at_s > NO_FRAME_S,
             'per_result': state.summary.energy_per_result_j,
             'frame': None if energy is None else {
                 'energy': energy.energy, 'above_idle': energy.energy - energy.idle_energy,
@@ -118,8 +117,11 @@ def link(state: 'LiveState', frames: Sequence[Any], seconds: float) -> dict[str,
             'bandwidth': d.bandwidth if d else nan, 'round_trip': d.round_trip if d else nan}
 
 
-def server(name: str, heard: 'Heard | None', now: float) -> dict[str, Any]:
-    """Return a server and its load; `age_s` None: nothing was heard of it."""
+def server(name: str, heard: 'Heard | None', digest: str, now: float) -> dict[str, Any]:
+    """Return a server and its load; `age_s` None: nothing was heard of it.
+
+    :param digest: of the drone's model, empty where unknown; `foreign`: the server has another.
+    """
     if heard is None:
         return {'name': name, 'age_s': None}
     m = heard.message
@@ -127,37 +129,41 @@ def server(name: str, heard: 'Heard | None', now: float) -> dict[str, Any]:
             'runs_on': _runs_on(m.runtime, m.device), 'utilisation': m.utilisation,
             'queue': m.queue_length, 'expected_wait': m.expected_wait,
             'arrival_rate': m.arrival_rate, 'completed': m.completed,
-            'turned_away': m.refused + m.busy + m.late + m.failed}
+            'turned_away': m.refused + m.busy + m.late + m.failed,
+            'silent': now - heard.at_s > SILENT_S,
+            'foreign': bool(digest) and m.model_digest != digest}
 
 
-def health(nodes: 'Mapping[str, Health]', now: float) -> list[dict[str, Any]]:
-    """Return the nodes by their diagnostics, the worst first; a node that fell silent says so."""
-    found = [{'name': name, 'level': _level(h, now), 'message': h.message,
-              'age_s': now - h.at_s} for name, h in nodes.items()]
-    return sorted(found, key=lambda h: (_ORDER.index(h['level']), h['name']))
+def about(state: 'LiveState') -> dict[str, str]:
+    """Return what flies: model, weights and source; empty where nobody has told."""
+    edge, camera = state.values('edge_inference'), state.values('camera')
+    return {'model': edge.get('model', ''), 'weights': edge.get('weights', ''),
+            'source': camera.get('shows', '')}
 
 
-def complaints(nodes: 'Mapping[str, Health]', now: float) -> list[str]:
-    """Return in a line each what the nodes complain of, the worst first; at most three.
-
-    That device `auto` found no Edge TPU is none: the lines on where frames ran tell as much.
-    """
-    said = [(h['level'], h['name'], _but_for_the_edge_tpu(nodes[h['name']]))
-            for h in health(nodes, now) if h['level'] != 'ok']
-    return [text(f'diagnostics: {level}, {name}: {words}') for level, name, words in said
-            if words][:3]
-
-
-def _but_for_the_edge_tpu(h: 'Health') -> str:
-    device = h.values.get('device', '')
-    if not device.startswith(NO_EDGE_TPU):
-        return h.message
-    return h.message.replace(device, '').replace('; ; ', '; ').strip('; ')
+def caveats(state: 'LiveState') -> list[str]:
+    """Return what is not real, or means nothing, in this flight; a property of the run."""
+    edge, found = state.values('edge_inference'), []
+    newest = next(reversed(state.labels.values()), None)
+    if newest or edge:
+        trained = newest.message.trained if newest else True
+        found.append(meaning.caveat(trained, edge.get('weights', ''),
+                                    state.values('camera').get('source', '')))
+    if state.power and state.power.message.emulated:
+        found.append('EMULATED meter: its power is modelled, not measured')
+    if emulated := edge.get('emulates'):
+        found.append(f'EMULATED computer: layers on board are paced as on {emulated}')
+    return [words for words in found if words]
 
 
-def _level(h: 'Health', now: float) -> str:
-    level = _LEVELS.get(h.level, 'silent')
-    return 'silent' if level != 'error' and now - h.at_s > SILENT_S else level
+def recording(state: 'LiveState', now: float) -> dict[str, Any] | None:
+    """Return whether the telemetry is being recorded; None where there is no recorder."""
+    recorder = state.node('recorder')
+    if recorder is None:
+        return None
+    on = 'bag' in recorder.values and now - recorder.at_s <= SILENT_S
+    return {'on': on, 'bag': recorder.values.get('bag', ''),
+            'messages': recorder.values.get('messages', '')}
 
 
 def result(state: 'LiveState', now: float) -> dict[str, Any] | None:

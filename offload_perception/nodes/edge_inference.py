@@ -407,6 +407,7 @@ class EdgeInferenceNode(ManagedNode):
         return {
             'split': f'{plan.split} ({self._artefact.cut_names[plan.split]})',
             'model': self._artefact.name, 'weights': self._artefact.weights,
+            'emulates': self.config.emulate,
             'runtime': self._network.describe(), 'captured': counts.captured,
             'remote': counts.remote, 'local': counts.local, 'dropped': counts.dropped,
             'under way': counts.under_way, 'unexpected replies': counts.unexpected_replies,

@@ -7,7 +7,8 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
-from offload_perception.live.state import Health, LiveState
+from offload_perception.live.state import LiveState
+from offload_perception.live.warnings import Health
 from offload_perception.msg import (
     Classification,
     FrameEnergy,
@@ -58,7 +59,7 @@ class MonitorNode(Node):
 
     def health_of(self, name: str) -> Health | None:
         """Return the last diagnostics of the node `name` in this namespace."""
-        return self.state.health.get(f'{self.get_namespace().rstrip("/")}/{name}')
+        return self.state.node(name)
 
     @property
     def images_published(self) -> int | None:

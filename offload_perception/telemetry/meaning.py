@@ -22,5 +22,5 @@ def caveat(trained: bool, weights: str, source: str) -> str:
     foreign = shown(source) - {trained_on}
     if trained_on is None or not foreign:
         return ''
-    return (f'the network was trained on {trained_on}: its labels mean nothing on '
-            f'{" and ".join(sorted(foreign))}')
+    return (f'labels mean nothing on {" and ".join(sorted(foreign))}: the network was trained on '
+            f'{trained_on}')

@@ -8,8 +8,8 @@ from offload_perception.telemetry.meaning import caveat
 
 BUNDLED = json.loads((Path(offload_perception.__file__).parent
                       / 'model/weights/aerial/manifest.json').read_text())['weights']
-ON_PHOTOGRAPHS = ('the network was trained on generated terrain: its labels mean nothing on '
-                  'photographs')
+ON_PHOTOGRAPHS = ('labels mean nothing on photographs: the network was trained on generated '
+                  'terrain')
 
 
 @pytest.mark.parametrize('source', ['photos', 'photos+terrain', 'terrain:3 + photos', 'pan:a.jpg',
@@ -25,7 +25,7 @@ def test_it_means_something_on_what_it_was_trained_on(source):
 
 def test_a_network_of_photographs_means_nothing_on_terrain():
     assert caveat(True, 'imagenet', 'photos') == ''
-    assert caveat(True, 'imagenet', 'photos+terrain').endswith('nothing on generated terrain')
+    assert caveat(True, 'imagenet', 'photos+terrain').startswith('labels mean nothing on generated terrain')
 
 
 def test_nothing_is_said_of_a_network_whose_training_is_not_known():

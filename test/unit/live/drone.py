@@ -30,7 +30,7 @@ def frame(number: int = 1, *, outcome: int = 0, **changes) -> Message:
 
 def result(number: int = 1, label: str = 'forest', **changes) -> Message:
     fields = {'header': header(number), 'labels': [label, 'water'], 'scores': [0.9, 0.05],
-              'trained': True, 'where': 'remote'}
+              'trained': True, 'where': 'remote', 'model_digest': 'd1'}
     return Message(**{**fields, **changes})
 
 
@@ -59,7 +59,7 @@ def policy(name: str = 'economy', **changes) -> Message:
 def status(**changes) -> Message:
     fields = {'model': 'aerial', 'runtime': 'openvino', 'device': 'cpu', 'utilisation': 0.25,
               'queue_length': 1, 'expected_wait': 0.002, 'arrival_rate': 9.5, 'completed': 90,
-              'refused': 0, 'busy': 1, 'late': 2, 'failed': 0}
+              'refused': 0, 'busy': 1, 'late': 2, 'failed': 0, 'model_digest': 'd1'}
     return Message(**{**fields, **changes})
 
 

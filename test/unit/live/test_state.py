@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload_perception.live import view
+from offload_perception.health import Finding, as_values, error, said, verdict, warning
+from offload_perception.live import warnings
 from offload_perception.live.plain import plain
 from offload_perception.live.state import WINDOW_S, LiveState
-from offload_perception.runtime.select import NO_EDGE_TPU
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_rates_are_of_now_and_the_last_latency_stays(state, clock):
 
 def test_who_falls_silent_is_told_apart_and_the_worst_comes_first(state, clock):
     drone.fill(state)
-    clock.now_s += 2 * view.SILENT_S
+    clock.now_s += 2 * warnings.SILENT_S
     state.add_health('/drone1/camera', 0, 'playing', {})
     levels = [(h['level'], h['name']) for h in state.snapshot()['health']]
     assert levels == [('error', '/server/remote_inference'), ('silent', '/drone1/edge_inference'),
@@ -93,18 +93,100 @@ def test_a_mission_policy_that_is_not_said_again_holds_no_more(state, clock):
     assert state.snapshot()['policy'] == 'none, the last was said 60 s ago'
 
 
-def test_complaints_are_few_and_spare_the_edge_tpu_that_nobody_asked_for(state):
-    tpu = f'{NO_EDGE_TPU}: no stick'
-    state.add_health('/drone1/edge', 1, tpu, {'device': tpu})
-    state.add_health('/drone1/camera', 0, 'playing', {})
+def heard(state: LiveState, node: str, *found: Finding, **values: str) -> None:
+    """Let a node publish its diagnostics, as `ManagedNode` does."""
+    state.add_health(node, *verdict('running', found), {**as_values(found), **values})
+
+
+def test_complaints_are_few_and_spare_what_is_only_said(state):
+    heard(state, '/drone1/edge', said('device', 'the Edge TPU is not used: no stick'))
     assert state.complaints() == []
-    state.add_health('/drone1/edge', 1, f'{tpu}; hot', {'device': tpu})
-    state.add_health('/drone1/meter', 2, 'gone\x1b', {})
+    heard(state, '/drone1/edge', said('device', 'no stick'), warning('heat', 'hot'))
+    heard(state, '/drone1/meter', error('meter', 'gone\x1b'))
     assert state.complaints() == ['diagnostics: error, /drone1/meter: gone ',
                                   'diagnostics: warning, /drone1/edge: hot']
     for n in range(9):
         state.add_health(f'/drone1/{n}', 2, 'broken', {})
     assert len(state.complaints()) == 3
+
+
+def test_each_finding_is_one_item_the_worst_and_newest_first(state, clock):
+    heat, stamps = warning('heat', 'hot'), warning('stamps', 'ahead')
+    heard(state, '/drone1/edge', heat)
+    clock.now_s += 2
+    heard(state, '/drone1/edge', stamps, heat)
+    heard(state, '/drone1/camera', error('source', 'gone'), said('listeners', 'nobody'))
+    clock.now_s += 1
+    heard(state, '/drone1/edge', error('link', 'link lost'), heat, stamps)
+    shown = [(i['level'], i['text'], i['for_s']) for i in state.snapshot()['warnings']]
+    assert shown == [('error', 'link lost', 0), ('error', 'gone', 1), ('warning', 'ahead', 1),
+                     ('warning', 'hot', 3)]
+    clock.now_s += 10
+    worst, silent = state.snapshot()['warnings']
+    assert worst['level'] == silent['level'] == 'error'
+    assert 'silent for 10 s; its last word: link lost; hot; ahead' in worst['text']
+
+
+@pytest.mark.parametrize('found', [
+    error('link', 'link lost: no reply'), warning('link to /server', 'link lost: no reply'),
+    error('server /server', 'no server listens')])
+def test_a_lost_server_is_in_the_state(state, found):
+    assert state.snapshot()['state'] == {'kind': 'waiting', 'words': 'nothing heard of /drone1'}
+    drone.fill(state)
+    assert state.snapshot()['state'] == {'kind': 'live', 'words': 'live'}
+    heard(state, '/drone1/edge_inference', found)
+    shown = state.snapshot()
+    assert shown['state'] == {'kind': 'lost', 'words': '/server lost'}
+    assert shown['network']['reason'] == '/server is lost; set by parameter'
+
+
+def test_a_server_that_fell_silent_is_lost(state, clock):
+    drone.fill(state)
+    state.add_server('/server2', drone.status())
+    clock.now_s += warnings.SILENT_S + 1
+    state.add_server('/server', drone.status(model_digest='d2'))
+    state.add_frame(drone.frame(9))
+    shown = state.snapshot()
+    assert shown['state'] == {'kind': 'lost', 'words': '/server2 lost'}
+    assert [(s['silent'], s['foreign']) for s in shown['servers']] == [(False, True),
+                                                                      (True, False)]
+
+
+def test_a_weak_link_is_no_lost_server(state):
+    drone.fill(state)
+    heard(state, '/drone1/edge_inference', warning('link', '3 of 9 tensors were not answered'))
+    assert state.snapshot()['state']['kind'] == 'live'
+
+
+def test_what_flies_is_told_with_all_that_means_nothing(state):
+    assert state.snapshot()['caveats'] == []
+    drone.fill(state)
+    heard(state, '/drone1/camera', source='photos+terrain', shows='9 pictures')
+    heard(state, '/drone1/edge_inference', model='aerial', weights='trained on generated terrain',
+          emulates='raspberry_pi_3b_plus')
+    state.add_frame(drone.frame(9, split=0, split_name='input', runtime='', device=''))
+    shown = state.snapshot()
+    assert shown['about'] == {'model': 'aerial', 'weights': 'trained on generated terrain',
+                              'source': '9 pictures'}
+    assert shown['caveats'] == state.caveats() == [
+        'labels mean nothing on photographs: the network was trained on generated terrain',
+        'EMULATED meter: its power is modelled, not measured',
+        'EMULATED computer: layers on board are paced as on raspberry_pi_3b_plus']
+    state.add_result(drone.result(9, trained=False))
+    assert state.caveats()[0] == 'UNTRAINED network: its labels mean nothing'
+
+
+def test_the_recording_and_the_flight_clock(state, clock):
+    shown = state.snapshot()
+    assert shown['recording'] is None and shown['flight_s'] is None
+    heard(state, '/drone1/recorder', bag='flights/a', messages='12')
+    state.add_frame(drone.frame(1))
+    clock.now_s += 4
+    shown = state.snapshot()
+    assert shown['flight_s'] == 4
+    assert shown['recording'] == {'on': True, 'bag': 'flights/a', 'messages': '12'}
+    heard(state, '/drone1/recorder', error('bag', 'recording ended: the disk is full'))
+    assert state.snapshot()['recording']['on'] is False
 
 
 def test_power_says_that_it_is_emulated_and_counts_per_result(state):

@@ -1,4 +1,5 @@
 import io
+from math import inf
 
 import drone
 import pytest
@@ -8,11 +9,11 @@ from offload_perception.live.state import LiveState
 console = pytest.importorskip('rich.console')
 
 
-def shown(state: LiveState, width: int) -> str:
+def shown(state: LiveState, width: int, height: float = inf, **how: bool) -> str:
     from offload_perception.live.terminal import render
 
-    screen = console.Console(width=width, file=io.StringIO(), force_terminal=True)
-    screen.print(render(state.snapshot(), width))
+    screen = console.Console(width=width, file=io.StringIO(), **(how or {'force_terminal': True}))
+    screen.print(render(state.snapshot(), width, height))
     return screen.file.getvalue()
 
 
@@ -36,11 +37,39 @@ def test_the_panels_show_what_the_page_shows(state, width):
         assert text in words, text
 
 
+def test_80_by_24_shows_warnings_power_link_and_servers(state):
+    drone.fill(state)
+    state.add_server('/server2', drone.status())
+    state.add_health('/drone1/edge_inference', 2, '', {
+        'ERROR link': 'link lost: no reply from /server to 12 tensors; is the network up, and does '
+                      'the server still run?', 'WARN heat': 'the CPU is throttled at 85 C',
+        'model': 'aerial', 'weights': 'trained on generated terrain'})
+    lines = shown(state, 80, 24, force_terminal=False).splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+    words = ' '.join(' '.join(lines).split())
+    for text in ('/server lost', 'error edge_inference: link lost: no reply', 'still run?',
+                 'a reading is missing', 'throttled', '5.25 W, 1.200 J', 'emulated UM25C', 'sent ',
+                 '2500 kB/s', '/server: openvino on cpu, busy 0.25', '/server2: openvino',
+                 'aerial (trained on generated terrain)', 'labels mean nothing on photographs'):
+        assert text in words, text
+
+
+def test_more_warnings_than_room_are_counted(state):
+    drone.fill(state)
+    for n in range(40):
+        state.add_health(f'/drone1/n{n}', 1, f'warm {n}; ' + 'x ' * 60, {})
+    lines = shown(state, 80, 24, force_terminal=False).splitlines()
+    assert len(lines) <= 24 and any('more' in line for line in lines)
+    assert 'SILENT' not in ''.join(lines)
+
+
 def test_nothing_heard_is_shown_as_such(state, clock):
+    assert 'nothing heard of /drone1' in shown(state, 80)
+    state.add_health('/drone1/camera', 0, 'playing', {})
     assert 'no frame yet' in shown(state, 80) and 'no meter heard' in shown(state, 80)
     drone.fill(state)
     clock.now_s += 60
-    assert 'NO FRAME FOR 60 s' in shown(state, 80)
+    assert 'no frame for 60 s' in shown(state, 80)
 
 
 def test_a_text_is_neither_markup_nor_a_command_to_the_terminal(state):
@@ -52,4 +81,4 @@ def test_a_text_is_neither_markup_nor_a_command_to_the_terminal(state):
 def test_untrained_labels_are_said_to_mean_nothing(state):
     state.add_frame(drone.frame())
     state.add_result(drone.result(trained=False))
-    assert 'UNTRAINED' in shown(state, 80)
+    assert 'UNTRAINED' in shown(state, 80) and 'UNTRAINED' in shown(state, 120)

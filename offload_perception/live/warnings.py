@@ -1,0 +1,101 @@
+"""What is wrong with nodes and servers, as viewers show it: one item a finding."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from offload_perception.health import Finding, Level, told
+from offload_perception.live.plain import text
+
+if TYPE_CHECKING:
+    from offload_perception.live.state import LiveState
+
+SILENT_S = 5.0  # nodes publish their diagnostics once a second, servers their status
+NO_FRAME_S = 3.0
+_WORDS = {Level.OK: 'ok', Level.WARN: 'warning', Level.ERROR: 'error'}
+_ORDER = ('error', 'silent', 'warning', 'ok')
+_LINK = ('link to ', 'server ')  # of a finding's name, before the server's; see health.drone
+
+
+@dataclass(frozen=True)
+class Health:
+    """The last diagnostics of a node.
+
+    `since_s` tells for each finding (level and name) when it was first heard; monotonic seconds.
+    """
+
+    at_s: float
+    level: Level
+    message: str
+    values: Mapping[str, str]
+    found: tuple[Finding, ...] = ()
+    since_s: Mapping[tuple[Level, str], float] = field(default_factory=dict)
+
+
+def follow(before: Health | None, now: float, level: int, message: str,
+           values: Mapping[str, str]) -> Health:
+    """Return a node's health from its new diagnostics and what was known before."""
+    found = tuple(told(level, message, values))
+    known = before.since_s if before else {}
+    since_s = {key: known.get(key, now) for key in ((f.level, f.name) for f in found)}
+    worst = Level(min(max(level, Level.OK), Level.ERROR))
+    return Health(now, worst, message, values, found, since_s)
+
+
+def nodes(health: Mapping[str, Health], now: float) -> list[dict[str, Any]]:
+    """Return the nodes by their diagnostics, the worst first; a node that fell silent says so."""
+    found = [{'name': name, 'level': _level(h, now), 'message': h.message,
+              'age_s': now - h.at_s} for name, h in health.items()]
+    return sorted(found, key=lambda h: (_ORDER.index(h['level']), h['name']))
+
+
+def items(health: Mapping[str, Health], now: float) -> list[dict[str, Any]]:
+    """Return all that is wrong, one item a finding: the worst first, of these the newest."""
+    found = [item for name, h in health.items() for item in _of_node(name, h, now)]
+    return sorted(found, key=lambda i: (_ORDER.index(i['level']), i['for_s'], i['node']))
+
+
+def _of_node(name: str, h: Health, now: float) -> list[dict[str, Any]]:
+    silent_s = now - h.at_s
+    if silent_s > SILENT_S:
+        said = f'has been silent for {silent_s:.0f} s; its last word: {h.message}'
+        return [{'node': name, 'level': _level(h, now), 'text': said, 'for_s': silent_s}]
+    return [{'node': name, 'level': _WORDS[f.level], 'text': f.text,
+             'for_s': now - h.since_s[f.level, f.name]} for f in h.found if f.level]
+
+
+def complaints(health: Mapping[str, Health], now: float) -> list[str]:
+    """Return in a line each what the nodes complain of, the worst first; at most three."""
+    return [text(f'diagnostics: {i["level"]}, {i["node"]}: {i["text"]}')
+            for i in items(health, now)][:3]
+
+
+def _level(h: Health, now: float) -> str:
+    level = _WORDS[h.level]
+    return 'silent' if level != 'error' and now - h.at_s > SILENT_S else level
+
+
+def lost_servers(state: 'LiveState', now: float) -> list[str]:
+    """Return the servers that fell silent, or that the drone gets no reply from."""
+    found = {name for name, heard in state.servers.items() if heard and now - heard.at_s > SILENT_S}
+    edge = state.node('edge_inference')
+    for f in edge.found if edge and now - edge.at_s <= SILENT_S else ():
+        if f.level and f.name.startswith(_LINK):
+            found.add(f.name.rpartition(' ')[2])
+        elif f.level is Level.ERROR and f.name == 'link':  # of a static cut: the first server
+            found.update(list(state.servers)[:1])
+    return sorted(found)
+
+
+def pill(state: 'LiveState', now: float) -> dict[str, str]:
+    """Return what goes on in a few words, and whether it is `live`, `waiting` or `lost`."""
+    lost, silent_s = lost_servers(state, now), None
+    if state.frames:
+        silent_s = now - state.frames[-1].at_s
+    words = [f'{" and ".join(lost)} lost'] if lost else []
+    if silent_s is None:
+        words.append('no frame yet' if state.hears_drone else f'nothing heard of {state.drone}')
+    elif silent_s > NO_FRAME_S:
+        words.append(f'no frame for {silent_s:.0f} s')
+    kind = 'lost' if lost else 'waiting' if words else 'live'
+    return {'kind': kind, 'words': ', '.join(words) or 'live'}
