@@ -177,6 +177,11 @@ class DashboardConfig:
     host: str = param('127.0.0.1', 'address that the live page is served on; 0.0.0.0 shows it to '
                       'the whole network, and it has no login')
     port: int = param(8080, 'of the live page; 0 takes a free one', low=0, high=65535)
+    names: str = param('', 'other names of this computer that the page may be asked for, with '
+                       'commas between, for example drone.local')
+    control: str = param('auto', 'whether viewers may change cut, codec and deadline; auto lets '
+                         'them where only this computer can reach the page',
+                         choices=('auto', 'on', 'off'))
     server: str = param('/server', 'namespace of the server, or several with commas')
     image_rate: float = param(5.0, 'most pictures a second on the page [Hz]', low=0.1, high=30.0)
     image_width: int = param(480, 'most that a picture on the page is wide [pixels]', low=64,

@@ -63,7 +63,8 @@ RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
     'bag': 'bag', 'images': 'record_images', 'tensors': 'record_tensors', 'server': 'server'},
     condition='record')
 DASHBOARD = NodeEntry('dashboard_node', 'dashboard', 'namespace', DashboardConfig, {
-    'host': 'dashboard_host', 'port': 'dashboard_port', 'server': 'server'},
+    'host': 'dashboard_host', 'port': 'dashboard_port', 'names': 'dashboard_names',
+    'control': 'dashboard_control', 'server': 'server'},
     condition='dashboard')
 FLIGHT = NodeEntry('flight_node', 'flight', 'namespace', FlightConfig, {
     'stack': 'flight_stack', 'prefix': 'flight_prefix'}, condition='flight_stack')

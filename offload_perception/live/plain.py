@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from offload_perception import incoming
+
 _TEXT_LIMIT = 600
 
 
 def plain(value: Any) -> Any:
     """Return `value` as JSON can carry it, safe to show.
 
-    Numbers that are not finite become None. Texts may come from anybody on the network: they lose
-    control characters, which could drive a terminal, and all beyond a length nobody reads.
+    Numbers that are not finite become None; texts may come from anybody on the network.
     """
     if isinstance(value, str):
         return text(value)
@@ -25,6 +26,5 @@ def plain(value: Any) -> Any:
 
 
 def text(value: str) -> str:
-    """Return a text in one line of bounded length, without control characters."""
-    cut = value if len(value) <= _TEXT_LIMIT else value[:_TEXT_LIMIT - 1] + '…'
-    return ''.join(c if c.isprintable() else ' ' for c in cut)
+    """Return a text in one line of bounded length; what does not print is escaped."""
+    return incoming.text(value, _TEXT_LIMIT)

@@ -8,18 +8,24 @@ import asyncio
 import errno
 import json
 import socket
-import threading
 import time
 from base64 import b64encode
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Protocol
 
-from offload_perception.errors import ConfigError
+from offload_perception.errors import ConfigError, OffloadError
+from offload_perception.live import access
+from offload_perception.live.plain import plain
 from offload_perception.live.state import LiveState, Picture
+from offload_perception.threads import Worker
 
 EVENT_PERIOD_S = 0.2
 MAX_VIEWERS = 8
+NO_CONTROL = ('this page only shows; parameter control (dashboard_control of the launch) says who '
+              'may change cut, codec and deadline')
 _WRITE_TIMEOUT_S = 10.0
 _BUFFER_BYTES = 16384  # of each viewer, in the kernel; more would only hold old news
 _PAGE = Path(__file__).parent / 'page'
@@ -33,18 +39,32 @@ _HEADERS = {
     'Cache-Control': 'no-store'}
 
 
+class Control(Protocol):
+    """What a viewer changes a drone with; both wait for the drone, and may be refused."""
+
+    def values(self) -> dict[str, str | float]:
+        """Return what may be changed, as it is now."""
+
+    def set(self, name: str, text: str) -> object:
+        """Change a parameter to what `text` stands for."""
+
+
 class LiveServer:
     """Serves a LiveState from a thread of its own, from construction until `close`.
 
+    :ivar control: what viewers change the drone with; None = they cannot.
+    :param names: other names of this computer that the page may be asked for; see `access`.
     :raises ConfigError: where the address cannot be had, or aiohttp is missing.
     """
 
-    def __init__(self, state: LiveState, host: str, port: int) -> None:
+    def __init__(self, state: LiveState, host: str, port: int,
+                 names: Iterable[str] = ()) -> None:
         try:
             from aiohttp import web
         except ImportError as e:
             raise ConfigError(f'the live page needs aiohttp ({e}); pip install aiohttp') from e
-        self._web, self._state = web, state
+        self._web, self._state, self._names = web, state, frozenset(names)
+        self.control: Control | None = None
         self._socket = _listen(host, port)
         address, self.port = self._socket.getsockname()[:2]
         self.local_only = ip_address(address).is_loopback
@@ -52,19 +72,19 @@ class LiveServer:
         self._event, self._event_at_s = b'', float('-inf')
         self._loop = asyncio.new_event_loop()
         self._closing = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name='live page', daemon=True)
-        self._thread.start()
+        self._worker = Worker('live page', self._run)
+        self._worker.start()
 
     @property
     def alive(self) -> bool:
         """Tell whether the page is being served."""
-        return self._thread.is_alive()
+        return self._worker.alive
 
     def close(self) -> None:
         """Say goodbye to the viewers and stop serving."""
         with suppress(RuntimeError):  # the loop has ended by itself
             self._loop.call_soon_threadsafe(self._closing.set)
-        self._thread.join()
+        self._worker.stop()
 
     # -- in the server's thread -------------------------------------------------------------
 
@@ -74,10 +94,17 @@ class LiveServer:
 
     async def _serve(self) -> None:
         web = self._web
-        app = web.Application()
+
+        @web.middleware
+        async def check(request, handler):
+            why = self._refusal(request)
+            return web.Response(status=403, text=why) if why else await handler(request)
+
+        app = web.Application(middlewares=[check], client_max_size=4096)
         app.on_response_prepare.append(_add_headers)
         app.add_routes([web.get(path, self._file) for path in _FILES])
-        app.add_routes([web.get('/events', self._events)])
+        app.add_routes([web.get('/events', self._events), web.get('/control', self._values),
+                        web.post('/control', self._change)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:
@@ -91,12 +118,43 @@ class LiveServer:
         return self._web.Response(body=(_PAGE / name).read_bytes(), content_type=kind,
                                   charset='utf-8')
 
+    def _refusal(self, request) -> str:
+        """Return why a request is turned away; empty where it is welcome."""
+        served = request.transport.get_extra_info('sockname')[0]
+        return access.refusal(request.method, request.headers, served, self._names)
+
+    async def _values(self, request):
+        """Tell what may be changed, as it is now."""
+        return await self._answer(lambda control: control.values())
+
+    async def _change(self, request):
+        """Change what the body names: a JSON object with `parameter` and `value`, both texts."""
+        try:
+            body = await request.json()
+            name, value = body['parameter'], body['value']
+        except (ValueError, TypeError, KeyError):
+            name = value = None
+        if not (isinstance(name, str) and isinstance(value, str)):
+            return self._web.json_response(
+                {'error': 'send {"parameter": "split", "value": "block3_pool"}'}, status=400)
+        return await self._answer(lambda control: control.set(name, value))
+
+    async def _answer(self, call: Callable[[Control], object]):
+        """Return what a call tells that waits for the drone, or why it refuses."""
+        if self.control is None:
+            return self._web.json_response({'error': NO_CONTROL}, status=403)
+        try:
+            return self._web.json_response(plain(await asyncio.to_thread(call, self.control)))
+        except OffloadError as e:
+            return self._web.json_response({'error': plain(str(e))}, status=409)
+
     async def _events(self, request):
-        if self.viewers >= MAX_VIEWERS:
-            return self._web.Response(
-                status=503, text=f'{self.viewers} viewers watch already; close one')
         response = self._web.StreamResponse(headers={'Content-Type': 'text/event-stream'})
         await response.prepare(request)
+        if self.viewers >= MAX_VIEWERS:  # as an event: a page cannot read another refusal
+            why = f'{self.viewers} viewers watch already; close one'
+            await response.write(_event('refused', {'why': why}))
+            return response
         request.transport.set_write_buffer_limits(high=0)
         self.viewers += 1
         try:
@@ -124,7 +182,8 @@ class LiveServer:
         """Return the state as an event; made once a period for all viewers."""
         now = time.monotonic()
         if now - self._event_at_s >= EVENT_PERIOD_S / 2:
-            self._event, self._event_at_s = _event('state', self._state.snapshot()), now
+            shown = {**self._state.snapshot(), 'control': self.control is not None}
+            self._event, self._event_at_s = _event('state', shown), now
         return self._event
 
 

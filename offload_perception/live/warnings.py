@@ -77,7 +77,8 @@ def _level(h: Health, now: float) -> str:
 
 def lost_servers(state: 'LiveState', now: float) -> list[str]:
     """Return the servers that fell silent, or that the drone gets no reply from."""
-    found = {name for name, heard in state.servers.items() if heard and now - heard.at_s > SILENT_S}
+    found = {name for name, heard in state.servers.items()
+             if heard and now - heard.at_s > SILENT_S}
     edge = state.node('edge_inference')
     for f in edge.found if edge and now - edge.at_s <= SILENT_S else ():
         if f.level and f.name.startswith(_LINK):

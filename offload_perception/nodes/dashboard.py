@@ -18,6 +18,7 @@ from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.monitor import listen
 from offload_perception.nodes.running import main_of
 from offload_perception.nodes.servers import namespaces
+from offload_perception.nodes.tuner import Tuner
 
 LOOK_PERIOD_S = 0.5
 # Small pictures first: where the driver publishes both, the compressed ones cost less.
@@ -33,6 +34,7 @@ class DashboardNode(ManagedNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('dashboard', DashboardConfig, **kwargs)
         self._server: LiveServer | None = None
+        self._tuner = Tuner(self, self.get_namespace())
         self._telemetry: list[Any] = []
         self._images: Any = None
         self._image_topic = self._problem = ''
@@ -43,12 +45,16 @@ class DashboardNode(ManagedNode):
         """Take the address and serve the page; an address that cannot be had refuses."""
         c = self.config
         self._state = LiveState(self.get_namespace(), namespaces(c.server))
-        self._server = LiveServer(self._state, c.host, c.port)
+        names = [name.strip() for name in c.names.split(',') if name.strip()]
+        self._server = LiveServer(self._state, c.host, c.port, names)
+        if c.control == 'on' or (c.control == 'auto' and self._server.local_only):
+            self._server.control = self._tuner
         self.get_logger().info(f'live page on http://{c.host}:{self._server.port}/')
         if not self._server.local_only:
             self.get_logger().warning(
-                'the live page has NO LOGIN: whoever reaches this address sees the camera; '
-                'host:=127.0.0.1 serves it to this computer alone')
+                'the live page has NO LOGIN: whoever reaches this address sees the camera'
+                + (' and may change cut, codec and deadline' if c.control == 'on' else '')
+                + '; host:=127.0.0.1 serves it to this computer alone')
 
     def activate(self) -> None:
         """Listen."""

@@ -3,7 +3,9 @@
 import base64
 import json
 import threading
+import urllib.error
 import urllib.request
+from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -158,3 +160,31 @@ def test_a_busy_port_is_refused_and_the_node_can_be_configured_again(world, dash
 def test_a_page_for_the_whole_network_says_that_it_has_no_login(world, dashboard):
     dashboard(host='0.0.0.0')
     assert 'NO LOGIN' in world.said('the live page has')
+
+
+@pytest.mark.parametrize(('host', 'control', 'on'), [
+    ('127.0.0.1', 'auto', True), ('127.0.0.1', 'off', False), ('0.0.0.0', 'auto', False),
+    ('0.0.0.0', 'on', True)])
+def test_only_who_may_can_change_the_drone(dashboard, host, control, on):
+    node = dashboard(host=host, control=control)
+    assert (node._server.control is not None) is on
+
+
+def test_a_drone_is_changed_from_the_page(world, edge, dashboard):
+    drone, node = edge(split='-1'), dashboard()
+    own = f'http://127.0.0.1:{node._server.port}'
+
+    def post(value: str) -> tuple[int, Any]:
+        body = json.dumps({'parameter': 'split', 'value': value}).encode()
+        request = urllib.request.Request(f'{own}/control', body, {'Origin': own})
+        try:
+            with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as e:
+            return e.code, json.loads(e.read())
+    assert post('block3_pool') == (200, 'block3_pool')
+    assert drone.config.split == 'block3_pool'
+    status, refused = post('block9_pool')
+    assert status == 409 and "no cut 'block9_pool'" in refused['error']
+    with urllib.request.urlopen(f'{own}/control', timeout=WAIT_S) as answer:
+        assert json.loads(answer.read())['split'] == 'block3_pool'

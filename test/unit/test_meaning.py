@@ -25,7 +25,8 @@ def test_it_means_something_on_what_it_was_trained_on(source):
 
 def test_a_network_of_photographs_means_nothing_on_terrain():
     assert caveat(True, 'imagenet', 'photos') == ''
-    assert caveat(True, 'imagenet', 'photos+terrain').startswith('labels mean nothing on generated terrain')
+    assert caveat(True, 'imagenet', 'photos+terrain').startswith(
+        'labels mean nothing on generated terrain')
 
 
 def test_nothing_is_said_of_a_network_whose_training_is_not_known():

@@ -1,7 +1,7 @@
 // Draws the node's events. Texts reach the page through textContent alone: a label is never markup.
 'use strict';
 
-const STALE_MS = 2500, RETRY_MS = 5000, NO_FRAME_S = 3;
+const STALE_MS = 2500, RETRY_MS = 5000, OLD_S = 3, SHOWN = 8;
 const STAGES = {  // name: [words, colour]; blue on the drone, orange the link, green the server
   queue: ['queue', '#8a9bb0'], preprocess: ['preprocess', '#6db6f2'], head: ['head', '#2166d1'],
   encode: ['encode', '#12b5c9'], link: ['link', '#e07b12'], server_wait: ['wait', '#b07ad0'],
@@ -13,6 +13,8 @@ const $ = id => document.getElementById(id);
 const known = x => x !== null && x !== undefined;
 const seconds = s => !known(s) ? '–' : s >= 1 ? `${s.toFixed(2)} s` : `${(s * 1e3).toFixed(1)} ms`;
 const age = s => s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`;
+const clock = s => [Math.floor(s / 3600), Math.floor(s / 60) % 60, Math.floor(s) % 60].map(
+  (n, k) => k ? `${n}`.padStart(2, '0') : n).join(':');
 const percent = x => `${Math.round(x * 100)} %`;
 
 function bytes(n) {
@@ -26,6 +28,12 @@ function make(tag, text = '', cls = '') {
   e.textContent = text;
   e.className = cls;
   return e;
+}
+
+function old(id, seconds) {  // a figure that is not of now must not look like one
+  const section = $(id), stale = known(seconds) && seconds > OLD_S;
+  section.classList.toggle('stale', stale);
+  if (stale) section.querySelector('h2').dataset.old = `${age(seconds)} old`;
 }
 
 // -- parts ------------------------------------------------------------------------------------
@@ -108,7 +116,8 @@ function drawPower(p) {
   $('energy').textContent = p.frame && known(p.frame.above_idle)
     ? `Last frame ${p.frame.above_idle.toFixed(3)} J above idle` + (known(p.frame.uncertainty)
       ? ` ± ${p.frame.uncertainty.toFixed(3)}` : '') : '';
-  $('meter').textContent = `${p.source}${told}` + (p.age_s > 3 ? `, silent for ${age(p.age_s)}` : '');
+  $('meter').textContent = `${p.source}${told}`;
+  old('power', p.age_s);
 }
 
 function drawLink(l) {
@@ -116,7 +125,7 @@ function drawLink(l) {
     ['a frame', bytes(l.bytes_per_frame)], ['time on the link', seconds(l.time)]];
   if (known(l.bandwidth)) rows.push(['bandwidth, estimated', `${bytes(l.bandwidth)}/s`]);
   if (known(l.round_trip)) rows.push(['round trip, estimated', seconds(l.round_trip)]);
-  $('link').replaceChildren(...rows.flatMap(([k, v]) => [make('dt', k), make('dd', v)]));
+  $('figures').replaceChildren(...rows.flatMap(([k, v]) => [make('dt', k), make('dd', v)]));
 }
 
 function drawServers(servers) {
@@ -129,8 +138,11 @@ function drawServers(servers) {
     const load = make('div', '', 'load'), i = make('i', '', s.utilisation > .9 ? 'high' : '');
     i.style.width = `${100 * Math.min(1, s.utilisation ?? 0)}%`;
     load.append(i);
-    const silent = s.age_s > 5 ? `, silent for ${age(s.age_s)}` : '';
-    box.append(make('p', `${s.name}: ${s.model}, ${s.runs_on}${silent}`), load,
+    if (s.silent) box.className = 'stale';
+    box.append(make('h2', s.silent ? `${s.name} is silent for ${age(s.age_s)}` : ''),
+      make('p', `${s.name}: ${s.model}, ${s.runs_on}`),
+      ...(s.foreign ? [make('p', 'It has another model or other weights than the drone.', 'bad')]
+        : []), load,
       make('p', `busy ${percent(s.utilisation ?? 0)} · ${(s.arrival_rate ?? 0).toFixed(1)}/s · `
         + `queue ${s.queue} · wait ${seconds(s.expected_wait)} · done ${s.completed}`
         + (s.turned_away ? ` · turned away ${s.turned_away}` : '')));
@@ -138,32 +150,36 @@ function drawServers(servers) {
   }));
 }
 
-function drawHealth(nodes) {
-  const item = h => {
-    const li = make('li', '', h.level), words = h.level === 'silent'
-      ? `silent for ${age(h.age_s)}; last: ${h.message}` : h.message;
-    li.append(make('b', `${h.level} `), make('span', `${h.name}: ${words}`));
+function drawWarnings(s) {
+  const own = name => name.startsWith(`${s.drone}/`) ? name.slice(s.drone.length + 1) : name;
+  const item = w => {
+    const li = make('li', '', w.level), since = w.level === 'silent' ? '' : ` (for ${age(w.for_s)})`;
+    li.append(make('b', `${w.level} `), make('span', `${own(w.node)}: ${w.text}${since}`));
     return li;
   };
-  const bad = nodes.filter(h => h.level !== 'ok'), well = nodes.filter(h => h.level === 'ok');
-  const worse = bad.filter(h => h.level !== 'warning').length, words = [
-    [worse, 'error'], [bad.length - worse, 'warning']].filter(([n]) => n).map(
-    ([n, what]) => `${n} ${what}${n > 1 ? 's' : ''}`).join(', ');
-  $('alarm').textContent = words;
-  $('alarm').className = worse ? 'pill bad' : 'pill';
-  $('alarm').hidden = !words;
-  $('warnings').replaceChildren(...bad.length ? bad.map(item) : [make('li', 'none', 'ok')]);
-  $('well').replaceChildren(...well.map(item));
-  $('fine').textContent = `${well.length} nodes that are well`;
+  const more = s.warnings.length - SHOWN;
+  $('warnings').replaceChildren(...s.warnings.slice(0, SHOWN).map(item),
+    ...(more > 0 ? [make('li', `and ${more} more`)] : []));
+  $('warnings').hidden = !s.warnings.length;
+  const well = s.health.filter(h => h.level === 'ok');
+  $('well').replaceChildren(...well.map(h => make('li', `${own(h.name)}: ${h.message}`)));
+  $('fine').textContent = `${well.length} of ${s.health.length} nodes are well`;
 }
 
-function drawCaveats(s) {
-  const said = [];
-  if (s.result && !s.result.trained) said.push('UNTRAINED network: its labels mean nothing.');
-  if (s.power?.emulated) said.push('EMULATED meter: its power is modelled, not measured.');
-  if (/emulat/i.test(s.network?.head ?? '')) said.push('EMULATED computer: layers are paced.');
-  $('caveats').textContent = said.join(' ');
-  $('caveats').hidden = !said.length;
+function drawRun(s) {
+  $('caveats').replaceChildren(...s.caveats.map(words => make('li', words)));
+  $('caveats').hidden = !s.caveats.length;
+  const a = s.about;
+  $('about').textContent = [a.model && `model ${a.model} (${a.weights})`, a.source].filter(
+    x => x).join(' · ');
+  $('clock').textContent = known(s.flight_s) ? clock(s.flight_s) : '';
+  $('recording').hidden = !s.recording;
+  if (s.recording) {
+    $('recording').textContent = s.recording.on ? '● recording' : 'not recording';
+    $('recording').className = s.recording.on ? 'pill on' : 'pill';
+    $('recording').title = s.recording.on
+      ? `${s.recording.bag}, ${s.recording.messages} messages` : 'see the warnings';
+  }
 }
 
 function drawPicture(p) {
@@ -180,9 +196,55 @@ function drawPicture(p) {
   $('others').textContent = others.map(words).join(' · ');
 }
 
+// -- changing the drone ------------------------------------------------------------------------
+
+let holds = null;  // what the drone said of its parameters
+
+async function ask(options) {
+  try {
+    const answer = await fetch('control', options), said = await answer.json();
+    return answer.ok ? said : {error: said.error ?? answer.statusText};
+  } catch (e) {
+    return {error: 'the page has lost the drone'};
+  }
+}
+
+function tell(words, bad) {
+  $('answer').textContent = words;
+  $('answer').className = bad ? 'bad' : '';
+}
+
+async function showControl(s) {
+  $('control').hidden = !s.control;
+  if (!s.control || holds || document.hidden) return;
+  holds = {};  // asked
+  const said = await ask();
+  if (said.error) { setTimeout(() => { holds = null; }, RETRY_MS); return; }
+  holds = said;
+  for (const [name, value] of Object.entries(said)) {
+    if ($('tune')[name]) $('tune')[name].value = value;
+  }
+  $('cuts').replaceChildren(...['auto', 'input', ...(s.network?.layers ?? []).map(l => l.name)].map(
+    name => make('option', name)));
+}
+
+$('tune').addEventListener('submit', async e => {
+  e.preventDefault();
+  const told = [];
+  for (const [parameter, value] of new FormData($('tune'))) {
+    if (`${holds?.[parameter]}` === value) continue;
+    tell(`changing ${parameter} …`);
+    const said = await ask({method: 'POST', body: JSON.stringify({parameter, value})});
+    if (said.error) { tell(said.error, true); return; }
+    holds[parameter] = value;
+    told.push(`${parameter} ${value}`);
+  }
+  tell(told.length ? `changed: ${told.join(', ')}` : 'nothing to change');
+});
+
 // -- the stream of events, and whether it lives -----------------------------------------------
 
-let source = null, heard = null, state = null, tried = 0;
+let source = null, heard = null, state = null, tried = 0, refused = '';
 const opened = performance.now();
 
 function draw(s) {
@@ -195,8 +257,11 @@ function draw(s) {
   drawPower(s.power);
   drawLink(s.link);
   drawServers(s.servers);
-  drawHealth(s.health);
-  drawCaveats(s);
+  drawWarnings(s);
+  drawRun(s);
+  showControl(s);
+  old('camera', s.picture_age_s);
+  for (const id of ['latency', 'network', 'link']) old(id, s.frame_age_s);
   if (s.result?.judged) {
     $('camera').title = `${s.result.right} of ${s.result.judged} labels with a known truth right`;
   }
@@ -204,18 +269,17 @@ function draw(s) {
 
 function look() {  // a page that looks alive and is not is worse than none
   const now = performance.now(), silent = now - (heard ?? opened);
-  let kind = 'live', words = 'live', banner = '';
-  if (silent > STALE_MS) {
-    [kind, words] = ['lost', 'connection lost'];
+  let {kind, words} = state?.state ?? {kind: 'waiting', words: 'connecting'}, banner = '';
+  if (refused) {
+    [kind, words, banner] = ['gone', 'turned away', `This page is not live: ${refused}. `
+      + 'Trying again.'];
+  } else if (silent > STALE_MS) {
+    [kind, words] = ['gone', 'connection lost'];
     banner = `No word from the drone for ${age(silent / 1e3)}: everything below is old. `
       + 'Trying to connect again.';
-    if (now - tried > RETRY_MS) connect();  // a browser may wait for minutes for a lost network
-  } else if (heard === null) {
-    [kind, words] = ['waiting', 'connecting'];
-  } else if (state.frame_age_s === null) {
-    [kind, words] = ['waiting', 'no frame yet'];
-  } else if (state.frame_age_s > NO_FRAME_S) {
-    [kind, words] = ['waiting', `no frame for ${age(state.frame_age_s)}`];
+  }
+  if (silent > STALE_MS && now - tried > RETRY_MS) {
+    connect();  // a browser may wait for minutes for a lost network
   }
   document.body.className = kind;
   $('state').textContent = words;
@@ -229,16 +293,33 @@ function connect() {
   tried = performance.now();
   if (document.hidden) return;  // who does not look costs the drone nothing
   source = new EventSource('events');
-  source.addEventListener('state', e => { heard = performance.now(); draw(JSON.parse(e.data)); look(); });
+  source.addEventListener('state', e => {
+    [heard, refused] = [performance.now(), ''];
+    draw(JSON.parse(e.data));
+    look();
+  });
+  source.addEventListener('refused', e => {
+    refused = JSON.parse(e.data).why;
+    source.close();
+    look();
+  });
   source.addEventListener('picture', e => drawPicture(JSON.parse(e.data)));
 }
 
+function stored(value) {  // a browser may forbid it, by throwing
+  try {
+    if (value) localStorage.setItem('theme', value);
+    return localStorage.getItem('theme');
+  } catch (e) {
+    return null;
+  }
+}
+
 const theme = document.documentElement.dataset;
-theme.theme = localStorage.getItem('theme')
-  ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
+theme.theme = stored() ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
 $('theme').addEventListener('click', () => {
   theme.theme = theme.theme === 'dark' ? 'light' : 'dark';
-  localStorage.setItem('theme', theme.theme);
+  stored(theme.theme);
 });
 document.addEventListener('visibilitychange', connect);
 setInterval(look, 500);

@@ -1,6 +1,9 @@
 """The live page in a real browser, fed with data of a test's own."""
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import browser
 import cv2
@@ -8,19 +11,29 @@ import drone
 import numpy as np
 import pytest
 
+from offload_perception.errors import ConfigError
+from offload_perception.live import server as serving
 from offload_perception.live.server import LiveServer
 from offload_perception.live.state import LiveState
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason='no Chromium is installed')
 EVIL = '<img src=x onerror=alert(1)><b>bold</b>'
 TEXT = "document.body.innerText.replace(/\\s+/g, ' ')"
+STATE = "document.getElementById('state').textContent"
+STALE = "[...document.querySelectorAll('.stale')].map(e => e.id)"
+SUBMIT = "document.getElementById('tune').requestSubmit()"
 DRAWN = ("document.querySelectorAll('#stages li').length"
          " && !document.getElementById('picture').hidden")
 
 
 @pytest.fixture
-def state():
-    state = LiveState('/drone1', ('/server', '/server2'))
+def clock():
+    return drone.Clock()
+
+
+@pytest.fixture
+def state(clock):
+    state = LiveState('/drone1', ('/server', '/server2'), clock)
     drone.fill(state, label=EVIL)
     jpeg = cv2.imencode('.jpg', np.zeros((60, 80, 3), np.uint8))[1].tobytes()
     state.add_picture(drone.header(3), jpeg)
@@ -34,8 +47,9 @@ async def check(page: browser.Page, url: str, width: int, dark: bool) -> None:
     said = await page.evaluate(TEXT)
     for text in ('captured 8 = remote 7 + local 0 + dropped 1', 'dropped, no reply: 1', '5.25 W',
                  '1.200 J a frame', 'EMULATED', 'block4_pool', 'openvino on cpu', '100.0 ms',
-                 'deadline 200.0 ms', '2.50 MB/s', '/server2: not heard of', '1 error, 1 warning',
-                 'some tails could not be computed',
+                 'deadline 200.0 ms', '2.50 MB/s', '/server2: not heard of',
+                 'error /server/remote_inference: some tails could not be computed (for 0 s)',
+                 'warning um25c: a reading is missing now and then',
                  'Mission policy economy: battery at 25%; an image every 0.5 s; deadline times 2'):
         assert text in said, f'{text} at {width}: {said}'
     assert await page.evaluate("document.getElementById('label').textContent") == f'{EVIL} 90 %'
@@ -71,7 +85,7 @@ def test_the_page_on_a_desk_and_on_a_phone_and_when_the_drone_is_gone(state, tmp
         banner = "!document.getElementById('banner').hidden"
         assert not await page.evaluate(banner)
         await asyncio.to_thread(server.close)
-        await page.until(f"{banner} && document.body.className === 'lost'")
+        await page.until(f"{banner} && document.body.className === 'gone'")
         assert 'everything below is old' in await page.evaluate(TEXT)
         again = LiveServer(state, '127.0.0.1', server.port)
         try:
@@ -80,3 +94,114 @@ def test_the_page_on_a_desk_and_on_a_phone_and_when_the_drone_is_gone(state, tmp
             await asyncio.to_thread(again.close)
 
     asyncio.run(watch())
+
+
+class FakeDrone:
+    """Takes what the page tells it."""
+
+    def __init__(self) -> None:
+        self.holds: dict[str, str | float] = {'split': 'auto', 'codec': 'auto', 'deadline': 0.2}
+
+    def values(self) -> dict[str, str | float]:
+        return self.holds
+
+    def set(self, name: str, text: str) -> str:
+        if name == 'codec':
+            raise ConfigError('no such codec')
+        self.holds = {**self.holds, name: text}
+        return text
+
+
+def watched(state: LiveState, profile: Path, visit: Callable[[browser.Page, LiveServer], Any],
+            before: str = '') -> None:
+    """Open the page at 390 px and visit it; `before` is a script that runs first."""
+    async def watch() -> None:
+        server = LiveServer(state, '127.0.0.1', 0)
+        server.control = FakeDrone()
+        try:
+            async with browser.browsing(profile) as page:
+                await page.call('Page.addScriptToEvaluateOnNewDocument', source=before)
+                await page.open(f'http://127.0.0.1:{server.port}/', 390, 844)
+                await visit(page, server)
+                assert not page.errors
+        finally:
+            await asyncio.to_thread(server.close)
+    asyncio.run(watch())
+
+
+def test_old_figures_look_old_and_a_lost_server_is_in_the_state(state, clock, tmp_path):
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        await page.until(f"{STATE} === 'live'")
+        assert await page.evaluate(STALE) == []
+        clock.now_s += 8
+        state.add_power(drone.power())
+        await page.until(f"{STATE} === '/server lost, no frame for 8 s'")
+        assert await page.evaluate(STALE) == ['camera', 'latency', 'network', 'link', '']
+        assert '/server is silent for 8 s' in await page.evaluate(TEXT)
+        assert await page.evaluate('document.body.className') == 'lost'
+        state.add_server('/server', drone.status(model_digest='d2'))
+        state.add_frame(drone.frame(9))
+        await page.until(f"{STATE} === 'live'")
+        assert 'another model or other weights' in await page.evaluate(TEXT)
+    watched(state, tmp_path, visit)
+
+
+def test_warnings_come_first_and_none_is_cut_off_on_a_phone(state, tmp_path):
+    for n in range(12):
+        state.add_health(f'/drone1/n{n}', 1, f'warm {n}: ' + 'and ' * 60, {})
+
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        await page.until("document.querySelectorAll('#warnings li').length === 9")
+        boxes = await page.evaluate("[...document.querySelectorAll('#warnings li')].map("
+                                    "li => [li.scrollHeight - li.clientHeight, "
+                                    "li.getBoundingClientRect().right])")
+        assert all(hidden <= 0 and right <= 390 for hidden, right in boxes)
+        assert await page.evaluate("document.querySelector('#warnings li').className") == 'error'
+        assert 'and 6 more' in await page.evaluate(TEXT)
+        assert await page.evaluate("document.getElementById('warnings').offsetTop"
+                                   " < document.getElementById('camera').offsetTop")
+    watched(state, tmp_path, visit)
+
+
+def test_a_viewer_too_many_is_told_why(state, tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, 'MAX_VIEWERS', 0)
+
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        await page.until(f"{STATE} === 'turned away'")
+        assert 'viewers watch already; close one' in await page.evaluate(TEXT)
+        monkeypatch.setattr(serving, 'MAX_VIEWERS', 1)
+        await page.until(f"{STATE} === 'live'")
+    watched(state, tmp_path, visit)
+
+
+def test_a_browser_that_forbids_storage_shows_the_page(state, tmp_path):
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        await page.until(f"{STATE} === 'live'")
+        await page.evaluate("document.getElementById('theme').click()")
+        assert await page.evaluate('document.documentElement.dataset.theme') == 'dark'
+    watched(state, tmp_path, visit, before="Object.defineProperty(window, 'localStorage', "
+                                           "{get() { throw new DOMException('denied'); }});")
+
+
+def test_a_drone_is_changed_from_the_page(state, tmp_path):
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        await page.until("document.getElementById('tune').split.value === 'auto'")
+        assert await page.evaluate("[...document.querySelectorAll('#cuts option')].length") == 23
+        await page.evaluate("document.getElementById('tune').split.value = 'block3_pool'")
+        await page.evaluate(SUBMIT)
+        await page.until("document.getElementById('answer').textContent"
+                         " === 'changed: split block3_pool'")
+        assert server.control.holds['split'] == 'block3_pool'
+        await page.evaluate("document.getElementById('tune').codec.value = 'mp3'")
+        await page.evaluate(SUBMIT)
+        await page.until("document.getElementById('answer').textContent === 'no such codec'")
+        page.errors.clear()  # the browser notes each answer that is no success
+    watched(state, tmp_path, visit)
+
+
+def test_a_page_without_control_shows_none(state, tmp_path):
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        server.control = None
+        await page.until(f"{STATE} === 'live'")
+        await page.until("document.getElementById('control').hidden")
+    watched(state, tmp_path, visit)

@@ -12,12 +12,13 @@ import drone
 import pytest
 
 from offload_perception.errors import ConfigError
+from offload_perception.live import access
 from offload_perception.live import server as serving
 from offload_perception.live.server import MAX_VIEWERS, LiveServer
 from offload_perception.live.state import LiveState
 
 aiohttp = pytest.importorskip('aiohttp')
-WAIT_S = 20.0
+WAIT_S = 10.0
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_a_text_cannot_end_its_event(server, state):
         async with watching(session) as event:
             return await event('state')
     labels = visit(server, visitor)['result']['labels']
-    assert labels[0]['label'].startswith('x  event: picture')
+    assert labels[0]['label'].startswith(r'x\n\nevent: picture')
 
 
 def test_viewers_are_counted_and_too_many_turned_away(server):
@@ -118,15 +119,99 @@ def test_viewers_are_counted_and_too_many_turned_away(server):
         for answer in answers[:-1]:
             await answer.content.readline()
         counted = server.viewers
-        text = await answers[-1].text()
+        text = await answers[-1].text()  # and the stream ends
         for answer in answers:
             answer.close()
         while server.viewers:
             await asyncio.sleep(0.01)
         return [a.status for a in answers], counted, text
     statuses, counted, text = visit(server, visitor)
-    assert statuses == [200] * MAX_VIEWERS + [503] and counted == MAX_VIEWERS
-    assert 'close one' in text
+    assert statuses == [200] * (MAX_VIEWERS + 1) and counted == MAX_VIEWERS
+    assert text == 'event: refused\ndata: {"why": "8 viewers watch already; close one"}\n\n'
+
+
+@pytest.mark.parametrize(('host', 'status'), [
+    ('127.0.0.1:{port}', 200), ('localhost:{port}', 200), ('127.0.0.1:8080', 200),  # ssh -L
+    ('[::1]:{port}', 200), ('Drone.local:80', 200), ('drone.local.', 200),
+    ('evil.example:{port}', 403), ('127.0.0.1.evil.example', 403), ('localhost.evil.example', 403),
+    ('192.168.1.7', 403), ('0.0.0.0:{port}', 403), ('', 403), ('[', 403), ('drone', 403),
+    ('evil.example@127.0.0.1', 200)])
+def test_the_page_answers_to_its_own_names_alone(state, host, status):
+    server = LiveServer(state, '127.0.0.1', 0, ['drone.local'])
+
+    async def visitor(session):
+        found = []
+        for path in ('/', '/live.js', '/events', '/control', '/nothing'):
+            named = {'Host': host.format(port=server.port)}
+            async with session.get(path, headers=named) as answer:
+                found.append(answer.status)
+                if answer.status == 403 and path == '/':
+                    assert 'dashboard_names' in await answer.text()
+        return found
+    expected = [200, 200, 200, 403, 404] if status == 200 else [403] * 5
+    assert visit(server, visitor) == expected
+    server.close()
+
+
+@pytest.mark.parametrize(('served', 'host', 'welcome'), [
+    ('192.168.1.5', '192.168.1.5:8080', True), ('::ffff:192.168.1.5', '192.168.1.5', True),
+    ('fe80::1%eth0', '[fe80::1]:8080', True), ('192.168.1.5', '192.168.1.6', False)])
+def test_the_address_that_a_request_came_in_on_is_one_of_the_names(served, host, welcome):
+    assert (access.refusal('GET', {'Host': host}, served, ()) == '') is welcome
+
+
+class Recorder:
+    """Stands in for the drone: keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def values(self) -> dict[str, str | float]:
+        return {'split': 'auto', 'deadline': 0.2}
+
+    def set(self, name: str, text: str) -> str:
+        if text == 'no':
+            raise ConfigError('refused: no')
+        self.told.append((name, text))
+        return text
+
+
+def post(server, body: str, **headers: str) -> tuple[int, dict]:
+    async def visitor(session):
+        async with session.post('/control', data=body, headers=headers) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text) if text.startswith('{') else text
+    return visit(server, visitor)
+
+
+def test_a_viewer_changes_the_drone_from_the_page_alone(server):
+    own = f'http://127.0.0.1:{server.port}'
+    body = json.dumps({'parameter': 'split', 'value': 'block3_pool'})
+    assert post(server, body, Origin=own)[0] == 403, 'it is switched off'
+    server.control = drone_told = Recorder()
+    elsewhere = ('http://evil.example', 'null', f'http://localhost:{server.port}', f'{own}.evil')
+    for origin in elsewhere:
+        assert post(server, body, Origin=origin)[0] == 403, origin
+    assert post(server, body)[0] == 403, 'no origin'
+    assert post(server, body, Host='evil.example', Origin='http://evil.example')[0] == 403
+    assert drone_told.told == []
+    assert post(server, body, Origin=own) == (200, '"block3_pool"')
+    assert drone_told.told == [('split', 'block3_pool')]
+
+
+def test_what_the_drone_refuses_and_what_makes_no_sense_is_told(server):
+    server.control = Recorder()
+    own = f'http://127.0.0.1:{server.port}'
+    assert post(server, '{"parameter": "split", "value": "no"}', Origin=own) == (
+        409, {'error': 'refused: no'})
+    for body in ('', '[]', '3', '{"parameter": "split"}', '{"parameter": 1, "value": "x"}', '{'):
+        assert post(server, body, Origin=own)[0] == 400, body
+    assert post(server, 'x' * 100_000, Origin=own)[0] == 413
+
+    async def visitor(session):
+        async with session.get('/control') as answer:
+            return await answer.json()
+    assert visit(server, visitor) == {'split': 'auto', 'deadline': 0.2}
 
 
 def test_a_viewer_that_does_not_read_holds_nobody_up_and_is_left(server, state, monkeypatch):
@@ -135,7 +220,7 @@ def test_a_viewer_that_does_not_read_holds_nobody_up_and_is_left(server, state, 
     hanging = socket.socket()
     hanging.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     hanging.connect(('127.0.0.1', server.port))
-    hanging.sendall(b'GET /events HTTP/1.1\r\nHost: drone\r\n\r\n')
+    hanging.sendall(b'GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
 
     async def visitor(session):
         while not server.viewers:

@@ -103,7 +103,7 @@ def test_complaints_are_few_and_spare_what_is_only_said(state):
     assert state.complaints() == []
     heard(state, '/drone1/edge', said('device', 'no stick'), warning('heat', 'hot'))
     heard(state, '/drone1/meter', error('meter', 'gone\x1b'))
-    assert state.complaints() == ['diagnostics: error, /drone1/meter: gone ',
+    assert state.complaints() == [r'diagnostics: error, /drone1/meter: gone\x1b',
                                   'diagnostics: warning, /drone1/edge: hot']
     for n in range(9):
         state.add_health(f'/drone1/{n}', 2, 'broken', {})
@@ -232,7 +232,7 @@ def test_whatever_comes_is_json_without_control_characters(value):
 
 
 def test_what_is_not_finite_or_too_long_is_cut():
-    assert plain([nan, inf, 1.5, 'a\x1b[31mb\n']) == [None, None, 1.5, 'a [31mb ']
+    assert plain([nan, inf, 1.5, 'a\x1b[31mb\n']) == [None, None, 1.5, r'a\x1b[31mb\n']
     assert len(plain('x' * 100_000)) == 600
 
 
