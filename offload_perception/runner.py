@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 
 from offload_perception.dds import profile_environment
 from offload_perception.errors import ConfigError
 from offload_perception.graph import NodeEntry, arguments, namespace_of, parameter_type, runs
+from offload_perception.threads import Worker
 
 STOP_TIMEOUT_S = 8.0
 _PR_SET_PDEATHSIG = 1
@@ -79,7 +79,7 @@ class NodeProcess:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors='replace', env={**os.environ, **profile_environment()},
             start_new_session=True, preexec_fn=partial(_die_with_parent, os.getpid()))
-        self._reader = threading.Thread(target=self._forward, args=(show,), daemon=True)
+        self._reader = Worker(f'output of {name}', partial(self._forward, show))
         self._reader.start()
 
     def _forward(self, show: Callable[[str], None]) -> None:
@@ -104,7 +104,7 @@ class NodeProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._reader.join(timeout=1.0)
+        self._reader.stop(1.0)
         return self._process.returncode
 
 

@@ -85,7 +85,7 @@ class Worker:
         except Exception as e:
             self._failures += 1
             self.trouble = _words(e)
-            if self._failures >= self._patience:
+            if self._failures >= min(self._patience, PATIENCE if self.stopping.is_set() else inf):
                 raise
             self._tell(e)
             self.stopping.wait(_PAUSES_S[min(self._failures, len(_PAUSES_S)) - 1])

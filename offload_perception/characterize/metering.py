@@ -20,6 +20,7 @@ from offload_perception.power.meter import open_serial_meter
 from offload_perception.power.monsoon import MonsoonReader, PowerBlock, open_monsoon
 from offload_perception.power.reader import MeterReader
 from offload_perception.power.samples import REFRESH_S, Event, Sample
+from offload_perception.threads import FOREVER, Worker
 
 EMULATED, MONSOON = 'emulated', 'monsoon'
 SETTLE_S = 2 * REFRESH_S
@@ -172,8 +173,8 @@ class _Follower:
     def __init__(self, emulator: EmulatorProcess, device: str) -> None:
         self._emulator, self._device = emulator, preset(device)
         self._process: psutil.Process | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name='follower', daemon=True)
+        self._worker = Worker('follower', self._step, patience=FOREVER)
+        self._cores = psutil.cpu_count() or 1
 
     def follow(self, pid: int) -> None:
         """Follow this process until it ends, then idle."""
@@ -182,18 +183,18 @@ class _Follower:
 
     def __enter__(self) -> _Follower:
         self._emulator.set_stage('idle', 0.0)
-        self._thread.start()
+        self._worker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
+        self._worker.stop()
 
-    def _run(self) -> None:
-        cores = psutil.cpu_count() or 1
-        while not self._stopping.wait(_FOLLOW_S):
-            with suppress(MeterError):  # the emulator was ended; the reader tells of it
-                self._emulator.set_stage('prefix', self._extra_w(self._load() / cores))
+    def _step(self) -> bool:
+        if self._worker.stopping.wait(_FOLLOW_S):
+            return False
+        with suppress(MeterError):  # the emulator was ended; the reader tells of it
+            self._emulator.set_stage('prefix', self._extra_w(self._load() / self._cores))
+        return True
 
     def _load(self) -> float:
         """Cores in use since the last call."""

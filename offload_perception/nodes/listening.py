@@ -1,16 +1,16 @@
 """Run a node beside other code: it spins in a thread of its own."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from offload_perception.nodes.executor import GroupExecutor
 from offload_perception.nodes.monitor import MonitorNode
+from offload_perception.threads import FOREVER, Worker
 
 AnyNode = TypeVar('AnyNode', bound=Node)
 
@@ -20,15 +20,15 @@ def spinning(make: Callable[[], AnyNode]) -> Iterator[AnyNode]:
     """Yield the node that `make` makes, and run its callbacks in a thread until the end."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = make()
-    executor = SingleThreadedExecutor()
+    executor = GroupExecutor(node, lambda group: True)
     executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, name=node.get_name(), daemon=True)
-    thread.start()
+    spinner = Worker(node.get_name(), executor.step, patience=FOREVER)
+    spinner.start()
     try:
         yield node
     finally:
         executor.shutdown()
-        thread.join()
+        spinner.stop()
         node.destroy_node()
         rclpy.shutdown()
 

@@ -96,7 +96,8 @@ class RemoteInferenceNode(ManagedNode):
         self._refusals: dict[Status, str] = {}
         self._pipeline.start()
         if self.config.beat_period:  # not a timer: what else the node does would delay it
-            self._beats = Ticker(self.config.beat_period, self._publish_beat, self._on_beat_failed)
+            self._beats = Ticker('beats', self.config.beat_period, self._publish_beat,
+                                 self._on_beat_failed)
             self._beats.start()
         self.get_logger().info(f'serving {self._feature_sub.topic_name}')
 

@@ -28,7 +28,7 @@ from offload_perception.pipeline.records import (
     TopK,
     top_k,
 )
-from offload_perception.threads import FOREVER, JobQueue, Worker
+from offload_perception.threads import FOREVER, PATIENCE, JobQueue, Worker
 
 _LONGEST_WAIT_S = 60.0  # Condition.wait takes no number of any size
 
@@ -72,8 +72,10 @@ class EdgePipeline:
     def start(self, plan: Plan) -> None:
         """Start the worker; `plan` holds until `set_plan`, or until the strategy says another."""
         self._plan, self._running = plan, True
-        self._sender = JobQueue('edge_sender', failed=self._failed, patience=FOREVER)
-        self._worker = Worker('edge_worker', self._work, failed=self._failed, patience=FOREVER)
+        self._sender = JobQueue('edge_sender', failed=self._failed, patience=FOREVER,
+                                vital=True)
+        self._worker = Worker('edge_worker', self._work, failed=self._failed,
+                              patience=PATIENCE, vital=True)
         self._sender.start()
         self._worker.start()
 

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from threading import Event, Thread
+
+from offload_perception.threads import FOREVER, Worker
 
 
 class Ticker:
@@ -11,26 +12,25 @@ class Ticker:
     `failed` is told of what a call raises; the next one may do better.
     """
 
-    def __init__(self, period_s: float, tick: Callable[[], None],
+    def __init__(self, name: str, period_s: float, tick: Callable[[], None],
                  failed: Callable[[Exception], None]) -> None:
-        self._period_s, self._tick, self._failed = period_s, tick, failed
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, name='ticker', daemon=True)
+        self._period_s, self._tick = period_s, tick
+        self._next_s = time.monotonic()
+        self._worker = Worker(name, self._step, patience=FOREVER, failed=failed)
 
     def start(self) -> None:
         """Begin with the first call."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
-        """End behind the call under way."""
-        self._stopped.set()
-        self._thread.join()
+        """End after the call under way."""
+        self._worker.stop()
 
-    def _run(self) -> None:
-        next_s = time.monotonic()
-        while not self._stopped.wait(max(next_s - time.monotonic(), 0.0)):
-            try:
-                self._tick()
-            except Exception as e:
-                self._failed(e)
-            next_s = max(next_s + self._period_s, time.monotonic())
+    def _step(self) -> bool:
+        if self._worker.stopping.wait(max(self._next_s - time.monotonic(), 0.0)):
+            return False
+        try:
+            self._tick()
+        finally:
+            self._next_s = max(self._next_s + self._period_s, time.monotonic())
+        return True

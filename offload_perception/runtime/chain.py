@@ -83,9 +83,9 @@ class Chain(Network):
                           *(f'{what}: {finding}' for what, finding in findings.items())))
 
     def close(self) -> None:
-        """Release everything."""
-        if self._merged:
-            self._merged.close()
+        """Release everything; what a background run uses still goes with that."""
+        if self._merged and not self._merged.close():
+            return
         for runner in self._runners:
             runner.close()
 

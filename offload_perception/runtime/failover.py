@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from threading import Event, Lock, Thread, local
+from threading import Lock, local
 
 import numpy as np
 
 from offload_perception.errors import DeviceError, OffloadError
 from offload_perception.runtime.network import Network, PartTime
+from offload_perception.threads import FOREVER, Worker
 
+CLOSE_S = 0.5  # for an opening under way
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,8 @@ class Failover(Network):
                  on_change: Callable[[str], None] = log.warning) -> None:
         self._open, self._spare, self._on_change = open_device, spare, on_change
         self._back_off_s = back_off_s
-        self._lock, self._stop, self._reopener = Lock(), Event(), None
+        self._lock, self._closed, self._attempts = Lock(), False, 0
+        self._reopener: Worker | None = None
         self._device: Network | None = open_device()
         self._mine = local()
         self.artefact, self.choice = self._device.artefact, self._device.choice
@@ -87,10 +90,11 @@ class Failover(Network):
         return self.trouble + (f': {self._spare.describe()}' if self._spare else '')
 
     def close(self) -> None:
-        """Stop trying, and release both networks."""
-        self._stop.set()
+        """Stop trying, and release both networks; an opening under way is not waited for."""
+        with self._lock:
+            self._closed = True
         if self._reopener:
-            self._reopener.join()
+            self._reopener.stop(CLOSE_S)
         for network in (self._device, self._spare):
             if network is not None:
                 network.close()
@@ -103,18 +107,28 @@ class Failover(Network):
         device.close()
         self._on_change(f'{error}; ' + ('the CPU takes over' if self._spare else
                                         'frames are dropped until it is back'))
-        self._reopener = Thread(target=self._reopen, name='reopen edgetpu', daemon=True)
-        self._reopener.start()
+        with self._lock:
+            if not self._closed:
+                self._attempts = 0
+                self._reopener = Worker('reopen edgetpu', self._reopen, patience=FOREVER)
+                self._reopener.start()
 
-    def _reopen(self) -> None:
-        for attempt in range(1 << 30):
-            pause_s = self._back_off_s[min(attempt, len(self._back_off_s) - 1)]
-            if self._stop.wait(pause_s):
-                return
-            try:
-                self._device = self._open()
-            except OffloadError as e:
-                self._lost = str(e)
-                continue
-            self._on_change('the Edge TPU is back')
-            return
+    def _reopen(self) -> bool:
+        """Try once to open the accelerator, after a pause; return whether to go on trying."""
+        pause_s = self._back_off_s[min(self._attempts, len(self._back_off_s) - 1)]
+        self._attempts += 1
+        if self._reopener.stopping.wait(pause_s):
+            return False
+        try:
+            device = self._open()
+        except (OffloadError, OSError) as e:
+            self._lost = str(e)
+            return True
+        with self._lock:
+            if not self._closed:
+                self._device = device
+        if self._device is not device:
+            device.close()
+            return False
+        self._on_change('the Edge TPU is back')
+        return False

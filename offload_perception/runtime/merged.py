@@ -2,24 +2,27 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
+from threading import Event, Lock
 
 import numpy as np
 
-from offload_perception.errors import OffloadError
+from offload_perception.errors import CancelledError, OffloadError
 from offload_perception.model.artefact import Artefact
 from offload_perception.runtime.agree import difference
 from offload_perception.runtime.base import Runner
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.merge import Merger, parts
 from offload_perception.runtime.race import race
+from offload_perception.threads import FOREVER, JobQueue, fulfil
 
 MIN_GAIN = 0.02  # below, the chain of segments serves and no memory is spent
 BUDGET_BYTES = 256 << 20  # of weights, on top of those of the segments
 SMALL_MACS = 50_000_000  # below, handing work to a second thread may cost more than it gains
 REST = 4.0  # in the background: pauses as a multiple of the work, frames need the cores
+CLOSE_S = 0.5  # for a run under way
 SEGMENTS = 'segments'
 
 Range = tuple[int, int]
@@ -34,7 +37,8 @@ class MergedParts:
     Each part of a requested range is raced once: every runtime that agrees with the segments
     against the segments themselves. The winner is kept until the budget is spent, the part
     that was asked for longest ago going first. `on_change` is called when the winners changed;
-    `findings` tell in words what was found, `left_out` are the runtimes that do not agree.
+    `findings` tell in words what was found, `left_out` are the runtimes that do not agree: both
+    are replaced, never changed, so that any thread may read them.
     """
 
     def __init__(self, artefact: Artefact, segments: Callable[[int, int, np.ndarray], np.ndarray],
@@ -47,8 +51,10 @@ class MergedParts:
         self._on_change = on_change
         self._winners: dict[Range, Runner | None] = {}
         self._asked: set[Range] = set()
-        self._checked = self._closing = False
-        self._worker = ThreadPoolExecutor(1, 'merge')
+        self._lock = Lock()  # of what was asked for
+        self._checked, self._closing = False, Event()
+        self._worker = JobQueue('merge', patience=FOREVER)
+        self._worker.start()
         self.findings: dict[str, str] = {}
         self.left_out: set[str] = set()
 
@@ -62,35 +68,47 @@ class MergedParts:
 
     def settle(self, first: int, last: int) -> None:
         """Have a range merged, and wait for it."""
-        future = self._request(first, last, 0.0) or self._worker.submit(int)
+        future = self._request(first, last, 0.0) or self._submit(lambda: None)
         future.result()
 
     def _request(self, first: int, last: int, rest: float) -> Future | None:
-        if (first, last) in self._asked:
-            return None
-        self._asked.add((first, last))
-        return self._worker.submit(self._settle, first, last, rest)
+        with self._lock:
+            if (first, last) in self._asked:
+                return None
+            self._asked.add((first, last))
+        return self._submit(partial(self._settle, first, last, rest))
+
+    def _submit(self, job: Callable[[], None]) -> Future[None]:
+        future: Future[None] = Future()
+        self._worker.submit(partial(fulfil, future, job))
+        return future
 
     def check(self) -> None:
         """Find out which runtimes agree with the segments, and wait for it."""
-        self._worker.submit(self._check_runtimes).result()
+        self._submit(self._check_runtimes).result()
 
-    def close(self) -> None:
-        """End the background work and release all runners."""
-        self._closing = True
-        self._worker.shutdown(cancel_futures=True)
+    def close(self) -> bool:
+        """End the background work and release all runners.
+
+        A run that takes long is not waited for: False where one goes on, with the runners and
+        segments that it uses, until it is over.
+        """
+        self._closing.set()
+        if not self._worker.stop(CLOSE_S):
+            return False
         for part in list(self._winners):
             runner = self._drop(part)
             if runner:
                 runner.close()
+        return True
 
     def _settle(self, first: int, last: int, rest: float) -> None:
         try:
             self._check_runtimes()
+            self._go_on()
             x = self._segments(1, first - 1, _noise(self._artefact))
             for a, b in parts(self._artefact, first, last):
-                if self._closing:
-                    return
+                self._go_on()
                 if (a, b) not in self._winners:
                     self._winners[a, b] = self._fastest(a, b, x, rest)
                 x = self._segments(a, b, x)
@@ -109,7 +127,7 @@ class MergedParts:
             return
         x = _noise(self._artefact)
         for k in range(1, self._artefact.last + 1):
-            if self._closing:
+            if self._closing.is_set():
                 return
             y = self._segments(k, k, x)
             for runtime in [r for r in self._runtimes if r != self._exact]:
@@ -131,7 +149,7 @@ class MergedParts:
 
     def _leave_out(self, runtime: str, why: str) -> None:
         self._runtimes.remove(runtime)
-        self.left_out.add(runtime)
+        self.left_out = self.left_out | {runtime}
         self._find(runtime, f'left out: {why}')
 
     def _fastest(self, a: int, b: int, x: np.ndarray, rest: float) -> Runner | None:
@@ -140,8 +158,10 @@ class MergedParts:
             runners = {c: self._open(a, b, c) for c in self._candidates(a, b)}
             for runner in runners.values():
                 losers.callback(runner.close)
-            least = race({SEGMENTS: partial(self._segments, a, b, x),
-                          **{c: partial(_fresh, r, x) for c, r in runners.items()}}, rest=rest)
+            runs = {SEGMENTS: partial(self._segments, a, b, x),
+                    **{c: partial(_fresh, r, x) for c, r in runners.items()}}
+            least = race({c: partial(self._unless_closing, run) for c, run in runs.items()},
+                         rest=rest, sleep=self._closing.wait)
             best = min(runners, key=least.__getitem__)
             if least[best] > (1 - MIN_GAIN) * least[SEGMENTS]:
                 self._find(f'layers {a}-{b}', f'segments, {least[SEGMENTS] * 1e3:.2f} ms')
@@ -153,6 +173,14 @@ class MergedParts:
         self._find(f'layers {a}-{b}', f'{best[0]}, {best[1]} threads, '
                    f'{least[best] * 1e3:.2f} ms (segments {least[SEGMENTS] * 1e3:.2f} ms)')
         return runners[best]
+
+    def _unless_closing(self, run: Callable[[], np.ndarray]) -> None:
+        self._go_on()
+        run()
+
+    def _go_on(self) -> None:
+        if self._closing.is_set():
+            raise CancelledError('the network is being closed')
 
     def _candidates(self, a: int, b: int) -> Iterator[Candidate]:
         macs = sum(layer.macs for layer in self._artefact.layers[a - 1:b])
@@ -176,11 +204,13 @@ class MergedParts:
 
     def _drop(self, part: Range) -> Runner | None:
         """Forget a part; its runner may be under way, so its memory goes with the last user."""
-        self._asked = {(a, b) for a, b in self._asked if part not in parts(self._artefact, a, b)}
+        with self._lock:
+            self._asked = {(a, b) for a, b in self._asked
+                           if part not in parts(self._artefact, a, b)}
         return self._winners.pop(part)
 
     def _find(self, what: str, finding: str) -> None:
-        self.findings[what] = finding
+        self.findings = {**self.findings, what: finding}
         log.info('%s: %s', what, finding)
 
 

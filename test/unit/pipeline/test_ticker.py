@@ -12,7 +12,7 @@ def test_what_a_call_raises_is_told_and_the_next_one_comes():
             raise ValueError('the first')
         again.set()
 
-    ticker = Ticker(0.001, tick, told.append)
+    ticker = Ticker('ticks', 0.001, tick, told.append)
     ticker.start()
     assert again.wait(5.0)
     ticker.stop()

@@ -142,5 +142,5 @@ def test_sampling_that_never_returns_is_told_and_holds_nothing_up(device):
     assert 'switch the Monsoon off' in reader.status.message
     assert not reader.stop()
     device.release.set()
-    reader._supervisor._thread.join(PATIENCE_S)
+    reader._supervisor._worker._thread.join(PATIENCE_S)
     assert reader.stop()

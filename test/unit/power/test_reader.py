@@ -156,7 +156,25 @@ def test_stop_does_not_wait_for_a_port_that_hangs_in_opening():
     assert entered.wait(PATIENCE_S)
     assert not reader.stop()
     release.set()
-    reader._supervisor._thread.join(PATIENCE_S)
+    reader._supervisor._worker._thread.join(PATIENCE_S)
+    assert reader.stop()
+
+
+def test_a_session_that_raises_what_it_should_not_is_told_and_followed_by_another():
+    samples, events, again = [], [], threading.Event()
+
+    def on_sample(sample):
+        samples.append(sample)
+        if len(samples) == 1:
+            raise OverflowError('cannot convert float infinity to integer')
+        again.set()
+
+    reader = MeterReader(lambda: FakeMeter(*[reading()] * 3), on_sample, events.append,
+                         rate_hz=7.0, back_off_s=(0.0, 0.0))
+    reader.start()
+    assert again.wait(PATIENCE_S)
+    assert reader.status.state is State.MEASURING
+    assert any('OverflowError: cannot convert' in e.message for e in events)
     assert reader.stop()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from offload_perception.errors import DeviceError
+from offload_perception.runtime import failover
 from offload_perception.runtime.failover import Failover
 
 
@@ -96,3 +97,42 @@ def test_the_newest_reason_is_told_while_frames_are_dropped():
     assert network.describe() == 'gone; no CPU stands in for it'
     assert not network.on_device
     network.close()
+
+
+@pytest.mark.parametrize('error', [OSError('no such device'), RuntimeError('a bug')])
+def test_whatever_opening_raises_the_next_attempt_is_made(error):
+    device, back, results = Device(), Event(), iter([None, error, error, None])
+
+    def open_device():
+        result = next(results)
+        if result:
+            raise result
+        return device if device.closed == 0 else Device()
+
+    network = Failover(open_device, Spare(), back_off_s=(0.0,),
+                       on_change=lambda text: 'back' in text and back.set())
+    device.broken = True
+    assert network.run(1, 1, np.zeros(1))[0] == 2.0
+    assert back.wait(10) and network.on_device
+    network.close()
+
+
+def test_closing_does_not_wait_for_an_opening_and_what_it_opens_is_closed(monkeypatch):
+    monkeypatch.setattr(failover, 'CLOSE_S', 0.01)
+    device, late, opening, gate = Device(), Device(), Event(), Event()
+
+    def open_device():
+        if not device.broken:
+            return device
+        opening.set()
+        gate.wait(10)
+        return late
+
+    network = Failover(open_device, Spare(), on_change=lambda text: None, back_off_s=(0.0,))
+    device.broken = True
+    network.run(1, 1, np.zeros(1))
+    assert opening.wait(10)
+    network.close()
+    gate.set()
+    assert network._reopener.stop(10)
+    assert late.closed == 1 and not network.on_device

@@ -1,3 +1,4 @@
+from threading import Event
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from offload_perception.runtime.merge import Merger, parts
 from offload_perception.runtime.race import race
 from offload_perception.runtime.select import Choice
 
+WAIT_S = 20.0
 CHOICE = Choice('cpu', 'litert', '', rivals=('litert',))
 
 
@@ -103,6 +105,48 @@ def test_a_model_that_cannot_be_merged_is_served_by_segments(tiny, tmp_path):
     parts.settle(1, 4)
     assert parts.get(1, 4) is None
     assert 'not merged' in parts.findings['layers 1-4']
+    parts.close()
+
+
+def test_closing_does_not_wait_for_a_background_race(tiny, monkeypatch):
+    """Layers of 2 s with pauses of 8 s once held up the end of a node for 38.6 s."""
+    racing = Event()
+    monkeypatch.setattr(merged, 'race', lambda runs, **kw: race(
+        runs, rounds=30, budget_s=1e9, rest=1e9, sleep=lambda s: (racing.set(), kw['sleep'](s))))
+    chain = Chain(tiny, CHOICE)
+    chain.head(4, image())
+    assert racing.wait(WAIT_S)
+    chain.close()
+    assert not chain._merged._worker.alive
+
+
+def test_closing_does_not_wait_for_a_run_under_way_and_leaves_it_its_runners(tiny, monkeypatch):
+    running, gate, closed = Event(), Event(), []
+
+    def load(*args, threads):
+        runner = load_cpu(*args, threads=threads)
+        return SimpleNamespace(run=runner.run, runtime='litert', device='cpu',
+                               close=lambda: closed.append(1))
+    monkeypatch.setattr(merged, 'race', lambda runs, **_: (running.set(), gate.wait(WAIT_S)))
+    monkeypatch.setattr(merged, 'CLOSE_S', 0.01)
+    chain = Chain(tiny, CHOICE, load=load)
+    chain.head(4, image())
+    assert running.wait(WAIT_S)
+    chain.close()
+    assert chain._merged._worker.alive and not closed
+    gate.set()
+    assert chain._merged._worker.stop(WAIT_S)
+
+
+def test_findings_may_be_read_while_the_merging_thread_adds_to_them(tiny):
+    parts = _merged(tiny)
+    iterator = iter(parts.findings.items())
+    left_out = iter(parts.left_out)
+    parts._find('layers 1-4', 'segments, 1.00 ms')
+    parts._runtimes.append('openvino')
+    parts._leave_out('openvino', 'it differs')
+    assert not list(iterator) and not list(left_out)  # once: changed size during iteration
+    assert set(parts.findings) == {'layers 1-4', 'openvino'}
     parts.close()
 
 
