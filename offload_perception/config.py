@@ -50,6 +50,11 @@ def make(cls: type[Config], values: dict[str, Any]) -> Config:
     return cls(**{f.name: check(f, values[f.name]) for f in fields(cls) if f.name in values})
 
 
+_BLACK = ('value that is shown as black, of images deeper than 8 bits, as thermal cameras have '
+          'them')
+_WHITE = 'value that is shown as white, likewise'
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """Parameters of every node that runs layers."""
@@ -76,12 +81,17 @@ class CameraConfig:
     """Parameters of camera_node."""
 
     source: str = param('photos+terrain', 'what to show: photos, terrain or terrain:SEED (a '
-                        'generated flight), pan:PATH, a V4L2 device, a video file, or a folder '
-                        'of images; A+B shows A and B in turn')
-    rate: float = param(10.0, 'frames a second [Hz]', low=0.01, high=240.0)
+                        'generated flight), pan:PATH, a V4L2 device, a stream (rtsp://, http://, '
+                        'udp:// or a GStreamer pipeline), a video file, or a folder of images; '
+                        'A+B shows A and B in turn')
+    rate: float = param(0.0, 'frames a second [Hz]; 0 plays a video, a camera or a stream at its '
+                        'own speed, and all else at 10 Hz', low=0.0, high=240.0)
+    loop: bool = param(True, 'show a video or the pictures of a folder again after the last one')
     width: int = param(640, 'of the published image [pixels]', low=16, high=8192)
     height: int = param(480, 'of the published image [pixels]', low=16, high=8192)
     frame_id: str = param('camera_optical_frame', 'frame_id in the header of every image')
+    black: float = param(0.0, _BLACK, low=-1e6, high=1e6)
+    white: float = param(65535.0, _WHITE, low=-1e6, high=1e6)
     transport: str = param('raw', 'raw publishes image_raw, jpeg publishes image_raw/compressed',
                            choices=('raw', 'jpeg'))
 
@@ -122,6 +132,8 @@ class EdgeConfig(NetworkConfig):
                            'twice', choices=('raw', 'compressed', 'both'))
     image_reliability: str = param('best_effort', 'QoS of the image subscription',
                                    choices=('best_effort', 'reliable'))
+    black: float = param(0.0, _BLACK, low=-1e6, high=1e6)
+    white: float = param(65535.0, _WHITE, low=-1e6, high=1e6)
 
 
 @dataclass(frozen=True)
@@ -184,6 +196,8 @@ class DashboardConfig:
                          choices=('auto', 'on', 'off'))
     server: str = param('/server', 'namespace of the server, or several with commas')
     image_rate: float = param(5.0, 'most pictures a second on the page [Hz]', low=0.1, high=30.0)
+    black: float = param(0.0, _BLACK, low=-1e6, high=1e6)
+    white: float = param(65535.0, _WHITE, low=-1e6, high=1e6)
     image_width: int = param(480, 'most that a picture on the page is wide [pixels]', low=64,
                              high=4096)
 

@@ -24,6 +24,10 @@ class SourceError(OffloadError):
     """A camera source cannot be opened, or has ended for good."""
 
 
+class SourceEnded(SourceError):
+    """A camera source has shown all that it has, and was not asked to begin again."""
+
+
 class ModelError(OffloadError):
     """A model cannot be built, converted, cut or read."""
 

@@ -49,10 +49,10 @@ _MODEL = {name: name for name in ('model', 'weights', 'labels', 'device', 'runti
 
 CAMERA = NodeEntry('camera_node', 'camera', 'namespace', CameraConfig, {
     'source': 'source', 'rate': 'rate', 'width': 'width', 'height': 'height',
-    'transport': 'transport'})
+    'transport': 'transport', 'loop': 'loop', 'black': 'black', 'white': 'white'})
 EDGE = NodeEntry('edge_inference_node', 'edge_inference', 'namespace', EdgeConfig, {
     **_MODEL, 'split': 'split', 'codec': 'codec', 'server': 'server', 'deadline': 'deadline',
-    'profile': 'profile', 'emulate': 'emulate'})
+    'profile': 'profile', 'emulate': 'emulate', 'black': 'black', 'white': 'white'})
 METER = NodeEntry('um25c_node', 'um25c', 'namespace', MeterConfig, {
     'port': 'meter_port', 'emulated_device': 'emulated_device'})
 REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', RemoteConfig, {
@@ -64,7 +64,7 @@ RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
     condition='record')
 DASHBOARD = NodeEntry('dashboard_node', 'dashboard', 'namespace', DashboardConfig, {
     'host': 'dashboard_host', 'port': 'dashboard_port', 'names': 'dashboard_names',
-    'control': 'dashboard_control', 'server': 'server'},
+    'control': 'dashboard_control', 'server': 'server', 'black': 'black', 'white': 'white'},
     condition='dashboard')
 FLIGHT = NodeEntry('flight_node', 'flight', 'namespace', FlightConfig, {
     'stack': 'flight_stack', 'prefix': 'flight_prefix'}, condition='flight_stack')

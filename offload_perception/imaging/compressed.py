@@ -13,18 +13,16 @@ _QUALITY = {'jpeg': cv2.IMWRITE_JPEG_QUALITY, 'webp': cv2.IMWRITE_WEBP_QUALITY, 
 
 
 def decode_image(data: Any, *, at_least: tuple[int, int] | None = None,
-                 kinds: tuple[str, ...] | None = None,
-                 values: ValueRange = FULL_RANGE) -> np.ndarray:
+                 bound: Bound | None = None, values: ValueRange = FULL_RANGE) -> np.ndarray:
     """Return a picture file in memory as RGB, (H, W, 3) uint8, turned as its Exif data says.
 
-    The kind is told by the first bytes and has to be one of `kinds` (JPEG, PNG or WebP). With
-    `at_least` (height, width) a JPEG may come back at 1/2, 1/4 or 1/8 of its size, but not below
-    that size: much cheaper where it is shrunk anyway. One channel of more than 8 bits is scaled
-    from `values`. Raises ImageError for data that is empty, of another kind, truncated, broken,
-    or declares too many pixels; the last before anything is decoded.
+    The kind is told by the first bytes and has to be JPEG, PNG or WebP, or what `bound` names.
+    With `at_least` (height, width) a JPEG may come back at 1/2, 1/4 or 1/8 of its size, but not
+    below that size: much cheaper where it is shrunk anyway. One channel of more than 8 bits is
+    scaled from `values`. Raises ImageError for data that is empty, of another kind, truncated,
+    broken, or declares too many pixels; the last before anything is decoded.
     """
-    bound = Bound(at_least=at_least) if kinds is None else Bound(kinds, at_least=at_least)
-    pixels = decode(data, bound)
+    pixels = decode(data, bound or Bound(at_least=at_least))
     if pixels.ndim == 3:
         return pixels
     return cv2.cvtColor(values.to_8bit(pixels), cv2.COLOR_GRAY2RGB)

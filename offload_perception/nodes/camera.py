@@ -1,6 +1,5 @@
 """Publish images from a camera, a file, a folder or a generated flight."""
 
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,20 +8,22 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from offload_perception.config import CameraConfig
-from offload_perception.errors import SourceError
 from offload_perception.health import Finding, error, said, warning
 from offload_perception.health.arrivals import Arrivals
 from offload_perception.health.trend import Recent
 from offload_perception.imaging.compressed import encode_image
+from offload_perception.imaging.encodings import ValueRange
 from offload_perception.imaging.sources import Frame, open_source
+from offload_perception.imaging.sources.stream import without_password
 from offload_perception.msg import Classification
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array, image_message
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.running import main_of
-from offload_perception.power.cadence import Cadence
+from offload_perception.pipeline.player import Player
 
-REOPEN_PERIOD_S = 1.0
+STOP_TIMEOUT_S = 2.0
+NAMED = 5  # of the files that are left out
 SLOW_SHARE = 0.2  # of the frames asked for
 
 
@@ -33,76 +34,50 @@ class CameraNode(ManagedNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('camera', CameraConfig, **kwargs)
-        self._source = self._thread = None
-        self._stopping = threading.Event()
+        self._player: Player | None = None
+        self._image_pub = self._truth_pub = None
         self._published = self._unheard = 0
-        self._problem = ''
 
     def configure(self) -> None:
         """Open the source."""
-        self._open()
-        if self.config.transport == 'jpeg':
+        if self._player is not None:
+            self._player.check_free()  # a thread of an earlier life may still hold the device
+        c = self.config
+        how = {'width': c.width, 'height': c.height, 'rate_hz': c.rate, 'loop': c.loop,
+               'values': ValueRange(c.black, c.white)}
+        log = self.get_logger()
+        self._player = Player(lambda: open_source(c.source, **how), self._show, log.warning)
+        if c.transport == 'jpeg':
             self._image_pub = self.create_lifecycle_publisher(
                 CompressedImage, 'image_raw/compressed', qos.CAMERA)
         else:
             self._image_pub = self.create_lifecycle_publisher(Image, 'image_raw', qos.CAMERA)
         self._truth_pub = self.create_lifecycle_publisher(
             Classification, 'ground_truth', qos.TELEMETRY)
-        self.get_logger().info(f'showing {self._source.description}')
-
-    def _open(self) -> None:
-        c = self.config
-        self._source = open_source(c.source, width=c.width, height=c.height, rate_hz=c.rate)
+        log.info(f'showing {self._player.source.description}')
 
     def activate(self) -> None:
         """Start to play."""
         self._published = self._unheard = 0
-        self._cadence = Cadence(1.0 / self.config.rate, time.monotonic())
         self._frames, self._recent = Arrivals('frame', time.monotonic()), Recent()
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._play, name='camera', daemon=True)
-        self._thread.start()
+        self._player.start()
 
     def deactivate(self) -> None:
-        """Stop playing."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout=2.0)
-            self._thread = None
+        """Stop playing; a thread that waits for a frame ends after it."""
+        self._player.stop(STOP_TIMEOUT_S)
 
     def release(self) -> None:
-        """Close the source."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
+        """Close the source: now, or as soon as nobody reads it."""
+        if self._player is not None:
+            self._player.close()
+        if self._image_pub is not None:
             self.destroy_lifecycle_publisher(self._image_pub)
             self.destroy_lifecycle_publisher(self._truth_pub)
+            self._image_pub = self._truth_pub = None
 
-    def _play(self) -> None:
-        while not self._stopping.wait(self._cadence.wait_s(time.monotonic())):
-            try:
-                frame = self._source.next()
-                self._frames.arrived(time.monotonic())
-                self._publish(frame)
-            except SourceError as e:
-                self._recover(str(e))
-            except Exception as e:  # a camera that only looks alive helps nobody
-                self._recover(f'{type(e).__name__}: {e}')
-
-    def _recover(self, error: str) -> None:
-        """Say that the source has failed, and try to open it again, once a period."""
-        self._problem = error
-        self.get_logger().error(f'{error}; trying again every {REOPEN_PERIOD_S:.0f} s')
-        self._source.close()
-        while not self._stopping.wait(REOPEN_PERIOD_S):
-            try:
-                self._open()
-            except SourceError as e:
-                self._problem = str(e)
-                continue
-            self._problem = ''
-            self.get_logger().info(f'showing {self._source.description} again')
-            return
+    def _show(self, frame: Frame) -> None:
+        self._frames.arrived(time.monotonic())
+        self._publish(frame)
 
     def _publish(self, frame: Frame) -> None:
         if not self._image_pub.get_subscription_count():
@@ -114,7 +89,7 @@ class CameraNode(ManagedNode):
         if frame.label is not None:
             self._truth_pub.publish(Classification(
                 header=header, where='truth', trained=True, ids=[frame.label],
-                labels=[self._source.classes[frame.label]], scores=[1.0]))
+                labels=[self._player.source.classes[frame.label]], scores=[1.0]))
 
     def _message(self, frame: Frame, header: Header) -> Image | CompressedImage:
         if self.config.transport == 'raw':
@@ -124,27 +99,48 @@ class CameraNode(ManagedNode):
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the source, and whether anybody listens."""
-        if self._problem:
-            yield error('source', self._problem)
-        elif silent := self._frames.finding(now_s, where=self.config.source,
-                                            why='the camera hangs; unplug it and plug it in'):
+        player, source = self._player, self._player.source
+        if player.ended:
+            yield said('source', player.ended)
+        elif player.problem:
+            yield error('source', player.problem)
+        elif silent := self._frames.finding(now_s, where=without_password(self.config.source),
+                                            why=source.hangs):
             yield silent
-        c = self.config
-        missed = self._recent.grown({'frames': self._cadence.missed}, now_s)['frames']
-        share = missed / (c.rate * self._recent.window_s)
-        if share > SLOW_SHARE and not self._problem:
-            yield warning('rate', f'{(1 - min(share, 1)) * c.rate:.1f} of {c.rate:g} frames a '
-                          'second come: the source, the size or this computer is too slow')
+        if slow := self._slowness(player, now_s):
+            yield slow
+        if left_out := source.left_out:
+            yield said('pictures', f'{len(left_out)} file(s) left out: {_some(left_out)}')
         if not self._image_pub.get_subscription_count():
             yield said('listeners', f'nobody listens on {self._image_pub.topic_name}')
 
+    def _slowness(self, player: Player, now_s: float) -> Finding | None:
+        """Return what is to be said of a source that does not keep its rate."""
+        cadence, rate_hz = player.cadence, player.source.rate_hz
+        if cadence is None or player.problem or player.ended:
+            return None
+        missed = self._recent.grown({'frames': cadence.missed}, now_s)['frames']
+        share = missed / (rate_hz * self._recent.window_s)
+        if share <= SLOW_SHARE:
+            return None
+        return warning('rate', f'{(1 - min(share, 1)) * rate_hz:.1f} of {rate_hz:g} frames a '
+                       'second come: the source, the size or this computer is too slow')
+
     def values(self) -> dict[str, Any]:
         """Return the source and how many frames it gave."""
-        return {'source': self.config.source if self.config else 'none',
-                'shows': self._source.description if self._source else 'nothing, it is closed',
+        player = self._player if self.config else None
+        return {'source': without_password(self.config.source) if self.config else 'none',
+                'shows': player.source.description if player else 'nothing, it is closed',
                 'frames published': self._published,
                 'frames nobody listened to': self._unheard,
-                'pictures skipped': self._source.skipped if self._source else 0}
+                'pictures skipped': player.source.skipped if player else 0,
+                'outages over': player.reopened if player else 0}
+
+
+def _some(left_out: dict[str, str]) -> str:
+    """Return the first of the files that are not shown, with the reasons."""
+    first = [f'{name} ({why})' for name, why in list(left_out.items())[:NAMED]]
+    return ', '.join(first) + (' ...' if len(left_out) > NAMED else '')
 
 
 main = main_of(CameraNode)

@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 
 from offload_perception.errors import ImageError
 from offload_perception.imaging.compressed import compressed_to_rgb
+from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
 from offload_perception.imaging.fit import fit, fit_message
 from offload_perception.model.artefact import Artefact
 from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
@@ -42,18 +43,20 @@ def image_message(rgb: np.ndarray, header: Header) -> Image:
                  data=byte_array(np.ascontiguousarray(rgb)))
 
 
-def fit_image(message: Image | CompressedImage, out: np.ndarray) -> None:
-    """Write an image message, cropped and resized, into `out`, uint8 (H, W, 3) RGB.
+def fit_image(message: Image | CompressedImage, out: np.ndarray, how: str = 'crop',
+              values: ValueRange = FULL_RANGE) -> None:
+    """Write an image message, resized as `imaging.fit` does, into `out`, uint8 (H, W, 3) RGB.
 
     :raises ImageError: where the message is broken or its encoding unknown.
     """
     height, width = out.shape[:2]
     if isinstance(message, CompressedImage):
-        fit(compressed_to_rgb(message.data, message.format), height, width, out)
+        rgb = compressed_to_rgb(message.data, message.format, values=values)
+        fit(rgb, height, width, out, how=how)
     elif isinstance(message, Image):
         fit_message(message.data, (height, width), height=message.height, width=message.width,
                     step=message.step, encoding=message.encoding,
-                    is_bigendian=bool(message.is_bigendian), out=out)
+                    is_bigendian=bool(message.is_bigendian), out=out, how=how, values=values)
     else:
         raise ImageError(f'{type(message).__name__} is not an image message')
 

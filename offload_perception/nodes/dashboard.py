@@ -10,6 +10,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from offload_perception.config import DashboardConfig
 from offload_perception.errors import ImageError
 from offload_perception.health import Finding, error, warning
+from offload_perception.imaging.encodings import ValueRange
 from offload_perception.live.picture import jpeg_of_compressed, jpeg_of_raw
 from offload_perception.live.server import LiveServer
 from offload_perception.live.state import LiveState
@@ -44,6 +45,7 @@ class DashboardNode(ManagedNode):
     def configure(self) -> None:
         """Take the address and serve the page; an address that cannot be had refuses."""
         c = self.config
+        self._values = ValueRange(c.black, c.white)
         self._state = LiveState(self.get_namespace(), namespaces(c.server))
         names = [name.strip() for name in c.names.split(',') if name.strip()]
         self._server = LiveServer(self._state, c.host, c.port, names)
@@ -102,7 +104,8 @@ class DashboardNode(ManagedNode):
         kind, jpeg_of = _IMAGES[self._image_topic]
         message = deserialize_message(data, kind)
         try:
-            self._state.add_picture(message.header, jpeg_of(message, self.config.image_width))
+            jpeg = jpeg_of(message, self.config.image_width, self._values)
+            self._state.add_picture(message.header, jpeg)
             self._problem = ''
         except ImageError as e:
             self._problem = f'no picture: {e}'

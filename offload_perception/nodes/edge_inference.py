@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from offload_perception.health.clocks import StampWatch
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.drone import FramesWatch, servers_findings
 from offload_perception.health.layers import SpeedWatch, network_findings
+from offload_perception.imaging.encodings import ValueRange
 from offload_perception.model.edgetpu import REPORT, CompileReport
 from offload_perception.msg import (
     Classification,
@@ -94,6 +96,7 @@ class EdgeInferenceNode(ManagedNode):
         """Load the model, and make the planner or merge the layers of the cut."""
         c = self.config
         namespaces(c.server)  # wrong names refuse before the loading
+        ValueRange(c.black, c.white)  # and so does a wrong range
         self._artefact = load_artefact(self, c)
         plan = self._static_plan(c)  # a wrong split or codec refuses before the loading
         self._network = load_network(self, c, self._artefact)  # `release` closes it from here on
@@ -192,7 +195,8 @@ class EdgeInferenceNode(ManagedNode):
         c = self.config
         plan = self._static_plan(c) or Plan(self._artefact.last, codec='')
         self._pipeline = EdgePipeline(
-            network=self._network, preprocess=fit_image, ended=self._on_ended,
+            network=self._network, ended=self._on_ended,
+            preprocess=partial(fit_image, values=ValueRange(c.black, c.white)),
             send=self._servers.send,
             problem=self._on_problem, strategy=self._strategy,
             late=self._strategy.late if self._strategy else lambda reply: None,

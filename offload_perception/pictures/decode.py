@@ -14,8 +14,11 @@ from offload_perception.errors import ImageError
 from offload_perception.pictures.jpeg import read_jpeg
 from offload_perception.pictures.kind import HEAD, kind_of
 
-MAX_PIXELS = 64_000_000
-_WORK = 16 * MAX_PIXELS  # pixels times scans of a progressive JPEG
+MAX_PIXELS = 160_000_000
+"""Of the files of a user: the largest aerial cameras have 150 megapixels."""
+STREAMED_PIXELS = 25_000_000
+"""Of compressed messages, where few bytes may claim many pixels."""
+_WORK = 1_000_000_000  # pixels times scans of a progressive JPEG
 _DEEP = {'I;16', 'I;16L', 'I;16B', 'I'}
 _DECODED = {'jpeg': 'JPEG', 'png': 'PNG', 'webp': 'WEBP', 'tiff': 'TIFF', 'bmp': 'BMP',
             'jpeg2000': 'JPEG2000', 'avif': 'AVIF'}
@@ -39,15 +42,22 @@ STREAMED = ('jpeg', 'png', 'webp')
 class Bound:
     """What a picture may be: one of `kinds`; of `size` (height, width) where that is known.
 
+    The defaults are those of messages.
+
     `at_least` (height, width) lets a JPEG come back at 1/2, 1/4 or 1/8 of its size, but not
     below that size. `turned`: turn it as its Exif data says.
     """
 
     kinds: tuple[str, ...] = STREAMED
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = STREAMED_PIXELS
     size: tuple[int, int] | None = None
     at_least: tuple[int, int] | None = None
     turned: bool = True
+
+    @classmethod
+    def of_files(cls, at_least: tuple[int, int] | None = None) -> 'Bound':
+        """Return the bound of files that the user named."""
+        return cls(DECODERS, MAX_PIXELS, at_least=at_least)
 
     def check(self, kind: str, height: int, width: int, scans: int = 1) -> None:
         """Raise ImageError for a picture outside the bound."""

@@ -15,9 +15,10 @@ _PROGRESSIVE = 0xC2
 _OTHERS = {0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}  # DHT, DQT, DRI, COM, APPn
 _SEGMENTS = 1000  # before the first scan; with the bytes that fill up between them
 _SCANS = 100
-# A decoder may look 8 bytes ahead of what it needs: with so many behind the data it comes to the
-# end of a whole picture, and not to that of half a one.
-_AHEAD = bytes(8)
+# A decoder may look 8 bytes ahead of what it needs: with so many after the data it comes to the
+# end of a whole picture, and not to that of half a one. Ones (with the zero that is stuffed after
+# each byte of them) are no code, so hardly a block is decoded from them.
+_AHEAD = b'\xff\0' * 8
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ def read_jpeg(raw: memoryview) -> Jpeg:
     """Return what the headers say; raises ImageError for a file that is not plain and whole."""
     try:
         frame, marker, scan = _headers(raw)
+        height, width, components = _frame(raw, frame)
     except IndexError:
         raise ImageError(f'truncated jpeg data: {len(raw)} bytes end within its header') from None
-    height, width, components = _frame(raw, frame)
     file = bytes(raw)
     end = file.find(_EOI, scan)
     stop = end if end >= 0 else len(file)

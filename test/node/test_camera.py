@@ -1,7 +1,13 @@
+import threading
+import time
+
+import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
-from offload_perception.nodes import qos
+from offload_perception.imaging.compressed import encode_image
+from offload_perception.imaging.sources import Source
+from offload_perception.nodes import camera, qos
 from offload_perception.nodes.camera import CameraNode
 
 
@@ -24,9 +30,8 @@ def test_jpeg_is_published_where_drivers_publish_it(world, photos):
 
 def test_what_nobody_hears_is_counted_apart(world, photos):
     node = world.start(CameraNode, source=photos, rate=200.0)
-    thread = node._thread
     world.drive(node, 'deactivate')
-    assert not thread.is_alive() and node.values()['frames published'] == 0
+    assert not node._player.busy and node.values()['frames published'] == 0
 
 
 @pytest.mark.parametrize('source', ['/dev/video99', 'pan:/no/such', 'terrain:abc'])
@@ -34,3 +39,55 @@ def test_a_source_that_cannot_be_opened_is_named(world, source):
     node = world.make(CameraNode, source=source)
     world.drive(node, 'configure')
     assert source.split(':')[-1] in world.said('refused to configure')
+
+
+def test_what_a_folder_leaves_out_is_named_and_an_end_is_told(world, tmp_path):
+    for name in ('a.jpg', 'b.jpg'):
+        (tmp_path / name).write_bytes(encode_image(np.zeros((48, 64, 3), np.uint8)).tobytes())
+    (tmp_path / 'c.heic').write_bytes(bytes((0, 0, 0, 24)) + b'ftypheic' + bytes(12))
+    heard = world.hear(Image, 'image_raw', qos.images('reliable'))
+    node = world.start(CameraNode, source=str(tmp_path), rate=50.0, loop=False)
+    heard.wait_for(1)
+    node._player._worker._thread.join(30)
+    said = {f.name: f.text for f in node.findings(time.monotonic())}
+    assert 'c.heic (HEIC' in said['pictures'] and said['source'] == 'all pictures were shown'
+
+
+def test_a_camera_that_hangs_is_not_opened_a_second_time(world, monkeypatch):
+    let_go = threading.Event()
+    monkeypatch.setattr(camera, 'open_source', lambda *_, **__: Hanging(let_go))
+    monkeypatch.setattr(camera, 'STOP_TIMEOUT_S', 0.01)
+    node = world.start(CameraNode, source='terrain')
+    hanging = node._player.source
+    assert hanging.read.wait(30)
+    for transition in ('deactivate', 'cleanup', 'configure'):
+        world.drive(node, transition)
+    assert 'still waits for a frame' in world.said('refused to configure')
+    assert not hanging.closed.is_set()
+    let_go.set()
+    assert hanging.closed.wait(30) and not hanging.closed_under_a_read
+    node._player._worker._thread.join(30)
+    world.drive(node, 'configure')
+    assert node._player.source is not hanging
+
+
+class Hanging(Source):
+    """A camera whose read does not come back until it is let go."""
+
+    live = True
+
+    def __init__(self, let_go):
+        super().__init__()
+        self._let_go, self.read, self.closed = let_go, threading.Event(), threading.Event()
+        self._inside = self.closed_under_a_read = False
+
+    def _picture(self, index):
+        self._inside = True
+        self.read.set()
+        self._let_go.wait(60)
+        self._inside = False
+        return np.zeros((48, 64, 3), np.uint8), None
+
+    def close(self):
+        self.closed_under_a_read = self._inside
+        self.closed.set()

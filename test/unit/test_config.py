@@ -27,7 +27,7 @@ def test_every_parameter_is_described_and_its_default_is_valid(f):
 
 
 @pytest.mark.parametrize(('name', 'value', 'text'), [
-    ('rate', 0, '0.01 .. 240'), ('rate', float('nan'), '0.01 .. 240'), ('rate', 'fast', 'float'),
+    ('rate', -1, '0.0 .. 240'), ('rate', float('nan'), '0.0 .. 240'), ('rate', 'fast', 'float'),
     ('rate', True, 'float'), ('threads', 0, '1 .. 256'), ('threads', 2.0, 'int'),
     ('split', True, 'str'), ('transport', 'h264', 'raw, jpeg'), ('backend', 'int4', 'int8'),
     ('deadline', -1.0, '0.0 ..'), ('deadline', float('inf'), '3600'), ('model', [1], 'str')])

@@ -19,15 +19,19 @@ class Frame:
 
 
 class Source(ABC):
-    """Frames of one size without end.
+    """Frames of one size.
 
     A `live` source blocks in `next` until its camera has a frame; any other gives one at
-    once, and its user keeps the rate. `description` is for people and says where the frames
-    come from; `skipped` counts pictures that could not be read.
+    once, and its user keeps `rate_hz`, which is 0 where a live source sets the pace alone.
+    `description` is for people and says where the frames come from; `left_out` names the files
+    that are not shown, and why; `skipped` counts how often one was passed over. One thread at a
+    time may use a source, and close it.
     """
 
     live = False
+    rate_hz = 0.0
     description = ''
+    hangs = 'the camera hangs; unplug it and plug it in'
     skipped = 0
     classes: tuple[str, ...] = ()
 
@@ -35,11 +39,20 @@ class Source(ABC):
         self._index = 0
 
     def next(self) -> Frame:
-        """Return the next frame; raises SourceError where there will be no more."""
+        """Return the next frame.
+
+        :raises SourceEnded: where all was shown that there is.
+        :raises SourceError: where the source has failed, and has to be opened again.
+        """
         index = self._index
         rgb, label = self._picture(index)
         self._index = index + 1
         return Frame(rgb, label, index)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Return which files are not shown, and why; any thread may ask."""
+        return {}
 
     @abstractmethod
     def _picture(self, index: int) -> tuple[np.ndarray, int | None]:

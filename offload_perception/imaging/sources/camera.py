@@ -22,19 +22,21 @@ class CameraSource(Source):
     def __init__(self, device: str, *, height: int, width: int, rate_hz: float) -> None:
         """Open `device`, such as '/dev/video0'; raises SourceError if that fails."""
         super().__init__()
-        _check_device(device)
+        check_device(device)
         self._device, self._size = device, (height, width)
         self._capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
         if not self._capture.isOpened():
             raise SourceError(f'{device} gives no video: it is in use by another program, or '
                               f'not a capture device (see `v4l2-ctl --list-devices`)')
+        self.rate_hz = rate_hz
         self._ask_for(height, width, rate_hz)
         self.description = self._describe()
 
     def _ask_for(self, height: int, width: int, rate_hz: float) -> None:
         self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
         self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
-        self._capture.set(cv2.CAP_PROP_FPS, rate_hz)
+        if rate_hz:
+            self._capture.set(cv2.CAP_PROP_FPS, rate_hz)
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not the oldest
 
     def _describe(self) -> str:
@@ -53,7 +55,7 @@ class CameraSource(Source):
         self._capture.release()
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
     """Raise SourceError with the remedy for a device that is not there or not ours."""
     path = Path(device)
     if not path.exists():

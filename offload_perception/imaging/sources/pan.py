@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from offload_perception.errors import SourceError
+from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
 from offload_perception.imaging.fit import fit
 from offload_perception.imaging.sources.base import Source
 from offload_perception.imaging.sources.folder import PictureLoop
@@ -23,12 +24,19 @@ class PanSource(Source):
     """
 
     def __init__(self, path: str | Path, *, height: int, width: int, rate_hz: float,
-                 name: str = '') -> None:
+                 name: str = '', values: ValueRange = FULL_RANGE) -> None:
         """Fly over the folder or picture `path`; raises SourceError if it has none."""
         super().__init__()
         self._size, self._leg_frames = (height, width), max(1, round(_LEG_S * rate_hz))
-        self._loop = PictureLoop(path, at_least=(ceil(height / _ZOOM[0]), ceil(width / _ZOOM[0])))
+        self.rate_hz = rate_hz
+        self._loop = PictureLoop(path, at_least=(ceil(height / _ZOOM[0]), ceil(width / _ZOOM[0])),
+                                 values=values)
         self.description = f'flight over {len(self._loop.files)} photograph(s) of {name or path}'
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Return which files are not shown, and why."""
+        return self._loop.left_out.copy()
 
     @property
     def skipped(self) -> int:
@@ -43,17 +51,25 @@ class PanSource(Source):
 
 
 def photos_source(*, height: int, width: int, rate_hz: float) -> PanSource:
-    """Return a flight over the two photographs that scikit-learn ships as samples.
+    """Return a flight over the two photographs that scikit-learn ships as samples."""
+    source = PanSource(photos_folder(), height=height, width=width, rate_hz=rate_hz,
+                       name='the scikit-learn samples')
+    source._loop.left_out.clear()  # of scikit-learn's own texts nobody asked
+    return source
+
+
+def photos_folder() -> Path:
+    """Return the folder of scikit-learn's sample photographs.
 
     Only its files are used: importing it would cost a second and much memory.
+
+    :raises SourceError: where scikit-learn is not installed.
     """
     spec = find_spec('sklearn')
     if spec is None or spec.origin is None:
         raise SourceError('the sample photographs come with scikit-learn: `pip install '
                           "scikit-learn`, or fly over your own with 'pan:FOLDER'")
-    folder = Path(spec.origin).parent / 'datasets' / 'images'
-    return PanSource(folder, height=height, width=width, rate_hz=rate_hz,
-                     name='the scikit-learn samples')
+    return Path(spec.origin).parent / 'datasets' / 'images'
 
 
 def _prepare(rgb: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -88,9 +88,9 @@ def test_grey_16_bit_and_transparent_files_become_8_bit_rgb(picture):
 @given(st.sampled_from(ALL), st.data())
 def test_truncated_data_is_refused(file, data):
     cut = data.draw(st.integers(0, len(file) - 1))
-    # All pixels are there without the end marker of a PNG, or of a JPEG in one scan with the
-    # few bytes before it that a decoder may look ahead.
-    if cut >= len(file) - {b'PNG': 16, b'\xd8\xff\xe0': 10}.get(file[1:4], 0) and (
+    # All pixels are there without the end of a PNG; of a JPEG in one scan the last few bytes may
+    # be missing, into which a decoder looks ahead.
+    if cut >= len(file) - {b'PNG': 24, b'\xd8\xff\xe0': 40}.get(file[1:4], 0) and (
             file != PROGRESSIVE):
         return
     with pytest.raises(ImageError):

@@ -7,13 +7,25 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from offload_perception.errors import SourceError
+from offload_perception.errors import SourceEnded, SourceError
 from offload_perception.imaging.compressed import encode_image
-from offload_perception.imaging.sources import camera, open_source, pan
+from offload_perception.imaging.encodings import ValueRange
+from offload_perception.imaging.sources import (
+    camera,
+    check_source,
+    open_source,
+    pan,
+    stream,
+)
+from offload_perception.imaging.sources import open as source_opening
 
 SIZE = {'width': 64, 'height': 48}
 RED, GREEN, BLUE = (200, 10, 10), (10, 200, 10), (10, 10, 200)
+
+
+HEIC = bytes((0, 0, 0, 24)) + b'ftypheic' + bytes(4) + b'mif1heic'
 
 
 def plain(colour: tuple[int, int, int], height: int = 60, width: int = 80) -> np.ndarray:
@@ -68,6 +80,53 @@ def test_a_broken_picture_is_left_out_and_counted(folder):
     assert source.skipped == 2
 
 
+def test_files_are_told_apart_by_their_content_and_what_is_left_out_is_named(folder):
+    rgb = Image.fromarray(plain(BLUE))
+    (folder / 'e.heic').write_bytes(HEIC)
+    rgb.save(folder / 'f.tif', compression='jpeg')
+    rgb.save(folder / 'g.bmp')
+    rgb.save(folder / 'h.jp2')
+    rgb.save(folder / 'i.jpg', 'TIFF')  # whatever its name says
+    (folder / '.hidden.jpg').write_text('nothing')
+    (folder / 'inside').mkdir()
+    with open_source(str(folder), **SIZE) as source:
+        frames = [source.next() for _ in range(8)]
+    assert [colour_of(f) for f in frames] == [RED, GREEN, *5 * [BLUE], RED]
+    assert set(source.left_out) == {'e.heic', 'notes.txt'}
+    assert 'heif-convert' in source.left_out['e.heic']
+    assert source.skipped == 0
+
+
+def test_a_raw_camera_file_is_not_shown_as_its_preview(tmp_path):
+    Image.fromarray(plain(RED)).save(tmp_path / 'a.dng', 'TIFF', tiffinfo={50706: b'\1\4\0\0'})
+    with pytest.raises(SourceError, match=r'a\.dng: a raw camera file'):
+        open_source(str(tmp_path), **SIZE)
+
+
+def test_pictures_are_shown_once_where_that_is_asked_for(folder):
+    with open_source(str(folder), **SIZE, loop=False) as source:
+        assert [colour_of(source.next()) for _ in range(3)] == [RED, GREEN, BLUE]
+        with pytest.raises(SourceEnded, match='all pictures'):
+            source.next()
+
+
+def test_a_thermal_picture_is_scaled_from_its_range(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.full((60, 80), 30000, np.uint16))
+    cv2.imwrite(str(tmp_path / 'b.tiff'), np.full((60, 80), 25.5, np.float32))
+    source = open_source(str(tmp_path), **SIZE, values=ValueRange(20000, 40000))
+    assert abs(int(source.next().rgb.mean()) - 127) <= 1
+    source = open_source(str(tmp_path / 'b.tiff'), **SIZE, values=ValueRange(0, 51))
+    assert abs(int(source.next().rgb.mean()) - 127) <= 1
+
+
+@pytest.mark.parametrize('uri', ['{tmp}', '{tmp}/a.jpg', 'pan:{tmp}', 'photos+terrain:3',
+                                 'rtsp://127.0.0.1:1/none', 'udp://127.0.0.1:9'])
+def test_a_check_opens_nothing(uri, folder, monkeypatch):
+    pytest.importorskip('sklearn')
+    monkeypatch.setattr(Path, 'read_bytes', lambda self: pytest.fail('was read'))
+    check_source(uri.format(tmp=folder))
+
+
 def test_one_picture_stands_still(folder):
     source = open_source(str(folder / 'a.jpg'), **SIZE)
     assert np.array_equal(source.next().rgb, source.next().rgb)
@@ -78,6 +137,19 @@ def test_a_video_is_looped(video):
         colours = [colour_of(source.next()) for _ in range(7)]
     assert colours == [RED, GREEN, BLUE, RED, GREEN, BLUE, RED]
     source.close()
+
+
+def test_a_video_plays_at_its_own_speed_or_another(video):
+    assert open_source(str(video), **SIZE).rate_hz == 10
+    assert open_source(str(video), **SIZE, rate_hz=3).rate_hz == 3
+
+
+def test_a_video_is_shown_once_where_that_is_asked_for(video):
+    with open_source(str(video), **SIZE, loop=False) as source:
+        assert [colour_of(source.next()) for _ in range(3)] == [RED, GREEN, BLUE]
+        with pytest.raises(SourceEnded, match='to its end'):
+            source.next()
+        assert 'once' in source.description
 
 
 def test_a_video_that_vanishes_ends_the_source(video):
@@ -192,7 +264,8 @@ class FakeCapture:
 
 @pytest.fixture
 def fake_camera(monkeypatch):
-    monkeypatch.setattr(camera, '_check_device', lambda device: None)
+    monkeypatch.setattr(source_opening, 'check_device', lambda device: None)
+    monkeypatch.setattr(camera, 'check_device', lambda device: None)
     monkeypatch.setattr(camera.cv2, 'VideoCapture', FakeCapture)
 
 
@@ -228,11 +301,14 @@ def test_a_camera_without_permission_is_named(monkeypatch, tmp_path):
 @pytest.mark.parametrize(('uri', 'words'), [
     ('/dev/video77', 'no camera /dev/video77; present: '),
     ('v4l2:{tmp}/file.txt', 'not a camera device'),
-    ('rtsp://host/stream', "no camera source 'rtsp://host/stream'.*photos"),
+    ('rtsp:///', 'names no host.*rtsp://'),
+    ('videotestsrc ! fakesink', 'needs OpenCV with GStreamer.*without it'),
+    ('{tmp}/photo.jpg', r'photo\.jpg is HEIC.*heif-convert'),
+    ('{tmp}/texts', r'no pictures \(.*a\.jpg is no picture'),
     ('', "no camera source ''"),
     ('pan:', "no camera source 'pan:'"),
     ('pan:{tmp}/none', "none'.*no such file"),
-    ('{tmp}/empty', r'no pictures \(.*\.png.*empty'),
+    ('{tmp}/empty', r'no pictures \(jpeg, png.*empty'),
     ('pan:{tmp}/empty', 'no pictures'),
     ('{tmp}/broken', r'none of the 1 pictures can be read; the last: cannot read .*x\.png'),
     ('pan:{tmp}/broken', 'none of the 1 pictures'),
@@ -240,14 +316,22 @@ def test_a_camera_without_permission_is_named(monkeypatch, tmp_path):
     ('{tmp}/pipe', 'not a video file'),
     ('terrain:x', "seed 'x'.*terrain:1"),
 ])
-def test_an_error_names_the_remedy(uri, words, tmp_path, fake_flight):
+def test_an_error_names_the_remedy(uri, words, tmp_path, fake_flight, monkeypatch):
+    monkeypatch.setattr(stream.cv2.videoio_registry, 'hasBackend',
+                        lambda backend: backend != cv2.CAP_GSTREAMER)
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'broken').mkdir()
-    (tmp_path / 'broken' / 'x.png').write_bytes(b'rubbish')
+    (tmp_path / 'broken' / 'x.png').write_bytes(b'\x89PNG\r\n\x1a\nrubbish')
+    (tmp_path / 'texts').mkdir()
+    (tmp_path / 'texts' / 'a.jpg').write_text('no picture')
+    (tmp_path / 'photo.jpg').write_bytes(HEIC)
     (tmp_path / 'file.txt').write_text('text')
     os.mkfifo(tmp_path / 'pipe')
     with pytest.raises(SourceError, match=words):
         open_source(uri.format(tmp=tmp_path), **SIZE)
+    if not any(word in uri for word in ('broken', 'file.txt')):  # told only by decoding
+        with pytest.raises(SourceError, match=words):
+            check_source(uri.format(tmp=tmp_path))
 
 
 def test_files_that_may_not_be_read_are_named(monkeypatch, video, folder):
@@ -264,15 +348,15 @@ def test_files_that_may_not_be_read_are_named(monkeypatch, video, folder):
         open_source(str(folder))
 
 
-@pytest.mark.parametrize('change', [{'width': 0}, {'height': -1}, {'rate_hz': 0.0},
+@pytest.mark.parametrize('change', [{'width': 0}, {'height': -1}, {'rate_hz': -1.0},
                                     {'rate_hz': float('nan')}])
 def test_impossible_sizes_and_rates_are_refused(change):
-    with pytest.raises(SourceError, match='above 0'):
+    with pytest.raises(SourceError, match='must be above'):
         open_source('photos', **(SIZE | change))
 
 
 def test_sources_joined_by_plus_take_turns(fake_flight, folder):
-    (folder / 'a.jpg').write_bytes(b'rubbish')
+    (folder / 'a.jpg').write_bytes(b'\xff\xd8\xff rubbish')
     with open_source(f'{folder}+terrain:9', **SIZE, rate_hz=0.4) as source:
         frames = [source.next() for _ in range(6)]  # turns of two frames
     assert [f.label for f in frames] == [None, None, None, 1, None, None]
