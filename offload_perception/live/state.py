@@ -71,7 +71,7 @@ class LiveState:
     def add_frame(self, m: Any) -> None:
         """Take a FrameLatency."""
         with self._lock:
-            self.summary.add_frame(frame_record(m))
+            self.summary.add_frame(frame_record(m, self.clock()))
             self.frames.append(self._now(m))
             self.first_frame_s = self.first_frame_s or self.frames[-1].at_s
             if m.split_name and len(self.cuts) < _CUTS:
@@ -80,7 +80,7 @@ class LiveState:
     def add_power(self, m: Any) -> None:
         """Take a PowerSample."""
         with self._lock:
-            self.summary.add_power(power_record(m))
+            self.summary.add_power(power_record(m, self.clock()))
             self.power = self._now(m)
 
     def add_energy(self, m: Any) -> None:

@@ -6,6 +6,7 @@ from textwrap import wrap
 from typing import Any
 
 from offload_perception.errors import ConfigError
+from offload_perception.telemetry.summary import percent
 
 try:
     from rich.console import Group, RenderableType
@@ -175,7 +176,7 @@ def _power_lines(p: dict[str, Any] | None) -> list[Text]:
     if p is None:
         return [Text('no meter heard')]
     line = Text.assemble((f'{_figure(p["power"], "W", 2)}, {_figure(p["per_result"], "J", 3)} a '
-                          'frame', 'bold'), f'  {p["source"]}')
+                          f'frame, metered {percent(p["metered"])}', 'bold'), f'  {p["source"]}')
     if p['silent']:
         line.append(f'  SILENT for {p["age_s"]:.0f} s', 'bold red')
     return [line]

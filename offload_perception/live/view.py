@@ -97,10 +97,11 @@ def power(state: 'LiveState', now: float) -> dict[str, Any] | None:
     if state.power is None:
         return None
     m, energy = state.power.message, state.energy.message if state.energy else None
+    spent = state.summary.energy
     return {'power': m.power, 'voltage': m.voltage, 'current': m.current,
             'emulated': m.emulated, 'source': m.source, 'age_s': now - state.power.at_s,
             'silent': now - state.power.at_s > NO_FRAME_S,
-            'per_result': state.summary.energy_per_result_j,
+            'per_result': spent.per_result_j, 'metered': spent.metered,
             'frame': None if energy is None else {
                 'energy': energy.energy, 'above_idle': energy.energy - energy.idle_energy,
                 'uncertainty': energy.uncertainty, 'method': energy.method}}

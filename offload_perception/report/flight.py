@@ -157,15 +157,15 @@ def _flight_of(heard: _Heard, name: str, namespace: str) -> Flight:
 def _summary_of(raw: dict[str, list[tuple[int, Any]]]) -> Summary:
     """Return the summary, fed in the order of recording as the monitor is."""
     summary = Summary()
-    feeds = (('frames', frame_record, summary.add_frame),
-             ('power', power_record, summary.add_power),
-             ('results', label_record, summary.add_result),
-             ('truths', label_record, summary.add_truth))
+    feeds = (('frames', lambda t, m: frame_record(m, 1e-9 * t), summary.add_frame),
+             ('power', lambda t, m: power_record(m, 1e-9 * t), summary.add_power),
+             ('results', lambda _, m: label_record(m), summary.add_result),
+             ('truths', lambda _, m: label_record(m), summary.add_truth))
     events = [(t, n, i) for n, (table, *_) in enumerate(feeds)
               for i, (t, _) in enumerate(raw[table])]
     for _, n, i in sorted(events):
         table, record, add = feeds[n]
-        if (r := record(raw[table][i][1])) is not None:
+        if (r := record(*raw[table][i])) is not None:
             add(r)
     return summary
 

@@ -10,10 +10,10 @@ STAGES = tuple(f.name for f in fields(Stages) if f.name != 'total')
 """Names of the stages of a FrameLatency, in the order in which a frame passes them."""
 
 
-def frame_record(m: Any) -> FrameRecord:
-    """Return what a FrameLatency says."""
+def frame_record(m: Any, at_s: float) -> FrameRecord:
+    """Return what a FrameLatency says that came at `at_s`."""
     return FrameRecord(
-        outcome=Outcome(m.outcome), reason=m.reason, split_name=m.split_name,
+        at_s=at_s, outcome=Outcome(m.outcome), reason=m.reason, split_name=m.split_name,
         where=_where(m),
         total_s=m.total, has_deadline=m.deadline > 0, deadline_met=m.deadline_met,
         captured=m.captured, remote=m.remote, local=m.local, dropped=m.dropped)
@@ -27,9 +27,9 @@ def _where(m: Any) -> str:
     return f'head {head}, tail {m.server_runtime} on {m.server_device} at {m.server}'
 
 
-def power_record(m: Any) -> PowerRecord:
-    """Return what a PowerSample says."""
-    return PowerRecord(m.power, m.integrated_energy, m.emulated)
+def power_record(m: Any, at_s: float) -> PowerRecord:
+    """Return what a PowerSample says that came at `at_s`."""
+    return PowerRecord(at_s, m.power, m.integrated_energy, m.emulated)
 
 
 def label_record(m: Any) -> LabelRecord | None:

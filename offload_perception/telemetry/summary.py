@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offload_perception.pipeline.records import Outcome
+from offload_perception.telemetry.energy import FrameEnergy, FrameEnergyCounter
 
 NOT_DELIVERED = 'lost between camera and node'
 _PENDING_LABELS = 512
@@ -15,8 +16,12 @@ _RECENT = 2048  # frames; many seconds of them, and bounded where nobody prints 
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """What the summary needs of one FrameLatency; durations in seconds."""
+    """What the summary needs of one FrameLatency; durations in seconds.
 
+    `at_s` is when it came, on the same clock as that of PowerRecord.
+    """
+
+    at_s: float
     outcome: Outcome
     reason: str
     split_name: str
@@ -37,8 +42,9 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class PowerRecord:
-    """What the summary needs of one PowerSample."""
+    """What the summary needs of one PowerSample; `at_s` is when it came."""
 
+    at_s: float
     power_w: float
     energy_j: float
     emulated: bool
@@ -71,7 +77,7 @@ class Tally:
 
 
 class Summary:
-    """Collects records; times come in as arguments (monotonic seconds)."""
+    """Collects records, in the order in which they came."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[Outcome] = Counter()
@@ -80,7 +86,8 @@ class Summary:
         self._deadline_met = self._with_deadline = 0
         self._last: FrameRecord | None = None
         self._recent: deque[FrameRecord] = deque(maxlen=_RECENT)
-        self._powers: list[PowerRecord] = []
+        self._power: PowerRecord | None = None
+        self._energy = FrameEnergyCounter()
         self._label: LabelRecord | None = None
         self._truths: OrderedDict[int, str] = OrderedDict()
         self._guesses: OrderedDict[int, str] = OrderedDict()
@@ -90,11 +97,10 @@ class Summary:
 
     def add_frame(self, r: FrameRecord) -> None:
         """Count a frame's end."""
-        if self._last is None:
-            self._powers = self._powers[-1:]  # what came before the first frame is not its cost
         if self._last is None or r.ended > self._last.ended:
             self._last = r  # two threads of the drone may publish out of order
         self._recent.append(r)
+        self._energy.add_frame(r.at_s, r.total_s, r.outcome is not Outcome.DROPPED)
         self.outcomes[r.outcome] += 1
         if r.outcome is Outcome.DROPPED:
             self.reasons[r.reason] += 1
@@ -105,8 +111,9 @@ class Summary:
             self._deadline_met += r.deadline_met
 
     def add_power(self, r: PowerRecord) -> None:
-        """Note a power sample; only the first and the newest are kept."""
-        self._powers = [*self._powers[:1], r]
+        """Note a power sample."""
+        self._power = r
+        self._energy.add_power(r.at_s, r.energy_j)
 
     def add_result(self, r: LabelRecord) -> None:
         """Note a result, and judge it where its truth is known."""
@@ -159,11 +166,9 @@ class Summary:
                      self.under_way, reasons)
 
     @property
-    def energy_per_result_j(self) -> float | None:
-        """Return joules per frame with a result, idle power included; None = nothing metered."""
-        if len(self._powers) < 2 or not self.results:
-            return None
-        return (self._powers[-1].energy_j - self._powers[0].energy_j) / self.results
+    def energy(self) -> FrameEnergy:
+        """Return what the frames took, and how much of their time was metered."""
+        return self._energy.energy
 
     # -- lines out --------------------------------------------------------------------------
 
@@ -180,8 +185,9 @@ class Summary:
         if len(done) < len(recent):
             parts.append(f'dropped {len(recent) - len(done)} '
                          f'({_tally(Counter(r.reason for r in recent if r.reason))})')
-        if self._powers:
-            parts.append(f'{self._powers[-1].power_w:.2f} W{self._emulated}')
+        if self._power:
+            emulated = ' (emulated)' if self._power.emulated else ''
+            parts.append(f'{self._power.power_w:.2f} W{emulated}')
         if self._label:
             parts.append(f'"{self._label.label}" {self._label.score:.0%}'
                          f'{"" if self._label.trained else " (untrained)"}')
@@ -210,20 +216,23 @@ class Summary:
         return [f'deadline met: {share:.1%} of {self._with_deadline} frames']
 
     def _energy_line(self) -> list[str]:
-        if (joules := self.energy_per_result_j) is None:
+        energy = self.energy
+        if (joules := energy.per_result_j) is None:
             return []
-        return [f'energy: {joules:.3f} J per frame with a result, idle power '
-                f'included ({"EMULATED meter" if self._powers[-1].emulated else "metered"})']
-
-    @property
-    def _emulated(self) -> str:
-        return ' (emulated)' if self._powers[-1].emulated else ''
+        meter = 'EMULATED meter, ' if self._power.emulated else ''
+        return [f'energy: {joules:.3f} J per frame with a result, idle power included '
+                f'({meter}metered {percent(energy.metered)} of the time)']
 
     def adds_up(self) -> bool:
         """Return whether the drone's own counters agree with the frames that were seen ending."""
         last = self._last
         return last is None or (last.remote, last.local, last.dropped) == tuple(
             self.outcomes[o] for o in (Outcome.REMOTE, Outcome.LOCAL, Outcome.DROPPED))
+
+
+def percent(share: float) -> str:
+    """Return a share in whole percent; less than all is never shown as 100 %."""
+    return f'{min(round(100 * share), 99 if share < 1 else 100)} %'
 
 
 def _tally(reasons: Counter[str]) -> str:

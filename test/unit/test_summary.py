@@ -1,5 +1,6 @@
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from offload_perception.telemetry.summary import (
     LabelRecord,
     PowerRecord,
     Summary,
+    percent,
 )
 
 ENDS = st.sampled_from([(Outcome.REMOTE, ''), (Outcome.LOCAL, ''),
@@ -24,7 +26,8 @@ def records(ends, under_way=0, before=(0, 0, 0)):
     for outcome, reason in ends:
         counts[outcome] += 1
         yield FrameRecord(
-            outcome, reason, 'block4_pool', 'here', 0.1, True, outcome is not Outcome.DROPPED,
+            sum(counts.values()), outcome, reason, 'block4_pool', 'here', 0.1, True,
+            outcome is not Outcome.DROPPED,
             captured=sum(counts.values()) + under_way, remote=counts[Outcome.REMOTE],
             local=counts[Outcome.LOCAL], dropped=counts[Outcome.DROPPED])
 
@@ -78,22 +81,44 @@ def test_a_record_that_got_lost_is_noticed():
 
 
 def test_energy_counts_from_the_first_frame_and_says_when_it_is_emulated():
-    summary = Summary()
-    for energy_j in (0.0, 50.0, 100.0):  # while the model was loading
-        summary.add_power(PowerRecord(5.0, energy_j, True))
-    for frame in records([(Outcome.REMOTE, ''), (Outcome.LOCAL, ''), (Outcome.DROPPED, 'x')]):
+    summary = Summary()  # frames of 0.1 s end at 1, 2 and 3 s
+    for at_s in range(-5, 1):
+        summary.add_power(PowerRecord(at_s, 5.0, 25.0 + 5.0 * at_s, True))
+    for n, frame in enumerate(records([(Outcome.REMOTE, ''), (Outcome.LOCAL, ''),
+                                       (Outcome.DROPPED, 'x')]), 1):
         summary.add_frame(frame)
-    summary.add_power(PowerRecord(5.0, 104.0, True))
-    line = next(x for x in summary.closing_lines() if x.startswith('energy'))
-    assert line.startswith('energy: 2.000 J per frame') and 'EMULATED' in line
+        summary.add_power(PowerRecord(n + 0.5, 5.0, 25.0 + 5.0 * (n + 0.5), True))
+    for at_s in range(4, 60):  # the nodes are being shut down
+        summary.add_power(PowerRecord(at_s, 5.0, 25.0 + 5.0 * at_s, True))
+    assert summary.energy.per_result_j == pytest.approx(5.0 * 2.1 / 2)
+    assert ('energy: 5.250 J per frame with a result, idle power included (EMULATED meter, '
+            'metered 100 % of the time)') in summary.closing_lines()
     assert '(emulated)' in summary.live_line(1.0)
 
 
 def test_a_metered_energy_does_not_say_emulated():
-    summary = summary_of(records([(Outcome.LOCAL, '')]))
-    summary.add_power(PowerRecord(5.0, 1.0, False))
-    summary.add_power(PowerRecord(5.0, 2.0, False))
+    summary = Summary()
+    summary.add_power(PowerRecord(0.0, 5.0, 1.0, False))
+    for frame in records([(Outcome.LOCAL, '')]):
+        summary.add_frame(frame)
+    summary.add_power(PowerRecord(2.0, 5.0, 2.0, False))
     assert 'metered' in summary.closing_lines()[2] and 'mulated' not in summary.live_line(1.0)
+
+
+def test_a_silent_meter_is_said():
+    summary = Summary()
+    summary.add_power(PowerRecord(0.0, 5.0, 0.0, False))
+    for frame in records([(Outcome.LOCAL, '')] * 10):
+        summary.add_frame(frame)
+        if frame.at_s < 7:
+            summary.add_power(PowerRecord(frame.at_s, 5.0, 5.0 * frame.at_s, False))
+    assert any('(metered 56 % of the time)' in x for x in summary.closing_lines())
+
+
+@pytest.mark.parametrize(('share', 'text'), [(1.0, '100 %'), (0.999, '99 %'), (0.92, '92 %'),
+                                             (0.0, '0 %')])
+def test_less_than_all_is_never_all(share, text):
+    assert percent(share) == text
 
 
 def test_the_live_line_covers_one_period_and_names_drops_and_untrained_labels():

@@ -112,7 +112,8 @@ function drawPower(p) {
   if (!p) return;
   const told = p.emulated ? ' (emulated)' : '';
   $('watts').textContent = known(p.power) ? `${p.power.toFixed(2)} W` : '–';
-  $('joules').textContent = known(p.per_result) ? `${p.per_result.toFixed(3)} J a frame` : '';
+  $('joules').textContent = known(p.per_result)
+    ? `${p.per_result.toFixed(3)} J a frame, metered ${Math.floor(100 * p.metered)} % of the time` : '';
   $('energy').textContent = p.frame && known(p.frame.above_idle)
     ? `Last frame ${p.frame.above_idle.toFixed(3)} J above idle` + (known(p.frame.uncertainty)
       ? ` ± ${p.frame.uncertainty.toFixed(3)}` : '') : '';

@@ -72,6 +72,9 @@ class Clock:
     def __call__(self) -> float:
         return self.now_s
 
+    def turn(self, seconds: float) -> None:
+        self.now_s += seconds
+
 
 def fill(state: LiveState, frames: int = 8, label: str = 'forest') -> None:
     """Feed a short flight: the last frame of it is dropped."""
@@ -79,7 +82,9 @@ def fill(state: LiveState, frames: int = 8, label: str = 'forest') -> None:
     state.add_server('/server', status())
     state.add_power(power(0.0))
     state.add_policy(policy())
+    pass_time = getattr(state.clock, 'turn', lambda seconds: None)
     for n in range(1, frames):
+        pass_time(0.1)
         state.add_frame(frame(n))
         state.add_result(result(n, label))
     state.add_frame(frame(frames, outcome=2))

@@ -193,6 +193,7 @@ def test_power_says_that_it_is_emulated_and_counts_per_result(state):
     drone.fill(state)
     shown = state.snapshot()['power']
     assert shown['emulated'] and shown['per_result'] == pytest.approx(1.2)
+    assert shown['metered'] == pytest.approx(1.0)
     assert shown['frame']['above_idle'] == pytest.approx(0.2)
     state.add_energy(drone.energy(sequence=8, energy=0.0, idle_energy=0.0))  # it was dropped
     assert state.snapshot()['power']['frame']['energy'] == 0.6
