@@ -79,7 +79,6 @@ class Clock:
 def fill(state: LiveState, frames: int = 8, label: str = 'forest') -> None:
     """Feed a short flight: the last frame of it is dropped."""
     state.add_decision(decision(bandwidth=2.5e6, round_trip=0.004))
-    state.add_server('/server', status())
     state.add_power(power(0.0))
     state.add_policy(policy())
     pass_time = getattr(state.clock, 'turn', lambda seconds: None)
@@ -88,6 +87,7 @@ def fill(state: LiveState, frames: int = 8, label: str = 'forest') -> None:
         state.add_frame(frame(n))
         state.add_result(result(n, label))
     state.add_frame(frame(frames, outcome=2))
+    state.add_server('/server', status())
     state.add_power(power(1.2 * (frames - 1)))
     state.add_energy(energy())
     for name, level, message in (
