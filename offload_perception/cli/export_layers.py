@@ -8,7 +8,7 @@ from pathlib import Path
 from offload_perception.cli.command import command, progress, table, write_json
 from offload_perception.cli.edgetpu_table import edgetpu_table
 from offload_perception.cli.prepare_model import add_model_arguments, prepared
-from offload_perception.model import edgetpu
+from offload_perception.model import edgetpu_compile
 from offload_perception.model.export import Exporter, check
 
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(('file', 'output', 'bytes', 'seconds', 'check seconds'), [
         (e['file'], 'x'.join(map(str, e['output']['shape'])), e['bytes'],
          round(e['seconds'], 1), round(e.get('check_seconds', 0), 2)) for e in entries]))
-    report = edgetpu.report(artefact)
+    report = edgetpu_compile.report(artefact)
     report.save(args.out)
     print(f'\n{edgetpu_table(report)}')
     write_json(args.json, entries)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from offload_perception.cli.command import command, progress, table, write_json
 from offload_perception.cli.edgetpu_table import edgetpu_table
-from offload_perception.model import edgetpu
+from offload_perception.model import edgetpu_compile
 from offload_perception.model.artefact import Artefact
+from offload_perception.model.dense import check_dense
+from offload_perception.model.flatbuffer import Graph
 from offload_perception.model.narrow import WEIGHT_BITS
 from offload_perception.model.prepare import prepare
 from offload_perception.model.user_model import PREPROCESSING
@@ -62,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f'{artefact.path}\n{artefact.name}, weights {artefact.weights}'
           f'{"" if artefact.trained else " (random: labels mean nothing)"}\n')
     print(cut_table(artefact))
+    check_dense(Graph(artefact.model_file.read_bytes(), str(artefact.model_file)))
     if args.edgetpu:
-        found = edgetpu.report(artefact)
+        found = edgetpu_compile.report(artefact)
         found.save(artefact.path)
         print(f'\n{edgetpu_table(found)}')
     write_json(args.json, {'path': str(artefact.path), 'weights': artefact.weights,

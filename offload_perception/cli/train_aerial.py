@@ -1,7 +1,8 @@
 """train_aerial: train the bundled model again on generated terrain and prepare it.
 
 Writes into the folder: artefact/ (the prepared model, float32 network included), history.csv,
-curves.png and report.json (accuracy on held-out images).
+curves.png and report.json (accuracy on held-out images). With --trained it only quantises, cuts
+and measures a network that it trained before.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from offload_perception.cli.command import command, progress, write_json
@@ -25,15 +27,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     from offload_perception.model.train_aerial import Recipe, train  # needs TensorFlow
     from offload_perception.model.train_report import draw_curves
+    from offload_perception.model.vgg16 import import_keras
 
     recipe = replace(Recipe(), steps=args.steps, seed=args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    train_set, val_set, test_set = (dataset(split, workers=args.threads, progress=progress)
-                                    for split in ('train', 'val', 'test'))
-    progress(f'training on {len(train_set[0])} images')
-    model = train(train_set, val_set, recipe, args.out / 'history.csv', args.threads)
-    draw_curves(args.out / 'history.csv', args.out / 'curves.png')
+    drawn = partial(dataset, workers=args.threads, progress=progress)
+    train_set, test_set = drawn('train'), drawn('test')
+    if args.trained:
+        model = import_keras().models.load_model(args.trained, compile=False)
+    else:
+        progress(f'training on {len(train_set[0])} images')
+        model = train(train_set, drawn('val'), recipe, args.out / 'history.csv', args.threads)
+        draw_curves(args.out / 'history.csv', args.out / 'curves.png')
     report = {'recipe': asdict(recipe), **finish(model, train_set[0], test_set, args.out),
               'wall_s': round(time.monotonic() - began)}
     write_json(args.out / 'report.json', report)
@@ -57,6 +63,8 @@ def finish(model, images, test_set, out: Path) -> dict:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser('train_aerial', description=__doc__)
     parser.add_argument('--out', type=Path, required=True, help='folder for all results')
+    parser.add_argument('--trained', type=Path, metavar='FILE',
+                        help='model.keras of an earlier run: quantise it again, do not train')
     parser.add_argument('--steps', type=int, default=300,
                         help='batches in each epoch (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='of weights and shuffling')

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from offload_perception.errors import CutError, ModelError
+from offload_perception.model.digest import file_digest
 from offload_perception.tensor import TensorSpec
 
 MANIFEST = 'manifest.json'
-FORMAT = 1
+MODEL_FILE = 'model.tflite'
+FORMAT = 2  # 1 had no digests of segments, and dense layers that older TFLite misreads
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Layer:
 
     `index` counts from 1; `kind` is `conv`, `pool` or `fc`; `output` is the tensor at the cut
     behind the layer; `weight_bytes` are the int8 weights with their int32 biases; `macs` are
-    multiply-adds for one image; `segment` is the file, relative to the artefact.
+    multiply-adds for one image; `segment` is the file, relative to the artefact, and `sha256`
+    (hex) its digest.
     """
 
     index: int
@@ -37,6 +40,7 @@ class Layer:
     weight_bytes: int
     macs: int
     segment: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Artefact:
 
     `digest` is the SHA-256 (hex) of `model.tflite`; it travels with every tensor. `trained` is
     False where the weights are random, and whatever shows a label then has to say so.
+    `agreement` is the share, 0..1, of representative images on which the int8 and the float32
+    network gave the same class when the model was prepared, None where nobody compared.
     Cut 0 is the image itself, cut k stands behind layer k, cut N means all on board.
     """
 
@@ -56,11 +62,12 @@ class Artefact:
     input: TensorSpec
     layers: tuple[Layer, ...]
     labels: tuple[str, ...]
+    agreement: float | None = None
 
     @property
     def model_file(self) -> Path:
         """Return the whole int8 network."""
-        return self.path / 'model.tflite'
+        return self.path / MODEL_FILE
 
     @property
     def keras_file(self) -> Path:
@@ -113,18 +120,37 @@ class Artefact:
         """Write the manifest into the artefact's folder."""
         manifest: dict[str, Any] = {
             'format': FORMAT, 'name': self.name, 'digest': self.digest, 'weights': self.weights,
-            'trained': self.trained, 'input': self.input.to_dict(), 'labels': list(self.labels),
+            'trained': self.trained, 'agreement': self.agreement,
+            'input': self.input.to_dict(), 'labels': list(self.labels),
             'layers': [{**vars(layer), 'output': layer.output.to_dict()} for layer in self.layers],
         }
         (self.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + '\n')
 
+    def verify(self) -> None:
+        """Compare the int8 files with the digests in the manifest.
+
+        :raises ModelError: naming the file that is missing or changed.
+        """
+        files = {self.model_file: self.digest,
+                 **{self.path / layer.segment: layer.sha256 for layer in self.layers}}
+        for file, wanted in files.items():
+            if file_digest(file) != wanted:
+                raise ModelError(f'{file} is damaged: its SHA-256 is not the one in {MANIFEST}; '
+                                 'copy the folder again, or delete it and prepare the model again '
+                                 '(the bundled one: install the package again)')
+
     @classmethod
     def load(cls, path: str | Path) -> 'Artefact':
-        """Read the artefact in folder `path`.
+        """Read the artefact in folder `path`, and verify its files.
 
-        :raises ModelError: where the folder is not an artefact of this format.
+        :raises ModelError: where the folder is not an artefact of this format, or damaged.
         """
-        path = Path(path)
+        artefact = cls._read(Path(path))
+        artefact.verify()
+        return artefact
+
+    @classmethod
+    def _read(cls, path: Path) -> 'Artefact':
         try:
             m = json.loads((path / MANIFEST).read_text())
             if m['format'] != FORMAT:
@@ -133,7 +159,7 @@ class Artefact:
             return cls(
                 path=path, name=m['name'], digest=m['digest'], weights=m['weights'],
                 trained=m['trained'], input=TensorSpec.from_dict(m['input']),
-                labels=tuple(m['labels']),
+                labels=tuple(m['labels']), agreement=m['agreement'],
                 layers=tuple(Layer(**{**d, 'output': TensorSpec.from_dict(d['output'])})
                              for d in m['layers']))
         except (OSError, ValueError, KeyError, TypeError) as e:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offload_perception.errors import ModelError
+from offload_perception.model.dense import check_dense
 from offload_perception.model.flatbuffer import Graph
 from offload_perception.tensor import TensorSpec
 
@@ -32,7 +33,10 @@ def to_int8(model: 'keras.Model', images: Iterable[np.ndarray]) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.uint8
     converter.inference_output_type = tf.int8
-    return _check_pixels(_convert(converter, model.name), shape)
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True  # see `dense`
+    converted = _check_pixels(_convert(converter, model.name), shape)
+    check_dense(Graph(converted, model.name))
+    return converted
 
 
 def to_float(model: 'keras.Model') -> bytes:

@@ -1,6 +1,7 @@
 """Parse what edgetpu_compiler prints.
 
-The wording is that of versions 2.1 to 16, as users pasted it into issue reports of the compiler.
+The wording is that of versions 1.0 to 16, as users pasted it into issue reports of the compiler.
+Standard output says `Input model: x.tflite`, a `.log` file `Input: x.tflite`, and has no sizes.
 """
 
 import re
@@ -9,12 +10,13 @@ from dataclasses import dataclass
 
 UNITS = {'': 1, 'Ki': 1024, 'Mi': 1024**2, 'Gi': 1024**3}
 MAPPED = 'Mapped to Edge TPU'
-_SIZE = r'([\d.]+)((?:[KMG]i)?)B'
-_TABLE_ROW = re.compile(r'^([A-Z0-9_]+)\s+(\d+)\s+(\S.*)$')
+_NUMBER = r'(\d{1,15})'
+_SIZE = r'(\d{1,15}(?:\.\d{1,15})?)((?:[KMG]i)?)B'
+_TABLE_ROW = re.compile(rf'^([A-Z0-9_]+)\s+{_NUMBER}\s+(\S.*)$')
 _LINES = {
     'version': re.compile(r'^Edge TPU Compiler version (\S+)'),
-    'input': re.compile(r'^Input model: (.+)$'),
-    'output': re.compile(r'^Output model: (.+)$'),
+    'input': re.compile(r'^Input(?: model)?: (.+)$'),
+    'output': re.compile(r'^Output(?: model)?: (.+)$'),
     'on_chip_used': re.compile(
         rf'^On-chip memory used for caching model parameters: {_SIZE}'),
     'on_chip_available': re.compile(
@@ -23,10 +25,12 @@ _LINES = {
         rf'^On-chip memory remaining for caching model parameters: {_SIZE}'),
     'off_chip': re.compile(
         rf'^Off-chip memory used for streaming uncached model parameters: {_SIZE}'),
-    'total': re.compile(r'^Total number of operations: (\d+)'),
-    'on_tpu': re.compile(r'^Number of operations that will run on Edge TPU: (\d+)'),
-    'on_cpu': re.compile(r'^Number of operations that will run on CPU: (\d+)'),
-    'failed': re.compile(r'^(Compilation failed!?|ERROR: .+)$'),
+    'total': re.compile(rf'^Total number of operations: {_NUMBER}'),
+    'on_tpu': re.compile(rf'^Number of operations that will run on Edge TPU: {_NUMBER}'),
+    'on_cpu': re.compile(rf'^Number of operations that will run on CPU: {_NUMBER}'),
+    'failed': re.compile(r'^(ERROR: .+|Compilation failed.+\w.*|Internal compiler error.*'
+                         r'|Invalid model: .+|Model not quantized.*|Compilation .*timed out.*'
+                         r'|terminate called .+)$'),
 }
 
 
@@ -112,7 +116,7 @@ def _value(match: re.Match) -> int | str:
     if match.re.groups == 2:
         return parse_size(*match.groups())
     text = match.group(1)
-    return int(text) if r'(\d+)' in match.re.pattern else text
+    return int(text) if _NUMBER in match.re.pattern else text
 
 
 def _model(fields: dict) -> ModelLog:

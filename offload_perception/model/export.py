@@ -1,6 +1,5 @@
 """Write every prefix of a network as files of its own: Keras, float32, int8, Edge TPU."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offload_perception.errors import ModelError
-from offload_perception.model import edgetpu
+from offload_perception.model import edgetpu_compile
 from offload_perception.model.artefact import Artefact, Layer
 from offload_perception.model.convert import to_float
 from offload_perception.model.cut import cut, cut_points
+from offload_perception.model.dense import check_dense
+from offload_perception.model.digest import file_digest
 from offload_perception.model.flatbuffer import Graph
 from offload_perception.model.keras_cut import first_behind
 from offload_perception.model.vgg16 import import_keras
@@ -51,11 +52,15 @@ class Exporter:
         self._suffix = '.h5' if h5 else '.keras'
         self._model = _load_keras(artefact)
         self._graph = Graph(artefact.model_file.read_bytes(), artefact.name)
+        check_dense(self._graph)
         self._points = cut_points(self._graph, layer_names(self._model))
         self._claim()
 
     def run(self, progress: Progress) -> list[dict[str, Any]]:
-        """Write all files that are not there yet, and return the manifest's entries."""
+        """Write all files that are not there yet, and return the manifest's entries.
+
+        A prefix that the Edge TPU compiler refuses is left out, and `progress` hears why.
+        """
         entries = self._read_entries()
         for export in self.exports():
             entry = entries.get(export.path.name)
@@ -63,7 +68,11 @@ class Exporter:
                 continue  # finished in an earlier run
             started = perf_counter()
             partial = export.path.with_name(f'partial-{export.path.name}')
-            export.write(partial)
+            try:
+                export.write(partial)
+            except edgetpu_compile.CompilerError as e:
+                progress(f'left out {export.path.name}: {e}')
+                continue
             partial.rename(export.path)
             seconds = perf_counter() - started
             entries[export.path.name] = self._entry(export, seconds)
@@ -78,7 +87,7 @@ class Exporter:
             yield Export(base.with_suffix(self._suffix), layer, self._keras_writer(layer))
             yield Export(Path(f'{base}_float32.tflite'), layer, self._float_writer(layer))
             yield Export(Path(f'{base}_int8.tflite'), layer, self._int8_writer(layer))
-            if shutil.which(edgetpu.COMPILER):
+            if shutil.which(edgetpu_compile.COMPILER):
                 yield Export(Path(f'{base}_edgetpu.tflite'), layer, self._edgetpu_writer(base))
 
     def _keras_writer(self, layer: Layer) -> Writer:
@@ -93,7 +102,7 @@ class Exporter:
 
     def _edgetpu_writer(self, base: Path) -> Writer:
         int8 = Path(f'{base}_int8.tflite')
-        return lambda path: edgetpu.compile_file(int8, path)
+        return lambda path: edgetpu_compile.compile_file(int8, path)
 
     def _prefix(self, layer: Layer) -> 'keras.Model':
         keras, layers = import_keras(), self._model.layers
@@ -107,7 +116,7 @@ class Exporter:
             output = TensorSpec(output.shape, 'float32')
         return {
             'file': export.path.name, 'layer': export.layer.name, 'index': export.layer.index,
-            'sha256': _digest(export.path), 'bytes': _size(export.path), 'seconds': seconds,
+            'sha256': file_digest(export.path), 'bytes': _size(export.path), 'seconds': seconds,
             'input': self._input(output).to_dict(), 'output': output.to_dict(),
             'weight_bytes': sum(each.weight_bytes for each in layers),
             'macs': sum(each.macs for each in layers)}
@@ -150,7 +159,7 @@ def check(folder: Path, entry: dict[str, Any]) -> float:
     path, started = folder / entry['file'], perf_counter()
     given, wanted = (TensorSpec.from_dict(entry[end]) for end in ('input', 'output'))
     image = np.full(given.shape, 128, given.dtype)
-    if _digest(path) != entry['sha256']:
+    if file_digest(path) != entry['sha256']:
         raise ModelError(f'{path} is not the file that was exported; delete and export it again')
     if path.suffix in ('.keras', '.h5'):
         found = import_keras().models.load_model(path, compile=False)(image[None])[0]
@@ -172,8 +181,3 @@ def _load_keras(artefact: Artefact) -> 'keras.Model':
 
 def _size(path: Path) -> int | None:
     return path.stat().st_size if path.exists() else None
-
-
-def _digest(path: Path) -> str:
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()

@@ -1,6 +1,5 @@
 """Fill a VGG with weights: seeded, ImageNet's, or from a file."""
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from offload_perception.errors import ModelError
 from offload_perception.model.cut import PREPROCESS
+from offload_perception.model.digest import file_digest
 from offload_perception.model.vgg16 import PIXEL_SPREAD, VggSpec, import_keras
 from offload_perception.model.weight_files import Arrays, read_arrays
 
@@ -54,18 +54,6 @@ def identity(weights: str) -> str:
     if weights == 'imagenet' or seed(weights) is not None:
         return weights
     return file_digest(Path(weights))
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file.
-
-    :raises ModelError: where it cannot be read.
-    """
-    try:
-        with open(path, 'rb') as file:
-            return hashlib.file_digest(file, 'sha256').hexdigest()
-    except OSError as e:
-        raise ModelError(f'{path} cannot be read ({e.strerror}); check the path') from e
 
 
 def class_count(path: Path) -> int:

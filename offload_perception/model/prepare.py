@@ -7,16 +7,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from offload_perception.errors import ModelError
 from offload_perception.model.artefact import FORMAT, MANIFEST, Artefact
-from offload_perception.model.fill import file_digest
+from offload_perception.model.digest import file_digest
 from offload_perception.model.labels import imagenet_labels, read_labels
 from offload_perception.model.narrow import WEIGHT_BITS
-from offload_perception.model.source import Source, open_source
+from offload_perception.model.scores import with_scores
+from offload_perception.model.source import Source, is_model_file, open_source
+from offload_perception.model.vgg16 import find_spec
 from offload_perception.model.write import write_artefact
 
 BUNDLED = Path(__file__).parent / 'weights'
@@ -31,7 +34,7 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
 
     `model` is a preset (`aerial`, `vgg16`, `vgg16_112`), the folder of a prepared model, or a
     `.keras` or `.h5` file of a sequential VGG-like network. `weights` is `bundled`, `imagenet`,
-    `seed:N` or a file; a model file brings its own. `labels` is a file with one class a line,
+    `seed:N` or a file; a model file brings its own. `labels` is a file of class names,
     `representative` a folder of images that fix the quantisation, `preprocess` what stands
     before a model file that has no preprocessing of its own (see `user_model.PREPROCESSING`).
     `weight_bits` 7 makes int8 right on x86 without VNNI at full speed (see `narrow`).
@@ -40,15 +43,12 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     :raises ModelError: where something is missing or does not fit, with the remedy.
     """
     model, weights = str(model), str(weights)
-    if (Path(model) / MANIFEST).is_file():
-        return Artefact.load(model)
     if weight_bits not in WEIGHT_BITS:
         raise ModelError(f'{weight_bits} bits a weight cannot be made; use 8 or 7')
-    if weights == 'bundled' and not Path(model).is_file():
-        if weight_bits != 8:
-            raise ModelError(f'the bundled model is prepared already, with 8 bits a weight; name '
-                             f'its network, {BUNDLED / model / "model.keras"}')
-        return _bundled(model)
+    if (folder := _ready(model, weights)) is not None:
+        _refuse_changes(folder, weights=weights != 'bundled', representative=representative,
+                        preprocess=preprocess, weight_bits=weight_bits != 8)
+        return _relabelled(Artefact.load(folder), labels)
     source = open_source(model, weights, preprocess)
     key = _key(source, labels, representative, weight_bits)
     folder = _cache(cache_dir) / f'{source.name}-{key}'
@@ -59,12 +59,32 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     return Artefact.load(folder)
 
 
-def _bundled(model: str) -> Artefact:
-    folder = BUNDLED / model
-    if not (folder / MANIFEST).is_file():
+def _ready(model: str, weights: str) -> Path | None:
+    """Return the folder where `model` names one that is prepared already, else None."""
+    if (Path(model) / MANIFEST).is_file():
+        return Path(model)
+    if weights != 'bundled' or is_model_file(model):
+        return None
+    find_spec(model)
+    if not (BUNDLED / model / MANIFEST).is_file():
         raise ModelError(f"no weights for '{model}' are bundled; name weights: a file, seed:0"
                          + (', imagenet' if model == 'vgg16' else ''))
-    return Artefact.load(folder)
+    return BUNDLED / model
+
+
+def _refuse_changes(folder: Path, **asked: object) -> None:
+    """Refuse, by name, what a model that is prepared already cannot take any more."""
+    names = ', '.join(name for name, given in asked.items() if given)
+    if names:
+        raise ModelError(f'{names}: {folder} is prepared already and cannot be changed by that; '
+                         'leave it out, or name the network that it was made of (a .keras file, '
+                         f'such as {folder / "model.keras"})')
+
+
+def _relabelled(artefact: Artefact, file: str | Path | None) -> Artefact:
+    if file is None:
+        return artefact
+    return replace(artefact, labels=read_labels(file, artefact.tensor(artefact.last).size))
 
 
 def _build(source: Source, folder: Path, labels: str | Path | None,
@@ -74,7 +94,7 @@ def _build(source: Source, folder: Path, labels: str | Path | None,
     shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed; we hold the lock
     try:
         progress(f'building {source.name} with weights {source.weights}')
-        keras_model = source.build()
+        keras_model = with_scores(source.build(), progress)
         write_artefact(keras_model, partial, name=source.name, weights=source.weights,
                        trained=source.trained, labels=_labels(source, keras_model, labels),
                        images=_images(keras_model, representative),

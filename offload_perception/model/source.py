@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from offload_perception.errors import ModelError
 from offload_perception.model import user_model
-from offload_perception.model.fill import class_count, file_digest, identity, load_weights, seed
+from offload_perception.model.digest import file_digest
+from offload_perception.model.fill import class_count, identity, load_weights, seed
 from offload_perception.model.vgg16 import VggSpec, build, find_spec
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ class UserModel:
         return {'file': file_digest(self.path), 'preprocess': self.preprocess}
 
 
+def is_model_file(model: str) -> bool:
+    """Say whether `model` names a file of a network, by its suffix."""
+    return model.endswith(('.keras', '.h5', '.hdf5'))
+
+
 def open_source(model: str, weights: str, preprocess: str | None = None) -> Source:
     """Return the network that `model` and `weights` name, as `prepare` takes them.
 
@@ -90,7 +96,10 @@ def open_source(model: str, weights: str, preprocess: str | None = None) -> Sour
 
     :raises ModelError: where there is no such model, or no such weights.
     """
-    if model.endswith(('.keras', '.h5', '.hdf5')):
+    if is_model_file(model):
+        if weights != 'bundled':
+            raise ModelError(f'weights={weights}: {model} brings its own weights; leave weights '
+                             'out, or name a preset as the model')
         return UserModel(Path(model), preprocess)
     spec = find_spec(model)
     if preprocess is not None:

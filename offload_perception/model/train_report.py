@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offload_perception.errors import ConfigError
+from offload_perception.model.agreement import classify
 from offload_perception.model.artefact import Artefact
-from offload_perception.runtime.load import load_cpu
 
 if TYPE_CHECKING:
     import keras
@@ -21,19 +21,10 @@ def compare(model: 'keras.Model', artefact: Artefact, images: np.ndarray, labels
     `images` are uint8 (N, H, W, 3), `labels` class ids (N,).
     """
     exact = model.predict(images.astype(np.float32), batch_size=256, verbose=0).argmax(1)
-    quantised = classify(artefact, images, runtime)
+    quantised = classify(artefact.model_file, artefact.input, artefact.tensor(artefact.last),
+                         images, runtime)
     return {'images': len(labels), 'float32_top1': _share(exact == labels),
             'int8_top1': _share(quantised == labels), 'agreement': _share(exact == quantised)}
-
-
-def classify(artefact: Artefact, images: np.ndarray, runtime: str = 'litert') -> np.ndarray:
-    """Return the class ids (N,) that the whole int8 network gives to uint8 `images`."""
-    runner = load_cpu(runtime, artefact.model_file, artefact.input,
-                      artefact.tensor(artefact.last), threads=1)
-    try:
-        return np.array([runner.run(image).argmax() for image in images], np.int64)
-    finally:
-        runner.close()
 
 
 def confusion(found: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offload_perception.errors import ModelError
-from offload_perception.model.artefact import Artefact, Layer
+from offload_perception.model.agreement import agreement
+from offload_perception.model.artefact import MODEL_FILE, Artefact, Layer
 from offload_perception.model.convert import to_int8
 from offload_perception.model.cut import CutPoint, cut, cut_points
 from offload_perception.model.flatbuffer import Graph
@@ -21,12 +22,12 @@ SEGMENTS = 'segments'
 
 
 def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weights: str,
-                   trained: bool, labels: Iterable[str], images: Iterable[np.ndarray],
+                   trained: bool, labels: Iterable[str], images: np.ndarray,
                    weight_bits: int = 8,
                    progress: Callable[[str], None] = lambda text: None) -> Artefact:
     """Quantise and cut `keras_model` into `folder`, and return it as a prepared model.
 
-    `images` are representative, uint8 `(H, W, 3)`; `weights` says in words where the weights
+    `images` are representative, uint8 `(N, H, W, 3)`; `weights` says in words where the weights
     come from; `labels` may be empty; `weight_bits` is 8 or 7 (see `narrow`).
 
     :raises ModelError: where the network cannot be quantised or cut.
@@ -42,13 +43,15 @@ def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weigh
     progress(f'cutting {name}')
     graph = Graph(model, name)
     points = cut_points(graph, layer_names(keras_model))
+    layers = tuple(_write_segment(folder, i, point, cut(graph, points, i, i))
+                   for i, point in enumerate(points, 1))
+    (folder / MODEL_FILE).write_bytes(model)
+    progress(f'comparing {name} with its float32 network')
     artefact = Artefact(
         path=folder, name=name, digest=hashlib.sha256(model).hexdigest(), weights=weights,
-        trained=trained, input=graph.input, layers=tuple(map(_layer, range(1, 1 + len(points)),
-                                                             points)), labels=labels)
-    for layer in artefact.layers:
-        (folder / layer.segment).write_bytes(cut(graph, points, layer.index, layer.index))
-    artefact.model_file.write_bytes(model)
+        trained=trained, input=graph.input, layers=layers, labels=labels,
+        agreement=agreement(keras_model, folder / MODEL_FILE, graph.input, layers[-1].output,
+                            images))
     progress(f'saving {name}')
     keras_model.save(artefact.keras_file)
     if labels:
@@ -63,7 +66,9 @@ def layer_names(keras_model: 'keras.Model') -> list[str]:
     return [layer.name for layer in keras_model.layers if type(layer).__name__ in kinds]
 
 
-def _layer(index: int, point: CutPoint) -> Layer:
+def _write_segment(folder: Path, index: int, point: CutPoint, segment: bytes) -> Layer:
+    file = f'{SEGMENTS}/{index:02d}_{point.name}.tflite'
+    (folder / file).write_bytes(segment)
     return Layer(index=index, name=point.name, kind=point.kind, output=point.output,
-                 weight_bytes=point.weight_bytes, macs=point.macs,
-                 segment=f'{SEGMENTS}/{index:02d}_{point.name}.tflite')
+                 weight_bytes=point.weight_bytes, macs=point.macs, segment=file,
+                 sha256=hashlib.sha256(segment).hexdigest())

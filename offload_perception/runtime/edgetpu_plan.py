@@ -78,7 +78,7 @@ def parse_devices(text: str) -> list[str]:
 
 
 def compiled_file(artefact: Artefact, k: int) -> Path:
-    """Return where `model.edgetpu.compile_segments` puts the compiled segment of layer `k`."""
+    """Return where `edgetpu_compile.compile_segments` puts the compiled segment of layer `k`."""
     return artefact.path / COMPILED / f'{artefact.segment_file(k).stem}_edgetpu.tflite'
 
 

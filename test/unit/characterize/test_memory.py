@@ -5,8 +5,8 @@ from offload_perception.model.artefact import Layer
 from offload_perception.tensor import TensorSpec
 
 IMAGE = TensorSpec((4, 4, 3), 'uint8')
-CONV = Layer(1, 'c', 'conv', TensorSpec((4, 4, 8), 'int8'), 9 * 3 * 8 + 4 * 8, 1, '')
-POOL = Layer(2, 'p', 'pool', TensorSpec((2, 2, 8), 'int8'), 0, 0, '')
+CONV = Layer(1, 'c', 'conv', TensorSpec((4, 4, 8), 'int8'), 9 * 3 * 8 + 4 * 8, 1, '', '')
+POOL = Layer(2, 'p', 'pool', TensorSpec((2, 2, 8), 'int8'), 0, 0, '', '')
 
 
 def test_int8_weights_count_as_the_manifest_says():

@@ -20,8 +20,8 @@ class MeanColour:
     """A network of two layers: average pooling, then the mean of each channel as its score."""
 
     def __init__(self, path: Path) -> None:
-        layers = (Layer(1, 'pool', 'pool', FEATURES, 0, 0, ''),
-                  Layer(2, 'scores', 'fc', SCORES, 0, 0, ''))
+        layers = (Layer(1, 'pool', 'pool', FEATURES, 0, 0, '', ''),
+                  Layer(2, 'scores', 'fc', SCORES, 0, 0, '', ''))
         self.artefact = Artefact(path, 'mean', 'abc', 'none', False, IMAGE, layers, ())
 
     def run(self, first, last, x):

@@ -1,13 +1,17 @@
 import os
+import shutil
 import stat
 from dataclasses import replace
 
 import pytest
+from per_channel import per_channel
 
 from offload_perception.errors import ModelError
-from offload_perception.model import edgetpu
-from offload_perception.model.edgetpu import CompileReport, compile_segments, estimate
+from offload_perception.model import edgetpu, edgetpu_compile
+from offload_perception.model.edgetpu import CompileReport, estimate
+from offload_perception.model.edgetpu_compile import COMPILER, compile_segments
 from offload_perception.model.edgetpu_log import Operator, parse_log
+from offload_perception.model.export import Exporter
 
 V16 = """\
 Edge TPU Compiler version 16.0.384591198
@@ -102,6 +106,22 @@ def test_partly_mapped_model_of_an_older_compiler():
                                           'More than one subgraph is not supported')
 
 
+@pytest.mark.parametrize('version', ['2.0.267685300', '15.0.340273435', '16.0.384591198'])
+def test_the_log_file_beside_a_compiled_model(version):
+    model, = parse_log(f"""\
+Edge TPU Compiler version {version}
+Input: head.tflite
+Output: head_edgetpu.tflite
+
+Operator                       Count      Status
+
+CONV_2D                        2          Mapped to Edge TPU
+DEQUANTIZE                     1          Operation is working on an unsupported data type
+""").models
+    assert (model.input, model.output) == ('head.tflite', 'head_edgetpu.tflite')
+    assert (model.on_tpu, model.on_cpu, model.off_chip) == (2, 1, None)
+
+
 def test_models_compiled_together_are_kept_apart():
     both = parse_log(V16 + PARTLY)
     assert [m.input for m in both.models] == ['head.tflite', 'tail.tflite']
@@ -117,7 +137,7 @@ def test_failure_is_reported_in_the_compilers_words():
 
 def fake_compiler(folder, monkeypatch, script: str):
     """Put a compiler on the PATH that does what `script` says; `$@` are its arguments."""
-    path = folder / edgetpu.COMPILER
+    path = folder / COMPILER
     path.write_text(f'#!/bin/sh\n{script}\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv('PATH', f'{folder}{os.pathsep}{os.environ["PATH"]}')
@@ -126,12 +146,19 @@ def fake_compiler(folder, monkeypatch, script: str):
 ANSWER = r"""
 echo "$@" >> "$0.calls"
 echo "Edge TPU Compiler version 16.0.384591198"
+for f in "$@"; do
+  if [ "$previous" = -o ]; then out=$f; fi; previous=$f
+  case $f in *REFUSED.tflite)
+    echo "ERROR: Node number 1 (FULLY_CONNECTED) failed to prepare."
+    echo "Internal compiler error. Aborting! "; exit 1;; esac
+done
 for f in "$@"; do case $f in *.tflite)
   echo "Input model: $f"
   echo "On-chip memory used for caching model parameters: 1.50KiB"
   echo "Off-chip memory used for streaming uncached model parameters: 2.00KiB"
   echo "CONV_2D  1  Mapped to Edge TPU"
-  echo "SOFTMAX  1  Operation not supported";;
+  echo "SOFTMAX  1  Operation not supported"
+  touch "$out/$(basename "$f" .tflite)_edgetpu.tflite";;
 esac; done
 echo "Compilation succeeded!"
 """
@@ -140,7 +167,7 @@ echo "Compilation succeeded!"
 def test_all_segments_are_compiled_on_one_command_line(artefact, tmp_path, monkeypatch):
     fake_compiler(tmp_path, monkeypatch, ANSWER)
     report = compile_segments(artefact, tmp_path / 'out')
-    calls = (tmp_path / f'{edgetpu.COMPILER}.calls').read_text().splitlines()
+    calls = (tmp_path / f'{COMPILER}.calls').read_text().splitlines()
     assert len(calls) == 1 and calls[0].count('.tflite') == artefact.last
     assert not report.estimate and report.compiler == '16.0.384591198'
     assert [layer.name for layer in report.layers] == list(artefact.cut_names[1:])
@@ -149,10 +176,51 @@ def test_all_segments_are_compiled_on_one_command_line(artefact, tmp_path, monke
     assert report.streamed_bytes(3) == 3 * 2048
 
 
+def test_a_refused_dense_layer_stays_on_the_cpu_and_the_rest_is_compiled(
+        artefact, tmp_path, monkeypatch):
+    fake_compiler(tmp_path, monkeypatch, ANSWER.replace('REFUSED', '_fc1'))
+    report = compile_segments(artefact, tmp_path / 'out')
+    made = sorted(p.name for p in (tmp_path / 'out').iterdir())
+    assert made == [f'{artefact.segment_file(layer.index).stem}_edgetpu.tflite'
+                    for layer in artefact.layers if layer.name != 'fc1']
+    fc1 = report.layers[18]
+    assert (fc1.mapped, fc1.unmapped, fc1.on_chip_bytes) == (0, 1, 0)
+    assert 'FULLY_CONNECTED' in fc1.problems[0] and 'Internal compiler' in fc1.problems[0]
+    assert report.layers[0].mapped == report.layers[19].mapped == 1
+    last = (tmp_path / f'{COMPILER}.calls').read_text().splitlines()[-1]
+    assert last.count('.tflite') == artefact.last - 1  # together, to share the memory
+
+
+def test_exports_go_on_where_the_compiler_refuses_a_prefix(artefact, tmp_path, monkeypatch):
+    fake_compiler(tmp_path, monkeypatch, ANSWER.replace('REFUSED', '20_fc2_int8'))
+    heard = []
+    entries = Exporter(artefact, tmp_path / 'out').run(heard.append)
+    compiled = [e['file'] for e in entries if 'edgetpu' in e['file']]
+    assert len(compiled) == artefact.last - 1 and '20_fc2_edgetpu.tflite' not in compiled
+    assert any('left out 20_fc2_edgetpu.tflite' in text for text in heard)
+
+
+TOO_LARGE = """
+echo "Edge TPU Compiler version 16.0.384591198"
+echo "ERROR: Restored original execution plan after delegate application failure."
+echo "Compilation failed: Compilation failed due to large activation tensors in model."
+echo "Compilation child process completed within timeout period."
+echo "Compilation failed! "
+"""
+
+
 @pytest.mark.parametrize(('script', 'message'), [
     ('echo "ERROR: Model not quantized"; echo "Compilation failed!"; exit 1', 'not quantized'),
+    ('echo "Invalid model: a.tflite"; echo "Model not quantized"; exit 1',
+     'Invalid model: a.tflite; Model not quantized'),
+    ('echo "Edge TPU Compiler version 14.1"; echo; echo "Internal compiler error. Aborting! "',
+     'failed on .*: Internal compiler error. Aborting!'),
+    (TOO_LARGE, 'large activation tensors'),
     ('exit 3', 'exit code 3'),
-    ('echo "Edge TPU Compiler version 17"', 'said nothing of .*version 17'),
+    ('echo "cannot open shared library" >&2; exit 127', 'last line was: cannot open shared'),
+    ('kill -SEGV $$', 'ended by SIGSEGV'),
+    ('echo "Edge TPU Compiler version 17"', 'failed on 01_block1_conv1'),
+    (ANSWER.replace('Input model', 'Model read'), 'said nothing of .*version 16'),
 ])
 def test_compiler_that_fails(artefact, tmp_path, monkeypatch, script, message):
     fake_compiler(tmp_path, monkeypatch, script)
@@ -160,18 +228,27 @@ def test_compiler_that_fails(artefact, tmp_path, monkeypatch, script, message):
         compile_segments(artefact, tmp_path / 'out')
 
 
+def test_files_of_an_earlier_run_are_not_taken_for_new(artefact, tmp_path, monkeypatch):
+    fake_compiler(tmp_path, monkeypatch, ANSWER)
+    compile_segments(artefact, tmp_path / 'out')
+    fake_compiler(tmp_path, monkeypatch, 'echo "Internal compiler error. Aborting!"')
+    with pytest.raises(ModelError, match='Internal compiler error'):
+        compile_segments(artefact, tmp_path / 'out')
+    assert not list((tmp_path / 'out').iterdir())
+
+
 def test_compiler_that_hangs(artefact, tmp_path, monkeypatch):
     def hang(command, timeout, **kwargs):
-        raise edgetpu.subprocess.TimeoutExpired(command, timeout)
+        raise edgetpu_compile.subprocess.TimeoutExpired(command, timeout)
 
-    monkeypatch.setattr(edgetpu.subprocess, 'run', hang)
+    monkeypatch.setattr(edgetpu_compile.subprocess, 'run', hang)
     with pytest.raises(ModelError, match='took more than'):
         compile_segments(artefact, tmp_path / 'out')
 
 
 def test_without_compiler_the_report_is_an_estimate(artefact, tmp_path, monkeypatch):
     monkeypatch.setenv('PATH', str(tmp_path))
-    assert edgetpu.report(artefact).estimate
+    assert edgetpu_compile.report(artefact).estimate
     with pytest.raises(ModelError, match='not on the PATH'):
         compile_segments(artefact, tmp_path / 'out')
 
@@ -193,6 +270,16 @@ def test_estimate_names_what_cannot_be_mapped(artefact, monkeypatch):
     report = estimate(artefact)
     assert report.first_unmapped_cut == artefact.last
     assert report.layers[-1].problems == ('SOFTMAX: Operation not supported',)
+
+
+def test_estimate_puts_dense_layers_that_are_misread_on_the_cpu(artefact, tmp_path):
+    shutil.copytree(artefact.path, tmp_path / 'old')
+    old = replace(artefact, path=tmp_path / 'old')
+    fc1 = old.segment_file(19)
+    fc1.write_bytes(per_channel(fc1.read_bytes()))
+    assert [(x.mapped, x.unmapped) for x in estimate(artefact).layers[18:20]] == [(1, 0), (1, 0)]
+    assert [(x.mapped, x.unmapped) for x in estimate(old).layers[18:20]] == [(0, 1), (1, 0)]
+    assert 'a scale for each unit' in estimate(old).layers[18].problems[0]
 
 
 def test_report_survives_the_disk(artefact, tmp_path):

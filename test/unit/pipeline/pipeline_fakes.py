@@ -17,7 +17,8 @@ POOLED = TensorSpec((2, 2, 4), 'int8', 0.5, -128)
 SCORES = TensorSpec((6,), 'int8', 1 / 256, -128)
 ARTEFACT = Artefact(
     Path('/nowhere'), 'fake', 'd1' * 32, 'seed:0', False, IMAGE,
-    (Layer(1, 'pool', 'pool', POOLED, 0, 0, ''), Layer(2, 'predictions', 'fc', SCORES, 0, 0, '')),
+    (Layer(1, 'pool', 'pool', POOLED, 0, 0, '', ''),
+     Layer(2, 'predictions', 'fc', SCORES, 0, 0, '', '')),
     ('zero', 'one', 'two', 'three', 'four', 'five'))
 CUT_IMAGE, CUT_POOL, ON_BOARD = 0, 1, 2
 

@@ -104,13 +104,15 @@ def build_artefact(folder: Path, weight_bits: int = 7) -> Artefact:
     model = build_file(weight_bits)
     graph = Graph(model)
     points = cut_points(graph, NAMES)
-    layers = tuple(Layer(k, p.name, p.kind, p.output, p.weight_bytes, p.macs, f'{k}.tflite')
-                   for k, p in enumerate(points, 1))
+    segments = [cut(graph, points, k, k) for k in range(1, 1 + len(points))]
+    layers = tuple(Layer(k, p.name, p.kind, p.output, p.weight_bytes, p.macs, f'{k}.tflite',
+                         hashlib.sha256(segment).hexdigest())
+                   for k, (p, segment) in enumerate(zip(points, segments, strict=True), 1))
     artefact = Artefact(folder, 'tiny', hashlib.sha256(model).hexdigest(), 'random', False,
                         graph.input, layers, ())
     artefact.model_file.write_bytes(model)
-    for k in range(1, artefact.last + 1):
-        artefact.segment_file(k).write_bytes(cut(graph, points, k, k))
+    for k, segment in enumerate(segments, 1):
+        artefact.segment_file(k).write_bytes(segment)
     artefact.save_manifest()
     return artefact
 

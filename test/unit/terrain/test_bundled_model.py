@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from offload_perception.model.agreement import classify
 from offload_perception.model.prepare import prepare
-from offload_perception.model.train_report import classify
 from offload_perception.terrain.crops import flight_crops
 from offload_perception.terrain.painters import CLASSES
 
@@ -17,4 +17,6 @@ def test_labels_are_the_classes():
 
 def test_most_frames_of_a_flight_are_labelled_right():
     images, labels = flight_crops('test', 100, range(2))
-    assert np.mean(classify(prepare('aerial'), images) == labels) >= 0.85
+    model = prepare('aerial')
+    found = classify(model.model_file, model.input, model.tensor(model.last), images)
+    assert np.mean(found == labels) >= 0.85
