@@ -38,6 +38,14 @@ def progress(text: str) -> None:
     print(f'{text} ...', file=sys.stderr, flush=True)
 
 
+def positive(text: str) -> int:
+    """Return a whole number above 0, as a type for argparse."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def write_json(path: str | Path | None, data: Any) -> None:
     """Write `data` into `path`, where one was given."""
     if path is not None:

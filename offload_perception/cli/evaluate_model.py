@@ -8,19 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.command import command, positive, progress, table, write_json
 from offload_perception.cli.prepare_model import add_model_arguments, prepared
 from offload_perception.errors import ConfigError
 from offload_perception.model.artefact import Artefact
-from offload_perception.model.evaluate import Evaluation, Row, read_folder
+from offload_perception.model.evaluate import Evaluation, Row, labelled_files, read_folder
+
+TILES = 800
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print the table; exit with 1 where a cut changed a score."""
     args = _parser().parse_args(argv)
+    if args.data:
+        labelled_files(args.data)  # a wrong folder is told before the work
     artefact = prepared(args)
-    images, labels = held_out(args.data, artefact, args.count, args.seed)
+    count = args.count if args.count or args.data else TILES
+    images, labels = held_out(args.data, artefact, count, args.seed)
     cuts = [artefact.cut(c) for c in args.tail_cuts] or range(1, artefact.last)
     evaluation = Evaluation(artefact, images, labels)
     rows = list(evaluation.rows(cuts, progress))
@@ -50,11 +55,14 @@ def _heading(artefact: Artefact, data: Path | None, count: int) -> str:
             f'Every cut must have 0 differing scores.{warning}')
 
 
-def held_out(folder: Path | None, artefact: Artefact, count: int,
+def held_out(folder: Path | None, artefact: Artefact, count: int | None,
              seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return images uint8 (N, H, W, 3) and labels: of a folder, else `count` generated tiles."""
+    """Return images uint8 (N, H, W, 3) and labels: of a folder, else of generated tiles.
+
+    Images of a folder are at most `count` (None: all), taken at random by `seed`.
+    """
     if folder:
-        return read_folder(folder, artefact)
+        return read_folder(folder, artefact, count, seed)
     from offload_perception.terrain.painters import CLASSES
     from offload_perception.terrain.tiles import tiles
 
@@ -70,8 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     add_model_arguments(parser)
     parser.add_argument('--data', type=Path, metavar='FOLDER',
                         help='labelled images, FOLDER/<label>/*.jpg (default: generated tiles)')
-    parser.add_argument('--count', type=int, default=800, help='generated tiles')
-    parser.add_argument('--seed', type=int, default=0, help='of the generated tiles')
+    parser.add_argument('--count', type=positive, help='images, taken at random (default: all of '
+                        f'a folder, {TILES} generated tiles)')
+    parser.add_argument('--seed', type=int, default=0, help='of the choice and of the tiles')
     parser.add_argument('--tail-cuts', nargs='*', default=[], metavar='CUT',
                         help='cuts with a float32 tail behind (default: all)')
     parser.add_argument('--markdown', metavar='FILE', help='write the table there too')

@@ -7,30 +7,35 @@ from pathlib import Path
 
 import numpy as np
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.command import command, positive, progress, table, write_json
 from offload_perception.cli.evaluate_model import held_out
 from offload_perception.cli.prepare_model import add_model_arguments, prepared
 from offload_perception.codec.calibration import Calibration, calibrate, pooled
 from offload_perception.codec.measure import Measurement, measure
 from offload_perception.codec.sensitivity import metrics
-from offload_perception.errors import ModelError
+from offload_perception.errors import ConfigError, ModelError
 from offload_perception.model.artefact import Artefact
+from offload_perception.model.evaluate import labelled_files
 from offload_perception.planning.sizes import COSTS_FILE, TRANSFORM_CODECS, codecs_for
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
+
+FEWEST = 16
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Calibrate the lossy codecs, measure all of them, and store both beside the model."""
     args = _parser().parse_args(argv)
+    found = len(labelled_files(args.data)) if args.data else None
+    measured, calibrated = shares(args.images, args.calibrate, found)
     artefact = prepared(args)
-    images, labels = held_out(args.data, artefact, args.images + args.calibrate)
+    images, labels = held_out(args.data, artefact, measured + calibrated)
     network = Chain(artefact, resolve('cpu'), merge=False)
-    progress(f'calibrating with {args.calibrate} images')
-    seen = images[:args.calibrate]
+    progress(f'calibrating with {calibrated} images')
+    seen = images[:calibrated]
     calibration = calibrate(network, seen, gradients(artefact, seen))
-    images, labels = images[args.calibrate:], labels[args.calibrate:]
+    images, labels = images[calibrated:], labels[calibrated:]
     rows = []
     for cut in range(artefact.last):
         progress(f'{artefact.cut_names[cut]}: {len(images)} images')
@@ -43,6 +48,23 @@ def main(argv: Sequence[str] | None = None) -> int:
                 [(r.cut, r.codec, round(r.bytes), f'{r.bits_per_element:.2f}',
                   f'{100 * r.agreement:.2f}', f'{r.encode_ms:.3f}') for r in rows]))
     return 0
+
+
+def shares(images: int, calibrate: int, found: int | None) -> tuple[int, int]:
+    """Return how many images to measure on, and how many others to calibrate with.
+
+    Of fewer than were asked for, `found` in a folder, each gets its share.
+
+    :raises ConfigError: where there are too few for both.
+    """
+    if found is None or found >= images + calibrate:
+        return images, calibrate
+    if found < FEWEST:
+        raise ConfigError(f'{found} images are too few to calibrate with some and measure on '
+                          f'others; at least {FEWEST} are needed, thousands are good')
+    measured = min(max(1, round(found * images / (images + calibrate))), found - FEWEST // 2)
+    progress(f'{found} images: {found - measured} to calibrate with, {measured} to measure on')
+    return measured, found - measured
 
 
 def gradients(artefact: Artefact, images: np.ndarray) -> dict[int, np.ndarray]:
@@ -69,9 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     add_model_arguments(parser)
     parser.add_argument('--data', type=Path, metavar='FOLDER', help='labelled images, CLASS/*.jpg '
                         '(default: generated test tiles)')
-    parser.add_argument('--images', type=int, default=400, help='to measure on (default: 400)')
-    parser.add_argument('--calibrate', type=int, default=2000,
-                        help='images to calibrate with, before those (default: 2000)')
+    parser.add_argument('--images', type=positive, default=400,
+                        help='to measure on (default: 400)')
+    parser.add_argument('--calibrate', type=positive, default=2000,
+                        help='other images to calibrate with (default: 2000)')
     parser.add_argument('--json', metavar='FILE')
     return parser
 

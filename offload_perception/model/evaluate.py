@@ -11,8 +11,9 @@ from offload_perception.errors import ModelError
 from offload_perception.model.artefact import Artefact
 from offload_perception.model.convert import to_float
 from offload_perception.model.flatbuffer import Graph
-from offload_perception.model.representative import SUFFIXES, read_image
+from offload_perception.model.representative import picture_files, read_image, some_of
 from offload_perception.model.vgg16 import import_keras
+from offload_perception.pictures import DECODERS
 from offload_perception.runtime.keras_tail import KerasTail
 from offload_perception.runtime.load import load_cpu
 from offload_perception.tensor import TensorSpec
@@ -126,17 +127,32 @@ class Evaluation:
         return results
 
 
-def read_folder(folder: Path, artefact: Artefact) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images in `folder/<label>/` and their class ids.
+def labelled_files(folder: Path) -> list[Path]:
+    """Return the pictures in `folder/<label>/`, sorted.
+
+    :raises ModelError: where there is none.
+    """
+    files = picture_files(folder, '*/*')
+    if not files:
+        raise ModelError(f'{folder} must hold folders named as labels of the model, with pictures '
+                         f'({", ".join(DECODERS)}) inside; there is none')
+    return files
+
+
+def read_folder(folder: Path, artefact: Artefact, count: int | None = None,
+                seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return images in `folder/<label>/`, fitted as the drone does, and their class ids.
+
+    They are shuffled, the same way for the same seed, and at most `count`.
 
     :raises ModelError: where a folder is not named as one of the model's labels, or none is.
     """
-    files = sorted(p for p in folder.glob('*/*') if p.suffix.lower() in SUFFIXES)
-    names = sorted({p.parent.name for p in files})
-    unknown = [name for name in names if name not in artefact.labels]
-    if unknown or not files:
+    files = labelled_files(folder)
+    unknown = sorted({p.parent.name for p in files} - set(artefact.labels))
+    if unknown:
         raise ModelError(f'{folder} must hold folders named as labels of {artefact.name}, with '
-                         f'images inside; unknown: {", ".join(unknown) or "none"}; labels: '
+                         f'images inside; unknown: {", ".join(unknown)}; labels: '
                          f'{", ".join(artefact.labels) or "none, prepare it with labels"}')
+    files = some_of(files, count, seed)
     images = np.stack([read_image(p, artefact.input.shape) for p in files])
     return images, np.array([artefact.labels.index(p.parent.name) for p in files])

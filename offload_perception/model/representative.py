@@ -1,14 +1,19 @@
-"""Images that show a quantiser which numbers to expect."""
+"""Images that show a quantiser which numbers to expect, and labelled ones to measure with."""
 
+import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from offload_perception.errors import ModelError
+from offload_perception.errors import ModelError, SourceError
+from offload_perception.imaging.fit import fit
+from offload_perception.imaging.sources.folder import no_picture, read_picture
+from offload_perception.pictures import DECODERS
 
-SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp'}
 COUNT = 64
+
+log = logging.getLogger(__name__)
 
 
 def default_images(shape: tuple[int, int, int], count: int = COUNT) -> np.ndarray:
@@ -22,30 +27,45 @@ def default_images(shape: tuple[int, int, int], count: int = COUNT) -> np.ndarra
     return np.concatenate([terrain[:, :height, :width], textures])
 
 
-def folder_images(folder: str | Path, shape: tuple[int, int, int], count: int = 200) -> np.ndarray:
-    """Return up to `count` images found below `folder`, resized, uint8 RGB `(N, H, W, 3)`.
+def folder_images(folder: str | Path, shape: tuple[int, int, int], count: int = 200,
+                  how: str = 'crop') -> np.ndarray:
+    """Return up to `count` images found below `folder`, uint8 RGB `(N, H, W, 3)`.
 
-    :raises ModelError: where the folder holds no image that can be read.
+    They are taken at random, always the same ones, and fitted as the drone does (`imaging.fit`).
+
+    :raises ModelError: where the folder holds no picture, or one that cannot be read.
     """
-    files = sorted(p for p in Path(folder).rglob('*') if p.suffix.lower() in SUFFIXES)
-    step = max(1, len(files) // count)
-    images = [read_image(path, shape) for path in files[::step][:count]]
-    if not images:
-        raise ModelError(f'{folder} holds no representative images '
-                         f'({", ".join(sorted(SUFFIXES))}); name a folder that does')
-    return np.stack(images)
+    files = some_of(picture_files(folder, '**/*'), count)
+    if not files:
+        raise ModelError(f'{folder} holds no representative images ({", ".join(DECODERS)}); name '
+                         'a folder that does')
+    return np.stack([read_image(path, shape, how) for path in files])
 
 
-def read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return the picture in `path`, uint8 RGB, resized to `shape` `(H, W, 3)`.
+def picture_files(folder: str | Path, pattern: str) -> list[Path]:
+    """Return the pictures in a folder, told by their content, sorted; the rest is logged."""
+    files = sorted(p for p in Path(folder).glob(pattern) if p.is_file() and p.name[0] != '.')
+    reasons = {file: no_picture(file) for file in files}
+    left_out = [f'{file.name} ({why})' for file, why in reasons.items() if why]
+    if left_out:
+        log.warning('%s: %d file(s) left out: %s', folder, len(left_out), ', '.join(left_out[:5]))
+    return [file for file in files if not reasons[file]]
+
+
+def some_of(files: list[Path], count: int | None, seed: int = 0) -> list[Path]:
+    """Return at most `count` of the files, shuffled, the same ones for the same seed."""
+    return [files[i] for i in np.random.default_rng(seed).permutation(len(files))[:count]]
+
+
+def read_image(path: Path, shape: tuple[int, int, int], how: str = 'crop') -> np.ndarray:
+    """Return the picture in `path`, uint8 RGB, fitted to `shape` `(H, W, 3)` as the drone does.
 
     :raises ModelError: where the file is no picture.
     """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ModelError(f'{path} cannot be read as a picture; remove or replace it')
-    small = cv2.resize(picture, shape[1::-1], interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
+    try:
+        return fit(read_picture(path), *shape[:2], how=how)
+    except SourceError as e:
+        raise ModelError(f'{e}; remove or replace it') from e
 
 
 def _texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

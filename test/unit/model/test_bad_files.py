@@ -101,8 +101,11 @@ def test_representative_images(tiny, images, message):
 def test_representative_folder(tmp_path):
     with pytest.raises(ModelError, match='holds no representative images'):
         folder_images(tmp_path, (8, 8, 3))
-    (tmp_path / 'a.jpg').write_bytes(b'junk')
-    with pytest.raises(ModelError, match='cannot be read as a picture'):
+    (tmp_path / 'a.txt').write_bytes(b'junk')
+    with pytest.raises(ModelError, match='holds no representative images'):
+        folder_images(tmp_path, (8, 8, 3))
+    (tmp_path / 'a.jpg').write_bytes(b'\xff\xd8\xff junk')
+    with pytest.raises(ModelError, match=r'cannot read .*a\.jpg.*remove or replace it'):
         folder_images(tmp_path, (8, 8, 3))
 
 

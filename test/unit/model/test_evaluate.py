@@ -2,9 +2,12 @@ import cv2
 import numpy as np
 import pytest
 
+from offload_perception.cli import evaluate_model, measure_codecs
 from offload_perception.cli.command import table
 from offload_perception.errors import ModelError
+from offload_perception.imaging.fit import fit
 from offload_perception.model.evaluate import Evaluation, read_folder
+from offload_perception.model.representative import folder_images, read_image
 
 
 @pytest.fixture(scope='module')
@@ -46,6 +49,64 @@ def test_labelled_folder(artefact, tmp_path):
     (tmp_path / 'c7').rename(tmp_path / 'boat')
     with pytest.raises(ModelError, match='unknown: boat'):
         read_folder(tmp_path, artefact)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Return a folder of 40 pictures of two classes, told apart by their centre alone."""
+    rng = np.random.default_rng(0)
+    for label in ('c1', 'c7'):
+        (tmp_path / label).mkdir()
+        for i in range(20):
+            picture = rng.integers(0, 256, (60, 120, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / label / f'{i}.png'), picture)
+    (tmp_path / 'c1' / 'notes.txt').write_text('no picture')
+    return tmp_path
+
+
+def test_pictures_are_taken_at_random_and_the_same_ones_again(pictures, artefact):
+    images, labels = read_folder(pictures, artefact, 20, seed=3)
+    assert len(images) == len(labels) == 20
+    assert 4 <= (labels == 1).sum() <= 16  # not the first class alone
+    again, _ = read_folder(pictures, artefact, 20, seed=3)
+    assert np.array_equal(images, again)
+    assert not np.array_equal(labels, read_folder(pictures, artefact, 20, seed=4)[1])
+
+
+def test_every_command_sees_a_picture_as_the_drone_does(pictures, artefact):
+    stored = cv2.imread(str(pictures / 'c7' / '3.png'))[..., ::-1]
+    flown = fit(stored, 32, 32)
+    assert np.array_equal(read_image(pictures / 'c7' / '3.png', (32, 32, 3)), flown)
+    for images in (read_folder(pictures, artefact)[0], folder_images(pictures, (32, 32, 3))):
+        assert any(np.array_equal(image, flown) for image in images)
+
+
+def test_representative_pictures_are_of_all_folders(pictures):
+    few = folder_images(pictures, (32, 32, 3), 20)
+    first = [read_image(pictures / 'c1' / f'{i}.png', (32, 32, 3)) for i in range(20)]
+    of_first = sum(any(np.array_equal(a, b) for b in first) for a in few)
+    assert 4 <= of_first <= 16
+
+
+@pytest.mark.parametrize('command', [evaluate_model, measure_codecs])
+def test_a_wrong_folder_is_told_before_the_work(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, 'prepared', lambda args: pytest.fail('has begun'))
+    assert command.main(['--data', str(tmp_path)]) == 2
+    assert 'folders named as labels' in capsys.readouterr().err
+
+
+def test_too_few_pictures_to_measure_are_told_before_the_work(pictures, monkeypatch, capsys):
+    for file in sorted(pictures.glob('*/*.png'))[15:]:
+        file.unlink()
+    monkeypatch.setattr(measure_codecs, 'prepared', lambda args: pytest.fail('has begun'))
+    assert measure_codecs.main(['--data', str(pictures)]) == 2
+    assert '15 images are too few' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('found', 'wanted'), [
+    (None, (400, 2000)), (2400, (400, 2000)), (2000, (333, 1667)), (16, (3, 13))])
+def test_both_get_their_share_of_few_pictures(found, wanted):
+    assert measure_codecs.shares(400, 2000, found) == wanted
 
 
 def test_images_of_another_size(artefact):
