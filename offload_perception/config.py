@@ -127,11 +127,12 @@ class EdgeConfig(NetworkConfig):
     agreement_floor: float = param(0.95, 'codecs whose results agree with the whole network on '
                                    'less than this share of images are not used',
                                    low=0.0, high=1.0)
-    transport: str = param('both', 'listen to image_raw, to image_raw/compressed, or to both; '
-                           'choose one where the driver publishes both, or each image counts '
-                           'twice', choices=('raw', 'compressed', 'both'))
-    image_reliability: str = param('best_effort', 'QoS of the image subscription',
-                                   choices=('best_effort', 'reliable'))
+    transport: str = param('auto', 'listen to image_raw or to image_raw/compressed; auto takes '
+                           'raw images where they are published, else compressed ones',
+                           choices=('auto', 'raw', 'compressed'))
+    image_reliability: str = param('auto', 'QoS of the image subscription; auto is reliable where '
+                                   'all publishers offer that, else best effort',
+                                   choices=('auto', 'best_effort', 'reliable'))
     black: float = param(0.0, _BLACK, low=-1e6, high=1e6)
     white: float = param(65535.0, _WHITE, low=-1e6, high=1e6)
 

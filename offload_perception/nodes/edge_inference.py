@@ -18,8 +18,6 @@ from offload_perception.codec.calibration import Calibration, check
 from offload_perception.config import EdgeConfig
 from offload_perception.errors import ConfigError, PlanError
 from offload_perception.health import Finding
-from offload_perception.health.arrivals import Arrivals
-from offload_perception.health.clocks import StampWatch
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.drone import FramesWatch, servers_findings
 from offload_perception.health.layers import SpeedWatch, network_findings
@@ -46,6 +44,7 @@ from offload_perception.nodes.convert_decision import (
     static_decision,
 )
 from offload_perception.nodes.executor import subscribe_in_lane
+from offload_perception.nodes.image_feed import ImageFeed
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.mission import MissionFollower
 from offload_perception.nodes.model import load_artefact, load_network
@@ -173,18 +172,13 @@ class EdgeInferenceNode(ManagedNode):
             self._result_pub, self._latency_pub, self._decision_pub)]
 
     def _listen(self, c: EdgeConfig) -> None:
-        images, subscribe = qos.images(c.image_reliability), self.create_subscription
         self._reply_sub = subscribe_in_lane(self, Classification, 'remote_result', self._on_reply,
                                             qos.RESULTS)
-        image_subs = [subscribe_in_lane(self, kind, topic, self._on_image, images)
-                      for kind, topic, transport in (
-                          (Image, 'image_raw', 'raw'),
-                          (CompressedImage, 'image_raw/compressed', 'compressed'))
-                      if c.transport in (transport, 'both')]
-        self._image_topics = [s.topic_name for s in image_subs]
-        subscriptions = [
-            self._reply_sub, *image_subs,
-            subscribe(FrameEnergy, 'frame_energy', self._on_energy, qos.TELEMETRY)]
+        self._feed = ImageFeed(self, transport=c.transport, reliability=c.image_reliability,
+                               take=self._on_image)
+        self._entities.append((ImageFeed.close, self._feed))
+        subscriptions = [self._reply_sub, self.create_subscription(
+            FrameEnergy, 'frame_energy', self._on_energy, qos.TELEMETRY)]
         timers = (self.create_timer(EXPIRE_PERIOD_S, self._expire),
                   self.create_timer(PROBE_PERIOD_S, self._probe))
         self._entities += [(self.destroy_subscription, s) for s in subscriptions]
@@ -205,7 +199,7 @@ class EdgeInferenceNode(ManagedNode):
                 drone=self.get_fully_qualified_name(), reply_topic=self._reply_sub.topic_name,
                 deadline_s=c.deadline, reply_timeout_s=c.reply_timeout,
                 max_in_flight=c.max_in_flight, top_k=c.top_k))
-        self._images, self._stamps = Arrivals('image', time.monotonic()), StampWatch()
+        self._feed.restart()
         self._frames, self._speed = FramesWatch(c.reply_timeout), SpeedWatch()
         self._computer = ComputerWatch()
         if self._strategy is not None:
@@ -287,12 +281,8 @@ class EdgeInferenceNode(ManagedNode):
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         pipeline = self._pipeline  # another thread may be releasing it
-        if self.active and pipeline is not None:
+        if pipeline is not None:
             pipeline.offer(message.header, message)
-            self._images.arrived(time.monotonic())
-            stamp = message.header.stamp
-            self._stamps.see(stamp.sec + 1e-9 * stamp.nanosec,
-                             1e-9 * self.get_clock().now().nanoseconds)
 
     def _on_reply(self, message: Classification) -> None:
         pipeline, strategy = self._pipeline, self._strategy
@@ -373,10 +363,7 @@ class EdgeInferenceNode(ManagedNode):
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with images, servers, frames, layers and computer."""
         plan, session = self._pipeline.plan, self._strategy and self._strategy.session
-        if silent := self._images.finding(now_s, where=' or '.join(self._image_topics),
-                                          why=self._why_no_image()):
-            yield silent
-        yield from self._stamps.findings(now_s)
+        yield from self._feed.findings(now_s)
         names = self._servers.names if session else (plan.server,) if plan.server else ()
         yield from servers_findings({n: self._servers.problem(n) for n in names},
                                     lost=session.lost if session else (), local=bool(session),
@@ -390,18 +377,9 @@ class EdgeInferenceNode(ManagedNode):
             self._network.trouble, self._network.choice.fallback, self._artefact.trained,
             self._compiled.streamed_bytes(plan.split) if self._compiled else 0)
 
-    def _why_no_image(self) -> str:
-        """Return what the graph knows of the cameras."""
-        cameras = {f'{i.node_namespace.rstrip("/")}/{i.node_name}' for topic in self._image_topics
-                   for i in self.get_publishers_info_by_topic(topic)}
-        if not cameras:
-            return 'nobody publishes it; start the camera, in this namespace, or remap it'
-        return f'{", ".join(sorted(cameras))} publishes it, and nothing comes: check its camera'
-
     def mend_qos(self, topic: str) -> str:
         """Return how to fit a camera's QoS."""
-        return ('set parameter image_reliability to best_effort'
-                if topic in self._image_topics else '')
+        return self._feed.mend_qos(topic)
 
     def values(self) -> dict[str, Any]:
         """Return the counts, the runtime and what went wrong last."""
@@ -411,7 +389,7 @@ class EdgeInferenceNode(ManagedNode):
         return {
             'split': f'{plan.split} ({self._artefact.cut_names[plan.split]})',
             'model': self._artefact.name, 'weights': self._artefact.weights,
-            'emulates': self.config.emulate,
+            'images from': self._feed.describe(), 'emulates': self.config.emulate,
             'runtime': self._network.describe(), 'captured': counts.captured,
             'remote': counts.remote, 'local': counts.local, 'dropped': counts.dropped,
             'under way': counts.under_way, 'unexpected replies': counts.unexpected_replies,

@@ -61,7 +61,7 @@ def test_a_reliable_subscription_against_a_best_effort_camera(world, edge, told)
     world.node.create_publisher(Image, 'image_raw', qos.images('best_effort'))
     assert told(node, rf'QoS mismatch on {world.ns}/image_raw, nothing comes from '
                 rf'{world.ns}/test: .*best effort publisher and reliable subscription; '
-                'set parameter image_reliability to best_effort') == ERROR
+                'set parameter image_reliability to auto') == ERROR
 
 
 def test_a_subscriber_that_asks_for_more_than_a_node_offers(world, edge, told):

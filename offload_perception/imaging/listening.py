@@ -1,0 +1,38 @@
+"""Which of a camera's topics to listen to, and how: one of them at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Raw or compressed images, with or without delivery again of what was lost."""
+
+    compressed: bool
+    reliable: bool
+
+
+def choose(raw: Sequence[bool], compressed: Sequence[bool], before: Listening) -> Listening:
+    """Return what fits the publishers there are: raw images where there are any.
+
+    Who publishes counts, not what comes: drivers of the image_transport kind publish each topic
+    only while somebody listens to it. Reliable where all publishers offer it: a reliable reader
+    gets nothing from a best-effort one, and of large images a best-effort reader may lose most.
+    Without publishers all stays as before.
+
+    :param raw: for each publisher of raw images whether it offers reliable delivery.
+    :param compressed: likewise of compressed images.
+    """
+    offers = raw or compressed
+    if not offers:
+        return before
+    return Listening(compressed=not raw, reliable=all(offers))
+
+
+def fixed(listening: Listening, transport: str, reliability: str) -> Listening:
+    """Return `listening` with what the parameters say; `auto` leaves it as it is."""
+    if transport != 'auto':
+        listening = replace(listening, compressed=transport == 'compressed')
+    if reliability != 'auto':
+        listening = replace(listening, reliable=reliability == 'reliable')
+    return listening

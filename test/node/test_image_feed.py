@@ -1,0 +1,100 @@
+"""The edge node finds the camera's topic and QoS, whatever the driver does."""
+
+from threading import Event
+
+import pytest
+from offload_perception.msg import FrameLatency
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import CompressedImage, Image
+from world import image, until
+
+from offload_perception.live.picture import jpeg_of_raw
+from offload_perception.nodes import qos
+from offload_perception.nodes.convert import byte_array
+
+RELIABLE = QoSProfile(depth=10)
+
+
+@pytest.fixture
+def ends(world):
+    return world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+
+
+def jpeg(stamp: int) -> CompressedImage:
+    raw = image(stamp)
+    return CompressedImage(header=raw.header, format='rgb8; jpeg compressed bgr8',
+                           data=byte_array(jpeg_of_raw(raw, 64)))
+
+
+class Driver:
+    """Advertises raw and compressed images, and publishes each only while somebody listens to it.
+
+    That is what image_transport's publishers do.
+    """
+
+    def __init__(self, world, profile=RELIABLE) -> None:
+        self._raw = world.node.create_publisher(Image, 'image_raw', profile)
+        self._compressed = world.node.create_publisher(CompressedImage, 'image_raw/compressed',
+                                                       profile)
+
+    def take(self, stamp: int) -> int:
+        """Take a picture; return in how many ways it was published."""
+        ways = [(p, make) for p, make in ((self._raw, image), (self._compressed, jpeg))
+                if p.get_subscription_count()]
+        for publisher, make in ways:
+            publisher.publish(make(stamp))
+        return len(ways)
+
+
+def test_a_driver_of_the_image_transport_kind_gives_each_picture_once(world, edge, ends):
+    node = edge(split='-1', image_reliability='auto')
+    driver = Driver(world)
+    until(lambda: driver._raw.get_subscription_count() == 1)
+    for stamp in range(1, 31):
+        assert driver.take(stamp) == 1
+        ends.wait_for(stamp)
+    looked = Event()
+    world.do(lambda: (node._feed.look(), looked.set()))
+    assert looked.is_set() and [m.header.stamp.sec for m in ends] == list(range(1, 31))
+    assert not driver._compressed.get_subscription_count()
+    changes = [m.msg for m in world.log if 'listening to' in m.msg]
+    assert len(changes) <= 2, changes  # the first guess, and what the driver publishes
+
+
+def test_compressed_images_are_taken_where_no_raw_ones_are_published(world, edge, ends):
+    node = edge(split='-1', image_reliability='auto')
+    publisher = world.node.create_publisher(CompressedImage, 'image_raw/compressed', RELIABLE)
+    until(publisher.get_subscription_count)
+    publisher.publish(jpeg(1))
+    assert ends.wait_for(1)[0].outcome == FrameLatency.LOCAL
+    assert node._feed.topic.endswith('/compressed')
+    raw = world.node.create_publisher(Image, 'image_raw', RELIABLE)
+    until(raw.get_subscription_count)
+    raw.publish(image(2))
+    ends.wait_for(2)
+    assert not publisher.get_subscription_count()
+
+
+def test_the_qos_follows_the_publishers(world, edge, ends):
+    node = edge(split='-1', image_reliability='auto')
+    reliable = world.node.create_publisher(Image, 'image_raw', RELIABLE)
+    until(lambda: 'reliable' in node._feed.describe() and reliable.get_subscription_count())
+    lossy = world.node.create_publisher(Image, 'image_raw', qos_profile_sensor_data)
+    until(lossy.get_subscription_count)
+    assert 'best effort' in node._feed.describe()
+    lossy.publish(image(1))
+    ends.wait_for(1)
+    world.node.destroy_publisher(lossy)
+    until(lambda: 'reliable' in node._feed.describe())
+    until(reliable.get_subscription_count)
+    reliable.publish(image(2))
+    ends.wait_for(2)
+
+
+def test_what_the_user_said_holds(world, edge):
+    node = edge(split='-1', transport='raw', image_reliability='best_effort')
+    publisher = world.node.create_publisher(CompressedImage, 'image_raw/compressed', RELIABLE)
+    until(lambda: world.node.count_publishers(f'{world.ns}/image_raw/compressed'))
+    world.do(node._feed.look)
+    assert not publisher.get_subscription_count()
+    assert node._feed.describe() == f'{world.ns}/image_raw, best effort'
