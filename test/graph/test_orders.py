@@ -1,0 +1,176 @@
+"""What a node makes of requests and signals, at any time: it answers, and it ends when asked."""
+
+import signal
+import time
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+import rclpy
+from command import WAIT_S, Command
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.executors import SingleThreadedExecutor
+
+from offload_perception.nodes.running import SAME_WISH_S
+
+KERAS = (Path(__file__).parents[2] / 'offload_perception' / 'model' / 'weights' / 'aerial'
+         / 'model.keras')
+
+
+@pytest.fixture
+def operator():
+    """A node of the test, spinning, that calls services."""
+    rclpy.init()
+    node, executor = rclpy.create_node('operator'), SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = Thread(target=executor.spin, daemon=True)
+    thread.start()
+    yield node
+    executor.shutdown()
+    thread.join(WAIT_S)
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+def call(node, kind: type, name: str, request):
+    client = node.create_client(kind, name)
+    assert client.wait_for_service(WAIT_S), name
+    answered, future = Event(), client.call_async(request)
+    future.add_done_callback(lambda _: answered.set())
+    assert answered.wait(WAIT_S), f'{name} does not answer'
+    return future.result()
+
+
+def change(node, name: str, transition: int) -> bool:
+    return call(node, ChangeState, f'{name}/change_state',
+                ChangeState.Request(transition=Transition(id=transition))).success
+
+
+def state(node, name: str) -> int:
+    return call(node, GetState, f'{name}/get_state', GetState.Request()).current_state.id
+
+
+def camera(run, photos: str, *more: str) -> Command:
+    return run('camera_node', '--ros-args', '-r', '__ns:=/d', '-p', f'source:={photos}', *more)
+
+
+def test_requests_that_do_not_fit_leave_a_node_as_it_is(run, operator, photos):
+    node = camera(run, photos)
+    node.said('showing')
+    while state(operator, '/d/camera') != State.PRIMARY_STATE_ACTIVE:
+        pass
+    for unfit in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CONFIGURE,
+                  Transition.TRANSITION_DESTROY, 200):
+        assert not change(operator, '/d/camera', unfit)
+        assert state(operator, '/d/camera') == State.PRIMARY_STATE_ACTIVE
+    assert change(operator, '/d/camera', Transition.TRANSITION_DEACTIVATE)
+    assert change(operator, '/d/camera', Transition.TRANSITION_ACTIVATE)
+    node.interrupt()
+    assert node.wait() == 0
+
+
+def test_a_launch_file_that_configures_and_activates_beside_autostart(run, operator, photos):
+    """The usual pattern of launch_ros: CONFIGURE at once, ACTIVATE when that is done."""
+    node = camera(run, photos)
+    change(operator, '/d/camera', Transition.TRANSITION_CONFIGURE)
+    change(operator, '/d/camera', Transition.TRANSITION_ACTIVATE)
+    assert state(operator, '/d/camera') == State.PRIMARY_STATE_ACTIVE
+    node.interrupt()
+    assert node.wait() == 0
+
+
+@pytest.fixture
+def preparing(run, tmp_path):
+    """A node that prepares a user's model, which takes long."""
+    if not KERAS.is_file():
+        pytest.skip('the bundled model.keras is not beside the tests')
+    node = run('edge_inference_node', '--ros-args', '-r', '__ns:=/d', '-p', f'model:={KERAS}',
+               env={'OFFLOAD_PERCEPTION_MODELS': str(tmp_path)})
+    node.said('building')
+    return node
+
+
+def test_services_answer_while_a_model_is_prepared(preparing, operator):
+    assert (state(operator, '/d/edge_inference') == State.TRANSITION_STATE_CONFIGURING
+            or 'loading' in preparing.output)
+
+
+@pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_model_is_prepared_ends_the_node_promptly(
+        preparing, tmp_path, sent):
+    preparing.process.send_signal(sent)
+    assert preparing.wait() == 0
+    assert not list(tmp_path.rglob('manifest.json'))  # it did not wait for the model
+    assert preparing.nobody_is_left()
+
+
+@pytest.mark.parametrize('after', ['', 'building'])
+def test_a_signal_at_any_moment_of_the_start_ends_the_node(run, tmp_path, after):
+    node = run('edge_inference_node', '--ros-args', '-r', '__ns:=/d', '-p', f'model:={KERAS}',
+               env={'OFFLOAD_PERCEPTION_MODELS': str(tmp_path)})
+    if after:
+        node.said(after)
+    node.process.send_signal(signal.SIGTERM)
+    assert node.wait() in (0, -signal.SIGTERM)  # before it is its own, the system ends it
+
+
+FAULTY = """
+import sys, time
+from offload_perception.config import CameraConfig
+from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.running import run
+from offload_perception.threads import Worker
+
+class Faulty(ManagedNode):
+    def __init__(self, **kwargs):
+        super().__init__('faulty', CameraConfig, **kwargs)
+    def activate(self):
+        {activate}
+    def deactivate(self):
+        {deactivate}
+    def tick(self):
+        self.ticks = getattr(self, 'ticks', 0) + 1
+        print('tick', self.ticks, flush=True)
+        if self.ticks == 2:
+            raise RuntimeError('tick has a bug')
+
+sys.exit(run(Faulty, sys.argv))
+"""
+
+
+def faulty(run, activate: str = 'pass', deactivate: str = 'pass') -> Command:
+    return run('python', '-c', FAULTY.format(activate=activate, deactivate=deactivate))
+
+
+def test_a_callback_that_raises_ends_no_node(run):
+    node = faulty(run, 'self.create_timer(0.05, self.tick)')
+    node.said('tick 5')
+    assert 'a callback failed' in node.output and 'tick has a bug' in node.output
+    node.interrupt()
+    assert node.wait() == 0
+
+
+def test_a_node_without_a_vital_thread_says_so_and_ends_with_a_code(run):
+    node = faulty(run, "Worker('lame', lambda: 1 / 0, vital=True).start()")
+    assert node.wait() == 1
+    assert 'thread lame has ended: ZeroDivisionError' in node.output
+
+
+def test_a_node_that_cannot_stop_well_ends_in_order_otherwise(run):
+    node = faulty(run, "print('active', flush=True)", '1 / 0')
+    node.said('active')
+    node.interrupt()
+    assert node.wait() == 0
+    assert 'failed to deactivate: ZeroDivisionError' in node.output
+
+
+def test_a_second_signal_ends_a_node_at_once(run):
+    node = faulty(run, "print('active', flush=True)",
+                  "print('stopping', flush=True); time.sleep(600)")
+    node.said('active')
+    node.interrupt()
+    node.said('stopping')
+    time.sleep(SAME_WISH_S)  # sooner, it would count as the same Ctrl-C
+    node.interrupt()
+    assert node.wait() == 128 + signal.SIGINT
