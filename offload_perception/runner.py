@@ -1,25 +1,22 @@
 """Start a graph as processes, as `ros2 launch` does, where `ros2` is not installed."""
 
-import ctypes
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 
 from offload_perception.dds import profile_environment
 from offload_perception.errors import ConfigError
 from offload_perception.graph import NodeEntry, arguments, namespace_of, parameter_type, runs
+from offload_perception.orphans import end_with_parent
 from offload_perception.threads import Worker
 
 STOP_TIMEOUT_S = 8.0
-_PR_SET_PDEATHSIG = 1
 _NAMESPACE = re.compile(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*/?)?', re.ASCII)
-_LIBC = ctypes.CDLL(None)
 
 
 def parse_arguments(nodes: tuple[NodeEntry, ...], given: list[str]) -> dict[str, str]:
@@ -78,7 +75,8 @@ class NodeProcess:
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors='replace', env={**os.environ, **profile_environment()},
-            start_new_session=True, preexec_fn=partial(_die_with_parent, os.getpid()))
+            start_new_session=True, preexec_fn=partial(end_with_parent, os.getpid(),
+                                                      signal.SIGTERM))
         self._reader = Worker(f'output of {name}', partial(self._forward, show))
         self._reader.start()
 
@@ -149,11 +147,3 @@ class GraphRunner:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _die_with_parent(parent: int) -> None:
-    """Have the kernel end a node whose runner was killed."""
-    if sys.platform == 'linux':
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # killed between fork and here
-            os._exit(1)

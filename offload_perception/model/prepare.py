@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -26,10 +27,20 @@ BUNDLED = Path(__file__).parent / 'weights'
 Progress = Callable[[str], None]
 
 
+class Build(Protocol):
+    """Something that does as `build_model`."""
+
+    def __call__(self, source: Source, folder: Path, labels: str | Path | None,
+                 representative: str | Path | None, weight_bits: int, *,
+                 progress: Progress) -> None:
+        """Build `source` into `folder`."""
+
+
 def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
             labels: str | Path | None = None, representative: str | Path | None = None,
             preprocess: str | None = None, weight_bits: int = 8,
-            cache_dir: str | Path | None = None, progress: Progress | None = None) -> Artefact:
+            cache_dir: str | Path | None = None, progress: Progress | None = None,
+            build: Build | None = None) -> Artefact:
     """Return the prepared model, from the cache where it was made before.
 
     `model` is a preset (`aerial`, `vgg16`, `vgg16_112`), the folder of a prepared model, or a
@@ -39,6 +50,7 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     before a model file that has no preprocessing of its own (see `user_model.PREPROCESSING`).
     `weight_bits` 7 makes int8 right on x86 without VNNI at full speed (see `narrow`).
     `progress` is told in words what is under way. A model that is ready needs no TensorFlow.
+    `build` does the work of `build_model` elsewhere (see `apart`).
 
     :raises ModelError: where something is missing or does not fit, with the remedy.
     """
@@ -54,8 +66,8 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     folder = _cache(cache_dir) / f'{source.name}-{key}'
     with _locked(folder):
         if not (folder / MANIFEST).is_file():
-            _build(source, folder, labels, representative, weight_bits,
-                   progress or (lambda text: None))
+            (build or build_model)(source, folder, labels, representative, weight_bits,
+                                   progress=progress or (lambda text: None))
     return Artefact.load(folder)
 
 
@@ -87,8 +99,9 @@ def _relabelled(artefact: Artefact, file: str | Path | None) -> Artefact:
     return replace(artefact, labels=read_labels(file, artefact.tensor(artefact.last).size))
 
 
-def _build(source: Source, folder: Path, labels: str | Path | None,
-           representative: str | Path | None, weight_bits: int, progress: Progress) -> None:
+def build_model(source: Source, folder: Path, labels: str | Path | None,
+                representative: str | Path | None, weight_bits: int, *,
+                progress: Progress) -> None:
     """Build beside the final place and rename, so that a half-made folder is never seen."""
     partial = folder.with_name(f'.{folder.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed; we hold the lock

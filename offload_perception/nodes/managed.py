@@ -102,10 +102,14 @@ class ManagedNode(LifecycleNode):
 
         :raises CancelledError: where the process is to end.
         """
-        if self.cancelled.is_set():
-            raise CancelledError('the process is to end')
+        self.go_on()
         self._loading = text
         self.get_logger().info(text)
+
+    def go_on(self) -> None:
+        """Raise CancelledError where the process is to end."""
+        if self.cancelled.is_set():
+            raise CancelledError('the process is to end')
 
     # -- transitions ------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import time
 
 from offload_perception.config import NetworkConfig
+from offload_perception.model.apart import building_apart
 from offload_perception.model.artefact import Artefact
 from offload_perception.model.prepare import prepare
 from offload_perception.nodes.managed import ManagedNode
@@ -14,7 +15,7 @@ def load_artefact(node: ManagedNode, config: NetworkConfig) -> Artefact:
     """Return the prepared model; the first time this can take minutes, and the log says so."""
     log = node.get_logger()
     artefact = prepare(config.model, config.weights, labels=config.labels or None,
-                       progress=node.progress)
+                       progress=node.progress, build=building_apart(node.go_on))
     trained = '' if artefact.trained else '; UNTRAINED: its labels mean nothing'
     log.info(f'model {artefact.name} ({artefact.weights}), digest '
              f'{artefact.digest[:12]}{trained}')

@@ -1,0 +1,59 @@
+"""A model that is built in a process of its own: what becomes of it, and that it can be ended."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import psutil
+import pytest
+
+from offload_perception.errors import CancelledError, ModelError
+from offload_perception.model.apart import building_apart
+
+
+@dataclass(frozen=True)
+class Stub:
+    """A source that cannot be built, in the way that `end` names."""
+
+    end: str
+    folder: Path
+    name = 'stub'
+    weights = 'seed:0'
+    trained = False
+
+    def build(self):
+        (self.folder / 'pid').write_text(str(os.getpid()))
+        if self.end == 'refused':
+            raise ModelError('no layers; add some')
+        if self.end == 'fault':
+            raise ZeroDivisionError('division by zero')
+        if self.end == 'killed':
+            os.kill(os.getpid(), 9)
+        time.sleep(600)
+
+
+def build(stub: Stub, go_on=lambda: None, progress=lambda text: None) -> None:
+    building_apart(go_on)(stub, stub.folder / 'model', None, None, 8, progress=progress)
+
+
+@pytest.mark.parametrize(('end', 'text'), [
+    ('refused', '^no layers; add some$'), ('fault', 'ZeroDivisionError: division by zero'),
+    ('killed', 'ended with SIGKILL; is there enough memory')])
+def test_what_goes_wrong_there_is_told_here(tmp_path, end, text):
+    told = []
+    with pytest.raises(ModelError, match=text):
+        build(Stub(end, tmp_path), progress=told.append)
+    assert told == ['building stub with weights seed:0']
+
+
+def test_it_can_be_ended_at_any_moment(tmp_path):
+    building = Event()
+
+    def go_on() -> None:
+        if building.is_set() and (tmp_path / 'pid').is_file():
+            raise CancelledError('the process is to end')
+    with pytest.raises(CancelledError):
+        build(Stub('never', tmp_path), go_on, progress=lambda text: building.set())
+    assert not psutil.pid_exists(int((tmp_path / 'pid').read_text()))
