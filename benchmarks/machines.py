@@ -13,6 +13,17 @@ from offload_perception.errors import OffloadError
 _ADDRESSES = ('10.77.{}.1', '10.77.{}.2')
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
+# Before IP puts fragments together, so that each packet on the cable counts.
+_LOSS = """
+table inet loss
+delete table inet loss
+table inet loss {{
+  chain arriving {{
+    type filter hook prerouting priority -500;
+    iifname != "lo" numgen random mod 1000 < {} drop;
+  }}
+}}
+"""
 
 
 class Machines:
@@ -71,6 +82,17 @@ class Machines:
         _call('ip', '-n', server, 'link', 'set', cable, 'up')
         _call('ip', '-n', server, 'route', 'add', '224.0.0.0/4', 'dev', cable)
 
+    def lose(self, share: float) -> None:
+        """Lose this share of the packets that come in at either end, at random."""
+        for name in self.names:
+            _call('ip', 'netns', 'exec', name, 'nft', _LOSS.format(round(1000 * share)))
+
+    def sent_packets(self) -> int:
+        """Return how many packets drone and server have put on the cable."""
+        return sum(int(_call('ip', 'netns', 'exec', name, 'cat',
+                             f'/sys/class/net/{cable}/statistics/tx_packets'))
+                   for name, cable in self._cables.items())
+
     def sent_bytes(self) -> tuple[int, int]:
         """Return the bytes that drone and server have put on the cable, all headers included."""
         return tuple(int(_call('ip', 'netns', 'exec', name, 'cat',
@@ -100,6 +122,8 @@ def _enter(descriptor: int) -> None:
 def _call(*words: str) -> str:
     try:
         return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    except FileNotFoundError as e:
+        raise OffloadError(f'{words[0]} is missing; install iproute2 and nftables') from e
     except subprocess.CalledProcessError as e:
         raise OffloadError(f'{" ".join(words)}: {e.stderr.strip()}; network namespaces, veth and '
                            'tbf have to be allowed here and in the kernel') from e
