@@ -13,7 +13,6 @@ import os
 import re
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 

@@ -1,37 +1,52 @@
 """The graph table as a ROS 2 launch description; needs `launch` and `launch_ros`."""
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import LifecycleNode
-from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
+from offload_perception.arguments import Argument, Settings, arguments
 from offload_perception.dds import profile_environment
-from offload_perception.graph import NodeEntry, arguments, namespace_of, parameter_type, runs
+from offload_perception.graph import NodeEntry
+from offload_perception.runner import RESPAWN_DELAY_S
 
 
 def describe(nodes: tuple[NodeEntry, ...]) -> LaunchDescription:
-    """Return a launch description of `nodes` with their arguments."""
-    declared = [DeclareLaunchArgument(a.name, default_value=a.default, description=a.description)
-                for a in arguments(nodes).values()]
-    dds = [SetEnvironmentVariable(k, v) for k, v in profile_environment().items()]
-    return LaunchDescription([*declared, *dds, OpaqueFunction(function=_actions, args=[nodes])])
+    """Return a launch description of `nodes` with their arguments.
+
+    What was given is looked at before the defaults are declared: a given argument wins over a
+    parameter file, a default does not. Everything is checked before the first node starts.
+    """
+    known = arguments(nodes)
+    given: dict[str, str] = {}
+
+    def look(context: LaunchContext) -> None:
+        given.clear()
+        given.update({name: text for name, text in context.launch_configurations.items()
+                      if name in known})
+        Settings(nodes, given)
+
+    def start(context: LaunchContext) -> list[LifecycleNode]:
+        return actions(nodes, Settings(nodes, given), context.environment)
+
+    return LaunchDescription([OpaqueFunction(function=look), *map(_declare, known.values()),
+                              OpaqueFunction(function=start)])
 
 
-def _actions(context, nodes: tuple[NodeEntry, ...]) -> list[LifecycleNode]:
-    """Return the nodes; run at launch time, since a parameter file is optional."""
-    file = LaunchConfiguration('params_file').perform(context)
-    return [_action(context, node, [file] if file else []) for node in nodes]
+def _declare(argument: Argument) -> DeclareLaunchArgument:
+    return DeclareLaunchArgument(argument.name, default_value=argument.default,
+                                 description=argument.description,
+                                 choices=argument.choices or None)
 
 
-def _action(context, node: NodeEntry, files: list[str]) -> LifecycleNode:
-    parameters = {name: ParameterValue(LaunchConfiguration(argument),
-                                       value_type=parameter_type(node, name))
-                  for name, argument in node.parameters.items()}
-    condition = IfCondition(str(runs(node, context.launch_configurations)).lower())
-    return LifecycleNode(
+def actions(nodes: tuple[NodeEntry, ...], settings: Settings,
+            environment: dict[str, str]) -> list[LifecycleNode]:
+    """Return the nodes that run, each with the DDS profile in its own environment alone."""
+    file = settings['params_file']
+    return [LifecycleNode(
         package='offload_perception', executable=node.executable, name=node.name,
-        namespace=namespace_of(LaunchConfiguration(node.namespace).perform(context)),
-        parameters=[parameters, *files],
-        output='screen', condition=condition)
+        namespace=settings.namespace(node), remappings=list(settings.remappings(node).items()),
+        parameters=[*([file] if file else []), *filter(None, [settings.parameters(node)])],
+        ros_arguments=['--log-level', settings['log_level']],
+        additional_env=profile_environment(environment),
+        respawn=settings.is_true('respawn'), respawn_delay=RESPAWN_DELAY_S, output='screen')
+        for node in nodes if settings.runs(node)]

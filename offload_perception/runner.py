@@ -2,68 +2,53 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 
+from offload_perception.arguments import Settings
 from offload_perception.dds import profile_environment
 from offload_perception.errors import ConfigError
-from offload_perception.graph import NodeEntry, arguments, namespace_of, parameter_type, runs
+from offload_perception.graph import NodeEntry
 from offload_perception.orphans import end_with_parent
 from offload_perception.threads import Worker
 
 STOP_TIMEOUT_S = 8.0
-_NAMESPACE = re.compile(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*/?)?', re.ASCII)
+RESPAWN_DELAY_S = 2.0
 
 
-def parse_arguments(nodes: tuple[NodeEntry, ...], given: list[str]) -> dict[str, str]:
-    """Return every argument's value from words like `name:=value`, as `ros2 launch` takes them.
+def parse_arguments(nodes: tuple[NodeEntry, ...], given: list[str]) -> Settings:
+    """Return the checked arguments from words like `name:=value`, as `ros2 launch` takes them.
 
-    :raises ConfigError: for a word of another form, or a name that the graph does not have.
+    :raises ConfigError: for a word of another form, or an argument that is wrong.
     """
-    known = arguments(nodes)
-    values = {name: a.default for name, a in known.items()}
+    values = {}
     for word in given:
         name, assigned, value = word.partition(':=')
         if not assigned:
             raise ConfigError(f"'{word}' is not of the form name:=value")
-        if name not in known:
-            raise ConfigError(f"there is no argument '{name}'; use one of {', '.join(known)}")
         values[name] = value
-    for node in nodes:
-        _check(node, values)
-    return values
+    return Settings(nodes, values)
 
 
-def _check(node: NodeEntry, values: dict[str, str]) -> None:
-    """Refuse what ROS would take for another name, or for no condition at all."""
-    namespace = namespace_of(values[node.namespace])
-    if not _NAMESPACE.fullmatch(namespace):
-        raise ConfigError(f"namespace '{values[node.namespace]}' ({node.namespace}) is not "
-                          'possible: use letters, digits and _, parts separated by one /, none '
-                          'starting with a digit')
-    runs(node, values)
-
-
-def command_of(node: NodeEntry, values: dict[str, str], extra: dict[str, str]) -> list[str]:
+def command_of(node: NodeEntry, settings: Settings, extra: Mapping[str, str]) -> list[str]:
     """Return the command line of a node; `extra` are more parameters, as YAML."""
     executable = shutil.which(node.executable)
     if executable is None:
         raise ConfigError(f'{node.executable} is not on the PATH; source the workspace, or use '
                           'scripts/run.sh')
-    command = [executable, '--ros-args', '-r', f'__node:={node.name}',
-               '-r', f'__ns:={namespace_of(values[node.namespace])}']
-    for parameter, argument in node.parameters.items():
-        text = values[argument]
-        yaml = json.dumps(text) if parameter_type(node, parameter) is str else text
+    remaps = {'__node': node.name, '__ns': f'/{settings.namespace(node).strip("/")}',
+              **settings.remappings(node)}
+    command = [executable, '--ros-args', '--log-level', settings['log_level']]
+    command += [word for name, to in remaps.items() for word in ('-r', f'{name}:={to}')]
+    if settings['params_file']:
+        command += ['--params-file', settings['params_file']]
+    given = {name: json.dumps(value) for name, value in settings.parameters(node).items()}
+    for parameter, yaml in {**given, **extra}.items():  # the last one wins
         command += ['-p', f'{parameter}:={yaml}']
-    for parameter, yaml in extra.items():
-        command += ['-p', f'{parameter}:={yaml}']
-    if values.get('params_file'):
-        command += ['--params-file', values['params_file']]
     return command
 
 
@@ -71,7 +56,7 @@ class NodeProcess:
     """A node as a process; its output goes to `show` line by line, with its name before it."""
 
     def __init__(self, name: str, command: list[str], show: Callable[[str], None]) -> None:
-        self.name = name
+        self.name, self.command = name, command
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors='replace', env={**os.environ, **profile_environment()},
@@ -109,28 +94,45 @@ class NodeProcess:
 class GraphRunner:
     """The processes of a graph; a context manager that ends them all."""
 
-    def __init__(self, nodes: tuple[NodeEntry, ...], values: dict[str, str],
+    def __init__(self, nodes: tuple[NodeEntry, ...], settings: Settings,
                  show: Callable[[str], None] = print) -> None:
-        self._nodes = {n.name: n for n in nodes if runs(n, values)}
-        self._values, self._show = values, show
+        self._nodes = {n.name: n for n in nodes if settings.runs(n)}
+        self._settings, self._show = settings, show
         self._processes: dict[str, NodeProcess] = {}
+        self._again_s: dict[str, float] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._nodes
 
     def start(self, *names: str, **extra: str) -> None:
-        """Start nodes by name; `extra` are more parameters for each, as YAML."""
+        """Start nodes by name, those that run; `extra` are more parameters for each, as YAML."""
         for name in names:
             if name in self._nodes:
-                command = command_of(self._nodes[name], self._values, extra)
+                command = command_of(self._nodes[name], self._settings, extra)
                 self._processes[name] = NodeProcess(name, command, self._show)
 
     def dead(self) -> tuple[str, int] | None:
-        """Return name and exit code of a node that has ended by itself, None where all run."""
-        for name, process in self._processes.items():
-            if process.exit_code is not None:
+        """Return name and exit code of a node that has ended by itself, None where all run.
+
+        With `respawn` such a node is started again, a while later, and nobody is dead.
+        """
+        for name, process in list(self._processes.items()):
+            if process.exit_code is None:
+                continue
+            if not self._settings.is_true('respawn'):
                 return name, process.exit_code
+            self._respawn(name, process.exit_code)
         return None
+
+    def _respawn(self, name: str, exit_code: int) -> None:
+        if name not in self._again_s:
+            self._again_s[name] = time.monotonic() + RESPAWN_DELAY_S
+            self._show(f'[{name}] ended with code {exit_code}; starting it again')
+        elif time.monotonic() >= self._again_s[name]:
+            del self._again_s[name]
+            ended = self._processes[name]
+            ended.stop()
+            self._processes[name] = NodeProcess(name, ended.command, self._show)
 
     def stop(self, name: str) -> None:
         """End one node."""

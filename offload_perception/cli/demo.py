@@ -5,9 +5,10 @@ import sys
 import time
 from collections.abc import Callable
 
+from offload_perception.arguments import Settings, arguments
 from offload_perception.cli.stopping import StopSignal
 from offload_perception.errors import OffloadError
-from offload_perception.graph import DRONE, arguments
+from offload_perception.graph import DRONE
 from offload_perception.runner import GraphRunner, parse_arguments
 
 READY_TIMEOUT_S = 900.0  # the first use of the full VGG16 prepares it
@@ -27,8 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the demo; return the exit code of a node that died, else 0."""
     args = _parser().parse_args(argv)
     try:
-        values = parse_arguments(DRONE, args.arguments)
-        return _fly(values, args.duration, StopSignal())
+        settings = parse_arguments(DRONE, ['exit_when_refused:=true', *args.arguments])
+        return _fly(settings, args.duration, StopSignal())
     except NodeDied as e:
         print(f'error: {e}', file=sys.stderr)
         return e.code
@@ -49,14 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fly(values: dict[str, str], duration_s: float | None, stop: StopSignal) -> int:
+def _fly(settings: Settings, duration_s: float | None, stop: StopSignal) -> int:
     from offload_perception.nodes.listening import listening  # needs ROS
 
-    server = values['server'].partition(',')[0]
-    with listening(values['namespace'], server) as monitor:
+    server = settings['server'].partition(',')[0]
+    with listening(settings['namespace'], server) as monitor:
         complaints: list[str] = []
         try:
-            _run(values, monitor, duration_s, stop, complaints)
+            _run(settings, monitor, duration_s, stop, complaints)
         finally:  # what was seen counts, also where a node died
             lines = monitor.summary.closing_lines(monitor.images_published)
             print('\n'.join([*lines, *complaints]), flush=True)
@@ -66,18 +67,18 @@ def _fly(values: dict[str, str], duration_s: float | None, stop: StopSignal) -> 
     return 0
 
 
-def _run(values: dict[str, str], monitor, duration_s: float | None, stop: StopSignal,
+def _run(settings: Settings, monitor, duration_s: float | None, stop: StopSignal,
          complaints: list[str]) -> None:
     """Start the graph, watch it, and end it so that every frame's end is heard.
 
     :param complaints: is told what the nodes complained of last, before they were ended.
     """
-    with GraphRunner(DRONE, values) as graph:
-        graph.start('recorder', 'dashboard', 'remote_inference', 'um25c', 'flight',
-                    'edge_inference', exit_when_refused='true')
+    with GraphRunner(DRONE, settings) as graph:
+        graph.start(*(n.name for n in DRONE if n.name != 'camera'))
         if _wait_until(lambda: _is_ready(graph, monitor), graph, stop):
-            graph.start('camera', exit_when_refused='true')
-            if _wait_until(lambda: _is_active(monitor, 'camera'), graph, stop):
+            graph.start('camera')
+            if _wait_until(lambda: 'camera' not in graph or _is_active(monitor, 'camera'), graph,
+                           stop):
                 try:
                     _watch(graph, monitor, duration_s, stop)
                 finally:

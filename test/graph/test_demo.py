@@ -75,13 +75,13 @@ def test_a_demo_that_is_killed_leaves_nothing_behind(run, arguments):
 
 
 @pytest.mark.parametrize(('argument', 'code', 'text'), [
-    ('source:=/no/such/film.mp4', 1, "no camera source '/no/such/film.mp4'"),
+    ('source:=/no/such/film.mp4', 2, "no camera source '/no/such/film.mp4'"),
     ('meter_port:=/dev/no_such_port', 1, '/dev/no_such_port'),
     ('split:=block9_pool', 1, "no cut 'block9_pool'"),
-    ('deadline:=-1.0', 1, 'deadline'),
-    ('threads:=many', 1, 'threads'),
+    ('deadline:=-1.0', 2, 'argument deadline'),
+    ('threads:=many', 2, 'argument threads'),
     ('speed:=3', 2, "no argument 'speed'"),
-    ('namespace:=a b', 2, "namespace 'a b'"),
+    ('namespace:=a b', 2, "argument namespace is 'a b'"),
 ])
 def test_bad_input_ends_the_demo_with_a_message(run, arguments, argument, code, text):
     demo = run('demo', '--duration', '60', *arguments, argument)
