@@ -10,6 +10,7 @@ from offload_perception.pipeline.ledger import Counts
 from offload_perception.pipeline.records import REPORTING_FAILED, DropReason
 
 NOTABLE = 0.02  # of the tensors; fewer are in the counters alone
+_ANSWERS = (DropReason.REFUSED, DropReason.BUSY, DropReason.LATE, DropReason.SERVER_FAILED)
 LOST_S = 3.0  # so long without a single reply is no weak link any more
 
 
@@ -33,12 +34,14 @@ class FramesWatch:
         totals = {**counts.reasons, 'remote': counts.remote, REPORTING_FAILED: unreported}
         n, lately = self._recent.grown(totals, now_s), self._lately.grown(totals, now_s)
         within = f'in the last {self._recent.window_s:.0f} s'
-        if lately[DropReason.TIMEOUT] and not lately['remote']:
+        answered = n['remote'] + sum(n[reason] for reason in _ANSWERS)
+        if lately[DropReason.TIMEOUT] and not (
+                lately['remote'] or any(lately[reason] for reason in _ANSWERS)):
             sent = several(lately[DropReason.TIMEOUT], 'tensor')
             yield error('link', f'link lost: no reply from {server} to {sent}; is the network up, '
                         'and does the server still run?')
-        elif (lost := n[DropReason.TIMEOUT]) > NOTABLE * (lost + n['remote']):
-            yield warning('link', f'{lost} of {lost + n["remote"]} tensors to {server} were not '
+        elif (lost := n[DropReason.TIMEOUT]) > NOTABLE * (lost + answered):
+            yield warning('link', f'{lost} of {lost + answered} tensors to {server} were not '
                           f'answered in time {within}: weak link, or slow server')
         turned = n[DropReason.BUSY] + n[DropReason.LATE]
         if turned > NOTABLE * (turned + n['remote']):

@@ -53,6 +53,7 @@ class LiveState:
         self.started_s = clock()
         self.frames: deque[Heard] = deque(maxlen=_FRAMES)
         self.first_frame_s: float | None = None
+        self.last_result_s: float | None = None
         self.labels: OrderedDict[int, Heard] = OrderedDict()
         self.health: OrderedDict[str, Health] = OrderedDict()
         self.servers: dict[str, Heard | None] = dict.fromkeys(servers)
@@ -73,7 +74,9 @@ class LiveState:
         with self._lock:
             self.summary.add_frame(frame_record(m, self.clock()))
             self.frames.append(self._now(m))
-            self.first_frame_s = self.first_frame_s or self.frames[-1].at_s
+            now = self.frames[-1].at_s
+            self.first_frame_s = self.first_frame_s or now
+            self.last_result_s = now if view.has_result(m) else self.last_result_s
             if m.split_name and len(self.cuts) < _CUTS:
                 self.cuts[m.split] = m.split_name
 
@@ -193,6 +196,8 @@ class LiveState:
                 'drone': self.drone, 'state': warnings.pill(self, now),
                 'flight_s': None if self.first_frame_s is None else now - self.first_frame_s,
                 'frame_age_s': now - self.frames[-1].at_s if self.frames else None,
+                'result_age_s':
+                    None if self.last_result_s is None else now - self.last_result_s,
                 'picture_age_s': now - self.pictures[-1].at_s if self.pictures else None,
                 'about': view.about(self), 'caveats': view.caveats(self),
                 'recording': view.recording(self, now),
@@ -201,8 +206,9 @@ class LiveState:
                 'network': view.network(self, last, now) if last else None,
                 'latency': view.latency(recent, last, seconds),
                 'power': view.power(self, now), 'link': view.link(self, recent, seconds),
-                'servers': [view.server(name, heard, self.digest, now)
+                'servers': [view.server(name, heard, now)
                             for name, heard in self.servers.items()],
+                'foreign': warnings.foreign_servers(self),
                 'warnings': warnings.items(self.health, now),
                 'health': warnings.nodes(self.health, now),
                 'result': view.result(self, now)})

@@ -64,7 +64,7 @@ def _lines(s: dict[str, Any], width: int, height: float) -> Group:
     figures = [line for title, part in (
         ('latency', _short_latency(s['latency'])), ('layers', _network_lines(s['network'])[:3]),
         ('frames', _count_lines(s)), ('power', _power_lines(s['power'])),
-        ('link', _link_lines(s)), ('servers', [_server(x) for x in s['servers']]))
+        ('link', _link_lines(s)), ('servers', _servers(s)))
         for line in _titled(title, part)]
     head = _head(s)
     warnings = _warnings(s, width, max(4, height - len(head) - len(figures)))
@@ -183,7 +183,7 @@ def _power_lines(p: dict[str, Any] | None) -> list[Text]:
 
 
 def _link(s: dict[str, Any]) -> RenderableType:
-    return Group(*_link_lines(s), *map(_server, s['servers']))
+    return Group(*_link_lines(s), *_servers(s))
 
 
 def _link_lines(s: dict[str, Any]) -> list[Text]:
@@ -196,12 +196,16 @@ def _link_lines(s: dict[str, Any]) -> list[Text]:
     return [line]
 
 
-def _server(x: dict[str, Any]) -> Text:
+def _servers(s: dict[str, Any]) -> list[Text]:
+    return [_server(x, x['name'] in s['foreign']) for x in s['servers']]
+
+
+def _server(x: dict[str, Any], foreign: bool) -> Text:
     if x['age_s'] is None:
         return Text(f'{x["name"]}: not heard of', 'yellow')
     if x['silent']:
         return Text(f'{x["name"]}: SILENT for {x["age_s"]:.0f} s', 'bold red')
-    other = [(' ANOTHER MODEL', 'bold red')] if x['foreign'] else []
+    other = [(' ANOTHER MODEL', 'bold red')] if foreign else []
     return Text.assemble(
         f'{x["name"]}: {x["runs_on"]}', *other, f', busy {_figure(x["utilisation"])} of 1, queue '
         f'{x["queue"]}, wait {_seconds(x["expected_wait"])}, turned away {x["turned_away"]}')

@@ -118,11 +118,8 @@ def link(state: 'LiveState', frames: Sequence[Any], seconds: float) -> dict[str,
             'bandwidth': d.bandwidth if d else nan, 'round_trip': d.round_trip if d else nan}
 
 
-def server(name: str, heard: 'Heard | None', digest: str, now: float) -> dict[str, Any]:
-    """Return a server and its load; `age_s` None: nothing was heard of it.
-
-    :param digest: of the drone's model, empty where unknown; `foreign`: the server has another.
-    """
+def server(name: str, heard: 'Heard | None', now: float) -> dict[str, Any]:
+    """Return a server and its load; `age_s` None: nothing was heard of it."""
     if heard is None:
         return {'name': name, 'age_s': None}
     m = heard.message
@@ -131,8 +128,7 @@ def server(name: str, heard: 'Heard | None', digest: str, now: float) -> dict[st
             'queue': m.queue_length, 'expected_wait': m.expected_wait,
             'arrival_rate': m.arrival_rate, 'completed': m.completed,
             'turned_away': m.refused + m.busy + m.late + m.failed,
-            'silent': now - heard.at_s > SILENT_S,
-            'foreign': bool(digest) and m.model_digest != digest}
+            'silent': now - heard.at_s > SILENT_S}
 
 
 def about(state: 'LiveState') -> dict[str, str]:

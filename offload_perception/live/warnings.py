@@ -14,7 +14,7 @@ SILENT_S = 5.0  # nodes publish their diagnostics once a second, servers their s
 NO_FRAME_S = 3.0
 _WORDS = {Level.OK: 'ok', Level.WARN: 'warning', Level.ERROR: 'error'}
 _ORDER = ('error', 'silent', 'warning', 'ok')
-_LINK = ('link to ', 'server ')  # of a finding's name, before the server's; see health.drone
+_LINK = ('link to /', 'server /')  # of a finding's name, before the server's; see health.drone
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def items(health: Mapping[str, Health], now: float) -> list[dict[str, Any]]:
 def _of_node(name: str, h: Health, now: float) -> list[dict[str, Any]]:
     silent_s = now - h.at_s
     if silent_s > SILENT_S:
-        said = f'has been silent for {silent_s:.0f} s; its last word: {h.message}'
+        last = max(h.found, key=lambda f: f.level, default=None)
+        said = (f'has been silent for {silent_s:.0f} s; its last word: '
+                f'{last.text if last and last.level else h.message}')
         return [{'node': name, 'level': _level(h, now), 'text': said, 'for_s': silent_s}]
     return [{'node': name, 'level': _WORDS[f.level], 'text': f.text,
              'for_s': now - h.since_s[f.level, f.name]} for f in h.found if f.level]
@@ -90,13 +92,29 @@ def lost_servers(state: 'LiveState', now: float) -> list[str]:
 
 def pill(state: 'LiveState', now: float) -> dict[str, str]:
     """Return what goes on in a few words, and whether it is `live`, `waiting` or `lost`."""
-    lost, silent_s = lost_servers(state, now), None
-    if state.frames:
-        silent_s = now - state.frames[-1].at_s
+    lost, others = lost_servers(state, now), foreign_servers(state)
     words = [f'{" and ".join(lost)} lost'] if lost else []
-    if silent_s is None:
-        words.append('no frame yet' if state.hears_drone else f'nothing heard of {state.drone}')
-    elif silent_s > NO_FRAME_S:
-        words.append(f'no frame for {silent_s:.0f} s')
-    kind = 'lost' if lost else 'waiting' if words else 'live'
-    return {'kind': kind, 'words': ', '.join(words) or 'live'}
+    words += [f'{" and ".join(others)} has another model'] if others else []
+    kind = 'lost' if words else 'waiting'
+    if missing := _missing(state, now):
+        words.append(missing)
+    return {'kind': kind if words else 'live', 'words': ', '.join(words) or 'live'}
+
+
+def foreign_servers(state: 'LiveState') -> list[str]:
+    """Return the servers that have another model than the drone."""
+    return [name for name, heard in state.servers.items()
+            if heard and state.digest and heard.message.model_digest != state.digest]
+
+
+def _missing(state: 'LiveState', now: float) -> str:
+    """Return in words what does not come that should; empty where all does."""
+    if not state.frames:
+        return 'no frame yet' if state.hears_drone else f'nothing heard of {state.drone}'
+    if (silent_s := now - state.frames[-1].at_s) > NO_FRAME_S:
+        return f'no frame for {silent_s:.0f} s'
+    if state.last_result_s is None:
+        return 'no result yet'
+    paced_s = state.policy.message.min_period if state.policy else 0.0
+    silent_s = now - state.last_result_s
+    return f'no result for {silent_s:.0f} s' if silent_s > NO_FRAME_S + paced_s else ''

@@ -15,6 +15,7 @@ const seconds = s => !known(s) ? '–' : s >= 1 ? `${s.toFixed(2)} s` : `${(s * 
 const age = s => s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`;
 const clock = s => [Math.floor(s / 3600), Math.floor(s / 60) % 60, Math.floor(s) % 60].map(
   (n, k) => k ? `${n}`.padStart(2, '0') : n).join(':');
+const fixed = x => (Math.abs(x) < 5e-4 ? 0 : x).toFixed(3);
 const percent = x => `${Math.round(x * 100)} %`;
 
 function bytes(n) {
@@ -115,7 +116,7 @@ function drawPower(p) {
   $('joules').textContent = known(p.per_result)
     ? `${p.per_result.toFixed(3)} J a frame, metered ${Math.floor(100 * p.metered)} % of the time` : '';
   $('energy').textContent = p.frame && known(p.frame.above_idle)
-    ? `Last frame ${p.frame.above_idle.toFixed(3)} J above idle` + (known(p.frame.uncertainty)
+    ? `Last frame ${fixed(p.frame.above_idle)} J above idle` + (known(p.frame.uncertainty)
       ? ` ± ${p.frame.uncertainty.toFixed(3)}` : '') : '';
   $('meter').textContent = `${p.source}${told}`;
   old('power', p.age_s);
@@ -129,7 +130,7 @@ function drawLink(l) {
   $('figures').replaceChildren(...rows.flatMap(([k, v]) => [make('dt', k), make('dd', v)]));
 }
 
-function drawServers(servers) {
+function drawServers({servers, foreign}) {
   $('servers').replaceChildren(...servers.map(s => {
     const box = make('div');
     if (!known(s.age_s)) {
@@ -141,8 +142,8 @@ function drawServers(servers) {
     load.append(i);
     if (s.silent) box.className = 'stale';
     box.append(make('h2', s.silent ? `${s.name} is silent for ${age(s.age_s)}` : ''),
-      make('p', `${s.name}: ${s.model}, ${s.runs_on}`),
-      ...(s.foreign ? [make('p', 'It has another model or other weights than the drone.', 'bad')]
+      make('p', `${s.name}: ${[s.model, s.runs_on].filter(x => x).join(', ')}`),
+      ...(foreign.includes(s.name) ? [make('p', 'It has another model or other weights than the drone.', 'bad')]
         : []), load,
       make('p', `busy ${percent(s.utilisation ?? 0)} · ${(s.arrival_rate ?? 0).toFixed(1)}/s · `
         + `queue ${s.queue} · wait ${seconds(s.expected_wait)} · done ${s.completed}`
@@ -257,12 +258,13 @@ function draw(s) {
   drawCounts(s.counts, s.policy);
   drawPower(s.power);
   drawLink(s.link);
-  drawServers(s.servers);
+  drawServers(s);
   drawWarnings(s);
   drawRun(s);
   showControl(s);
   old('camera', s.picture_age_s);
-  for (const id of ['latency', 'network', 'link']) old(id, s.frame_age_s);
+  for (const id of ['latency', 'network']) old(id, s.result_age_s);
+  old('link', s.frame_age_s);
   if (s.result?.judged) {
     $('camera').title = `${s.result.right} of ${s.result.judged} labels with a known truth right`;
   }

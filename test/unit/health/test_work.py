@@ -30,6 +30,8 @@ FRAMES = {
     'nearly well': ({'remote': 900, 'TIMEOUT': 9, 'BUSY': 9}, {}),
     'link lost': ({'TIMEOUT': 7}, {'link': 'ERROR link lost: no reply from /server to 7 tensors'}),
     'weak link': ({'TIMEOUT': 7, 'remote': 20}, {'link': 'WARN 7 of 27 tensors to /server'}),
+    'refusals are replies': ({'TIMEOUT': 2, 'REFUSED': 20}, {
+        'link': 'WARN 2 of 22 tensors to /server', 'server refused': 'ERROR the server refused'}),
     'busy': ({'BUSY': 2, 'LATE': 3}, {'server load': 'WARN /server is overloaded: it turned 5'}),
     'refused': ({'REFUSED': 2}, {'server refused': 'ERROR the server refused 2 tensors in the'}),
     'failed': ({'SERVER_FAILED': 1}, {'server failed': 'ERROR the server failed on 1 tensor in'}),

@@ -141,7 +141,7 @@ def test_old_figures_look_old_and_a_lost_server_is_in_the_state(state, clock, tm
         assert await page.evaluate('document.body.className') == 'lost'
         state.add_server('/server', drone.status(model_digest='d2'))
         state.add_frame(drone.frame(9))
-        await page.until(f"{STATE} === 'live'")
+        await page.until(f"{STATE} === '/server has another model'")
         assert 'another model or other weights' in await page.evaluate(TEXT)
     watched(state, tmp_path, visit)
 

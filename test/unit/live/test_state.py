@@ -124,7 +124,7 @@ def test_each_finding_is_one_item_the_worst_and_newest_first(state, clock):
     clock.now_s += 10
     worst, silent = state.snapshot()['warnings']
     assert worst['level'] == silent['level'] == 'error'
-    assert 'silent for 10 s; its last word: link lost; hot; ahead' in worst['text']
+    assert 'silent for 10 s; its last word: link lost' in worst['text']
 
 
 @pytest.mark.parametrize('found', [
@@ -147,14 +147,30 @@ def test_a_server_that_fell_silent_is_lost(state, clock):
     state.add_server('/server', drone.status(model_digest='d2'))
     state.add_frame(drone.frame(9))
     shown = state.snapshot()
-    assert shown['state'] == {'kind': 'lost', 'words': '/server2 lost'}
-    assert [(s['silent'], s['foreign']) for s in shown['servers']] == [(False, True),
-                                                                      (True, False)]
+    assert shown['state'] == {'kind': 'lost',
+                              'words': '/server2 lost, /server has another model'}
+    assert [s['silent'] for s in shown['servers']] == [False, True]
+    assert shown['foreign'] == ['/server']
 
 
-def test_a_weak_link_is_no_lost_server(state):
+def test_frames_without_a_result_are_not_live(state, clock):
+    state.add_frame(drone.frame(1, outcome=2))
+    assert state.snapshot()['state'] == {'kind': 'waiting', 'words': 'no result yet'}
+    state.add_frame(drone.frame(2))
+    for _ in range(4):
+        clock.now_s += 2
+        state.add_frame(drone.frame(3, outcome=2))
+    shown = state.snapshot()
+    assert shown['state'] == {'kind': 'waiting', 'words': 'no result for 8 s'}
+    assert shown['result_age_s'] == 8 and shown['frame_age_s'] == 0
+    state.add_policy(drone.policy('return', min_period=6.0))
+    assert state.snapshot()['state']['kind'] == 'live', 'the mission wants no more'
+
+
+def test_a_weak_link_and_a_busy_server_are_no_lost_ones(state):
     drone.fill(state)
-    heard(state, '/drone1/edge_inference', warning('link', '3 of 9 tensors were not answered'))
+    heard(state, '/drone1/edge_inference', warning('link', '3 of 9 tensors were not answered'),
+          warning('server load', 'overloaded'))
     assert state.snapshot()['state']['kind'] == 'live'
 
 
