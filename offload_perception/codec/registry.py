@@ -96,8 +96,23 @@ def parse(name: str, spec: TensorSpec) -> Setting:
 
     :raises ConfigError: for an unknown name, a number out of range, or a tensor it cannot take.
     """
+    codec, parameters = _named(_choose(spec) if name == AUTO else name)
+    if not codec.accepts(spec):
+        raise ConfigError(f"codec '{name}' cannot take a {spec.dtype} tensor of shape "
+                          f'{spec.shape} with zero point {spec.zero_point}; use {AUTO}')
+    return Setting(codec, parameters)
+
+
+def check_name(name: str) -> None:
+    """Refuse a codec that does not exist, whatever the tensor; raises ConfigError."""
+    if name != AUTO:
+        _named(name)
+
+
+def _named(name: str) -> tuple[Codec, tuple[int, ...]]:
+    """Return the codec that `name` begins with and its parameters; raises ConfigError."""
     base, *numbers = name.strip().split(':')
-    codec = _BY_NAME.get(_choose(spec) if name == AUTO else base)
+    codec = _BY_NAME.get(base)
     if codec is None:
         usages = ', '.join(codec.usage for codec in CODECS)
         raise ConfigError(f"unknown codec '{name}'; use {AUTO} or one of {usages}")
@@ -105,10 +120,7 @@ def parse(name: str, spec: TensorSpec) -> Setting:
     parameters = (*given, *(p.default for p in codec.parameters[len(given):]))
     if not _in_range(codec, parameters):
         raise ConfigError(f"codec '{name}': its usage is {codec.usage}")
-    if not codec.accepts(spec):
-        raise ConfigError(f"codec '{name}' cannot take a {spec.dtype} tensor of shape "
-                          f'{spec.shape} with zero point {spec.zero_point}; use {AUTO}')
-    return Setting(codec, parameters)
+    return codec, parameters
 
 
 def numbered(number: int, parameters: tuple[int, ...], spec: TensorSpec) -> Setting:

@@ -58,9 +58,8 @@ class StampWatch:
                           'driver was started again, a clock was set, or a bag began again')
         if n['again'] > n['all'] // 4 and not n['none']:
             yield warning('stamp order', f'{n["again"]} of {n["all"]} images carry the stamp of '
-                          'the one before: a driver that publishes image_raw and '
-                          'image_raw/compressed has each image counted twice; set parameter '
-                          'transport to raw or compressed')
+                          'the one before: two cameras publish into one topic, or the driver '
+                          'repeats its stamps; give each camera a namespace of its own')
 
 
 class ClockWatch:

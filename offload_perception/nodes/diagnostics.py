@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from offload_perception.health import Finding, Steady, as_values, verdict
+from offload_perception.health import Finding, Steady, as_values, verdict, warning
 from offload_perception.health.clocks import LoopWatch
 from offload_perception.health.guard import fault, guarded, thread_findings
 from offload_perception.nodes.qos_check import mismatches
@@ -65,6 +65,10 @@ class Diagnostics:
             return
         if late := self._loop.tick(now_s):
             yield late
+        if node.get_clock().ros_time_is_active and not node.get_clock().now().nanoseconds:
+            yield warning('clock', 'use_sim_time is set and no /clock comes, so what this node '
+                          'stamps itself is stamped 0: play or simulate a clock, or leave '
+                          'use_sim_time false')
         yield from guarded('topics', lambda: mismatches(node))
         yield from guarded(node.get_name(), lambda: node.findings(now_s))
 

@@ -15,6 +15,7 @@ from std_msgs.msg import Float64
 
 from offload_perception.codec.calibration import FILE as CALIBRATION_FILE
 from offload_perception.codec.calibration import Calibration, check
+from offload_perception.codec.registry import check_name
 from offload_perception.config import EdgeConfig
 from offload_perception.errors import ConfigError, PlanError
 from offload_perception.health import Finding
@@ -234,6 +235,7 @@ class EdgeInferenceNode(ManagedNode):
 
         :raises CutError, ConfigError: where there is no such cut, or the codec does not fit it.
         """
+        check_name(c.codec)
         if c.split == AUTO:
             return None
         split = self._artefact.cut(c.split)

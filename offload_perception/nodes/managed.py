@@ -11,8 +11,11 @@ from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.timer import Timer
 
 from offload_perception.errors import CancelledError, OffloadError
 from offload_perception.health import Finding, error, said
@@ -21,6 +24,7 @@ from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S, Diagnosti
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
 class ManagedNode(LifecycleNode):
@@ -58,6 +62,11 @@ class ManagedNode(LifecycleNode):
         if self.declare_parameter('autostart', True).value:
             self._autostart_timer = self.create_timer(0.0, self._autostart,
                                                       callback_group=self.orders)
+
+    def create_timer(self, timer_period_sec: float, callback: Callable[[], None],
+                     *args: Any, clock: Clock = STEADY, **kwargs: Any) -> Timer:
+        """Return a timer of a steady clock: with `use_sim_time` a paused /clock stops no work."""
+        return super().create_timer(timer_period_sec, callback, *args, clock=clock, **kwargs)
 
     # -- for subclasses ---------------------------------------------------------------------
 
@@ -238,7 +247,7 @@ class ManagedNode(LifecycleNode):
         if self._loading:
             return SetParametersResult(reason=f'this node is busy ({self._loading}); try again '
                                        'when it is configured')
-        result = params.verdict(self._config_class, changes, self.config is not None)
+        result = params.verdict(self._config_class, changes, self.config)
         if result.successful and self.config is not None:
             try:
                 self.verify(params.changed(self._config_class, self.config, changes))

@@ -47,20 +47,25 @@ def read(node: Node, cls: type[Config]) -> Config:
     return make(cls, {f.name: node.get_parameter(f.name).value for f in fields(cls)})
 
 
-def verdict(cls: type[Config], changes: list[Parameter], configured: bool) -> SetParametersResult:
-    """Return whether a node, configured or not yet, can take these parameter values."""
+def verdict(cls: type[Config], changes: list[Parameter],
+            current: Config | None) -> SetParametersResult:
+    """Return whether a node can take these parameter values.
+
+    :param current: its configuration; None = not configured yet.
+    """
     known = {f.name: f for f in fields(cls)}
     for change in changes:
         f = known.get(change.name)
         if f is None:
             continue
-        if configured and not f.metadata['dynamic']:
-            return _refused(f'{f.name} cannot change while the node is configured: deactivate and '
-                            'clean it up first')
         try:
-            check(f, change.value)
+            value = check(f, change.value)
         except ConfigError as e:
             return _refused(str(e))
+        # The value that it has is no change: a node takes the dump of its own parameters.
+        if current is not None and not f.metadata['dynamic'] and value != getattr(current, f.name):
+            return _refused(f'{f.name} cannot change while the node is configured: deactivate and '
+                            'clean it up first')
     return SetParametersResult(successful=True)
 
 

@@ -292,3 +292,26 @@ def test_a_parameter_that_cannot_be_judged_is_refused(world):
     node.faults = {'verify'}
     verdict = world.set(node, deadline=0.3)
     assert not verdict.successful and 'verify has a bug' in verdict.reason
+
+
+@pytest.mark.parametrize('node_class', NODES)
+def test_a_node_takes_the_dump_of_its_own_parameters(world, options, node_class):
+    node = world.make(node_class, **options[node_class])
+    world.drive(node, 'configure', 'activate')
+    own = {f.name: node.get_parameter(f.name).value for f in fields(node.config)}
+    for name, value in {**own, 'autostart': False}.items():
+        verdict = world.set(node, **{name: value})
+        assert verdict.successful, verdict.reason
+    assert world.set(node, **own).successful
+    assert world.state(node) == ACTIVE
+
+
+@pytest.mark.parametrize('split', ['auto', '-1', 'block4_pool'])
+@pytest.mark.parametrize(('codec', 'says'), [
+    ('nope', "unknown codec 'nope'"), ('webp:900', 'its usage is webp')])
+def test_a_codec_that_does_not_exist_is_refused_with_every_split(world, options, split, codec,
+                                                                says):
+    node = world.make(EdgeInferenceNode, split=split, codec=codec, **options[EdgeInferenceNode])
+    world.drive(node, 'configure')
+    assert world.state(node) == UNCONFIGURED
+    world.said(says)

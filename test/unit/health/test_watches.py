@@ -56,7 +56,7 @@ STAMPS = {
     'in the future': ([3.0, 3.1, 3.2], 'stamped 3.00 s in the future: synchronise'),
     'long past': ([-7200.0, -7199.9], 'stamped 2 h ago'),
     'jumped back': ([0.0, 0.1, -3.0, -2.9], 'jumped back by 3.10 s'),
-    'twice': ([0.0, 0.0, 0.1, 0.1], 'set parameter transport'),
+    'twice': ([0.0, 0.0, 0.1, 0.1], 'a namespace of its own'),
     'unset': ([-UNIX_S, -UNIX_S], 'no stamp'),
 }
 
