@@ -17,6 +17,7 @@ class Layers(Protocol):
     artefact: Artefact
     ran: str
     ran_on: str
+    emulated: str
 
     def head(self, cut: int, image: np.ndarray) -> np.ndarray:
         """Return the tensor at `cut`."""
@@ -38,6 +39,11 @@ class Board:
         self.artefact = network.artefact
         self._block_ends = [k for k, layer in enumerate(self.artefact.layers, 1)
                             if layer.kind == 'pool']
+
+    @property
+    def emulated(self) -> str:
+        """Return `emulated NAME` where layers are paced as on another computer, else ''."""
+        return self._network.emulated
 
     def head(self, frame: Frame) -> np.ndarray:
         """Return the tensor at the frame's cut."""

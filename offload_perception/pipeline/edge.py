@@ -129,6 +129,7 @@ class EdgePipeline:
         settings = self._settings
         frame = self._ledger.open(self._clock(), header, image,
                                   settings.deadline_s * settings.deadline_scale)
+        frame.device = self._board.emulated  # of a frame without layers on board, too
         if frame.arrival_s < self._taken_s + settings.min_period_s:
             frame.deadline_s = 0.0  # nobody asks for its result, so it misses nothing
             self._drop(frame, DropReason.PACED)

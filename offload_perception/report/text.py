@@ -13,6 +13,9 @@ def caveats(flight: Flight) -> list[str]:
     if flight.emulated:
         found.append('The power meter was EMULATED: watts and joules are modelled from the '
                      'load of the computer, not measured.')
+    if computer := flight.summary.emulated:
+        found.append(f'The computer was EMULATED: layers on board were paced as on {computer}, so '
+                     'their times are not those of the computer that ran them.')
     if not flight.trained:
         found.append('The network is UNTRAINED (random weights): its labels mean nothing.')
     if flight.truncated:

@@ -43,7 +43,7 @@ class EmulatedNetwork(Network):
         finally:
             self._on_power(0.0)
         self._mine.times = (PartTime(first, last, self._clock() - started, self._network.ran,
-                                     self._device),)
+                                     self.emulated),)
         return y
 
     def _cost(self, first: int, last: int) -> tuple[float, float]:
@@ -60,7 +60,8 @@ class EmulatedNetwork(Network):
         return getattr(self._mine, 'times', ())
 
     @property
-    def _device(self) -> str:
+    def emulated(self) -> str:
+        """Return the name of the emulated computer, as devices are named."""
         return f'emulated {self.profile.name}'
 
     @property

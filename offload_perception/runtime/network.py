@@ -51,6 +51,11 @@ class Network(ABC):
         """Return what was had and is not had now; empty where all runs as it was opened."""
         return ''
 
+    @property
+    def emulated(self) -> str:
+        """Return `emulated NAME` where the layers are paced as on another computer, else ''."""
+        return ''
+
     @abstractmethod
     def describe(self) -> str:
         """Return the one line for the log: what runs where, and what was found out."""

@@ -10,13 +10,18 @@ STAGES = tuple(f.name for f in fields(Stages) if f.name != 'total')
 """Names of the stages of a FrameLatency, in the order in which a frame passes them."""
 
 
+EMULATED = 'emulated '
+"""Begins the name of a device that is no real one."""
+
+
 def frame_record(m: Any, at_s: float) -> FrameRecord:
     """Return what a FrameLatency says that came at `at_s`."""
     return FrameRecord(
         at_s=at_s, outcome=Outcome(m.outcome), reason=m.reason, split_name=m.split_name,
         where=_where(m),
         total_s=m.total, has_deadline=m.deadline > 0, deadline_met=m.deadline_met,
-        captured=m.captured, remote=m.remote, local=m.local, dropped=m.dropped)
+        captured=m.captured, remote=m.remote, local=m.local, dropped=m.dropped,
+        emulated=m.device.partition(EMULATED)[2])
 
 
 def _where(m: Any) -> str:

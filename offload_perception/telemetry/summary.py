@@ -18,7 +18,8 @@ _RECENT = 2048  # frames; many seconds of them, and bounded where nobody prints 
 class FrameRecord:
     """What the summary needs of one FrameLatency; durations in seconds.
 
-    `at_s` is when it came, on the same clock as that of PowerRecord.
+    `at_s` is when it came, on the same clock as that of PowerRecord. `emulated` names the computer
+    that the layers on board were paced as, empty = none.
     """
 
     at_s: float
@@ -33,6 +34,7 @@ class FrameRecord:
     remote: int
     local: int
     dropped: int
+    emulated: str = ''
 
     @property
     def ended(self) -> int:
@@ -92,6 +94,7 @@ class Summary:
         self._truths: OrderedDict[int, str] = OrderedDict()
         self._guesses: OrderedDict[int, str] = OrderedDict()
         self.right = self.judged = 0
+        self.emulated = ''  # the computer that any frame names as emulated
 
     # -- records in -------------------------------------------------------------------------
 
@@ -100,6 +103,7 @@ class Summary:
         if self._last is None or r.ended > self._last.ended:
             self._last = r  # two threads of the drone may publish out of order
         self._recent.append(r)
+        self.emulated = r.emulated or self.emulated
         self._energy.add_frame(r.at_s, r.total_s, r.outcome is not Outcome.DROPPED)
         self.outcomes[r.outcome] += 1
         if r.outcome is Outcome.DROPPED:
@@ -204,6 +208,8 @@ class Summary:
             + (f' + under way {t.under_way}' if t.under_way else '')]
         lines += self._deadline_line() + self._energy_line()
         lines += [f'ran on: {place}, {n} frames' for place, n in self.places.most_common()]
+        if self.emulated:
+            lines.append(f'EMULATED computer: layers on board were paced as on {self.emulated}')
         if self.judged:
             lines.append(f'labels: {self.right} of {self.judged} frames with a known truth '
                          f'({self.right / self.judged:.1%}) right')

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -144,3 +145,12 @@ def test_labels_are_judged_by_the_stamp_whichever_comes_first():
     summary.add_result(LabelRecord(2, 'forest'))
     summary.add_result(LabelRecord(3, 'forest'))
     assert (summary.right, summary.judged) == (1, 2)
+
+
+def test_an_emulated_computer_is_a_property_of_the_run():
+    frames = list(records([(Outcome.REMOTE, '')] * 3))
+    summary = summary_of([frames[0], replace(frames[1], emulated='raspberry_pi_3b_plus'),
+                          frames[2]])
+    line, = (x for x in summary.closing_lines() if 'EMULATED computer' in x)
+    assert line.endswith('paced as on raspberry_pi_3b_plus')
+    assert not any('EMULATED' in x for x in summary_of(frames).closing_lines())

@@ -65,6 +65,7 @@ class FakeNetwork:
     order: list[int] = field(default_factory=list)
     ran: str = 'fake'
     ran_on: str = 'cpu'
+    emulated: str = ''
 
     def head(self, cut: int, image: np.ndarray) -> np.ndarray:
         self._work()

@@ -30,9 +30,10 @@ LOCAL = Plan(ON_BOARD)
 class Drone:
     """A pipeline with everything around it recorded; images are numbers, or what to raise."""
 
-    def __init__(self, plan: Plan = REMOTE, *, planned: bool = False, **settings) -> None:
+    def __init__(self, plan: Plan = REMOTE, *, planned: bool = False, emulated: str = '',
+                 **settings) -> None:
         self.clock = Clock()
-        self.network = FakeNetwork(self.clock)
+        self.network = FakeNetwork(self.clock, emulated=emulated)
         self.sent, self.ended, self.problems, self.late = Log(), Log(), Log(), Log()
         self.decided = Log()
         self.listens, self.plan = True, plan
@@ -437,3 +438,15 @@ def test_a_reply_saves_what_is_left_to_finish_on_board(fly):
     drone.pipeline.stop()
     assert end.frame.outcome is Outcome.REMOTE
     assert drone.clock.now_s == pytest.approx(100.05), 'one block of two has run'
+
+
+@pytest.mark.parametrize('plan', [Plan(CUT_IMAGE, 'raw', '/server'), REMOTE, LOCAL])
+def test_every_frame_of_an_emulated_computer_says_so(fly, plan):
+    drone = fly(plan, emulated='emulated slow')
+    drone.listens, drone.network.ran_on = False, 'emulated slow'
+    for n, picture in enumerate((7, ImageError('broken')), 1):
+        drone.offer(picture)
+        drone.ended.wait_for(n)
+    drone.pipeline.stop()
+    drone.offer()  # not even begun
+    assert [e.frame.device for e in drone.ended] == ['emulated slow'] * 3

@@ -14,7 +14,7 @@ from offload_perception.report import analysis
 from offload_perception.report.charts import CHARTS
 from offload_perception.report.flight import load_flight
 from offload_perception.report.frame_charts import decisions
-from offload_perception.report.text import change_rows, warning_rows
+from offload_perception.report.text import caveats, change_rows, warning_rows
 from offload_perception.report.write import tell_apart
 
 # Remote in time, remote but late by the link, on board, dropped, dropped.
@@ -291,3 +291,11 @@ def test_a_bag_without_frames_is_refused(tmp_path, capsys):
         bag.add('/d/power', message('PowerSample'), 0.0)
     assert report.main([str(tmp_path / 'none')]) == 2
     assert 'error: ' in capsys.readouterr().err
+
+
+def test_an_emulated_computer_is_named_even_where_only_images_were_sent(tmp_path):
+    frames = [frame(1, 0, 0.05, split=0, split_name='input', runtime='',
+                    device='emulated raspberry_pi_3b_plus', remote=1)]
+    flight = load_flight(write(tmp_path / 'bag', frames=frames))
+    assert any('paced as on raspberry_pi_3b_plus' in words for words in caveats(flight))
+    assert 'EMULATED computer' in flight.closing_lines[-1] + flight.closing_lines[-2]
