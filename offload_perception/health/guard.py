@@ -1,7 +1,8 @@
 """Health code has faults too: each becomes a finding, and ends neither a node nor a flight."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from offload_perception.health.finding import Finding, error
 from offload_perception.threads import Worker
@@ -16,6 +17,15 @@ def guarded(name: str, source: Callable[[], Iterable[Finding]]) -> Iterator[Find
     except Exception as e:
         log.debug('health of %s', name, exc_info=e)
         yield fault(name, e)
+
+
+def told(name: str, source: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the values of `source`; where it raises, that fault under `name`."""
+    try:
+        return source()
+    except Exception as e:
+        log.debug('values of %s', name, exc_info=e)
+        return {name: f'cannot be told: {type(e).__name__}: {e}'}
 
 
 def fault(name: str, e: Exception) -> Finding:

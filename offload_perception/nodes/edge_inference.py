@@ -21,6 +21,7 @@ from offload_perception.errors import ConfigError, PlanError
 from offload_perception.health import Finding
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.drone import FramesWatch, servers_findings
+from offload_perception.health.guard import guarded, told
 from offload_perception.health.layers import SpeedWatch, network_findings
 from offload_perception.imaging.encodings import ValueRange
 from offload_perception.model.edgetpu import REPORT, CompileReport
@@ -364,20 +365,27 @@ class EdgeInferenceNode(ManagedNode):
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with images, servers, frames, layers and computer."""
+        yield from guarded('images', lambda: self._feed.findings(now_s))
+        yield from guarded('servers', lambda: self._server_findings(now_s))
+        yield from guarded('frames', lambda: self._frames.findings(
+            self._pipeline.counts, self._problems, self._pipeline.plan.server or 'the server',
+            now_s, self._unreported))
+        yield from guarded('computer', lambda: self._computer.findings(now_s))
+        yield from guarded('layers', self._layer_findings)
+
+    def _server_findings(self, now_s: float) -> Iterator[Finding]:
         plan, session = self._pipeline.plan, self._strategy and self._strategy.session
-        yield from self._feed.findings(now_s)
         names = self._servers.names if session else (plan.server,) if plan.server else ()
-        yield from servers_findings({n: self._servers.problem(n) for n in names},
-                                    lost=session.lost if session else (), local=bool(session),
-                                    turning_away=session.turning_away(now_s) if session else {})
-        yield from self._frames.findings(self._pipeline.counts, self._problems,
-                                         plan.server or 'the server', now_s, self._unreported)
-        if session:
-            yield from self._speed.findings(session.head.slowdown)
-        yield from self._computer.findings(now_s)
+        return servers_findings({n: self._servers.problem(n) for n in names},
+                                lost=session.lost if session else (), local=bool(session),
+                                turning_away=session.turning_away(now_s) if session else {})
+
+    def _layer_findings(self) -> Iterator[Finding]:
+        if self._strategy:
+            yield from self._speed.findings(self._strategy.session.head.slowdown)
         yield from network_findings(
             self._network.trouble, self._network.choice.fallback, self._artefact.trained,
-            self._compiled.streamed_bytes(plan.split) if self._compiled else 0)
+            self._compiled.streamed_bytes(self._pipeline.plan.split) if self._compiled else 0)
 
     def mend_qos(self, topic: str) -> str:
         """Return how to fit a camera's QoS."""
@@ -398,7 +406,7 @@ class EdgeInferenceNode(ManagedNode):
             'mission policy': self._mission.policy or 'none',
             **{f'dropped: {reason}': n for reason, n in counts.reasons.items()},
             **{f'last {reason}': text for reason, text in dict(self._problems).items()},
-            **self._computer.values()}
+            **told('computer', self._computer.values)}
 
 
 main = main_of(EdgeInferenceNode)

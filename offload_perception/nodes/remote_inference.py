@@ -10,6 +10,7 @@ from offload_perception.config import RemoteConfig
 from offload_perception.errors import ConfigError
 from offload_perception.health import Finding, error
 from offload_perception.health.computer import ComputerWatch
+from offload_perception.health.guard import guarded, told
 from offload_perception.health.layers import network_findings
 from offload_perception.health.server import ServerWatch
 from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
@@ -169,13 +170,17 @@ class RemoteInferenceNode(ManagedNode):
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with load, replies, layers and computer."""
         pipeline = self._pipeline
+        yield from guarded('servers', self._other_servers)
+        yield from guarded('load', lambda: self._watch.findings(
+            pipeline.current_load(), pipeline.counts.replies, self._replies.lost,
+            self._refusals, now_s))
+        yield from guarded('computer', lambda: self._computer.findings(now_s))
+        yield from guarded('layers', lambda: network_findings(
+            self._network.trouble, self._network.choice.fallback, self._artefact.trained))
+
+    def _other_servers(self) -> Iterator[Finding]:
         if problem := self._second_server(own=1):  # discovery can take longer than the start
             yield error('servers', problem)
-        yield from self._watch.findings(pipeline.current_load(), pipeline.counts.replies,
-                                        self._replies.lost, self._refusals, now_s)
-        yield from self._computer.findings(now_s)
-        yield from network_findings(
-            self._network.trouble, self._network.choice.fallback, self._artefact.trained)
 
     def values(self) -> dict[str, Any]:
         """Return load and counts."""
@@ -187,7 +192,7 @@ class RemoteInferenceNode(ManagedNode):
                 'utilisation': f'{load.utilisation:.2f}', 'queue': load.queue_length,
                 'received': counts.received, 'lost replies': self._replies.lost,
                 **{s.name.lower(): counts.replies[s] for s in Status},
-                **self._computer.values()}
+                **told('computer', self._computer.values)}
 
 
 main = main_of(RemoteInferenceNode)

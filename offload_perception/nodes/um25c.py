@@ -11,6 +11,7 @@ from std_srvs.srv import Trigger
 from offload_perception.config import MeterConfig
 from offload_perception.errors import MeterError
 from offload_perception.health import Finding, meter
+from offload_perception.health.guard import guarded
 from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import power_message, supply_message
@@ -200,8 +201,8 @@ class Um25cNode(ManagedNode):
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the link to the meter, its readings and the supply."""
-        yield from meter.link(self._reader.status)
-        yield from self._watch.findings(self._reader.counters, now_s)
+        yield from guarded('link', lambda: meter.link(self._reader.status))
+        yield from guarded('readings', lambda: self._watch.findings(self._reader.counters, now_s))
 
     def values(self) -> dict[str, Any]:
         """Return what became of every poll."""

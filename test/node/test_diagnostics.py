@@ -183,13 +183,13 @@ def test_a_camera_that_vanished(world, told, photos, monkeypatch):
 
     def gone():
         raise SourceError('/dev/video7 gives no frames: is it plugged in?')
-    monkeypatch.setattr(node._source, 'next', gone)
+    monkeypatch.setattr(node._player._source, 'next', gone)
     assert told(node, '/dev/video7 gives no frames') == ERROR
 
 
 def test_a_camera_that_is_slower_than_asked_for(world, told, photos):
     node = world.start(CameraNode, source=photos, rate=50.0)
-    node._cadence.missed += 250
+    node._player.cadence.missed += 250
     assert told(node, r'of 50 frames a second come') == WARN
 
 

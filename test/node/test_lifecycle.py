@@ -132,7 +132,7 @@ def test_a_refused_autostart_is_told(world):
 
 
 @pytest.mark.parametrize(('name', 'value', 'text'), [
-    ('rate', 0.0, 'rate'), ('transport', 'h264', 'raw, jpeg'), ('width', 1, 'width')])
+    ('rate', -1.0, 'rate'), ('transport', 'h264', 'raw, jpeg'), ('width', 1, 'width')])
 def test_a_wrong_value_is_refused_by_a_running_node(world, photos, name, value, text):
     node = world.make(CameraNode, source=photos)
     verdict = world.set(node, **{name: value})

@@ -1,0 +1,26 @@
+"""Faults of health code itself."""
+
+from offload_perception.health import Level, said
+from offload_perception.health.guard import guarded, told
+
+
+def test_what_was_found_before_the_fault_stays_and_the_fault_is_found():
+    def source():
+        yield said('device', 'on the CPU')
+        raise FileNotFoundError(2, 'No such file or directory')
+    kept, fault = guarded('disk', source)
+    assert kept == said('device', 'on the CPU')
+    assert fault.level is Level.ERROR
+    assert fault.text == ('the health of disk cannot be told: FileNotFoundError: [Errno 2] No '
+                          'such file or directory')
+
+
+def test_a_source_that_raises_at_once_is_a_finding_too():
+    fault, = guarded('frames', lambda: 1 / 0)
+    assert fault.name == 'health of frames' and 'ZeroDivisionError' in fault.text
+
+
+def test_values_that_cannot_be_told_say_so():
+    assert told('computer', lambda: {'load': 1}) == {'load': 1}
+    assert told('computer', lambda: {}['gone']) == {
+        'computer': "cannot be told: KeyError: 'gone'"}
