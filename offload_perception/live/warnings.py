@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from offload_perception.health import Finding, Level, told
+from offload_perception.health.steady import JUST_OVER
 from offload_perception.live.plain import text
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def _of_node(name: str, h: Health, now: float) -> list[dict[str, Any]]:
     silent_s = now - h.at_s
     if silent_s > SILENT_S:
         last = max(h.found, key=lambda f: f.level, default=None)
-        said = (f'has been silent for {silent_s:.0f} s; its last word: '
-                f'{last.text if last and last.level else h.message}')
+        said = f'has been silent for {silent_s:.0f} s; ' + (
+            f'its last word: {last.text}' if last and last.level else 'before that it was well')
         return [{'node': name, 'level': _level(h, now), 'text': said, 'for_s': silent_s}]
     return [{'node': name, 'level': _WORDS[f.level], 'text': f.text,
              'for_s': now - h.since_s[f.level, f.name]} for f in h.found if f.level]
@@ -83,6 +84,8 @@ def lost_servers(state: 'LiveState', now: float) -> list[str]:
              if heard and now - heard.at_s > SILENT_S}
     edge = state.node('edge_inference')
     for f in edge.found if edge and now - edge.at_s <= SILENT_S else ():
+        if f.text.endswith(JUST_OVER):
+            continue
         if f.level and f.name.startswith(_LINK):
             found.add(f.name.rpartition(' ')[2])
         elif f.level is Level.ERROR and f.name == 'link':  # of a static cut: the first server

@@ -113,12 +113,12 @@ function drawPower(p) {
   if (!p) return;
   const told = p.emulated ? ' (emulated)' : '';
   $('watts').textContent = known(p.power) ? `${p.power.toFixed(2)} W` : '–';
-  $('joules').textContent = known(p.per_result)
-    ? `${p.per_result.toFixed(3)} J a frame, metered ${Math.floor(100 * p.metered)} % of the time` : '';
+  $('joules').textContent = known(p.per_result) ? `${p.per_result.toFixed(3)} J a frame` : '';
   $('energy').textContent = p.frame && known(p.frame.above_idle)
     ? `Last frame ${fixed(p.frame.above_idle)} J above idle` + (known(p.frame.uncertainty)
       ? ` ± ${p.frame.uncertainty.toFixed(3)}` : '') : '';
-  $('meter').textContent = `${p.source}${told}`;
+  $('meter').textContent = `${p.source}${told}` + (known(p.per_result)
+    ? `, metered ${Math.floor(100 * p.metered)} % of the time` : '');
   old('power', p.age_s);
 }
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload_perception.health import Finding, as_values, error, said, verdict, warning
+from offload_perception.health.steady import JUST_OVER
 from offload_perception.live import warnings
 from offload_perception.live.plain import plain
 from offload_perception.live.state import WINDOW_S, LiveState
@@ -170,7 +171,7 @@ def test_frames_without_a_result_are_not_live(state, clock):
 def test_a_weak_link_and_a_busy_server_are_no_lost_ones(state):
     drone.fill(state)
     heard(state, '/drone1/edge_inference', warning('link', '3 of 9 tensors were not answered'),
-          warning('server load', 'overloaded'))
+          warning('server load', 'overloaded'), error('server /server', f'gone{JUST_OVER}'))
     assert state.snapshot()['state']['kind'] == 'live'
 
 
