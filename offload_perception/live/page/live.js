@@ -177,7 +177,7 @@ function drawRun(s) {
   $('clock').textContent = known(s.flight_s) ? clock(s.flight_s) : '';
   $('recording').hidden = !s.recording;
   if (s.recording) {
-    $('recording').textContent = s.recording.on ? '● recording' : 'not recording';
+    $('recording').textContent = s.recording.on ? '● rec' : 'not recording';
     $('recording').className = s.recording.on ? 'pill on' : 'pill';
     $('recording').title = s.recording.on
       ? `${s.recording.bag}, ${s.recording.messages} messages` : 'see the warnings';
