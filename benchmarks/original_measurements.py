@@ -28,14 +28,19 @@ def kind(name: str) -> str:
     return KINDS[0] if 'conv' in name else KINDS[1] if 'pool' in name else KINDS[2]
 
 
+def joules(profile: DeviceProfile) -> np.ndarray:
+    """Return the published energy of a run of each head, idle included [J]; NaN if it is none."""
+    return np.array([cut.energy_j for cut in profile.cuts])
+
+
 def shares(profile: DeviceProfile) -> dict[str, tuple[float, float]]:
     """Return each layer type's share of time and energy of the longest prefix that fits."""
     last = int(np.flatnonzero(profile.fits)[-1])
     steps = [(kind(cut.name), s, j) for cut, s, j in zip(
         profile.cuts[1:last + 1], np.diff(profile.head_s[:last + 1]),
-        np.diff(profile.head_j[:last + 1]), strict=True)]
+        np.diff(joules(profile)[:last + 1]), strict=True)]
     return {k: (sum(s for kk, s, _ in steps if kk == k) / profile.head_s[last],
-                sum(j for kk, _, j in steps if kk == k) / profile.head_j[last]) for k in KINDS}
+                sum(j for kk, _, j in steps if kk == k) / joules(profile)[last]) for k in KINDS}
 
 
 def draw(folder: Path, both: dict[str, DeviceProfile]) -> None:
@@ -45,9 +50,9 @@ def draw(folder: Path, both: dict[str, DeviceProfile]) -> None:
     for name, profile in both.items():
         at = np.flatnonzero(profile.fits)
         time_axes.plot(at, profile.head_s[at], marker='.', label=NAMES[name])
-        energy_axes.plot(at, profile.head_j[at], marker='.', label=NAMES[name])
+        energy_axes.plot(at, joules(profile)[at], marker='.', label=NAMES[name])
     for axes, label in ((time_axes, 'time of one inference [s]'),
-                        (energy_axes, 'energy of one inference, as published [J]')):
+                        (energy_axes, 'energy of one inference, idle included [J]')):
         axes.axvspan(14.5, 17.5, color='grey', alpha=0.15, label='does not fit on the Pi alone')
         axes.set(xlabel='layers', ylabel=label, xticks=range(0, 18, 2))
         axes.legend(fontsize=8)
@@ -75,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     both = {name: profiles.load(name) for name in NAMES}
     pi, coral = both.values()
+    pi_j, coral_j = map(joules, both.values())
     shape = NetworkShape.preset('vgg16_112')
     rows = []
     for i in range(1, shape.last + 1):
@@ -82,15 +88,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows.append((i, shape.names[i], f'{pi.head_s[i]:.3f}' if fits else 'does not fit',
                      f'{coral.head_s[i]:.3f}',
                      f'{pi.head_s[i] / coral.head_s[i]:.2f}' if fits else '',
-                     f'{pi.head_j[i]:.3f}' if fits else 'does not fit', f'{coral.head_j[i]:.3f}',
-                     f'{coral.head_j[i] / pi.head_j[i]:.2f}' if fits else '',
+                     f'{pi_j[i]:.3f}' if fits else 'does not fit', f'{coral_j[i]:.3f}',
+                     f'{coral_j[i] / pi_j[i]:.2f}' if fits else '',
                      int(shape.nbytes[i])))
     print(table(('layers', 'last', 'Pi s', 'Coral s', 'Pi / Coral', 'Pi J', 'Coral J',
                  'Coral / Pi', 'int8 bytes'), rows))
     means = {'pi_by_coral_s': float(np.mean(pi.head_s[1:15] / coral.head_s[1:15])),
-             'coral_by_pi_j': float(np.mean(coral.head_j[1:15] / pi.head_j[1:15])),
-             'pi_w': float(pi.head_j[14] / pi.head_s[14]),
-             'coral_w': float(coral.head_j[14] / coral.head_s[14])}
+             'coral_by_pi_j': float(np.mean(coral_j[1:15] / pi_j[1:15])),
+             'pi_w': float(pi_j[14] / pi.head_s[14]),
+             'coral_w': float(coral_j[14] / coral.head_s[14])}
     print(f'\nmean over prefixes 1 to 14: {means["pi_by_coral_s"]:.2f} times faster with Coral, '
           f'{means["coral_by_pi_j"]:.2f} of the energy; mean power at 14 layers: '
           f'{means["pi_w"]:.2f} W and {means["coral_w"]:.2f} W')

@@ -11,8 +11,8 @@ from offload_perception.model.artefact import Artefact
 from offload_perception.model.edgetpu import CompileReport
 from offload_perception.planning.profile import ABOVE_IDLE, CutCost, DeviceProfile, Radio
 
-PUBLISHED_RADIO = Radio(3.335, source='not measured here: link model of the published experiment '
-                                      '(see the profile raspberry_pi_3b_plus)')
+PUBLISHED_RADIO = Radio(1.435, source='not measured here: link model of the published experiment '
+                                      'less idle (see the profile raspberry_pi_3b_plus)')
 
 
 def to_profile(rows: Sequence[Row], artefact: Artefact, *, name: str, device: str, date: str,

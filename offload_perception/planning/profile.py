@@ -18,6 +18,7 @@ from offload_perception.planning.shape import NetworkShape
 
 SCHEMA = 1
 ABOVE_IDLE, WHOLE_RUN, UNKNOWN = 'above idle', 'whole run', 'unknown'
+IDLE_TOLERANCE = 0.1  # of a meter, and of an idle power that drifts
 DEFAULT_SPREAD = 0.05  # of a time or an energy whose spread was not measured
 _BUNDLED = files('offload_perception.planning') / 'profiles'
 _AGAIN = 'measure the device again with characterize, or correct the file'
@@ -217,6 +218,7 @@ def _check(profile: DeviceProfile) -> None:
                         f'each layer; {_AGAIN}')
     for index, cut in enumerate(profile.cuts):
         _check_cut(index, cut)
+        _check_power(index, cut, profile)
 
 
 def _check_cut(index: int, cut: CutCost) -> None:
@@ -230,6 +232,17 @@ def _check_cut(index: int, cut: CutCost) -> None:
                     ('on_chip_bytes', 1e12), ('off_chip_bytes', 1e12)):
         if (value := getattr(cut, f)) == value:
             _within(f'{where}{f}', value, most)
+
+
+def _check_power(index: int, cut: CutCost, profile: DeviceProfile) -> None:
+    """Refuse energies of whole runs below what the device draws while it does nothing."""
+    idle_j = profile.idle_w * cut.head_s if cut.fits else 0.0
+    if profile.energy_baseline == WHOLE_RUN and cut.energy_j < (1 - IDLE_TOLERANCE) * idle_j:
+        raise PlanError(
+            f'cuts[{index}] ({cut.name}): {cut.energy_j:g} J in {cut.head_s:g} s are '
+            f'{cut.energy_j / cut.head_s:.2f} W, less than the {profile.idle_w:g} W of the idle '
+            f"device; a whole run holds its idle share ('{ABOVE_IDLE}' is without), and a mean "
+            f'divides by the runs that were summed; {_AGAIN}')
 
 
 def _within(name: str, value: Any, most: float) -> None:

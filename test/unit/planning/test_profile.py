@@ -10,6 +10,7 @@ from offload_perception.errors import PlanError
 from offload_perception.planning import profile as profiles
 from offload_perception.planning.profile import CutCost, DeviceProfile
 from offload_perception.planning.shape import NetworkShape
+from offload_perception.power.device_model import preset
 
 
 def edited(profile, edit):
@@ -20,7 +21,8 @@ def edited(profile, edit):
 
 def test_bundled_profiles_have_the_published_figures(shape, pi, coral):
     assert profiles.names() == ('raspberry_pi_3b_plus', 'raspberry_pi_3b_plus_coral')
-    assert (pi.cuts[14].head_s, pi.cuts[14].energy_j) == (6.29332, 7.01785)
+    assert (pi.cuts[14].head_s, pi.cuts[14].energy_j) == (6.29332, 23.3928)
+    assert (pi.cuts[1].energy_j, pi.cuts[1].head_s) == (1.56991, 0.608664)
     assert (coral.cuts[17].head_s, coral.cuts[17].energy_j) == (1.80163, 7.08726)
     for profile in (pi, coral):
         profile.check_for(shape)
@@ -52,6 +54,35 @@ def test_unmetered_energy_is_derived_from_the_power(coral):
     bare = replace(coral, active_w=2.0, cuts=tuple(
         replace(cut, energy_j=float('nan')) for cut in coral.cuts))
     np.testing.assert_allclose(bare.head_j, 2.0 * coral.head_s)
+
+
+def test_published_powers_lie_between_idle_and_full_load(pi, coral):
+    """The sheet's own column, 30 runs divided by 100, has 0.8 to 1.2 W here: less than idle."""
+    for profile in (pi, coral):
+        device = preset(profile.name)
+        assert profile.energy_baseline == profiles.WHOLE_RUN
+        assert profile.idle_w == device.idle_w
+        watts = [cut.energy_j / cut.head_s for cut in profile.cuts[1:] if cut.fits]
+        assert all(device.idle_w < w < device.full_load_w for w in watts)
+        assert device.idle_w + profile.active_w < device.full_load_w
+        assert profile.radio.sending_w < 2.0  # of a Wi-Fi radio above idle
+
+
+def test_the_pi_draws_about_as_much_above_idle_with_and_without_the_stick(pi, coral):
+    assert pi.head_j[14] == pytest.approx(23.3928 - 1.9 * 6.29332)
+    assert coral.head_j[14] == pytest.approx(5.53893 - 1.9 * 1.38625)
+    ratio = np.mean([c.energy_j / p.energy_j for p, c in zip(pi.cuts[1:15], coral.cuts[1:15],
+                                                             strict=True)])
+    assert ratio == pytest.approx(0.23, abs=0.01)
+
+
+def test_a_run_that_draws_less_than_idle_is_refused(pi):
+    def edit(record):
+        for cut in record['cuts']:
+            cut['energy_j'] = cut['energy_j'] and 0.3 * cut['energy_j']  # as the sheet has it
+
+    with pytest.raises(PlanError, match=r'block1_conv1.*0\.77 W, less than the 1\.9 W of the idle'):
+        DeviceProfile.from_json(edited(pi, edit))
 
 
 def test_idle_share_is_taken_off_a_whole_run(coral):
