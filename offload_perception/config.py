@@ -63,7 +63,12 @@ class NetworkConfig:
                        'vgg16_112, or the path of a prepared model, a .keras or a .h5 file')
     weights: str = param('bundled', 'bundled (model aerial), imagenet, seed:N (random, '
                          'untrained), or the path of a weights file')
-    labels: str = param('', 'file with one label a line; empty takes those of the model')
+    labels: str = param('', 'file with one label a line, or each behind its class number; empty '
+                        'takes those of the model')
+    preprocess: str = param('', 'what stands before a model file that does not prepare its pixels '
+                            'itself: inside (nothing is needed), caffe (BGR less the ImageNet '
+                            'mean), unit (RGB / 255) or tf (RGB / 127.5 - 1)',
+                            choices=('', 'inside', 'caffe', 'unit', 'tf'))
     device: str = param('auto', 'where the layers run; edgetpu refuses where there is none, auto '
                         'takes the CPU then', choices=('auto', 'edgetpu', 'cpu'))
     edgetpu_devices: str = param('', 'Edge TPU devices as libedgetpu names them, for example '

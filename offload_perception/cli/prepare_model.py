@@ -62,7 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     artefact = prepared(args)
     print(f'{artefact.path}\n{artefact.name}, weights {artefact.weights}'
-          f'{"" if artefact.trained else " (random: labels mean nothing)"}\n')
+          f'{"" if artefact.trained else " (random: labels mean nothing)"}')
+    if artefact.agreement is not None:
+        print(f'int8 agrees with float32 on {artefact.agreement:.1%} of the representative images')
+    print(artefact.doubt)
     print(cut_table(artefact))
     check_dense(Graph(artefact.model_file.read_bytes(), str(artefact.model_file)))
     if args.edgetpu:

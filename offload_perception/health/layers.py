@@ -9,12 +9,13 @@ SLOW, CALM = 1.5, 1.3  # time of a head by that in the profile
 
 
 def network_findings(trouble: str, fallback: str, trained: bool,
-                     streamed: int = 0) -> Iterator[Finding]:
+                     streamed: int = 0, doubt: str = '') -> Iterator[Finding]:
     """Yield what is to be known of the layers.
 
     :param trouble: that of the `runtime.network.Network`.
     :param fallback: that of its choice: device auto found no Edge TPU, and nobody asked for one.
     :param streamed: bytes of parameters that do not fit on an Edge TPU.
+    :param doubt: that of the `model.artefact.Artefact`.
     """
     if trouble:
         yield warning('device', trouble)
@@ -23,6 +24,8 @@ def network_findings(trouble: str, fallback: str, trained: bool,
     if streamed:
         yield warning('on-chip memory', f'{streamed} bytes of parameters do not fit on the Edge '
                       'TPU and are streamed for every frame; cut earlier')
+    if doubt:
+        yield warning('agreement', doubt)
     if not trained:
         yield said('weights', 'UNTRAINED weights: the labels mean nothing')
 

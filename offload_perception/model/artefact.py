@@ -20,6 +20,7 @@ from offload_perception.tensor import TensorSpec
 
 MANIFEST = 'manifest.json'
 MODEL_FILE = 'model.tflite'
+AGREEMENT_FLOOR = 0.9  # below it a trained network lost something in int8
 FORMAT = 2  # 1 had no digests of segments, and dense layers that older TFLite misreads
 
 
@@ -73,6 +74,16 @@ class Artefact:
     def keras_file(self) -> Path:
         """Return the float32 network; the file may be missing."""
         return self.path / 'model.keras'
+
+    @property
+    def doubt(self) -> str:
+        """Return why int8 results are worse than those of the float32 network; else ''."""
+        if not self.trained or self.agreement is None or self.agreement >= AGREEMENT_FLOOR:
+            return ''
+        return (f'int8 {self.name} gives the class of its float32 network on only '
+                f'{self.agreement:.0%} of the images it was prepared with; check preprocess, and '
+                'prepare it with images as the camera sees them: prepare_model --representative '
+                'FOLDER')
 
     def segment_file(self, index: int) -> Path:
         """Return the file of the segment that computes layer `index` (1 to N)."""

@@ -18,7 +18,8 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
 
     One label a line, in the order of training; or, as Coral and Teachable Machine write them,
     each behind its class number (`0  person`, `1: car`), in any order. Classes that such a file
-    leaves out are called `class N`. Blank lines, a byte order mark and CRLF do not matter.
+    leaves out before the last are called `class N`. Blank lines, a byte order mark and CRLF do
+    not matter.
 
     :raises ModelError: where the file cannot be read or does not fit the network.
     """
@@ -42,6 +43,9 @@ def _by_number(path: str | Path, lines: list[str], classes: int) -> list[str] | 
     numbers = [int(match[1]) for match in found]
     if max(numbers) >= classes:
         return None
+    if max(numbers) < classes - 1:
+        raise ModelError(f'the labels file {path} ends with class {max(numbers)}, but the network '
+                         f'has {classes} classes, 0 to {classes - 1}; is it the right file?')
     if len(set(numbers)) != len(numbers):
         twice = next(n for n in numbers if numbers.count(n) > 1)
         raise ModelError(f'the labels file {path} names class {twice} more than once; keep one')

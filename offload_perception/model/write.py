@@ -52,6 +52,8 @@ def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weigh
         trained=trained, input=graph.input, layers=layers, labels=labels,
         agreement=agreement(keras_model, folder / MODEL_FILE, graph.input, layers[-1].output,
                             images))
+    if artefact.doubt:
+        progress(f'WARNING: {artefact.doubt}')
     progress(f'saving {name}')
     keras_model.save(artefact.keras_file)
     if labels:

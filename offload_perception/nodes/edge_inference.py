@@ -385,7 +385,8 @@ class EdgeInferenceNode(ManagedNode):
             yield from self._speed.findings(self._strategy.session.head.slowdown)
         yield from network_findings(
             self._network.trouble, self._network.choice.fallback, self._artefact.trained,
-            self._compiled.streamed_bytes(self._pipeline.plan.split) if self._compiled else 0)
+            self._compiled.streamed_bytes(self._pipeline.plan.split) if self._compiled else 0,
+            self._artefact.doubt)
 
     def mend_qos(self, topic: str) -> str:
         """Return how to fit a camera's QoS."""

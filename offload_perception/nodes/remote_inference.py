@@ -176,7 +176,8 @@ class RemoteInferenceNode(ManagedNode):
             self._refusals, now_s))
         yield from guarded('computer', lambda: self._computer.findings(now_s))
         yield from guarded('layers', lambda: network_findings(
-            self._network.trouble, self._network.choice.fallback, self._artefact.trained))
+            self._network.trouble, self._network.choice.fallback, self._artefact.trained,
+            doubt=self._artefact.doubt))
 
     def _other_servers(self) -> Iterator[Finding]:
         if problem := self._second_server(own=1):  # discovery can take longer than the start

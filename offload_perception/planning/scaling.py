@@ -6,7 +6,7 @@ from math import inf
 import numpy as np
 
 from offload_perception.errors import PlanError
-from offload_perception.planning.profile import CutCost, DeviceProfile
+from offload_perception.planning.profile import ABOVE_IDLE, CutCost, DeviceProfile
 from offload_perception.planning.shape import NetworkShape
 
 SPREAD = 0.5  # of a guess
@@ -33,7 +33,7 @@ def scaled(profile: DeviceProfile, measured: NetworkShape, wanted: NetworkShape,
     return replace(
         profile, name=f'{profile.name}, scaled', model=wanted.name, digest=wanted.digest,
         origin=f'scaled estimate by multiply-adds from {profile.model}, speed x {speed:g}: '
-               f'{profile.origin}', measured=False, cuts=cuts)
+               f'{profile.origin}', measured=False, cuts=cuts, energy_baseline=ABOVE_IDLE)
 
 
 def for_network(profile: DeviceProfile, wanted: NetworkShape, *,

@@ -117,6 +117,8 @@ def test_a_server_tells_what_it_cannot_cope_with(now, replies, lost, expected):
 
 def test_layers_tell_device_memory_and_weights():
     assert not list(network_findings('', '', trained=True))
+    lossy, = network_findings('', '', True, doubt='int8 agrees on only 11%')
+    assert lossy.level is Level.WARN and '11%' in lossy.text
     found = texts(network_findings('the stick is lost', 'none', False, streamed=4096))
     assert found == {
         'device': 'WARN the stick is lost',

@@ -40,7 +40,8 @@ def test_a_terminal_escape_does_not_reach_the_terminal(tmp_path):
 @pytest.mark.parametrize(('content', 'message'), [
     (b'a\nb\n', 'has 2 lines, but the network has 3 classes'),
     (b'', 'has 0 lines'),
-    (b'0 a\n0 b\n1 c\n', 'names class 0 more than once'),
+    (b'0 a\n0 b\n2 c\n', 'names class 0 more than once'),
+    (b'0 a\n1 b\n', 'ends with class 1, but the network has 3 classes'),
     (b'\xff\xfea\x00b', 'cannot be read .*UTF-8'),
     (b'a\n\xff\n', 'cannot be read .*UTF-8'),
     (b'x' * 5_000_000, 'is it the right file'),

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from offload_perception.errors import ModelError
 from offload_perception.model import prepare as prepare_module
 from offload_perception.model.artefact import Artefact
+from offload_perception.model.digest import file_digest
 from offload_perception.model.prepare import prepare
 from offload_perception.model.vgg16 import SPECS, VggSpec
 from offload_perception.tensor import TensorSpec
@@ -91,8 +93,9 @@ def _fake_write(model, folder, *, name, weights, trained, **kwargs):
     folder.mkdir()
     with open(folder.parent / 'builds', 'a') as log:
         log.write('built\n')
-    pixels = TensorSpec((1,), 'uint8')
-    Artefact(folder, name, 'd', weights, trained, pixels, (), ()).save_manifest()
+    (folder / 'model.tflite').touch()
+    pixels, digest = TensorSpec((1,), 'uint8'), file_digest(folder / 'model.tflite')
+    Artefact(folder, name, digest, weights, trained, pixels, (), ()).save_manifest()
 
 
 def _prepare_in_process(folder, barrier):
@@ -132,6 +135,51 @@ def test_bundled_folder_is_used_as_it_is(artefact, monkeypatch, tmp_path):
     (tmp_path / 'aerial').symlink_to(artefact.path)
     monkeypatch.setattr(prepare_module, 'BUNDLED', tmp_path)
     assert prepare('aerial', 'bundled').digest == artefact.digest
+
+
+def labels_file(folder: Path, count: int) -> Path:
+    (folder / 'labels.txt').write_text(''.join(f'{i}  mine {i}\n' for i in range(count)))
+    return folder / 'labels.txt'
+
+
+def test_labels_of_ones_own_for_models_that_are_ready(artefact, tmp_path):
+    bundled = prepare('aerial', labels=labels_file(tmp_path, 10))
+    assert bundled.label(3) == 'mine 3' and prepare('aerial').label(3) == 'meadow'
+    assert prepare(artefact.path, labels=labels_file(tmp_path, 10)).labels[9] == 'mine 9'
+    with pytest.raises(ModelError, match='ends with class 3, but the network has 10 classes'):
+        prepare('aerial', labels=labels_file(tmp_path, 4))
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    ({'weights': 'seed:0'}, 'weights: .* prepared already'),
+    ({'preprocess': 'caffe'}, 'preprocess: .* prepared already'),
+    ({'representative': '/somewhere'}, 'representative: .* prepared already'),
+    ({'weight_bits': 7}, r'weight_bits: .* prepared already.*model\.keras'),
+])
+def test_what_a_ready_model_cannot_take_is_refused_by_name(artefact, options, message):
+    with pytest.raises(ModelError, match=message):
+        prepare(artefact.path, **options)
+    if 'weights' not in options:
+        with pytest.raises(ModelError, match=message):
+            prepare('aerial', **options)
+
+
+def test_a_model_file_brings_its_own_weights(tmp_path):
+    with pytest.raises(ModelError, match=r'weights=imagenet: .*m\.keras brings its own'):
+        prepare(tmp_path / 'm.keras', 'imagenet', cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize('name', ['gone.keras', 'gone.h5'])
+def test_a_wrong_path_is_called_that(tmp_path, name):
+    with pytest.raises(ModelError, match=f'{name} .*check the path'):
+        prepare(tmp_path / name, cache_dir=tmp_path)
+
+
+def test_a_network_that_lost_its_classes_in_int8_says_so(artefact):
+    lossy = replace(artefact, trained=True, agreement=0.11)
+    assert 'only 11% of the images' in lossy.doubt and '--representative' in lossy.doubt
+    assert not replace(lossy, agreement=0.95).doubt
+    assert not replace(lossy, trained=False).doubt  # random weights agree on nothing worth it
 
 
 @pytest.mark.parametrize(('model', 'weights', 'message'), [

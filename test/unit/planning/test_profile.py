@@ -81,7 +81,7 @@ def test_a_run_that_draws_less_than_idle_is_refused(pi):
         for cut in record['cuts']:
             cut['energy_j'] = cut['energy_j'] and 0.3 * cut['energy_j']  # as the sheet has it
 
-    with pytest.raises(PlanError, match=r'block1_conv1.*0\.77 W, less than the 1\.9 W of the idle'):
+    with pytest.raises(PlanError, match=r'block1_conv1.*0\.77 W, less than the 1\.9 W of'):
         DeviceProfile.from_json(edited(pi, edit))
 
 

@@ -30,3 +30,9 @@ def test_profile_of_another_network_is_refused(coral):
     vgg16 = NetworkShape.preset('vgg16')
     with pytest.raises(PlanError):
         scaled(coral, vgg16, vgg16)
+
+
+def test_idle_power_is_taken_off_once(coral, shape):
+    assert coral.energy_baseline == 'whole run'
+    twice = scaled(coral, shape, shape, speed=2.0)
+    np.testing.assert_allclose(twice.head_j[[3, 14, 17]], coral.head_j[[3, 14, 17]] / 2)
