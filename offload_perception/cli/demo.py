@@ -59,7 +59,7 @@ def _fly(settings: Settings, duration_s: float | None, stop: StopSignal) -> int:
         try:
             _run(settings, monitor, duration_s, stop, complaints)
         finally:  # what was seen counts, also where a node died
-            lines = monitor.summary.closing_lines(monitor.images_published)
+            lines = monitor.state.closing_lines(monitor.images_published)
             print('\n'.join([*lines, *complaints]), flush=True)
     if not monitor.summary.adds_up():
         print("error: the drone's counters do not agree with the frames seen", file=sys.stderr)

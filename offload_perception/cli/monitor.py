@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     show = _view if args.view and sys.stdout.isatty() else _lines
     with listening(args.namespace, args.server) as node:
         show(node, args.duration, stop)
-        print('\n'.join(node.summary.closing_lines()), flush=True)
+        print('\n'.join(node.state.closing_lines()), flush=True)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 
 from offload_perception.cli.command import command, progress, write_json
@@ -22,11 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(args.out or f'{bags[0].resolve().with_suffix("")}_report')
     progress('drawing')
     write_report(flights, out)
-    write_json(args.json, {f.name: key_figures(f) for f in flights})
+    write_json(args.json, {f.name: _known(key_figures(f)) for f in flights})
     for flight in flights:
         print('\n'.join([f'{flight.name}:', *flight.closing_lines]))
     print(f'report: {out / "index.html"}')
     return 0
+
+
+def _known(figures: dict[str, float]) -> dict[str, float | None]:
+    """Return figures as JSON can carry them: None where one is unknown."""
+    return {name: value if isfinite(value) else None for name, value in figures.items()}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -176,6 +176,11 @@ class LiveState:
             heard = self.labels.get(shown.stamp_ns)
             return shown, plain(view.labels(heard.message)) if heard else None
 
+    def closing_lines(self, published: int | None = None) -> list[str]:
+        """Return the lines that close a run; `published` as for `Summary.tally`."""
+        with self._lock:
+            return self.summary.closing_lines(published, view.run_caveats(self))
+
     def complaints(self) -> list[str]:
         """Return in words what the nodes complain of now; see `warnings.complaints`."""
         with self._lock:

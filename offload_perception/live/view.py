@@ -138,19 +138,21 @@ def about(state: 'LiveState') -> dict[str, str]:
             'source': camera.get('shows', '')}
 
 
+def run_caveats(state: 'LiveState') -> list[str]:
+    """Return what the labels of this flight do not mean."""
+    newest = next(reversed(state.labels.values()), None)
+    return meaning.run_caveats(newest.message.trained if newest else None,
+                               state.values('edge_inference'), state.values('camera'))
+
+
 def caveats(state: 'LiveState') -> list[str]:
     """Return what is not real, or means nothing, in this flight; a property of the run."""
-    edge, found = state.values('edge_inference'), []
-    newest = next(reversed(state.labels.values()), None)
-    if newest or edge:
-        trained = newest.message.trained if newest else True
-        found.append(meaning.caveat(trained, edge.get('weights', ''),
-                                    state.values('camera').get('source', '')))
+    found = run_caveats(state)
     if state.power and state.power.message.emulated:
         found.append('EMULATED meter: its power is modelled, not measured')
-    if emulated := edge.get('emulates'):
+    if emulated := state.values('edge_inference').get('emulates') or state.summary.emulated:
         found.append(f'EMULATED computer: layers on board are paced as on {emulated}')
-    return [words for words in found if words]
+    return found
 
 
 def recording(state: 'LiveState', now: float) -> dict[str, Any] | None:

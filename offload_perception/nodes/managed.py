@@ -21,6 +21,7 @@ from offload_perception.errors import CancelledError, OffloadError
 from offload_perception.health import Finding, error, said
 from offload_perception.nodes import params
 from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S, Diagnostics
+from offload_perception.nodes.setup import Setup
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
@@ -57,7 +58,7 @@ class ManagedNode(LifecycleNode):
         self._take_orders()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
-        self._health = Diagnostics(self)
+        self._health, self._setup = Diagnostics(self), Setup(self)
         self._diagnostics_timer = self.create_timer(PERIOD_S, self.publish_diagnostics)
         if self.declare_parameter('autostart', True).value:
             self._autostart_timer = self.create_timer(0.0, self._autostart,
@@ -152,7 +153,9 @@ class ManagedNode(LifecycleNode):
         super().on_activate(state)
         result = self._guard('activate', self.activate)
         self.active = result == SUCCESS
-        if not self.active:
+        if self.active:
+            self._setup.publish(self)
+        else:
             refusal = self._refusal
             self._guard('deactivate', self.deactivate)
             super().on_deactivate(state)
@@ -262,6 +265,7 @@ class ManagedNode(LifecycleNode):
         if new:
             self.config = replace(self.config, **new)
             if self.active:
+                self._setup.publish(self)
                 self._reconfigure(new)
 
     def _reconfigure(self, changes: dict[str, Any]) -> None:

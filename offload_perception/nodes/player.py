@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -48,8 +49,9 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
         publishers = _publishers(node, topics, selection)
         if not publishers:
             raise BagError(f'no message type of {reader.path} is installed')
-        _wait_for_subscribers(publishers, wait_s, stop)
-        tell = _clock_publisher(node) if clock_hz else None
+        clock = node.create_publisher(Clock, CLOCK, qos.CLOCK) if clock_hz else None
+        _wait_for_subscribers([*publishers.values(), *([clock] if clock else [])], wait_s, stop)
+        tell = partial(_tell, clock) if clock else None
         published = _play_once(reader, publishers, rate, stop, tell, clock_hz)
         while loop and not stop.wait(0.0):
             published += _play_once(reader, publishers, rate, stop, tell, clock_hz)
@@ -73,10 +75,9 @@ def _play_once(reader: BagReader, publishers: dict[str, Any], rate: float, stop:
     return published
 
 
-def _clock_publisher(node: Node) -> Callable[[int], None]:
-    """Return a function that publishes a time [ns] on /clock."""
-    publisher = node.create_publisher(Clock, CLOCK, qos.CLOCK)
-    return lambda now_ns: publisher.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
+def _tell(publisher: Any, now_ns: int) -> None:
+    """Publish a time [ns] on /clock."""
+    publisher.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
 
 
 def _publishers(node: Node, topics: dict[str, BagMessage], selection: Selection) -> dict[str, Any]:
@@ -112,9 +113,9 @@ def _profile_of(first: BagMessage) -> QoSProfile:
     return qos.TELEMETRY if reliable else qos.images('best_effort')
 
 
-def _wait_for_subscribers(publishers: dict[str, Any], wait_s: float, stop: StopSignal) -> None:
+def _wait_for_subscribers(publishers: list[Any], wait_s: float, stop: StopSignal) -> None:
     give_up_s = time.monotonic() + wait_s
     while time.monotonic() < give_up_s and not all(
-            p.get_subscription_count() for p in publishers.values()):
+            p.get_subscription_count() for p in publishers):
         if stop.wait(0.02):
             return

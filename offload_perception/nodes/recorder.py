@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -30,6 +30,7 @@ from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.message_types import class_of, name_of
 from offload_perception.nodes.running import main_of
 from offload_perception.nodes.servers import namespaces
+from offload_perception.nodes.setup import TOPIC as SETUP
 from offload_perception.recording import BagWriter, installed_type
 from offload_perception.recording.metadata import qos_profile
 from offload_perception.recording.writer import free_bytes
@@ -123,7 +124,9 @@ class RecorderNode(ManagedNode):
             self._listen(kind, name, qos.TELEMETRY)
         self._listen(OffloadDecision, 'offload_decision', _profile(latched=True))
         self._listen(MissionPolicy, 'mission_policy', _profile(latched=True))
+        self._listen(DiagnosticStatus, SETUP, _profile(latched=True))
         for server in self._servers:
+            self._listen(DiagnosticStatus, f'{server}/{SETUP}', _profile(latched=True))
             self._listen(ServerStatus, f'{server}/status', _profile(latched=True))
             if c.tensors:
                 self._listen(FeatureTensor, f'{server}/features', _profile())

@@ -12,6 +12,7 @@ from offload_perception.report.flight import Flight
 from offload_perception.report.table import Table
 from offload_perception.telemetry.layers import cut_names as names_of_cuts
 from offload_perception.telemetry.records import STAGES
+from offload_perception.telemetry.summary import NOT_DELIVERED
 
 
 def has_result(frames: Table) -> np.ndarray:
@@ -199,20 +200,24 @@ def key_figures(flight: Flight) -> dict[str, float]:
     done = frames.where(has_result(frames))
     asked = frames['deadline'] > 0
     total_ms = done['total'] * 1e3
-    power = flight.power
+    power, energy, tally = flight.power, flight.summary.energy, flight.tally
     joules = (power['integrated_energy'][-1] - power['integrated_energy'][0]
               if len(power) > 1 else nan)
     return {
-        'frames that ended': len(frames), 'results': len(done),
-        'remote': flight.summary.outcomes[Outcome.REMOTE],
-        'local': flight.summary.outcomes[Outcome.LOCAL],
-        'dropped on the drone': flight.summary.outcomes[Outcome.DROPPED],
+        'flight time [s]': energy.span_s,
+        'captured': tally.captured, 'results': len(done),
+        'remote': tally.remote, 'local': tally.local, 'dropped': tally.dropped,
+        'of them lost between camera and node': tally.reasons[NOT_DELIVERED],
+        'results a second [1/s]': len(done) / energy.span_s if energy.span_s else nan,
         'deadline met [%]': 100 * frames['deadline_met'][asked].mean() if asked.any() else nan,
         'latency p50 [ms]': np.percentile(total_ms, 50) if len(done) else nan,
         'latency p95 [ms]': np.percentile(total_ms, 95) if len(done) else nan,
         'sent a frame [bytes]': done['bytes'].mean() if len(done) else nan,
         'mean power [W]': power['power'].mean() if len(power) else nan,
         'energy over the bag [J]': joules,
+        'energy per result, idle included [J]':
+            nan if energy.per_result_j is None else energy.per_result_j,
+        'metered share of the flight time [%]': 100 * energy.metered if len(power) else nan,
         'energy while a frame was under way [J]': _energy_of_a_frame(flight),
         'labels right [%]': 100 * flight.summary.right / flight.summary.judged
         if flight.summary.judged else nan,

@@ -13,13 +13,14 @@ from offload_perception.health import told
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.recording import BagMessage, BagReader
 from offload_perception.report.table import Table, table_of
+from offload_perception.telemetry.meaning import run_caveats
 from offload_perception.telemetry.records import (
     frame_record,
     label_record,
     power_record,
     stamp_ns,
 )
-from offload_perception.telemetry.summary import Summary
+from offload_perception.telemetry.summary import Summary, Tally
 
 # Name of a table, and the topic in the drone's namespace that fills it.
 _TOPICS = {'frames': 'frame_latency', 'power': 'power', 'energy': 'frame_energy',
@@ -46,6 +47,8 @@ class Flight:
     """Everything a report needs of one bag.
 
     `published` is how many images the camera says it sent, None where it says nothing.
+    `values` has the last values in the diagnostics of each node, `setups` what each node was run
+    with: parameters, version and computer. `notes` tell in words what the reader left out.
     `warnings` counts the findings in diagnostics above OK by node and name, which is about once a
     second each; `texts` has the last words of each.
     """
@@ -59,7 +62,11 @@ class Flight:
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
     models: set[str] = field(default_factory=set)
     trained: bool = True
+    values: dict[str, dict[str, str]] = field(default_factory=dict)
+    setups: dict[str, dict[str, str]] = field(default_factory=dict)
     truncated: bool = False
+    growing: bool = False
+    notes: list[str] = field(default_factory=list)
     duration_s: float = 0.0
     samples: list[Sample] = field(default_factory=list)
 
@@ -77,7 +84,22 @@ class Flight:
     @property
     def closing_lines(self) -> list[str]:
         """Return the lines that the demo ends with, from the same messages by the same code."""
-        return self.summary.closing_lines(self.published)
+        return self.summary.closing_lines(self.published, self.caveats)
+
+    @property
+    def tally(self) -> Tally:
+        """Return where the frames went, those among them that never arrived."""
+        return self.summary.tally(self.published)
+
+    @property
+    def caveats(self) -> list[str]:
+        """Return what the labels of this flight do not mean."""
+        return run_caveats(self.trained, self.values_of('edge_inference'),
+                           self.values_of('camera'))
+
+    def values_of(self, name: str) -> dict[str, str]:
+        """Return the last values in the diagnostics of a node of this drone."""
+        return self.values.get(f'{self.namespace}/{name}', {})
 
 
 def load_flight(bag: str | Path, namespace: str | None = None) -> Flight:
@@ -92,7 +114,8 @@ def load_flight(bag: str | Path, namespace: str | None = None) -> Flight:
         heard.add(m)
     namespace = _drone_of(heard, Path(bag), namespace)
     flight = _flight_of(heard, Path(bag).stem, namespace)
-    flight.truncated = bool(reader.truncated)
+    flight.truncated, flight.growing = bool(reader.truncated), bool(reader.growing)
+    flight.notes = reader.notes
     flight.samples = list(_samples(reader, flight))
     return flight
 
@@ -119,7 +142,8 @@ class _Heard:
 
 
 _OURS = 'offload_perception/msg'
-_WANTED = {'diagnostic_msgs/msg/DiagnosticArray', *(f'{_OURS}/{name}' for name in (
+_HEALTH, _SETUP = (f'diagnostic_msgs/msg/Diagnostic{kind}' for kind in ('Array', 'Status'))
+_WANTED = {_HEALTH, _SETUP, *(f'{_OURS}/{name}' for name in (
     'FrameLatency', 'PowerSample', 'FrameEnergy', 'OffloadDecision', 'Classification',
     'ServerStatus', 'MissionPolicy', 'GeotaggedClassification'))}
 
@@ -149,8 +173,10 @@ def _flight_of(heard: _Heard, name: str, namespace: str) -> Flight:
     flight.tables['servers'] = table_of(status, start_ns)
     flight.models = {m.model for _, m in status}
     flight.trained = all(m.trained for _, m in raw['results'])
-    for _, m in heard.of_type('diagnostic_msgs/msg/DiagnosticArray'):
+    for _, m in heard.of_type(_HEALTH):
         _add_diagnostics(flight, m)
+    for _, m in heard.of_type(_SETUP):
+        flight.setups[m.name] = {v.key: v.value for v in m.values}
     return flight
 
 
@@ -179,8 +205,10 @@ def _add_diagnostics(flight: Flight, m: Any) -> None:
                 name = f.name or s.message
                 flight.warnings[s.name, name] += 1
                 flight.texts[s.name, name] = f.text.removesuffix(JUST_OVER)
-        if s.name == f'{flight.namespace}/camera':
-            flight.published = int(values.get('frames published', 0)) or flight.published
+        flight.values[s.name] = values
+    published = flight.values_of('camera').get('frames published', '')
+    if published.isascii() and published.isdecimal() and len(published) < 16:
+        flight.published = int(published) or flight.published
 
 
 def _samples(reader: BagReader, flight: Flight) -> Iterator[Sample]:

@@ -143,8 +143,8 @@ def estimates(flight: Flight) -> 'Figure | None':
 
 
 def drops(flight: Flight) -> 'Figure | None':
-    """Draw how many frames were dropped for each reason."""
-    reasons = flight.summary.reasons.most_common()
+    """Draw how many frames were dropped for each reason, those that never arrived among them."""
+    reasons = flight.tally.reasons.most_common()
     if not reasons:
         return None
     figure, axes = plotting.new_figure(0.9 + 0.35 * len(reasons))
@@ -179,6 +179,10 @@ def _deadline_line(axes: Any, frames: Any) -> None:
     asked = frames.where(frames['deadline'] > 0)
     if len(asked):
         low, high = 1e3 * asked['deadline'].min(), 1e3 * asked['deadline'].max()
-        words = f'{low:.3g}' if low == high else f'{low:.3g} to {high:.3g}'
+        words = _ms(low) if low == high else f'{_ms(low)} to {_ms(high)}'
         axes.plot(asked['t'], asked['deadline'] * 1e3, '--', color=BAD, lw=1.2,
                   drawstyle='steps-post', label=f'deadline {words} ms')
+
+
+def _ms(milliseconds: float) -> str:
+    return f'{milliseconds:,.0f}' if milliseconds >= 100 else f'{milliseconds:.3g}'

@@ -24,6 +24,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; margin:
 p { margin: 4px 0; color: #51606f; font-size: .92rem; }
 .caveat { color: #fff; background: #a93226; border-radius: 6px; padding: 6px 10px; }
 .wide { overflow-x: auto; }
+details p { overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-size: .9rem; }
 td, th { padding: 3px 10px 3px 0; text-align: left; border-bottom: 1px solid #e4e8ec; }
 td:not(:first-child) { font-variant-numeric: tabular-nums; }
@@ -37,7 +38,7 @@ def page(flights: list[Flight], pictures: dict[tuple[str, int], Path]) -> str:
     if len(flights) == 1:  # then two charts stand side by side, else two flights do
         charts = f'<div class="row">{charts}</div>'
     sections = [_overview(flights), _figures(flights), charts, _changes(flights),
-                _diagnostics(flights), _missing(drawn)]
+                _diagnostics(flights), _setup(flights), _missing(drawn)]
     return ('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f'<title>{escape(text.title(flights))}</title><style>{_STYLE}</style></head>'
@@ -84,6 +85,20 @@ def _warnings(flight: Flight) -> str:
     """Return the warnings as paragraphs: a table of such texts is too wide for a phone."""
     return ''.join(f'<p><b>{escape(node)}</b>, {times} times: {escape(said)}</p>'
                    for node, said, times in text.warning_rows(flight)) or '<p>none</p>'
+
+
+def _setup(flights: list[Flight]) -> str:
+    rows = _table(['', *(f.name for f in flights)], text.setup_rows(flights))
+    cells = ''.join(f'<div><h3>{escape(f.name)}</h3>{_parameters(f)}</div>' for f in flights)
+    return f'<section><h2>Set-up</h2>{rows}<div class="row">{cells}</div></section>'
+
+
+def _parameters(flight: Flight) -> str:
+    nodes = ''.join(f'<p><b>{escape(node)}</b> {escape(words)}</p>'
+                    for node, words in text.parameters(flight))
+    notes = ''.join(f'<p>{escape(note)}</p>' for note in flight.notes)
+    return (f'<details><summary>Parameters of every node</summary>{nodes}</details>'
+            if nodes else '<p>The bag does not tell the parameters.</p>') + notes
 
 
 def _missing(drawn: set[str]) -> str:

@@ -48,10 +48,19 @@ def label_time(axes: Any, what: str, top: float | None = None) -> None:
 
 
 def share_limits(figures: list['Figure']) -> None:
-    """Give the same axes of several figures the same value range, so that they compare."""
+    """Give the same axes of several figures the same ranges, so that they compare.
+
+    Not the rows of charts that have a row for each name, nor pictures and maps.
+    """
     for axes in zip(*(f.axes for f in figures), strict=False):
-        if not axes[0].yaxis_inverted() and axes[0].get_aspect() == 'auto':
-            axes[0].set_ylim(min(a.get_ylim()[0] for a in axes),
-                             max(a.get_ylim()[1] for a in axes))
-            for other in axes[1:]:
-                other.set_ylim(axes[0].get_ylim())
+        if any(a.get_aspect() != 'auto' for a in axes):
+            continue
+        _share(axes, 'xlim')
+        if not axes[0].yaxis_inverted():
+            _share(axes, 'ylim')
+
+
+def _share(axes: Any, which: str) -> None:
+    limits = [getattr(a, f'get_{which}')() for a in axes]
+    for a in axes:
+        getattr(a, f'set_{which}')(min(low for low, _ in limits), max(high for _, high in limits))

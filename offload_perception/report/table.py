@@ -46,8 +46,9 @@ def table_of(messages: Iterable[tuple[int, Any]], start_ns: int) -> Table:
     """Return a table of decoded messages with the times they were recorded at.
 
     Every field that is a number, a truth or a text is a column; a header becomes `stamp_ns`, of
-    a list of texts or numbers the first is taken (the best label, its score), and the fields of a
-    message within have its name before theirs (`attitude_w`).
+    a list of texts or numbers the first is taken, and the fields of a message within have its
+    name before theirs (`attitude_w`). Labels and scores have five columns each: `labels` is the
+    best one, `labels_2` the second.
     """
     rows = [{'t': (time_ns - start_ns) * 1e-9, **_scalars(m)} for time_ns, m in messages]
     names = rows[0] if rows else ()
@@ -62,11 +63,22 @@ def _scalars(m: Any) -> dict[str, Any]:
             found['stamp_ns'] = stamp_ns(value)
         elif hasattr(value, '__slots__'):
             found |= {f'{name}_{inner}': v for inner, v in _scalars(value).items()}
+        elif name in _RANKED:
+            found |= _ranked(name, list(value))
         elif isinstance(value, list) and not value:
             found[name] = '' if name in _TEXTS else float('nan')
         else:
             found[name] = value[0] if isinstance(value, list) else value
     return {name: v for name, v in found.items() if isinstance(v, (bool, int, float, str))}
+
+
+_RANKED, _RANKS = ('labels', 'scores'), 5
+
+
+def _ranked(name: str, values: list[Any]) -> dict[str, Any]:
+    empty = '' if name in _TEXTS else float('nan')
+    padded = [*values[:_RANKS], *[empty] * (_RANKS - len(values))]
+    return {name if n == 1 else f'{name}_{n}': value for n, value in enumerate(padded, 1)}
 
 
 _TEXTS = ('labels', 'stages')  # lists of texts; an empty one has no type of its own

@@ -1,10 +1,11 @@
 """A report's words: headings, caveats, the table of key figures, and the Markdown summary."""
 
-from math import isnan
+from math import isfinite, isnan
 
 from offload_perception.cli.command import table
 from offload_perception.report import analysis
 from offload_perception.report.flight import Flight
+from offload_perception.telemetry.records import PARAMETER
 
 
 def caveats(flight: Flight) -> list[str]:
@@ -13,15 +14,43 @@ def caveats(flight: Flight) -> list[str]:
     if flight.emulated:
         found.append('The power meter was EMULATED: watts and joules are modelled from the '
                      'load of the computer, not measured.')
-    if computer := flight.summary.emulated:
+    if computer := (flight.summary.emulated
+                    or flight.values_of('edge_inference').get('emulates')):
         found.append(f'The computer was EMULATED: layers on board were paced as on {computer}, so '
                      'their times are not those of the computer that ran them.')
-    if not flight.trained:
-        found.append('The network is UNTRAINED (random weights): its labels mean nothing.')
+    found += [f'{words[0].upper()}{words[1:]}.' for words in flight.caveats]
     if flight.truncated:
         found.append('The recorder was killed: the bag has no end, but all that was written '
                      'until then.')
+    if flight.growing:
+        found.append('The bag is still being recorded: this is the flight until now.')
     return found
+
+
+def setup_rows(flights: list[Flight]) -> list[list[str]]:
+    """Return the rows of the table of what was flown, a column for each flight."""
+    columns = [_setup(f) for f in flights]
+    return [[name, *(c[name] or 'unknown' for c in columns)] for name in columns[0]]
+
+
+def _setup(flight: Flight) -> dict[str, str]:
+    edge, camera = flight.values_of('edge_inference'), flight.values_of('camera')
+
+    def every(name: str) -> str:
+        return ', '.join(dict.fromkeys(s[name] for s in flight.setups.values() if s.get(name)))
+    return {
+        'model': edge.get('model', '') or ', '.join(sorted(flight.models)),
+        'weights': edge.get('weights', ''), 'source': camera.get('source', ''),
+        'emulated computer': flight.summary.emulated or edge.get('emulates') or 'none',
+        'computer': every('computer'), 'system': every('system'), 'host': every('host'),
+        'versions': every('versions')}
+
+
+def parameters(flight: Flight) -> list[tuple[str, str]]:
+    """Return each node with its parameters in words."""
+    return [(node, ', '.join(f'{k.removeprefix(PARAMETER)}: {v}' for k, v in setup.items()
+                             if k.startswith(PARAMETER)))
+            for node, setup in sorted(flight.setups.items())]
 
 
 def comparison(flights: list[Flight]) -> tuple[list[str], list[list[str]]]:
@@ -35,7 +64,7 @@ def comparison(flights: list[Flight]) -> tuple[list[str], list[list[str]]]:
 
 
 def _number(value: float) -> str:
-    if isnan(value):
+    if not isfinite(value):
         return 'unknown'
     if value == int(value):
         return f'{int(value):,}'
@@ -83,7 +112,8 @@ def markdown(flights: list[Flight], files: list[str]) -> str:
         parts += [f'**{c}**' for c in caveats(flight)]
         parts.append('```\n' + '\n'.join(flight.closing_lines) + '\n```')
     head, rows = comparison(flights)
-    parts += ['## Key figures', table(head, rows)]
+    parts += ['## Key figures', table(head, rows),
+              '## Set-up', table(['', *(f.name for f in flights)], setup_rows(flights))]
     for flight in flights:
         if misses := analysis.miss_counts(flight).most_common():
             parts += [f'## Deadline misses: {flight.name}', table(['reason', 'frames'], misses)]
@@ -92,6 +122,11 @@ def markdown(flights: list[Flight], files: list[str]) -> str:
         if changes := change_rows(flight):
             parts += [f'## Changes of the choice, explained: {flight.name}',
                       table(CHANGE_HEAD, changes)]
+        if flight.setups:
+            parts += [f'## Parameters: {flight.name}', '\n'.join(
+                f'- `{node}` {words}' for node, words in parameters(flight))]
+        if flight.notes:
+            parts += [f'## Notes on the bag: {flight.name}', '\n'.join(flight.notes)]
         if flight.warnings:
             parts += [f'## Diagnostics above OK: {flight.name}',
                       table(WARNING_HEAD, warning_rows(flight))]

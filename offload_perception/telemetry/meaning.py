@@ -1,5 +1,7 @@
 """Whether labels mean anything: what the network was trained on against what it is shown."""
 
+from collections.abc import Mapping
+
 TERRAIN, PHOTOGRAPHS = 'generated terrain', 'photographs'
 _TRAINED_ON = {f'trained on {TERRAIN}': TERRAIN, 'imagenet': PHOTOGRAPHS}  # Artefact.weights
 
@@ -24,3 +26,17 @@ def caveat(trained: bool, weights: str, source: str) -> str:
         return ''
     return (f'labels mean nothing on {" and ".join(sorted(foreign))}: the network was trained on '
             f'{trained_on}')
+
+
+def run_caveats(trained: bool | None, edge: Mapping[str, str],
+                camera: Mapping[str, str]) -> list[str]:
+    """Return what the labels of a run do not mean; empty where nothing is against them.
+
+    :param trained: what the results say of their network; None where there is none yet.
+    :param edge: values in the diagnostics of the drone's edge_inference; empty if unknown.
+    :param camera: likewise of its camera.
+    """
+    if trained is None and not edge:
+        return []
+    words = caveat(trained is not False, edge.get('weights', ''), camera.get('source', ''))
+    return [words] if words else []

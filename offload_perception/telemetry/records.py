@@ -9,6 +9,9 @@ from offload_perception.telemetry.summary import FrameRecord, LabelRecord, Power
 STAGES = tuple(f.name for f in fields(Stages) if f.name != 'total')
 """Names of the stages of a FrameLatency, in the order in which a frame passes them."""
 
+PARAMETER = 'parameter '
+"""Begins the name of every value of a node's set-up that is a parameter."""
+
 
 EMULATED = 'emulated '
 """Begins the name of a device that is no real one."""

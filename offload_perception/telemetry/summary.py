@@ -199,8 +199,13 @@ class Summary:
             parts.append(f'right {self.right}/{self.judged}')
         return ' | '.join(parts)
 
-    def closing_lines(self, published: int | None = None) -> list[str]:
-        """Return the lines that close a run; `published` as for `tally`."""
+    def closing_lines(self, published: int | None = None,
+                      caveats: Iterable[str] = ()) -> list[str]:
+        """Return the lines that close a run.
+
+        :param published: as for `tally`.
+        :param caveats: what is not real, or means nothing; see `meaning.run_caveats`.
+        """
         t = self.tally(published)
         lines = [
             f'frames: captured {t.captured} = remote {t.remote} + local {t.local} + dropped '
@@ -213,7 +218,7 @@ class Summary:
         if self.judged:
             lines.append(f'labels: {self.right} of {self.judged} frames with a known truth '
                          f'({self.right / self.judged:.1%}) right')
-        return lines
+        return [*lines, *caveats]
 
     def _deadline_line(self) -> list[str]:
         if not self._with_deadline:

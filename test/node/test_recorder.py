@@ -233,10 +233,13 @@ def test_bytes_of_another_definition_are_never_published(ros, tmp_path, capfd):
 def test_the_time_of_the_bag_is_published_on_clock(world, tmp_path):
     ours = recording.installed_type('offload_perception/msg/PowerSample')
     heard = world.hear(Clock, '/clock', qos.CLOCK)
-    bag = bag_of(tmp_path / 'bag', ours, ours)
-    for _ in range(2):  # best effort: the first may come before the two know each other
-        assert play_all(bag, clock_hz=100.0, wait_s=1.0) == 2
-    assert heard.wait_for(1)[-1].clock.sec == 0
+    world.hear(PowerSample, '/t0', qos.TELEMETRY)
+    with recording.BagWriter(tmp_path / 'bag') as bag:
+        bag.add_topic('/t0', ours, [])
+        for time_ns in (7_000_000_000, 7_500_000_000):
+            bag.write('/t0', serialize_message(PowerSample()), time_ns)
+    assert play_all(recording.BagReader(tmp_path / 'bag'), clock_hz=100.0, wait_s=20.0) == 2
+    assert heard.wait_for(1)[-1].clock.sec == 7
 
 
 def test_a_bag_without_the_chosen_topics_is_refused(played):

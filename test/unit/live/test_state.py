@@ -189,6 +189,7 @@ def test_what_flies_is_told_with_all_that_means_nothing(state):
         'labels mean nothing on photographs: the network was trained on generated terrain',
         'EMULATED meter: its power is modelled, not measured',
         'EMULATED computer: layers on board are paced as on raspberry_pi_3b_plus']
+    assert state.closing_lines()[-1] == shown['caveats'][0]  # other lines tell what is emulated
     state.add_result(drone.result(9, trained=False))
     assert state.caveats()[0] == 'UNTRAINED network: its labels mean nothing'
 

@@ -13,7 +13,8 @@ from offload_perception.errors import BagError
 from offload_perception.report import analysis
 from offload_perception.report.charts import CHARTS
 from offload_perception.report.flight import load_flight
-from offload_perception.report.frame_charts import decisions
+from offload_perception.report.frame_charts import decisions, drops, latency, misses
+from offload_perception.report.plotting import share_limits
 from offload_perception.report.text import caveats, change_rows, warning_rows
 from offload_perception.report.write import tell_apart
 
@@ -97,6 +98,99 @@ def test_key_figures(bag):
     assert figures['energy over the bag [J]'] == pytest.approx(20.0)
     assert figures['sent a frame [bytes]'] == pytest.approx(2000 / 3)
     assert np.isnan(figures['energy while a frame was under way [J]'])  # no FrameEnergy
+
+
+def test_key_figures_agree_with_the_closing_line(bag, tmp_path):
+    flight = load_flight(bag)
+    figures = analysis.key_figures(flight)
+    assert (figures['captured'], figures['dropped'],
+            figures['of them lost between camera and node']) == (6, 3, 1)
+    assert figures['captured'] == figures['remote'] + figures['local'] + figures['dropped']
+    # From 50 ms before 0 s to 4 s; the last sample before the last end is that of 3.5 s.
+    assert figures['flight time [s]'] == pytest.approx(4.05)
+    assert figures['results a second [1/s]'] == pytest.approx(3 / 4.05)
+    joules = figures['energy per result, idle included [J]']
+    assert f'energy: {joules:.3f} J per frame with a result' in flight.closing_lines[2]
+    assert report.main([str(bag), '--out', str(tmp_path / 'out'),
+                        '--json', str(tmp_path / 'f.json')]) == 0
+    told = json.loads((tmp_path / 'f.json').read_text(), parse_constant=pytest.fail)['flight']
+    assert told['energy per result, idle included [J]'] == pytest.approx(joules)
+    assert told['energy while a frame was under way [J]'] is None
+
+
+def test_frames_that_never_arrived_are_in_the_picture_of_drops(bag):
+    (axes,) = drops(load_flight(bag)).axes
+    assert {t.get_text() for t in axes.get_yticklabels()} == {
+        'no reply', 'superseded', 'lost between camera and node'}
+
+
+def test_a_deadline_is_written_as_people_write_it(tmp_path):
+    slow = [frame(n, 0, 0.5, remote=n, deadline=1.0) for n in range(1, 6)]
+    flight = load_flight(write(tmp_path / 'slow', frames=slow))
+    for chart in (latency, misses):
+        labels = [line.get_label() for axes in chart(flight).axes for line in axes.lines]
+        assert 'deadline 1,000 ms' in labels
+
+
+def test_two_flights_share_the_axes_of_time_and_value(tmp_path):
+    short = write(tmp_path / 'short')
+    long = write(tmp_path / 'long', images=False, frames=[frame(n, 0, 0.01 * n, remote=n)
+                                            for n in range(1, 40)])
+    for chart in (latency, decisions, misses):
+        pair = [chart(load_flight(bag)) for bag in (short, long)]
+        share_limits(pair)
+        assert len({figure.axes[0].get_xlim() for figure in pair}) == 1, chart.__name__
+    assert pair[0].axes[0].get_xlim()[1] >= 38.0
+
+
+def setup(name: str, **values: str):
+    pairs = [message('diagnostic_msgs/msg/KeyValue', key=k.replace('__', ' '), value=v)
+             for k, v in values.items()]
+    return message('diagnostic_msgs/msg/DiagnosticStatus', name=name, values=pairs)
+
+
+def diagnostics(name: str, **values: str):
+    return message('diagnostic_msgs/msg/DiagnosticArray', status=[setup(name, **values)])
+
+
+def test_what_was_flown_is_recorded_and_shown(bag, tmp_path, capsys):
+    with FlightBag(tmp_path / 'known') as known:
+        known.add('/d/frame_latency', frame(1, 0, 0.05, split=0, split_name='input', runtime='',
+                                            device='emulated raspberry_pi_3b_plus', remote=1),
+                  0.0)
+        known.add('/d/classification', label(1, 'water'), 0.0)
+        known.add('/d/setup', setup('/d/camera', host='pi7', computer='Pi 4, 4 cores, 4.0 GB',
+                                    versions='offload_perception 9.9', parameter__rate='5.0'), 0.0)
+        known.add('/diagnostics', diagnostics('/d/camera', source='photos+terrain'), 0.1)
+        known.add('/diagnostics', diagnostics(
+            '/d/edge_inference', model='aerial', weights='trained on generated terrain',
+            emulates='raspberry_pi_3b_plus'), 0.1)
+    assert report.main([str(tmp_path / 'known'), '--out', str(tmp_path / 'out')]) == 0
+    said = [(tmp_path / 'out' / name).read_text() for name in ('index.html', 'summary.md')]
+    closing = capsys.readouterr().out
+    for text in (*said, closing):
+        assert 'abels mean nothing on photographs: the network was trained on' in text
+        assert 'paced as on raspberry_pi_3b_plus' in text
+    for text in said:
+        for part in ('pi7', 'Pi 4, 4 cores', 'offload_perception 9.9', 'photos+terrain', 'aerial',
+                     'rate: 5.0'):
+            assert part in text
+    assert report.main([str(bag), '--out', str(tmp_path / 'old')]) == 0
+    assert 'The bag does not tell the parameters' in (tmp_path / 'old/index.html').read_text()
+
+
+def test_tables_have_the_five_best_labels(tmp_path):
+    best = message('Classification', header=header(1), labels=list('abcdefg'), trained=True,
+                   scores=np.linspace(0.7, 0.1, 7, dtype=np.float32))
+    with FlightBag(tmp_path / 'best') as bag:
+        bag.add('/d/frame_latency', FRAMES[0], 0.0)
+        bag.add('/d/classification', best, 0.0)
+        bag.add('/d/classification', label(2, 'only'), 0.0)
+    assert report.main([str(tmp_path / 'best'), '--out', str(tmp_path / 'out')]) == 0
+    first, second = csv.DictReader((tmp_path / 'out/results.csv').open())
+    assert [first[f'labels{n}'] for n in ('', '_2', '_3', '_4', '_5')] == list('abcde')
+    assert first['scores_2'].startswith('0.6') and 'labels_6' not in first
+    assert (second['labels'], second['labels_2'], second['scores_2']) == ('only', '', 'nan')
 
 
 def test_every_miss_has_a_reason(bag):
@@ -268,6 +362,16 @@ def test_a_killed_bag_is_reported_and_says_so(bag, tmp_path):
     file.write_bytes(file.read_bytes()[:-40])
     assert report.main([str(bag), '--out', str(tmp_path / 'out')]) == 0
     assert 'The recorder was killed' in (tmp_path / 'out' / 'index.html').read_text()
+
+
+def test_a_bag_that_is_still_being_recorded_is_not_called_killed(tmp_path):
+    bag = FlightBag(tmp_path / 'growing')
+    bag.add('/d/frame_latency', FRAMES[0], 0.0)
+    bag._bag.flush()
+    assert report.main([str(tmp_path / 'growing'), '--out', str(tmp_path / 'out')]) == 0
+    page = (tmp_path / 'out' / 'index.html').read_text()
+    assert 'still being recorded' in page and 'was killed' not in page
+    bag.__exit__()
 
 
 def test_texts_of_a_bag_cannot_break_the_page(tmp_path):
