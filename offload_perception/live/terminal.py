@@ -190,9 +190,10 @@ def _link_lines(s: dict[str, Any]) -> list[Text]:
     link = s['link']
     line = Text(f'sent {link["sent_per_second"] / 1e3:.1f} kB/s, on the link '
                 f'{_seconds(link["time"])}')
-    if link['bandwidth'] is not None:
-        line.append(f'; estimated {link["bandwidth"] / 1e3:.0f} kB/s, round trip '
-                    f'{_seconds(link["round_trip"])}')
+    if link['round_trip'] is not None:
+        bandwidth = link['bandwidth']
+        told = 'bandwidth unknown' if bandwidth is None else f'{bandwidth / 1e3:.0f} kB/s'
+        line.append(f'; estimated {told}, round trip {_seconds(link["round_trip"])}')
     return [line]
 
 

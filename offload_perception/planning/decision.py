@@ -34,7 +34,8 @@ class Decision:
     learning. `hedge_s` after its arrival a sent frame is to be finished on board where no reply
     has come, infinite = never; what that is expected to take is in `energy_j`. `waited_s` had
     passed since its arrival when this was decided. `bandwidth` [byte/s], `round_trip_s` and
-    `wait_s` are the estimates for the chosen server, NaN on board.
+    `wait_s` are the estimates for the chosen server, NaN on board; `bandwidth` also where frames
+    cannot tell it.
     """
 
     option: Option

@@ -50,7 +50,8 @@ class Forecast:
 
     `guessed` marks options whose size no frame and no measurement has confirmed. `rest` is what
     finishing on board takes after an option was sent, None where nothing can be. `routes` has
-    bandwidth [byte/s], round trip [s] and expected wait [s] of each server.
+    bandwidth [byte/s], NaN where it cannot be told, round trip [s] and expected wait [s] of each
+    server.
     """
 
     options: 'Options'
@@ -166,7 +167,8 @@ class Forecaster:
         return Forecast(self._options_of(routes), table[0], np.sqrt(table[1]), table[2],
                         np.sqrt(table[3]), agreement, self._mask_of(usable), guessed,
                         self._rest(heads, len(routes)),
-                        {r.server: (r.link.bandwidth, r.link.round_trip_s, r.load.wait(now_s)[0])
+                        {r.server: (r.link.known_bandwidth, r.link.round_trip_s,
+                                    r.load.wait(now_s)[0])
                          for r in routes})
 
     def _rest(self, heads: np.ndarray, routes: int) -> Rest | None:

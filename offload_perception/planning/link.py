@@ -1,6 +1,7 @@
 """The link as the frames themselves see it: bandwidth, round trip and loss, with spreads."""
 
-from math import exp, isfinite, log, sqrt
+from collections import deque
+from math import exp, isfinite, log, nan, sqrt
 
 from offload_perception.planning.robust import RobustLevel
 
@@ -17,6 +18,7 @@ _MOST_VARIANCE = 4.0
 _UNCONFIRMED = 0.2  # least spread after a change: its first observation may span it
 _OLDEST_S = 100.0
 _S_PER_BYTE = (1e-11, 1.0)  # 100 GB/s and 1 byte/s
+_SIZES = 100  # frames and probes whose sizes are remembered
 _ROUND_TRIP_S = (1e-5, 60.0)
 _LINK_S = (1e-6, 3600.0)
 
@@ -44,6 +46,7 @@ class LinkEstimator:
         self._reopened = False  # since the last observation
         self._unconfirmed = False  # a change of which one observation has come
         self._typical = RobustLevel.of_times(1.0, 0.1)
+        self._sizes: deque[float] = deque(maxlen=_SIZES)
 
     @classmethod
     def known(cls, bandwidth: float, round_trip_s: float, spread: float = 0.05) -> 'LinkEstimator':
@@ -51,12 +54,29 @@ class LinkEstimator:
         link = cls(bandwidth=bandwidth, round_trip_s=round_trip_s)
         link._p00 = link._p11 = spread ** 2
         link._late_noise = link._early_noise = spread
+        link._sizes.extend((1.0, 1e6))  # as if frames of these sizes had told it
         return link
 
     @property
     def bandwidth(self) -> float:
-        """Return the estimate of the uplink [byte/s]."""
-        return 1.0 / self._b_s
+        """Return what to plan with [byte/s]; see `known_bandwidth`."""
+        return 1.0 / self.s_per_byte
+
+    @property
+    def known_bandwidth(self) -> float:
+        """Return the estimate of the uplink [byte/s], NaN where frames cannot tell it.
+
+        Frames of one size never do: their time may be the round trip's or the bytes'. Nor do
+        those whose bytes take less time than chance does, as on one computer.
+        """
+        if not self._sizes:
+            return nan
+        differing_s = self._b_s * (max(self._sizes) - min(self._sizes))
+        return 1.0 / self._b_s if differing_s > self._chance_s else nan
+
+    @property
+    def _chance_s(self) -> float:
+        return min(self._late_noise, self._early_noise) * self._a_s
 
     @property
     def bandwidth_spread(self) -> float:
@@ -65,8 +85,11 @@ class LinkEstimator:
 
     @property
     def s_per_byte(self) -> float:
-        """Return the time that a byte takes [s]."""
-        return self._b_s
+        """Return the time that a byte takes [s].
+
+        At least what would not be noticed: bytes whose time is lost in chance are not free.
+        """
+        return max(self._b_s, self._chance_s / max(self._sizes)) if self._sizes else self._b_s
 
     @property
     def round_trip_s(self) -> float:
@@ -133,7 +156,7 @@ class LinkEstimator:
         is the standard deviation of n. It grows with the age of the last observation. All are for
         a link that is `slow` times as slow as estimated.
         """
-        a, b, noise = slow * self._a_s, slow * self._b_s, self._late_noise ** 2
+        a, b, noise = slow * self._a_s, slow * self.s_per_byte, self._late_noise ** 2
         if self._updated_s is not None:
             noise += _DRIFT ** 2 * min(self.age_s(now_s), _OLDEST_S)
         return (a, (self._p00 + noise) * a * a, 2.0 * (self._p01 + noise) * a * b,
@@ -142,7 +165,7 @@ class LinkEstimator:
     def time(self, nbytes: float, now_s: float) -> tuple[float, float]:
         """Return the time on the link for `nbytes` and its standard deviation [s]."""
         a_s, v0, v1, v2, _ = self.coefficients(now_s)
-        return (a_s + nbytes * self._b_s,
+        return (a_s + nbytes * self.s_per_byte,
                 sqrt(max(v0 + v1 * nbytes + v2 * nbytes * nbytes, 0.0)))
 
     def _advance(self, now_s: float) -> None:
@@ -156,6 +179,7 @@ class LinkEstimator:
     def _correct(self, nbytes: float, link_s: float) -> None:
         """Move towards one observation, clipped where it is an outlier."""
         self.count += 1
+        self._sizes.append(nbytes)
         predicted_s = self._a_s + nbytes * self._b_s
         error = log(link_s / predicted_s)
         own = self._own_variance(self._a_s / predicted_s)

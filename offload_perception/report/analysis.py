@@ -89,8 +89,10 @@ def _why(rows: Table, i: int) -> str:
     parts = [str(rows['reason'][i])]
     if np.isfinite(rows['latency'][i]):
         parts.append(f'{1e3 * rows["latency"][i]:.0f} ms and {rows["energy"][i]:.2g} J expected')
-    if np.isfinite(rows['bandwidth'][i]):
-        parts.append(f'uplink {rows["bandwidth"][i] / 1e3:,.0f} kB/s')
+    if np.isfinite(rows['round_trip'][i]):
+        known = np.isfinite(rows['bandwidth'][i])
+        parts.append(f'uplink {rows["bandwidth"][i] / 1e3:,.0f} kB/s' if known else
+                     'bandwidth of the uplink unknown')
     if rows['runner_up'][i]:
         parts.append(f'not {rows["runner_up"][i]}: {rows["runner_up_reason"][i]}')
     return '; '.join(parts)

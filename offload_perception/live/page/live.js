@@ -125,8 +125,10 @@ function drawPower(p) {
 function drawLink(l) {
   const rows = [['sent', `${bytes(l.sent_per_second)}/s`],
     ['a frame', bytes(l.bytes_per_frame)], ['time on the link', seconds(l.time)]];
-  if (known(l.bandwidth)) rows.push(['bandwidth, estimated', `${bytes(l.bandwidth)}/s`]);
-  if (known(l.round_trip)) rows.push(['round trip, estimated', seconds(l.round_trip)]);
+  if (known(l.round_trip)) {
+    rows.push(['bandwidth, estimated', known(l.bandwidth) ? `${bytes(l.bandwidth)}/s` : 'unknown'],
+      ['round trip, estimated', seconds(l.round_trip)]);
+  }
   $('figures').replaceChildren(...rows.flatMap(([k, v]) => [make('dt', k), make('dd', v)]));
 }
 

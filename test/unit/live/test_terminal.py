@@ -54,6 +54,13 @@ def test_80_by_24_shows_warnings_power_link_and_servers(state):
         assert text in words, text
 
 
+def test_a_bandwidth_that_cannot_be_known_is_unknown(state):
+    drone.fill(state)
+    state.add_decision(drone.decision(bandwidth=float('nan'), round_trip=0.004))
+    words = ' '.join(shown(state, 120).split())
+    assert 'estimated bandwidth unknown, round trip 4.0 ms' in words
+
+
 def test_more_warnings_than_room_are_counted(state):
     drone.fill(state)
     for n in range(40):

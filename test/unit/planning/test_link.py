@@ -1,3 +1,6 @@
+import random
+from math import isnan
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -190,3 +193,30 @@ def test_loss_is_the_share_of_late_frames_that_never_came(waited_s):
     assert link.loss == lost  # an answer without sense is none
     link.observe(now_s + 10.0, 8000, 0.05)
     assert link.loss == pytest.approx(0.9 * lost)
+
+
+def observed(sizes, link_s, frames=400):
+    """Return a link after frames of the given sizes in turn; their times have 20 % of chance."""
+    rng, link = random.Random(1), LinkEstimator()
+    for i in range(frames):
+        nbytes = sizes[i % len(sizes)]
+        link.observe(0.1 * i, nbytes, link_s(nbytes) * (1.0 + abs(rng.gauss(0.0, 0.2))))
+    return link
+
+
+@pytest.mark.parametrize('sizes', [(718,), (100_000,), (64, 4096)])
+def test_bandwidth_that_frames_cannot_tell_is_unknown_and_no_byte_is_free(sizes):
+    link = observed(sizes, lambda nbytes: 0.002 + nbytes / 1e11)
+    assert isnan(link.known_bandwidth)
+    assert link.bandwidth < 2e9  # 100 KB in 2 ms would pass for no time, were it faster
+
+
+@pytest.mark.parametrize('bandwidth', [2e4, 1e6])
+def test_bandwidth_that_frames_of_different_sizes_tell_is_known(bandwidth):
+    link = observed((64, 4096, 20_000), lambda nbytes: 0.01 + nbytes / bandwidth)
+    assert link.known_bandwidth == pytest.approx(bandwidth, rel=0.3) == link.bandwidth
+
+
+def test_bandwidth_is_unknown_before_the_first_frame_and_known_where_it_is_given():
+    assert isnan(LinkEstimator().known_bandwidth)
+    assert LinkEstimator.known(1e6, 0.01).known_bandwidth == pytest.approx(1e6)

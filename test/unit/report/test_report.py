@@ -245,15 +245,16 @@ def test_a_policy_holds_until_the_next_or_until_it_is_not_said_again(tmp_path):
         ('full', 2.5, 3, 0), ('ground', pytest.approx(5.7), 6, 1), ('none', 0, 1, 0)]
 
 
-def decision(sequence: int, split: int, name: str, codec: str, reason: str):
+def decision(sequence: int, split: int, name: str, codec: str, reason: str, round_trip=NAN):
     return message('OffloadDecision', sequence=sequence, split=split, split_name=name,
-                   codec=codec, reason=reason, latency=NAN, bandwidth=NAN)
+                   codec=codec, reason=reason, latency=NAN, bandwidth=NAN,
+                   round_trip=round_trip)
 
 
 def test_changes_of_the_choice_are_told_with_their_reasons(tmp_path):
     said = [(14, 'block4_pool', 'raw', 'cheapest'), (14, 'block4_pool', 'raw', 'still'),
             (14, 'block4_pool', 'zstd', 'link fell'), (21, 'predictions', '', 'link lost'),
-            (14, 'block4_pool', 'zstd', 'link back')]
+            (14, 'block4_pool', 'zstd', 'link back', 0.01)]
     with FlightBag(tmp_path / 'changes') as bag:
         bag.add('/d/frame_latency', FRAMES[2], 0.0)
         for t, words in enumerate(said):
@@ -264,8 +265,9 @@ def test_changes_of_the_choice_are_told_with_their_reasons(tmp_path):
     assert change_rows(flight) == [
         ['4.0', 'block4_pool raw', 'block4_pool zstd', 'link fell', '2.0'],
         ['6.0', 'block4_pool zstd', board, 'link lost', '2.0'],
-        ['8.0', board, 'block4_pool zstd', 'link back', '3.0']]
-    assert [c.reason for c in analysis.changes(flight, most=1)] == ['link back']
+        ['8.0', board, 'block4_pool zstd', 'link back; bandwidth of the uplink unknown', '3.0']]
+    (newest,) = analysis.changes(flight, most=1)
+    assert newest.reason.startswith('link back')
     assert report.main([str(tmp_path / 'changes'), '--out', str(tmp_path / 'out')]) == 0
     for name in ('index.html', 'summary.md'):
         assert 'link lost' in (tmp_path / 'out' / name).read_text()
