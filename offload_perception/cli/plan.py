@@ -4,7 +4,6 @@ Prints the best candidates, and draws all of them and the map of choices where a
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from offload_perception.cli.command import command, table, write_json
 from offload_perception.errors import PlanError
 from offload_perception.model.artefact import MANIFEST, Artefact
+from offload_perception.model.prepare import BUNDLED
 from offload_perception.planning import profile as profiles
 from offload_perception.planning.forecast import Forecast
 from offload_perception.planning.planner import PlannerSettings
@@ -21,7 +21,7 @@ from offload_perception.planning.scaling import for_network
 from offload_perception.planning.session import default_pairs
 from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.simulation.world import assumed_sizes
-from offload_perception.planning.sizes import SizeTable, from_records
+from offload_perception.planning.sizes import COSTS_FILE, SizeTable, load_costs
 from offload_perception.planning.what_if import Conditions, WhatIf, pareto
 
 HEAD = ('candidate', 'bytes', 'latency [s]', '+-', 'energy [J]', 'agreement', '')
@@ -31,9 +31,9 @@ HEAD = ('candidate', 'bytes', 'latency [s]', '+-', 'energy [J]', 'agreement', ''
 def main(argv: Sequence[str] | None = None) -> int:
     """Plan one frame; print, draw."""
     args = _arguments(argv)
-    shape = _shape(args.model)
+    shape, folder = _model(args.model)
     profile = for_network(profiles.load(args.profile), shape, speed=args.speed)
-    sizes = _sizes(shape, args.codec_table)
+    sizes = _sizes(shape, args.codec_table or folder)
     what_if = WhatIf(shape, profile, sizes, PlannerSettings(
         margin=args.margin, agreement_floor=args.agreement_floor))
     conditions = Conditions(args.bandwidth, args.round_trip, args.server_wait, args.server_tail)
@@ -59,24 +59,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _shape(model: str) -> NetworkShape:
-    if (Path(model) / MANIFEST).is_file():
-        return NetworkShape.of(Artefact.load(model))
-    return NetworkShape.preset(model)
+def _model(model: str) -> tuple[NetworkShape, Path | None]:
+    """Return the network, and the folder where its codecs were measured, if they were."""
+    folder = next((f for f in (Path(model), BUNDLED / model) if (f / MANIFEST).is_file()), None)
+    if folder is None:
+        return NetworkShape.preset(model), None
+    return NetworkShape.of(Artefact.load(folder)), (
+        folder if (folder / COSTS_FILE).is_file() else None)
 
 
-def _sizes(shape: NetworkShape, table_file: Path | None) -> SizeTable:
+def _sizes(shape: NetworkShape, measured: Path | None) -> SizeTable:
     sizes = assumed_sizes(shape, default_pairs(shape))
-    if table_file is None:
-        print('sizes and agreements are assumptions; --codec-table FILE takes measurements by '
-              'benchmarks/codec.py\n', file=sys.stderr)
-        return sizes
-    try:
-        taken = sizes.load(from_records(json.loads(table_file.read_text())['rows']))
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise PlanError(f'{table_file} was not written by benchmarks/codec.py --json ({e})') from e
-    if not taken:
-        raise PlanError(f'{table_file} has no cut of {shape.name}; measure that model')
+    if measured is None:
+        print(f'sizes and agreements are assumptions: this model has no {COSTS_FILE} beside it; '
+              'measure_codecs writes it, and --codec-table takes one from elsewhere\n',
+              file=sys.stderr)
+    elif not sizes.load(load_costs(measured)):
+        raise PlanError(f'{measured} has no cut of {shape.name}; measure that model')
     return sizes
 
 
@@ -139,7 +138,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--margin', type=float, default=2.0, help='standard deviations')
     parser.add_argument('--agreement-floor', type=float, default=0.95)
     parser.add_argument('--codec-table', type=Path, metavar='FILE',
-                        help='JSON by benchmarks/codec.py')
+                        help='sizes and agreements by measure_codecs: its --json, a '
+                        'codec_costs.json, or the folder of a model; default: that beside the '
+                        'model')
     parser.add_argument('--top', type=int, default=12, help='candidates to print')
     parser.add_argument('--figure', type=Path, metavar='PNG', help='draw time against energy')
     parser.add_argument('--map', type=Path, metavar='PNG',

@@ -1,6 +1,5 @@
 """The drone's node: images in, tensors out to a server, results and telemetry out."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -68,7 +67,7 @@ from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.scaling import for_network
 from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.shape import NetworkShape
-from offload_perception.planning.sizes import COSTS_FILE, SizeTable, from_records
+from offload_perception.planning.sizes import COSTS_FILE, SizeTable, load_costs
 from offload_perception.runtime.emulated import EmulatedNetwork
 from offload_perception.runtime.network import Network
 
@@ -157,9 +156,8 @@ class EdgeInferenceNode(ManagedNode):
         self.get_logger().info(f'planning with profile {device.name}: {device.origin}')
         settings = PlannerSettings(margin=c.margin, agreement_floor=c.agreement_floor)
         sizes = SizeTable(shape)
-        costs = self._artefact.path / COSTS_FILE
-        if costs.is_file():
-            sizes.load(from_records(json.loads(costs.read_text())))
+        if (self._artefact.path / COSTS_FILE).is_file():
+            sizes.load(load_costs(self._artefact.path))
         calibrated = (self._artefact.path / CALIBRATION_FILE).is_file()
         return AutoStrategy(
             PlanningSession(shape, device, settings, sizes=sizes),

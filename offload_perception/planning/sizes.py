@@ -1,8 +1,10 @@
 """Bytes, encode time and agreement of every cut and codec, from tables and from real frames."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from offload_perception import codec as codecs
 from offload_perception.codec.image import is_rgb
 from offload_perception.codec.lossy import is_rectified
-from offload_perception.errors import ConfigError
+from offload_perception.errors import ConfigError, PlanError
 from offload_perception.planning.robust import RobustLevel
 from offload_perception.planning.shape import NetworkShape
 from offload_perception.tensor import TensorSpec
@@ -189,8 +191,23 @@ def guessed_bits(codec: str, spec: TensorSpec) -> float:
 
 
 def from_records(records: Iterable[dict[str, Any]]) -> list[Measured]:
-    """Return the rows of a JSON file by `benchmarks/codec.py` as measurements."""
+    """Return the rows of a JSON file by `measure_codecs` as measurements."""
     from offload_perception.codec.measure import Measurement
 
     fields = Measurement.__dataclass_fields__
     return [Measurement(**{key: record[key] for key in fields}) for record in records]
+
+
+def load_costs(path: Path) -> list[Measured]:
+    """Return the measurements in a file by measure_codecs, of its `--json` or beside a model.
+
+    :param path: the file, or the folder of a model that has one.
+    :raises PlanError: where there is none, or it holds something else.
+    """
+    file = path / COSTS_FILE if path.is_dir() else path
+    try:
+        data = json.loads(file.read_text())
+        return from_records(data['rows'] if isinstance(data, dict) else data)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
+        raise PlanError(f'{file} holds no measurements ({type(e).__name__}: {e}); measure_codecs '
+                        'writes them') from e

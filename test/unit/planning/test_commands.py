@@ -8,6 +8,7 @@ from offload_perception.planning.decision import Option
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.session import default_pairs
 from offload_perception.planning.simulation.world import assumed_sizes
+from offload_perception.planning.sizes import COSTS_FILE
 from offload_perception.planning.what_if import Conditions, WhatIf, pareto
 
 
@@ -44,10 +45,39 @@ def test_plan_prints_the_choice(tmp_path, capsys):
 @pytest.mark.parametrize('argv, says', [
     (['--profile', 'nokia'], 'raspberry_pi_3b_plus'), (['--bandwidth', '0'], 'bandwidth'),
     (['--model', 'resnet'], 'vgg16'), (['--agreement-floor', '2'], 'agreement_floor'),
-    (['--codec-table', '/none.json'], 'codec.py'), (['--speed', '-1', ], 'speed')])
+    (['--codec-table', '/none.json'], 'measure_codecs'), (['--speed', '-1', ], 'speed')])
 def test_bad_input_is_named(argv, says, capsys):
     assert plan.main(argv) == 2
     assert says in capsys.readouterr().err
+
+
+def candidates(out, *argv):
+    assert plan.main(['--json', str(out), '--profile', 'raspberry_pi_3b_plus_coral', *argv]) == 0
+    return {c['candidate']: c['bytes'] for c in json.loads(out.read_text())['candidates']}
+
+
+def test_measurements_beside_the_model_are_used_and_their_path_is_taken(tmp_path, artefact,
+                                                                        capsys):
+    out, costs = tmp_path / 'plan.json', json.loads((artefact.path / COSTS_FILE).read_text())
+    by_name = candidates(out, '--model', 'aerial')
+    assert 'assumptions' not in capsys.readouterr().err
+    measured = next(c['bytes'] for c in costs if (c['cut'], c['codec']) == ('input', 'zstd'))
+    assert by_name['input zstd to /server'] == round(measured)
+    model = ('--model', str(artefact.path), '--codec-table')
+    for path in (artefact.path, artefact.path / COSTS_FILE):
+        assert candidates(out, *model, str(path)) == by_name
+    report = tmp_path / 'report.json'
+    report.write_text(json.dumps({'model': 'aerial', 'rows': costs}))
+    assert candidates(out, '--model', 'aerial', '--codec-table', str(report)) == by_name
+    candidates(out, '--model', 'vgg16_112')
+    assert 'assumptions' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('text', ['', '{}', '[1]', '{"rows": 3}', '[' * 100_000, 'null', '[{}]'])
+def test_what_holds_no_measurements_is_refused_by_name(tmp_path, text, capsys):
+    (tmp_path / 'costs.json').write_text(text)
+    assert plan.main(['--codec-table', str(tmp_path / 'costs.json')]) == 2
+    assert 'costs.json holds no measurements' in capsys.readouterr().err
 
 
 def test_figures_are_drawn(tmp_path):
