@@ -64,10 +64,11 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     source = open_source(model, weights, preprocess)
     key = _key(source, labels, representative, weight_bits)
     folder = _cache(cache_dir) / f'{source.name}-{key}'
-    with _locked(folder):
+    progress = progress or (lambda text: None)
+    with _locked(folder, progress):
         if not (folder / MANIFEST).is_file():
             (build or build_model)(source, folder, labels, representative, weight_bits,
-                                   progress=progress or (lambda text: None))
+                                   progress=progress)
     return Artefact.load(folder)
 
 
@@ -165,8 +166,12 @@ def _cache(cache_dir: str | Path | None) -> Path:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, progress: Progress) -> Iterator[None]:
     """Keep other processes from building the same model; the lock dies with the process."""
     with open(folder.with_name(f'.{folder.name}.lock'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(f'another program builds {folder.name} already; waiting for it')
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -195,6 +195,9 @@ class ManagedNode(LifecycleNode):
         try:
             step()
             self._refusal = ''
+        except CancelledError as e:
+            self.get_logger().info(f'{what} was given up: {e}')
+            return FAILURE
         except OffloadError as e:
             self._refusal = f'refused to {what}: {e}'
             self.get_logger().error(self._refusal)

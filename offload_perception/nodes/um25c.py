@@ -165,7 +165,7 @@ class Um25cNode(ManagedNode):
                 raise MeterError('the meter is not measuring')
             self._reader.command(make(self._model))
             answer.success, answer.message = True, 'sent'
-        except MeterError as e:
+        except Exception as e:  # whoever asked is to hear of it
             answer.success, answer.message = False, str(e)
         return answer
 

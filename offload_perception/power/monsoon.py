@@ -184,6 +184,8 @@ class MonsoonReader:
     def _collect(self, meter: MonsoonMeter) -> None:
         block = meter.read()
         self._progress_s = self._clock()
+        if self._supervisor.stopping.is_set():  # whoever stopped us listens no more
+            return
         if not block.plausible:
             self.refused += 1
             self._supervisor.tell(

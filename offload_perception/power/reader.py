@@ -132,6 +132,8 @@ class MeterReader:
             self._count(**asdict(meter.take_counts()))
 
     def _deliver(self, t_s: float, reading: Reading) -> None:
+        if self._stopping.is_set():  # whoever stopped us listens no more
+            return
         self._failures = 0
         sample = self._stream.take(t_s, reading)
         self._count(repeats=1) if sample.repeated else self._count(samples=1)

@@ -4,13 +4,17 @@ import signal
 import time
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 import rclpy
 from command import WAIT_S, Command
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from offload_perception.nodes.running import SAME_WISH_S
 
@@ -18,37 +22,47 @@ KERAS = (Path(__file__).parents[2] / 'offload_perception' / 'model' / 'weights' 
          / 'model.keras')
 
 
+class Operator:
+    """Calls services of nodes from a node of its own, one client for each service."""
+
+    def __init__(self, node: Node) -> None:
+        self._node, self._clients = node, {}
+
+    def call(self, kind: type, name: str, request: Any) -> Any:
+        client = self._clients.setdefault(name, self._node.create_client(kind, name))
+        assert client.wait_for_service(WAIT_S), name
+        answered, future = Event(), client.call_async(request)
+        future.add_done_callback(lambda _: answered.set())
+        assert answered.wait(WAIT_S), f'{name} does not answer'
+        return future.result()
+
+    def change(self, name: str, transition: int) -> bool:
+        return self.call(ChangeState, f'{name}/change_state',
+                         ChangeState.Request(transition=Transition(id=transition))).success
+
+    def state(self, name: str) -> int:
+        return self.call(GetState, f'{name}/get_state', GetState.Request()).current_state.id
+
+
 @pytest.fixture
 def operator():
-    """A node of the test, spinning, that calls services."""
     rclpy.init()
     node, executor = rclpy.create_node('operator'), SingleThreadedExecutor()
     executor.add_node(node)
     thread = Thread(target=executor.spin, daemon=True)
     thread.start()
-    yield node
+    yield Operator(node)
     executor.shutdown()
     thread.join(WAIT_S)
     node.destroy_node()
     rclpy.shutdown()
 
 
-def call(node, kind: type, name: str, request):
-    client = node.create_client(kind, name)
-    assert client.wait_for_service(WAIT_S), name
-    answered, future = Event(), client.call_async(request)
-    future.add_done_callback(lambda _: answered.set())
-    assert answered.wait(WAIT_S), f'{name} does not answer'
-    return future.result()
-
-
-def change(node, name: str, transition: int) -> bool:
-    return call(node, ChangeState, f'{name}/change_state',
-                ChangeState.Request(transition=Transition(id=transition))).success
-
-
-def state(node, name: str) -> int:
-    return call(node, GetState, f'{name}/get_state', GetState.Request()).current_state.id
+def until_active(operator: Operator, name: str) -> None:
+    give_up_s = time.monotonic() + WAIT_S
+    while operator.state(name) != State.PRIMARY_STATE_ACTIVE:
+        assert time.monotonic() < give_up_s
+        time.sleep(0.05)
 
 
 def camera(run, photos: str, *more: str) -> Command:
@@ -58,14 +72,13 @@ def camera(run, photos: str, *more: str) -> Command:
 def test_requests_that_do_not_fit_leave_a_node_as_it_is(run, operator, photos):
     node = camera(run, photos)
     node.said('showing')
-    while state(operator, '/d/camera') != State.PRIMARY_STATE_ACTIVE:
-        pass
+    until_active(operator, '/d/camera')
     for unfit in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CONFIGURE,
                   Transition.TRANSITION_DESTROY, 200):
-        assert not change(operator, '/d/camera', unfit)
-        assert state(operator, '/d/camera') == State.PRIMARY_STATE_ACTIVE
-    assert change(operator, '/d/camera', Transition.TRANSITION_DEACTIVATE)
-    assert change(operator, '/d/camera', Transition.TRANSITION_ACTIVATE)
+        assert not operator.change('/d/camera', unfit)
+        assert operator.state('/d/camera') == State.PRIMARY_STATE_ACTIVE
+    assert operator.change('/d/camera', Transition.TRANSITION_DEACTIVATE)
+    assert operator.change('/d/camera', Transition.TRANSITION_ACTIVATE)
     node.interrupt()
     assert node.wait() == 0
 
@@ -73,9 +86,9 @@ def test_requests_that_do_not_fit_leave_a_node_as_it_is(run, operator, photos):
 def test_a_launch_file_that_configures_and_activates_beside_autostart(run, operator, photos):
     """The usual pattern of launch_ros: CONFIGURE at once, ACTIVATE when that is done."""
     node = camera(run, photos)
-    change(operator, '/d/camera', Transition.TRANSITION_CONFIGURE)
-    change(operator, '/d/camera', Transition.TRANSITION_ACTIVATE)
-    assert state(operator, '/d/camera') == State.PRIMARY_STATE_ACTIVE
+    operator.change('/d/camera', Transition.TRANSITION_CONFIGURE)
+    operator.change('/d/camera', Transition.TRANSITION_ACTIVATE)
+    assert operator.state('/d/camera') == State.PRIMARY_STATE_ACTIVE
     node.interrupt()
     assert node.wait() == 0
 
@@ -92,8 +105,15 @@ def preparing(run, tmp_path):
 
 
 def test_services_answer_while_a_model_is_prepared(preparing, operator):
-    assert (state(operator, '/d/edge_inference') == State.TRANSITION_STATE_CONFIGURING
+    assert (operator.state('/d/edge_inference') == State.TRANSITION_STATE_CONFIGURING
             or 'loading' in preparing.output)
+
+
+def test_parameters_are_refused_in_words_while_a_model_is_prepared(preparing, operator):
+    request = SetParameters.Request(parameters=[Parameter('deadline', value=0.5)
+                                                .to_parameter_msg()])
+    result, = operator.call(SetParameters, '/d/edge_inference/set_parameters', request).results
+    assert not result.successful and 'this node is busy' in result.reason
 
 
 @pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGTERM])

@@ -1,10 +1,14 @@
+import fcntl
 import json
 import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -103,6 +107,7 @@ def _prepare_in_process(folder, barrier):
     prepare_module.write_artefact = _fake_write
     prepare_module._images = lambda model, folder: None
     prepare_module.with_scores = lambda model, tell: model
+    Artefact.verify = lambda self: None  # what is built here has no files
     barrier.wait()
     prepare('tiny', 'seed:0', cache_dir=folder)
 
@@ -121,7 +126,8 @@ def test_two_processes_build_once(tmp_path):
 
 
 def test_cache_follows_the_environment(tmp_path, monkeypatch, cache):
-    monkeypatch.setattr(prepare_module, '_build', lambda source, folder, *rest: folder.mkdir())
+    monkeypatch.setattr(prepare_module, 'build_model',
+                        lambda source, folder, *rest, progress: folder.mkdir())
     monkeypatch.setattr(Artefact, 'load', lambda path: path)
     monkeypatch.setenv('OFFLOAD_PERCEPTION_MODELS', str(tmp_path / 'a'))
     monkeypatch.setenv('OFFLOAD_PERCEPTION_CACHE', str(tmp_path / 'c'))  # is of scripts/ alone
@@ -218,3 +224,28 @@ def test_cache_that_cannot_be_made(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(ModelError, match='OFFLOAD_PERCEPTION_MODELS'):
         prepare('tiny', 'seed:0', cache_dir=tmp_path / 'file' / 'below')
+
+
+def test_whoever_waits_for_another_program_that_builds_the_model_says_so(tmp_path):
+    asked, told = Event(), []
+
+    def progress(text: str) -> None:
+        told.append(text)
+        asked.set()
+
+    def build(source, folder, *args, progress) -> None:
+        raise ModelError('built after the wait')
+
+    prepare_it = partial(prepare, 'aerial', 'seed:0', cache_dir=tmp_path, build=build,
+                         progress=progress)
+    with pytest.raises(ModelError):
+        prepare_it()
+    lock, = tmp_path.glob('.*.lock')
+    with open(lock, 'w') as held, ThreadPoolExecutor() as threads:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = threads.submit(prepare_it)
+        assert asked.wait(20)
+        fcntl.flock(held, fcntl.LOCK_UN)
+        with pytest.raises(ModelError, match='built after the wait'):
+            waiting.result(20)
+    assert 'another program builds aerial' in told[0]

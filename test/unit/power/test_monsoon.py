@@ -141,6 +141,7 @@ def test_sampling_that_never_returns_is_told_and_holds_nothing_up(device):
     assert reader.status.state is State.FAULTY
     assert 'switch the Monsoon off' in reader.status.message
     assert not reader.stop()
+    blocks = reader.blocks
     device.release.set()
     reader._supervisor._worker._thread.join(PATIENCE_S)
-    assert reader.stop()
+    assert reader.stop() and reader.blocks == blocks  # what came after the stop is nobody's

@@ -160,6 +160,25 @@ def test_stop_does_not_wait_for_a_port_that_hangs_in_opening():
     assert reader.stop()
 
 
+def test_a_reading_that_comes_after_the_stop_is_nobodys():
+    """A port that hangs for long gives its reading to no later activation."""
+    reading_now, late, samples = threading.Event(), threading.Event(), []
+
+    class SlowMeter(FakeMeter):
+        def read(self):
+            reading_now.set()
+            assert late.wait(PATIENCE_S)
+            return reading()
+
+    reader = MeterReader(SlowMeter, samples.append, lambda _: None)
+    reader.start()
+    assert reading_now.wait(PATIENCE_S)
+    assert not reader.stop()
+    late.set()
+    reader._supervisor._worker._thread.join(PATIENCE_S)
+    assert reader.stop() and not samples
+
+
 def test_a_session_that_raises_what_it_should_not_is_told_and_followed_by_another():
     samples, events, again = [], [], threading.Event()
 
