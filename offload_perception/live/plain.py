@@ -6,7 +6,7 @@ from typing import Any
 
 from offload_perception import incoming
 
-_TEXT_LIMIT = 600
+WORDS_LIMIT = 600  # characters of a text that is shown
 
 
 def plain(value: Any) -> Any:
@@ -27,4 +27,4 @@ def plain(value: Any) -> Any:
 
 def text(value: str) -> str:
     """Return a text in one line of bounded length; what does not print is escaped."""
-    return incoming.text(value, _TEXT_LIMIT)
+    return incoming.text(value, WORDS_LIMIT)

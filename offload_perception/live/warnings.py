@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from offload_perception.health import Finding, Level, told
 from offload_perception.health.steady import JUST_OVER
-from offload_perception.live.plain import text
+from offload_perception.incoming import TEXT_LIMIT, text
+from offload_perception.live.plain import WORDS_LIMIT
 
 if TYPE_CHECKING:
     from offload_perception.live.state import LiveState
@@ -15,6 +16,7 @@ SILENT_S = 5.0  # nodes publish their diagnostics once a second, servers their s
 NO_FRAME_S = 3.0
 _WORDS = {Level.OK: 'ok', Level.WARN: 'warning', Level.ERROR: 'error'}
 _ORDER = ('error', 'silent', 'warning', 'ok')
+_FINDINGS, _ITEMS = 32, 64  # that are kept of a node, and shown of all
 _LINK = ('link to /', 'server /')  # of a finding's name, before the server's; see health.drone
 
 
@@ -36,7 +38,7 @@ class Health:
 def follow(before: Health | None, now: float, level: int, message: str,
            values: Mapping[str, str]) -> Health:
     """Return a node's health from its new diagnostics and what was known before."""
-    found = tuple(told(level, message, values))
+    found = tuple(told(level, message, values)[:_FINDINGS])
     known = before.since_s if before else {}
     since_s = {key: known.get(key, now) for key in ((f.level, f.name) for f in found)}
     worst = Level(min(max(level, Level.OK), Level.ERROR))
@@ -45,15 +47,17 @@ def follow(before: Health | None, now: float, level: int, message: str,
 
 def nodes(health: Mapping[str, Health], now: float) -> list[dict[str, Any]]:
     """Return the nodes by their diagnostics, the worst first; a node that fell silent says so."""
-    found = [{'name': name, 'level': _level(h, now), 'message': h.message,
+    found = [{'name': name, 'level': _level(h, now),
+              'message': text(h.message, TEXT_LIMIT),
               'age_s': now - h.at_s} for name, h in health.items()]
     return sorted(found, key=lambda h: (_ORDER.index(h['level']), h['name']))
 
 
 def items(health: Mapping[str, Health], now: float) -> list[dict[str, Any]]:
-    """Return all that is wrong, one item a finding: the worst first, of these the newest."""
+    """Return what is wrong, one item a finding: the worst first, of these the newest."""
     found = [item for name, h in health.items() for item in _of_node(name, h, now)]
-    return sorted(found, key=lambda i: (_ORDER.index(i['level']), i['for_s'], i['node']))
+    found.sort(key=lambda i: (_ORDER.index(i['level']), i['for_s'], i['node']))
+    return found[:_ITEMS]
 
 
 def _of_node(name: str, h: Health, now: float) -> list[dict[str, Any]]:
@@ -69,7 +73,7 @@ def _of_node(name: str, h: Health, now: float) -> list[dict[str, Any]]:
 
 def complaints(health: Mapping[str, Health], now: float) -> list[str]:
     """Return in a line each what the nodes complain of, the worst first; at most three."""
-    return [text(f'diagnostics: {i["level"]}, {i["node"]}: {i["text"]}')
+    return [text(f'diagnostics: {i["level"]}, {i["node"]}: {i["text"]}', WORDS_LIMIT)
             for i in items(health, now)][:3]
 
 

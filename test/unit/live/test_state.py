@@ -261,6 +261,10 @@ def test_memory_is_bounded_whatever_comes(state):
         state.add_result(drone.result(n))
         state.add_health(f'node{n}', 0, '', {})
         state.add_picture(drone.header(n), b'')
+    state.add_health('node', 2, '', {f'ERROR {n}': 'x' * 100 for n in range(3000)})
+    for n in range(200):
+        state.add_health(f'node{n}', 2, 'broken ' * 100, {})
+    assert len(state.snapshot()['warnings']) <= 64
     for store in (state.frames, state.labels, state.health, state.cuts, state.pictures,
                   state.summary._recent):
         assert len(store) <= 2048
