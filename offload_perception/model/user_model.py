@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offload_perception.errors import ModelError
+from offload_perception.model import keras2
 from offload_perception.model.convert import input_shape
 from offload_perception.model.cut import PREPROCESS
+from offload_perception.model.supported import (
+    BRANCHES,
+    check_class,
+    is_for_training,
+    refuse_operation,
+)
 from offload_perception.model.vgg16 import import_keras, preprocess_layer
 
 if TYPE_CHECKING:
@@ -20,9 +27,6 @@ PREPROCESSING = {
     'unit': 'RGB / 255',
     'tf': 'RGB / 127.5 - 1',
 }
-_BRANCHES = ('{path} branches at {where}: only a sequential network, each layer fed by the one '
-             'before, can be cut')
-_TRAINING_ONLY = ('InputLayer', 'Dropout', 'SpatialDropout', 'Gaussian', 'Random')
 _PREPARING = ('Rescaling', 'Normalization', 'BatchNormalization')
 
 
@@ -40,6 +44,7 @@ def load(path: Path, preprocess: str | None = None) -> 'keras.Model':
                          + ', '.join(f'{k} ({v})' for k, v in PREPROCESSING.items()))
     model = _read(path)
     layers = list(_flat(model))
+    _check_layers(model, path)
     if preprocess is None and not _prepares_pixels(layers):
         raise ModelError(
             f'{path}: no layer prepares the pixels before the first convolution, so how the '
@@ -54,8 +59,19 @@ def _flat(model: 'keras.Model') -> Iterator['keras.layers.Layer']:
     for layer in model.layers:
         if hasattr(layer, 'layers'):
             yield from _flat(layer)
-        elif not type(layer).__name__.startswith(_TRAINING_ONLY):
+        elif not is_for_training(type(layer).__name__):
             yield layer
+
+
+def _check_layers(model: 'keras.Model', path: Path) -> None:
+    """Refuse operations and layers that cannot be cut, those of models inside too."""
+    for each in getattr(model, 'operations', model.layers):
+        if hasattr(each, 'layers'):
+            _check_layers(each, path)
+        elif not isinstance(each, import_keras().layers.Layer):
+            refuse_operation(each.name, path)
+        elif not is_for_training(type(each).__name__):
+            check_class(type(each).__name__, each.get_config(), path)
 
 
 def _prepares_pixels(layers: list['keras.layers.Layer']) -> bool:
@@ -67,6 +83,8 @@ def _read(path: Path) -> 'keras.Model':
     keras = import_keras()
     if not path.is_file():
         raise ModelError(f'{path} does not exist; name a .keras or .h5 file')
+    if keras2.is_whole_model(path):
+        return keras2.read(path)
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as e:  # Keras raises whatever the broken file leads to
@@ -93,7 +111,7 @@ def _chain(layers: list['keras.layers.Layer'], model: 'keras.Model',
         try:
             x = layer(x)
         except Exception as e:  # Keras raises whatever a layer does with a wrong input
-            raise ModelError(_BRANCHES.format(path=path, where=layer.name)) from e
+            raise ModelError(BRANCHES.format(path=path, where=layer.name)) from e
     return keras.Sequential([image, *layers], name=model.name)
 
 
@@ -102,4 +120,4 @@ def _check_same(chain: 'keras.Model', model: 'keras.Model', path: Path) -> None:
     image = np.random.default_rng(0).uniform(0, 255, (1, *input_shape(model))).astype(np.float32)
     if chain.output_shape != model.output_shape or not np.allclose(
             chain(image), model(image, training=False), rtol=1e-3, atol=1e-4):
-        raise ModelError(_BRANCHES.format(path=path, where='some layer'))
+        raise ModelError(BRANCHES.format(path=path, where='some layer'))
