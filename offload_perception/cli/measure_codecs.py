@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def shares(images: int, calibrate: int, found: int | None) -> tuple[int, int]:
     """Return how many images to measure on, and how many others to calibrate with.
 
-    Of fewer than were asked for, `found` in a folder, each gets its share.
+    Of fewer than were asked for, `found` in a folder, at least half are for the calibration.
 
     :raises ConfigError: where there are too few for both.
     """
@@ -62,9 +62,10 @@ def shares(images: int, calibrate: int, found: int | None) -> tuple[int, int]:
     if found < FEWEST:
         raise ConfigError(f'{found} images are too few to calibrate with some and measure on '
                           f'others; at least {FEWEST} are needed, thousands are good')
-    measured = min(max(1, round(found * images / (images + calibrate))), found - FEWEST // 2)
-    progress(f'{found} images: {found - measured} to calibrate with, {measured} to measure on')
-    return measured, found - measured
+    measured = min(images, found // 2)
+    calibrated = min(calibrate, found - measured)
+    progress(f'{found} images: {calibrated} to calibrate with, {measured} to measure on')
+    return measured, calibrated
 
 
 def gradients(artefact: Artefact, images: np.ndarray) -> dict[int, np.ndarray]:

@@ -103,10 +103,12 @@ def test_too_few_pictures_to_measure_are_told_before_the_work(pictures, monkeypa
     assert '15 images are too few' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(('found', 'wanted'), [
-    (None, (400, 2000)), (2400, (400, 2000)), (2000, (333, 1667)), (16, (3, 13))])
-def test_both_get_their_share_of_few_pictures(found, wanted):
-    assert measure_codecs.shares(400, 2000, found) == wanted
+@pytest.mark.parametrize(('asked', 'found', 'wanted'), [
+    ((400, 2000), None, (400, 2000)), ((400, 2000), 2400, (400, 2000)),
+    ((400, 2000), 2000, (400, 1600)), ((20, 2000), 120, (20, 100)), ((400, 2000), 16, (8, 8)),
+    ((400, 10), 60, (30, 10))])
+def test_both_get_their_share_of_few_pictures(asked, found, wanted):
+    assert measure_codecs.shares(*asked, found) == wanted
 
 
 def test_images_of_another_size(artefact):
