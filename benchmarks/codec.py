@@ -215,7 +215,7 @@ def photos(artefact: Artefact, folder: Path | None,
     size = artefact.input.shape[0]
     train = list(tiles('train', count, seed=1, size=size)[0])
     if folder is not None:
-        return list(folder_images(folder, artefact.input.shape, count)), None, train
+        return list(folder_images(folder, artefact.input.shape, count, artefact.fit)), None, train
     if artefact.trained:
         images, labels = tiles('test', count, size=size)
         return list(images), list(labels), train

@@ -113,7 +113,7 @@ def open_scene(args: argparse.Namespace) -> Scene:
     artefact = prepare(args.model, args.weights, progress=progress)
     rgb = open_source('photos').next().rgb
     image = np.empty(artefact.input.shape, np.uint8)
-    fit_image(image_message(rgb, Header()), image)
+    fit_image(image_message(rgb, Header()), image, artefact.fit)
     return Scene(artefact, rgb, image)
 
 

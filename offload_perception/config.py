@@ -8,6 +8,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from offload_perception.errors import ConfigError
+from offload_perception.fitting import FITS
 from offload_perception.power.device_model import PRESETS
 
 Config = TypeVar('Config')
@@ -63,6 +64,9 @@ class NetworkConfig:
                        'vgg16_112, or the path of a prepared model, a .keras or a .h5 file')
     weights: str = param('bundled', 'bundled (model aerial), imagenet, seed:N (random, '
                          'untrained), or the path of a weights file')
+    fit: str = param('model', 'how an image is brought to the shape of the input: its centre, all '
+                     'of it with black beside it, or all of it stretched; model: as the model was '
+                     'prepared', choices=('model', *FITS))
     labels: str = param('', 'file with one label a line, or each behind its class number; empty '
                         'takes those of the model')
     preprocess: str = param('', 'what stands before a model file that does not prepare its pixels '

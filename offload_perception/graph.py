@@ -37,8 +37,8 @@ class NodeEntry:
     images: bool = False
 
 
-_MODEL = {name: name for name in ('model', 'weights', 'labels', 'preprocess', 'device', 'runtime',
-                                   'threads')}
+_MODEL = {name: name for name in ('model', 'weights', 'fit', 'labels', 'preprocess', 'device',
+                                  'runtime', 'threads')}
 
 CAMERA = NodeEntry('camera_node', 'camera', 'namespace', CameraConfig, {
     'source': 'source', 'rate': 'rate', 'width': 'width', 'height': 'height',
@@ -54,9 +54,8 @@ UM25C = NodeEntry('um25c_node', 'um25c', 'namespace', MeterConfig, {
 MONSOON = NodeEntry('monsoon_node', 'monsoon', 'namespace', MonsoonConfig, {},
                     condition='meter', runs_at=('monsoon',))
 REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', RemoteConfig, {
-    **{name: name for name in ('model', 'weights', 'labels', 'preprocess', 'runtime', 'threads',
-                               'backend',
-                               'beat_period')},
+    **{name: name for name in ('model', 'weights', 'fit', 'labels', 'preprocess', 'runtime',
+                               'threads', 'backend', 'beat_period')},
     'device': 'server_device'})
 RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
     'bag': 'bag', 'images': 'record_images', 'tensors': 'record_tensors', 'server': 'server'},

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from offload_perception.cli.command import command, progress, table, write_json
 from offload_perception.cli.edgetpu_table import edgetpu_table
+from offload_perception.fitting import FITS
 from offload_perception.model import edgetpu_compile
 from offload_perception.model.artefact import Artefact
 from offload_perception.model.dense import check_dense
@@ -28,6 +29,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
                         help='for a model file that has no preprocessing layers of its own')
     parser.add_argument('--weight-bits', type=int, choices=WEIGHT_BITS, default=8,
                         help='7 is as fast and right on x86 processors without VNNI')
+    parser.add_argument('--fit', choices=FITS, help='how pictures are brought to the shape of the '
+                        'input (default: as the model says; a new one: crop)')
     parser.add_argument('--cache-dir', help='where prepared models are kept')
 
 
@@ -35,7 +38,7 @@ def prepared(args: argparse.Namespace) -> Artefact:
     """Return the prepared model that the options name."""
     return prepare(args.model, args.weights, labels=args.labels, preprocess=args.preprocess,
                    representative=args.representative, weight_bits=args.weight_bits,
-                   cache_dir=args.cache_dir, progress=progress)
+                   fit=args.fit, cache_dir=args.cache_dir, progress=progress)
 
 
 def cut_table(artefact: Artefact) -> str:

@@ -5,15 +5,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from offload_perception.errors import ConfigError
+from offload_perception.fitting import check_fit
 from offload_perception.imaging.encodings import (
     FULL_RANGE,
     ValueRange,
     find_encoding,
     stored_pixels,
 )
-
-FITS = ('crop', 'letterbox', 'stretch')
 
 
 def centre_crop(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -75,8 +73,7 @@ def _placed(picture: np.ndarray, height: int, width: int,
         return centre_crop(picture, height, width), (height, width)
     if how == 'stretch':
         return picture, (height, width)
-    if how != 'letterbox':
-        raise ConfigError(f"fit is '{how}'; use one of {', '.join(FITS)}")
+    check_fit(how)
     scale = min(height / picture.shape[0], width / picture.shape[1])
     return picture, (max(1, round(picture.shape[0] * scale)),
                      max(1, round(picture.shape[1] * scale)))

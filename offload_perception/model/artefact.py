@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from offload_perception.errors import CutError, ModelError
+from offload_perception.errors import ConfigError, CutError, ModelError
+from offload_perception.fitting import check_fit
 from offload_perception.model.digest import file_digest
 from offload_perception.tensor import TensorSpec
 
@@ -51,7 +52,8 @@ class Artefact:
     `digest` is the SHA-256 (hex) of `model.tflite`; it travels with every tensor. `trained` is
     False where the weights are random, and whatever shows a label then has to say so.
     `agreement` is the share, 0..1, of representative images on which the int8 and the float32
-    network gave the same class when the model was prepared, None where nobody compared.
+    network gave the same class when the model was prepared, None where nobody compared. `fit` is
+    how a picture is brought to the input's shape, one of `fitting.FITS`.
     Cut 0 is the image itself, cut k stands behind layer k, cut N means all on board.
     """
 
@@ -64,6 +66,7 @@ class Artefact:
     layers: tuple[Layer, ...]
     labels: tuple[str, ...]
     agreement: float | None = None
+    fit: str = 'crop'
 
     @property
     def model_file(self) -> Path:
@@ -131,7 +134,7 @@ class Artefact:
         """Write the manifest into the artefact's folder."""
         manifest: dict[str, Any] = {
             'format': FORMAT, 'name': self.name, 'digest': self.digest, 'weights': self.weights,
-            'trained': self.trained, 'agreement': self.agreement,
+            'trained': self.trained, 'agreement': self.agreement, 'fit': self.fit,
             'input': self.input.to_dict(), 'labels': list(self.labels),
             'layers': [{**vars(layer), 'output': layer.output.to_dict()} for layer in self.layers],
         }
@@ -171,8 +174,9 @@ class Artefact:
                 path=path, name=m['name'], digest=m['digest'], weights=m['weights'],
                 trained=m['trained'], input=TensorSpec.from_dict(m['input']),
                 labels=tuple(m['labels']), agreement=m['agreement'],
+                fit=check_fit(m.get('fit', 'crop')),
                 layers=tuple(Layer(**{**d, 'output': TensorSpec.from_dict(d['output'])})
                              for d in m['layers']))
-        except (OSError, ValueError, KeyError, TypeError) as e:
+        except (OSError, ValueError, KeyError, TypeError, ConfigError) as e:
             raise ModelError(f'{path} is not a prepared model ({e}); '
                              'delete the folder and prepare it again') from e

@@ -154,5 +154,5 @@ def read_folder(folder: Path, artefact: Artefact, count: int | None = None,
                          f'images inside; unknown: {", ".join(unknown)}; labels: '
                          f'{", ".join(artefact.labels) or "none, prepare it with labels"}')
     files = some_of(files, count, seed)
-    images = np.stack([read_image(p, artefact.input.shape) for p in files])
+    images = np.stack([read_image(p, artefact.input.shape, artefact.fit) for p in files])
     return images, np.array([artefact.labels.index(p.parent.name) for p in files])

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from offload_perception.errors import ModelError
+from offload_perception.fitting import check_fit
 from offload_perception.model.artefact import FORMAT, MANIFEST, Artefact
 from offload_perception.model.digest import file_digest
 from offload_perception.model.labels import imagenet_labels, read_labels
@@ -31,14 +32,14 @@ class Build(Protocol):
     """Something that does as `build_model`."""
 
     def __call__(self, source: Source, folder: Path, labels: str | Path | None,
-                 representative: str | Path | None, weight_bits: int, *,
+                 representative: str | Path | None, weight_bits: int, fit: str, *,
                  progress: Progress) -> None:
         """Build `source` into `folder`."""
 
 
 def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
             labels: str | Path | None = None, representative: str | Path | None = None,
-            preprocess: str | None = None, weight_bits: int = 8,
+            preprocess: str | None = None, weight_bits: int = 8, fit: str | None = None,
             cache_dir: str | Path | None = None, progress: Progress | None = None,
             build: Build | None = None) -> Artefact:
     """Return the prepared model, from the cache where it was made before.
@@ -48,7 +49,8 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     `seed:N` or a file; a model file brings its own. `labels` is a file of class names,
     `representative` a folder of images that fix the quantisation, `preprocess` what stands
     before a model file that has no preprocessing of its own (see `user_model.PREPROCESSING`).
-    `weight_bits` 7 makes int8 right on x86 without VNNI at full speed (see `narrow`).
+    `weight_bits` 7 makes int8 right on x86 without VNNI at full speed (see `narrow`). `fit` is how
+    pictures are brought to the shape of the input, None as the model says (a new one: crop).
     `progress` is told in words what is under way. A model that is ready needs no TensorFlow.
     `build` does the work of `build_model` elsewhere (see `apart`).
 
@@ -60,14 +62,15 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     if (folder := _ready(model, weights)) is not None:
         _refuse_changes(folder, weights=weights != 'bundled', representative=representative,
                         preprocess=preprocess, weight_bits=weight_bits != 8)
-        return _relabelled(Artefact.load(folder), labels)
+        return _fitted(_relabelled(Artefact.load(folder), labels), fit)
     source = open_source(model, weights, preprocess)
-    key = _key(source, labels, representative, weight_bits)
+    fit = check_fit(fit or 'crop')
+    key = _key(source, labels, representative, weight_bits, fit)
     folder = _cache(cache_dir) / f'{source.name}-{key}'
     progress = progress or (lambda text: None)
     with _locked(folder, progress):
         if not (folder / MANIFEST).is_file():
-            (build or build_model)(source, folder, labels, representative, weight_bits,
+            (build or build_model)(source, folder, labels, representative, weight_bits, fit,
                                    progress=progress)
     return Artefact.load(folder)
 
@@ -100,8 +103,12 @@ def _relabelled(artefact: Artefact, file: str | Path | None) -> Artefact:
     return replace(artefact, labels=read_labels(file, artefact.tensor(artefact.last).size))
 
 
+def _fitted(artefact: Artefact, fit: str | None) -> Artefact:
+    return artefact if fit is None else replace(artefact, fit=check_fit(fit))
+
+
 def build_model(source: Source, folder: Path, labels: str | Path | None,
-                representative: str | Path | None, weight_bits: int, *,
+                representative: str | Path | None, weight_bits: int, fit: str, *,
                 progress: Progress) -> None:
     """Build beside the final place and rename, so that a half-made folder is never seen."""
     partial = folder.with_name(f'.{folder.name}.partial')
@@ -111,7 +118,7 @@ def build_model(source: Source, folder: Path, labels: str | Path | None,
         keras_model = with_scores(source.build(), progress)
         write_artefact(keras_model, partial, name=source.name, weights=source.weights,
                        trained=source.trained, labels=_labels(source, keras_model, labels),
-                       images=_images(keras_model, representative),
+                       images=_images(keras_model, representative, fit), fit=fit,
                        weight_bits=weight_bits, progress=progress)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -125,23 +132,25 @@ def _labels(source: Source, keras_model: object, file: str | Path | None) -> tup
     return imagenet_labels() if source.weights == 'imagenet' else ()
 
 
-def _images(keras_model: object, folder: str | Path | None) -> np.ndarray:
+def _images(keras_model: object, folder: str | Path | None, fit: str) -> np.ndarray:
     from offload_perception.model import convert, representative
 
     shape = convert.input_shape(keras_model)
     if folder is None:
         return representative.default_images(shape)
-    return representative.folder_images(folder, shape)
+    return representative.folder_images(folder, shape, how=fit)
 
 
 def _key(source: Source, labels: str | Path | None, representative: str | Path | None,
-         weight_bits: int) -> str:
+         weight_bits: int, fit: str) -> str:
     """Return a short hash of all that the prepared model depends on."""
     parts = {'source': source.identity(), 'format': FORMAT,
              'labels': None if labels is None else file_digest(Path(labels)),
              'representative': _listing(representative)}
     if weight_bits != 8:
         parts['weight_bits'] = weight_bits
+    if fit != 'crop':
+        parts['fit'] = fit
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -23,12 +23,13 @@ SEGMENTS = 'segments'
 
 def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weights: str,
                    trained: bool, labels: Iterable[str], images: np.ndarray,
-                   weight_bits: int = 8,
+                   weight_bits: int = 8, fit: str = 'crop',
                    progress: Callable[[str], None] = lambda text: None) -> Artefact:
     """Quantise and cut `keras_model` into `folder`, and return it as a prepared model.
 
     `images` are representative, uint8 `(N, H, W, 3)`; `weights` says in words where the weights
-    come from; `labels` may be empty; `weight_bits` is 8 or 7 (see `narrow`).
+    come from; `labels` may be empty; `weight_bits` is 8 or 7 (see `narrow`);
+    `fit` says how pictures are to be brought to the shape of the input.
 
     :raises ModelError: where the network cannot be quantised or cut.
     """
@@ -49,7 +50,7 @@ def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weigh
     progress(f'comparing {name} with its float32 network')
     artefact = Artefact(
         path=folder, name=name, digest=hashlib.sha256(model).hexdigest(), weights=weights,
-        trained=trained, input=graph.input, layers=layers, labels=labels,
+        trained=trained, input=graph.input, layers=layers, labels=labels, fit=fit,
         agreement=agreement(keras_model, folder / MODEL_FILE, graph.input, layers[-1].output,
                             images))
     if artefact.doubt:

@@ -190,7 +190,8 @@ class EdgeInferenceNode(ManagedNode):
         plan = self._static_plan(c) or Plan(self._artefact.last, codec='')
         self._pipeline = EdgePipeline(
             network=self._network, ended=self._on_ended,
-            preprocess=partial(fit_image, values=ValueRange(c.black, c.white)),
+            preprocess=partial(fit_image, how=self._artefact.fit,
+                               values=ValueRange(c.black, c.white)),
             send=self._servers.send,
             problem=self._on_problem, strategy=self._strategy,
             late=self._strategy.late if self._strategy else lambda reply: None,
@@ -398,7 +399,8 @@ class EdgeInferenceNode(ManagedNode):
         return {
             'split': f'{plan.split} ({self._artefact.cut_names[plan.split]})',
             'model': self._artefact.name, 'weights': self._artefact.weights,
-            'images from': self._feed.describe(), 'emulates': self.config.emulate,
+            'fit': self._artefact.fit, 'images from': self._feed.describe(),
+            'emulates': self.config.emulate,
             'runtime': self._network.describe(), 'captured': counts.captured,
             'remote': counts.remote, 'local': counts.local, 'dropped': counts.dropped,
             'under way': counts.under_way, 'unexpected replies': counts.unexpected_replies,

@@ -15,8 +15,9 @@ def load_artefact(node: ManagedNode, config: NetworkConfig) -> Artefact:
     """Return the prepared model; the first time this can take minutes, and the log says so."""
     log = node.get_logger()
     artefact = prepare(config.model, config.weights, labels=config.labels or None,
-                       preprocess=config.preprocess or None, progress=node.progress,
-                       build=building_apart(node.go_on))
+                       preprocess=config.preprocess or None,
+                       fit=None if config.fit == 'model' else config.fit,
+                       progress=node.progress, build=building_apart(node.go_on))
     trained = '' if artefact.trained else '; UNTRAINED: its labels mean nothing'
     log.info(f'model {artefact.name} ({artefact.weights}), digest '
              f'{artefact.digest[:12]}{trained}')

@@ -25,7 +25,7 @@ class StreamSource(Source):
     """
 
     live = True
-    hangs = 'nothing comes; look at the stream at its source, and at the network'
+    hangs = 'look at the stream at its source, and at the network'
 
     def __init__(self, uri: str, *, height: int, width: int, rate_hz: float = 0.0) -> None:
         """Check that OpenCV can take such a stream; raises SourceError if it cannot."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -77,6 +79,9 @@ def test_every_command_sees_a_picture_as_the_drone_does(pictures, artefact):
     stored = cv2.imread(str(pictures / 'c7' / '3.png'))[..., ::-1]
     flown = fit(stored, 32, 32)
     assert np.array_equal(read_image(pictures / 'c7' / '3.png', (32, 32, 3)), flown)
+    whole = replace(artefact, fit='letterbox')
+    assert any(np.array_equal(image, fit(stored, 32, 32, how='letterbox'))
+               for image in read_folder(pictures, whole)[0])
     for images in (read_folder(pictures, artefact)[0], folder_images(pictures, (32, 32, 3))):
         assert any(np.array_equal(image, flown) for image in images)
 

@@ -2,6 +2,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,20 @@ def test_same_seed_same_digest_other_seed_other_folder(cache, tmp_path):
     assert other.path != first.path
 
 
+def test_the_way_to_fit_pictures_travels_with_the_model(cache, tmp_path):
+    plain = prepare('tiny', 'seed:0', cache_dir=cache)
+    boxed = prepare('tiny', 'seed:0', fit='letterbox', cache_dir=cache)
+    assert (plain.fit, boxed.fit) == ('crop', 'letterbox')
+    elsewhere = shutil.copytree(boxed.path, tmp_path / 'copied')
+    assert prepare(elsewhere).fit == 'letterbox'
+    assert prepare(elsewhere, fit='stretch').fit == 'stretch'
+    assert boxed.digest == plain.digest  # the network is the same one
+    manifest = json.loads((elsewhere / 'manifest.json').read_text())
+    (elsewhere / 'manifest.json').write_text(json.dumps(manifest | {'fit': 'squash'}))
+    with pytest.raises(ModelError, match=r"fit is 'squash'.*crop, letterbox, stretch"):
+        prepare(elsewhere)
+
+
 def test_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(model, folder, **kwargs):
         folder.mkdir(parents=True)
@@ -105,7 +120,8 @@ def _fake_write(model, folder, *, name, weights, trained, **kwargs):
 def _prepare_in_process(folder, barrier):
     prepare_module.open_source = lambda *args: FakeSource()
     prepare_module.write_artefact = _fake_write
-    prepare_module._images = lambda model, folder: None
+    Artefact.verify = lambda self: None  # it has no files
+    prepare_module._images = lambda *args: None
     prepare_module.with_scores = lambda model, tell: model
     Artefact.verify = lambda self: None  # what is built here has no files
     barrier.wait()
