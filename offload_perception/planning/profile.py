@@ -7,12 +7,13 @@ of warm runs of one image. Unknown figures are null in the file and NaN here.
 import json
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
-from math import inf, isfinite, isnan, nan
+from math import inf, isnan, nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from offload_perception import incoming
 from offload_perception.errors import PlanError
 from offload_perception.planning.shape import NetworkShape
 
@@ -157,7 +158,7 @@ class DeviceProfile:
             raise PlanError(f'{where}: {e}') from e
         except KeyError as e:
             raise PlanError(f'{where}: field {e} is missing; {_AGAIN}') from e
-        except (ValueError, TypeError, AttributeError) as e:
+        except (ValueError, TypeError, AttributeError, RecursionError) as e:
             raise PlanError(f'{where}: no device profile ({e}); {_AGAIN}') from e
 
 
@@ -174,10 +175,13 @@ def load(name_or_path: str | Path) -> DeviceProfile:
     """
     text = str(name_or_path)
     source = _BUNDLED / f'{text}.json' if text in names() else Path(text)
-    if not source.is_file():
-        raise PlanError(f"no device profile '{text}': use {', '.join(names())}, or the path of "
-                        'a file that characterize wrote')
-    return DeviceProfile.from_json(source.read_text(), text)
+    try:
+        record = source.read_text()
+    except (OSError, ValueError) as e:  # also of a name that no file can have, or another encoding
+        raise PlanError(f"no device profile '{incoming.text(text)}' ({type(e).__name__}): use "
+                        f'{", ".join(names())}, or the path of a file that characterize '
+                        'wrote') from e
+    return DeviceProfile.from_json(record, text)
 
 
 def _known(values: Any, otherwise: np.ndarray) -> np.ndarray:
@@ -226,7 +230,7 @@ def _check_cut(index: int, cut: CutCost) -> None:
     if not isinstance(cut.fits, bool) or (index == 0 and (not cut.fits or cut.head_s != 0)):
         raise PlanError(f'{where}fits has to be true or false, and cut 0, the image, fits and '
                         f'takes no time; {_AGAIN}')
-    if cut.fits:
+    if cut.fits or cut.head_s == cut.head_s:
         _within(f'{where}head_s', cut.head_s, 3600.0)
     for f, most in (('head_spread_s', 3600.0), ('energy_j', 1e5), ('energy_spread_j', 1e5),
                     ('on_chip_bytes', 1e12), ('off_chip_bytes', 1e12)):
@@ -246,6 +250,6 @@ def _check_power(index: int, cut: CutCost, profile: DeviceProfile) -> None:
 
 
 def _within(name: str, value: Any, most: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) \
-            or not isfinite(value) or not 0 <= value <= most:
-        raise PlanError(f'{name} is {value}, it has to lie in 0 .. {most:g}; {_AGAIN}')
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+        raise PlanError(f'{name} is {incoming.text(str(value), 40)}, it has to lie in 0 .. '
+                        f'{most:g}; {_AGAIN}')

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from offload_perception.errors import PlanError
+from offload_perception.incoming import text
 
 PACKET_BYTES = 1500  # of a delivery opportunity
-_LONGEST_MS = 86_400_000  # larger times are not counted from a trace's start
+_LONGEST_MS = 3_600_000  # each takes memory; larger times are not counted from a trace's start
+_LATEST_S, _FASTEST = 1e12, 1e15  # s and byte/s: more is no link, and sums overflow
 _DIGITS = 20  # Python reads no endless numbers
 _FORMATS = 'write rows of seconds,bytes_per_second, or a Mahimahi trace of whole milliseconds'
 
@@ -70,11 +72,11 @@ def _csv(path: Path, lines: list[tuple[int, str]]) -> Recording:
         try:
             second, value = map(float, line.split(',')[:2])
         except ValueError as e:
-            raise PlanError(f"{path}, line {number}: '{line}' is no row of "
+            raise PlanError(f"{path}, line {number}: '{text(line)}' is no row of "
                             'seconds,bytes_per_second; correct it') from e
-        if not (np.isfinite(second) and 0 <= value < np.inf):
-            raise PlanError(f"{path}, line {number}: '{line}' has to be finite, the bandwidth not "
-                            'negative; correct it')
+        if not (abs(second) <= _LATEST_S and 0 <= value <= _FASTEST):
+            raise PlanError(f"{path}, line {number}: '{text(line)}' has to be finite, the "
+                            f'bandwidth not negative and at most {_FASTEST:g}; correct it')
         if rows and second <= rows[-1][0]:
             raise PlanError(f'{path}, line {number}: the seconds do not rise; sort the trace, one '
                             'row for each time')
@@ -89,15 +91,15 @@ def _mahimahi(path: Path, lines: list[tuple[int, str]]) -> Recording:
     last = 0
     for number, line in lines:
         if not (line.isascii() and line.isdigit() and len(line) <= _DIGITS):
-            raise PlanError(f"{path}, line {number}: '{line}' is no time in whole milliseconds; "
-                            f'{_FORMATS}')
+            raise PlanError(f"{path}, line {number}: '{text(line)}' is no time in whole "
+                            f'milliseconds; {_FORMATS}')
         if int(line) < last:
             raise PlanError(f'{path}, line {number}: {line} ms comes after {last} ms; sort the '
                             'trace')
         last = int(line)
         if last > _LONGEST_MS:
-            raise PlanError(f'{path}, line {number}: {line} ms is more than a day; count from the '
-                            'start of the trace')
+            raise PlanError(f'{path}, line {number}: {line} ms is more than an hour; count from '
+                            'the start of the trace')
     if not last:
         raise PlanError(f'{path}: a trace of no length; end it with a time above zero')
     # An opportunity at the end of a millisecond stands for all of it.

@@ -131,3 +131,32 @@ def test_foreign_profile_is_refused(shape, coral):
         coral.check_for(NetworkShape.preset('vgg16'))
     with pytest.raises(PlanError, match='digest'):
         replace(coral, digest='a' * 64).check_for(replace(shape, digest='b' * 64))
+
+
+@pytest.mark.parametrize('value', [10 ** 400, float('inf'), -1, True, 'x' * 5000, [],
+                                   float('nan')])
+@pytest.mark.parametrize('edit', [
+    lambda record, value: record.update(idle_w=value),
+    lambda record, value: record['cuts'][1].update(head_s=value),
+    lambda record, value: record['cuts'][-1].update(head_s=value)])  # one that does not fit
+def test_a_figure_that_cannot_be_is_refused_in_a_line(pi, edit, value):
+    text = edited(pi, lambda record: edit(record, value))
+    try:
+        DeviceProfile.from_json(text).to_json()
+    except PlanError as e:
+        assert len(str(e)) < 300
+    else:
+        assert value != value  # unknown, as of a head that does not fit
+
+
+@pytest.mark.parametrize('name', ['no\0file', 'x' * 5000, '/', '/nowhere/at/all'])
+def test_a_path_that_cannot_be_read_is_refused(name):
+    with pytest.raises(PlanError, match='no device profile'):
+        profiles.load(name)
+
+
+@pytest.mark.parametrize('data', [b'\xff\xfe\x00', b'[' * 100_000, b'null', b'3'])
+def test_a_file_of_something_else_is_refused(tmp_path, data):
+    (tmp_path / 'profile').write_bytes(data)
+    with pytest.raises(PlanError):
+        profiles.load(tmp_path / 'profile')

@@ -139,7 +139,9 @@ def test_changed_file_is_read_again(written):
     ('0,nan\n', 'finite'), ('1,100\n0,100\n', 'line 2.*sort'), ('1,100\n1,200\n', 'line 2.*each'),
     ('0.5\n1.5\n', 'whole milliseconds'), ('5\nx\n', 'line 2'), ('-1\n', 'line 1'),
     ('1 100\n', 'line 1'), ('5\n4\n', 'line 2.*sort'), ('0\n0\n', 'no length'),
-    ('1606304152000\n', 'start of the')])
+    ('1606304152000\n', 'start of the'), ('3600001\n', 'more than an hour'),
+    ('0,1e300\n1,1e308\n', 'line 1.*at most'), ('-1e308,1\n1e308,1\n', 'line 1'),
+    ('x' * 10_000 + '\n', 'line 1'), ('\x1b[31m\n', r'\\x1b')])
 def test_broken_recording_is_named(written, text, says):
     path = written(text)
     with pytest.raises(PlanError, match=f'{path.name}.*{says}'):
