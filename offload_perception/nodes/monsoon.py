@@ -7,6 +7,7 @@ import numpy as np
 from std_msgs.msg import Header
 
 from offload_perception.config import MonsoonConfig
+from offload_perception.errors import MeterError
 from offload_perception.health import Finding, meter, warning
 from offload_perception.health.trend import Recent
 from offload_perception.msg import PowerSample
@@ -49,6 +50,9 @@ class MonsoonNode(ManagedNode):
 
     def activate(self) -> None:
         """Start to sample."""
+        if self._reader is not None and not self._reader.stop():
+            raise MeterError(f'{self._source}: its last reader was stopped and still waits for '
+                             'the meter; unplug that, then try again')
         self._energy, self._dropped = EnergyCounter(max_gap_s=1.0), 0
         self._recent = Recent()
         self._reader = MonsoonReader(self._open, self._on_block, self._on_event)
@@ -61,7 +65,8 @@ class MonsoonNode(ManagedNode):
 
     def release(self) -> None:
         """Give the topics back."""
-        self._reader = None
+        if self._reader is not None and self._reader.stop():
+            self._reader = None
         if self._frames is not None:
             self._frames.close()
             self._frames = None
@@ -100,7 +105,7 @@ class MonsoonNode(ManagedNode):
 
     def values(self) -> dict[str, Any]:
         """Return what became of the samples."""
-        if self._reader is None:
+        if self._frames is None or self._reader is None:
             return {}
         return {'source': self._source, 'samples': self._reader.samples,
                 'dropped by the device': self._dropped, 'failures': self._reader.failures,

@@ -106,6 +106,9 @@ class Um25cNode(ManagedNode):
 
     def activate(self) -> None:
         """Start to read, and set what the parameters ask for."""
+        if self._reader is not None and not self._reader.stop():
+            raise MeterError(f'{self._source}: its last reader was stopped and still waits for '
+                             'the meter; unplug that, then try again')
         c = self.config
         self._energy, self._watch = EnergyCounter(max_gap_s=c.max_gap), meter.ReadingsWatch()
         self._reader = MeterReader(lambda: open_serial_meter(self._port), self._on_sample,
@@ -120,7 +123,9 @@ class Um25cNode(ManagedNode):
 
     def release(self) -> None:
         """End the emulator and give the topics back."""
-        self._reader = self._model = None
+        self._model = None
+        if self._reader is not None and self._reader.stop():
+            self._reader = None
         if self._frames is not None:
             self._frames.close()
             self._frames = None
@@ -206,7 +211,7 @@ class Um25cNode(ManagedNode):
 
     def values(self) -> dict[str, Any]:
         """Return what became of every poll."""
-        if self._reader is None:
+        if self._frames is None or self._reader is None:
             return {}
         counters = self._reader.counters
         values = {'source': self._source, 'samples': counters.samples,

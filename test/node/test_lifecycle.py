@@ -315,3 +315,18 @@ def test_a_codec_that_does_not_exist_is_refused_with_every_split(world, options,
     world.drive(node, 'configure')
     assert world.state(node) == UNCONFIGURED
     world.said(says)
+
+
+def test_a_meter_has_one_reader_at_a_time(world, monkeypatch):
+    """Bluetooth may hold a reader for long after it was stopped."""
+    node = world.start(Um25cNode)
+    reader, stop = node._reader, node._reader.stop
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, 'stop', lambda: stop() and False)
+        world.drive(node, 'deactivate', 'activate')
+        assert world.state(node) == INACTIVE
+        world.said('its last reader was stopped and still waits')
+        world.drive(node, 'cleanup', 'configure', 'activate')
+        assert world.state(node) == INACTIVE and node._reader is reader
+    world.drive(node, 'activate')
+    assert world.state(node) == ACTIVE and node._reader is not reader

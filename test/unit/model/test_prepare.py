@@ -123,7 +123,6 @@ def _prepare_in_process(folder, barrier):
     Artefact.verify = lambda self: None  # it has no files
     prepare_module._images = lambda *args: None
     prepare_module.with_scores = lambda model, tell: model
-    Artefact.verify = lambda self: None  # what is built here has no files
     barrier.wait()
     prepare('tiny', 'seed:0', cache_dir=folder)
 
