@@ -1,7 +1,8 @@
 """Clock trouble: stamps that cannot be, a system clock that jumped, a loop that comes late."""
 
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import nan
 
 from offload_perception.health.finding import Finding, span, warning
@@ -10,6 +11,7 @@ from offload_perception.health.trend import Recent
 AHEAD_S, OLD_S = 0.1, 5.0
 JUMP_S = 0.2  # far above what NTP slews in a second (0.5 ms)
 REPORT_S = 30.0
+TOGETHER_S, TRIES = 0.02, 5
 LATE_S = 0.5
 
 
@@ -62,18 +64,34 @@ class StampWatch:
                           'repeats its stamps; give each camera a namespace of its own')
 
 
+def wall_offset_s(wall: Callable[[], float] = time.time,
+                  monotonic: Callable[[], float] = time.monotonic) -> float:
+    """Return what the system clock shows above the monotonic one [s].
+
+    NaN where this thread was put aside between the two readings, as on a busy computer: that
+    would look like a clock that jumped.
+    """
+    for _ in range(TRIES):
+        before_s, wall_s, after_s = monotonic(), wall(), monotonic()
+        if after_s - before_s < TOGETHER_S:
+            return wall_s - before_s
+    return nan
+
+
 class ClockWatch:
     """Finds jumps of the system clock against the monotonic one; look about once a second."""
 
     def __init__(self) -> None:
         self._offset_s = self._jumped_s = self._jump_s = nan
 
-    def look(self, wall_s: float, now_s: float) -> Finding | None:
-        """Take both clocks; return the last jump for `REPORT_S`."""
-        offset_s = wall_s - now_s
+    def look(self, offset_s: float, now_s: float) -> Finding | None:
+        """Take the system clock above the monotonic one, NaN where it is not known, at `now_s`;
+        return the last jump for `REPORT_S`.
+        """
         if abs(offset_s - self._offset_s) > JUMP_S:
             self._jump_s, self._jumped_s = offset_s - self._offset_s, now_s
-        self._offset_s = offset_s
+        if offset_s == offset_s:
+            self._offset_s = offset_s
         if not now_s - self._jumped_s < REPORT_S:
             return None
         way = 'forward' if self._jump_s > 0 else 'back'

@@ -1,11 +1,10 @@
 """The computer that a node runs on: heat, supply, system clock."""
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from offload_perception.health.board import Board, BoardState, decode_flags
-from offload_perception.health.clocks import ClockWatch
+from offload_perception.health.clocks import ClockWatch, wall_offset_s
 from offload_perception.health.finding import Finding, error, warning
 from offload_perception.health.trend import Hysteresis
 
@@ -18,8 +17,8 @@ class ComputerWatch:
     """Looks at the computer; call `findings` about once a second."""
 
     def __init__(self, board: Board | None = None,
-                 wall: Callable[[], float] = time.time) -> None:
-        self._board, self._wall = board or Board(), wall
+                 offset: Callable[[], float] = wall_offset_s) -> None:
+        self._board, self._offset = board or Board(), offset
         self._hot = Hysteresis(on=-NEAR_C, off=-CALM_C)
         self._clock = ClockWatch()
         self._state = BoardState()
@@ -29,7 +28,7 @@ class ComputerWatch:
         self._state = state = self._board.read(now_s)
         yield from _supply(state)
         yield from self._heat(state)
-        if jump := self._clock.look(self._wall(), now_s):
+        if jump := self._clock.look(self._offset(), now_s):
             yield jump
 
     def values(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Whether something grows lately, and whether it is above a limit: both without flicker."""
+"""Whether something grows lately, is above a limit, or lasts: all without flicker."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
+from math import inf
 
 WINDOW_S = 10.0
 
@@ -34,3 +35,15 @@ class Hysteresis:
         limit = self._off if self.is_on else self._on
         self.is_on = value > limit if self._on > self._off else value < limit
         return self.is_on
+
+
+class Lasting:
+    """True once something has been so for a time [s] without a break."""
+
+    def __init__(self, for_s: float) -> None:
+        self._for_s, self._since_s = for_s, inf
+
+    def update(self, so: bool, now_s: float) -> bool:
+        """Take whether it is so at `now_s`."""
+        self._since_s = min(self._since_s, now_s) if so else inf
+        return now_s - self._since_s >= self._for_s

@@ -375,7 +375,7 @@ class EdgeInferenceNode(ManagedNode):
     def _server_findings(self, now_s: float) -> Iterator[Finding]:
         plan, session = self._pipeline.plan, self._strategy and self._strategy.session
         names = self._servers.names if session else (plan.server,) if plan.server else ()
-        return servers_findings({n: self._servers.problem(n) for n in names},
+        return servers_findings({n: self._servers.problem(n, now_s) for n in names},
                                 lost=session.lost if session else (), local=bool(session),
                                 turning_away=session.turning_away(now_s) if session else {})
 

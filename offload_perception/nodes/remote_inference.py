@@ -13,6 +13,7 @@ from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.guard import guarded, told
 from offload_perception.health.layers import network_findings
 from offload_perception.health.server import ServerWatch
+from offload_perception.health.trend import Lasting
 from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import packet_of, reply_message
@@ -21,6 +22,7 @@ from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.nodes.running import main_of
+from offload_perception.nodes.servers import GHOST_S
 from offload_perception.pipeline.records import Reply, Status
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.pipeline.ticker import Ticker
@@ -37,6 +39,7 @@ class RemoteInferenceNode(ManagedNode):
         super().__init__('remote_inference', RemoteConfig, **kwargs)
         self._network = self._pipeline = self._replies = self._beats = None
         self._entities: list[tuple[Any, Any]] = []
+        self._doubled = Lasting(GHOST_S)
         self._discovered_s = time.monotonic() + DISCOVERY_S
 
     # -- lifecycle --------------------------------------------------------------------------
@@ -170,7 +173,7 @@ class RemoteInferenceNode(ManagedNode):
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with load, replies, layers and computer."""
         pipeline = self._pipeline
-        yield from guarded('servers', self._other_servers)
+        yield from guarded('servers', lambda: self._other_servers(now_s))
         yield from guarded('load', lambda: self._watch.findings(
             pipeline.current_load(), pipeline.counts.replies, self._replies.lost,
             self._refusals, now_s))
@@ -179,8 +182,9 @@ class RemoteInferenceNode(ManagedNode):
             self._network.trouble, self._network.choice.fallback, self._artefact.trained,
             doubt=self._artefact.doubt))
 
-    def _other_servers(self) -> Iterator[Finding]:
-        if problem := self._second_server(own=1):  # discovery can take longer than the start
+    def _other_servers(self, now_s: float) -> Iterator[Finding]:
+        problem = self._second_server(own=1)  # discovery can take longer than the start
+        if self._doubled.update(bool(problem), now_s):
             yield error('servers', problem)
 
     def values(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.signals import SignalHandlerOptions
 
+from offload_perception.dds import remove_leftovers
 from offload_perception.memory import keep_large_buffers
 from offload_perception.nodes.executor import GroupExecutor
 from offload_perception.nodes.managed import ManagedNode
@@ -68,6 +69,7 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     """
     wish = _Wish()
     keep_large_buffers()
+    left = remove_leftovers()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         # Not rclpy's handlers: they would close the context before the node's last word.
@@ -76,6 +78,9 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     except (ParameterException, RCLError) as e:  # of a wrong type or out of range, or unreadable
         print(f'error: {e}', file=sys.stderr)
         return 1
+    if left:
+        node.get_logger().info(f'removed {left / 1e6:.0f} MB of shared memory of Fast DDS that '
+                               'killed processes had left')
     if node.declare_parameter('exit_when_refused', False).value:
         node.when_refused = lambda: wish.end(1)
     spinners = _spin(node)

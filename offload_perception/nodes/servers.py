@@ -4,12 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 from offload_perception.errors import ConfigError
+from offload_perception.health.trend import Lasting
 from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import feature_message
 from offload_perception.nodes.executor import subscribe_in_lane
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.pipeline.records import FeaturePacket
+
+# So long DDS keeps a process in the graph that was killed: its lease is 20 s.
+GHOST_S = 25.0
 
 
 def namespaces(parameter: str) -> tuple[str, ...]:
@@ -36,6 +40,7 @@ class Servers:
             clock [ns], 0 where it does not tell; None = without beats.
         """
         self._node, self.names = node, names
+        self._several = {name: Lasting(GHOST_S) for name in names}
         self._publishers = {
             name: node.create_lifecycle_publisher(FeatureTensor, f'{name}/features',
                                                   qos.features(depth)) for name in names}
@@ -62,14 +67,14 @@ class Servers:
         """Tell whether anybody takes tensors on the server's topic."""
         return self._publishers[server].get_subscription_count() > 0
 
-    def problem(self, server: str) -> str:
-        """Return what is wrong with a server's topic; empty where exactly one node serves it."""
+    def problem(self, server: str, now_s: float) -> str:
+        """Return what is wrong with a server's topic now; empty where one node serves it."""
         topic = self._publishers[server].topic_name
         serving = [i for i in self._node.get_subscriptions_info_by_topic(topic)
                    if i.node_namespace.strip('/') == server.strip('/')]
         if not serving:
             return f'no server listens on {topic}'
-        if len(serving) > 1:
+        if self._several[server].update(len(serving) > 1, now_s):
             return (f'{len(serving)} servers answer on {topic}, so every tensor is computed '
                     'more than once; give each a namespace of its own')
         return ''

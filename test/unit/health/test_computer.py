@@ -19,7 +19,7 @@ def sysfs(tmp_path):
 
 @pytest.fixture
 def watch(sysfs):
-    return ComputerWatch(Board(sysfs.root), wall=lambda: 0.0)
+    return ComputerWatch(Board(sysfs.root), offset=lambda: 0.0)
 
 
 def found(watch, now_s: float = 0.0) -> dict[str, tuple[Level, str]]:
@@ -100,7 +100,7 @@ def test_without_firmware_the_kernels_monitor_of_the_supply_counts(sysfs):
 
 
 def test_a_jump_of_the_system_clock_comes_through(sysfs):
-    wall = iter([1000.0, 1001.0, 5000.0])
-    watch = ComputerWatch(Board(sysfs.root), wall=lambda: next(wall))
+    offsets = iter([1000.0, 1000.0, 5000.0])
+    watch = ComputerWatch(Board(sysfs.root), offset=lambda: next(offsets))
     assert [[f.name for f in watch.findings(float(s))] for s in range(3)] == [
         [], [], ['system clock']]

@@ -1,11 +1,14 @@
-from math import inf
+import time
+from itertools import count
+from math import inf, isnan, nan
 
 import pytest
 
 from offload_perception.health import Level
 from offload_perception.health.arrivals import FIRST_S, STALE_S, Arrivals
-from offload_perception.health.clocks import ClockWatch, LoopWatch, StampWatch
+from offload_perception.health.clocks import ClockWatch, LoopWatch, StampWatch, wall_offset_s
 from offload_perception.health.disk import DiskWatch
+from offload_perception.health.trend import Lasting
 
 UNIX_S = 1.8e9
 
@@ -80,11 +83,27 @@ def test_good_stamps_are_not_talked_about():
 
 def test_a_jump_of_the_system_clock_is_told_for_a_while():
     watch = ClockWatch()
-    assert watch.look(UNIX_S, 0.0) is None and watch.look(UNIX_S + 1.01, 1.0) is None
-    assert 'forward by 60 min' in watch.look(UNIX_S + 3602.0, 2.0).text
-    assert 'forward by 60 min' in watch.look(UNIX_S + 3603.0, 3.0).text
-    assert 'back by 10.00 s' in watch.look(UNIX_S + 3594.0, 4.0).text
-    assert watch.look(UNIX_S + 3634.5, 44.5) is None
+    assert watch.look(UNIX_S, 0.0) is None and watch.look(UNIX_S + 0.01, 1.0) is None
+    assert 'forward by 60 min' in watch.look(UNIX_S + 3600.0, 2.0).text
+    assert 'forward by 60 min' in watch.look(nan, 3.0).text, 'not known is no jump'
+    assert 'forward by 60 min' in watch.look(UNIX_S + 3600.0, 3.5).text
+    assert 'back by 10.00 s' in watch.look(UNIX_S + 3590.0, 4.0).text
+    assert watch.look(UNIX_S + 3590.0, 44.5) is None
+
+
+def test_a_busy_computer_is_no_clock_that_jumped():
+    """The thread is put aside for 0.7 s between the readings of the two clocks."""
+    now = iter([0.0, 0.7, 1.0, 1.7, 2.0, 2.001])
+    assert wall_offset_s(lambda: UNIX_S, lambda: next(now)) == UNIX_S - 2.0
+    ever = count(0.0, 0.7)
+    assert isnan(wall_offset_s(lambda: UNIX_S, lambda: next(ever)))
+    assert abs(wall_offset_s() - (time.time() - time.monotonic())) < 1.0
+
+
+def test_what_comes_and_goes_does_not_last():
+    lasting = Lasting(25.0)
+    seen = [(0.0, True), (24.0, True), (24.5, False), (25.0, True), (49.0, True), (50.0, True)]
+    assert [lasting.update(so, at) for at, so in seen] == [False] * 5 + [True]
 
 
 def test_a_late_loop_is_told_and_a_meant_pause_is_not():
