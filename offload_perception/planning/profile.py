@@ -22,6 +22,7 @@ ABOVE_IDLE, WHOLE_RUN, UNKNOWN = 'above idle', 'whole run', 'unknown'
 IDLE_TOLERANCE = 0.1  # of a meter, and of an idle power that drifts
 DEFAULT_SPREAD = 0.05  # of a time or an energy whose spread was not measured
 _BUNDLED = files('offload_perception.planning') / 'profiles'
+_TEXTS = ('name', 'model', 'digest', 'device', 'runtime', 'origin', 'source')
 _AGAIN = 'measure the device again with characterize, or correct the file'
 
 
@@ -207,9 +208,14 @@ def _built(cls: type, record: dict[str, Any]) -> Any:
 
 def _check(profile: DeviceProfile) -> None:
     """Refuse what no device can have: the limits are far outside of any drone's computer."""
-    for f in ('name', 'model', 'digest', 'device', 'runtime', 'origin', 'source'):
-        if not isinstance(getattr(profile, f), str):
-            raise PlanError(f'field {f} is not text; {_AGAIN}')
+    for kind, word, values in (
+            (str, 'text', {f: getattr(profile, f) for f in _TEXTS}),
+            (str, 'text', {f'cuts[{i}].name': cut.name for i, cut in enumerate(profile.cuts)}),
+            (str, 'text', {'radio.source': profile.radio.source}),
+            (bool, 'true or false', {'measured': profile.measured, 'emulated': profile.emulated})):
+        for name, value in values.items():
+            if not isinstance(value, kind):
+                raise PlanError(f'field {name} is not {word}; {_AGAIN}')
     if profile.energy_baseline not in (ABOVE_IDLE, WHOLE_RUN, UNKNOWN):
         raise PlanError(f"energy_baseline '{profile.energy_baseline}'; use '{ABOVE_IDLE}', "
                         f"'{WHOLE_RUN}' or '{UNKNOWN}'")

@@ -149,6 +149,15 @@ def test_a_figure_that_cannot_be_is_refused_in_a_line(pi, edit, value):
         assert value != value  # unknown, as of a head that does not fit
 
 
+@pytest.mark.parametrize(('edit', 'says'), [
+    (lambda record: record.update(measured=1e999), 'measured is not true or false'),
+    (lambda record: record['cuts'][2].update(name=3), r'cuts\[2\].name is not text'),
+    (lambda record: record['radio'].update(source=[]), 'radio.source is not text')])
+def test_a_field_of_another_kind_is_named(pi, edit, says):
+    with pytest.raises(PlanError, match=says):
+        DeviceProfile.from_json(edited(pi, edit))
+
+
 @pytest.mark.parametrize('name', ['no\0file', 'x' * 5000, '/', '/nowhere/at/all'])
 def test_a_path_that_cannot_be_read_is_refused(name):
     with pytest.raises(PlanError, match='no device profile'):
