@@ -40,31 +40,34 @@ class DeliveryWatch:
             return 0, 0
         return int((whole - 1).sum()), int(whole.sum())
 
-    def findings(self, camera: str, *, reliable: bool) -> Iterator[Finding]:
+    def findings(self, camera: str, *, reliable: bool, offered: bool) -> Iterator[Finding]:
         """Yield what is wrong.
 
         :param camera: who publishes the images.
-        :param reliable: whether what is lost is sent again.
+        :param reliable: whether what is lost is sent again; `offered`: whether it could be.
         """
         lost, sent = self.lost
         if sent and lost > _NOTABLE * sent:
             yield warning('delivery', f'about {lost} of {sent} images of {self._nbytes} bytes '
                           f'were lost on the way from {camera}: '
-                          f'{why_lost(self._nbytes, reliable=reliable)}')
+                          f'{why_lost(self._nbytes, reliable=reliable, offered=offered)}')
 
 
-def why_lost(nbytes: int = 0, *, reliable: bool = False) -> str:
+def why_lost(nbytes: int = 0, *, reliable: bool = False, offered: bool = False) -> str:
     """Return why images get lost on the way, and what to do.
 
     :param nbytes: size of an image; 0 = not known.
     """
     remedy = ('start it with FASTRTPS_DEFAULT_PROFILES_FILE=<this package>/config/fastdds.xml, or '
               'let it publish compressed images')
-    how = 'faster than they are carried' if reliable else 'best effort'
-    if not reliable:
-        remedy = f'let it publish reliably, {remedy}'
+    if reliable:
+        how = 'it publishes faster than they are carried'
+    elif offered:
+        how, remedy = 'this node listens best effort', 'set parameter image_reliability to auto'
+    else:
+        how, remedy = 'it publishes best effort', f'let it publish reliably, {remedy}'
     if 0 < nbytes <= SEGMENT_BYTES:
-        return f'it publishes {how}; {remedy}'
+        return f'{how}; {remedy}'
     size = f'{nbytes} bytes are' if nbytes else 'an image (921600 bytes for 640x480 rgb8) is'
-    return (f'it publishes {how}, and {size} more than the {SEGMENT_BYTES} bytes of shared memory '
+    return (f'{how}, and {size} more than the {SEGMENT_BYTES} bytes of shared memory '
             f'that a program has with the defaults of Fast DDS; {remedy}')

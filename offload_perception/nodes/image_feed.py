@@ -93,22 +93,25 @@ class ImageFeed:
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the images; `now_s` is monotonic."""
-        cameras = ', '.join(sorted({_name(i) for i in self._publishers(self.topic)}))
-        if silent := self._images.finding(now_s, where=self._where(), why=self._why(cameras)):
+        found = self._publishers(self.topic)
+        cameras, offered = ', '.join(sorted({*map(_name, found)})), all(map(_is_reliable, found))
+        why = self._why(cameras, offered)
+        if silent := self._images.finding(now_s, where=self._where(), why=why):
             yield silent
         yield from self._stamps.findings(now_s)
-        yield from self._delivery.findings(cameras, reliable=self._now.reliable)
+        yield from self._delivery.findings(cameras, reliable=self._now.reliable, offered=offered)
 
     def _where(self) -> str:
         if self._transport != 'auto' or self._publishers(self.topic):
             return self.topic
         return ' or '.join(self._node.resolve_topic_name(t) for t in (RAW, COMPRESSED))
 
-    def _why(self, cameras: str) -> str:
+    def _why(self, cameras: str, offered: bool) -> str:
         """Return what the graph knows of the cameras."""
         if not cameras:
             return 'nobody publishes it; start the camera, in this namespace, or remap it'
-        lossy = '' if self._now.reliable else f'; or its images get lost: {why_lost()}'
+        lossy = '' if self._now.reliable else (
+            f'; or its images get lost: {why_lost(offered=offered)}')
         return f'{cameras} publishes it, and nothing comes: check its camera{lossy}'
 
     def mend_qos(self, topic: str) -> str:

@@ -7,11 +7,12 @@ from offload_perception.health.delivery import DeliveryWatch
 VGA = 640 * 480 * 3
 
 
-def watched(stamps_s, nbytes=VGA, reliable=False):
+def watched(stamps_s, nbytes=VGA, reliable=False, offered=False):
     watch = DeliveryWatch()
     for stamp_s in stamps_s:
         watch.arrived(stamp_s, nbytes)
-    return watch.lost, ' '.join(f.text for f in watch.findings('/drone1/cam', reliable=reliable))
+    return watch.lost, ' '.join(f.text for f in watch.findings(
+        '/drone1/cam', reliable=reliable, offered=offered))
 
 
 def test_a_camera_whose_images_all_come_is_well():
@@ -28,11 +29,12 @@ def test_losses_are_told_with_size_shared_memory_and_remedy():
         assert part in text
 
 
-@pytest.mark.parametrize(('nbytes', 'reliable', 'says', 'says_not'), [
-    (50_000, False, 'best effort', 'shared memory'),
-    (6_220_800, True, 'faster than they are carried', 'publish reliably')])
-def test_the_cause_fits_size_and_reliability(nbytes, reliable, says, says_not):
-    _, text = watched([0.1 * i * i for i in range(9)], nbytes, reliable)
+@pytest.mark.parametrize(('nbytes', 'reliable', 'offered', 'says', 'says_not'), [
+    (50_000, False, False, 'it publishes best effort', 'shared memory'),
+    (VGA, False, True, 'image_reliability to auto', 'it publishes best effort'),
+    (6_220_800, True, True, 'faster than they are carried', 'publish reliably')])
+def test_the_cause_fits_size_and_reliability(nbytes, reliable, offered, says, says_not):
+    _, text = watched([0.1 * i * i for i in range(9)], nbytes, reliable, offered)
     assert says in text and says_not not in text
 
 
