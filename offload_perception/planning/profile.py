@@ -7,7 +7,7 @@ of warm runs of one image. Unknown figures are null in the file and NaN here.
 import json
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
-from math import inf, isnan, nan
+from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,7 @@ def _nulls(value: Any) -> Any:
         return {key: _nulls(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_nulls(v) for v in value]
-    return None if isinstance(value, float) and isnan(value) else value
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _built(cls: type, record: dict[str, Any]) -> Any:
