@@ -120,6 +120,7 @@ def watched(state: LiveState, profile: Path, visit: Callable[[browser.Page, Live
         server.control = FakeDrone()
         try:
             async with browser.browsing(profile) as page:
+                await page.call('Page.enable')
                 await page.call('Page.addScriptToEvaluateOnNewDocument', source=before)
                 await page.open(f'http://127.0.0.1:{server.port}/', 390, 844)
                 await visit(page, server)
