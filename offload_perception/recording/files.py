@@ -12,7 +12,7 @@ from offload_perception.errors import BagError
 from offload_perception.incoming import text
 from offload_perception.recording.metadata import FILE_NAME
 
-_MOST_METADATA = 8 << 20  # [bytes]
+_MOST_METADATA = 1 << 20  # [bytes]
 _SUFFIXES = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
 _MODES = ('', 'none', 'file', 'message')
 

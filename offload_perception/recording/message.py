@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -67,6 +68,7 @@ class Channel:
                            f'{self.type.name}: {e or type(e).__name__}') from e
 
 
+@lru_cache(maxsize=256)  # a split bag defines its types in every file again
 def _decoder_of(kind: MessageType) -> Callable[[bytes], Any]:
     if not kind.text:
         kind = installed_type(kind.name)
@@ -90,6 +92,7 @@ def _foreign(topic: str, kind: MessageType, encoding: str) -> str:
     return '' if _TOPIC.fullmatch(topic) else 'whose name is no topic of ROS 2'
 
 
+@lru_cache(maxsize=256)
 def offered(profiles: str) -> list[dict[str, Any]]:
     """Return QoS profiles from the YAML text that a bag holds; none where it cannot be read."""
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from offload_perception.errors import BagError
+from offload_perception.errors import BagError, IncomingError
 from offload_perception.health import told
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.recording import BagMessage, BagReader
@@ -20,6 +20,7 @@ from offload_perception.telemetry.records import (
     power_record,
     stamp_ns,
 )
+from offload_perception.telemetry.rules import checked
 from offload_perception.telemetry.summary import Summary, Tally
 
 # Name of a table, and the topic in the drone's namespace that fills it.
@@ -113,17 +114,25 @@ def load_flight(bag: str | Path, namespace: str | None = None) -> Flight:
     for m in reader:
         heard.add(m)
     namespace = _drone_of(heard, Path(bag), namespace)
-    flight = _flight_of(heard, Path(bag).stem, namespace)
+    try:
+        flight = _flight_of(heard, Path(bag).stem, namespace)
+        flight.samples = list(_samples(reader, flight))
+    except (AttributeError, TypeError, ValueError, KeyError, OverflowError) as e:
+        raise BagError(f'{bag} has messages of our types with other fields ({e}): was it recorded '
+                       'with another version of this package?') from e
     flight.truncated, flight.growing = bool(reader.truncated), bool(reader.growing)
-    flight.notes = reader.notes
-    flight.samples = list(_samples(reader, flight))
+    flight.notes = [*reader.notes, *heard.notes]
     return flight
 
 
 class _Heard:
-    """Decoded messages by topic; of images only that they are there."""
+    """Decoded messages by topic; of images only that they are there.
+
+    What a message cannot say is left out and counted.
+    """
 
     def __init__(self) -> None:
+        self._unusable: dict[str, tuple[int, str]] = {}
         self.messages: dict[str, list[tuple[int, Any]]] = {}
         self.types: dict[str, str] = {}
         self.last_ns = 0
@@ -131,8 +140,22 @@ class _Heard:
     def add(self, m: BagMessage) -> None:
         kind = self.types.setdefault(m.topic, m.type.name)
         self.last_ns = max(self.last_ns, m.time_ns)
-        if kind in _WANTED:
-            self.messages.setdefault(m.topic, []).append((m.time_ns, m.decode()))
+        if kind not in _WANTED:
+            return
+        try:
+            message = checked(kind.rpartition('/')[2], m.decode())
+        except IncomingError as e:
+            self._unusable[m.topic] = self._unusable.get(m.topic, (0, ''))[0] + 1, str(e)
+        except (AttributeError, TypeError) as e:
+            raise BagError(f'{m.topic}: a message without the fields of {kind} ({e})') from e
+        else:
+            self.messages.setdefault(m.topic, []).append((m.time_ns, message))
+
+    @property
+    def notes(self) -> list[str]:
+        """Return in words which messages were left out."""
+        return [f'{topic}: {n} messages are left out, the last because {reason}'
+                for topic, (n, reason) in self._unusable.items()]
 
     def of_type(self, base: str) -> Iterator[tuple[int, Any]]:
         """Yield the messages of every topic of one type."""
@@ -166,6 +189,8 @@ def _drone_of(heard: _Heard, bag: Path, wanted: str | None) -> str:
 def _flight_of(heard: _Heard, name: str, namespace: str) -> Flight:
     raw = {table: heard.messages.get(f'{namespace}/{topic}', [])
            for table, topic in _TOPICS.items()}
+    if not raw['frames']:
+        raise BagError(f'{name}: none of its frames can be used')
     start_ns = raw['frames'][0][0]
     flight = Flight(name, namespace, {t: table_of(m, start_ns) for t, m in raw.items()},
                     _summary_of(raw), duration_s=(heard.last_ns - start_ns) * 1e-9)

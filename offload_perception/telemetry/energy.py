@@ -53,7 +53,7 @@ class FrameEnergyCounter:
     def add_frame(self, end_s: float, took_s: float, has_result: bool) -> None:
         """Note that a frame ended, `took_s` after it began."""
         if self._start_s is None:
-            self._start_s = end_s - took_s
+            self._start_s = end_s - (took_s if took_s > 0.0 else 0.0)  # NaN: unknown
             for before, after in pairwise(self._early):
                 self._add_interval(before, after)
             self._sample = self._early[-1] if self._early else None

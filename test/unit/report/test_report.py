@@ -57,7 +57,8 @@ def write(folder, *, drone='/drone1', frames=FRAMES, emulated=True, trained=True
             'OffloadDecision', sequence=2, latency=0.08, bandwidth=1e5, round_trip=0.02,
             server_wait=0.004), 1.0)
         for t, policy in ((0.0, 'full'), (1.0, 'full'), (2.5, 'ground'), (3.2, 'ground')):
-            bag.add(f'{drone}/mission_policy', message('MissionPolicy', policy=policy), t)
+            bag.add(f'{drone}/mission_policy', message(
+                'MissionPolicy', policy=policy, deadline_scale=1.0), t)
         for tag in GEOTAGS:
             bag.add(f'{drone}/geotagged', tag, 2.0)
         bag.add('/server/status', message('ServerStatus', model='aerial', utilisation=0.5), 1.0)
@@ -180,7 +181,8 @@ def test_what_was_flown_is_recorded_and_shown(bag, tmp_path, capsys):
 
 
 def test_tables_have_the_five_best_labels(tmp_path):
-    best = message('Classification', header=header(1), labels=list('abcdefg'), trained=True,
+    best = message('Classification', header=header(1), labels=list('abcdefg'),
+                   trained=True, ids=np.arange(7, dtype=np.uint32),
                    scores=np.linspace(0.7, 0.1, 7, dtype=np.float32))
     with FlightBag(tmp_path / 'best') as bag:
         bag.add('/d/frame_latency', FRAMES[0], 0.0)
