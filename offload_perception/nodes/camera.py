@@ -54,7 +54,10 @@ class CameraNode(ManagedNode):
             self._image_pub = self.create_lifecycle_publisher(Image, 'image_raw', qos.CAMERA)
         self._truth_pub = self.create_lifecycle_publisher(
             Classification, 'ground_truth', qos.TELEMETRY)
-        log.info(f'showing {self._player.source.description}')
+        source = self._player.source
+        log.info(f'showing {source.description}')
+        if left_out := source.left_out:
+            log.warning(f'{len(left_out)} file(s) left out: {_some(left_out)}')
 
     def activate(self) -> None:
         """Start to play."""

@@ -47,7 +47,8 @@ def read_jpeg(raw: memoryview) -> Jpeg:
     end = file.find(_EOI, scan)
     stop = end if end >= 0 else len(file)
     starts = _scans(file, scan, stop)
-    one_scan = marker != _PROGRESSIVE and len(starts) == 1 and file[scan + 4] == len(components)
+    one_scan = (marker != _PROGRESSIVE and len(starts) == 1
+                and file[scan + 4:scan + 5] == bytes((len(components),)))
     if not one_scan and (end < 0 or not _all_bits(file, starts, components)):
         raise ImageError(f'truncated jpeg data: {len(raw)} bytes of a picture of {width} x '
                          f'{height} pixels in several scans')

@@ -48,6 +48,7 @@ def test_what_a_folder_leaves_out_is_named_and_an_end_is_told(world, tmp_path):
     heard = world.hear(Image, 'image_raw', qos.images('reliable'))
     node = world.start(CameraNode, source=str(tmp_path), rate=50.0, loop=False)
     heard.wait_for(1)
+    assert 'c.heic (HEIC' in world.said('left out')
     node._player._worker._thread.join(30)
     said = {f.name: f.text for f in node.findings(time.monotonic())}
     assert 'c.heic (HEIC' in said['pictures'] and said['source'] == 'all pictures were shown'

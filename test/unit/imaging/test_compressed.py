@@ -14,6 +14,7 @@ from offload_perception.errors import ImageError
 from offload_perception.imaging.compressed import compressed_to_rgb, decode_image, encode_image
 from offload_perception.imaging.encodings import ValueRange
 from offload_perception.pictures import MAX_PIXELS
+from offload_perception.pictures.jpeg import read_jpeg
 
 KINDS = ('jpeg', 'png', 'webp')
 
@@ -161,6 +162,16 @@ HALF = FILES['jpeg'][:len(FILES['jpeg']) * 3 // 4]
 def test_half_a_jpeg_is_incomplete_also_with_an_end_marker(file):
     with pytest.raises(ImageError, match='truncated'):
         decode_image(file)
+
+
+def test_a_jpeg_that_ends_within_its_scan_header_is_incomplete():
+    at = FILES['jpeg'].index(b'\xff\xda')
+    for end in range(at, at + 5):
+        with pytest.raises(ImageError, match='truncated'):
+            read_jpeg(memoryview(FILES['jpeg'][:end]))
+    for end in range(at + 5, at + 14):
+        with pytest.raises(ImageError, match='truncated'):
+            decode_image(FILES['jpeg'][:end])
 
 
 def test_a_progressive_jpeg_without_its_last_scans_is_incomplete():
