@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from offload_perception.errors import ModelError
-from offload_perception.model.flatbuffer import Graph
+from offload_perception.model.flatbuffer import Graph, reading
 from offload_perception.tensor import TensorSpec
 
 KINDS = {'CONV_2D': 'conv', 'MAX_POOL_2D': 'pool', 'AVERAGE_POOL_2D': 'pool',
@@ -45,6 +45,11 @@ def cut_points(graph: Graph, names: list[str]) -> tuple[CutPoint, ...]:
 
     :raises ModelError: where the graph is not VGG-like, or has not as many layers as names.
     """
+    with reading(graph.what):
+        return _points(graph, names)
+
+
+def _points(graph: Graph, names: list[str]) -> tuple[CutPoint, ...]:
     starts = _layer_starts(graph)
     if len(starts) != len(names):
         raise ModelError(f'{graph.what} has {len(starts)} convolutions, poolings and dense '

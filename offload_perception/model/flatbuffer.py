@@ -1,16 +1,19 @@
 """Read a .tflite file as a chain of int8 operators, and write parts of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import Any
 
 import flatbuffers
 import numpy as np
 
-from offload_perception.errors import ModelError
+from offload_perception.errors import ModelError, OffloadError
 from offload_perception.tensor import TensorSpec
 
 IDENTIFIER = b'TFL3'
 BUFFER_ALIGNMENT = 16  # force_align of Buffer.data in the schema; the Python writer ignores it
+_BROKEN = '{what} is a broken .tflite file ({why}); copy it again or prepare the model again'
 DTYPES = {'INT8': 'int8', 'UINT8': 'uint8', 'FLOAT32': 'float32'}
 
 
@@ -42,12 +45,14 @@ class Graph:
 
     def __init__(self, model: bytes, what: str = 'the model') -> None:
         self.what = what
-        self.model = _unpack(model, what)
-        self._check_whole()
-        self.subgraph = self.model.subgraphs[0]
-        self.operators = self.subgraph.operators
-        self._check_chain()
-        self._check_tensors()
+        with reading(what):
+            self.model = _unpack(model, what)
+            self._check_whole()
+            self.subgraph = self.model.subgraphs[0]
+            self.operators = self.subgraph.operators
+            self._check_indices()
+            self._check_chain()
+            self._check_tensors()
 
     @cached_property
     def input(self) -> TensorSpec:
@@ -93,6 +98,15 @@ class Graph:
             raise ModelError(f'{self.what} keeps its weights outside the flatbuffer (over 2 GB '
                              'or external buffers); use a smaller, int8 network')
 
+    def _check_indices(self) -> None:
+        """Let every operator refer to tensors, and every tensor to a buffer, that exist."""
+        tensors, buffers = self.subgraph.tensors, self.model.buffers
+        if any(not 0 <= t.buffer < len(buffers) or t.shape is None for t in tensors):
+            raise ModelError(_BROKEN.format(what=self.what, why='a tensor without data or shape'))
+        used = [i for o in self.operators or () for i in (*o.inputs, *o.outputs)]
+        if any(not -1 <= i < len(tensors) for i in used):
+            raise ModelError(_BROKEN.format(what=self.what, why='an operator without its tensor'))
+
     def _check_chain(self) -> None:
         ends = self.subgraph.inputs, self.subgraph.outputs
         if any(end is None or len(end) != 1 for end in ends) or not self.operators:
@@ -125,7 +139,11 @@ class Graph:
 
         Both its ends keep scale and zero point, so that segments chain without rounding.
         """
-        s, operators = schema(), self.operators[first:stop]
+        with reading(self.what):
+            return self._part(self.operators[first:stop])
+
+    def _part(self, operators: list[Any]) -> bytes:
+        s = schema()
         part, subgraph, tensors = s.ModelT(), s.SubGraphT(), _Numbering()
         part.buffers, part.operatorCodes, codes = [s.BufferT()], [], _Numbering()
         subgraph.operators = [self._copy(o, tensors, codes) for o in operators]
@@ -180,11 +198,18 @@ def _pack(model: Any) -> bytes:
 def _unpack(model: bytes, what: str) -> Any:
     if model[4:8] != IDENTIFIER:
         raise ModelError(f'{what} is not a .tflite file; prepare or export it again')
+    return schema().ModelT.InitFromObj(schema().Model.GetRootAs(model))
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what broken bytes lead to, here or in the generated reader, into a ModelError."""
     try:
-        return schema().ModelT.InitFromObj(schema().Model.GetRootAs(model))
-    except Exception as e:  # the generated reader raises whatever the broken bytes lead to
-        raise ModelError(f'{what} is a broken .tflite file ({e}); '
-                         'copy it again or prepare the model again') from e
+        yield
+    except OffloadError:
+        raise
+    except Exception as e:
+        raise ModelError(_BROKEN.format(what=what, why=f'{type(e).__name__}: {e}')) from e
 
 
 def _tensor_dtype(tensor: Any) -> str | None:

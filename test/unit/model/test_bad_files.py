@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from offload_perception.errors import ModelError
 from offload_perception.model.convert import to_float, to_int8
 from offload_perception.model.cut import cut_points
+from offload_perception.model.dense import check_dense
 from offload_perception.model.flatbuffer import Graph, _pack, _unpack, schema
+from offload_perception.model.prepare import BUNDLED
 from offload_perception.model.representative import default_images, folder_images
 
 
@@ -113,3 +117,46 @@ def test_default_images_are_uint8_of_the_asked_size():
     images = default_images((24, 40, 3), 6)
     assert (images.shape, images.dtype) == ((6, 24, 40, 3), np.uint8)
     assert images.std() > 20
+
+
+def no_shape(model):
+    model.subgraphs[0].tensors[2].shape = None
+
+
+def no_buffer(model):
+    model.subgraphs[0].tensors[1].buffer = len(model.buffers)
+
+
+def no_tensor(model):
+    operator = model.subgraphs[0].operators[3]
+    operator.inputs = np.array([operator.inputs[0], 9999], np.int32)
+
+
+def no_operator_code(model):
+    model.subgraphs[0].operators[1].opcodeIndex = 99
+
+
+def no_tensors(model):
+    model.subgraphs[0].tensors = None
+
+
+@pytest.mark.parametrize('change', [no_shape, no_buffer, no_tensor, no_operator_code, no_tensors])
+def test_what_refers_to_nothing_is_a_broken_file(data, change):
+    with pytest.raises(ModelError, match=r'm\.tflite is a broken \.tflite file .*copy it again'):
+        Graph(changed(data, change), 'm.tflite')
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=150)
+def test_flipped_bytes_lead_to_our_errors_alone(seed):
+    file = bytearray((BUNDLED / 'aerial/segments/01_block1_conv1.tflite').read_bytes())
+    rng = np.random.default_rng(seed)
+    for index in rng.integers(8, len(file), rng.integers(1, 9)):
+        file[index] = rng.integers(256)
+    try:
+        graph = Graph(bytes(file))
+        check_dense(graph)
+        cut_points(graph, ['only'])
+        graph.segment(0, len(graph.operators))
+    except ModelError:
+        pass
