@@ -57,7 +57,7 @@ class InProcess:
         self._server = TailPipeline(network=network, settings=ServerSettings('server'),
                                     reply=self._reply)
         self._drone = EdgePipeline(
-            network=network, settings=EdgeSettings('drone', '/result', reply_timeout_s=1e9),
+            network=network, settings=EdgeSettings('/drone', reply_timeout_s=1e9),
             preprocess=fit_image, send=self._send, ended=self._ended, problem=self._problem)
         self._done, self._why = threading.Event(), ''
         self._peaks: list[int] = []

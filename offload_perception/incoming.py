@@ -105,8 +105,11 @@ def check(message: Any, rules: Rules, name: str = '') -> Any:
 def each(rule: Check, limit: int) -> Check:
     """Return the check of a list of `limit` elements at most, each of which passes `rule`."""
     def checked(name: str, values: Any) -> Any:
-        kept = [rule(name, value) for value in bounded(name, values, limit)]
-        return values if all(a is b for a, b in zip(kept, values, strict=True)) else kept
+        same, kept = True, []
+        for value in bounded(name, values, limit):
+            kept.append(rule(name, value))
+            same = same and kept[-1] is value
+        return values if same else kept
     return checked
 
 

@@ -11,6 +11,7 @@ from offload_perception.flight.records import (
     Vehicle,
 )
 from offload_perception.flight.rotation import unit
+from offload_perception.incoming import text
 
 # Modes in which the vehicle goes home or comes down by itself, as MAVROS names them for PX4 and
 # for ArduPilot. CMODE(21) is SMART_RTL of a copter, which MAVROS 2.12 has no name for.
@@ -27,7 +28,7 @@ def vehicle(m: Any) -> Vehicle | None:
     """Return the vehicle's state from a mavros_msgs/State; None while no autopilot answers."""
     if not m.connected:
         return None
-    return Vehicle(armed=m.armed, mode=m.mode,
+    return Vehicle(armed=m.armed, mode=text(m.mode),
                    returning=m.mode in RETURNING or m.system_status in _COMING_DOWN)
 
 

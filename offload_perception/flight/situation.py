@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 from offload_perception.flight.records import Battery, Vehicle
 
 Value = TypeVar('Value')
+MAX_BATTERIES = 16
 
 
 class _Recent(Generic[Value]):
@@ -42,7 +43,11 @@ class Situation:
 
     def see_battery(self, name: str, battery: Battery, now_s: float) -> None:
         """Take the state of the battery called `name`."""
-        self._batteries.setdefault(name, _Recent(self._timeout_s)).put(battery, now_s)
+        known = self._batteries.pop(name, None) or _Recent(self._timeout_s)
+        known.put(battery, now_s)
+        self._batteries[name] = known
+        while len(self._batteries) > MAX_BATTERIES:
+            del self._batteries[next(iter(self._batteries))]  # not heard of for longest
 
     def vehicle(self, now_s: float) -> Vehicle | None:
         """Return the vehicle's state, None where there is no recent one."""

@@ -7,7 +7,11 @@ from types import MappingProxyType
 from offload_perception.health.finding import Finding, error, several, warning
 from offload_perception.health.trend import Recent
 from offload_perception.pipeline.ledger import Counts
-from offload_perception.pipeline.records import REPORTING_FAILED, DropReason
+from offload_perception.pipeline.records import (
+    FOREIGN_REPLY,
+    REPORTING_FAILED,
+    DropReason,
+)
 
 NOTABLE = 0.02  # of the tensors; fewer are in the counters alone
 _ANSWERS = (DropReason.REFUSED, DropReason.BUSY, DropReason.LATE, DropReason.SERVER_FAILED)
@@ -27,11 +31,12 @@ class FramesWatch:
                  now_s: float, unreported: int = 0) -> Iterator[Finding]:
         """Yield what was wrong lately.
 
-        :param last: the last text for each DropReason, and for REPORTING_FAILED.
+        :param last: the last text for each DropReason, REPORTING_FAILED and FOREIGN_REPLY.
         :param server: whom the frames go to, as the texts name it.
         :param unreported: how many ends or decisions could not be published so far.
         """
-        totals = {**counts.reasons, 'remote': counts.remote, REPORTING_FAILED: unreported}
+        totals = {**counts.reasons, 'remote': counts.remote, REPORTING_FAILED: unreported,
+                  FOREIGN_REPLY: counts.foreign_replies}
         n, lately = self._recent.grown(totals, now_s), self._lately.grown(totals, now_s)
         within = f'in the last {self._recent.window_s:.0f} s'
         answered = n['remote'] + sum(n[reason] for reason in _ANSWERS)
@@ -60,6 +65,7 @@ class FramesWatch:
                 (DropReason.ENCODE_FAILED, error, '{} could not be encoded', 'tensor'),
                 (DropReason.SEND_FAILED, error, '{} could not be published', 'tensor'),
                 (REPORTING_FAILED, error, '{} could not be published', 'report'),
+                (FOREIGN_REPLY, warning, '{} to frames in flight ignored as foreign', 'answer'),
                 (DropReason.BAD_IMAGE, warning, '{} could not be used', 'image')):
             if n[reason]:
                 text = what.format(several(n[reason], noun))

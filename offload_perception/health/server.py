@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from offload_perception.health.finding import Finding, error, several, warning
 from offload_perception.health.trend import Hysteresis, Recent
@@ -22,21 +23,30 @@ class ServerWatch:
 
     def __init__(self, queue_limit: int) -> None:
         self._limit = queue_limit
-        self._recent = Recent()
+        self._recent, self._by_drone = Recent(), Recent()
         self._busy, self._full = Hysteresis(BUSY, CALM), Hysteresis(FULL, ROOMY)
 
     def findings(self, load: Load, replies: Mapping[Status, int], lost_replies: int,
-                 last: Mapping[Status, str], now_s: float) -> Iterator[Finding]:
+                 last: Mapping[Status, str], now_s: float, overwritten: int = 0,
+                 sent: Mapping[str, int] = MappingProxyType({})) -> Iterator[Finding]:
         """Yield what was wrong lately.
 
         :param replies: how many of each status there were so far.
         :param lost_replies: how many replies could not be delivered so far.
         :param last: the last refusal of each status, in words.
+        :param overwritten: how many tensors the middleware lost so far.
+        :param sent: how many each drone has sent.
         """
-        n = self._recent.grown({**{s.name: replies[s] for s in Status}, 'lost': lost_replies},
-                               now_s)
+        n = self._recent.grown({**{s.name: replies[s] for s in Status}, 'lost': lost_replies,
+                                'overwritten': overwritten}, now_s)
+        by_drone = self._by_drone.grown(sent, now_s)
         within = f'in the last {self._recent.window_s:.0f} s'
         yield from self._overload(load, n, within)
+        if n['overwritten'] > NOTABLE * by_drone.total():
+            (drone, most), = by_drone.most_common(1)
+            yield warning('flood', f'{several(n["overwritten"], "tensor")} overwritten before the '
+                          f'server could take them {within}; {drone} sent {most} of '
+                          f'{by_drone.total()}: have it send less, or add a server')
         if n['FAILED']:
             yield error('tails', f'{several(n["FAILED"], "tail")} could not be computed {within}: '
                         f'{last.get(Status.FAILED, "")}')

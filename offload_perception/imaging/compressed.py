@@ -7,6 +7,7 @@ import numpy as np
 
 from offload_perception.errors import ImageError
 from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
+from offload_perception.incoming import text
 from offload_perception.pictures import Bound, decode
 
 _QUALITY = {'jpeg': cv2.IMWRITE_JPEG_QUALITY, 'webp': cv2.IMWRITE_WEBP_QUALITY, 'png': None}
@@ -40,7 +41,7 @@ def compressed_to_rgb(data: Any, format: str = '', *, at_least: tuple[int, int] 
     try:
         rgb = decode_image(data, at_least=at_least, values=values)
     except ImageError as e:
-        raise ImageError(f'compressed image with format {format!r}: {e}') from e
+        raise ImageError(f"compressed image with format '{text(format)}': {e}") from e
     if format.partition('compressed')[2].strip().startswith('rgb'):
         return cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB)
     return rgb

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from offload_perception.errors import ConfigError, ImageError
+from offload_perception.incoming import text
 from offload_perception.pictures import MAX_PIXELS
 
 
@@ -134,7 +135,7 @@ def find_encoding(name: str) -> Encoding:
     except KeyError:
         known = ', '.join(sorted(ENCODINGS))
         raise ImageError(
-            f'unknown image encoding {name!r}; convert to one of: {known}') from None
+            f"unknown image encoding '{text(name)}'; convert to one of: {known}") from None
 
 
 def stored_pixels(data: Any, *, height: int, width: int, step: int, encoding: str,

@@ -64,27 +64,27 @@ def fit_image(message: Image | CompressedImage, out: np.ndarray, how: str = 'cro
 def feature_message(packet: FeaturePacket) -> FeatureTensor:
     """Return the message of a packet."""
     return FeatureTensor(
-        header=packet.header, drone=packet.drone, sequence=packet.sequence,
+        header=packet.header, drone=packet.drone, sequence=packet.sequence, nonce=packet.nonce,
         model_digest=packet.model_digest, split=packet.split, split_name=packet.split_name,
         codec=packet.codec, dtype=packet.dtype, shape=packet.shape, scale=packet.scale,
         zero_point=packet.zero_point, remaining=packet.remaining_s,
-        reply_topic=packet.reply_topic, data=byte_array(packet.data))
+        data=byte_array(packet.data))
 
 
 def packet_of(m: FeatureTensor) -> FeaturePacket:
     """Return the packet in a message; `data` is a view of the message's bytes."""
     return FeaturePacket(
-        header=m.header, drone=m.drone, sequence=m.sequence, model_digest=m.model_digest,
-        split=m.split, split_name=m.split_name, codec=m.codec, dtype=m.dtype,
-        shape=tuple(m.shape), scale=m.scale, zero_point=m.zero_point, remaining_s=m.remaining,
-        reply_topic=m.reply_topic, data=memoryview(m.data))
+        header=m.header, drone=m.drone, sequence=m.sequence, nonce=m.nonce,
+        model_digest=m.model_digest, split=m.split, split_name=m.split_name, codec=m.codec,
+        dtype=m.dtype, shape=tuple(m.shape), scale=m.scale, zero_point=m.zero_point,
+        remaining_s=m.remaining, data=memoryview(m.data))
 
 
 def reply_message(reply: Reply, artefact: Artefact) -> Classification:
     """Return a server's reply as a message."""
     packet = reply.packet
     return Classification(
-        header=packet.header, sequence=packet.sequence, drone=packet.drone,
+        header=packet.header, sequence=packet.sequence, nonce=packet.nonce, drone=packet.drone,
         model_digest=artefact.digest, trained=artefact.trained, split=packet.split,
         split_name=packet.split_name, where='remote', server=reply.server,
         runtime=reply.runtime, device=reply.device, status=int(reply.status),
@@ -95,8 +95,8 @@ def reply_message(reply: Reply, artefact: Artefact) -> Classification:
 def reply_of(m: Classification) -> ReceivedReply:
     """Return what a drone reads of a server's reply."""
     return ReceivedReply(
-        header=m.header, sequence=m.sequence, model_digest=m.model_digest, status=Status(m.status),
-        message=m.message,
+        header=m.header, sequence=m.sequence, nonce=m.nonce, model_digest=m.model_digest,
+        status=Status(m.status), message=m.message,
         top=TopK(ids=tuple(m.ids), labels=tuple(m.labels), scores=tuple(m.scores)),
         server=m.server, runtime=m.runtime, device=m.device, server_wait_s=m.server_wait,
         decode_s=m.decode, tail_s=m.tail, server_total_s=m.server_total)

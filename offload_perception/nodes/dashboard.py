@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from rclpy._rclpy_pybind11 import RMWError
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -60,7 +61,7 @@ class DashboardNode(ManagedNode):
 
     def activate(self) -> None:
         """Listen."""
-        self._telemetry = listen(self, self._state)
+        self._telemetry = listen(self, self.border, self._state)
         self._next_image_s = 0.0
         self._look_timer = self.create_timer(LOOK_PERIOD_S, self._look)
 
@@ -102,12 +103,12 @@ class DashboardNode(ManagedNode):
             return
         self._next_image_s = now + 1.0 / self.config.image_rate
         kind, jpeg_of = _IMAGES[self._image_topic]
-        message = deserialize_message(data, kind)
         try:
+            message = deserialize_message(data, kind)
             jpeg = jpeg_of(message, self.config.image_width, self._values)
             self._state.add_picture(message.header, jpeg)
             self._problem = ''
-        except ImageError as e:
+        except (ImageError, RMWError) as e:
             self._problem = f'no picture: {e}'
 
     def findings(self, now_s: float) -> Iterator[Finding]:

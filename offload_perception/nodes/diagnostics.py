@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from offload_perception.health import Finding, Steady, as_values, verdict, warning
 from offload_perception.health.clocks import LoopWatch
 from offload_perception.health.guard import fault, guarded, thread_findings
+from offload_perception.incoming import text
 from offload_perception.nodes.qos_check import mismatches
 from offload_perception.threads import troubled
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from offload_perception.nodes.managed import ManagedNode
 
 PERIOD_S = 1.0
+LONGEST_TEXT = 2000  # characters; what comes from outside was cut before
 NOT_ACTIVE = 'not active'
 
 
@@ -42,9 +44,11 @@ class Diagnostics:
         level, message = verdict(node.doing if node.active else NOT_ACTIVE, found)
         values = {**as_values(found), **values}
         status = DiagnosticStatus(
-            level=bytes([level]), name=node.get_fully_qualified_name(), message=message,
+            level=bytes([level]), name=node.get_fully_qualified_name(),
+            message=text(message, LONGEST_TEXT),
             hardware_id=node.get_namespace(),
-            values=[KeyValue(key=k, value=str(v)) for k, v in values.items()])
+            values=[KeyValue(key=text(k), value=text(str(v), LONGEST_TEXT))
+                    for k, v in values.items()])
         array = DiagnosticArray(status=[status])
         array.header.stamp = node.get_clock().now().to_msg()
         self._publisher.publish(array)
@@ -70,6 +74,7 @@ class Diagnostics:
                           'stamps itself is stamped 0: play or simulate a clock, or leave '
                           'use_sim_time false')
         yield from guarded('topics', lambda: mismatches(node))
+        yield from node.border.findings()
         yield from guarded(node.get_name(), lambda: node.findings(now_s))
 
 

@@ -23,6 +23,7 @@ from offload_perception.health.drone import FramesWatch, servers_findings
 from offload_perception.health.guard import guarded, told
 from offload_perception.health.layers import SpeedWatch, network_findings
 from offload_perception.imaging.encodings import ValueRange
+from offload_perception.incoming import text
 from offload_perception.model.edgetpu import REPORT, CompileReport
 from offload_perception.msg import (
     Classification,
@@ -56,10 +57,12 @@ from offload_perception.pipeline.edge import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.records import (
     PROBE_CODEC,
+    REPLIES,
     REPORTING_FAILED,
     FeaturePacket,
     Frame,
     Status,
+    reply_topic,
 )
 from offload_perception.planning import profile, quick
 from offload_perception.planning.beat import age_s
@@ -172,17 +175,27 @@ class EdgeInferenceNode(ManagedNode):
             self._result_pub, self._latency_pub, self._decision_pub)]
 
     def _listen(self, c: EdgeConfig) -> None:
-        self._reply_sub = subscribe_in_lane(self, Classification, 'remote_result', self._on_reply,
-                                            qos.RESULTS)
+        replies = subscribe_in_lane(
+            self, Classification, REPLIES,
+            self.border.checked(Classification, REPLIES, self._on_reply), qos.RESULTS)
+        self._entities.append((self.destroy_subscription, replies))
+        self._refuse_unanswered(replies.topic_name)
         self._feed = ImageFeed(self, transport=c.transport, reliability=c.image_reliability,
                                take=self._on_image)
         self._entities.append((ImageFeed.close, self._feed))
-        subscriptions = [self._reply_sub, self.create_subscription(
-            FrameEnergy, 'frame_energy', self._on_energy, qos.TELEMETRY)]
+        subscriptions = [self.create_subscription(
+            FrameEnergy, 'frame_energy', self.border.checked(
+                FrameEnergy, 'frame_energy', self._on_energy), qos.TELEMETRY)]
         timers = (self.create_timer(EXPIRE_PERIOD_S, self._expire),
                   self.create_timer(PROBE_PERIOD_S, self._probe))
         self._entities += [(self.destroy_subscription, s) for s in subscriptions]
         self._entities += [(self.destroy_timer, t) for t in timers]
+
+    def _refuse_unanswered(self, topic: str) -> None:
+        """Servers answer where the node's name says."""
+        if topic != (answered := reply_topic(self.get_fully_qualified_name())):
+            raise ConfigError(f'{REPLIES} is remapped to {topic}, but servers answer on '
+                              f'{answered}: give the node another namespace instead')
 
     def activate(self) -> None:
         """Start the pipeline."""
@@ -197,9 +210,8 @@ class EdgeInferenceNode(ManagedNode):
             late=self._strategy.late if self._strategy else lambda reply: None,
             decided=self._on_decided,
             settings=EdgeSettings(
-                drone=self.get_fully_qualified_name(), reply_topic=self._reply_sub.topic_name,
-                deadline_s=c.deadline, reply_timeout_s=c.reply_timeout,
-                max_in_flight=c.max_in_flight, top_k=c.top_k))
+                drone=self.get_fully_qualified_name(), deadline_s=c.deadline,
+                reply_timeout_s=c.reply_timeout, max_in_flight=c.max_in_flight, top_k=c.top_k))
         self._feed.restart()
         self._frames, self._speed = FramesWatch(c.reply_timeout), SpeedWatch()
         self._computer = ComputerWatch()
@@ -284,6 +296,7 @@ class EdgeInferenceNode(ManagedNode):
     def _on_image(self, message: Image | CompressedImage) -> None:
         pipeline = self._pipeline  # another thread may be releasing it
         if pipeline is not None:
+            message.header.frame_id = text(message.header.frame_id)  # goes a long way
             pipeline.offer(message.header, message)
 
     def _on_reply(self, message: Classification) -> None:
@@ -292,13 +305,9 @@ class EdgeInferenceNode(ManagedNode):
             return
         if message.status == Status.PROBE:
             if strategy is not None:
-                strategy.probe_answered(message.sequence, message.server_total)
+                strategy.probe_answered(message.nonce, message.server, message.server_total)
             return
-        try:
-            pipeline.reply(reply_of(message))
-        except ValueError as e:
-            self.get_logger().warning(f"reply of '{message.server}' ignored: {e}; do drone and "
-                                      'server run the same version?', throttle_duration_sec=5.0)
+        pipeline.reply(reply_of(message))
 
     def _on_status(self, server: str, message: ServerStatus) -> None:
         if self._strategy is None or not self.active:
@@ -349,16 +358,16 @@ class EdgeInferenceNode(ManagedNode):
         if self._strategy is None or not self.active:
             return
         if (found := self._strategy.next_probe(self._pipeline.link_idle)) is not None:
-            number, probe = found
-            if not self._servers.send(self._probe_packet(number, probe.nbytes), probe.server):
-                self._strategy.probe_unsent(number)
+            nonce, probe = found
+            if not self._servers.send(self._probe_packet(nonce, probe.nbytes), probe.server):
+                self._strategy.probe_unsent(nonce)
 
-    def _probe_packet(self, number: int, nbytes: int) -> FeaturePacket:
+    def _probe_packet(self, nonce: int, nbytes: int) -> FeaturePacket:
         return FeaturePacket(
             header=OffloadDecision().header, drone=self.get_fully_qualified_name(),
-            sequence=number, model_digest=self._artefact.digest, split=0, split_name='',
+            sequence=0, nonce=nonce, model_digest=self._artefact.digest, split=0, split_name='',
             codec=PROBE_CODEC, dtype='', shape=(), scale=0.0, zero_point=0, remaining_s=0.0,
-            reply_topic=self._reply_sub.topic_name, data=np.zeros(nbytes, np.uint8))
+            data=np.zeros(nbytes, np.uint8))
 
     # -- health -----------------------------------------------------------------------------
 
@@ -404,6 +413,7 @@ class EdgeInferenceNode(ManagedNode):
             'runtime': self._network.describe(), 'captured': counts.captured,
             'remote': counts.remote, 'local': counts.local, 'dropped': counts.dropped,
             'under way': counts.under_way, 'unexpected replies': counts.unexpected_replies,
+            'foreign replies': counts.foreign_replies,
             'mission policy': self._mission.policy or 'none',
             **{f'dropped: {reason}': n for reason, n in counts.reasons.items()},
             **{f'last {reason}': text for reason, text in dict(self._problems).items()},

@@ -59,7 +59,8 @@ class FlightNode(ManagedNode):
         self._publish()
         for s in found:
             self._subscribe(s.kind, s.topic, partial(self._if_active, s.receive), s.profile)
-        self._subscribe(Classification, 'classification', self._on_result, qos.RESULTS)
+        self._subscribe(Classification, 'classification', self.border.checked(
+            Classification, 'classification', self._on_result), qos.RESULTS)
         if found:
             for period_s, call in ((DECIDE_PERIOD_S, self._decide),
                                    (GIVE_UP_PERIOD_S, self._send_geotagged)):

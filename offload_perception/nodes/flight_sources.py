@@ -12,6 +12,7 @@ from offload_perception.config import FlightConfig
 from offload_perception.errors import ConfigError
 from offload_perception.flight import mavros, px4
 from offload_perception.flight.records import Battery, Position, Quaternion, Vehicle
+from offload_perception.incoming import text
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert_flight import seconds
 
@@ -77,7 +78,7 @@ def _mavros(c: FlightConfig, to: Listener) -> list[Source]:
         Source('landed', m.ExtendedState, f'{prefix}/extended_state',
                lambda m: to.landed(mavros.landed(m)), qos.LATCHED),
         Source('battery', BatteryState, f'{prefix}/battery',
-               lambda m: to.battery(m.location, mavros.battery(m))),
+               lambda m: to.battery(text(m.location), mavros.battery(m))),
         Source('position', NavSatFix, f'{prefix}/global_position/global',
                lambda m: to.position(seconds(m.header.stamp), mavros.position(m))),
         Source('attitude', Imu, f'{prefix}/imu/data',

@@ -5,10 +5,9 @@ import time
 from collections.abc import Iterable
 from math import isnan
 
-from rclpy.lifecycle import LifecycleNode
-
 from offload_perception.msg import FrameEnergy, FrameLatency
 from offload_perception.nodes import qos
+from offload_perception.nodes.managed import ManagedNode
 from offload_perception.power import frame_energy as energies
 from offload_perception.power.attribution import (
     IntegralAttribution,
@@ -28,14 +27,15 @@ class FrameEnergyReporter:
     one host and on one monotonic clock.
     """
 
-    def __init__(self, node: LifecycleNode, *, source: str, emulated: bool,
+    def __init__(self, node: ManagedNode, *, source: str, emulated: bool,
                  attribution: RegressionAttribution | IntegralAttribution) -> None:
         self._node, self._source, self._emulated = node, source, emulated
         self.attribution, self._lock = attribution, threading.Lock()
         self._publisher = node.create_lifecycle_publisher(
             FrameEnergy, 'frame_energy', qos.TELEMETRY)
         self._subscription = node.create_subscription(
-            FrameLatency, 'frame_latency', self._on_latency, qos.TELEMETRY)
+            FrameLatency, 'frame_latency',
+            node.border.checked(FrameLatency, 'frame_latency', self._on_latency), qos.TELEMETRY)
 
     def close(self) -> None:
         """Give the topics back."""

@@ -20,6 +20,7 @@ from rclpy.timer import Timer
 from offload_perception.errors import CancelledError, OffloadError
 from offload_perception.health import Finding, error, said
 from offload_perception.nodes import params
+from offload_perception.nodes.border import Border
 from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S, Diagnostics
 from offload_perception.nodes.setup import Setup
 
@@ -56,6 +57,7 @@ class ManagedNode(LifecycleNode):
         self.lane = MutuallyExclusiveCallbackGroup()  # of the subscriptions that carry frames
         self.orders = MutuallyExclusiveCallbackGroup()  # of requests to change the state
         self._take_orders()
+        self.border = Border(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._health, self._setup = Diagnostics(self), Setup(self)

@@ -2,30 +2,25 @@
 
 import time
 from collections.abc import Callable
-from math import inf, isfinite
-
-from rclpy.node import Node
+from math import inf
 
 from offload_perception.flight.policy import VALID_S
 from offload_perception.msg import MissionPolicy
 from offload_perception.nodes import qos
+from offload_perception.nodes.managed import ManagedNode
 
 
 class MissionFollower:
     """Tells `apply(min_period_s, deadline_scale)` what holds; without a policy 0 and 1."""
 
-    def __init__(self, node: Node, apply: Callable[[float, float], None]) -> None:
+    def __init__(self, node: ManagedNode, apply: Callable[[float, float], None]) -> None:
         self._node, self._apply = node, apply
         self._heard_s, self.policy = -inf, ''
         self._subscription = node.create_subscription(
-            MissionPolicy, 'mission_policy', self._on_policy, qos.LATCHED)
+            MissionPolicy, 'mission_policy',
+            node.border.checked(MissionPolicy, 'mission_policy', self._on_policy), qos.LATCHED)
 
     def _on_policy(self, m: MissionPolicy) -> None:
-        if not (0 <= m.min_period < inf and isfinite(m.deadline_scale) and m.deadline_scale >= 1):
-            self._node.get_logger().warning(
-                f'mission policy ignored: min_period {m.min_period}, deadline_scale '
-                f'{m.deadline_scale}', throttle_duration_sec=5.0)
-            return
         self._heard_s, self.policy = time.monotonic(), f'{m.policy}: {m.reason}'
         self._apply(m.min_period, m.deadline_scale)
 

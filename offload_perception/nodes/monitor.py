@@ -19,10 +19,11 @@ from offload_perception.msg import (
     ServerStatus,
 )
 from offload_perception.nodes import qos
+from offload_perception.nodes.border import Border
 from offload_perception.nodes.servers import namespaces
 
 
-def listen(node: Node, state: LiveState) -> list[Any]:
+def listen(node: Node, border: Border, state: LiveState) -> list[Any]:
     """Feed `state` from the topics in the node's namespace; return the subscriptions."""
     def on_diagnostics(m: DiagnosticArray) -> None:
         for s in m.status:
@@ -40,7 +41,8 @@ def listen(node: Node, state: LiveState) -> list[Any]:
         (DiagnosticArray, '/diagnostics', on_diagnostics, 10),
         *((ServerStatus, f'{name}/status', partial(state.add_server, name), qos.LATCHED)
           for name in state.servers)]
-    return [node.create_subscription(*topic) for topic in topics]
+    return [node.create_subscription(kind, topic, border.checked(kind, topic, take), profile)
+            for kind, topic, take, profile in topics]
 
 
 class MonitorNode(Node):
@@ -50,7 +52,7 @@ class MonitorNode(Node):
         super().__init__('monitor', **kwargs)
         self.state = LiveState(self.get_namespace(), namespaces(server))
         self.summary = self.state.summary
-        listen(self, self.state)
+        listen(self, Border(self), self.state)
 
     @property
     def server_seen(self) -> bool:

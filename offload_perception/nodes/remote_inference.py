@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from std_msgs.msg import Header
@@ -23,7 +24,8 @@ from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.nodes.running import main_of
 from offload_perception.nodes.servers import GHOST_S
-from offload_perception.pipeline.records import Reply, Status
+from offload_perception.pipeline.records import Reply, Status, reply_topic
+from offload_perception.pipeline.senders import Senders
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.pipeline.ticker import Ticker
 from offload_perception.runtime.keras_tail import KerasTail
@@ -56,7 +58,8 @@ class RemoteInferenceNode(ManagedNode):
         self._status_pub = self.create_lifecycle_publisher(ServerStatus, 'status', qos.LATCHED)
         self._beat_pub = self.create_lifecycle_publisher(ServerBeat, 'beat', qos.BEAT)
         self._feature_sub = subscribe_in_lane(
-            self, FeatureTensor, 'features', self._on_features,
+            self, FeatureTensor, 'features',
+            self.border.checked(FeatureTensor, 'features', self._on_features),
             qos.features(self.config.queue_limit + SPARE_DEPTH))
         self._status_timer = self.create_timer(self.config.status_period, self._publish_status)
         self._entities += [(self.destroy_lifecycle_publisher, self._status_pub),
@@ -85,6 +88,9 @@ class RemoteInferenceNode(ManagedNode):
     def _load_tail(self) -> Any:
         if self.config.backend == 'float32':
             tail = KerasTail(self._artefact)
+            for cut in range(self._artefact.last):
+                self.progress(f'warming up tail {cut + 1} of {self._artefact.last}')
+                tail.warm_up(cut)
             self.get_logger().info('float32 tails on TensorFlow: results are not bit for bit '
                                    'those of the int8 network')
             return tail
@@ -93,9 +99,10 @@ class RemoteInferenceNode(ManagedNode):
     def activate(self) -> None:
         """Start to serve."""
         self._pipeline = TailPipeline(
-            network=self._network, reply=self._on_reply, settings=ServerSettings(
-                name=self.get_fully_qualified_name(), queue_limit=self.config.queue_limit,
-                top_k=self.config.top_k))
+            network=self._network, reply=partial(self._on_reply, self._replies),
+            settings=ServerSettings(name=self.get_namespace(), top_k=self.config.top_k,
+                                    queue_limit=self.config.queue_limit))
+        self._senders = Senders()
         self._watch, self._computer = ServerWatch(self.config.queue_limit), ComputerWatch()
         self._refusals: dict[Status, str] = {}
         self._pipeline.start()
@@ -129,18 +136,19 @@ class RemoteInferenceNode(ManagedNode):
 
     # -- tensors ----------------------------------------------------------------------------
 
-    def _on_features(self, message: FeatureTensor) -> None:
+    def _on_features(self, message: FeatureTensor, info: dict[str, Any]) -> None:
         pipeline = self._pipeline  # another thread may be releasing it
         if self.active and pipeline is not None:
+            self._senders.took(message.drone, info['publication_sequence_number'])
             pipeline.submit(packet_of(message))
 
-    def _on_reply(self, reply: Reply) -> None:
+    def _on_reply(self, replies: ReplyPublishers, reply: Reply) -> None:
         if reply.status not in (Status.OK, Status.PROBE):
             self._refusals[reply.status] = f'{reply.packet.drone}: {reply.message}'
             self.get_logger().warning(
                 f'{reply.packet.drone}: {reply.status.name.lower()}: {reply.message}',
                 throttle_duration_sec=5.0)
-        self._replies.publish(reply.packet.reply_topic, reply_message(reply, self._artefact))
+        replies.publish(reply_topic(reply.packet.drone), reply_message(reply, self._artefact))
 
     # -- status -----------------------------------------------------------------------------
 
@@ -151,7 +159,7 @@ class RemoteInferenceNode(ManagedNode):
         load, counts = pipeline.current_load(), pipeline.counts
         self._status_pub.publish(ServerStatus(
             header=Header(stamp=self.get_clock().now().to_msg()),
-            server=self.get_fully_qualified_name(),
+            server=self.get_namespace(),
             features_topic=self._feature_sub.topic_name, model=artefact.name,
             model_digest=artefact.digest, runtime=pipeline.ran,
             device=pipeline.ran_on, expected_wait=load.expected_wait_s,
@@ -159,7 +167,8 @@ class RemoteInferenceNode(ManagedNode):
             queue_length=load.queue_length, batch=1, tail_times=load.tail_times_s,
             received=counts.received, completed=counts.replies[Status.OK],
             refused=counts.replies[Status.REFUSED], busy=counts.replies[Status.BUSY],
-            late=counts.replies[Status.LATE], failed=counts.replies[Status.FAILED]))
+            late=counts.replies[Status.LATE], failed=counts.replies[Status.FAILED],
+            lost=self._senders.lost))
 
     def _publish_beat(self) -> None:
         self._beat_pub.publish(ServerBeat(
@@ -176,7 +185,7 @@ class RemoteInferenceNode(ManagedNode):
         yield from guarded('servers', lambda: self._other_servers(now_s))
         yield from guarded('load', lambda: self._watch.findings(
             pipeline.current_load(), pipeline.counts.replies, self._replies.lost,
-            self._refusals, now_s))
+            self._refusals, now_s, self._senders.lost, self._senders.sent))
         yield from guarded('computer', lambda: self._computer.findings(now_s))
         yield from guarded('layers', lambda: network_findings(
             self._network.trouble, self._network.choice.fallback, self._artefact.trained,
@@ -195,7 +204,8 @@ class RemoteInferenceNode(ManagedNode):
         return {'model': self._artefact.name, 'weights': self._artefact.weights,
                 'runtime': self._network.describe(),
                 'utilisation': f'{load.utilisation:.2f}', 'queue': load.queue_length,
-                'received': counts.received, 'lost replies': self._replies.lost,
+                'received': counts.received, 'overwritten': self._senders.lost,
+                'lost replies': self._replies.lost,
                 **{s.name.lower(): counts.replies[s] for s in Status},
                 **told('computer', self._computer.values)}
 

@@ -1,18 +1,17 @@
-"""Publishers for the topics that drones name, made when they are first needed."""
+"""Publishers for the topics of drones, made when they are first needed."""
 
 import threading
 import time
 from collections import OrderedDict, deque
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from offload_perception.msg import Classification
 from offload_perception.nodes import qos
 
 MAX_TOPICS = 256
-"""More drones than that lose the publisher that was used least lately, so that invented topic
-names cannot fill the memory."""
+"""More drones than that lose the publisher that was used least lately, so that invented names
+cannot fill the memory."""
 MATCH_TIMEOUT_S = 2.0
 RETRY_PERIOD_S = 0.02
 
@@ -22,41 +21,38 @@ class ReplyPublishers:
 
     A publisher that was just made has not found its subscription yet, and what it publishes
     would be lost: such replies wait, at most `MATCH_TIMEOUT_S` and `MAX_TOPICS` of them. `lost`
-    counts those that waited in vain.
+    counts those that waited in vain. There is no publisher for a topic that nobody listens to.
     """
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node, self._lock = node, threading.Lock()
         self._publishers: OrderedDict = OrderedDict()
         self._waiting: deque[tuple[float, str, Classification]] = deque()
-        self.lost = 0
+        self.lost, self._closed = 0, False
         self._timer = node.create_timer(RETRY_PERIOD_S, self._retry, autostart=False)
 
     def publish(self, topic: str, message: Classification) -> None:
         """Publish `message`, as soon as somebody listens."""
         with self._lock:
-            if not self._delivered(topic, message):
+            if not self._closed and not self._delivered(topic, message):
                 if len(self._waiting) >= MAX_TOPICS:
                     self._lose(*self._waiting.popleft()[1:])
                 self._waiting.append((time.monotonic() + MATCH_TIMEOUT_S, topic, message))
                 self._timer.reset()
 
     def close(self) -> None:
-        """Destroy the publishers."""
+        """Destroy the publishers; what comes later is ignored."""
         self._node.destroy_timer(self._timer)
         with self._lock:
+            self._closed = True
             while self._publishers:
                 self._node.destroy_publisher(self._publishers.popitem()[1])
 
     def _delivered(self, topic: str, message: Classification) -> bool:
-        """Publish if somebody listens; an impossible topic is reported and done with."""
-        try:
-            publisher = self._publisher(topic)
-        except Exception as e:  # the name came over the link: a bad one must not stop the server
-            self._node.get_logger().error(
-                f"{message.drone} asks for its reply on an impossible topic, '{topic}': {e}",
-                throttle_duration_sec=5.0)
-            return True
+        """Publish if somebody listens."""
+        if topic not in self._publishers and not self._node.count_subscribers(topic):
+            return False
+        publisher = self._publisher(topic)
         if not publisher.get_subscription_count():
             return False
         publisher.publish(message)
@@ -64,7 +60,6 @@ class ReplyPublishers:
 
     def _publisher(self, topic: str):
         if topic not in self._publishers:
-            validate_full_topic_name(topic)
             self._publishers[topic] = self._node.create_publisher(
                 Classification, topic, qos.RESULTS)
             if len(self._publishers) > MAX_TOPICS:

@@ -1,6 +1,7 @@
 """The servers that a drone may use: tensors to each, and what each says of itself."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from offload_perception.errors import ConfigError
@@ -45,8 +46,10 @@ class Servers:
             name: node.create_lifecycle_publisher(FeatureTensor, f'{name}/features',
                                                   qos.features(depth)) for name in names}
         self._subscriptions = [
-            node.create_subscription(ServerStatus, f'{name}/status',
-                                     lambda m, name=name: on_status(name, m), qos.LATCHED)
+            node.create_subscription(
+                ServerStatus, f'{name}/status',
+                node.border.checked(ServerStatus, f'{name}/status', partial(on_status, name)),
+                qos.LATCHED)
             for name in names]
         if on_beat is not None:
             self._subscriptions += [self._hear_beats(name, on_beat) for name in names]
@@ -54,7 +57,9 @@ class Servers:
     def _hear_beats(self, name: str, on_beat: Callable[[str, ServerBeat, int], None]) -> Any:
         def heard(message: ServerBeat, info: dict[str, Any]) -> None:
             on_beat(name, message, info['received_timestamp'])
-        return subscribe_in_lane(self._node, ServerBeat, f'{name}/beat', heard, qos.BEAT)
+        return subscribe_in_lane(self._node, ServerBeat, f'{name}/beat',
+                                 self._node.border.checked(ServerBeat, f'{name}/beat', heard),
+                                 qos.BEAT)
 
     def send(self, packet: FeaturePacket, server: str) -> bool:
         """Publish a packet to a server; False where it does not listen."""

@@ -98,7 +98,8 @@ class Um25cNode(ManagedNode):
                            for p in (self._power_pub, self._supply_pub) if p]
         if self._emulator is not None:
             self._entities.append((self.destroy_subscription, self.create_subscription(
-                Float64, 'emulated_power', self._on_emulated_power, qos.LATCHED)))
+                Float64, 'emulated_power', self.border.checked(
+                    Float64, 'emulated_power', self._on_emulated_power), qos.LATCHED)))
         self._entities += [
             (self.destroy_service, self.create_service(
                 Trigger, f'~/{name}', lambda _, answer, make=make: self._serve(make, answer)))

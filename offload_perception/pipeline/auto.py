@@ -10,7 +10,7 @@ from typing import Any
 from offload_perception.codec.calibration import Calibration
 from offload_perception.errors import PlanError
 from offload_perception.pipeline.plan import Ended, Plan
-from offload_perception.pipeline.records import Frame, ReceivedReply, Status
+from offload_perception.pipeline.records import Frame, ReceivedReply, Status, new_nonce
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.probing import Probe
@@ -29,7 +29,6 @@ class AutoStrategy:
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.session, self._calibration = session, calibration
         self._clock, self._lock = clock, Lock()
-        self._probe_count = 0  # goes on: an answer may come in the next activation
         self.begin()
 
     def begin(self) -> None:
@@ -73,18 +72,20 @@ class AutoStrategy:
     def late(self, reply: ReceivedReply) -> None:
         """Learn from a reply to a frame that has ended without it."""
         now = self._clock()
-        frame = self._recall(self._overdue, reply.sequence, reply.header)
+        frame = self._recall(self._overdue, reply.sequence, lambda f: (
+            f.nonce, f.server, f.header) == (reply.nonce, reply.server, reply.header))
         if frame is None or reply.status is not Status.OK:
             return
         self.session.observe_late(replace(
             _report(frame), link_s=now - frame.encoded_s - reply.server_total_s,
             wait_s=reply.server_wait_s, decode_s=reply.decode_s, tail_s=reply.tail_s), now)
 
-    def _recall(self, frames: OrderedDict[int, Frame], sequence: int, header: Any) -> Frame | None:
-        """Take a frame out; numbers begin anew with each activation, so its header must agree."""
+    def _recall(self, frames: OrderedDict[int, Frame], sequence: int,
+                is_it: Callable[[Frame], bool]) -> Frame | None:
+        """Take a frame out; numbers begin anew with each activation and prove nothing."""
         with self._lock:
             frame = frames.get(sequence)
-            return frames.pop(sequence) if frame is not None and frame.header == header else None
+            return frames.pop(sequence) if frame is not None and is_it(frame) else None
 
     def observe_server(self, report: ServerReport, *, digest: str) -> None:
         """Take a server's status; raises PlanError where it serves another model."""
@@ -98,13 +99,14 @@ class AutoStrategy:
 
     def metered(self, header: Any, sequence: int, energy_j: float) -> None:
         """Take a frame's energy above idle (J), as a meter found it."""
-        if (frame := self._recall(self._ended, sequence, header)) is not None:
+        frame = self._recall(self._ended, sequence, lambda f: f.header == header)
+        if frame is not None:
             self.session.observe_energy(_report(frame), energy_j, frame.decision)
 
     # -- probes -----------------------------------------------------------------------------
 
     def next_probe(self, link_idle: bool) -> tuple[int, Probe] | None:
-        """Return a probe to send now and its number, or None; gives up old ones.
+        """Return a probe to send now and its nonce, or None; gives up old ones.
 
         A probe behind a frame would measure the frame: none goes out unless `link_idle`.
         """
@@ -119,25 +121,26 @@ class AutoStrategy:
             probe = self.session.probe(now, self._latest)
             if probe is None:
                 return None
-            self._probe_count += 1
-            self._probes[self._probe_count] = probe, now
-            return self._probe_count, probe
+            nonce = new_nonce()
+            self._probes[nonce] = probe, now
+            return nonce, probe
 
-    def probe_unsent(self, number: int) -> None:
+    def probe_unsent(self, nonce: int) -> None:
         """Take it that nobody listened to a probe."""
         with self._lock:
-            found = self._probes.pop(number, None)
+            found = self._probes.pop(nonce, None)
         if found is not None:
             self.session.take_back_probe(found[0])
 
-    def probe_answered(self, number: int, server_total_s: float) -> None:
-        """Take the answer to a probe."""
+    def probe_answered(self, nonce: int, server: str, server_total_s: float) -> None:
+        """Take the answer to a probe, where it is that of its server."""
         now = self._clock()
         with self._lock:
-            found = self._probes.pop(number, None)
-        if found is not None:
-            probe, sent_s = found
-            self.session.observe_probe(probe, now, max(now - sent_s - server_total_s, 0.0))
+            probe, sent_s = self._probes.get(nonce, (None, 0.0))
+            if probe is None or probe.server != server:
+                return
+            del self._probes[nonce]
+        self.session.observe_probe(probe, now, max(now - sent_s - server_total_s, 0.0))
 
 
 def _report(frame: Frame) -> FrameReport:

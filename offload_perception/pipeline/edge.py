@@ -18,6 +18,7 @@ from offload_perception.pipeline.packing import pack
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan, Strategy
 from offload_perception.pipeline.records import (
     DROP_REASON_OF,
+    FOREIGN_REPLY,
     REPORTING_FAILED,
     DropReason,
     FeaturePacket,
@@ -28,6 +29,7 @@ from offload_perception.pipeline.records import (
     TopK,
     top_k,
 )
+from offload_perception.pipeline.validate import foreign
 from offload_perception.threads import FOREVER, PATIENCE, JobQueue, Worker
 
 _LONGEST_WAIT_S = 60.0  # Condition.wait takes no number of any size
@@ -40,7 +42,8 @@ class EdgePipeline:
     layers on board; a second one encodes and sends, so that the next head runs meanwhile.
     `preprocess` is that of a `Board`. `send` publishes a packet to a server, or returns False
     where that does not listen. `ended` gets every frame's end, from whichever thread ended it;
-    `problem` gets what went wrong, a DropReason or REPORTING_FAILED, and a sentence for the log.
+    `problem` gets what went wrong, a DropReason, REPORTING_FAILED or FOREIGN_REPLY, and a
+    sentence for the log.
     `late` gets replies that no frame waits for.
     `strategy` plans each frame; without one the plan of `start` and `set_plan` holds. `decided`
     gets the frames that it has made a decision for, after their sending or their end on board,
@@ -149,9 +152,12 @@ class EdgePipeline:
         """Take a server's reply; one that no frame waits for is counted and ignored."""
         now = self._clock()
         ok = reply.status is Status.OK
-        # A drone that was started again counts from 1 again: the header tells its frames apart.
-        frame = self._flying.land(reply.sequence, reply.header, keep_hedged=not ok)
-        if frame is None:
+        frame = self._flying.find(reply.sequence)
+        if frame is not None and (why := foreign(reply, frame, self._artefact.digest)):
+            self._ledger.count_foreign_reply()
+            self._problem(FOREIGN_REPLY, why)
+            return
+        if frame is None or not self._flying.land(frame, keep_hedged=not ok):
             self._ledger.count_unexpected_reply()
             self._late(reply)
             return
@@ -238,10 +244,10 @@ class EdgePipeline:
         try:
             scores = self._board.rest(frame, lambda: frame in self._flying)
         except Exception as e:
-            if self._flying.land(frame.sequence, frame.header):
+            if self._flying.land(frame):
                 self._fail(frame, DropReason.HEAD_FAILED, _words(e))
             return
-        if scores is not None and self._flying.land(frame.sequence, frame.header):
+        if scores is not None and self._flying.land(frame):
             self._end_on_board(frame, scores)
 
     # -- sender thread ----------------------------------------------------------------------
@@ -257,7 +263,7 @@ class EdgePipeline:
             step, why = DropReason.NO_SERVER, f'no server listens at {frame.server}'
         except Exception as e:  # as above
             why = _words(e)
-        if self._flying.land(frame.sequence, frame.header, keep_hedged=True):
+        if self._flying.land(frame, keep_hedged=True):
             self._turned_away(frame, step, why)
 
     def _failed(self, e: Exception) -> None:

@@ -2,7 +2,6 @@
 
 from math import inf
 from threading import Condition
-from typing import Any
 
 from offload_perception.pipeline.records import Frame
 
@@ -28,19 +27,23 @@ class Flying:
         with self._changed:
             self._frames[frame.sequence] = frame
 
-    def land(self, sequence: int, header: Any, *, keep_hedged: bool = False) -> Frame | None:
-        """Take a frame out of the air; None where none flies with that number and header.
+    def find(self, sequence: int) -> Frame | None:
+        """Return the frame that flies with that number, or None."""
+        with self._changed:
+            return self._frames.get(sequence)
+
+    def land(self, frame: Frame, *, keep_hedged: bool = False) -> bool:
+        """Take a frame out of the air; False where it flies no more.
 
         :param keep_hedged: leave one that is to be finished on board where it is.
         """
         with self._changed:
-            frame = self._frames.get(sequence)
-            if frame is None or frame.header != header:
-                return None
+            if frame not in self:
+                return False
             if not (keep_hedged and frame.hedged):
-                del self._frames[sequence]
+                del self._frames[frame.sequence]
                 self._changed.notify()
-            return frame
+            return True
 
     def land_unanswered(self, limit_s: float) -> list[Frame]:
         """Take out those that were ready to be sent before `limit_s` and are not hedged."""

@@ -18,6 +18,7 @@ class Counts:
     dropped: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     unexpected_replies: int = 0
+    foreign_replies: int = 0
 
     @property
     def under_way(self) -> int:
@@ -30,7 +31,7 @@ class FrameLedger:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._captured, self._unexpected = 0, 0
+        self._captured = self._unexpected = self._foreign = 0
         self._ended: Counter[Outcome] = Counter()
         self._reasons: Counter[str] = Counter()
 
@@ -60,9 +61,14 @@ class FrameLedger:
             return self._counts()
 
     def count_unexpected_reply(self) -> None:
-        """Count a reply to a frame that is not waiting for one: late, duplicate or foreign."""
+        """Count a reply to a frame that is not waiting for one: late or duplicate."""
         with self._lock:
             self._unexpected += 1
+
+    def count_foreign_reply(self) -> None:
+        """Count a reply that names a frame in flight and does not belong to it."""
+        with self._lock:
+            self._foreign += 1
 
     @property
     def counts(self) -> Counts:
@@ -72,4 +78,5 @@ class FrameLedger:
 
     def _counts(self) -> Counts:
         return Counts(self._captured, self._ended[Outcome.REMOTE], self._ended[Outcome.LOCAL],
-                      self._ended[Outcome.DROPPED], self._reasons.copy(), self._unexpected)
+                      self._ended[Outcome.DROPPED], self._reasons.copy(), self._unexpected,
+                      self._foreign)

@@ -23,7 +23,6 @@ def pack(frame: Frame, tensor: np.ndarray, ready_s: float, artefact: Artefact,
         remaining_s = frame.deadline_s - (frame.encoded_s - frame.arrival_s)
     return FeaturePacket(
         header=frame.header, drone=settings.drone, sequence=frame.sequence,
-        model_digest=artefact.digest, split=frame.split, split_name=frame.split_name,
-        codec=frame.codec, dtype=spec.dtype, shape=spec.shape, scale=spec.scale,
-        zero_point=spec.zero_point, remaining_s=remaining_s, reply_topic=settings.reply_topic,
-        data=data)
+        nonce=frame.nonce, model_digest=artefact.digest, split=frame.split,
+        split_name=frame.split_name, codec=frame.codec, dtype=spec.dtype, shape=spec.shape,
+        scale=spec.scale, zero_point=spec.zero_point, remaining_s=remaining_s, data=data)

@@ -40,7 +40,6 @@ class EdgeSettings:
     """
 
     drone: str
-    reply_topic: str
     deadline_s: float = 0.0
     reply_timeout_s: float = 1.0
     max_in_flight: int = 2

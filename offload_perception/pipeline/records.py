@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from functools import partial
 from math import inf, isnan, nan
+from secrets import randbits
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,12 @@ class Status(IntEnum):
 REPORTING_FAILED = 'reporting failed'
 """Not a drop: a frame's end or its decision could not be published."""
 
+FOREIGN_REPLY = 'foreign reply'
+"""Not a drop: a reply names a frame in flight and does not belong to it."""
+
+REPLIES = 'remote_result'
+"""Name, in a drone's namespace, of the topic on which servers answer it."""
+
 PROBE_CODEC = 'probe'
 """Codec name of a packet that only measures the link: it is answered at once, with no result."""
 
@@ -57,10 +65,18 @@ DROP_REASON_OF = {
     Status.LATE: DropReason.LATE, Status.FAILED: DropReason.SERVER_FAILED,
 }
 
+new_nonce = partial(randbits, 64)
+"""Returns a number that nobody guesses: what it comes back with is an answer."""
+
+
+def reply_topic(drone: str) -> str:
+    """Return the topic on which servers answer the node of that fully qualified name."""
+    return f'{drone.rpartition("/")[0]}/{REPLIES}'
+
 
 @dataclass(frozen=True)
 class TopK:
-    """The best classes, best first. Scores are 0..1."""
+    """The best classes, best first; lists of one length."""
 
     ids: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
@@ -74,6 +90,7 @@ class FeaturePacket:
     header: Any
     drone: str
     sequence: int
+    nonce: int
     model_digest: str
     split: int
     split_name: str
@@ -83,7 +100,6 @@ class FeaturePacket:
     scale: float
     zero_point: int
     remaining_s: float
-    reply_topic: str
     data: Any
 
 
@@ -110,6 +126,7 @@ class ReceivedReply:
 
     header: Any
     sequence: int
+    nonce: int
     model_digest: str
     status: Status
     message: str
@@ -146,7 +163,7 @@ class Frame:
     tensor was ready to be sent, with `encoded_bytes`, at `encoded_s`; `sent` tells whether the
     middleware has taken it. A `hedged` frame keeps its boundary `tensor` while it is in flight,
     to be finished on board at `hedge_at_s`, or when the way over the link came to nothing:
-    `turned_away` says why, and `trouble` in words.
+    `turned_away` says why, and `trouble` in words. `nonce` is what a reply has to carry.
     """
 
     sequence: int
@@ -165,6 +182,7 @@ class Frame:
     encoded_bytes: int = 0
     encoded_s: float = nan
     sent: bool = False
+    nonce: int = field(default_factory=new_nonce)
     turned_away: DropReason | None = None
     trouble: str = ''
     tensor: np.ndarray | None = None
@@ -186,7 +204,7 @@ class Frame:
         stages = self.stages
         stages.server_wait, stages.decode = reply.server_wait_s, reply.decode_s
         stages.tail = reply.tail_s
-        stages.link = now_s - self.encoded_s - reply.server_total_s
+        stages.link = max(now_s - self.encoded_s - reply.server_total_s, 0.0)
         self.server_runtime, self.server_device = reply.runtime, reply.device
 
     @property

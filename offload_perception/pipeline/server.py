@@ -5,12 +5,13 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import nan
-from threading import Condition, Thread
+from threading import Condition
 from typing import Protocol
 
 import numpy as np
 
 from offload_perception.errors import DecodeError
+from offload_perception.incoming import text
 from offload_perception.model.artefact import Artefact
 from offload_perception.pipeline.load import Load, LoadMeter
 from offload_perception.pipeline.records import (
@@ -22,6 +23,9 @@ from offload_perception.pipeline.records import (
     top_k,
 )
 from offload_perception.pipeline.validate import decoded, refusal
+from offload_perception.threads import FOREVER, Worker
+
+_LONGEST_WHY = 1000  # characters of a refusal
 
 
 class Tail(Protocol):
@@ -37,7 +41,7 @@ class Tail(Protocol):
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """`name` is the server's own in its replies; more than `queue_limit` waiting is refused."""
+    """`name` is its namespace, for its replies; more than `queue_limit` waiting is refused."""
 
     name: str
     queue_limit: int = 16
@@ -79,23 +83,23 @@ class TailPipeline:
         self._computing: tuple[int, float] | None = None  # cut, and since when
         self._received, self._replies = 0, Counter[Status]()
         self._running = False
-        self._thread: Thread | None = None
+        self._worker: Worker | None = None
         self.ran = self.ran_on = ''  # runtime and device of the last tail
 
     def start(self) -> None:
         """Start the worker."""
         self._running = True
-        self._thread = Thread(target=self._work, name='tail_pipeline', daemon=True)
-        self._thread.start()
+        self._worker = Worker('tail_pipeline', self._work, patience=FOREVER)
+        self._worker.start()
 
     def stop(self) -> None:
         """Finish the tail that is being computed, refuse what waits, end the worker."""
         with self._wake:
             self._running = False
             self._wake.notify_all()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
         while self._queue:
             self._refuse(self._queue.popleft(), Status.BUSY, 'the server is shutting down')
 
@@ -146,13 +150,15 @@ class TailPipeline:
         with self._wake:
             return ServerCounts(self._received, self._replies.copy())
 
-    def _work(self) -> None:
-        while (job := self._take()) is not None:
-            if job.due_s and self._clock() > job.due_s and self._queue:
-                # Late anyway: only worth its time while nobody else waits.
-                self._refuse(job, Status.LATE, 'the deadline passed while it waited')
-            else:
-                self._compute(job)
+    def _work(self) -> bool:
+        if (job := self._take()) is None:
+            return False
+        if job.due_s and self._clock() > job.due_s and self._queue:
+            # Late anyway: only worth its time while nobody else waits.
+            self._refuse(job, Status.LATE, 'the deadline passed while it waited')
+        else:
+            self._compute(job)
+        return True
 
     def _take(self) -> _Job | None:
         with self._wake:
@@ -184,7 +190,7 @@ class TailPipeline:
                          decode_s=ready - started, tail_s=done - ready)
 
     def _refuse(self, job: _Job, status: Status, why: str) -> None:
-        self._answer(job, status, message=why)
+        self._answer(job, status, message=text(why, _LONGEST_WHY))
 
     def _answer(self, job: _Job, status: Status, message: str = '', top: TopK | None = None,
                 runtime: str = '', device: str = '', server_wait_s: float = nan,

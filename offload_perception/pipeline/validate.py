@@ -1,4 +1,4 @@
-"""Whether a tensor that came over the link may go into the network."""
+"""Whether a tensor may go into the network, and whether a reply is that of a frame."""
 
 import math
 
@@ -6,7 +6,7 @@ from offload_perception import codec
 from offload_perception.codec.calibration import basis_of
 from offload_perception.errors import DecodeError
 from offload_perception.model.artefact import Artefact
-from offload_perception.pipeline.records import FeaturePacket
+from offload_perception.pipeline.records import FeaturePacket, Frame, ReceivedReply, Status
 
 _OVERHEAD_BYTES = 4096  # what a codec may add to incompressible data
 
@@ -19,8 +19,6 @@ def refusal(packet: FeaturePacket, artefact: Artefact) -> str:
                 'model and weights')
     if not 0 <= packet.split < artefact.last:
         return f'cut {packet.split} does not exist; use 0..{artefact.last - 1}'
-    if not packet.reply_topic.startswith('/'):
-        return f"reply topic '{packet.reply_topic}' is not a full name"
     spec = artefact.tensor(packet.split)
     if (packet.dtype, tuple(packet.shape)) != (spec.dtype, spec.shape):
         return (f'cut {packet.split} is {spec.dtype} {spec.shape}, '
@@ -46,3 +44,17 @@ def decoded(packet: FeaturePacket, artefact: Artefact):
         raise DecodeError(f'the data hold {found.spec.dtype} {found.spec.shape}, '
                           f'cut {packet.split} is {spec.dtype} {spec.shape}')
     return found.array
+
+
+def foreign(reply: ReceivedReply, frame: Frame, digest: str) -> str:
+    """Return why `reply` is none to the tensor of `frame`; empty where it is.
+
+    :param digest: of the drone's model; a server of another one may refuse, and no more.
+    """
+    if reply.server != frame.server:
+        return f"it comes from '{reply.server}', the tensor went to {frame.server}"
+    if reply.nonce != frame.nonce or reply.header != frame.header:
+        return 'it does not carry what the tensor carried'
+    if reply.status is Status.OK and reply.model_digest != digest:
+        return f"it is of another model ('{reply.model_digest[:12]}')"
+    return ''

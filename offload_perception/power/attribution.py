@@ -21,6 +21,7 @@ from offload_perception.power.stage_time import Span
 REFIT_PERIOD_S = 10.0
 LONGEST_FRAME_S = 2.0
 """A frame that began that long ago has been reported; what came before it can be fitted."""
+_MOST_WAITING = 1000  # frames; a meter that gives no power keeps no more of them
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class IntegralAttribution:
     def __init__(self, keep_s: float = 10.0) -> None:
         self._keep_s = keep_s
         self._blocks: deque[tuple[np.ndarray, np.ndarray]] = deque()
-        self._waiting: deque[TimedFrame] = deque()
+        self._waiting: deque[TimedFrame] = deque(maxlen=_MOST_WAITING)
         self._busy_until_s = -np.inf
         self._idle = IdleMeasurement()
 

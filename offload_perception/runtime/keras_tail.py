@@ -1,4 +1,4 @@
-"""Run the float32 rest of the network on Keras, behind an int8 head."""
+"""Run the float32 rest of the network on Keras, after an int8 head."""
 
 from typing import Any
 
@@ -8,15 +8,17 @@ from offload_perception.errors import ModelError, RuntimeUnavailableError
 from offload_perception.model.artefact import Artefact
 from offload_perception.model.keras_cut import first_behind
 from offload_perception.runtime.base import check_tensor
+from offload_perception.runtime.select import Choice
 
 
 class KerasTail:
-    """The float32 tails of one artefact, each built when its cut is first used.
+    """The float32 tails of one artefact; one that was not warmed up is built when it is used.
 
     It has the `tail` of a `Chain`, so a server can hold either.
     """
 
     ran, ran_on, trouble = 'keras', 'cpu', ''
+    choice = Choice('cpu', 'keras', 'float32 tails')
 
     def __init__(self, artefact: Artefact) -> None:
         self.artefact = artefact
@@ -26,14 +28,14 @@ class KerasTail:
     def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
         """Return the class scores, float32 of shape (classes,), for the tensor at `cut`."""
         spec = self.artefact.tensor(cut)
-        check_tensor(tensor, spec, f'the tail behind cut {cut}')
+        check_tensor(tensor, spec, f'the tail after cut {cut}')
         x = spec.dequantise(tensor).astype(np.float32, copy=False)
         if cut == self.artefact.last:
             return x
         return self._function(cut)(x[None]).numpy()[0]
 
     def warm_up(self, cut: int) -> None:
-        """Build and trace the tail behind `cut`, so that the first frame does not wait."""
+        """Build and trace the tail after `cut`, so that the first frame does not wait."""
         spec = self.artefact.tensor(cut)
         self.tail(cut, np.zeros(spec.shape, spec.dtype))
 

@@ -78,7 +78,7 @@ def frame(number: int) -> FrameLatency:
 
 
 def result(number: int) -> Classification:
-    m = Classification(sequence=number, labels=['forest'], scores=[0.5], trained=True)
+    m = Classification(sequence=number, labels=['forest'], ids=[3], scores=[0.5], trained=True)
     m.header.stamp.sec = number
     return m
 
@@ -93,7 +93,8 @@ def test_every_topic_reaches_the_page(world, dashboard):
             (FrameEnergy, 'frame_energy', qos.TELEMETRY, [FrameEnergy(energy=1.0)]),
             (OffloadDecision, 'offload_decision', qos.LATCHED,
              [OffloadDecision(bandwidth=1e6, reason='least energy')]),
-            (MissionPolicy, 'mission_policy', qos.LATCHED, [MissionPolicy(policy='ground')]),
+            (MissionPolicy, 'mission_policy', qos.LATCHED, [
+                MissionPolicy(policy='ground', deadline_scale=1.0)]),
             (Classification, 'classification', qos.RESULTS, [result(2)]),
             (ServerStatus, 'server/status', qos.LATCHED, [ServerStatus(utilisation=0.5)]),
             (DiagnosticArray, '/diagnostics', 10, [DiagnosticArray(status=[DiagnosticStatus(

@@ -137,15 +137,15 @@ def send(world, artefact):
             publishers.append(world.speak(FeatureTensor, 'server/features', qos.features(16)))
         for n in range(count):
             publishers[0].publish(FeatureTensor(**{
-                'header': Header(), 'drone': 'test drone', 'sequence': n + 1,
+                'header': Header(), 'drone': f'{world.ns}/drone', 'sequence': n + 1,
                 'model_digest': artefact.digest, 'split': 9, 'dtype': spec.dtype,
                 'shape': list(spec.shape), 'scale': spec.scale, 'zero_point': spec.zero_point,
-                'reply_topic': f'{world.ns}/mine', 'data': data, **changes}))
+                'data': data, **changes}))
     return send
 
 
 def test_an_overloaded_server(world, server, send, told):
-    world.hear(Classification, 'mine', qos.RESULTS)
+    world.hear(Classification, 'remote_result', qos.RESULTS)
     node, goes_on = server(queue_limit=1), Event()
     tail, node._network.tail = node._network.tail, lambda *a: goes_on.wait() and tail(*a)
     try:
@@ -160,7 +160,7 @@ def test_an_overloaded_server(world, server, send, told):
 def test_a_tensor_of_another_model(server, send, told):
     node = server()
     send(1, model_digest='0' * 64)
-    assert told(node, '1 tensor refused in the last 10 s: test drone: .*start both with the '
+    assert told(node, '1 tensor refused in the last 10 s: /world.*/drone: .*start both with the '
                 'same') == WARN
 
 

@@ -202,7 +202,8 @@ def test_results_are_republished_for_vision_msgs(world):
     world.start(FlightNode)
     results = world.speak(Classification, 'classification', qos.RESULTS)
     until(lambda: world.node.count_publishers(f'{world.ns}/vision_classification'))
-    result = Classification(labels=['river', 'field'], scores=[0.75, 0.125], model_digest='d1')
+    result = Classification(labels=['river', 'field'], ids=[3, 1], scores=[0.75, 0.125],
+                            model_digest='d1')
     result.header.stamp.sec = 5
     results.publish(result)
     m, = heard.wait_for(1)
@@ -248,5 +249,5 @@ def test_a_policy_that_makes_no_sense_is_ignored(world, edge, bad):
     drone = edge(split='-1')
     policies = world.speak(MissionPolicy, 'mission_policy', qos.LATCHED)
     policies.publish(MissionPolicy(**bad))
-    world.said('mission policy ignored')
+    world.said('mission_policy ignored')
     assert drone.values()['mission policy'] == 'none'

@@ -15,12 +15,13 @@ from offload_perception.msg import (
 )
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from world import until
+from world import UNCONFIGURED, until
 
 from offload_perception.codec import encode
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array
-from offload_perception.nodes.remote_inference import RemoteInferenceNode
+from offload_perception.nodes.edge_inference import EdgeInferenceNode
+from offload_perception.nodes.remote_inference import SPARE_DEPTH, RemoteInferenceNode
 from offload_perception.pipeline.records import Outcome
 
 
@@ -222,14 +223,28 @@ def test_a_reply_that_cannot_be_is_survived(world, edge, camera, ends):
     served(world, drone)
     a_frame(camera())
     tensor, = tensors.wait_for(1)
-    answer = world.speak(Classification, tensor.reply_topic, qos.RESULTS)
-    answer.publish(Classification(header=tensor.header, sequence=1, status=99))
-    world.said('reply of')
-    answer.publish(Classification(header=Header(frame_id='of another life'), sequence=1))
-    answer.publish(Classification(header=tensor.header, sequence=1, labels=['x'], ids=[1],
-                                  scores=[1.0]))
+    answer = world.speak(Classification, 'remote_result', qos.RESULTS)
+    true = {'header': tensor.header, 'sequence': 1, 'nonce': tensor.nonce,
+            'server': f'{world.ns}/server', 'model_digest': tensor.model_digest,
+            'labels': ['x'], 'ids': [1], 'scores': [1.0]}
+    for forged in ({'status': 99}, {'labels': []}, {'scores': [float('nan')]},
+                   {'nonce': tensor.nonce ^ 1}, {'server': '/elsewhere'}, {'model_digest': ''},
+                   {'header': Header(frame_id='of another life')}, {}, {}):
+        answer.publish(Classification(**{**true, **forged}))
     assert ends.wait_for(1)[0].outcome == FrameLatency.REMOTE
-    assert drone._pipeline.counts.unexpected_replies == 1
+    until(lambda: drone._pipeline.counts.unexpected_replies == 1)  # the doubled one
+    assert drone._pipeline.counts.foreign_replies == 4
+    ignored, = drone.border.findings()
+    assert ignored.text.startswith(f'3 messages on {world.ns}/remote_result ignored')
+    assert ignored.text.endswith('scores is nan, not in -1e+09 .. 1e+09')
+
+
+def test_a_node_that_servers_cannot_answer_is_refused(world, artefact):
+    node = world.make(EdgeInferenceNode, model=str(artefact.path), runtime='litert',
+                      remap='remote_result:=mine')
+    world.drive(node, 'configure')
+    assert world.state(node) == UNCONFIGURED
+    assert world.said(f'servers answer on {world.ns}/remote_result')
 
 
 # -- the server alone -----------------------------------------------------------------------
@@ -245,10 +260,9 @@ def link(world, server, artefact):
 
     def send(**changes) -> None:
         publisher.publish(FeatureTensor(**{
-            'drone': 'test drone', 'sequence': 1, 'model_digest': artefact.digest, 'split': 9,
-            'dtype': spec.dtype, 'shape': list(spec.shape), 'scale': spec.scale,
-            'zero_point': spec.zero_point, 'reply_topic': f'{world.ns}/mine', 'data': data,
-            **changes}))
+            'drone': f'{world.ns}/drone', 'sequence': 1, 'model_digest': artefact.digest,
+            'split': 9, 'dtype': spec.dtype, 'shape': list(spec.shape), 'scale': spec.scale,
+            'zero_point': spec.zero_point, 'data': data, **changes}))
     return send
 
 
@@ -260,7 +274,7 @@ MALFORMED = {
 
 
 def test_malformed_tensors_are_refused_with_a_reply_and_survived(world, link):
-    replies = world.hear(Classification, 'mine', qos.RESULTS)
+    replies = world.hear(Classification, 'remote_result', qos.RESULTS)
     for n, changes in enumerate(MALFORMED.values(), 1):
         link(sequence=n, **changes)
         reply = replies.wait_for(n)[-1]
@@ -270,13 +284,37 @@ def test_malformed_tensors_are_refused_with_a_reply_and_survived(world, link):
     assert replies.wait_for(len(MALFORMED) + 1)[-1].status == Classification.OK
 
 
-@pytest.mark.parametrize('topic', ['/', '/9/x', '/a//b', '/a b', '/~/x', '{ns}/server/features',
-                                   '{ns}/server/status'])
-def test_an_impossible_reply_topic_does_not_stop_the_server(world, link, topic):
-    replies = world.hear(Classification, 'mine', qos.RESULTS)
-    link(reply_topic=topic.format(ns=world.ns))
+@pytest.mark.parametrize('drone', ['', '/', 'drone', '/9/x', '/a//b', '/a b', '/~/x', '/a' * 101,
+                                   '/drone\x1b[2J'])
+def test_a_drone_without_a_name_is_not_answered_and_does_not_stop_the_server(world, link, drone):
+    replies = world.hear(Classification, 'remote_result', qos.RESULTS)
+    link(drone=drone)
+    assert world.said(f'message on {world.ns}/server/features ignored: drone').isprintable()
     link(sequence=2)
     assert replies.wait_for(1)[0].sequence == 2
+
+
+@pytest.mark.parametrize('drone', ['/a__b/c', '/_/_', '/' + 'a' * 199])
+def test_a_name_that_can_be_and_nobody_goes_by_costs_no_publisher(world, link, drone):
+    replies = world.hear(Classification, 'remote_result', qos.RESULTS)
+    link(drone=drone)
+    link(sequence=2)
+    assert replies.wait_for(1)[0].sequence == 2
+    server = world._nodes[-1]
+    assert [p.topic_name for p in server.publishers if p.topic_name.endswith('remote_result')] == [
+        f'{world.ns}/remote_result']
+
+
+def test_tensors_that_the_middleware_overwrote_are_counted_with_their_sender(world, link):
+    statuses = world.hear(ServerStatus, 'server/status', qos.LATCHED)
+    server_node = world._nodes[-1]
+    link(sequence=1)
+    statuses.wait_for(lambda m: m.received)
+    world.do(lambda: [link(sequence=n) for n in range(2, 501)])  # nothing is taken meanwhile
+    lost = statuses.wait_for(lambda m: m.lost).lost
+    until(lambda: server_node._senders.sent[f'{world.ns}/drone'] == 500)
+    assert server_node._pipeline.counts.received + server_node._senders.lost == 500
+    assert lost >= 500 - 2 * (16 + SPARE_DEPTH)
 
 
 def test_the_server_announces_itself_and_counts(world, link, artefact):

@@ -77,11 +77,12 @@ class World:
             condition.notify_all()
 
     def make(self, node_class: type[ManagedNode], *, ns: str = '', autostart: bool = False,
-             **parameters: Any) -> ManagedNode:
+             remap: str = '', **parameters: Any) -> ManagedNode:
         """Return a node; with the model `artefact` where it takes one."""
         overrides = [Parameter(name, value=value)
                      for name, value in {'autostart': autostart, **parameters}.items()]
-        node = node_class(namespace=self.ns + ns, parameter_overrides=overrides)
+        node = node_class(namespace=self.ns + ns, parameter_overrides=overrides,
+                          cli_args=['--ros-args', '-r', remap] if remap else None)
         self._nodes.append(node)
         self._executor.add_node(node)
         return node

@@ -63,6 +63,25 @@ def test_reports_that_could_not_be_published_are_told():
     assert found['reporting failed'].startswith('ERROR 2 reports could not be published in')
 
 
+def test_foreign_replies_are_told():
+    watch = FramesWatch(reply_timeout_s=1.0)
+    found = texts(watch.findings(Counts(foreign_replies=3), {'foreign reply': 'why'}, '', 1.0))
+    assert found == {'foreign reply': 'WARN 3 answers to frames in flight ignored as foreign in '
+                     'the last 10 s: why'}
+
+
+def test_a_flood_is_told_with_the_name_of_the_drone_that_sends_most():
+    watch = ServerWatch(queue_limit=16)
+    load = Load(0.0, 0.0, 0.0, 0, ())
+    quiet = {'/honest/edge': 20, '/flood/edge': 10}
+    assert not list(watch.findings(load, Counter(), 0, {}, 0.0, 0, quiet))
+    found = texts(watch.findings(load, Counter(), 0, {}, 5.0, 800,
+                                 {'/honest/edge': 70, '/flood/edge': 5010}))
+    assert found == {'flood': 'WARN 800 tensors overwritten before the server could take them in '
+                     'the last 10 s; /flood/edge sent 5010 of 5080: have it send less, or add a '
+                     'server'}
+
+
 def test_a_server_that_turns_frames_away_is_an_error_with_its_own_words():
     found = texts(servers_findings({'/server': ''}, (), True, {'/server': 'another model'}))
     assert found == {'refusals of /server': 'ERROR /server turns frames away, which do without it '

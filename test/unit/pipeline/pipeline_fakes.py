@@ -117,9 +117,9 @@ def packet(sequence: int = 1, cut: int = CUT_POOL, first: int = 0, **changes) ->
     tensor.flat[0] = first
     good = FeaturePacket(
         header=f'header {sequence}', drone='/drone1/edge', sequence=sequence,
-        model_digest=ARTEFACT.digest, split=cut, split_name=ARTEFACT.cut_names[cut],
-        codec='raw', dtype=spec.dtype, shape=spec.shape, scale=float(np.float32(spec.scale)),
-        zero_point=spec.zero_point, remaining_s=0.0, reply_topic='/drone1/remote_result',
+        nonce=sequence + 1000, model_digest=ARTEFACT.digest, split=cut,
+        split_name=ARTEFACT.cut_names[cut], codec='raw', dtype=spec.dtype, shape=spec.shape,
+        scale=float(np.float32(spec.scale)), zero_point=spec.zero_point, remaining_s=0.0,
         data=codec.encode(tensor, spec, 'raw'))
     return replace(good, **changes)
 
@@ -128,8 +128,9 @@ def reply_to(sent: FeaturePacket, status: Status = Status.OK, **changes) -> Rece
     """What a server answers to `sent`."""
     top = TopK((3,), ('three',), (0.5,)) if status is Status.OK else TopK()
     good = ReceivedReply(
-        header=sent.header, sequence=sent.sequence, model_digest=sent.model_digest,
+        header=sent.header, sequence=sent.sequence, nonce=sent.nonce,
+        model_digest=sent.model_digest,
         status=status, message='' if status is Status.OK else 'because', top=top,
-        server='/server/remote', runtime='litert', device='cpu', server_wait_s=0.01,
+        server='/server', runtime='litert', device='cpu', server_wait_s=0.01,
         decode_s=0.02, tail_s=0.03, server_total_s=0.07)
     return replace(good, **changes)

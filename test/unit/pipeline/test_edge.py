@@ -1,6 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from math import isnan
+from math import inf, isnan
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from offload_perception import codec
 from offload_perception.errors import ImageError
 from offload_perception.pipeline.edge import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Plan
-from offload_perception.pipeline.records import DropReason, Outcome, Status
+from offload_perception.pipeline.records import FOREIGN_REPLY, DropReason, Outcome, Status
 from offload_perception.planning.frame_report import FrameReport
 
 REMOTE = Plan(CUT_POOL, 'raw', '/server')
@@ -41,7 +41,7 @@ class Drone:
             network=self.network, preprocess=self._preprocess, send=self._send, ended=self.ended,
             problem=self.problems, late=self.late, decided=self._tell, clock=self.clock,
             strategy=self._strategy if planned else None,
-            settings=EdgeSettings('/drone1/edge', '/drone1/remote_result', **settings))
+            settings=EdgeSettings('/drone1/edge', **settings))
         self.pipeline.start(plan)
 
     def _strategy(self, frame) -> Plan:
@@ -269,7 +269,7 @@ def test_a_refusal_is_a_drop_with_its_reason_and_text(fly, status, reason):
     drone.pipeline.reply(reply_to(packet, status))
     drone.ended.wait_for(1)
     assert drone.reasons == [reason] and drone.ended[0].top is None
-    assert drone.problems == [(DropReason(reason), '/server/remote: because')]
+    assert drone.problems == [(DropReason(reason), '/server: because')]
     assert drone.pipeline.counts.reasons == {reason: 1}
 
 
@@ -298,14 +298,32 @@ def test_the_same_reply_twice_counts_once(fly):
     assert drone.pipeline.counts.unexpected_replies == 1
 
 
-def test_a_reply_to_an_earlier_life_of_the_drone_is_not_taken(fly):
-    drone = fly()
+@pytest.mark.parametrize(('forged', 'why'), [
+    ({'nonce': 0}, 'does not carry'), ({'header': 'yesterday'}, 'does not carry'),
+    ({'server': '/elsewhere'}, "comes from '/elsewhere', the tensor went to /server"),
+    ({'model_digest': 'ee' * 32}, "another model ('eeeeeeeeeeee')")],
+    ids=['nonce', 'header', 'server', 'model'])
+@pytest.mark.parametrize('hedge_at_s', [inf, 1e9], ids=['not hedged', 'hedged'])
+def test_a_reply_that_is_not_that_of_the_frame_never_ends_it(fly, forged, why, hedge_at_s):
+    drone = fly(replace(REMOTE, hedge_at_s=hedge_at_s))
     drone.offer(header='today')
     packet, = drone.sent.wait_for(1)
-    drone.pipeline.reply(reply_to(packet, header='yesterday'))
-    assert not drone.ended and drone.pipeline.counts.unexpected_replies == 1
+    drone.pipeline.reply(reply_to(packet, **forged))
+    if 'model_digest' not in forged:  # a server of another model refuses
+        drone.pipeline.reply(reply_to(packet, Status.REFUSED, **forged))
+    assert not drone.ended and drone.pipeline.counts.foreign_replies == len(drone.problems)
+    assert {reason for reason, _ in drone.problems} == {FOREIGN_REPLY}
+    assert why in drone.problems[0][1]
     drone.pipeline.reply(reply_to(packet))
-    assert drone.pipeline.counts.remote == 1
+    assert drone.pipeline.counts.remote == 1 and drone.pipeline.counts.unexpected_replies == 0
+
+
+def test_a_server_that_counts_more_time_than_passed_makes_no_negative_link(fly):
+    drone = fly()
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    drone.pipeline.reply(reply_to(packet, server_total_s=1e5))
+    assert drone.ended[0].frame.stages.link == 0.0
 
 
 def test_no_more_in_flight_than_allowed_and_a_reply_makes_room(fly):

@@ -21,7 +21,7 @@ class Server:
         self.network = FakeNetwork(self.clock)
         self.pipeline = TailPipeline(
             network=self.network, reply=self.replies, clock=self.clock,
-            settings=ServerSettings('/server/remote', queue_limit, top_k=2))
+            settings=ServerSettings('/server', queue_limit, top_k=2))
         self.pipeline.start()
 
     def hold(self) -> None:
@@ -51,7 +51,7 @@ def test_a_result_has_its_durations_inside(server):
     assert reply.top == TopK((3, 2), ('three', 'two'), (pytest.approx(.5), pytest.approx(.2)))
     assert (reply.server_wait_s, reply.decode_s, reply.tail_s, reply.server_total_s) == (
         0.0, 0.0, 0.25, 0.25)
-    assert (reply.server, reply.runtime, reply.device) == ('/server/remote', 'fake', 'cpu')
+    assert (reply.server, reply.runtime, reply.device) == ('/server', 'fake', 'cpu')
 
 
 def test_the_backlog_is_the_work_ahead(server):
@@ -82,7 +82,6 @@ REFUSALS = {
     'another model': ({'model_digest': 'ff' * 32}, 'same model and weights'),
     'cut of the last layer': ({'split': 2}, 'use 0..1'),
     'cut that does not exist': ({'split': 99}, 'cut 99 does not exist'),
-    'relative reply topic': ({'reply_topic': 'remote_result'}, 'not a full name'),
     'wrong dtype': ({'dtype': 'uint8'}, 'got uint8'),
     'wrong shape': ({'shape': (2, 2, 5)}, '(2, 2, 5)'),
     'shape of another cut': ({'split': 0, 'split_name': 'input'}, 'cut 0 is uint8'),
