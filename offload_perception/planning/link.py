@@ -37,6 +37,7 @@ class LinkEstimator:
     def __init__(self, *, bandwidth: float = 3e5, round_trip_s: float = 0.01) -> None:
         """Begin with a guess, `bandwidth` in byte/s; bandwidths differ more than round trips."""
         self._a_s, self._b_s = round_trip_s, 1.0 / bandwidth
+        self._guess_s = self._b_s
         self._p00, self._p01, self._p11 = 1.0 ** 2, 0.0, 2.0 ** 2
         self._late_noise = self._early_noise = 0.2
         self._slower = self._faster = 0.0
@@ -67,7 +68,7 @@ class LinkEstimator:
         """Return the estimate of the uplink [byte/s], NaN where frames cannot tell it.
 
         Frames of one size never do: their time may be the round trip's or the bytes'. Nor do
-        those whose bytes take less time than chance does, as on one computer.
+        those whose bytes take no more time than chance does, as on one computer.
         """
         if not self._sizes:
             return nan
@@ -76,6 +77,7 @@ class LinkEstimator:
 
     @property
     def _chance_s(self) -> float:
+        """Return how much of a frame's time without payload is chance [s]."""
         return min(self._late_noise, self._early_noise) * self._a_s
 
     @property
@@ -87,9 +89,13 @@ class LinkEstimator:
     def s_per_byte(self) -> float:
         """Return the time that a byte takes [s].
 
-        At least what would not be noticed: bytes whose time is lost in chance are not free.
+        At least what would not be noticed in the mean of the frames, where the guess in the
+        beginning was no less: bytes whose time is lost in chance are not free.
         """
-        return max(self._b_s, self._chance_s / max(self._sizes)) if self._sizes else self._b_s
+        if not self._sizes:
+            return self._b_s
+        unnoticed_s = self._chance_s / sqrt(len(self._sizes)) / max(self._sizes)
+        return max(self._b_s, min(unnoticed_s, self._guess_s))
 
     @property
     def round_trip_s(self) -> float:
