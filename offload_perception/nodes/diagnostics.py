@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from offload_perception.health import Finding, Steady, as_values, verdict, warning
+from offload_perception.health import Finding, Steady, as_values, error, verdict, warning
 from offload_perception.health.clocks import LoopWatch
 from offload_perception.health.guard import fault, guarded, thread_findings
+from offload_perception.health.trend import Lasting
 from offload_perception.incoming import text
+from offload_perception.nodes.qos import GHOST_S
 from offload_perception.nodes.qos_check import mismatches
 from offload_perception.threads import troubled
 
@@ -28,6 +30,7 @@ class Diagnostics:
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._steady, self._loop = Steady(), LoopWatch(PERIOD_S)
         self._before: object = None
+        self._doubled = Lasting(GHOST_S)
         self.fault: Finding | None = None
 
     def publish(self, node: 'ManagedNode') -> None:
@@ -75,7 +78,17 @@ class Diagnostics:
                           'use_sim_time false')
         yield from guarded('topics', lambda: mismatches(node))
         yield from node.border.findings()
+        yield from guarded('name', lambda: self._namesakes(node, now_s))
         yield from guarded(node.get_name(), lambda: node.findings(now_s))
+
+    def _namesakes(self, node: 'ManagedNode', now_s: float) -> Iterator[Finding]:
+        """Yield that others go by the node's name, as two drones in one namespace do."""
+        me = node.get_name(), node.get_namespace()
+        count = node.get_node_names_and_namespaces().count(me)
+        if self._doubled.update(count > 1, now_s):
+            yield error('name', f'{count} nodes are called {node.get_fully_qualified_name()}, so '
+                        'that what each publishes is doubled or mixed up: give each drone and '
+                        'each server a namespace of its own (namespace:=drone2)')
 
 
 def _values(node: 'ManagedNode') -> tuple[dict[str, Any], tuple[Finding, ...]]:

@@ -2,6 +2,9 @@
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+# So long DDS keeps a process in the graph that was killed: its lease is 20 s.
+GHOST_S = 25.0
+
 
 def _keep_last(depth: int, reliability: ReliabilityPolicy,
                durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:

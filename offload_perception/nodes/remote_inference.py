@@ -23,7 +23,6 @@ from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.nodes.running import main_of
-from offload_perception.nodes.servers import GHOST_S
 from offload_perception.pipeline.records import Reply, Status, reply_topic
 from offload_perception.pipeline.senders import Senders
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
@@ -41,7 +40,7 @@ class RemoteInferenceNode(ManagedNode):
         super().__init__('remote_inference', RemoteConfig, **kwargs)
         self._network = self._pipeline = self._replies = self._beats = None
         self._entities: list[tuple[Any, Any]] = []
-        self._doubled = Lasting(GHOST_S)
+        self._doubled = Lasting(qos.GHOST_S)
         self._discovered_s = time.monotonic() + DISCOVERY_S
 
     # -- lifecycle --------------------------------------------------------------------------

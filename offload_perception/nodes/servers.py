@@ -13,9 +13,6 @@ from offload_perception.nodes.executor import subscribe_in_lane
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.pipeline.records import FeaturePacket
 
-# So long DDS keeps a process in the graph that was killed: its lease is 20 s.
-GHOST_S = 25.0
-
 
 def namespaces(parameter: str) -> tuple[str, ...]:
     """Return the servers in a comma-separated list, each with one leading slash.
@@ -41,7 +38,7 @@ class Servers:
             clock [ns], 0 where it does not tell; None = without beats.
         """
         self._node, self.names = node, names
-        self._several = {name: Lasting(GHOST_S) for name in names}
+        self._several = {name: Lasting(qos.GHOST_S) for name in names}
         self._publishers = {
             name: node.create_lifecycle_publisher(FeatureTensor, f'{name}/features',
                                                   qos.features(depth)) for name in names}

@@ -19,6 +19,7 @@ from offload_perception.codec import encode
 from offload_perception.errors import SourceError
 from offload_perception.health import arrivals, computer
 from offload_perception.health.board import Board
+from offload_perception.health.trend import Lasting
 from offload_perception.nodes import qos, replies
 from offload_perception.nodes.camera import CameraNode
 from offload_perception.nodes.convert import byte_array
@@ -229,3 +230,11 @@ def test_a_loop_that_was_blocked(world, told, photos):
     world.do(node.publish_diagnostics)
     node._health._loop._last_s -= 3.0
     assert told(node, r'busy for [12]\.\d s') == WARN
+
+
+def test_two_drones_in_one_namespace(world, edge, told):
+    drones = [edge(split='-1'), edge(split='-1')]
+    for node in drones:
+        node._health._doubled = Lasting(0.0)  # a node that was killed stays in the graph for long
+    for node in drones:
+        assert told(node, f'2 nodes are called {world.ns}/edge_inference.*of its own') == ERROR
