@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from offload_perception.installed import shared
+
 PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 _USERS_OWN = (PROFILE_VARIABLE, 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
 
@@ -23,11 +25,8 @@ def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str
     """
     if any(environment.get(name) for name in _USERS_OWN):
         return {}
-    for prefix in environment.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
-        profile = Path(prefix, 'share', 'offload_perception', 'config', 'fastdds.xml')
-        if profile.is_file():
-            return {PROFILE_VARIABLE: str(profile)}
-    return {}
+    profile = shared('config', 'fastdds.xml', environment=environment)
+    return {PROFILE_VARIABLE: str(profile)} if profile else {}
 
 
 def remove_leftovers(folder: Path = _SHARED_MEMORY) -> int:

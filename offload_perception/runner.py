@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -13,6 +12,7 @@ from offload_perception.arguments import Settings
 from offload_perception.dds import profile_environment
 from offload_perception.errors import ConfigError
 from offload_perception.graph import NodeEntry
+from offload_perception.installed import executable
 from offload_perception.orphans import end_with_parent
 from offload_perception.threads import Worker
 
@@ -36,13 +36,13 @@ def parse_arguments(nodes: tuple[NodeEntry, ...], given: list[str]) -> Settings:
 
 def command_of(node: NodeEntry, settings: Settings, extra: Mapping[str, str]) -> list[str]:
     """Return the command line of a node; `extra` are more parameters, as YAML."""
-    executable = shutil.which(node.executable)
-    if executable is None:
-        raise ConfigError(f'{node.executable} is not on the PATH; source the workspace, or use '
+    path = executable(node.executable)
+    if path is None:
+        raise ConfigError(f'{node.executable} is not installed here; source the workspace, or use '
                           'scripts/run.sh')
     remaps = {'__node': node.name, '__ns': f'/{settings.namespace(node).strip("/")}',
               **settings.remappings(node)}
-    command = [executable, '--ros-args', '--log-level', settings['log_level']]
+    command = [path, '--ros-args', '--log-level', settings['log_level']]
     command += [word for name, to in remaps.items() for word in ('-r', f'{name}:={to}')]
     if settings['params_file']:
         command += ['--params-file', settings['params_file']]

@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import cv2
@@ -5,6 +6,11 @@ import numpy as np
 import pytest
 from command import Command
 
+from offload_perception.installed import executable
+
+# As sourced, the executables lie where `ros2 run` finds them, and not on the PATH.
+if INSTALLED := executable('demo'):
+    os.environ['PATH'] = os.pathsep.join([os.path.dirname(INSTALLED), os.environ['PATH']])
 NODES = ('camera_node', 'edge_inference_node', 'remote_inference_node', 'um25c_node')
 MISSING = [name for name in ('demo', *NODES) if shutil.which(name) is None]
 
@@ -13,7 +19,8 @@ MISSING = [name for name in ('demo', *NODES) if shutil.which(name) is None]
 def run():
     """Start a command of the package; whatever it leaves behind is ended afterwards."""
     if MISSING:
-        pytest.skip(f'not on the PATH: {", ".join(MISSING)}; use scripts/run.sh')
+        pytest.skip(f'not installed here: {", ".join(MISSING)}; source the workspace, or '
+                    'use scripts/run.sh')
     pytest.importorskip('rclpy')
     started = []
 

@@ -146,7 +146,7 @@ def started(nodes, given: dict[str, str]) -> list:
 @pytest.mark.parametrize('nodes', NODES.values(), ids=NODES)
 def test_launch_and_runner_start_the_same_graph(nodes, monkeypatch):
     settings = Settings(nodes, {})
-    monkeypatch.setattr(runner.shutil, 'which', lambda name: f'/bin/{name}')
+    monkeypatch.setattr(runner, 'executable', lambda name: f'/bin/{name}')
     running = [n for n in nodes if settings.runs(n)]
     for action, node in zip(started(nodes, {}), running, strict=True):
         line = runner.command_of(node, settings, {})

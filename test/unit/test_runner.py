@@ -67,13 +67,13 @@ def test_a_wrong_argument_is_named(words, text):
 
 @pytest.mark.parametrize('name', ['', '/', 'drone1', '/fleet/drone_1/'])
 def test_a_namespace_may_be_written_with_and_without_slashes(name, monkeypatch):
-    monkeypatch.setattr(runner.shutil, 'which', lambda name: name)
+    monkeypatch.setattr(runner, 'executable', lambda name: name)
     values = parse_arguments(DRONE, [f'namespace:={name}'])
     assert f'__ns:=/{name.strip("/")}' in command_of(EDGE, values, {})
 
 
 def test_text_stays_text_and_numbers_stay_numbers(monkeypatch):
-    monkeypatch.setattr(runner.shutil, 'which', lambda name: name)
+    monkeypatch.setattr(runner, 'executable', lambda name: name)
     values = parse_arguments(DRONE, ['split:=14', 'model:=/my "model"', 'deadline:=0.5'])
     line = command_of(EDGE, values, {'exit_when_refused': 'true'})
     assert 'split:="14"' in line and r'model:="/my \"model\""' in line
@@ -81,7 +81,7 @@ def test_text_stays_text_and_numbers_stay_numbers(monkeypatch):
 
 
 def test_what_is_given_comes_after_the_parameter_file_so_that_it_wins(monkeypatch, tmp_path):
-    monkeypatch.setattr(runner.shutil, 'which', lambda name: name)
+    monkeypatch.setattr(runner, 'executable', lambda name: name)
     file = tmp_path / 'a.yaml'
     file.write_text('/**: {ros__parameters: {threads: 1}}')
     line = command_of(EDGE, parse_arguments(DRONE, [f'params_file:={file}', 'deadline:=0.2']), {})
@@ -90,7 +90,8 @@ def test_what_is_given_comes_after_the_parameter_file_so_that_it_wins(monkeypatc
 
 def test_an_executable_that_is_missing_is_named(monkeypatch):
     monkeypatch.setenv('PATH', '/nowhere')
-    with pytest.raises(ConfigError, match='edge_inference_node is not on the PATH'):
+    monkeypatch.setenv('AMENT_PREFIX_PATH', '/nowhere')
+    with pytest.raises(ConfigError, match='edge_inference_node is not installed here'):
         command_of(EDGE, parse_arguments(DRONE, []), {})
 
 
@@ -132,13 +133,15 @@ def test_who_does_not_listen_is_ended_by_force(start, lines, monkeypatch):
 
 @pytest.fixture
 def executables(tmp_path, monkeypatch):
-    """Scripts named as the nodes, first on the PATH; `camera_node` ends at once with code 3."""
+    """Scripts installed as the nodes; `camera_node` ends at once with code 3."""
+    installed = tmp_path / 'lib' / 'offload_perception'
+    installed.mkdir(parents=True)
     for node in DRONE:
         body = 'exit 3' if node.name == 'camera' else 'echo up; exec sleep 1000'
-        script = tmp_path / node.executable
+        script = installed / node.executable
         script.write_text(f'#!/bin/sh\n{body}\n')
         script.chmod(0o755)
-    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', f'/nowhere:{tmp_path}')
 
 
 def test_a_node_that_ends_by_itself_is_reported(executables, lines):
