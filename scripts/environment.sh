@@ -64,8 +64,12 @@ find_python() {
 }
 
 install_wheels() {
-  "$venv/bin/pip" install --disable-pip-version-check --progress-bar off \
-    --constraint "$constraints" "${requirements[@]/#/-r}"
+  local wanted=(--constraint "$constraints" "${requirements[@]/#/-r}")
+  if [ -n "$distribution" ]; then  # what it has stays as it is
+    "$python" "$root/scripts/requirements.py" >"$venv/requirements.txt"
+    wanted=(-r "$venv/requirements.txt")
+  fi
+  "$venv/bin/pip" install --disable-pip-version-check --progress-bar off "${wanted[@]}"
 }
 
 # The wheels' CMake files name the Python of the machine that built them: name ours instead.

@@ -35,7 +35,8 @@ def _lines(node, duration_s: float, stop: StopSignal) -> None:
     started = last = time.monotonic()
     while last - started < duration_s and not stop.wait(1.0):
         now = time.monotonic()
-        print(f'{now - started:6.1f} s | {node.summary.live_line(now - last)}', flush=True)
+        line = node.summary.live_line(now - last)
+        print(f'{now - started:6.1f} s | {node.absent() or line}', flush=True)
         last = now
 
 

@@ -20,6 +20,7 @@ from offload_perception.msg import (
 )
 from offload_perception.nodes import qos
 from offload_perception.nodes.border import Border
+from offload_perception.nodes.message_types import name_of
 from offload_perception.nodes.servers import namespaces
 
 
@@ -62,6 +63,17 @@ class MonitorNode(Node):
     def health_of(self, name: str) -> Health | None:
         """Return the last diagnostics of the node `name` in this namespace."""
         return self.state.node(name)
+
+    def absent(self) -> str:
+        """Return that no drone is in this namespace, and where others are; empty where one is."""
+        drones = [topic.rpartition('/')[0] or '/'
+                  for topic, kinds in self.get_topic_names_and_types()
+                  if name_of(FrameLatency) in kinds and self.count_publishers(topic)]
+        if self.get_namespace() in drones:
+            return ''
+        where = f'there are {", ".join(sorted(drones))}' if drones else (
+            'nor anywhere else; look at ROS_DOMAIN_ID and the network')
+        return f'no drone in {self.get_namespace()}: {where}'
 
     @property
     def images_published(self) -> int | None:

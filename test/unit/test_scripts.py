@@ -2,7 +2,10 @@
 
 import fcntl
 import os
+import runpy
 import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[2] / 'scripts' / 'environment.sh'
@@ -36,3 +39,17 @@ def test_who_waits_for_another_set_up_says_so(tmp_path):
 def test_who_is_alone_says_nothing(tmp_path):
     out, err = start(tmp_path).communicate(timeout=60)
     assert (out, err) == ('alone\n', '')
+
+
+def test_pip_adds_to_a_distribution_what_it_lacks_and_replaces_nothing():
+    script = runpy.run_path(str(SCRIPT.with_name('requirements.py')))
+    lines = ['# a comment', '', 'numpy', 'pillow', 'no-such-package', 'nor_this; python_version > "3"']
+    assert script['missing'](lines) == lines[-2:]
+    assert f'numpy=={version("numpy")}' in script['pins']()
+
+
+def test_nothing_is_missing_in_a_complete_environment():
+    out = subprocess.run([sys.executable, SCRIPT.with_name('requirements.py')], check=True,
+                         capture_output=True, text=True).stdout.split('\n')
+    assert {line.partition(';')[0] for line in out if line and '==' not in line.split(';')[0]} <= {
+        'tensorflow', 'ruff'}

@@ -1,0 +1,27 @@
+"""A drone is watched, or looked for in vain."""
+
+
+def test_a_monitor_says_that_nobody_is_there_and_who_is_elsewhere(run, arguments):
+    demo = run('demo', *arguments, 'namespace:=d7', 'remote:=false', 'split:=-1')
+    demo.said(r'fps')
+    lonely = run('monitor', '--namespace', 'nope')
+    lonely.said(r'no drone in /nope: there are /d7$')
+    lonely.interrupt()
+    assert lonely.wait() == 0
+    demo.interrupt()
+    assert demo.wait() == 0, demo.output
+
+
+def test_a_monitor_alone_says_what_to_look_at(run):
+    lonely = run('monitor', '--duration', '2')
+    assert lonely.wait() == 0
+    assert 'no drone in /drone1: nor anywhere else; look at ROS_DOMAIN_ID' in lonely.output
+
+
+def test_a_camera_of_ones_own_is_flown_from_its_topic(run, arguments):
+    run('camera_node', '--ros-args', '-r', '__ns:=/front', '-p', 'source:=terrain')
+    demo = run('demo', '--duration', '3', *arguments, 'camera:=false', 'meter:=none',
+               'image:=/front/image_raw')
+    assert demo.wait() == 0, demo.output
+    assert '[camera]' not in demo.output and '[um25c]' not in demo.output
+    assert int(demo.said(r'frames: captured (\d+)')[1]) > 0, demo.output
