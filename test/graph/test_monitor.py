@@ -1,5 +1,7 @@
 """A drone is watched, or looked for in vain."""
 
+from test_demo import FLYING
+
 
 def test_a_monitor_says_that_nobody_is_there_and_who_is_elsewhere(run, arguments):
     demo = run('demo', *arguments, 'namespace:=d7', 'remote:=false', 'split:=-1')
@@ -19,9 +21,10 @@ def test_a_monitor_alone_says_what_to_look_at(run):
 
 
 def test_a_camera_of_ones_own_is_flown_from_its_topic(run, arguments):
-    run('camera_node', '--ros-args', '-r', '__ns:=/front', '-p', 'source:=terrain')
-    demo = run('demo', '--duration', '3', *arguments, 'camera:=false', 'meter:=none',
-               'image:=/front/image_raw')
+    run('camera_node', '--ros-args', '-r', '__ns:=/front',
+        '-p', 'source:=terrain').said('showing')
+    demo = run('demo', *arguments, 'camera:=false', 'meter:=none', 'image:=/front/image_raw')
+    demo.said(FLYING)
+    demo.interrupt()
     assert demo.wait() == 0, demo.output
     assert '[camera]' not in demo.output and '[um25c]' not in demo.output
-    assert int(demo.said(r'frames: captured (\d+)')[1]) > 0, demo.output

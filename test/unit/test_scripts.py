@@ -43,7 +43,7 @@ def test_who_is_alone_says_nothing(tmp_path):
 
 def test_pip_adds_to_a_distribution_what_it_lacks_and_replaces_nothing():
     script = runpy.run_path(str(SCRIPT.with_name('requirements.py')))
-    lines = ['# a comment', '', 'numpy', 'pillow', 'no-such-package', 'nor_this; python_version > "3"']
+    lines = ['# said', '', 'numpy', 'pillow', 'no-such-package', 'nor_this; python_version>"3"']
     assert script['missing'](lines) == lines[-2:]
     assert f'numpy=={version("numpy")}' in script['pins']()
 
