@@ -68,7 +68,7 @@ def _number(value: float) -> str:
         return 'unknown'
     if value == int(value):
         return f'{int(value):,}'
-    return f'{value:,.0f}' if abs(value) >= 1000 else f'{value:.3g}'
+    return f'{value:,.0f}' if abs(value) >= 1000 else f'{value:#.3g}'.rstrip('.')
 
 
 def _change(before: float, after: float) -> str:

@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from definitions import NOTE, note
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from offload_perception.errors import BagError
 from offload_perception.recording import BagReader, BagWriter, recover
@@ -103,3 +106,39 @@ def test_a_flipped_byte_is_an_error_not_a_wrong_message(whole, tmp_path):
     file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
     with pytest.raises(BagError, match='is broken'):
         numbers(BagReader(file))
+
+
+edits = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 3),
+                           st.binary(min_size=1, max_size=9)), min_size=1, max_size=8)
+
+
+def edited(data: bytes, changes) -> bytes:
+    """Overwrite, insert, remove or repeat some bytes."""
+    for share, what, piece in changes:
+        at = int(share * len(data))
+        rest = (data[at + len(piece):], data[at:], data[at + len(piece):], data[at // 2:])[what]
+        data = data[:at] + (piece if what < 2 else b'') + rest
+    return data
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits)
+def test_no_damage_gives_another_error_than_ours(whole, tmp_path, changes):
+    file = tmp_path / 'damaged.mcap'
+    file.write_bytes(edited(whole, changes))
+    with suppress(BagError):
+        for m in BagReader(file):
+            m.decode()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits)
+def test_no_metadata_gives_another_error_than_ours(tmp_path, changes):
+    if not (tmp_path / 'flight').exists():
+        with BagWriter(tmp_path / 'flight') as bag:
+            bag.add_topic('/notes', NOTE, [])
+        (tmp_path / 'metadata.yaml').write_bytes((tmp_path / 'flight/metadata.yaml').read_bytes())
+    (tmp_path / 'flight/metadata.yaml').write_bytes(
+        edited((tmp_path / 'metadata.yaml').read_bytes(), changes))
+    with suppress(BagError):
+        list(BagReader(tmp_path / 'flight'))

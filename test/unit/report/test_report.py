@@ -15,7 +15,7 @@ from offload_perception.report.charts import CHARTS
 from offload_perception.report.flight import load_flight
 from offload_perception.report.frame_charts import decisions, drops, latency, misses
 from offload_perception.report.plotting import share_limits
-from offload_perception.report.text import caveats, change_rows, warning_rows
+from offload_perception.report.text import _number, caveats, change_rows, warning_rows
 from offload_perception.report.write import tell_apart
 
 # Remote in time, remote but late by the link, on board, dropped, dropped.
@@ -178,6 +178,26 @@ def test_what_was_flown_is_recorded_and_shown(bag, tmp_path, capsys):
             assert part in text
     assert report.main([str(bag), '--out', str(tmp_path / 'old')]) == 0
     assert 'The bag does not tell the parameters' in (tmp_path / 'old/index.html').read_text()
+
+
+def test_what_a_message_cannot_say_is_left_out_and_counted(tmp_path):
+    with FlightBag(tmp_path / 'forged') as bag:
+        bag.add('/d/frame_latency', FRAMES[0], 0.0)
+        bag.add('/d/frame_latency', frame(2, 7, 0.05), 1.0)
+        bag.add('/d/frame_latency', frame(3, 0, float('inf')), 2.0)
+        bag.add('/d/power', message('PowerSample', power=float('inf')), 2.0)
+    flight = load_flight(tmp_path / 'forged')
+    assert len(flight.frames) == 1 and flight.summary.results == 1
+    assert flight.notes[0].startswith('/d/frame_latency: 2 messages are left out, the last')
+    assert report.main([str(tmp_path / 'forged'), '--out', str(tmp_path / 'out')]) == 0
+    assert '/d/power: 1 messages are left out' in (tmp_path / 'out/index.html').read_text()
+
+
+@pytest.mark.parametrize(('value', 'text'), [
+    (0.99972, '1.00'), (172.3, '172'), (5.1, '5.10'), (63, '63'), (9613.3, '9,613'),
+    (float('inf'), 'unknown'), (NAN, 'unknown')])
+def test_figures_have_three_digits(value, text):
+    assert _number(value) == text
 
 
 def test_tables_have_the_five_best_labels(tmp_path):
