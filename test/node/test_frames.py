@@ -19,10 +19,10 @@ from world import UNCONFIGURED, until
 
 from offload_perception.codec import encode
 from offload_perception.nodes import qos
-from offload_perception.nodes.convert import byte_array
+from offload_perception.nodes.convert import byte_array, packet_of
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
 from offload_perception.nodes.remote_inference import SPARE_DEPTH, RemoteInferenceNode
-from offload_perception.pipeline.records import Outcome
+from offload_perception.pipeline.records import Outcome, Status
 
 
 @pytest.fixture
@@ -338,3 +338,23 @@ def test_a_second_server_is_refused_and_told_what_to_do(world, server, artefact)
                        runtime='litert')
     world.drive(other, 'configure', 'activate')
     assert other.active
+
+
+def test_a_tensor_that_comes_while_the_server_ends_is_let_go(world, server, link):
+    tensors = world.hear(FeatureTensor, 'server/features', qos.features(4))
+    link()
+    tensor, = tensors.wait_for(1)
+    node = world._nodes[-1]
+    pipeline = node._pipeline
+    world.drive(node, 'deactivate', 'cleanup')
+    pipeline.submit(packet_of(tensor))  # by a thread that had asked before whether it is active
+    assert pipeline.counts.replies[Status.BUSY] == 1
+
+
+def test_a_float32_server_has_all_its_tails_warm_when_it_serves(world, server, artefact):
+    pytest.importorskip('tensorflow')
+    if not artefact.keras_file.is_file():
+        pytest.skip('the model was prepared without its Keras file')
+    node = server(backend='float32')
+    assert sorted(node._network._functions) == list(range(artefact.last))
+    assert not [f.text for f in node.findings(0.0) if 'cannot be told' in f.text]
