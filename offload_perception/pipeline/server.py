@@ -23,7 +23,7 @@ from offload_perception.pipeline.records import (
     top_k,
 )
 from offload_perception.pipeline.validate import decoded, refusal
-from offload_perception.threads import FOREVER, Worker
+from offload_perception.threads import PATIENCE, Worker
 
 _LONGEST_WHY = 1000  # characters of a refusal
 
@@ -89,7 +89,7 @@ class TailPipeline:
     def start(self) -> None:
         """Start the worker."""
         self._running = True
-        self._worker = Worker('tail_pipeline', self._work, patience=FOREVER)
+        self._worker = Worker('tail_pipeline', self._work, patience=PATIENCE, vital=True)
         self._worker.start()
 
     def stop(self) -> None:

@@ -1,5 +1,7 @@
 """Worker threads: what one job raises is reported, and no dead thread looks well."""
 
+import re
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -122,6 +124,12 @@ def test_a_thread_may_stop_itself_and_one_that_never_started_too(made):
     worker = made(Worker('self', lambda: worker.stop() and None))
     join(worker)
     assert Worker('never', lambda: None).stop()
+
+
+def test_every_thread_of_the_package_is_a_worker():
+    sources = Path(threads.__file__).parent.rglob('*.py')
+    bare = re.compile(r'\b(Thread|ThreadPoolExecutor|Timer)\(')
+    assert [p.name for p in sources if bare.search(p.read_text())] == ['threads.py']
 
 
 def test_one_that_does_not_end_is_said_to_run_still(made):
