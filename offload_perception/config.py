@@ -67,7 +67,7 @@ class NetworkConfig:
     fit: str = param('model', 'how an image is brought to the shape of the input: its centre, all '
                      'of it with black beside it, or all of it stretched; model: as the model was '
                      'prepared', choices=('model', *FITS))
-    labels: str = param('', 'file with one label a line, or each behind its class number; empty '
+    labels: str = param('', 'file with one label a line, or each after its class number; empty '
                         'takes those of the model')
     preprocess: str = param('', 'what stands before a model file that does not prepare its pixels '
                             'itself: inside (nothing is needed), caffe (BGR less the ImageNet '

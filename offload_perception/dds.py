@@ -1,4 +1,4 @@
-"""Which DDS settings the processes of a graph start with, and what killed ones leave behind."""
+"""Which DDS settings the processes of a graph start with, and what killed ones leave."""
 
 import fcntl
 import os

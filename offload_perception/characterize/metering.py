@@ -192,7 +192,7 @@ class _Follower:
     def _step(self) -> bool:
         if self._worker.stopping.wait(_FOLLOW_S):
             return False
-        with suppress(MeterError):  # the emulator was ended; the reader tells of it
+        with suppress(MeterError):  # the emulator was ended; the reader reports it
             self._emulator.set_stage('prefix', self._extra_w(self._load() / self._cores))
         return True
 

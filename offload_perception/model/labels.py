@@ -17,7 +17,7 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
     """Return the labels in `path` for a network of `classes` classes.
 
     One label a line, in the order of training; or, as Coral and Teachable Machine write them,
-    each behind its class number (`0  person`, `1: car`), in any order. Classes that such a file
+    each after its class number (`0  person`, `1: car`), in any order. Classes that such a file
     leaves out before the last are called `class N`. Blank lines, a byte order mark and CRLF do
     not matter.
 
@@ -28,7 +28,7 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
     if len(labels) != classes:
         raise ModelError(f'the labels file {path} has {len(labels)} lines, but the network has '
                          f'{classes} classes; write one label a line, in the order of training, '
-                         'or each behind its class number')
+                         'or each after its class number')
     return tuple(map(text, labels))
 
 

@@ -45,9 +45,9 @@ class GroupExecutor(SingleThreadedExecutor):
         sleep(0.0)
 
     def step(self) -> bool:
-        """Spin once, and raise what a callback raises; return False behind `shutdown`.
+        """Spin once, and raise what a callback raises; return False after `shutdown`.
 
-        An entity that another thread destroys meanwhile is let go.
+        An entity that another thread destroys at that time is let go.
         """
         try:
             self.spin_once()

@@ -76,7 +76,7 @@ class ManagedNode(LifecycleNode):
     def load(self) -> None:
         """Do what takes long before `configure`, tell `progress` between its steps.
 
-        Callbacks run meanwhile, so topics, timers and the like are not for here.
+        Callbacks run at the same time, so topics, timers and the like are not for here.
         """
 
     def configure(self) -> None:

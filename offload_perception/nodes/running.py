@@ -104,7 +104,7 @@ class _Spinner:
         self.start = self._worker.start
 
     def stop(self, timeout_s: float) -> bool:
-        """End behind the callback under way; False where that takes longer."""
+        """End after the callback under way; False where that takes longer."""
         self.executor.shutdown()
         return self._worker.stop(timeout_s)
 

@@ -126,7 +126,7 @@ class AutoStrategy:
             return nonce, probe
 
     def probe_unsent(self, nonce: int) -> None:
-        """Take it that nobody listened to a probe."""
+        """Note that nobody listened to a probe."""
         with self._lock:
             found = self._probes.pop(nonce, None)
         if found is not None:

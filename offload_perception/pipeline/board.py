@@ -23,7 +23,7 @@ class Layers(Protocol):
         """Return the tensor at `cut`."""
 
     def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
-        """Return the tensor behind layer `last` for the one in front of layer `first`."""
+        """Return the tensor after layer `last` for the one before layer `first`."""
 
 
 class Board:

@@ -200,7 +200,7 @@ class Frame:
         self.hedge_at_s, self.hedged = plan.hedge_at_s, plan.hedge_at_s < inf
 
     def take_reply(self, reply: ReceivedReply, now_s: float) -> None:
-        """Note what a server tells of its stages, in a reply that came at `now_s`."""
+        """Note what a server reports of its stages, in a reply that came at `now_s`."""
         stages = self.stages
         stages.server_wait, stages.decode = reply.server_wait_s, reply.decode_s
         stages.tail = reply.tail_s

@@ -22,7 +22,7 @@ class Senders:
         self._lost = 0
 
     def took(self, drone: str, number: int) -> None:
-        """Take it that a message of `drone` came, its publisher's `number`."""
+        """Note that a message of `drone` came, its publisher's `number`."""
         with self._lock:
             newest = self._newest.pop(drone, [])
             self._newest[drone] = newest

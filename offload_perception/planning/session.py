@@ -207,7 +207,7 @@ class PlanningSession:
                 self._observe_link(route, now_s, probe.nbytes, link_s, warned=probe.warned)
 
     def take_back_probe(self, probe: Probe) -> None:
-        """Take it that a probe was not sent after all, since nobody listened."""
+        """Note that a probe was not sent after all, since nobody listened."""
         with self._lock:
             self._prober.answered(probe, 0.0)
 

@@ -310,7 +310,7 @@ def test_tensors_that_the_middleware_overwrote_are_counted_with_their_sender(wor
     server_node = world._nodes[-1]
     link(sequence=1)
     statuses.wait_for(lambda m: m.received)
-    world.do(lambda: [link(sequence=n) for n in range(2, 501)])  # nothing is taken meanwhile
+    world.do(lambda: [link(sequence=n) for n in range(2, 501)])  # nothing is taken in that time
     lost = statuses.wait_for(lambda m: m.lost).lost
     until(lambda: server_node._senders.sent[f'{world.ns}/drone'] == 500)
     assert server_node._pipeline.counts.received + server_node._senders.lost == 500

@@ -180,10 +180,10 @@ def test_a_progressive_jpeg_without_its_last_scans_is_incomplete():
         decode_image(PROGRESSIVE[:last] + b'\xff\xd9')
 
 
-@pytest.mark.parametrize('behind', [b'', bytes(5000), b'\xff\xd9' + HALF],
+@pytest.mark.parametrize('rest', [b'', bytes(5000), b'\xff\xd9' + HALF],
                          ids=['', 'padding', 'another'])
-def test_a_whole_jpeg_needs_no_end_marker(behind):
-    whole = FILES['jpeg'][:-2] + behind
+def test_a_whole_jpeg_needs_no_end_marker(rest):
+    whole = FILES['jpeg'][:-2] + rest
     assert np.array_equal(decode_image(whole), decode_image(FILES['jpeg']))
 
 

@@ -1,4 +1,4 @@
-"""The planner behind the pipeline, across activations."""
+"""The planner of the pipeline, across activations."""
 
 from unittest.mock import create_autospec
 
