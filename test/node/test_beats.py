@@ -53,9 +53,9 @@ def test_no_beats_where_the_period_is_zero_and_where_inactive(world, server, bea
     assert node._beats is None
     world.drive(node, 'activate')
     beats.wait_for(3)
-    assert 'ticker' in {t.name for t in threading.enumerate()}
+    assert 'beats' in {t.name for t in threading.enumerate()}
     world.drive(node, 'deactivate')
-    assert node._beats is None and 'ticker' not in {t.name for t in threading.enumerate()}
+    assert node._beats is None and 'beats' not in {t.name for t in threading.enumerate()}
     world.drive(node, 'activate')
     beats.wait_for(len(beats) + 3)
 
