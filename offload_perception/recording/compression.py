@@ -17,6 +17,8 @@ def message_bytes(data: bytes, topic: str) -> bytes:
 
     :raises BagError: where it is neither.
     """
+    if not isinstance(data, bytes):  # a damaged sqlite3 file may hold any value
+        raise BagError(f'{topic}: a message is neither CDR nor compressed with zstd')
     if data.startswith(_ZSTD):
         data = unzstd(data)
     if len(data) < 4 or data[0] != 0:

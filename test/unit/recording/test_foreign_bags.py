@@ -1,6 +1,8 @@
 """Bags of other writers: what is read, what is left out by name, what is refused."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -139,6 +141,18 @@ def test_bytes_that_are_no_message_are_an_error(tmp_path, data):
     file = mcap_file(tmp_path / 'bad.mcap', [('/a', 'cdr', NOTE.name, 'ros2msg', data)])
     with pytest.raises(BagError, match='/a: a message is neither CDR'):
         list(BagReader(file))
+
+
+@pytest.mark.parametrize('value', [None, 7, 'text'])
+def test_a_database_with_another_value_for_a_message_is_an_error(tmp_path, value):
+    folder = foreign(tmp_path / 'bag', SQLITE)
+    with closing(sqlite3.connect(next(folder.glob('*.db3')))) as base, base:
+        base.execute('PRAGMA writable_schema = 1')
+        base.execute("UPDATE sqlite_master SET sql = replace(sql, 'BLOB NOT NULL', 'BLOB')")
+    with closing(sqlite3.connect(next(folder.glob('*.db3')))) as base, base:
+        base.execute('UPDATE messages SET data = ? WHERE id = 3', (value,))
+    with pytest.raises(BagError, match='/notes: a message is neither CDR'):
+        list(BagReader(folder))
 
 
 def test_a_forged_size_takes_no_memory(tmp_path):
