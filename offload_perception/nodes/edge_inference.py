@@ -50,6 +50,7 @@ from offload_perception.nodes.image_feed import ImageFeed
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.mission import MissionFollower
 from offload_perception.nodes.model import load_artefact, load_network
+from offload_perception.nodes.namesakes import refuse_namesake
 from offload_perception.nodes.running import main_of
 from offload_perception.nodes.servers import Servers, namespaces
 from offload_perception.pipeline.auto import AutoStrategy
@@ -111,6 +112,7 @@ class EdgeInferenceNode(ManagedNode):
         else:
             self.progress(f'merging the layers around cut {plan.split}')
             self._network.prepare(plan.split)
+        refuse_namesake(self)  # last: by now it has been discovered
 
     def configure(self) -> None:
         """Create the topics."""

@@ -1,5 +1,6 @@
 """The whole graph as processes, started as a user starts it."""
 
+import re
 import shutil
 import signal
 
@@ -120,6 +121,19 @@ def test_a_second_server_says_so(run, artefact):
     run(*command).said('serving')
     second = run(*command)  # refuses, or, where discovery takes longer than its start, complains
     second.said('serves /server/features already.*namespace of its own')
+
+
+def test_a_second_drone_in_a_namespace_refuses(run, artefact):
+    command = ['edge_inference_node', '--ros-args', '-r', '__ns:=/drone1', '-p', 'split:=-1',
+               '-p', f'model:={artefact.path}', '-p', 'runtime:=litert',
+               '-p', 'exit_when_refused:=true']
+    first = run(*command)
+    first.said('all on board')
+    second = run(*command)
+    assert second.wait() == 1
+    assert re.search('another /drone1/edge_inference is active.*namespace of its own',
+                     second.output), second.output
+    assert first.process.poll() is None
 
 
 @pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 is not on the PATH')

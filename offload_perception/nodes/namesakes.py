@@ -1,0 +1,37 @@
+"""Another node of this one's name that works: a second drone in one namespace."""
+
+from threading import Event
+
+from diagnostic_msgs.msg import DiagnosticArray
+
+from offload_perception.errors import ConfigError
+from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S
+from offload_perception.nodes.managed import ManagedNode
+
+LISTEN_S = 2.5 * PERIOD_S
+
+
+def refuse_namesake(node: ManagedNode) -> None:
+    """Look whether another node of this name is active; for `load`, which may wait.
+
+    The graph alone does not tell: it has a node that was killed for up to 25 s. One that lives
+    publishes its diagnostics.
+
+    :raises ConfigError: where there is one, whose results would be doubled.
+    """
+    me, name = (node.get_name(), node.get_namespace()), node.get_fully_qualified_name()
+    if node.get_node_names_and_namespaces().count(me) < 2:
+        return
+    heard = Event()
+
+    def look(message: DiagnosticArray) -> None:  # this node itself is not active yet
+        if any(s.name == name and not s.message.startswith(NOT_ACTIVE) for s in message.status):
+            heard.set()
+    subscription = node.on_loop(
+        lambda: node.create_subscription(DiagnosticArray, '/diagnostics', look, 10))
+    try:
+        if heard.wait(LISTEN_S):
+            raise ConfigError(f'another {name} is active, so every result would come twice; give '
+                              'each drone a namespace of its own (namespace:=drone2)')
+    finally:
+        node.on_loop(lambda: node.destroy_subscription(subscription))
