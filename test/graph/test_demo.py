@@ -33,13 +33,22 @@ def test_all_on_board_needs_no_server(run, arguments):
 
 def test_the_last_lines_name_what_the_nodes_complain_of(run, arguments, tmp_path):
     pytest.importorskip('mcap_ros2')
-    (tmp_path / 'full.yaml').write_text('/**: {ros__parameters: {min_free: 1000000}}')
-    demo = run('demo', '--duration', '1', *arguments, 'record:=true', f'bag:={tmp_path}/bag',
-               f'params_file:={tmp_path}/full.yaml')
+    demo = run('demo', '--duration', '6', *arguments, 'record:=true', f'bag:={tmp_path}/bag')
+    demo.said(FLYING)
+    shutil.rmtree(tmp_path / 'bag')
     assert demo.wait() == 0, demo.output
     complaints = [line for line in demo.lines if line.startswith('diagnostics: ')]
-    assert any('error, /drone1/recorder: recording ended' in line for line in complaints)
+    assert any('error, /drone1/recorder: the folder' in line for line in complaints), demo.output
     assert not any('Edge TPU' in line for line in complaints), 'device auto took what there is'
+
+
+def test_a_full_disk_is_refused_before_the_flight(run, arguments, tmp_path):
+    pytest.importorskip('mcap_ros2')
+    (tmp_path / 'full.yaml').write_text('/**: {ros__parameters: {min_free: 1000000}}')
+    demo = run('demo', *arguments, 'record:=true', f'bag:={tmp_path}/flights/bag',
+               f'params_file:={tmp_path}/full.yaml')
+    assert demo.wait() == 1, demo.output
+    assert 'recorder ended by itself' in demo.output and not (tmp_path / 'flights').exists()
 
 
 def test_ctrl_c_ends_everything_with_a_closing_line(run, arguments):
