@@ -1,5 +1,6 @@
 """What all nodes of this package share: lifecycle, parameters, diagnostics, a clean end."""
 
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from rclpy.timer import Timer
 
 from offload_perception.errors import CancelledError, OffloadError
 from offload_perception.health import Finding, error, said
-from offload_perception.nodes import params
+from offload_perception.nodes import params, qos
 from offload_perception.nodes.border import Border
 from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S, Diagnostics
 from offload_perception.nodes.setup import Setup
@@ -51,6 +52,7 @@ class ManagedNode(LifecycleNode):
         self.active = False
         self._refusal = self._loading = ''
         self.cancelled = Event()  # the process is to end
+        self.discovered_s = time.monotonic() + qos.DISCOVERY_S  # others are usually known then
         self.when_refused: Callable[[], None] = lambda: None
         self.wake_lane: Callable[[], None] = lambda: None  # its subscriptions have changed
         self.on_loop: Callable[[Callable[[], Any]], Any] = lambda step: step()

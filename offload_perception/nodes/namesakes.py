@@ -1,5 +1,6 @@
 """Another node of this one's name that works: a second drone in one namespace."""
 
+import time
 from threading import Event
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -14,14 +15,16 @@ LISTEN_S = 2.5 * PERIOD_S
 def refuse_namesake(node: ManagedNode) -> None:
     """Look whether another node of this name is active; for `load`, which may wait.
 
-    The graph alone does not tell: it has a node that was killed for up to 25 s. One that lives
-    publishes its diagnostics.
+    The graph alone does not tell: it keeps a node that was killed, for as long as its lease. One
+    that lives publishes its diagnostics.
 
     :raises ConfigError: where there is one, whose results would be doubled.
     """
     me, name = (node.get_name(), node.get_namespace()), node.get_fully_qualified_name()
-    if node.get_node_names_and_namespaces().count(me) < 2:
-        return
+    while node.get_node_names_and_namespaces().count(me) < 2:
+        if (left_s := node.discovered_s - time.monotonic()) <= 0.0:
+            return
+        node.cancelled.wait(min(left_s, 0.05))
     heard = Event()
 
     def look(message: DiagnosticArray) -> None:  # this node itself is not active yet

@@ -30,7 +30,6 @@ from offload_perception.pipeline.ticker import Ticker
 from offload_perception.runtime.keras_tail import KerasTail
 
 SPARE_DEPTH = 16  # beyond the queue: what does not fit is refused in words, not lost in DDS
-DISCOVERY_S = 1.0  # after which a node has usually heard of the others on its network
 
 
 class RemoteInferenceNode(ManagedNode):
@@ -41,7 +40,6 @@ class RemoteInferenceNode(ManagedNode):
         self._network = self._pipeline = self._replies = self._beats = None
         self._entities: list[tuple[Any, Any]] = []
         self._doubled = Lasting(qos.GHOST_S)
-        self._discovered_s = time.monotonic() + DISCOVERY_S
 
     # -- lifecycle --------------------------------------------------------------------------
 
@@ -69,7 +67,7 @@ class RemoteInferenceNode(ManagedNode):
     def _refuse_second_server(self) -> None:
         """Two servers on one topic would compute every frame twice."""
         while not (problem := self._second_server(own=0)) and (
-                left_s := self._discovered_s - time.monotonic()) > 0.0:
+                left_s := self.discovered_s - time.monotonic()) > 0.0:
             self.cancelled.wait(min(left_s, 0.05))
         if problem:
             raise ConfigError(problem)

@@ -15,6 +15,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from offload_perception.nodes import qos
 from offload_perception.nodes.convert import image_message
 from offload_perception.nodes.managed import ManagedNode
 
@@ -23,6 +24,7 @@ UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = (
     State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE,
     State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_FINALIZED)
 _numbers = count(1)
+qos.DISCOVERY_S = 0.0  # nodes of one process know each other
 
 
 class Heard(list):
