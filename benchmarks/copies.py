@@ -36,6 +36,7 @@ class Recorded:
     """A network that gives back what another has computed."""
 
     ran = ran_on = 'recorded'
+    emulated = ''
 
     def __init__(self, artefact: Artefact, tensor: np.ndarray, scores: np.ndarray) -> None:
         self.artefact, self._tensor, self._scores = artefact, tensor, scores

@@ -61,7 +61,8 @@ def _fly(settings: Settings, duration_s: float | None, stop: StopSignal) -> int:
         finally:  # what was seen counts, also where a node died
             lines = monitor.state.closing_lines(monitor.images_published)
             print('\n'.join([*lines, *complaints]), flush=True)
-    if not monitor.summary.adds_up():
+    # A camera of one's own may show images before anybody listens to what becomes of them.
+    if settings['camera'] == 'node' and not monitor.summary.adds_up():
         print("error: the drone's counters do not agree with the frames seen", file=sys.stderr)
         return 1
     return 0

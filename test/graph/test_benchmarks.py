@@ -10,7 +10,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 SMALL = ('--runtime', 'litert', '--frames', '5', '--warm-up', '1', '--settle', '0',
-         '--threads', '1')
+         '--threads', '1', '--weights', 'bundled')
 
 
 @pytest.fixture
