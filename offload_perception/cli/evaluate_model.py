@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
                         f'a folder, {TILES} generated tiles)')
     parser.add_argument('--seed', type=int, default=0, help='of the choice and of the tiles')
     parser.add_argument('--tail-cuts', nargs='*', default=[], metavar='CUT',
-                        help='cuts with a float32 tail behind (default: all)')
+                        help='cuts with a float32 tail after them (default: all)')
     parser.add_argument('--markdown', metavar='FILE', help='write the table there too')
     parser.add_argument('--json', metavar='FILE', help='write the figures there too')
     return parser

@@ -69,7 +69,7 @@ class Evaluation:
             yield self._row(f'int8 cut at {self.artefact.cut_names[cut]}', scores, scores)
         tail = KerasTail(self.artefact)
         for cut in tail_cuts:
-            progress(f'float tail behind cut {cut}')
+            progress(f'float tail after cut {cut}')
             scores = np.stack([tail.tail(cut, x) for x in self._head(cut)])
             yield self._row(f'int8 to {self.artefact.cut_names[cut]}, then float32', scores)
         tail.close()

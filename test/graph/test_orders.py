@@ -46,8 +46,10 @@ class Operator:
 
 @pytest.fixture
 def operator():
-    rclpy.init()
-    node, executor = rclpy.create_node('operator'), SingleThreadedExecutor()
+    context = rclpy.Context()  # of its own: other tests of this process may have the default one
+    context.init()
+    node = rclpy.create_node('operator', context=context)
+    executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     thread = Thread(target=executor.spin, daemon=True)
     thread.start()
@@ -55,7 +57,7 @@ def operator():
     executor.shutdown()
     thread.join(WAIT_S)
     node.destroy_node()
-    rclpy.shutdown()
+    context.shutdown()
 
 
 def until_active(operator: Operator, name: str) -> None:

@@ -35,7 +35,7 @@ class Stub:
 
 
 def build(stub: Stub, go_on=lambda: None, progress=lambda text: None) -> None:
-    building_apart(go_on)(stub, stub.folder / 'model', None, None, 8, progress=progress)
+    building_apart(go_on)(stub, stub.folder / 'model', None, None, 8, 'crop', progress=progress)
 
 
 @pytest.mark.parametrize(('end', 'text'), [

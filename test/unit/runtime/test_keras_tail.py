@@ -54,7 +54,7 @@ def test_tail_is_the_rest_of_the_network_on_real_numbers(artefact, model, cut):
 
 
 def test_refuses_the_tensor_of_another_cut(artefact):
-    with pytest.raises(ModelError, match='the tail behind cut 2 takes int8'):
+    with pytest.raises(ModelError, match='the tail after cut 2 takes int8'):
         KerasTail(artefact).tail(2, image())
 
 

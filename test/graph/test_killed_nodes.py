@@ -23,7 +23,7 @@ def segments_of(pid: int) -> list[Path]:
 
 
 @pytest.mark.skipif(not Path('/dev/shm').is_dir(), reason='needs Linux with shared memory')
-def test_the_next_node_removes_the_shared_memory_of_one_that_was_killed(run):
+def test_a_later_node_removes_the_shared_memory_of_one_that_was_killed(run):
     env = profile_environment()
     camera = run('camera_node', '--ros-args', '-r', '__ns:=/drone1', '-p', 'source:=terrain',
                  env=env)
@@ -37,8 +37,7 @@ def test_the_next_node_removes_the_shared_memory_of_one_that_was_killed(run):
         os.utime(f'{segment}_el', (0.0, 0.0))
     other = run('camera_node', '--ros-args', '-r', '__ns:=/drone2', '-p', 'source:=terrain',
                 env=env)
-    other.said(r'removed \d+ MB of shared memory')
-    other.said('showing')
+    other.said('showing')  # it, or a node of a test beside this one, has removed them
     assert not any(segment.exists() for segment in left)
     assert all(s.is_file() for s in segments_of(other.child('camera_node').pid))
 
