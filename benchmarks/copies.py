@@ -55,7 +55,7 @@ class InProcess:
 
     def __init__(self, network: Recorded, plan: Plan) -> None:
         self._artefact = network.artefact
-        self._server = TailPipeline(network=network, settings=ServerSettings('server'),
+        self._server = TailPipeline(network=network, settings=ServerSettings(plan.server),
                                     reply=self._reply)
         self._drone = EdgePipeline(
             network=network, settings=EdgeSettings('/drone', reply_timeout_s=1e9),
