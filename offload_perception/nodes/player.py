@@ -17,6 +17,7 @@ from offload_perception.cli.stopping import StopSignal
 from offload_perception.errors import BagError
 from offload_perception.nodes import qos
 from offload_perception.nodes.message_types import class_of
+from offload_perception.nodes.running import let_last_words_arrive
 from offload_perception.recording import BagMessage, BagReader, MessageType, installed_type
 from offload_perception.recording.definitions import comparable, difference
 from offload_perception.recording.playback import Selection, Timeline, play, ticking, topics_of
@@ -57,6 +58,7 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
             published += _play_once(reader, publishers, rate, stop, tell, clock_hz)
         return published
     finally:
+        let_last_words_arrive(node)
         node.destroy_node()
         context.try_shutdown()
 

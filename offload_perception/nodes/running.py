@@ -14,6 +14,7 @@ from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from offload_perception.dds import remove_leftovers
@@ -131,7 +132,7 @@ def _end(node: ManagedNode, exit_code: int, idle: bool) -> None:
     node.on_loop = lambda step: step()
     stop: list[Callable[[], object]] = [lambda: node.active and node.on_deactivate(None)]
     last_words: list[Callable[[], object]] = [
-        node.publish_diagnostics, lambda: _let_last_words_arrive(node)]
+        node.publish_diagnostics, lambda: let_last_words_arrive(node)]
     for step in (*(last_words[:1] if exit_code else ()), *(stop if idle else ()), *last_words,
                  *([node.release] if idle else ()), node.destroy_node, rclpy.shutdown):
         try:
@@ -140,7 +141,7 @@ def _end(node: ManagedNode, exit_code: int, idle: bool) -> None:
             traceback.print_exc()
 
 
-def _let_last_words_arrive(node: ManagedNode) -> None:
+def let_last_words_arrive(node: Node) -> None:
     """Wait until everybody who listens has what was published; bounded, for some never answer."""
     give_up_s = time.monotonic() + LAST_WORDS_S
     for publisher in node.publishers:

@@ -76,12 +76,12 @@ class FrameEnergyCounter:
         (from_s, from_j), (to_s, to_j) = before, after
         grew_j, passed_s = to_j - from_j, to_s - from_s
         known = passed_s > 0.0 and (grew_j > 0.0 or (grew_j == 0.0 and passed_s <= MAX_GAP_S))
-        watts = grew_j / passed_s if known else 0.0
         begun = self._sum
 
         def until(t_s: float) -> FrameEnergy:
             inside_s = max(0.0, t_s - max(from_s, self._start_s)) if known else 0.0
-            return replace(self._sum, joules=begun.joules + watts * inside_s,
+            drawn_j = grew_j * (inside_s / passed_s) if known else 0.0
+            return replace(self._sum, joules=begun.joules + drawn_j,
                            metered_s=begun.metered_s + inside_s)
 
         while self._ends and self._ends[0][0] <= to_s:
