@@ -113,11 +113,11 @@ class FakeDrone:
 
 
 def watched(state: LiveState, profile: Path, visit: Callable[[browser.Page, LiveServer], Any],
-            before: str = '') -> None:
+            before: str = '', controlled: bool = True) -> None:
     """Open the page at 390 px and visit it; `before` is a script that runs first."""
     async def watch() -> None:
         server = LiveServer(state, '127.0.0.1', 0)
-        server.control = FakeDrone()
+        server.control = FakeDrone() if controlled else None
         try:
             async with browser.browsing(profile) as page:
                 await page.call('Page.enable')
@@ -202,7 +202,6 @@ def test_a_drone_is_changed_from_the_page(state, tmp_path):
 
 def test_a_page_without_control_shows_none(state, tmp_path):
     async def visit(page: browser.Page, server: LiveServer) -> None:
-        server.control = None
         await page.until(f"{STATE} === 'live'")
         await page.until("document.getElementById('control').hidden")
-    watched(state, tmp_path, visit)
+    watched(state, tmp_path, visit, controlled=False)
