@@ -30,7 +30,8 @@ from offload_perception.runtime.edgetpu_process import EdgeTpuProcess
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.merge import Merger
 from offload_perception.runtime.openvino import OpenVinoRunner
-from offload_perception.runtime.select import RUNTIMES, Choice, cpu_choice, resolve
+from offload_perception.runtime.select import Choice, cpu_choice, resolve
+from offload_perception.runtime.table import RUNTIMES
 from offload_perception.runtime.tflite import TfliteRunner
 
 DEFAULT, CHAIN = 'default', 'chain of segments'
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure(artefact: Artefact, args: argparse.Namespace) -> dict[str, Any]:
     threads = [int(n) for n in args.threads.split(',')]
-    runtimes = [r for r in RUNTIMES if r != 'auto' and _is_installed(r)]
+    runtimes = [r for r in RUNTIMES if _is_installed(r)]
     image = np.random.default_rng(0).integers(0, 256, artefact.input.shape, np.uint8)
     rows = []
     for cut in [artefact.cut(name) for name in args.cuts.split(',')] if args.cuts else range(

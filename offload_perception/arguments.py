@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 
 import yaml
@@ -47,8 +47,8 @@ _OWN = (
     Argument('dashboard', 'false', 'also serve a live web page', _TRUE + _FALSE),
     Argument('camera', 'node', "node plays the source; false leaves the images to a driver of "
              "one's own", ('node', *_FALSE)),
-    Argument('meter', 'um25c', 'power meter: um25c (an emulator without meter_port), monsoon, or '
-             'none', ('um25c', 'monsoon', 'none')),
+    Argument('meter', 'um25c', 'power meter; um25c is an emulator without meter_port',
+             ('none',)),
     Argument('server_device', 'auto', 'where the layers of the server run',
              ('auto', 'edgetpu', 'cpu')),
 )
@@ -64,7 +64,7 @@ _IMAGE = Argument('image', '', f'topic of the images in place of {IMAGE_TOPIC}; 
 
 def arguments(nodes: tuple[NodeEntry, ...]) -> dict[str, Argument]:
     """Return the arguments of a graph by name, with the defaults of the nodes' parameters."""
-    found = {own.name: own for own in _OWN if any(
+    found = {own.name: _with_nodes(own, nodes) for own in _OWN if any(
         own.name in (n.namespace, n.condition, *n.parameters.values()) for n in nodes)}
     for node in nodes:
         by_name = {f.name: f for f in fields(node.config)}
@@ -76,6 +76,13 @@ def arguments(nodes: tuple[NodeEntry, ...]) -> dict[str, Argument]:
     if 'server' not in found:
         found['server'] = Argument('server', '/server', 'namespace of the server')
     return found
+
+
+def _with_nodes(own: Argument, nodes: tuple[NodeEntry, ...]) -> Argument:
+    """Return the argument with what starts a node by it among its choices."""
+    starts = [value for n in nodes if n.condition == own.name for value in n.runs_at]
+    new = tuple(value for value in starts if value not in own.choices)
+    return replace(own, choices=new + own.choices) if own.choices else own
 
 
 def _of_parameter(name: str, f: Field) -> Argument:

@@ -80,13 +80,11 @@ CODECS = (
     Codec(6, 'webp', image.encode_webp, image.decode_webp, (Parameter('quality', 80, 1, 100),),
           lossless=False, accepts=image.is_rgb),
 )
-_BY_NAME = {codec.name: codec for codec in CODECS}
-_BY_NUMBER = {codec.number: codec for codec in CODECS}
 
 
 def codecs() -> tuple[str, ...]:
     """Return the names that `parse` takes, without their parameters."""
-    return (AUTO, *_BY_NAME)
+    return (AUTO, *(codec.name for codec in CODECS))
 
 
 def parse(name: str, spec: TensorSpec) -> Setting:
@@ -112,7 +110,7 @@ def check_name(name: str) -> None:
 def _named(name: str) -> tuple[Codec, tuple[int, ...]]:
     """Return the codec that `name` begins with and its parameters; raises ConfigError."""
     base, *numbers = name.strip().split(':')
-    codec = _BY_NAME.get(base)
+    codec = next((c for c in CODECS if c.name == base), None)
     if codec is None:
         usages = ', '.join(codec.usage for codec in CODECS)
         raise ConfigError(f"unknown codec '{name}'; use {AUTO} or one of {usages}")
@@ -128,7 +126,7 @@ def numbered(number: int, parameters: tuple[int, ...], spec: TensorSpec) -> Sett
 
     :raises DecodeError: where this software has none, or it cannot have made such a tensor.
     """
-    codec = _BY_NUMBER.get(number)
+    codec = next((c for c in CODECS if c.number == number), None)
     if codec is None:
         raise DecodeError(f'encoded with codec number {number}, unknown to this software; '
                           'install the same version on drone and server')

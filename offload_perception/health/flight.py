@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from offload_perception.flight.policy import Duty
+from offload_perception.flight.policy import FULL
 from offload_perception.health.arrivals import Arrivals
 from offload_perception.health.finding import Finding, warning
 
@@ -32,7 +32,7 @@ class FlightWatch:
         """Yield what is missing."""
         if not vehicle_known:
             yield warning('vehicle', f'nothing recent on {self._topics["state"]}, or no autopilot '
-                          f'is connected to it: policy {Duty.FULL}; does the bridge to the '
+                          f'is connected to it: policy {FULL.name}; does the bridge to the '
                           'autopilot run?')
         for name in _POSES:
             if found := self._pose_finding(name, now_s):

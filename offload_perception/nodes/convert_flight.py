@@ -23,8 +23,8 @@ def seconds(stamp: Time) -> float:
 
 def policy_message(verdict: Verdict, settings: PolicySettings, stamp: Time) -> MissionPolicy:
     """Return a policy with its terms."""
-    period_s, scale = settings.terms(verdict.duty)
-    return MissionPolicy(header=Header(stamp=stamp), policy=verdict.duty.value,
+    period_s, scale = verdict.policy.terms(settings)
+    return MissionPolicy(header=Header(stamp=stamp), policy=verdict.policy.name,
                          min_period=period_s, deadline_scale=scale, reason=verdict.reason)
 
 

@@ -136,9 +136,9 @@ class FlightNode(ManagedNode):
         before, now = self._verdict, time.monotonic()
         self._verdict = after = decide(before, self._situation.vehicle(now),
                                        self._situation.battery(now), now, self._settings())
-        changed = after.duty is not before.duty
+        changed = after.policy is not before.policy
         if changed:
-            self.get_logger().info(f'policy {after.duty}: {after.reason}')
+            self.get_logger().info(f'policy {after.policy.name}: {after.reason}')
         if changed or now - self._said_s >= REPEAT_PERIOD_S:
             self._said_s = now
             self._say()
@@ -196,7 +196,7 @@ class FlightNode(ManagedNode):
         if not self._entities:
             return {}
         now_s = time.monotonic()
-        return {'policy': f'{self._verdict.duty}: {self._verdict.reason}',
+        return {'policy': f'{self._verdict.policy.name}: {self._verdict.reason}',
                 'vehicle': self._situation.vehicle(now_s) or 'not known',
                 'battery': self._situation.battery(now_s) or 'not known',
                 **{f'results {k}': n for k, n in self._tags.items()},

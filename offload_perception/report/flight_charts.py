@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offload_perception.flight.policy import Duty
+from offload_perception.flight.policy import POLICIES
 from offload_perception.imaging.compressed import compressed_to_rgb
 from offload_perception.imaging.encodings import to_rgb
 from offload_perception.report import analysis, plotting
@@ -19,7 +19,7 @@ from offload_perception.report.plotting import BAD, DRONE, GREY, LINK, SERVER
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DUTY_COLOURS = {Duty.FULL: SERVER, Duty.ECONOMY: LINK, Duty.GROUND: DRONE, Duty.RETURN: BAD}
+_POLICY_COLOURS = {'full': SERVER, 'economy': LINK, 'ground': DRONE, 'return': BAD}
 _EARTH_M = 6378137.0  # equatorial radius of WGS 84; a track of some km needs no better
 _LABELS = 7  # that get a colour of their own
 
@@ -74,11 +74,11 @@ def policy(flight: Flight) -> 'Figure | None':
     spans = analysis.policy_spans(flight)
     if not spans:
         return None
-    names = list(dict.fromkeys([*Duty, *(s.policy for s in spans)]))[::-1]
+    names = list(dict.fromkeys([*(p.name for p in POLICIES), *(s.policy for s in spans)]))[::-1]
     figure, axes = plotting.new_figure(0.9 + 0.35 * len(names))
     for row, name in enumerate(names):
         axes.broken_barh([(s.start_s, s.end_s - s.start_s) for s in spans if s.policy == name],
-                         (row - 0.3, 0.6), color=_DUTY_COLOURS.get(name, GREY))
+                         (row - 0.3, 0.6), color=_POLICY_COLOURS.get(name, GREY))
     for name, _, _, paced in analysis.policy_counts(flight):
         if paced and name in names:
             axes.annotate(f'{paced} paced', (1.01, names.index(name)), va='center', fontsize=8.5,

@@ -1,15 +1,13 @@
 """Which runtime runs on which device: resolved once, and told in one line."""
 
-import platform
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from offload_perception.errors import ConfigError, RuntimeUnavailableError
-from offload_perception.runtime.tflite import INTERPRETERS
+from offload_perception.runtime.table import RUNTIMES, is_x86
 
 DEVICES = ('auto', 'edgetpu', 'cpu')
-RUNTIMES = ('auto', *INTERPRETERS, 'openvino')
 NO_EDGE_TPU = 'the Edge TPU is not used'  # begins the `fallback` of device auto on the CPU
 
 # Known for every CPU: int8 products without overflow in 16 bits (AVX-VNNI, AVX512-VNNI).
@@ -44,7 +42,7 @@ def resolve(device: str = 'auto', runtime: str = 'auto') -> Choice:
     :raises RuntimeUnavailableError: where the runtime asked for is not installed.
     """
     _check('device', device, DEVICES)
-    _check('runtime', runtime, RUNTIMES)
+    _check('runtime', runtime, ('auto', *RUNTIMES))
     return edgetpu_choice(runtime) if device == 'edgetpu' else cpu_choice(runtime)
 
 
@@ -53,10 +51,9 @@ def edgetpu_choice(runtime: str = 'auto') -> Choice:
 
     :raises RuntimeUnavailableError: where there is none, or `runtime` takes no delegate.
     """
-    if runtime == 'openvino':
-        raise RuntimeUnavailableError('runtime openvino takes no Edge TPU; use litert or auto')
-    exact = runtime if runtime != 'auto' else next(
-        (name for name in INTERPRETERS if find_spec(_top_module(name))), 'litert')
+    if runtime != 'auto' and not RUNTIMES[runtime].exact:
+        raise RuntimeUnavailableError(f'runtime {runtime} takes no Edge TPU; use litert or auto')
+    exact = runtime if runtime != 'auto' else next(iter(_found(exact=True)), 'litert')
     return Choice('edgetpu', _installed(exact), 'as configured' if runtime != 'auto' else
                   'the interpreter installed')
 
@@ -78,31 +75,31 @@ def installed() -> tuple[str, ...]:
 
     :raises RuntimeUnavailableError: where there is none.
     """
-    exact = [name for name in INTERPRETERS if find_spec(_top_module(name))][:1]
-    rivals = ['openvino'] if _is_x86() and find_spec('openvino') else []
+    exact, rivals = _found(exact=True)[:1], _found(exact=False)
     if not exact and not rivals:
         raise RuntimeUnavailableError(
             'no inference runtime is installed; pip install ai-edge-litert')
     return (*exact, *rivals)
 
 
+def _found(*, exact: bool) -> list[str]:
+    return [name for name, r in RUNTIMES.items()
+            if r.exact is exact and r.suits() and find_spec(r.module)]
+
+
 def _installed(runtime: str) -> str:
-    if not find_spec(_top_module(runtime)):
+    if not find_spec(RUNTIMES[runtime].module):
         raise RuntimeUnavailableError(
-            f'runtime {runtime} is not installed; pip install {_package(runtime)}, '
+            f'runtime {runtime} is not installed; pip install {RUNTIMES[runtime].package}, '
             'or choose runtime auto')
     return runtime
 
 
 def _reason(runtime: str) -> str:
-    if runtime == 'openvino' and _is_x86() and not _EXACT_INT8_FLAGS & _cpu_flags():
+    if runtime == 'openvino' and is_x86() and not _EXACT_INT8_FLAGS & _cpu_flags():
         return ('as configured; this CPU has no VNNI, so int8 products may saturate and results '
                 'be wrong unless the weights have 7 bits')
     return 'as configured'
-
-
-def _is_x86() -> bool:
-    return platform.machine() in ('x86_64', 'AMD64')
 
 
 def _cpu_flags() -> set[str]:
@@ -111,14 +108,6 @@ def _cpu_flags() -> set[str]:
     except OSError:
         return set()
     return {flag for line in lines if line.startswith('flags') for flag in line.split()}
-
-
-def _top_module(runtime: str) -> str:
-    return 'openvino' if runtime == 'openvino' else INTERPRETERS[runtime][0].split('.')[0]
-
-
-def _package(runtime: str) -> str:
-    return 'openvino' if runtime == 'openvino' else INTERPRETERS[runtime][1]
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -1,6 +1,8 @@
 """From the name of a camera source to the source."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from offload_perception.errors import SourceError
 from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
@@ -14,16 +16,46 @@ from offload_perception.imaging.sources.turns import TurnsSource
 from offload_perception.imaging.sources.video import VideoSource, check_file
 
 USUAL_HZ = 10.0
-"""How fast pictures and generated flights play where no rate is given."""
-KINDS = ('/dev/videoN or v4l2:N (a camera), rtsp://, http://, udp:// and other streams, a '
-         'GStreamer pipeline (gst:A ! B), PATH (a video file, a picture or a folder of pictures), '
-         'pan:PATH (a flight over such pictures), photos (a flight over the sample photographs of '
-         'scikit-learn), terrain or terrain:SEED (a generated flight), A+B (two of these in turn)')
+"""How fast pictures and generated flights play if no rate is given."""
+
+
+class Wanted(NamedTuple):
+    """What is asked of a source: RGB of `height` x `width`; see `open_source`."""
+
+    height: int
+    width: int
+    rate_hz: float
+    loop: bool
+    values: ValueRange
+
+    @property
+    def size(self) -> dict[str, int]:
+        """Return height and width by name."""
+        return {'height': self.height, 'width': self.width}
+
+    @property
+    def pace_hz(self) -> float:
+        """Return the rate of a source that has none of its own."""
+        return self.rate_hz or USUAL_HZ
+
+
+class Kind(NamedTuple):
+    """A kind of source.
+
+    `usage` is how it is written. `matches` says whether a name is of this kind, from the name
+    alone. `check` raises SourceError if the name cannot be opened, without opening it. `open`
+    returns the source.
+    """
+
+    usage: str
+    matches: Callable[[str], bool]
+    check: Callable[[str], Any]
+    open: Callable[[str, Wanted], Source]
 
 
 def open_source(uri: str, *, width: int = 640, height: int = 480, rate_hz: float = 0.0,
                 loop: bool = True, values: ValueRange = FULL_RANGE) -> Source:
-    """Return the opened source that `uri` names, one of KINDS.
+    """Return the opened source that `uri` names, one of KINDS, or several with + between.
 
     Every frame is RGB of `height` x `width`. `rate_hz` is asked of a camera and sets how far a
     flight moves between two frames; 0 plays a video and a camera at their own speed, and all else
@@ -33,56 +65,30 @@ def open_source(uri: str, *, width: int = 640, height: int = 480, rate_hz: float
     if width < 1 or height < 1 or not rate_hz >= 0:
         raise SourceError(f'a source of {width} x {height} at {rate_hz} Hz; sizes must be above '
                           '0, the rate not below')
-    size = {'height': height, 'width': width}
-    pace = {'rate_hz': rate_hz or USUAL_HZ}
+    wanted = Wanted(height, width, rate_hz, loop, values)
     if parts := _in_turn(uri):
-        return TurnsSource([open_source(part, **size, **pace, values=values) for part in parts],
-                           **pace)
-    kind, _, rest = uri.partition(':')
-    if is_stream(uri):
-        return StreamSource(uri, **size, rate_hz=rate_hz)
-    if kind == 'terrain':
-        return TerrainSource(rest, **size, **pace)
-    if uri == 'photos':
-        return photos_source(**size, **pace)
-    if kind == 'pan' and rest:
-        return PanSource(_existing(rest), **size, **pace, values=values)
-    if device := _device(uri):
-        return CameraSource(device, **size, rate_hz=rate_hz)
-    path = _existing(uri)
-    if _is_still(path):
-        return FolderSource(path, **size, **pace, loop=loop, values=values)
-    return VideoSource(path, **size, rate_hz=rate_hz, loop=loop)
+        each = wanted._replace(rate_hz=wanted.pace_hz, loop=True)
+        return TurnsSource([_kind(part).open(part, each) for part in parts],
+                           rate_hz=wanted.pace_hz)
+    return _kind(uri).open(uri, wanted)
 
 
 def check_source(uri: str) -> None:
-    """Raise SourceError where `uri` cannot be opened, as far as a look at files and devices tells.
+    """Raise SourceError if `uri` cannot be opened, as far as files and devices show.
 
-    Decodes nothing, connects to nothing and takes milliseconds: for whoever wants to say so
+    Decodes nothing, connects to nothing and takes milliseconds, so that a mistake is reported
     before long work.
     """
-    kind, _, rest = uri.partition(':')
-    if parts := _in_turn(uri):
-        for part in parts:
-            check_source(part)
-    elif is_stream(uri):
-        check_stream(uri)
-    elif kind == 'terrain':
-        check_seed(rest)
-    elif uri == 'photos':
-        photos_folder()
-    elif kind == 'pan' and rest:
-        list_pictures(_existing(rest))
-    elif device := _device(uri):
-        check_device(device)
-    elif _is_still(path := _existing(uri)):
-        list_pictures(path)
-    else:
-        check_file(path)
+    for part in _in_turn(uri) or [uri]:
+        _kind(part).check(part)
+
+
+def _kind(uri: str) -> Kind:
+    return next(kind for kind in KINDS if kind.matches(uri))
 
 
 def _in_turn(uri: str) -> list[str]:
-    """Return the parts of A+B, or none where `uri` names one source."""
+    """Return the parts of A+B, or none if `uri` names one source."""
     one = '+' not in uri or is_stream(uri) or Path(uri).expanduser().exists()
     return [] if one else uri.split('+')
 
@@ -95,8 +101,28 @@ def _device(uri: str) -> str:
     return f'/dev/video{rest}' if rest.isdigit() else rest or uri
 
 
+def _after_colon(uri: str) -> str:
+    return uri.partition(':')[2]
+
+
+def _open_path(uri: str, wanted: Wanted) -> Source:
+    path = _existing(uri)
+    if _is_still(path):
+        return FolderSource(path, **wanted.size, rate_hz=wanted.pace_hz, loop=wanted.loop,
+                            values=wanted.values)
+    return VideoSource(path, **wanted.size, rate_hz=wanted.rate_hz, loop=wanted.loop)
+
+
+def _check_path(uri: str) -> None:
+    path = _existing(uri)
+    (list_pictures if _is_still(path) else check_file)(path)
+
+
 def _is_still(path: Path) -> bool:
-    """Tell pictures from videos by their content; raises SourceError for what is neither."""
+    """Return whether a file holds pictures, by its content; else it is a video.
+
+    :raises SourceError: if it is neither.
+    """
     if path.is_dir():
         return True
     why = no_picture(path)
@@ -109,5 +135,30 @@ def _existing(name: str) -> Path:
     """Return the file or folder `name`; raises SourceError with the possible kinds."""
     path = Path(name).expanduser()
     if not name or not path.exists():
-        raise SourceError(f'there is no camera source {name!r}: no such file. Known are: {KINDS}')
+        raise SourceError(f'there is no camera source {name!r}: no such file. Known are: '
+                          f'{", ".join(kind.usage for kind in KINDS)}, A+B (two of these in turn)')
     return path
+
+
+# The first kind that matches opens the source; the last one takes every name.
+KINDS = (
+    Kind('rtsp://, http://, udp:// and other streams, a GStreamer pipeline (gst:A ! B)',
+         is_stream, check_stream,
+         lambda uri, w: StreamSource(uri, **w.size, rate_hz=w.rate_hz)),
+    Kind('terrain or terrain:SEED (a generated flight)',
+         lambda uri: uri.partition(':')[0] == 'terrain', lambda uri: check_seed(_after_colon(uri)),
+         lambda uri, w: TerrainSource(_after_colon(uri), **w.size, rate_hz=w.pace_hz)),
+    Kind('photos (a flight over the sample photographs of scikit-learn)',
+         lambda uri: uri == 'photos', lambda _: photos_folder(),
+         lambda _, w: photos_source(**w.size, rate_hz=w.pace_hz)),
+    Kind('pan:PATH (a flight over pictures of your own)',
+         lambda uri: uri.startswith('pan:') and uri != 'pan:',
+         lambda uri: list_pictures(_existing(_after_colon(uri))),
+         lambda uri, w: PanSource(_existing(_after_colon(uri)), **w.size, rate_hz=w.pace_hz,
+                                  values=w.values)),
+    Kind('/dev/videoN or v4l2:N (a camera)', lambda uri: bool(_device(uri)),
+         lambda uri: check_device(_device(uri)),
+         lambda uri, w: CameraSource(_device(uri), **w.size, rate_hz=w.rate_hz)),
+    Kind('PATH (a video file, a picture or a folder of pictures)', lambda _: True,
+         _check_path, _open_path),
+)

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload_perception.flight.policy import Duty, PolicySettings, Verdict, decide
+from offload_perception.flight.policy import (
+    ECONOMY,
+    FULL,
+    GROUND,
+    POLICIES,
+    RETURN,
+    PolicySettings,
+    Verdict,
+    decide,
+)
 from offload_perception.flight.records import Battery, Vehicle
 
 SETTINGS = PolicySettings(hold_s=2.0)
@@ -24,27 +33,27 @@ def after(*steps: tuple[float, Vehicle | None, Battery | None]) -> Verdict:
 
 
 @pytest.mark.parametrize(('vehicle', 'battery', 'duty', 'reason'), [
-    (FLYING, GOOD, Duty.FULL, 'in flight'),
-    (FLYING, None, Duty.FULL, 'in flight, battery not known'),
-    (FLYING, SILENT, Duty.FULL, 'in flight, battery not known'),
-    (Vehicle(True, False, 'POSCTL', None), GOOD, Duty.FULL, 'in flight'),
-    (FLYING, LOW, Duty.ECONOMY, 'battery at 20%'),
-    (HOME, GOOD, Duty.RETURN, 'it returns or comes down (mode AUTO.RTL)'),
-    (HOME, LOW, Duty.RETURN, 'it returns or comes down (mode AUTO.RTL)'),
-    (LANDED, LOW, Duty.GROUND, 'landed'), (DISARMED, LOW, Duty.GROUND, 'disarmed'),
-    (None, LOW, Duty.FULL, 'the state of the vehicle is not known')])
+    (FLYING, GOOD, FULL, 'in flight'),
+    (FLYING, None, FULL, 'in flight, battery not known'),
+    (FLYING, SILENT, FULL, 'in flight, battery not known'),
+    (Vehicle(True, False, 'POSCTL', None), GOOD, FULL, 'in flight'),
+    (FLYING, LOW, ECONOMY, 'battery at 20%'),
+    (HOME, GOOD, RETURN, 'it returns or comes down (mode AUTO.RTL)'),
+    (HOME, LOW, RETURN, 'it returns or comes down (mode AUTO.RTL)'),
+    (LANDED, LOW, GROUND, 'landed'), (DISARMED, LOW, GROUND, 'disarmed'),
+    (None, LOW, FULL, 'the state of the vehicle is not known')])
 def test_each_situation_has_its_policy(vehicle, battery, duty, reason):
     verdict = after((0.0, vehicle, battery), (2.0, vehicle, battery))
-    assert (verdict.duty, verdict.reason) == (duty, reason)
+    assert (verdict.policy, verdict.reason) == (duty, reason)
 
 
 def test_a_cheaper_policy_comes_late_and_a_dearer_one_at_once():
-    assert after((0.0, FLYING, GOOD), (10.0, HOME, GOOD), (11.9, HOME, GOOD)).duty is Duty.FULL
-    assert after((0.0, FLYING, GOOD), (10.0, HOME, GOOD), (12.0, HOME, GOOD)).duty is Duty.RETURN
+    assert after((0.0, FLYING, GOOD), (10.0, HOME, GOOD), (11.9, HOME, GOOD)).policy is FULL
+    assert after((0.0, FLYING, GOOD), (10.0, HOME, GOOD), (12.0, HOME, GOOD)).policy is RETURN
     back = after((0.0, HOME, GOOD), (5.0, HOME, GOOD), (5.1, FLYING, GOOD))
-    assert back.duty is Duty.FULL and back.reason == 'in flight'
+    assert back.policy is FULL and back.reason == 'in flight'
     lost = after((0.0, HOME, GOOD), (5.0, HOME, GOOD), (5.1, None, GOOD))
-    assert lost.duty is Duty.FULL and 'not known' in lost.reason
+    assert lost.policy is FULL and 'not known' in lost.reason
 
 
 def test_a_flickering_land_detector_changes_nothing():
@@ -52,15 +61,15 @@ def test_a_flickering_land_detector_changes_nothing():
     verdict = Verdict()
     for step in steps:
         verdict = decide(verdict, *step[1:], step[0], SETTINGS)
-        assert verdict.duty is Duty.FULL
+        assert verdict.policy is FULL
 
 
 def test_a_battery_near_the_threshold_does_not_flicker():
     low = ((0.0, FLYING, LOW), (2.0, FLYING, LOW))
-    assert after(*low, (3.0, FLYING, EDGE)).duty is Duty.ECONOMY
-    assert after(*low, (3.0, FLYING, GOOD)).duty is Duty.FULL
-    assert after((0.0, FLYING, EDGE), (9.0, FLYING, EDGE)).duty is Duty.FULL
-    assert after(*low, (3.0, FLYING, SILENT)).duty is Duty.FULL
+    assert after(*low, (3.0, FLYING, EDGE)).policy is ECONOMY
+    assert after(*low, (3.0, FLYING, GOOD)).policy is FULL
+    assert after((0.0, FLYING, EDGE), (9.0, FLYING, EDGE)).policy is FULL
+    assert after(*low, (3.0, FLYING, SILENT)).policy is FULL
 
 
 VEHICLES = st.none() | st.builds(Vehicle, armed=st.booleans(), returning=st.booleans(),
@@ -74,15 +83,16 @@ def test_what_is_unknown_is_full_and_each_policy_can_be_explained(situations, st
     for vehicle, battery in situations:
         verdict, now_s = decide(verdict, vehicle, battery, now_s, SETTINGS), now_s + step_s
         if vehicle is None:
-            assert verdict.duty is Duty.FULL
+            assert verdict.policy is FULL
         assert verdict.reason
         again = decide(verdict, vehicle, battery, now_s + SETTINGS.hold_s, SETTINGS)
-        assert again.duty is verdict.wanted, 'a situation that lasts gets its policy'
+        assert again.policy is verdict.wanted, 'a situation that lasts gets its policy'
 
 
 def test_the_terms_go_from_cheap_to_dear():
-    terms = {d: SETTINGS.terms(d) for d in Duty}
+    terms = {p.name: p.terms(SETTINGS) for p in (RETURN, GROUND, ECONOMY, FULL)}
+    assert len(terms) == len(POLICIES)
     assert [t[0] for t in terms.values()] == sorted((t[0] for t in terms.values()), reverse=True)
     assert all(scale >= 1 for _, scale in terms.values())
-    assert terms[Duty.FULL] == (0.0, 1.0) and terms[Duty.RETURN][0] > terms[Duty.GROUND][0]
+    assert terms['full'] == (0.0, 1.0) and terms['return'][0] > terms['ground'][0]
     assert all(a != b for a, b in pairwise(terms.values()))
