@@ -1,0 +1,117 @@
+"""Replies go to whoever they are for, also before that drone's subscription is known."""
+
+from threading import Barrier, Thread
+
+import pytest
+from offload_perception.msg import Classification
+from world import WAIT_S, until
+
+from offload_perception.nodes import qos, replies
+from offload_perception.nodes.replies import ReplyPublishers
+
+
+@pytest.fixture
+def publishers(world, monkeypatch):
+    """The publishers of a server whose replies wait as long as a test may take."""
+    monkeypatch.setattr(replies, 'MATCH_TIMEOUT_S', 10 * WAIT_S)
+    publishers = ReplyPublishers(world.node)
+    yield publishers
+    world.do(publishers.close)
+
+
+def reply(sequence: int) -> Classification:
+    return Classification(sequence=sequence, drone='/drone')
+
+
+def sequences(heard) -> list[int]:
+    return [m.sequence for m in heard]
+
+
+def listen(world, topic: str):
+    """Return what is heard on a topic, once the graph knows that somebody listens."""
+    heard = world.hear(Classification, topic, qos.RESULTS)
+    until(lambda: world.node.count_subscribers(topic))
+    return heard
+
+
+def made_for(world, topic: str) -> int:
+    """Return how many publishers there are for a topic."""
+    return sum(p.topic_name == topic for p in world.node.publishers)
+
+
+def test_replies_reach_the_drone_once_and_in_order(world, publishers):
+    topic = f'{world.ns}/a/remote_result'
+    heard = listen(world, topic)
+    for n in range(1, 6):
+        publishers.publish(topic, reply(n))
+    assert sequences(heard.wait_for(5)) == [1, 2, 3, 4, 5]
+    assert publishers.lost == 0 and made_for(world, topic) == 1
+
+
+def test_a_reply_waits_for_a_drone_that_is_not_known_yet(world, publishers):
+    topic = f'{world.ns}/late/remote_result'
+    for n in (1, 2, 3):
+        publishers.publish(topic, reply(n))
+    assert made_for(world, topic) == 0  # a name that was made up costs no publisher
+    assert sequences(listen(world, topic).wait_for(3)) == [1, 2, 3]
+    assert publishers.lost == 0 and not publishers._waiting
+    until(publishers._timer.is_canceled)  # nothing waits, so nothing is looked for
+
+
+def test_what_nobody_comes_for_is_lost_counted_and_named(world, publishers, monkeypatch):
+    monkeypatch.setattr(replies, 'MATCH_TIMEOUT_S', 0.0)
+    topic = f'{world.ns}/nobody/remote_result'
+    publishers.publish(topic, reply(1))
+    until(lambda: publishers.lost == 1)
+    assert world.said(f'nobody listens on {topic}').endswith('a reply to /drone is lost')
+    assert made_for(world, topic) == 0 and not publishers._waiting
+
+
+def test_no_more_replies_wait_than_there_are_topics_and_the_oldest_go(world, publishers,
+                                                                    monkeypatch):
+    monkeypatch.setattr(replies, 'MAX_TOPICS', 3)
+    topic = f'{world.ns}/late/remote_result'
+    for n in range(1, 6):
+        publishers.publish(topic, reply(n))
+    assert publishers.lost == 2
+    assert sequences(listen(world, topic).wait_for(3)) == [3, 4, 5]
+
+
+def test_the_publisher_that_was_used_least_recently_makes_room(world, publishers, monkeypatch):
+    monkeypatch.setattr(replies, 'MAX_TOPICS', 2)
+    topics = [f'{world.ns}/{name}/remote_result' for name in 'abc']
+    heard = {topic: listen(world, topic) for topic in topics}
+    a, b, c = topics
+    for n, topic in enumerate((a, b, a, c), 1):
+        publishers.publish(topic, reply(n))
+        heard[topic].wait_for(lambda m, n=n: m.sequence == n)
+    assert [made_for(world, topic) for topic in topics] == [1, 0, 1]
+    publishers.publish(b, reply(5))
+    assert sequences(heard[b].wait_for(2)) == [2, 5]
+
+
+def test_threads_may_reply_at_the_same_time(world, publishers):
+    topic = f'{world.ns}/a/remote_result'
+    heard, start = listen(world, topic), Barrier(4)
+
+    def answer(first: int) -> None:
+        start.wait()
+        for n in (first, first + 1):
+            publishers.publish(topic, reply(n))
+    threads = [Thread(target=answer, args=(10 * n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert sorted(sequences(heard.wait_for(8))) == [0, 1, 10, 11, 20, 21, 30, 31]
+    assert made_for(world, topic) == 1
+
+
+def test_after_the_end_nothing_is_published_and_nothing_is_left(world, publishers):
+    topic = f'{world.ns}/a/remote_result'
+    heard = listen(world, topic)
+    publishers.publish(topic, reply(1))
+    heard.wait_for(1)
+    world.do(publishers.close)
+    publishers.publish(topic, reply(2))
+    assert made_for(world, topic) == 0 and sequences(heard) == [1] and not publishers._waiting

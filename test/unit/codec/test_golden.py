@@ -1,0 +1,55 @@
+"""Streams that were written once: what is sent today is read tomorrow, and by other machines."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from golden_streams import FILE, FOREIGN, cases, digest
+
+from offload_perception.codec.registry import CODECS
+from offload_perception.errors import DecodeError
+
+CASES = {case.name: case for case in cases()}
+GOLDEN = json.loads(FILE.read_text())
+
+
+def stream_of(name: str) -> bytes:
+    return base64.b64decode(GOLDEN[name]['stream'])
+
+
+def test_every_codec_has_a_golden_stream():
+    assert GOLDEN.keys() == CASES.keys()
+    assert {stream_of(name)[2] for name in GOLDEN} == {codec.number for codec in CODECS}
+    assert {f'lossy:{bits}' for bits in range(1, 8)} <= {name.rpartition(':')[0] for name in CASES}
+
+
+@pytest.mark.parametrize('name', [n for n in CASES if not n.startswith(FOREIGN)])
+def test_a_tensor_is_encoded_as_it_was_then(name):
+    assert CASES[name].encode() == stream_of(name)
+
+
+@pytest.mark.parametrize('name', [n for n in CASES if not n.startswith(('jpeg', 'webp'))])
+def test_a_stream_is_decoded_as_it_was_then(name):
+    case, tensor = CASES[name], CASES[name].decode(stream_of(name))
+    assert digest(tensor) == GOLDEN[name]['decoded']
+    if case.setting.startswith(('raw', 'zstd', 'rans')):
+        assert np.array_equal(tensor, case.tensor)
+
+
+@pytest.mark.parametrize('name', [n for n in CASES if n.startswith(('jpeg', 'webp'))])
+def test_a_picture_is_decoded_as_it_was_then_but_for_rounding(name):
+    difference = CASES[name].decode(stream_of(name)).astype(int) - CASES[name].tensor
+    assert np.abs(difference).mean() < 3
+
+
+@pytest.mark.parametrize(('at', 'what'), [
+    (0, 'magic'), (1, 'version'),
+    *((at, 'checksum') for at in (2, 3, 4, 7, 8, 11, 12, 13, 40, -1))])
+def test_the_checksum_covers_the_header_and_the_payload(at, what):
+    """Magic, version, codec, kind and checksum, then scale, zero point, shape and the data."""
+    case = CASES['raw int8 2x4'] if at < 12 else CASES['rans int8 6x6x16']
+    broken = bytearray(case.encode())
+    broken[at] ^= 1
+    with pytest.raises(DecodeError, match=what):
+        case.decode(broken)
