@@ -1,0 +1,35 @@
+"""The power meter of CONTRIBUTING.md runs as a node."""
+
+import sys
+
+import pytest
+from contributing import apply
+from offload_perception.msg import PowerSample
+from world import UNCONFIGURED
+
+from offload_perception.nodes import qos
+
+
+@pytest.fixture
+def meter(monkeypatch):
+    apply('A power meter', monkeypatch)
+    return sys.modules['offload_perception.nodes.hwmon'].HwmonNode
+
+
+def test_the_meter_publishes_power(world, meter, tmp_path):
+    for name, value in (('in1_input', 5000), ('curr1_input', 500)):
+        (tmp_path / name).write_text(f'{value}\n')
+    samples = world.hear(PowerSample, 'power', qos.TELEMETRY)
+    node = world.start(meter, folder=str(tmp_path), rate=50.0)
+    sample = samples.wait_for(3)[-1]
+    assert (sample.voltage, sample.current, sample.power) == (5.0, 0.5, 2.5)
+    assert sample.integrated_energy > 0 and not sample.emulated
+    world.drive(node, 'deactivate', 'cleanup', 'configure', 'activate')
+    samples.wait_for(len(samples) + 2)
+
+
+def test_a_missing_sensor_refuses_to_configure(world, meter, tmp_path):
+    node = world.make(meter, folder=str(tmp_path))
+    world.drive(node, 'configure')
+    assert world.state(node) == UNCONFIGURED
+    assert '/sys/class/hwmon' in world.said('no power sensor')

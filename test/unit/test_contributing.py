@@ -1,0 +1,102 @@
+"""What CONTRIBUTING.md says can be added is added as it says, and works."""
+
+import subprocess
+import sys
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from contributing import ROOT, apply, blocks
+
+from offload_perception.arguments import Settings
+from offload_perception.codec import decode, encode
+from offload_perception.config import NetworkConfig
+from offload_perception.errors import DecodeError, SourceError
+from offload_perception.flight import policy
+from offload_perception.flight.records import Vehicle
+from offload_perception.imaging.sources import check_source, open_source
+from offload_perception.runtime.load import load_cpu
+from offload_perception.runtime.select import resolve
+from offload_perception.runtime.table import RUNTIMES
+from offload_perception.tensor import TensorSpec
+
+
+def test_a_codec(monkeypatch):
+    codecs = apply('A codec', monkeypatch)['CODECS']
+    assert len({c.number for c in codecs}) == len({c.name for c in codecs}) == len(codecs)
+    spec = TensorSpec((8, 8, 16), 'int8', 0.1, -128)
+    q = np.random.default_rng(0).integers(-128, -100, spec.shape, np.int8)
+    data = encode(q, spec, 'bzip2:5')
+    found = decode(data, max_bytes=spec.nbytes)
+    assert found.codec == 'bzip2:5' and np.array_equal(found.array, q) and len(data) < q.nbytes
+    registry = sys.modules['offload_perception.codec.registry']
+    with pytest.raises(DecodeError, match='bzip2'):
+        registry.parse('bzip2', spec).codec.decode(memoryview(bytes(9)), spec, 9)
+
+
+def test_an_image_source(monkeypatch, tmp_path):
+    apply('An image source', monkeypatch)
+    np.save(tmp_path / 'a.npy', np.full((3, 48, 64, 3), 7, np.uint8))
+    check_source(f'npy:{tmp_path}/a.npy')
+    with open_source(f'npy:{tmp_path}/a.npy', width=32, height=24) as source:
+        frame = source.next()
+    assert frame.rgb.shape == (24, 32, 3) and frame.rgb.mean() == 7 and source.rate_hz == 10
+    with pytest.raises(SourceError, match=r'no such file.*npy:FILE'):
+        check_source(str(tmp_path / 'nothing'))
+
+
+def test_a_runtime(monkeypatch, artefact):
+    apply('A runtime', monkeypatch)
+    assert resolve('cpu', 'reference').runtime == 'reference'
+    ends = artefact.segment_file(1), artefact.tensor(0), artefact.tensor(1)
+    x = np.random.default_rng(0).integers(0, 256, ends[1].shape, np.uint8)
+    runners = [load_cpu(name, *ends, threads=1) for name in ('reference', 'litert')]
+    np.testing.assert_allclose(*(r.run(x).astype(int) for r in runners), atol=1)
+
+
+def test_the_choices_of_parameter_runtime_are_the_table():
+    choices = {f.name: f.metadata['choices'] for f in fields(NetworkConfig)}['runtime']
+    assert choices == ('auto', *RUNTIMES)
+
+
+def test_a_mission_policy(monkeypatch):
+    apply('A mission policy', monkeypatch)
+    settings, verdict = policy.PolicySettings(hold_s=2.0), policy.Verdict()
+    for now_s in (0.0, 2.0):
+        verdict = policy.decide(verdict, Vehicle(True, False, 'AUTO.LOITER'), None, now_s,
+                                settings)
+    assert (verdict.policy.name, verdict.reason) == ('loiter', 'it loiters')
+    assert verdict.policy.terms(settings) == (1.0, 2.0)
+
+
+def test_a_power_meter_is_started_by_its_argument(monkeypatch, tmp_path):
+    tables = apply('A power meter', monkeypatch, leave_out='/nodes/')
+    settings = Settings(tables['DRONE'], {'meter': 'hwmon', 'hwmon_folder': str(tmp_path)})
+    running = {n.name: n for n in tables['DRONE'] if settings.runs(n)}
+    assert 'um25c' not in running
+    assert settings.parameters(running['hwmon']) == {'folder': str(tmp_path)}
+    assert [running['hwmon'].executable] == tables['NODES']
+
+
+def test_a_sensor_that_is_not_there_is_an_error_with_the_remedy(monkeypatch, tmp_path):
+    apply('A power meter', monkeypatch, leave_out='/nodes/')
+    read = sys.modules['offload_perception.power.hwmon'].read_hwmon
+    with pytest.raises(sys.modules['offload_perception.errors'].MeterError, match='/sys/class'):
+        read(tmp_path)
+
+
+TITLES = ('A codec', 'An image source', 'A runtime', 'A mission policy', 'A power meter')
+
+
+@pytest.mark.parametrize('title', TITLES)
+def test_the_examples_keep_the_rules_of_the_code(title, tmp_path):
+    pytest.importorskip('ruff')
+    for file, table, text in blocks(title):
+        if not table and not (ROOT / file).exists():
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_text(text)
+    # The order of imports depends on which files are there.
+    done = subprocess.run([sys.executable, '-m', 'ruff', 'check', '--no-cache', '--ignore=I001',
+                           '--config', ROOT / 'pyproject.toml', tmp_path],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
