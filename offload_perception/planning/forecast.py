@@ -172,15 +172,18 @@ class Forecaster:
                          for r in routes})
 
     def _rest(self, heads: np.ndarray, routes: int) -> Rest | None:
-        """Return what the layers behind each cut take on board; None where they do not fit."""
+        """Return what the layers after each cut take on board; None if they do not fit.
+
+        At least nothing: a head may seem to take longer than the whole network.
+        """
         if not self._whole_fits:
             return None
         heads[1] = np.sqrt(heads[1])
         rest = np.zeros((3, 1 + routes * len(self.pairs)))
         rest[0, 0] = np.inf
         if routes:
-            behind = (heads[:3, -1:] - heads[:3])[:, self._cuts]
-            rest[:, 1:] = np.tile(behind, routes)
+            after = np.maximum(heads[:3, -1:] - heads[:3], 0.0)[:, self._cuts]
+            rest[:, 1:] = np.tile(after, routes)
         return Rest(*rest)
 
     def _mask_of(self, usable: tuple[bool, ...]) -> np.ndarray:

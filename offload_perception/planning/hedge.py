@@ -11,6 +11,7 @@ from math import inf, isfinite, pi, sqrt
 import numpy as np
 
 _MARGIN = 3.0  # standard deviations of the time on board; nothing else can help behind it
+_SHORTEST_S = 1e-9  # of a rest; a last layer may take no time that a clock tells
 _LOGISTIC = sqrt(3.0) / pi  # scale of a logistic distribution by its standard deviation
 
 
@@ -40,7 +41,8 @@ class Rest:
         scale_s = _LOGISTIC * np.clip(spread_s, 1e-6, 1e9)
         working_s = scale_s * (np.logaddexp(0.0, (latency_s - start_s) / scale_s)
                                - np.logaddexp(0.0, (latency_s - deadline_s) / scale_s))
-        return self.joules * np.minimum(working_s / (deadline_s - start_s), 1.0)
+        window_s = np.maximum(deadline_s - start_s, _SHORTEST_S)
+        return self.joules * np.minimum(working_s / window_s, 1.0)
 
     def start_s(self, at: int, deadline_s: float, overdue_s: float, *, insured: bool) -> float:
         """Return when to start finishing option `at`, from the frame's arrival.

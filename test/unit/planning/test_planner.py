@@ -222,3 +222,31 @@ def test_hedge_that_is_likely_for_nothing_waits_for_the_deadline():
 def test_hedge_is_not_worth_it_too_late():
     f = forecast(flat(0.4, _0=9.0), flat(1.0), rest=rest(0.6))
     assert planner().choose(f, 0.5, 0.0).hedge_s == inf
+
+
+@given(figures, figures, st.lists(st.floats(0.0, 0.3), min_size=COUNT, max_size=COUNT),
+       st.lists(st.floats(0.0, 1.0), min_size=COUNT, max_size=COUNT), st.floats(0.05, 2))
+def test_insures_what_brute_force_insures(latency_s, energy_j, spreads_s, rests_s, deadline_s):
+    behind = Rest(np.array([inf, *rests_s[1:]]), 0.1 * np.array(rests_s), 4.0 * np.array(rests_s))
+    f = forecast(latency_s, energy_j, rest=behind)
+    f.latency_spread_s[:] = spreads_s
+    rows, board_in_time = [], latency_s[0] + 1.5 * spreads_s[0] <= deadline_s
+    for i in range(COUNT):
+        upper_s = latency_s[i] + 1.5 * spreads_s[i]
+        in_time, joules, insured = upper_s <= deadline_s, energy_j[i], False
+        start_s = deadline_s - behind.seconds[i] - 3.0 * behind.spread_s[i]
+        if board_in_time and start_s > 0.0 and latency_s[i] <= deadline_s:
+            extra_j = float(behind.expected_j(np.full(COUNT, start_s), deadline_s,
+                                              np.full(COUNT, latency_s[i]),
+                                              np.full(COUNT, spreads_s[i]))[i])
+            insured = not in_time or start_s >= upper_s or extra_j <= 0.1 * energy_j[i]
+            joules += extra_j * insured
+        if in_time or insured:
+            rows.append((joules, insured, start_s))
+    decision = planner(margin=1.5).choose(f, deadline_s, 0.0)
+    assert decision.feasible is bool(rows)
+    if rows:
+        least_j, insured, start_s = min(rows)
+        assert decision.energy_j == pytest.approx(least_j)
+        if insured and sum(row[0] <= 1.001 * least_j for row in rows) == 1:
+            assert decision.hedge_s == pytest.approx(start_s)
