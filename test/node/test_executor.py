@@ -1,5 +1,6 @@
 """The executors of one node: frames have a lane, and nothing else that is done holds it up."""
 
+from functools import partial
 from threading import Event, current_thread
 from typing import Any
 
@@ -42,8 +43,14 @@ class Hearing(ManagedNode):
         subscribe_in_lane(self, Empty, 'frames', lambda _: note('frame'), qos.RESULTS)
         self.busy, self.let_go = Event(), Event()
         self.create_subscription(Empty, 'work', self._stay, qos.RESULTS)
+        self._note, self._once = note, {}
         for name, group in (('lane', self.lane), ('orders', self.orders), ('callbacks', None)):
-            self.create_timer(0.01, lambda name=name: note(name), callback_group=group)
+            self._once[name] = self.create_timer(0.001, partial(self._say, name),
+                                                 callback_group=group)
+
+    def _say(self, name: str) -> None:
+        self._once[name].cancel()  # a lane that a timer wakes would not have to be woken
+        self._note(name)
 
     def _stay(self, _: Empty) -> None:
         self.busy.set()
@@ -81,6 +88,7 @@ def test_each_group_has_a_thread_of_its_own(hearing, note):
 
 
 def test_a_subscription_made_in_flight_is_served_when_the_lane_is_woken(world, hearing, note):
+    note.wait('lane')  # and sleeps now
     subscribe_in_lane(hearing, Empty, 'more', lambda _: note('more'), qos.RESULTS)
     hearing.wake_lane()
     world.speak(Empty, 'more', qos.RESULTS).publish(Empty())

@@ -58,6 +58,14 @@ def test_a_reply_waits_for_a_drone_that_is_not_known_yet(world, publishers):
     until(publishers._timer.is_canceled)  # nothing waits, so nothing is looked for
 
 
+def test_a_drone_that_does_not_come_holds_up_no_other_one(world, publishers):
+    publishers.publish(f'{world.ns}/nobody/remote_result', reply(1))
+    topic = f'{world.ns}/late/remote_result'
+    publishers.publish(topic, reply(2))
+    assert sequences(listen(world, topic).wait_for(1)) == [2]
+    assert len(publishers._waiting) == 1 and publishers.lost == 0
+
+
 def test_what_nobody_comes_for_is_lost_counted_and_named(world, publishers, monkeypatch):
     monkeypatch.setattr(replies, 'MATCH_TIMEOUT_S', 0.0)
     topic = f'{world.ns}/nobody/remote_result'

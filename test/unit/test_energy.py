@@ -64,6 +64,14 @@ def test_nothing_metered_is_not_known():
     assert fly(every(1.0, 5.0, 2.0), [(2.5, False)]).per_result_j is None
 
 
+def test_what_is_kept_for_later_is_bounded():
+    before = fly(every(1.0, 5001.0, 2.0), [(5000.0, True)], took_s=4000.0)
+    assert before.metered == pytest.approx(1023 / 4000)  # samples before the first frame's end
+    frames = 70_000
+    waiting = fly([(0.0, 0.0), (frames + 1.0, 10.0)], [(n, True) for n in range(1, frames + 1)])
+    assert waiting.results == 65_536  # ends since the last sample
+
+
 @example(powers=[(0.0, 0.0), (5e-324, 1.0)], ends=[(0.0, False)])
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1000)), max_size=30),
        st.lists(st.tuples(st.floats(0, 100), st.booleans()), max_size=30))

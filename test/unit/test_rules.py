@@ -1,6 +1,6 @@
 """Messages that have taken a node out of service, as their rules see them."""
 
-from math import inf
+from math import inf, nan
 from types import SimpleNamespace
 
 import pytest
@@ -17,3 +17,25 @@ from offload_perception.telemetry.rules import checked
 def test_values_that_stopped_a_node_are_refused_by_name(kind, field, value):
     with pytest.raises(IncomingError, match=field):
         checked(kind, SimpleNamespace(**{field: value}))
+
+
+RESULT = {'labels': ['a', 'b'], 'ids': [0, 1], 'scores': [0.6, 0.4]}
+ENERGY = {'stages': ['head'], 'stage_energy': [0.5]}
+
+
+@pytest.mark.parametrize('kind, good, wrong', [
+    *(('Classification', RESULT, wrong) for wrong in (
+        {'labels': ['a']}, {'ids': []}, {'scores': [0.6, nan]}, {'scores': [0.6, -inf]},
+        {'status': 99}, {'server_total': inf}, {'server_total': -1.0},
+        {'labels': ['a'] * 10_001, 'ids': [0] * 10_001, 'scores': [0.0] * 10_001})),
+    *(('FrameEnergy', ENERGY, wrong) for wrong in (
+        {'stage_energy': []}, {'energy': inf}, {'idle_energy': -inf}, {'window': inf},
+        {'window': nan}, {'uncertainty': -0.1}, {'stage_energy': [inf]},
+        {'stages': ['head'] * 33, 'stage_energy': [0.5] * 33})),
+    *(('FeatureTensor', {}, wrong) for wrong in (
+        {'drone': '/a b'}, {'drone': '/a' * 101}, {'codec': 'x' * 201}, {'dtype': 'a\nb'},
+        {'shape': [1] * 9}, {'remaining': inf}))], ids=lambda v: ','.join(v) if v else '')
+def test_a_forged_message_is_refused_by_the_name_of_its_field(kind, good, wrong):
+    assert checked(kind, SimpleNamespace(**good))
+    with pytest.raises(IncomingError, match=next(iter(wrong))):
+        checked(kind, SimpleNamespace(**{**good, **wrong}))

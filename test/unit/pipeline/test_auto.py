@@ -1,14 +1,19 @@
-"""The planner of the pipeline, across activations."""
+"""The planner as the pipeline's strategy: what it is asked, what it learns from, its probes."""
 
+from dataclasses import replace
+from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import pytest
 from pipeline_fakes import Clock, packet, reply_to
 
-from offload_perception.pipeline.auto import AutoStrategy
+from offload_perception.codec.calibration import Calibration
+from offload_perception.errors import PlanError
+from offload_perception.pipeline.auto import PROBE_TIMEOUT_S, AutoStrategy
 from offload_perception.pipeline.ledger import Counts
-from offload_perception.pipeline.plan import Ended
-from offload_perception.pipeline.records import DropReason, Frame, Outcome
+from offload_perception.pipeline.plan import Ended, Plan
+from offload_perception.pipeline.records import DropReason, Frame, Outcome, Status
+from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.probing import Probe
 from offload_perception.planning.session import PlanningSession
 
@@ -21,6 +26,11 @@ def session():
 @pytest.fixture
 def strategy(session):
     return AutoStrategy(session, calibration=None, clock=Clock())
+
+
+def decided(cut=1, hedge_s=0.25) -> Decision:
+    return Decision(Option(cut, 'lossy:4', '/server'), 0.1, 0.01, 1.0, 0.1, 0.4, True, 'least',
+                    hedge_s=hedge_s)
 
 
 def unanswered(header: str) -> Frame:
@@ -62,6 +72,111 @@ def test_only_the_server_that_a_probe_went_to_answers_it_and_with_its_nonce(stra
     strategy.probe_answered(nonce, '/server', 0.0)
     strategy.probe_answered(nonce, '/server', 0.0)
     session.observe_probe.assert_called_once_with(probe, 100.0, 0.0)
+
+
+def probing(session, nbytes=64):
+    """Let the session want a probe whenever it is asked."""
+    session.probe.return_value = probe = Probe('/server', nbytes, 0.0)
+    return probe
+
+
+def test_no_probe_goes_out_behind_a_frame_or_before_the_first_plan(strategy, session):
+    probing(session)
+    assert strategy.next_probe(link_idle=True) is None
+    strategy(Frame(1, 99.0, 'header', None))
+    assert strategy.next_probe(link_idle=False) is None
+    assert not session.probe.called
+    assert strategy.next_probe(link_idle=True) is not None
+
+
+def test_one_probe_at_a_time_and_one_that_is_not_answered_is_given_up(strategy, session):
+    strategy(Frame(1, 99.0, 'header', None))
+    probe, clock = probing(session), strategy._clock
+    nonce, _ = strategy.next_probe(link_idle=True)
+    assert strategy.next_probe(link_idle=True) is None
+    clock.now_s += 0.99 * PROBE_TIMEOUT_S
+    assert strategy.next_probe(link_idle=True) is None and not session.observe_probe.called
+    clock.now_s += 0.02 * PROBE_TIMEOUT_S
+    second, _ = strategy.next_probe(link_idle=True)
+    session.observe_probe.assert_called_once_with(probe, clock.now_s, None)
+    strategy.probe_answered(nonce, '/server', 0.0)  # too late
+    assert second != nonce and session.observe_probe.call_count == 1
+
+
+def test_a_probe_that_could_not_be_sent_is_taken_back_and_teaches_nothing(strategy, session):
+    strategy(Frame(1, 99.0, 'header', None))
+    probe = probing(session)
+    nonce, _ = strategy.next_probe(link_idle=True)
+    strategy.probe_unsent(nonce)
+    strategy.probe_unsent(nonce)
+    strategy.probe_answered(nonce, '/server', 0.0)
+    session.take_back_probe.assert_called_once_with(probe)
+    assert not session.observe_probe.called
+
+
+def test_a_probe_took_what_the_server_did_not(strategy, session):
+    strategy(Frame(1, 99.0, 'header', None))
+    probe = probing(session)
+    for took_s, server_s, link_s in ((0.5, 0.2, 0.3), (0.1, 9.0, 0.0)):
+        nonce, _ = strategy.next_probe(link_idle=True)
+        strategy._clock.now_s += took_s
+        strategy.probe_answered(nonce, '/server', server_s)
+        assert session.observe_probe.call_args.args == (
+            probe, strategy._clock.now_s, pytest.approx(link_s))
+
+
+@pytest.mark.parametrize('status', [Status.REFUSED, Status.BUSY, Status.LATE, Status.FAILED])
+def test_a_refusal_that_comes_late_teaches_nothing(strategy, session, status):
+    strategy.ended(Ended(unanswered('today'), Counts()))
+    strategy.late(reply_to(packet(1, header='today'), status))
+    assert not session.observe_late.called
+
+
+def test_a_plan_is_what_the_session_decided(session):
+    calibration = create_autospec(Calibration, instance=True)
+    calibration.setting.side_effect = lambda name, codec: f'{codec}:96 at {name}'
+    session.shape = SimpleNamespace(names=('input', 'pool', 'predictions'))
+    decision = decided(cut=1, hedge_s=0.25)
+    session.plan.return_value = decision
+    strategy = AutoStrategy(session, calibration=calibration, clock=Clock())
+    frame = Frame(1, 99.0, 'header', None, deadline_s=0.4)
+    assert strategy(frame) == Plan(1, 'lossy:4:96 at pool', '/server', 99.25, decision)
+    session.plan.assert_called_once_with(100.0, 0.4, 1.0)
+    session.started.assert_called_once_with(decision, 100.0)
+    assert frame.decision is decision
+
+
+def test_a_frame_that_nothing_can_run_is_refused_and_counts_as_not_started(strategy, session):
+    session.plan.return_value = replace(decided(), runnable=False, reason='nothing can run')
+    with pytest.raises(PlanError, match='nothing can run'):
+        strategy(Frame(1, 99.0, 'header', None))
+    assert not session.started.called
+
+
+def test_what_a_frame_took_is_learned_under_the_codec_that_the_planner_knows(strategy, session):
+    frame = replace(unanswered('today'), codec='lossy:4:96', decision=decided())
+    strategy.ended(Ended(frame, Counts()))
+    strategy.metered('today', 1, 0.5)
+    for learned in (session.observe_frame, session.observe_energy):
+        assert learned.call_args.args[0].codec == 'lossy:4'
+        assert frame.decision in learned.call_args.args
+
+
+def test_a_frame_that_was_dropped_before_its_plan_teaches_nothing(strategy, session):
+    strategy.ended(Ended(replace(unanswered('today'), split_name=''), Counts()))
+    assert not session.observe_frame.called
+
+
+def test_what_is_remembered_is_bounded(strategy, session):
+    for n in range(1, 401):
+        strategy.ended(Ended(replace(unanswered(n), sequence=n), Counts()))
+        strategy.late(reply_to(packet(1, header=n - 16), sequence=n - 16))  # one too old
+    assert not session.observe_late.called
+    strategy.metered(400 - 256, 400 - 256, 0.5)
+    assert not session.observe_energy.called
+    strategy.metered(400 - 255, 400 - 255, 0.5)
+    strategy.late(reply_to(packet(1, header=385), sequence=385))
+    assert session.observe_energy.called and session.observe_late.called
 
 
 def test_frames_of_the_activation_before_are_forgotten(strategy, session):

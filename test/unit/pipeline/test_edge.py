@@ -254,6 +254,7 @@ def test_a_refused_frame_is_finished_on_board_where_that_was_planned(fly, status
     drone.pipeline.reply(reply_to(packet, status))
     end, = drone.ended.wait_for(1)
     assert end.frame.outcome is Outcome.LOCAL and end.frame.sent_bytes == len(packet.data)
+    assert isnan(end.frame.stages.link) and isnan(end.frame.stages.server_wait)
     report = FrameReport.of(end.frame)
     assert report.finished_on_board and not report.unanswered and report.trouble
     assert (report.rejected, report.overloaded) == (status != Status.BUSY, status == Status.BUSY)
@@ -271,6 +272,62 @@ def test_a_refusal_is_a_drop_with_its_reason_and_text(fly, status, reason):
     assert drone.reasons == [reason] and drone.ended[0].top is None
     assert drone.problems == [(DropReason(reason), '/server: because')]
     assert drone.pipeline.counts.reasons == {reason: 1}
+
+
+def test_a_server_of_another_model_may_refuse(fly):
+    drone = fly()
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    drone.pipeline.reply(reply_to(packet, Status.REFUSED, model_digest='ee' * 32))
+    assert drone.reasons == ['server refused'] and not drone.pipeline.counts.foreign_replies
+
+
+def test_a_frame_that_is_to_be_finished_on_board_is_no_timeout(fly):
+    drone = fly(HEDGED, reply_timeout_s=0.5)
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    drone.clock.now_s += 1000.0
+    drone.pipeline.expire()
+    assert not drone.ended and not drone.problems
+    drone.pipeline.reply(reply_to(packet))
+    assert drone.ended[0].frame.outcome is Outcome.REMOTE
+
+
+@pytest.mark.parametrize(('plan', 'kept'), [(REMOTE, False), (HEDGED, True)])
+def test_a_frame_in_flight_keeps_its_tensor_only_to_finish_it_on_board(fly, plan, kept):
+    drone = fly(plan)
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    frame = drone.pipeline._flying.find(packet.sequence)
+    assert frame.image is None and (frame.tensor is not None) is kept
+    drone.pipeline.reply(reply_to(packet))
+    assert drone.ended[0].frame is frame and frame.tensor is None
+
+
+def test_no_frame_that_has_ended_keeps_its_image(fly):
+    drone = fly(LOCAL)
+    drone.busy_with_head()
+    drone.offer(header='superseded')
+    drone.offer(ImageError('broken'))
+    drone.network.gate.open()
+    drone.ended.wait_for(3)
+    drone.pipeline.set_pace(1e9, 1.0)
+    drone.offer(header='paced')
+    drone.pipeline.set_pace(0.0, 1.0)
+    drone.pipeline.stop()
+    drone.offer(header='not even begun')
+    assert sorted(drone.reasons) == ['', 'bad image', 'paced', 'shutdown', 'superseded']
+    assert [e.frame.image for e in drone.ended] == [None] * 5
+
+
+def test_the_link_is_idle_while_no_frame_is_out(fly):
+    drone = fly()
+    assert drone.pipeline.link_idle
+    drone.offer()
+    packet, = drone.sent.wait_for(1)
+    assert not drone.pipeline.link_idle
+    drone.pipeline.reply(reply_to(packet))
+    assert drone.pipeline.link_idle
 
 
 def test_a_reply_that_does_not_come_is_a_timeout_and_then_comes_too_late(fly):

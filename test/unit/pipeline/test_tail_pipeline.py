@@ -113,6 +113,13 @@ def test_data_of_another_tensor_than_announced_are_refused(server):
     assert reply.status is Status.REFUSED and '(4, 4)' in reply.message
 
 
+def test_what_a_packet_says_makes_no_refusal_long_or_unprintable(server):
+    server.pipeline.submit(packet(1, dtype='\x1b[2J' + 'x' * 100_000))
+    reply, = server.replies.wait_for(1)
+    assert reply.status is Status.REFUSED
+    assert reply.message.isprintable() and len(reply.message) <= 1000
+
+
 def test_tensors_are_computed_in_the_order_of_arrival(server):
     server.hold()
     for n in (2, 3, 4):
