@@ -315,6 +315,19 @@ def test_dropped_frames_do_not_thin_the_energy_of_results(tmp_path):
     assert figures['energy while a frame was under way [J]'] == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize(('uncertainty', 'shown'), [
+    ((0.1, 0.1, 0.1), 0.6), ((0.1, 0.1, 2.0), NAN),  # the mean of three is no better known
+    ((0.1, NAN, 0.1), 0.6), ((0.1, 0.1, np.inf), 0.55), ((np.inf,) * 3, NAN)])
+def test_an_energy_that_is_less_than_its_own_doubt_is_not_shown(tmp_path, uncertainty, shown):
+    with FlightBag(tmp_path / 'doubt') as bag:
+        for m, joules, doubt in zip(FRAMES, (0.5, 0.6, 0.7), uncertainty, strict=False):
+            bag.add('/d/frame_latency', m, m.sequence)
+            bag.add('/d/frame_energy', message('FrameEnergy', sequence=m.sequence, energy=joules,
+                                               uncertainty=doubt), m.sequence)
+    figures = analysis.key_figures(load_flight(tmp_path / 'doubt'))
+    assert figures['energy while a frame was under way [J]'] == pytest.approx(shown, nan_ok=True)
+
+
 def test_a_finding_is_counted_by_its_name_whatever_its_numbers(tmp_path):
     with FlightBag(tmp_path / 'sick') as bag:
         bag.add('/d/frame_latency', FRAMES[0], 0.0)
