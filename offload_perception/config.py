@@ -27,7 +27,7 @@ def param(default: Any, description: str, *, low: float | None = None, high: flo
 def check(f: Field, value: Any) -> Any:
     """Return `value` in the field's type.
 
-    :raises ConfigError: where it is of another type, out of range or not one of the choices.
+    :raises ConfigError: if it has another type, is out of range or not one of the choices.
     """
     kind, meta = type(f.default), f.metadata
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -51,9 +51,9 @@ def make(cls: type[Config], values: dict[str, Any]) -> Config:
     return cls(**{f.name: check(f, values[f.name]) for f in fields(cls) if f.name in values})
 
 
-_BLACK = ('value that is shown as black, of images deeper than 8 bits, as thermal cameras have '
-          'them')
-_WHITE = 'value that is shown as white, likewise'
+_BLACK = ('value shown as black in images of more than 8 bits, such as those of a thermal '
+          'camera')
+_WHITE = 'value shown as white in such images'
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,17 @@ class NetworkConfig:
                        'vgg16_112, or the path of a prepared model, a .keras or a .h5 file')
     weights: str = param('bundled', 'bundled (model aerial), imagenet, seed:N (random, '
                          'untrained), or the path of a weights file')
-    fit: str = param('model', 'how an image is brought to the shape of the input: its centre, all '
-                     'of it with black beside it, or all of it stretched; model: as the model was '
-                     'prepared', choices=('model', *FITS))
+    fit: str = param('model', 'how an image is fitted to the shape of the input: crop its centre, '
+                     'letterbox it with black, or stretch it; model: as the model was prepared',
+                     choices=('model', *FITS))
     labels: str = param('', 'file with one label a line, or each after its class number; empty '
                         'takes those of the model')
-    preprocess: str = param('', 'what stands before a model file that does not prepare its pixels '
-                            'itself: inside (nothing is needed), caffe (BGR less the ImageNet '
+    preprocess: str = param('', 'how pixels are scaled for a model file that does not do it '
+                            'itself: inside (the model does), caffe (BGR less the ImageNet '
                             'mean), unit (RGB / 255) or tf (RGB / 127.5 - 1)',
                             choices=('', 'inside', 'caffe', 'unit', 'tf'))
-    device: str = param('auto', 'where the layers run; edgetpu refuses where there is none, auto '
-                        'takes the CPU then', choices=('auto', 'edgetpu', 'cpu'))
+    device: str = param('auto', 'device that runs the layers; without an Edge TPU edgetpu is '
+                        'refused and auto takes the CPU', choices=('auto', 'edgetpu', 'cpu'))
     edgetpu_devices: str = param('', 'Edge TPU devices as libedgetpu names them, for example '
                                  'usb:0 or pci, or usb:0,usb:1 to spread the segments; empty '
                                  'takes the first')
@@ -89,13 +89,13 @@ class NetworkConfig:
 class CameraConfig:
     """Parameters of camera_node."""
 
-    source: str = param('photos+terrain', 'what to show: photos, terrain or terrain:SEED (a '
+    source: str = param('photos+terrain', 'images to publish: photos, terrain or terrain:SEED (a '
                         'generated flight), pan:PATH, a V4L2 device, a stream (rtsp://, http://, '
                         'udp:// or a GStreamer pipeline), a video file, or a folder of images; '
                         'A+B shows A and B in turn')
     rate: float = param(0.0, 'frames a second [Hz]; 0 plays a video, a camera or a stream at its '
                         'own speed, and all else at 10 Hz', low=0.0, high=240.0)
-    loop: bool = param(True, 'show a video or the pictures of a folder again after the last one')
+    loop: bool = param(True, 'repeat a video or the pictures of a folder after the last one')
     width: int = param(640, 'of the published image [pixels]', low=16, high=8192)
     height: int = param(480, 'of the published image [pixels]', low=16, high=8192)
     frame_id: str = param('camera_optical_frame', 'frame_id in the header of every image')
@@ -119,27 +119,29 @@ class EdgeConfig(NetworkConfig):
                         'split uses the first')
     deadline: float = param(0.2, 'from arrival of an image to its result [s]; 0 = none',
                             low=0.0, high=3600.0, dynamic=True)
-    reply_timeout: float = param(1.0, 'how long to wait for a server [s]', low=0.01, high=3600.0)
-    max_in_flight: int = param(2, 'tensors sent and not answered; with that many out, newer '
-                               'images wait and supersede each other', low=1, high=64)
+    reply_timeout: float = param(1.0, 'longest wait for the reply of a server [s]', low=0.01,
+                                 high=3600.0)
+    max_in_flight: int = param(2, 'most tensors that wait for a reply; above it new images are '
+                               'queued, and a newer one supersedes the queued one', low=1, high=64)
     profile: str = param('', 'device profile that split auto plans with: a name, or a file that '
                          'characterize wrote; empty times this computer at start-up')
-    emulate: str = param('', 'device profile, for example raspberry_pi_3b_plus, that paces the '
-                         'layers on board; every frame and log says so')
+    emulate: str = param('', 'device profile, for example raspberry_pi_3b_plus, whose times the '
+                         'layers on board take; every frame and log says so')
     active_power: float = param(-1.0, 'power above idle while layers run, for a profile timed at '
                                 'start-up [W]; -1 takes that of a Raspberry Pi 3B+',
                                 low=-1.0, high=1000.0)
-    radio_power: float = param(-1.0, 'power above idle while the radio sends, likewise [W]',
+    radio_power: float = param(-1.0, 'power above idle while the radio sends, for the same [W]',
                                low=-1.0, high=100.0)
-    margin: float = param(2.0, 'standard deviations that split auto keeps from the deadline',
+    margin: float = param(2.0, 'safety margin of split auto before the deadline, in standard '
+                          'deviations of the predicted latency',
                           low=0.0, high=10.0)
     agreement_floor: float = param(0.95, 'codecs whose results agree with the whole network on '
                                    'less than this share of images are not used',
                                    low=0.0, high=1.0)
-    transport: str = param('auto', 'listen to image_raw or to image_raw/compressed; auto takes '
-                           'raw images where they are published, else compressed ones',
+    transport: str = param('auto', 'subscribe to image_raw or to image_raw/compressed; auto takes '
+                           'raw images if they are published, else compressed ones',
                            choices=('auto', 'raw', 'compressed'))
-    image_reliability: str = param('auto', 'QoS of the image subscription; auto is reliable where '
+    image_reliability: str = param('auto', 'QoS of the image subscription; auto is reliable if '
                                    'all publishers offer that, else best effort',
                                    choices=('auto', 'best_effort', 'reliable'))
     black: float = param(0.0, _BLACK, low=-1e6, high=1e6)
@@ -152,11 +154,11 @@ class RemoteConfig(NetworkConfig):
 
     backend: str = param('int8', 'int8 runs the same network as the drone, bit for bit; float32 '
                          'runs the Keras tail on TensorFlow', choices=('int8', 'float32'))
-    queue_limit: int = param(16, 'tensors that may wait; more are refused', low=1, high=10000)
-    status_period: float = param(1.0, 'between two ServerStatus messages [s]',
+    queue_limit: int = param(16, 'longest queue of tensors; more are refused', low=1, high=10000)
+    status_period: float = param(1.0, 'time between two ServerStatus messages [s]',
                                  low=0.05, high=60.0)
-    beat_period: float = param(0.1, 'between two ServerBeat messages, whose delay warns drones of '
-                               'the link [s]; 0 = none', low=0.0, high=1.0)
+    beat_period: float = param(0.1, 'time between two ServerBeat messages [s]; drones notice a '
+                               'slow link by late ones; 0 = none', low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)
@@ -168,18 +170,18 @@ class MeterConfig:
     rate: float = param(3.0, 'readings a second [Hz]; the meter renews its values twice a second',
                         low=0.1, high=7.0)
     emulated_device: str = param('raspberry_pi_3b_plus', 'computer whose power the emulator '
-                                 'models from the load of this one', choices=tuple(PRESETS))
+                                 'models, from the CPU load of this one', choices=tuple(PRESETS))
     battery_state: bool = param(False, 'also publish sensor_msgs/BatteryState of the supply on '
-                                '~/supply; never wire it to a flight stack')
-    backlight: int = param(-1, 'backlight of the meter, 0 .. 5; -1 leaves it', low=-1, high=5,
+                                '~/supply; never connect it to a flight stack')
+    backlight: int = param(-1, 'backlight of the meter, 0 .. 5; -1 = unchanged', low=-1, high=5,
                            dynamic=True)
-    screen_timeout: int = param(-1, 'of the meter [min], 0 = stays on; -1 leaves it', low=-1,
+    screen_timeout: int = param(-1, 'of the meter [min], 0 = stays on; -1 = unchanged', low=-1,
                                 high=9, dynamic=True)
-    data_group: int = param(-1, 'data group the meter counts in, 0 .. 9; -1 leaves it', low=-1,
+    data_group: int = param(-1, 'data group the meter counts in, 0 .. 9; -1 = unchanged', low=-1,
                             high=9, dynamic=True)
     record_threshold: float = param(-1.0, 'the meter records above this current, 0 .. 0.3 [A]; '
-                                    '-1 leaves it', low=-1.0, high=0.3, dynamic=True)
-    max_gap: float = param(3.0, 'longest time between two samples that energy is integrated over '
+                                    '-1 = unchanged', low=-1.0, high=0.3, dynamic=True)
+    max_gap: float = param(3.0, 'energy is not integrated over longer gaps between two samples '
                            '[s]', low=0.5, high=60.0)
 
 
@@ -189,26 +191,26 @@ class MonsoonConfig:
 
     serial_number: int = param(0, 'of the power monitor; 0 takes the first', low=0,
                                high=2**31 - 1)
-    channel: str = param('main', 'where the load hangs', choices=('main', 'usb'))
+    channel: str = param('main', 'output that the load is connected to', choices=('main', 'usb'))
 
 
 @dataclass(frozen=True)
 class DashboardConfig:
     """Parameters of dashboard_node."""
 
-    host: str = param('127.0.0.1', 'address that the live page is served on; 0.0.0.0 shows it to '
-                      'the whole network, and it has no login')
+    host: str = param('127.0.0.1', 'address that the live page is served on; 0.0.0.0 serves the '
+                      'whole network, and the page has no login')
     port: int = param(8080, 'of the live page; 0 takes a free one', low=0, high=65535)
-    names: str = param('', 'other names of this computer that the page may be asked for, with '
-                       'commas between, for example drone.local')
-    control: str = param('auto', 'whether viewers may change cut, codec and deadline; auto lets '
-                         'them where only this computer can reach the page',
+    names: str = param('', 'other host names that the page may be requested under, separated by '
+                       'commas, for example drone.local')
+    control: str = param('auto', 'whether viewers may change cut, codec and deadline; auto allows '
+                         'it if only this computer can reach the page',
                          choices=('auto', 'on', 'off'))
     server: str = param('/server', 'namespace of the server, or several with commas')
-    image_rate: float = param(5.0, 'most pictures a second on the page [Hz]', low=0.1, high=30.0)
+    image_rate: float = param(5.0, 'highest rate of pictures on the page [Hz]', low=0.1, high=30.0)
     black: float = param(0.0, _BLACK, low=-1e6, high=1e6)
     white: float = param(65535.0, _WHITE, low=-1e6, high=1e6)
-    image_width: int = param(480, 'most that a picture on the page is wide [pixels]', low=64,
+    image_width: int = param(480, 'largest width of a picture on the page [pixels]', low=64,
                              high=4096)
 
 
@@ -217,57 +219,58 @@ class RecorderConfig:
     """Parameters of recorder_node."""
 
     bag: str = param('', 'folder of the bag, which must not exist yet; empty makes '
-                     'bag_<date>-<time> where the node was started')
+                     'bag_<date>-<time> in the working directory')
     images: bool = param(False, 'also record the camera images')
-    tensors: bool = param(False, 'also record the tensors on their way to the server')
+    tensors: bool = param(False, 'also record the tensors that are sent to the server')
     server: str = param('/server', 'namespace of the server, or several with commas')
-    max_file_size: int = param(1000, 'a larger file of the bag is closed and a new one opened '
-                               '[MB]', low=1, high=1000000)
-    min_free: int = param(500, 'recording ends where less is free on the disk [MB]', low=0,
+    max_file_size: int = param(1000, 'size at which a file of the bag is closed and a new one '
+                               'opened [MB]', low=1, high=1000000)
+    min_free: int = param(500, 'recording ends if less disk space is free [MB]', low=0,
                           high=1000000)
-    flush_period: float = param(1.0, 'what is older than this survives a kill or a crash [s]',
-                                low=0.05, high=60.0)
+    flush_period: float = param(1.0, 'time between two writes to disk; a kill or a crash loses '
+                                'no more [s]', low=0.05, high=60.0)
 
 
 @dataclass(frozen=True)
 class FlightConfig:
     """Parameters of flight_node."""
 
-    stack: str = param('none', 'flight stack to listen to: MAVROS, or PX4 over uXRCE-DDS; '
+    stack: str = param('none', 'flight stack to subscribe to: MAVROS, or PX4 over uXRCE-DDS; '
                        'nothing is ever sent to it', choices=('none', 'mavros', 'px4'))
-    prefix: str = param('', 'what its topics begin with; empty takes /mavros or /fmu')
+    prefix: str = param('', 'prefix of its topics; empty takes /mavros or /fmu')
     state_topic: str = param('', 'mavros_msgs/State or px4_msgs/VehicleStatus; empty takes '
                              '<prefix>/state, or <prefix>/out/vehicle_status with the suffix of '
                              'the installed px4_msgs')
     landed_topic: str = param('', 'mavros_msgs/ExtendedState or px4_msgs/VehicleLandDetected; '
-                              'empty likewise')
-    battery_topic: str = param('', 'sensor_msgs/BatteryState or px4_msgs/BatteryStatus; empty '
-                               'likewise')
+                              'empty: as for state')
+    battery_topic: str = param('', 'sensor_msgs/BatteryState or px4_msgs/BatteryStatus; empty: '
+                               'as for state')
     position_topic: str = param('', 'sensor_msgs/NavSatFix or px4_msgs/VehicleGlobalPosition; '
-                                'empty likewise')
-    attitude_topic: str = param('', 'sensor_msgs/Imu or px4_msgs/VehicleAttitude; empty likewise')
-    timeout: float = param(5.0, 'what was not said again for so long is not known [s]', low=0.5,
-                           high=600.0)
+                                'empty: as for state')
+    attitude_topic: str = param('', 'sensor_msgs/Imu or px4_msgs/VehicleAttitude; empty: as for '
+                                'state')
+    timeout: float = param(5.0, 'a value that is not repeated within this time is unknown [s]',
+                           low=0.5, high=600.0)
     battery_low: float = param(0.3, 'charge of the flight battery, 0 .. 1, below which policy '
-                               'economy holds; up to 0.05 above it, once it does', low=0.0,
-                               high=1.0, dynamic=True)
-    hold: float = param(2.0, 'a reason to do less must last so long [s]', low=0.0, high=60.0,
-                        dynamic=True)
-    economy_period: float = param(0.5, 'between images that are worked on while the battery is '
-                                  'low [s]', low=0.0, high=60.0, dynamic=True)
-    economy_deadline_scale: float = param(2.0, 'factor on the deadline then', low=1.0, high=100.0,
-                                          dynamic=True)
-    ground_period: float = param(2.0, 'between images while disarmed or landed [s]', low=0.0,
-                                 high=60.0, dynamic=True)
-    return_period: float = param(5.0, 'between images while it returns or comes down by itself '
-                                 '[s]', low=0.0, high=60.0, dynamic=True)
-    return_deadline_scale: float = param(4.0, 'factor on the deadline then', low=1.0, high=100.0,
-                                         dynamic=True)
-    pose_wait: float = param(0.5, 'a result waits so long for the pose at its image [s]', low=0.0,
-                             high=10.0)
-    pose_gap: float = param(1.0, 'poses further apart are not interpolated [s]', low=0.01,
-                            high=60.0)
-    pose_keep: float = param(10.0, 'poses are kept for results of images so old [s]', low=1.0,
+                               'economy starts; it ends 0.05 above', low=0.0, high=1.0,
+                               dynamic=True)
+    hold: float = param(2.0, 'a cheaper policy starts after its reason has held for this time [s]',
+                        low=0.0, high=60.0, dynamic=True)
+    economy_period: float = param(0.5, 'time between two images while the battery is low [s]',
+                                  low=0.0, high=60.0, dynamic=True)
+    economy_deadline_scale: float = param(2.0, 'factor on the deadline while the battery is low',
+                                          low=1.0, high=100.0, dynamic=True)
+    ground_period: float = param(2.0, 'time between two images while disarmed or landed [s]',
+                                 low=0.0, high=60.0, dynamic=True)
+    return_period: float = param(5.0, 'time between two images while the vehicle returns or '
+                                 'descends by itself [s]', low=0.0, high=60.0, dynamic=True)
+    return_deadline_scale: float = param(4.0, 'factor on the deadline while the vehicle returns',
+                                         low=1.0, high=100.0, dynamic=True)
+    pose_wait: float = param(0.5, 'longest wait of a result for the pose at its image [s]',
+                             low=0.0, high=10.0)
+    pose_gap: float = param(1.0, 'longest gap between two poses that is interpolated [s]',
+                            low=0.01, high=60.0)
+    pose_keep: float = param(10.0, 'how long poses are kept for late results [s]', low=1.0,
                              high=600.0)
     vision: str = param('auto', 'republish results as vision_msgs/Classification; auto does so '
-                        'where vision_msgs is installed', choices=('auto', 'on', 'off'))
+                        'if vision_msgs is installed', choices=('auto', 'on', 'off'))
