@@ -5,8 +5,12 @@ import os
 import runpy
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
+from shutil import copytree
+
+import pytest
 
 SCRIPT = Path(__file__).parents[2] / 'scripts' / 'environment.sh'
 ALONE = f"""set -euo pipefail
@@ -53,3 +57,84 @@ def test_nothing_is_missing_in_a_complete_environment():
                          capture_output=True, text=True).stdout.split('\n')
     assert {line.partition(';')[0] for line in out if line and '==' not in line.split(';')[0]} <= {
         'tensorflow', 'ruff'}
+
+
+TOOL = """#!/bin/bash
+# Stands for Python, pip and colcon: notes that it was called; the gated one waits for its gate.
+note() {
+  echo "$1" >>"$EVENTS"
+  until [ "$1" != "$GATED" ] || [ -e "$EVENTS.gate" ]; do sleep 0.05; done
+}
+case "$(basename "$0") $1 $2" in
+  'pip install '*) note pip ;;
+  'colcon '*) note colcon; mkdir -p install; touch install/local_setup.bash ;;
+  'python -m venv') note venv; mkdir -p "$3/bin" "$3/share"
+    for tool in python pip colcon; do cp "$0" "$3/bin/$tool"; done ;;
+  *) ;;  # questions that need no answer
+esac
+"""
+
+
+class Checkouts:
+    """Checkouts with scripts and nothing else, one cache, and tools that only seem to work."""
+
+    def __init__(self, folder: Path, gated: str) -> None:
+        self._folder, self._events = folder, folder / 'events'
+        self._started: list[subprocess.Popen[str]] = []
+        tool = folder / 'python'
+        tool.write_text(TOOL)
+        tool.chmod(0o755)
+        self._env = {name: value for name, value in os.environ.items() if name != 'ROS_DISTRO'}
+        self._env |= {'OFFLOAD_PERCEPTION_PYTHON': str(tool), 'EVENTS': str(self._events),
+                      'OFFLOAD_PERCEPTION_CACHE': str(folder / 'cache'), 'GATED': gated}
+
+    def run(self, name: str) -> subprocess.Popen[str]:
+        root = self._folder / name
+        if not root.exists():
+            for part in ('scripts', 'requirements'):
+                copytree(SCRIPT.parents[1] / part, root / part)
+            for part in ('offload_perception/codec/rans.c', 'msg/A.msg', 'package.xml', 'setup.py',
+                         'CMakeLists.txt', 'launch/a', 'config/a', 'resource/a'):
+                (root / part).parent.mkdir(parents=True, exist_ok=True)
+                (root / part).touch()
+        self._started.append(subprocess.Popen(
+            ['bash', root / 'scripts' / 'run.sh', 'echo', 'entered'], env=self._env, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        return self._started[-1]
+
+    def until_called(self, tool: str) -> None:
+        give_up_s = time.monotonic() + 60
+        while tool not in self.called:
+            assert time.monotonic() < give_up_s, self.called
+            time.sleep(0.05)
+
+    @property
+    def called(self) -> list[str]:
+        return self._events.read_text().split() if self._events.exists() else []
+
+    def open_gate(self) -> None:
+        self._events.with_name('events.gate').touch()
+
+    def close(self) -> None:
+        self.open_gate()
+        for process in self._started:
+            process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize(('gated', 'second', 'waits_for', 'called'), [
+    ('venv', 'other', 'the set-up of another checkout', ['colcon', 'colcon', 'pip', 'venv']),
+    ('colcon', 'first', 'another build of this checkout', ['colcon', 'pip', 'venv'])])
+def test_a_second_run_says_what_it_waits_for_and_does_nothing_twice(tmp_path, gated, second,
+                                                                  waits_for, called):
+    checkouts = Checkouts(tmp_path, gated)
+    try:
+        runs = [checkouts.run('first')]
+        checkouts.until_called(gated)
+        runs.append(checkouts.run(second))
+        assert f'waiting for {waits_for}' in runs[1].stderr.readline()
+        assert checkouts.called.count(gated) == 1
+        checkouts.open_gate()
+        assert [run.communicate(timeout=60)[0] for run in runs] == ['entered\n'] * 2
+        assert sorted(checkouts.called) == called
+    finally:
+        checkouts.close()
