@@ -69,3 +69,20 @@ def test_nothing_that_is_fed_breaks_it(frames):
         head.observe(cut, seconds)
         head.observe_energy(cut, seconds)
     assert np.isfinite(head.times()).all() and np.isfinite(head.energies()).all()
+
+
+def test_energy_of_what_does_not_fit_teaches_nothing(pi):
+    head = HeadEstimator(pi)
+    for energy_j in (5.0, np.inf, np.nan):
+        head.observe_energy(17, energy_j)
+    np.testing.assert_allclose(head.energies()[0][:15], pi.head_j[:15])
+
+
+@pytest.mark.parametrize(('factor', 'limit'), [(1e4, 5.0), (1e-4, 0.2)])
+def test_a_cut_is_never_corrected_into_another_network(coral, factor, limit):
+    head = HeadEstimator(coral)
+    for _ in range(300):
+        head.observe(6, factor * coral.head_s[6])
+        for cut in (3, 10, 14):
+            head.observe(cut, coral.head_s[cut])
+    assert head.times()[0][6] == pytest.approx(limit * head.slowdown * coral.head_s[6])

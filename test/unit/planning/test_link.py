@@ -220,3 +220,22 @@ def test_bandwidth_that_frames_of_different_sizes_tell_is_known(bandwidth):
 def test_bandwidth_is_unknown_before_the_first_frame_and_known_where_it_is_given():
     assert isnan(LinkEstimator().known_bandwidth)
     assert LinkEstimator.known(1e6, 0.01).known_bandwidth == pytest.approx(1e6)
+
+
+def test_a_byte_takes_at_least_what_the_mean_of_the_frames_would_not_show():
+    link = observed((64, 4096), lambda nbytes: 0.002 - 2e-7 * nbytes)  # larger ones come sooner
+    assert isnan(link.known_bandwidth)
+    least_s = 0.02 * link.round_trip_s / 10 / 4096  # the least noise, of a hundred frames
+    assert least_s <= link.s_per_byte < 1e-6
+    assert link.time(4096, 40.0)[0] > link.round_trip_s + 4095 * least_s
+
+
+@pytest.mark.parametrize(('nbytes', 'link_s'), [
+    (8000, np.inf), (8000, 3601.0), (8000, 1e-7), (8000, 0.0), (8000, -1.0), (8000, np.nan),
+    (0, 0.05), (-1, 0.05), (1e12, 0.05), (np.inf, 0.05), (np.nan, 0.05)])
+def test_a_frame_that_cannot_be_teaches_nothing(nbytes, link_s):
+    (link, now_s), (same, _) = settled(), settled()
+    for _ in range(3):
+        link.observe(now_s, nbytes, link_s)
+    assert (link.coefficients(now_s), link.count, link.changes, link.loss) == (
+        same.coefficients(now_s), same.count, same.changes, same.loss)

@@ -1,0 +1,65 @@
+"""When the main of a node ends, and with which code."""
+
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+from offload_perception.nodes import running
+from offload_perception.nodes.running import SAME_WISH_S, _Wish
+from offload_perception.threads import Worker
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time at which signals come, set by hand."""
+    clock = SimpleNamespace(now_s=1000.0)
+    monkeypatch.setattr(running.time, 'monotonic', lambda: clock.now_s)
+    return clock
+
+
+@pytest.fixture
+def exits(monkeypatch):
+    """Codes with which the process would have ended at once."""
+    codes: list[int] = []
+    monkeypatch.setattr(running.os, '_exit', codes.append)
+    return codes
+
+
+@pytest.fixture
+def wish():
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    yield _Wish()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGTERM])
+def test_one_wish_may_arrive_twice_and_a_second_wish_ends_at_once(wish, clock, exits, sent):
+    signal.raise_signal(sent)
+    clock.now_s += 0.9 * SAME_WISH_S
+    signal.raise_signal(signal.SIGINT)  # by the terminal, and by whoever launched the node
+    assert wish.wait() == 0 and not exits
+    clock.now_s += 0.2 * SAME_WISH_S
+    signal.raise_signal(sent)
+    assert exits == [128 + sent]
+
+
+def test_the_first_reason_to_end_counts(wish):
+    wish.end(1)
+    signal.raise_signal(signal.SIGTERM)
+    assert wish.wait() == 1
+
+
+@pytest.mark.parametrize('vital', [True, False])
+def test_a_vital_thread_that_is_dead_ends_the_node_and_another_does_not(wish, monkeypatch, vital):
+    monkeypatch.setattr(running, 'WATCH_PERIOD_S', 0.01)
+    worker = Worker('lame', lambda: 1 / 0, vital=vital)
+    worker.start()
+    worker._thread.join(20.0)
+    try:
+        if not vital:
+            wish.end(0)
+        assert wish.wait() == vital
+    finally:
+        worker.stop()
