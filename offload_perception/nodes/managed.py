@@ -93,6 +93,13 @@ class ManagedNode(LifecycleNode):
     def release(self) -> None:
         """Give back what `configure` took; may run twice."""
 
+    def awaits_others(self) -> bool:
+        """Return whether others of the graph may still say what this active node must hear.
+
+        Asked when the process is to end, from another thread than that of the callbacks.
+        """
+        return False
+
     def reconfigure(self, changes: dict[str, Any]) -> None:
         """Apply changed values of dynamic parameters; `self.config` has them already."""
 

@@ -89,6 +89,14 @@ class RecorderNode(ManagedNode):
             bag.close()
             self.get_logger().info(f'{bag.messages} messages in {bag.folder}')
 
+    def awaits_others(self) -> bool:
+        """Return whether a topic of the bag still has a publisher other than this node."""
+        if self._bag is None:
+            return False
+        own = self.get_name(), self.get_namespace()
+        return any((p.node_name, p.node_namespace) != own for topic in tuple(self._listeners)
+                   for p in self.get_publishers_info_by_topic(topic))
+
     def release(self) -> None:
         """Finish the bag where nobody deactivated."""
         self._stop_listening()

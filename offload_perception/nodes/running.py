@@ -28,6 +28,8 @@ from offload_perception.threads import PATIENCE, Worker, running, troubled
 SWITCH_INTERVAL_S = 0.0005
 LAST_WORDS_S = 2.0  # for all of them: on a busy computer a listener may take that long
 WATCH_PERIOD_S = 1.0
+OTHERS_S = 2.0  # for other nodes to end before this one; some never do
+OTHERS_PERIOD_S = 0.02
 GRACE_S = 1.0  # for a callback under way; what takes longer than that is not waited for
 SAME_WISH_S = 0.5  # one Ctrl-C may arrive twice: from the terminal and from whoever launched us
 
@@ -86,6 +88,8 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
         node.when_refused = lambda: wish.end(1)
     spinners = _spin(node)
     exit_code = wish.wait()
+    if not exit_code:
+        _let_others_end(node)
     node.cancelled.set()
     idle = [spinner.stop(GRACE_S) for spinner in spinners]
     if not all(idle):
@@ -122,6 +126,18 @@ def _spin(node: ManagedNode) -> list[_Spinner]:
     for spinner in spinners:
         spinner.start()
     return spinners
+
+
+def _let_others_end(node: ManagedNode) -> None:
+    """Go on while the node awaits the last words of others; bounded, and a second signal ends it.
+
+    A launch file's Ctrl-C reaches all nodes at once.
+    """
+    give_up_s = time.monotonic() + OTHERS_S
+    if node.active and node.awaits_others():
+        node.get_logger().info(f'ends after those it listens to, in {OTHERS_S:.0f} s at the latest')
+    while node.active and node.awaits_others() and time.monotonic() < give_up_s:
+        time.sleep(OTHERS_PERIOD_S)
 
 
 def _end(node: ManagedNode, exit_code: int, idle: bool) -> None:

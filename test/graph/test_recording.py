@@ -4,8 +4,12 @@ import signal
 import time
 
 import pytest
+import rclpy
 from command import WAIT_S, closing
+from offload_perception.msg import FrameLatency
+from rclpy.duration import Duration
 
+from offload_perception.nodes import qos
 from offload_perception.recording import BagReader
 from offload_perception.telemetry.summary import NOT_DELIVERED
 
@@ -37,6 +41,39 @@ def has_flushed(bag, counts):
     while sum(m.topic == '/drone1/frame_latency' for m in BagReader(bag)) < ended:
         assert time.monotonic() < give_up_s
         time.sleep(0.1)
+
+
+@pytest.fixture
+def drone():
+    """A node that says how frames ended, in a context of its own."""
+    context = rclpy.Context()
+    context.init()
+    node = rclpy.create_node('edge', namespace='/drone1', context=context)
+    yield node
+    node.destroy_node()
+    context.shutdown()
+
+
+@pytest.mark.parametrize('leaves', [True, False])
+def test_a_recorder_that_is_to_end_waits_for_the_last_words_of_others(
+        run, drone, tmp_path, leaves):
+    recorder = run('recorder_node', '--ros-args', '-r', '__ns:=/drone1', '-p',
+                   f'bag:={tmp_path}/bag')
+    recorder.said('recording into')
+    ends = drone.create_publisher(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    give_up_s = time.monotonic() + WAIT_S
+    while not ends.get_subscription_count():
+        assert time.monotonic() < give_up_s
+        time.sleep(0.01)
+    recorder.interrupt()
+    recorder.said('ends after those it listens to')
+    ends.publish(FrameLatency(sequence=7))
+    assert ends.wait_for_all_acked(Duration(seconds=WAIT_S))
+    if leaves:
+        drone.destroy_publisher(ends)
+    assert recorder.wait() == 0
+    last, = (m for m in BagReader(tmp_path / 'bag') if m.topic == '/drone1/frame_latency')
+    assert last.decode().sequence == 7
 
 
 def test_a_recorded_flight_is_reported_and_flown_again(run, arguments, flown):
