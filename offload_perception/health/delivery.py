@@ -1,44 +1,45 @@
-"""How many images are lost between a camera's driver and a node, by their stamps."""
+"""How many images are lost between a camera's driver and a node, by the middleware's numbers."""
 
 from collections import deque
 from collections.abc import Iterator
-
-import numpy as np
 
 from offload_perception.health.finding import Finding, warning
 
 SEGMENT_BYTES = 512 * 1024
 """Fast DDS' shared-memory segment where nobody has enlarged it."""
 _SEEN, _ENOUGH = 60, 5  # images
-_NOTABLE = 0.15  # of the images; a driver skips one now and then
-_UNEVEN = 0.15  # of a period; a driver whose images come so unevenly just does not keep time
+_NOTABLE = 0.15  # of the images; fewer cost little
 
 
 class DeliveryWatch:
-    """Finds a subscription that loses images: they come whole periods apart."""
+    """Finds a subscription that loses images: the numbers that their publisher gave them have gaps.
+
+    A middleware that does not number messages tells nothing.
+    """
 
     def __init__(self) -> None:
-        self._stamps_s: deque[float] = deque(maxlen=_SEEN)
+        self._numbers: deque[int] = deque(maxlen=_SEEN)
         self._nbytes = 0
 
-    def arrived(self, stamp_s: float, nbytes: int) -> None:
-        """Take an image's stamp [s] and size [bytes]; a stamp that goes back begins anew."""
-        if self._stamps_s and stamp_s <= self._stamps_s[-1]:
-            self._stamps_s.clear()
-        self._stamps_s.append(stamp_s)
+    def arrived(self, number: int | None, nbytes: int) -> None:
+        """Take an image's number and size [bytes].
+
+        A number that does not grow is of another publisher, with which the watch begins anew.
+        """
+        if number is None:
+            return
+        if self._numbers and number <= self._numbers[-1]:
+            self._numbers.clear()
+        self._numbers.append(number)
         self._nbytes = nbytes
 
     @property
     def lost(self) -> tuple[int, int]:
         """Return how many of how many images are missing; (0, 0) where that cannot be told."""
-        if len(self._stamps_s) < _ENOUGH:
+        if len(self._numbers) < _ENOUGH:
             return 0, 0
-        gaps_s = np.diff(self._stamps_s)
-        periods = gaps_s / np.quantile(gaps_s, 0.1, method='lower')
-        whole = np.rint(periods)
-        if np.median(np.abs(periods - whole)) > _UNEVEN:
-            return 0, 0
-        return int((whole - 1).sum()), int(whole.sum())
+        sent = self._numbers[-1] - self._numbers[0] + 1
+        return sent - len(self._numbers), sent
 
     def findings(self, camera: str, *, reliable: bool, offered: bool) -> Iterator[Finding]:
         """Yield what is wrong.
@@ -48,7 +49,7 @@ class DeliveryWatch:
         """
         lost, sent = self.lost
         if sent and lost > _NOTABLE * sent:
-            yield warning('delivery', f'about {lost} of {sent} images of {self._nbytes} bytes '
+            yield warning('delivery', f'{lost} of {sent} images of {self._nbytes} bytes '
                           f'were lost on the way from {camera}: '
                           f'{why_lost(self._nbytes, reliable=reliable, offered=offered)}')
 

@@ -53,27 +53,27 @@ class ImageFeed:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
         kind, topic = (CompressedImage, COMPRESSED) if wanted.compressed else (Image, RAW)
-        self._delivery = DeliveryWatch()
+        self._delivery, self._alive = DeliveryWatch(), set()
         self._now, self._subscription = wanted, subscribe_in_lane(
             self._node, kind, topic, self._on_image,
             qos.images('reliable' if wanted.reliable else 'best_effort'))
         self._node.wake_lane()
         self._node.get_logger().info(f'listening to {self.describe()}')
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
+    def _on_image(self, message: Image | CompressedImage, info: dict[str, Any]) -> None:
         if not self._node.active:
             return
         self._take(message)
         stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
         self._images.arrived(time.monotonic())
-        self._delivery.arrived(stamp_s, len(message.data))
+        self._delivery.arrived(info['publication_sequence_number'], len(message.data))
         if now_ns := self._node.get_clock().now().nanoseconds:  # 0: no /clock has come yet
             self._stamps.see(stamp_s, 1e-9 * now_ns)
 
     def restart(self) -> None:
         """Forget what was seen of the images before."""
         self._images, self._stamps = Arrivals('image', time.monotonic()), StampWatch()
-        self._delivery = DeliveryWatch()
+        self._delivery, self._alive = DeliveryWatch(), set()
 
     def close(self) -> None:
         """Stop listening."""
@@ -94,12 +94,18 @@ class ImageFeed:
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the images; `now_s` is monotonic."""
         found = self._publishers(self.topic)
+        self._watch_alone({bytes(i.endpoint_gid) for i in found})
         cameras, offered = ', '.join(sorted({*map(_name, found)})), all(map(_is_reliable, found))
         why = self._why(cameras, offered)
         if silent := self._images.finding(now_s, where=self._where(), why=why):
             yield silent
         yield from self._stamps.findings(now_s)
         yield from self._delivery.findings(cameras, reliable=self._now.reliable, offered=offered)
+
+    def _watch_alone(self, alive: set[bytes]) -> None:
+        """Count losses anew when the publishers have changed: a camera's absence is no loss."""
+        if alive != self._alive:
+            self._delivery, self._alive = DeliveryWatch(), alive
 
     def _where(self) -> str:
         if self._transport != 'auto' or self._publishers(self.topic):

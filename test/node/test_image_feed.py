@@ -98,3 +98,40 @@ def test_what_the_user_said_holds(world, edge):
     world.do(node._feed.look)
     assert not publisher.get_subscription_count()
     assert node._feed.describe() == f'{world.ns}/image_raw, best effort'
+
+
+def delivery(world, node) -> list[str]:
+    return [f.text for f in world.do(lambda: list(node._feed.findings(0.0)))
+            if f.name == 'delivery']
+
+
+def test_only_what_one_camera_published_and_nobody_got_is_lost(world, edge, ends):
+    node = edge(split='-1', image_reliability='auto')
+
+    def camera():
+        publisher = world.node.create_publisher(Image, 'image_raw', RELIABLE)
+        until(publisher.get_subscription_count)
+        return publisher
+
+    def show(publisher, *stamps: int) -> None:
+        for stamp in stamps:
+            publisher.publish(image(stamp))
+            ends.wait_for(lambda m: m.header.stamp.sec == stamp)
+
+    first = camera()
+    show(first, *range(1, 7), *range(100, 106))  # it paused
+    assert not delivery(world, node)
+    world.node.destroy_publisher(first)
+    again = camera()
+    show(again, *range(200, 230))  # another process, after a while
+    assert not delivery(world, node)
+
+    show(again, 300)
+
+    def burst() -> None:  # in one callback: the subscription holds five of them
+        for stamp in range(301, 351):
+            again.publish(image(stamp))
+
+    world.do(burst)
+    show(again, 400)
+    assert '45 of ' in delivery(world, node)[0]
