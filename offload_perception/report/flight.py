@@ -27,7 +27,7 @@ from offload_perception.telemetry.summary import Summary, Tally
 _TOPICS = {'frames': 'frame_latency', 'power': 'power', 'energy': 'frame_energy',
            'decisions': 'offload_decision', 'results': 'classification', 'truths': 'ground_truth',
            'policies': 'mission_policy', 'geotags': 'geotagged'}
-_IMAGE_TOPICS = ('image_raw', 'image_raw/compressed')
+_IMAGES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 SAMPLES = 8
 
 
@@ -236,15 +236,25 @@ def _add_diagnostics(flight: Flight, m: Any) -> None:
         flight.published = int(published) or flight.published
 
 
+def _images_of(flight: Flight) -> tuple[str, ...]:
+    """Return the topics that the drone took its images from, raw and compressed.
+
+    Empty where the bag does not tell; then an image's stamp says whether it is the one.
+    """
+    topic = flight.values_of('edge_inference').get('images from', '').partition(',')[0]
+    raw = topic.removesuffix('/compressed')
+    return (raw, f'{raw}/compressed') if raw else ()
+
+
 def _samples(reader: BagReader, flight: Flight) -> Iterator[Sample]:
     """Yield a few images, spread over the flight, with their results."""
     results, truths = flight.results, flight.truths
     chosen = np.unique(np.linspace(0, len(results) - 1, SAMPLES).astype(int)) if results else ()
     rows = {int(results['stamp_ns'][i]): i for i in chosen}
     truth = dict(zip(truths['stamp_ns'], truths['labels'], strict=True))
-    topics = {f'{flight.namespace}/{name}' for name in _IMAGE_TOPICS}
+    taken = _images_of(flight)
     for m in reader:
-        if m.topic not in topics:
+        if m.type.name not in _IMAGES or (taken and m.topic not in taken):
             continue
         image = m.decode()
         stamp = stamp_ns(image.header)

@@ -10,9 +10,11 @@ from flights import NAN, FlightBag, frame, header, message
 
 from offload_perception.cli import report
 from offload_perception.errors import BagError
+from offload_perception.imaging.compressed import encode_image
 from offload_perception.report import analysis
 from offload_perception.report.charts import CHARTS
 from offload_perception.report.flight import load_flight
+from offload_perception.report.flight_charts import samples
 from offload_perception.report.frame_charts import decisions, drops, latency, misses
 from offload_perception.report.plotting import share_limits
 from offload_perception.report.text import _number, caveats, change_rows, warning_rows
@@ -42,7 +44,15 @@ def image(stamp: int):
                    encoding='rgb8', step=96, data=pixels.ravel())
 
 
-def write(folder, *, drone='/drone1', frames=FRAMES, emulated=True, trained=True, images=True):
+def jpeg(stamp: int):
+    data = encode_image(np.full((24, 32, 3), 20 * stamp, np.uint8))
+    return message('sensor_msgs/msg/CompressedImage', header=header(stamp), format='jpeg',
+                   data=data)
+
+
+def write(folder, *, drone='/drone1', frames=FRAMES, emulated=True, trained=True,
+          images='/drone1/image_raw', more=()):
+    """Write a flight; `images` is the topic of its images, `more` are diagnostics."""
     with FlightBag(folder) as bag:
         for n, m in enumerate(frames):
             bag.add(f'{drone}/frame_latency', m, float(n))
@@ -52,7 +62,8 @@ def write(folder, *, drone='/drone1', frames=FRAMES, emulated=True, trained=True
                 bag.add(f'{drone}/classification', label(m.sequence, 'water', trained), n + 0.1)
                 bag.add(f'{drone}/ground_truth', label(m.sequence, ('water', 'road')[n % 2]), n)
                 if images:
-                    bag.add(f'{drone}/image_raw', image(m.sequence), float(n))
+                    make = jpeg if images.endswith('/compressed') else image
+                    bag.add(images, make(m.sequence), float(n))
         bag.add(f'{drone}/offload_decision', message(
             'OffloadDecision', sequence=2, latency=0.08, bandwidth=1e5, round_trip=0.02,
             server_wait=0.004), 1.0)
@@ -62,7 +73,8 @@ def write(folder, *, drone='/drone1', frames=FRAMES, emulated=True, trained=True
         for tag in GEOTAGS:
             bag.add(f'{drone}/geotagged', tag, 2.0)
         bag.add('/server/status', message('ServerStatus', model='aerial', utilisation=0.5), 1.0)
-        bag.add('/diagnostics', camera_diagnostics(drone, published=6), 6.0)
+        for status in (camera_diagnostics(drone, published=6), *more):
+            bag.add('/diagnostics', status, 6.0)
     return folder
 
 
@@ -135,7 +147,7 @@ def test_a_deadline_is_written_as_people_write_it(tmp_path):
 
 def test_two_flights_share_the_axes_of_time_and_value(tmp_path):
     short = write(tmp_path / 'short')
-    long = write(tmp_path / 'long', images=False, frames=[frame(n, 0, 0.01 * n, remote=n)
+    long = write(tmp_path / 'long', images=None, frames=[frame(n, 0, 0.01 * n, remote=n)
                                             for n in range(1, 40)])
     for chart in (latency, decisions, misses):
         pair = [chart(load_flight(bag)) for bag in (short, long)]
@@ -378,8 +390,17 @@ def test_the_report_of_one_flight(bag, tmp_path, capsys):
     assert json.loads((tmp_path / 'f.json').read_text())['flight']['remote'] == 2
 
 
+@pytest.mark.parametrize('topic', ['/front/image', '/front/image/compressed'])
+@pytest.mark.parametrize('taken', ['', '/front/image/compressed', '/front/image', '/other'])
+def test_pictures_are_found_under_the_topic_that_the_drone_took_them_from(tmp_path, taken, topic):
+    more = [diagnostics('/drone1/edge_inference', **{'images from': f'{taken}, reliable'})]
+    flight = load_flight(write(tmp_path / 'b', images=topic, more=more if taken else ()))
+    assert len(flight.samples) == (0 if taken == '/other' else 3)
+    assert (samples(flight) is None) == (taken == '/other')
+
+
 def test_two_flights_side_by_side(bag, tmp_path):
-    after = write(tmp_path / 'after', frames=FRAMES[:1], trained=False, images=False)
+    after = write(tmp_path / 'after', frames=FRAMES[:1], trained=False, images=None)
     out = tmp_path / 'out'
     assert report.main([str(bag), str(after), '--out', str(out)]) == 0
     page = (out / 'index.html').read_text()
