@@ -16,6 +16,8 @@ class ForecastError:
         if not (isfinite(predicted) and isfinite(actual)) or actual <= 0.0:
             return
         error = abs(predicted - actual) / actual
+        if not isfinite(error):  # of next to nothing
+            return
         self.count += 1
         gain = max(_GAIN, 1.0 / self.count)
         self.mape = error if self.count == 1 else self.mape + gain * (error - self.mape)
