@@ -184,7 +184,8 @@ class LiveState:
     def complaints(self) -> list[str]:
         """Return in words what the nodes complain of now; see `warnings.complaints`."""
         with self._lock:
-            return warnings.complaints(self.health, self.clock())
+            return warnings.complaints(self.health, self.clock(),
+                                       warnings.unused_servers(self))
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that a viewer shows, as JSON can carry it; see `view` for the parts.
@@ -192,7 +193,7 @@ class LiveState:
         Durations in seconds, power in watts, energy in joules, sizes in bytes; None = not known.
         """
         with self._lock:
-            now = self.clock()
+            now, unused = self.clock(), warnings.unused_servers(self)
             recent = [h.message for h in self.frames if now - h.at_s <= WINDOW_S]
             seconds = max(1.0, min(WINDOW_S, now - self.started_s))
             last = next((h.message for h in reversed(self.frames)
@@ -211,11 +212,11 @@ class LiveState:
                 'network': view.network(self, last, now) if last else None,
                 'latency': view.latency(recent, last, seconds),
                 'power': view.power(self, now), 'link': view.link(self, recent, seconds),
-                'servers': [view.server(name, heard, now)
+                'servers': [view.server(name, heard, now, used=name not in unused)
                             for name, heard in self.servers.items()],
                 'foreign': warnings.foreign_servers(self),
-                'warnings': warnings.items(self.health, now),
-                'health': warnings.nodes(self.health, now),
+                'warnings': warnings.items(self.health, now, unused),
+                'health': warnings.nodes(self.health, now, unused),
                 'result': view.result(self, now)})
 
 

@@ -205,7 +205,8 @@ def _server(x: dict[str, Any], foreign: bool) -> Text:
     if x['age_s'] is None:
         return Text(f'{x["name"]}: not heard of', 'yellow')
     if x['silent']:
-        return Text(f'{x["name"]}: SILENT for {x["age_s"]:.0f} s', 'bold red')
+        return (Text(f'{x["name"]}: SILENT for {x["age_s"]:.0f} s', 'bold red') if x['used'] else
+                Text(f'{x["name"]}: silent for {x["age_s"]:.0f} s, no frame goes there'))
     other = [(' ANOTHER MODEL', 'bold red')] if foreign else []
     return Text.assemble(
         f'{x["name"]}: {x["runs_on"]}', *other, f', busy {_figure(x["utilisation"])} of 1, queue '

@@ -118,17 +118,17 @@ def link(state: 'LiveState', frames: Sequence[Any], seconds: float) -> dict[str,
             'bandwidth': d.bandwidth if d else nan, 'round_trip': d.round_trip if d else nan}
 
 
-def server(name: str, heard: 'Heard | None', now: float) -> dict[str, Any]:
+def server(name: str, heard: 'Heard | None', now: float, *, used: bool) -> dict[str, Any]:
     """Return a server and its load; `age_s` None: nothing was heard of it."""
     if heard is None:
-        return {'name': name, 'age_s': None}
+        return {'name': name, 'age_s': None, 'used': used}
     m = heard.message
     return {'name': name, 'age_s': now - heard.at_s, 'model': m.model,
             'runs_on': _runs_on(m.runtime, m.device), 'utilisation': m.utilisation,
             'queue': m.queue_length, 'expected_wait': m.expected_wait,
             'arrival_rate': m.arrival_rate, 'completed': m.completed,
             'turned_away': m.refused + m.busy + m.late + m.failed,
-            'silent': now - heard.at_s > SILENT_S}
+            'silent': now - heard.at_s > SILENT_S, 'used': used}
 
 
 def about(state: 'LiveState') -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What is wrong with nodes and servers, as viewers show it: one item a finding."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from offload_perception.health import Finding, Level, told
@@ -45,17 +46,33 @@ def follow(before: Health | None, now: float, level: int, message: str,
     return Health(now, worst, message, values, found, since_s)
 
 
-def nodes(health: Mapping[str, Health], now: float) -> list[dict[str, Any]]:
-    """Return the nodes by their diagnostics, the worst first; a node that fell silent says so."""
-    found = [{'name': name, 'level': _level(h, now),
+def unused_servers(state: 'LiveState') -> tuple[str, ...]:
+    """Return the servers that no frame goes to: all, where a fixed cut keeps all on board."""
+    d = state.decision.message if state.decision else None
+    fixed_on_board = d is not None and not d.server and isnan(d.latency)
+    return tuple(state.servers) if fixed_on_board else ()
+
+
+def nodes(health: Mapping[str, Health], now: float,
+          unused: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return the nodes by their diagnostics, the worst first; a node that fell silent says so.
+
+    :param unused: the servers whose silence does not matter.
+    """
+    found = [{'name': name, 'level': _level(name, h, now, unused),
               'message': text(h.message, TEXT_LIMIT),
               'age_s': now - h.at_s} for name, h in health.items()]
     return sorted(found, key=lambda h: (_ORDER.index(h['level']), h['name']))
 
 
-def items(health: Mapping[str, Health], now: float) -> list[dict[str, Any]]:
-    """Return what is wrong, one item a finding: the worst first, of these the newest."""
-    found = [item for name, h in health.items() for item in _of_node(name, h, now)]
+def items(health: Mapping[str, Health], now: float,
+          unused: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return what is wrong, one item a finding: the worst first, of these the newest.
+
+    :param unused: as for `nodes`.
+    """
+    found = [item for name, h in health.items() if not _does_not_matter(name, h, now, unused)
+             for item in _of_node(name, h, now)]
     found.sort(key=lambda i: (_ORDER.index(i['level']), i['for_s'], i['node']))
     return found[:_ITEMS]
 
@@ -66,26 +83,35 @@ def _of_node(name: str, h: Health, now: float) -> list[dict[str, Any]]:
         last = max(h.found, key=lambda f: f.level, default=None)
         said = f'has been silent for {silent_s:.0f} s; ' + (
             f'its last word: {last.text}' if last and last.level else 'before that it was well')
-        return [{'node': name, 'level': _level(h, now), 'text': said, 'for_s': silent_s}]
+        return [{'node': name, 'level': _level(name, h, now), 'text': said, 'for_s': silent_s}]
     return [{'node': name, 'level': _WORDS[f.level], 'text': f.text,
              'for_s': now - h.since_s[f.level, f.name]} for f in h.found if f.level]
 
 
-def complaints(health: Mapping[str, Health], now: float) -> list[str]:
+def complaints(health: Mapping[str, Health], now: float,
+               unused: Collection[str] = ()) -> list[str]:
     """Return in a line each what the nodes complain of, the worst first; at most three."""
     return [text(f'diagnostics: {i["level"]}, {i["node"]}: {i["text"]}', WORDS_LIMIT)
-            for i in items(health, now)][:3]
+            for i in items(health, now, unused)][:3]
 
 
-def _level(h: Health, now: float) -> str:
+def _does_not_matter(name: str, h: Health, now: float, unused: Collection[str]) -> bool:
+    """Tell whether a node is silent and belongs to a server that no frame goes to."""
+    return now - h.at_s > SILENT_S and name.rpartition('/')[0] in unused
+
+
+def _level(name: str, h: Health, now: float, unused: Collection[str] = ()) -> str:
+    if _does_not_matter(name, h, now, unused):
+        return 'ok'
     level = _WORDS[h.level]
     return 'silent' if level != 'error' and now - h.at_s > SILENT_S else level
 
 
 def lost_servers(state: 'LiveState', now: float) -> list[str]:
     """Return the servers that fell silent, or that the drone gets no reply from."""
+    unused = unused_servers(state)
     found = {name for name, heard in state.servers.items()
-             if heard and now - heard.at_s > SILENT_S}
+             if heard and name not in unused and now - heard.at_s > SILENT_S}
     edge = state.node('edge_inference')
     for f in edge.found if edge and now - edge.at_s <= SILENT_S else ():
         if f.text.endswith(JUST_OVER):
@@ -109,9 +135,11 @@ def pill(state: 'LiveState', now: float) -> dict[str, str]:
 
 
 def foreign_servers(state: 'LiveState') -> list[str]:
-    """Return the servers that have another model than the drone."""
+    """Return the servers in use that have another model than the drone."""
+    unused = unused_servers(state)
     return [name for name, heard in state.servers.items()
-            if heard and state.digest and heard.message.model_digest != state.digest]
+            if heard and name not in unused
+            and state.digest and heard.message.model_digest != state.digest]
 
 
 def _missing(state: 'LiveState', now: float) -> str:

@@ -143,7 +143,8 @@ function drawServers({servers, foreign}) {
     i.style.width = `${100 * Math.min(1, s.utilisation ?? 0)}%`;
     load.append(i);
     if (s.silent) box.className = 'stale';
-    box.append(make('h2', s.silent ? `${s.name} is silent for ${age(s.age_s)}` : ''),
+    box.append(make('h2', s.silent ? `${s.name} is silent for ${age(s.age_s)}`
+      + (s.used ? '' : ', no frame goes there') : ''),
       make('p', `${s.name}: ${[s.model, s.runs_on].filter(x => x).join(', ')}`),
       ...(foreign.includes(s.name) ? [make('p', 'It has another model or other weights than the drone.', 'bad')]
         : []), load,

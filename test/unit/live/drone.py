@@ -47,7 +47,8 @@ def energy(**changes) -> Message:
 
 
 def decision(**changes) -> Message:
-    fields = {'bandwidth': nan, 'round_trip': nan, 'reason': 'set by parameter'}
+    fields = {'server': '/server', 'latency': nan, 'bandwidth': nan, 'round_trip': nan,
+              'reason': 'set by parameter'}
     return Message(**{**fields, **changes})
 
 

@@ -154,6 +154,23 @@ def test_a_server_that_fell_silent_is_lost(state, clock):
     assert shown['foreign'] == ['/server']
 
 
+@pytest.mark.parametrize(('latency', 'kind'), [(nan, 'live'), (0.1, 'lost'), (inf, 'lost')])
+def test_a_server_that_is_not_used_may_fall_silent(state, clock, latency, kind):
+    """With a fixed cut no server matters; a planner would use it if it were there."""
+    drone.fill(state)
+    state.add_decision(drone.decision(server='', latency=latency))
+    heard(state, drone.SERVER, error('tails', 'failed'))
+    clock.now_s += warnings.SILENT_S + 1
+    state.add_frame(drone.frame(9, outcome=1, split=21))
+    for node in ('camera', 'edge_inference', 'um25c'):
+        heard(state, f'/drone1/{node}')
+    shown = state.snapshot()
+    assert shown['state']['kind'] == kind
+    assert bool(shown['warnings']) == bool(state.complaints()) == (kind == 'lost')
+    assert ({h['level'] for h in shown['health']} == {'ok'}) == (kind == 'live')
+    assert shown['servers'][0]['silent'] and shown['servers'][0]['used'] == (kind == 'lost')
+
+
 def test_frames_without_a_result_are_not_live(state, clock):
     state.add_frame(drone.frame(1, outcome=2))
     assert state.snapshot()['state'] == {'kind': 'waiting', 'words': 'no result yet'}

@@ -54,6 +54,14 @@ def test_80_by_24_shows_warnings_power_link_and_servers(state):
         assert text in words, text
 
 
+def test_a_server_that_is_not_used_is_silent_without_alarm(state, clock):
+    drone.fill(state)
+    clock.turn(20)
+    assert '/server: SILENT for 20 s' in shown(state, 80)
+    state.add_decision(drone.decision(server=''))
+    assert '/server: silent for 20 s, no frame goes there' in shown(state, 80)
+
+
 def test_a_bandwidth_that_cannot_be_known_is_unknown(state):
     drone.fill(state)
     state.add_decision(drone.decision(bandwidth=float('nan'), round_trip=0.004))
