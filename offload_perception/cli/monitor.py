@@ -46,4 +46,4 @@ def _view(node, duration_s: float, stop: StopSignal) -> None:
     end_s = time.monotonic() + duration_s
     with Screen() as screen:
         while time.monotonic() < end_s and not stop.wait(VIEW_PERIOD_S):
-            screen.show(node.state.snapshot())
+            screen.show(node.snapshot())

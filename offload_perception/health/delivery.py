@@ -12,7 +12,7 @@ _NOTABLE = 0.15  # of the images; fewer cost little
 
 
 class DeliveryWatch:
-    """Finds a subscription that loses images: the numbers that their publisher gave them have gaps.
+    """Finds a subscription that loses images: the numbers that they were sent with have gaps.
 
     A middleware that does not number messages tells nothing.
     """

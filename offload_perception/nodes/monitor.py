@@ -75,6 +75,13 @@ class MonitorNode(Node):
             'nor anywhere else; look at ROS_DOMAIN_ID and the network')
         return f'no drone in {self.get_namespace()}: {where}'
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a viewer shows, with a caveat where no drone is in this namespace."""
+        shown = self.state.snapshot()
+        if absent := self.absent():
+            shown['caveats'].insert(0, absent)
+        return shown
+
     @property
     def images_published(self) -> int | None:
         """Return how many images the camera says it has published."""

@@ -135,7 +135,8 @@ def _let_others_end(node: ManagedNode) -> None:
     """
     give_up_s = time.monotonic() + OTHERS_S
     if node.active and node.awaits_others():
-        node.get_logger().info(f'ends after those it listens to, in {OTHERS_S:.0f} s at the latest')
+        node.get_logger().info(f'ends after those it listens to, {OTHERS_S:.0f} s from now at the '
+                               'latest')
     while node.active and node.awaits_others() and time.monotonic() < give_up_s:
         time.sleep(OTHERS_PERIOD_S)
 

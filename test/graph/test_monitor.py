@@ -1,6 +1,10 @@
 """A drone is watched, or looked for in vain."""
 
+import sys
+
 from test_demo import FLYING
+
+ON_A_TERMINAL = (sys.executable, '-c', 'import pty, sys; pty.spawn(sys.argv[1:])')
 
 
 def test_a_monitor_says_that_nobody_is_there_and_who_is_elsewhere(run, arguments):
@@ -10,6 +14,9 @@ def test_a_monitor_says_that_nobody_is_there_and_who_is_elsewhere(run, arguments
     lonely.said(r'no drone in /nope: there are /d7$')
     lonely.interrupt()
     assert lonely.wait() == 0
+    view = run(*ON_A_TERMINAL, 'monitor', '--view', '--namespace', 'nope', '--duration', '600')
+    view.said('no drone in /nope: there are /d7')
+    view.end()
     demo.interrupt()
     assert demo.wait() == 0, demo.output
 

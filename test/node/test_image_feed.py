@@ -116,7 +116,7 @@ def test_only_what_one_camera_published_and_nobody_got_is_lost(world, edge, ends
     def show(publisher, *stamps: int) -> None:
         for stamp in stamps:
             publisher.publish(image(stamp))
-            ends.wait_for(lambda m: m.header.stamp.sec == stamp)
+            ends.wait_for(lambda m, wanted=stamp: m.header.stamp.sec == wanted)
 
     first = camera()
     show(first, *range(1, 7), *range(100, 106))  # it paused
