@@ -8,6 +8,7 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from select import select
 from shutil import copytree
 
 import pytest
@@ -131,6 +132,7 @@ def test_a_second_run_says_what_it_waits_for_and_does_nothing_twice(tmp_path, ga
         runs = [checkouts.run('first')]
         checkouts.until_called(gated)
         runs.append(checkouts.run(second))
+        assert select([runs[1].stderr], [], [], 60)[0], 'it says nothing'
         assert f'waiting for {waits_for}' in runs[1].stderr.readline()
         assert checkouts.called.count(gated) == 1
         checkouts.open_gate()

@@ -1,6 +1,8 @@
 """A model that is built in a process of its own: what becomes of it, and that it can be ended."""
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +54,41 @@ def test_it_can_be_ended_at_any_moment(tmp_path):
     building = Event()
 
     def go_on() -> None:
-        if building.is_set() and (tmp_path / 'pid').is_file():
+        if building.is_set() and (child := pid_in(tmp_path)):
+            sessions.append(os.getsid(child))
             raise CancelledError('the process is to end')
+    sessions: list[int] = []
     with pytest.raises(CancelledError):
         build(Stub('never', tmp_path), go_on, progress=lambda text: building.set())
-    assert not psutil.pid_exists(int((tmp_path / 'pid').read_text()))
+    child = pid_in(tmp_path)
+    assert sessions == [child]  # of its own: Ctrl-C goes to us alone
+    assert not psutil.pid_exists(child)
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from test_apart import Stub, build
+build(Stub('never', Path(sys.argv[1])))
+"""
+
+
+def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path):
+    parent = subprocess.Popen([sys.executable, '-c', PARENT, str(tmp_path)], env={
+        **os.environ, 'PYTHONPATH': os.pathsep.join([str(Path(__file__).parent), *sys.path])})
+    try:
+        give_up_s = time.monotonic() + 60
+        while not (child := pid_in(tmp_path)):
+            assert time.monotonic() < give_up_s and parent.poll() is None
+            time.sleep(0.05)
+        building = psutil.Process(child)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert not psutil.wait_procs([building], timeout=60)[1]
+
+
+def pid_in(folder: Path) -> int:
+    """Return the process that builds, 0 before it has said so."""
+    file = folder / 'pid'
+    return int(file.read_text() or 0) if file.is_file() else 0

@@ -345,6 +345,14 @@ def test_a_reply_that_does_not_come_is_a_timeout_and_then_comes_too_late(fly):
     assert len(drone.ended) == 1 and drone.pipeline.counts.unexpected_replies == 1
 
 
+def test_a_reply_that_overtakes_the_end_of_its_sending_finds_a_frame_that_was_sent(fly):
+    drone = fly()
+    drone.sent = lambda packet: drone.pipeline.reply(reply_to(packet))
+    drone.offer()
+    end, = drone.ended.wait_for(1)
+    assert end.frame.outcome is Outcome.REMOTE and end.frame.sent_bytes > 0
+
+
 def test_the_same_reply_twice_counts_once(fly):
     drone = fly()
     drone.offer()

@@ -86,3 +86,24 @@ def test_a_cut_is_never_corrected_into_another_network(coral, factor, limit):
         for cut in (3, 10, 14):
             head.observe(cut, coral.head_s[cut])
     assert head.times()[0][6] == pytest.approx(limit * head.slowdown * coral.head_s[6])
+
+
+def test_variance_is_that_of_the_speed_and_before_any_frame_that_of_the_profile_too(coral):
+    head = HeadEstimator(coral)
+    np.testing.assert_allclose(head.times()[1],
+                               (0.1 * coral.head_s) ** 2 + coral.head_spread_s ** 2)
+    fly(head, coral, 2.0, (6, 10), 12)
+    seconds, variance = head.times()
+    level, spread = head._speed.level, head._speed.spread
+    assert level > 1.5 and spread > 0.01
+    np.testing.assert_allclose(variance, (seconds * spread / level) ** 2)
+
+
+def test_variance_of_energies_is_that_of_the_profile_and_of_the_factor(coral):
+    head = HeadEstimator(coral)
+    for factor in (1.5, 1.3, 1.4):
+        head.observe_energy(14, factor * coral.head_j[14])
+    level, spread = head._energy.level, head._energy.spread
+    assert level > 1.2 and spread > 0.01
+    np.testing.assert_allclose(head.energies()[1], (level * coral.head_spread_j) ** 2
+                               + (spread * coral.head_j) ** 2)

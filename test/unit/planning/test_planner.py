@@ -224,29 +224,39 @@ def test_hedge_is_not_worth_it_too_late():
     assert planner().choose(f, 0.5, 0.0).hedge_s == inf
 
 
-@given(figures, figures, st.lists(st.floats(0.0, 0.3), min_size=COUNT, max_size=COUNT),
-       st.lists(st.floats(0.0, 1.0), min_size=COUNT, max_size=COUNT), st.floats(0.05, 2))
-def test_insures_what_brute_force_insures(latency_s, energy_j, spreads_s, rests_s, deadline_s):
-    behind = Rest(np.array([inf, *rests_s[1:]]), 0.1 * np.array(rests_s), 4.0 * np.array(rests_s))
-    f = forecast(latency_s, energy_j, rest=behind)
-    f.latency_spread_s[:] = spreads_s
-    rows, board_in_time = [], latency_s[0] + 1.5 * spreads_s[0] <= deadline_s
+def insured_by_brute_force(f, rest, deadline_s):
+    """Yield energy, whether it is insured and when that starts, of each option that is in time."""
+    board_in_time = f.latency_s[0] + 1.5 * f.latency_spread_s[0] <= deadline_s
     for i in range(COUNT):
-        upper_s = latency_s[i] + 1.5 * spreads_s[i]
-        in_time, joules, insured = upper_s <= deadline_s, energy_j[i], False
-        start_s = deadline_s - behind.seconds[i] - 3.0 * behind.spread_s[i]
-        if board_in_time and start_s > 0.0 and latency_s[i] <= deadline_s:
-            extra_j = float(behind.expected_j(np.full(COUNT, start_s), deadline_s,
-                                              np.full(COUNT, latency_s[i]),
-                                              np.full(COUNT, spreads_s[i]))[i])
-            insured = not in_time or start_s >= upper_s or extra_j <= 0.1 * energy_j[i]
+        upper_s = f.latency_s[i] + 1.5 * f.latency_spread_s[i]
+        in_time, joules, insured = upper_s <= deadline_s, f.energy_j[i], False
+        start_s = deadline_s - rest.seconds[i] - 3.0 * rest.spread_s[i]
+        if board_in_time and start_s > 0.0 and f.latency_s[i] <= deadline_s:
+            extra_j = float(rest.expected_j(np.full(COUNT, start_s), deadline_s, f.latency_s,
+                                            f.latency_spread_s)[i])
+            insured = not in_time or start_s >= upper_s or extra_j <= 0.1 * f.energy_j[i]
             joules += extra_j * insured
         if in_time or insured:
-            rows.append((joules, insured, start_s))
-    decision = planner(margin=1.5).choose(f, deadline_s, 0.0)
-    assert decision.feasible is bool(rows)
-    if rows:
-        least_j, insured, start_s = min(rows)
-        assert decision.energy_j == pytest.approx(least_j)
-        if insured and sum(row[0] <= 1.001 * least_j for row in rows) == 1:
-            assert decision.hedge_s == pytest.approx(start_s)
+            yield joules, insured, start_s
+
+
+def test_insures_what_brute_force_insures():
+    rng, seen = np.random.default_rng(4), set()
+    for _ in range(1000):
+        rests_s = rng.uniform(0.0, 0.4, COUNT)
+        behind = Rest(np.array([inf, *rests_s[1:]]), 0.1 * rests_s, 4.0 * rests_s)
+        f = forecast(rng.uniform(0.1, 1.0, COUNT), rng.uniform(0.5, 2.0, COUNT), rest=behind)
+        f.latency_spread_s[:] = rng.uniform(0.0, 0.2, COUNT)
+        f.energy_j[0] += 2.0
+        deadline_s = rng.uniform(0.3, 1.2)
+        rows = list(insured_by_brute_force(f, behind, deadline_s))
+        decision = planner(margin=1.5).choose(f, deadline_s, 0.0)
+        assert decision.feasible is bool(rows)
+        if rows:
+            least_j, insured, start_s = min(rows)
+            assert decision.energy_j == pytest.approx(least_j)
+            if insured:
+                assert decision.hedge_s == pytest.approx(start_s)
+            seen.add((insured, decision.option.local))
+        seen.add(bool(rows))
+    assert seen == {True, False, (True, False), (False, False), (False, True)}

@@ -106,3 +106,13 @@ def test_absurd_reports_are_survived(shape):
         server.report(0.0, report(wait_s, (nan, -1.0, inf, 1e9) * 20, utilisation=7.0))
         assert np.isfinite(server.wait(0.0)).all()
         assert np.isfinite(server.tails()).all()
+
+
+@pytest.mark.parametrize('wait_s', [nan, inf, -inf, -0.1])
+def test_a_beat_that_cannot_be_tells_no_wait(shape, wait_s):
+    load = ServerEstimator(shape)
+    load.report(0.0, ServerReport('/server', 0.2))
+    load.beat(0.1, wait_s, 0.1)
+    assert load.wait(0.1)[0] == 0.2 and load.seen_wait_s(0.1) != load.seen_wait_s(0.1)
+    load.beat(0.1, 0.5, 0.1)
+    assert load.wait(0.1)[0] == 0.5 == load.seen_wait_s(0.1)

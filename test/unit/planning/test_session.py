@@ -494,3 +494,13 @@ def test_frames_that_do_not_come_back_tell_of_a_slower_link(flown):
     for i in range(2):
         flown.observe_frame(unanswered(decision, 3.0), 6.0 + 0.2 * i)
     assert flown.forecast(6.4).routes[SERVER][0] < 0.5 * known
+
+
+def test_a_charge_that_cannot_be_leaves_the_battery_as_it_was(session, monkeypatch):
+    charges, choose = [], session.planner.choose
+    monkeypatch.setattr(session.planner, 'choose', lambda *args, battery: (
+        charges.append(battery) or choose(*args, battery=battery)))
+    for charge in (0.25, nan, inf, -0.1, 1.1):
+        session.observe_battery(charge)
+        session.plan(0.1, 3.0)
+    assert charges == [0.25] * 5

@@ -92,3 +92,27 @@ def test_a_fast_meter_learns_the_idle_power_between_the_frames():
     list(attribution.add_frame(frame))
     (_, energy), = attribution.add_power(times_s[20000:], powers_w[20000:])
     assert energy.active_j == pytest.approx(HEAD_W * 0.4, rel=0.01)
+
+
+def test_a_frame_whose_samples_are_forgotten_is_given_up_and_the_next_one_is_metered():
+    attribution = IntegralAttribution(keep_s=0.5)
+    old, new = (timed_frame(key, end_s, total_s, {'head': 0.1})
+                for key, end_s, total_s in (('old', 3.0, 2.5), ('new', 3.1, 0.2)))
+    times_s = np.arange(0, 4, 0.001)
+    powers_w = np.full(len(times_s), IDLE_W)
+    for at in range(0, 3000, 100):
+        list(attribution.add_power(times_s[at:at + 100], powers_w[at:at + 100]))
+    for frame in (old, new):
+        list(attribution.add_frame(frame))
+    done = list(attribution.add_power(times_s[3000:3200], powers_w[3000:3200]))
+    assert [frame.key for frame, _ in done] == ['new']
+    assert done[0][1].energy_j == pytest.approx(IDLE_W * 0.2)
+
+
+def test_a_meter_that_gives_no_power_keeps_a_bounded_number_of_frames():
+    attribution = IntegralAttribution()
+    for n in range(1500):
+        list(attribution.add_frame(timed_frame(n, 2.0, 0.1, {'head': 0.1})))
+    times_s = np.arange(0, 3, 0.1)
+    done = list(attribution.add_power(times_s, np.full(len(times_s), IDLE_W)))
+    assert [frame.key for frame, _ in done] == list(range(500, 1500))
