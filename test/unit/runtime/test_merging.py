@@ -138,6 +138,41 @@ def test_closing_does_not_wait_for_a_run_under_way_and_leaves_it_its_runners(tin
     assert chain._merged._worker.stop(WAIT_S)
 
 
+def test_closing_ends_the_check_of_runtimes_after_the_layer_under_way(tiny, monkeypatch):
+    checking, gate, checked = Event(), Event(), []
+
+    def load(runtime, *args, threads):
+        checked.append(runtime)
+        checking.set()
+        gate.wait(WAIT_S)
+        return load_cpu('litert', *args, threads=threads)
+    monkeypatch.setattr(merged, 'CLOSE_S', 0.01)
+    parts = _merged(tiny, runtimes=('litert', 'openvino'), load=load)
+    parts.request(1, 4)
+    assert checking.wait(WAIT_S)
+    assert not parts.close()
+    gate.set()
+    assert parts._worker.stop(WAIT_S)
+    assert checked == ['openvino']  # of six layers
+
+
+def test_every_runner_is_closed_once_in_the_end(tiny, monkeypatch):
+    opened, closed = [], []
+
+    def load(runtime, *args, threads):
+        runner = load_cpu('litert', *args, threads=threads)
+        opened.append(len(opened))
+        return SimpleNamespace(run=runner.run, runtime=runtime, device='cpu',
+                               close=lambda n=opened[-1]: closed.append(n) or runner.close())
+    monkeypatch.setattr(merged, 'race', lambda runs, **_: {  # openvino wins
+        key: 1.0 + (key == merged.SEGMENTS) + (key[0] == 'litert') for key in runs})
+    parts = _merged(tiny, runtimes=('litert', 'openvino'), load=load)
+    parts.settle(1, 6)
+    assert parts.get(1, 4).runtime == 'openvino' and len(opened) - len(closed) == 2
+    assert parts.close()
+    assert sorted(closed) == opened
+
+
 def test_findings_may_be_read_while_the_merging_thread_adds_to_them(tiny):
     parts = _merged(tiny)
     iterator = iter(parts.findings.items())
