@@ -27,12 +27,18 @@ def start(folder: Path) -> subprocess.Popen[str]:
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def first_words(process: subprocess.Popen[str]) -> str:
+    """Return the first line on stderr of a process that may say nothing."""
+    assert select([process.stderr], [], [], 60)[0], 'it says nothing'
+    return process.stderr.readline()
+
+
 def test_who_waits_for_another_set_up_says_so(tmp_path):
     lock = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     waiting = start(tmp_path)
     try:
-        said = waiting.stderr.readline()
+        said = first_words(waiting)
         assert 'waiting for the set-up of another checkout' in said and str(tmp_path) in said
         assert waiting.poll() is None
     finally:
@@ -132,8 +138,7 @@ def test_a_second_run_says_what_it_waits_for_and_does_nothing_twice(tmp_path, ga
         runs = [checkouts.run('first')]
         checkouts.until_called(gated)
         runs.append(checkouts.run(second))
-        assert select([runs[1].stderr], [], [], 60)[0], 'it says nothing'
-        assert f'waiting for {waits_for}' in runs[1].stderr.readline()
+        assert f'waiting for {waits_for}' in first_words(runs[1])
         assert checkouts.called.count(gated) == 1
         checkouts.open_gate()
         assert [run.communicate(timeout=60)[0] for run in runs] == ['entered\n'] * 2
