@@ -346,11 +346,14 @@ def test_a_reply_that_does_not_come_is_a_timeout_and_then_comes_too_late(fly):
 
 
 def test_a_reply_that_overtakes_the_end_of_its_sending_finds_a_frame_that_was_sent(fly):
-    drone = fly()
-    drone.sent = lambda packet: drone.pipeline.reply(reply_to(packet))
+    drone, told = fly(), Log()
+
+    def sent(packet) -> None:
+        drone.pipeline.reply(reply_to(packet))
+        told(drone.ended[0].frame.sent_bytes)
+    drone.sent = sent
     drone.offer()
-    end, = drone.ended.wait_for(1)
-    assert end.frame.outcome is Outcome.REMOTE and end.frame.sent_bytes > 0
+    assert told.wait_for(1)[0] > 0 and drone.ended[0].frame.outcome is Outcome.REMOTE
 
 
 def test_the_same_reply_twice_counts_once(fly):
