@@ -77,6 +77,13 @@ def test_a_result_carries_the_header_of_its_image(world, edge, server, camera, r
     assert np.isnan(end.tail) == on_board
 
 
+def test_the_frame_of_a_camera_is_cut_and_escaped_before_it_travels(world, edge, camera, results):
+    edge(split='-1')
+    a_frame(camera(), frame_id='\x1b[2J' + 'x' * 5000)
+    frame_id = results.wait_for(1)[0].header.frame_id
+    assert frame_id.isprintable() and frame_id.startswith('\\x1b[2Jxxx') and len(frame_id) == 200
+
+
 def test_every_split_gives_the_same_result(world, edge, server, camera, results, artefact):
     server()
     drone = edge(split='0', codec='auto', top_k=artefact.tensor(artefact.last).size)

@@ -34,7 +34,8 @@ ENERGY = {'stages': ['head'], 'stage_energy': [0.5]}
         {'stages': ['head'] * 33, 'stage_energy': [0.5] * 33})),
     *(('FeatureTensor', {}, wrong) for wrong in (
         {'drone': '/a b'}, {'drone': '/a' * 101}, {'codec': 'x' * 201}, {'dtype': 'a\nb'},
-        {'shape': [1] * 9}, {'remaining': inf}))], ids=lambda v: ','.join(v) if v else '')
+        {'shape': [1] * 9}, {'remaining': inf},
+        {'header': SimpleNamespace(frame_id='x' * 201)}))], ids=lambda v: ','.join(v) if v else '')
 def test_a_forged_message_is_refused_by_the_name_of_its_field(kind, good, wrong):
     assert checked(kind, SimpleNamespace(**good))
     with pytest.raises(IncomingError, match=next(iter(wrong))):

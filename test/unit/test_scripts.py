@@ -95,7 +95,7 @@ class Checkouts:
         self._env |= {'OFFLOAD_PERCEPTION_PYTHON': str(tool), 'EVENTS': str(self._events),
                       'OFFLOAD_PERCEPTION_CACHE': str(folder / 'cache'), 'GATED': gated}
 
-    def run(self, name: str) -> subprocess.Popen[str]:
+    def run(self, name: str, *command: str) -> subprocess.Popen[str]:
         root = self._folder / name
         if not root.exists():
             for part in ('scripts', 'requirements'):
@@ -105,8 +105,9 @@ class Checkouts:
                 (root / part).parent.mkdir(parents=True, exist_ok=True)
                 (root / part).touch()
         self._started.append(subprocess.Popen(
-            ['bash', root / 'scripts' / 'run.sh', 'echo', 'entered'], env=self._env, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+            ['bash', root / 'scripts' / 'run.sh', *(command or ('echo', 'entered'))],
+            env=self._env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE))
         return self._started[-1]
 
     def until_called(self, tool: str) -> None:
@@ -143,5 +144,16 @@ def test_a_second_run_says_what_it_waits_for_and_does_nothing_twice(tmp_path, ga
         checkouts.open_gate()
         assert [run.communicate(timeout=60)[0] for run in runs] == ['entered\n'] * 2
         assert sorted(checkouts.called) == called
+    finally:
+        checkouts.close()
+
+
+def test_a_command_that_runs_holds_up_no_other_one(tmp_path):
+    checkouts = Checkouts(tmp_path, '')
+    try:
+        running = checkouts.run('first', 'sh', '-c', 'echo runs; read line')
+        assert running.stdout.readline() == 'runs\n'
+        assert checkouts.run('first').communicate(timeout=60)[0] == 'entered\n'
+        assert running.poll() is None and checkouts.called.count('colcon') == 1
     finally:
         checkouts.close()

@@ -147,6 +147,18 @@ def test_labels_are_judged_by_the_stamp_whichever_comes_first():
     assert (summary.right, summary.judged) == (1, 2)
 
 
+def test_what_waits_for_its_counterpart_or_for_a_line_is_bounded():
+    summary = Summary()
+    for stamp in range(600):
+        summary.add_result(LabelRecord(stamp, 'forest'))
+    for stamp in (0, 599):
+        summary.add_truth(LabelRecord(stamp, 'forest'))
+    assert summary.judged == 1  # the oldest was given up
+    for frame in records([(Outcome.LOCAL, '')] * 3000):
+        summary.add_frame(frame)
+    assert summary.live_line(1.0).startswith('2048.0 fps') and summary.results == 3000
+
+
 def test_an_emulated_computer_is_a_property_of_the_run():
     frames = list(records([(Outcome.REMOTE, '')] * 3))
     summary = summary_of([frames[0], replace(frames[1], emulated='raspberry_pi_3b_plus'),

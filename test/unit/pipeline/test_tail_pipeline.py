@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline_fakes import ARTEFACT, CUT_IMAGE, POOLED, WAIT_S, Clock, FakeNetwork, Log, packet
 
 from offload_perception import codec
-from offload_perception.pipeline.records import Status, TopK
+from offload_perception.pipeline.records import PROBE_CODEC, Status, TopK
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.tensor import TensorSpec
 
@@ -52,6 +52,14 @@ def test_a_result_has_its_durations_inside(server):
     assert (reply.server_wait_s, reply.decode_s, reply.tail_s, reply.server_total_s) == (
         0.0, 0.0, 0.25, 0.25)
     assert (reply.server, reply.runtime, reply.device) == ('/server', 'fake', 'cpu')
+
+
+def test_a_probe_is_answered_once_and_at_once_and_is_no_tensor(server):
+    server.hold()
+    server.pipeline.submit(packet(2, codec=PROBE_CODEC, data=bytes(4096), dtype='', shape=()))
+    reply, = server.replies
+    assert (reply.status, reply.packet.sequence, reply.server) == (Status.PROBE, 2, '/server')
+    assert reply.server_total_s == 0.0 and server.pipeline.counts.received == 1
 
 
 def test_the_backlog_is_the_work_ahead(server):

@@ -112,12 +112,14 @@ def test_closing_does_not_wait_for_a_background_race(tiny, monkeypatch):
     """Layers of 2 s with pauses of 8 s once held up the end of a node for 38.6 s."""
     racing = Event()
     monkeypatch.setattr(merged, 'race', lambda runs, **kw: race(
-        runs, rounds=30, budget_s=1e9, rest=1e9, sleep=lambda s: (racing.set(), kw['sleep'](s))))
+        runs, rounds=10**9, budget_s=1e9, rest=1e9,
+        sleep=lambda s: (racing.set(), kw['sleep'](s))))
     chain = Chain(tiny, CHOICE)
     chain.head(4, image())
     assert racing.wait(WAIT_S)
     chain.close()
     assert not chain._merged._worker.alive
+    assert 'being closed' in chain._merged.findings['layers 1-4']  # in a pause, and told
 
 
 def test_closing_does_not_wait_for_a_run_under_way_and_leaves_it_its_runners(tiny, monkeypatch):
