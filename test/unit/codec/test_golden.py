@@ -19,8 +19,10 @@ def stream_of(name: str) -> bytes:
 
 
 def test_every_codec_has_a_golden_stream():
+    missing = {codec.name for codec in CODECS} - {name.partition(':')[0].partition(' ')[0]
+                                                  for name in GOLDEN}
+    assert not missing, f'give {missing} a case in golden_streams.py and run that file'
     assert GOLDEN.keys() == CASES.keys()
-    assert {stream_of(name)[2] for name in GOLDEN} == {codec.number for codec in CODECS}
     assert {f'lossy:{bits}' for bits in range(1, 8)} <= {name.rpartition(':')[0] for name in CASES}
 
 
