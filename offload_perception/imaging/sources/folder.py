@@ -55,17 +55,10 @@ class PictureLoop:
                           f'the last: {self.left_out[file.name]}')
 
 
-class FolderSource(Source):
-    """The pictures of a folder, or one picture, each fitted to the size."""
+class FilesSource(Source):
+    """A source that shows the pictures of its `_loop`."""
 
-    def __init__(self, path: str | Path, *, height: int, width: int, rate_hz: float,
-                 loop: bool = True, values: ValueRange = FULL_RANGE) -> None:
-        """List the folder; raises SourceError if no picture in it can be read."""
-        super().__init__()
-        self._size, self.rate_hz = (height, width), rate_hz
-        self._loop = PictureLoop(path, at_least=self._size, loop=loop, values=values)
-        self.description = (f'{len(self._loop.files)} picture(s) of {path}, '
-                            f'{"looped" if loop else "once"}')
+    _loop: PictureLoop
 
     @property
     def left_out(self) -> dict[str, str]:
@@ -76,6 +69,19 @@ class FolderSource(Source):
     def skipped(self) -> int:
         """Return how often a broken picture was left out."""
         return self._loop.skipped
+
+
+class FolderSource(FilesSource):
+    """The pictures of a folder, or one picture, each fitted to the size."""
+
+    def __init__(self, path: str | Path, *, height: int, width: int, rate_hz: float,
+                 loop: bool = True, values: ValueRange = FULL_RANGE) -> None:
+        """List the folder; raises SourceError if no picture in it can be read."""
+        super().__init__()
+        self._size, self.rate_hz = (height, width), rate_hz
+        self._loop = PictureLoop(path, at_least=self._size, loop=loop, values=values)
+        self.description = (f'{len(self._loop.files)} picture(s) of {path}, '
+                            f'{"looped" if loop else "once"}')
 
     def _picture(self, index: int) -> tuple[np.ndarray, None]:
         return fit(self._loop.next(), *self._size), None

@@ -10,14 +10,13 @@ import numpy as np
 from offload_perception.errors import SourceError
 from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
 from offload_perception.imaging.fit import fit
-from offload_perception.imaging.sources.base import Source
-from offload_perception.imaging.sources.folder import PictureLoop
+from offload_perception.imaging.sources.folder import FilesSource, PictureLoop
 
 _LEG_S = 20.0  # how long each picture is flown over
 _ZOOM = (0.55, 0.95)  # side of the window as a share of the largest that fits
 
 
-class PanSource(Source):
+class PanSource(FilesSource):
     """A window that glides and zooms over one picture after the other, looped.
 
     The path depends on the frame number and rate only, so that runs can be compared.
@@ -32,16 +31,6 @@ class PanSource(Source):
         self._loop = PictureLoop(path, at_least=(ceil(height / _ZOOM[0]), ceil(width / _ZOOM[0])),
                                  values=values)
         self.description = f'flight over {len(self._loop.files)} photograph(s) of {name or path}'
-
-    @property
-    def left_out(self) -> dict[str, str]:
-        """Return which files are not shown, and why."""
-        return self._loop.left_out.copy()
-
-    @property
-    def skipped(self) -> int:
-        """Return how often a broken picture was left out."""
-        return self._loop.skipped
 
     def _picture(self, index: int) -> tuple[np.ndarray, None]:
         step = index % self._leg_frames

@@ -27,13 +27,7 @@ DRAWN = ("document.querySelectorAll('#stages li').length"
 
 
 @pytest.fixture
-def clock():
-    return drone.Clock()
-
-
-@pytest.fixture
-def state(clock):
-    state = LiveState('/drone1', ('/server', '/server2'), clock)
+def state(state):
     drone.fill(state, label=EVIL)
     jpeg = cv2.imencode('.jpg', np.zeros((60, 80, 3), np.uint8))[1].tobytes()
     state.add_picture(drone.header(3), jpeg)

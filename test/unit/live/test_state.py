@@ -15,17 +15,6 @@ from offload_perception.live import warnings
 from offload_perception.live.plain import plain
 from offload_perception.live.state import WINDOW_S, LiveState
 
-
-@pytest.fixture
-def clock():
-    return drone.Clock()
-
-
-@pytest.fixture
-def state(clock):
-    return LiveState('/drone1', ('/server', '/server2'), clock)
-
-
 ENDS = st.lists(st.sampled_from([0, 1, 2]), max_size=40)
 
 

@@ -17,16 +17,6 @@ def shown(state: LiveState, width: int, height: float = inf, **how: bool) -> str
     return screen.file.getvalue()
 
 
-@pytest.fixture
-def clock():
-    return drone.Clock()
-
-
-@pytest.fixture
-def state(clock):
-    return LiveState('/drone1', ('/server', '/server2'), clock)
-
-
 @pytest.mark.parametrize('width', [60, 120])
 def test_the_panels_show_what_the_page_shows(state, width):
     drone.fill(state)
