@@ -44,6 +44,10 @@ _TELEMETRY = ((FrameLatency, 'frame_latency'), (PowerSample, 'power'),
               (GeotaggedClassification, 'geotagged'),
               (DiagnosticArray, '/diagnostics'))
 _IMAGES = ((Image, 'image_raw'), (CompressedImage, 'image_raw/compressed'))
+_LARGEST = 32 << 20  # bytes of a message: an image of 3840x2160 with four bytes a pixel
+_LARGEST_TELEMETRY = 4 << 20  # a result with 10,000 labels has less
+_SMALL = {name_of(kind) for kind in (*(kind for kind, _ in _TELEMETRY), OffloadDecision,
+                                     MissionPolicy, DiagnosticStatus, ServerStatus)}
 
 
 class RecorderNode(ManagedNode):
@@ -184,6 +188,10 @@ class RecorderNode(ManagedNode):
 
     def _on_message(self, topic: str, kind: str, data: bytes, info: dict[str, Any]) -> None:
         if self._bag is None:
+            return
+        if len(data) > (limit := _LARGEST_TELEMETRY if kind in _SMALL else _LARGEST):
+            self.border.ignore(topic, f'it has {len(data)} bytes, and of {kind} at most {limit} '
+                               'are recorded')
             return
         with self._ending_on_failure():
             if topic not in self._announced:

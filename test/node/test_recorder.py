@@ -28,6 +28,7 @@ from world import ACTIVE, INACTIVE, WAIT_S, Heard, image, until
 from offload_perception import recording
 from offload_perception.errors import BagError
 from offload_perception.nodes import qos
+from offload_perception.nodes.message_types import name_of
 
 pytest.importorskip('mcap_ros2')
 
@@ -124,6 +125,25 @@ def test_other_topics_of_the_drone_are_found_and_images_left_out(world, record, 
     found = messages_of(tmp_path, world)
     assert [m.decode().voltage for m in found['mavros/battery']] == [11.0]
     assert 'thermal' not in found
+
+
+@pytest.mark.parametrize(('kind', 'topic', 'largest'), [
+    (Classification, 'classification', 4 << 20), (Image, 'image_raw', 32 << 20)])
+def test_a_message_beyond_all_measure_is_counted_and_not_recorded(
+        world, record, tmp_path, kind, topic, largest):
+    recorder = record(images=True)
+    publisher = world.speak(kind, topic, qos.RESULTS)
+    for length in (largest, largest - 1000, 9):
+        message = kind()
+        message.header.frame_id = 'x' * length
+        publisher.publish(message)
+    until(lambda: count(recorder, f'{world.ns}/{topic}') == 2)
+    world.said(f'bytes, and of {name_of(kind)} at most {largest} are recorded')
+    found, = [f for f in world.do(lambda: list(recorder.border.findings()))]
+    assert found.text.startswith(f'1 message on {world.ns}/{topic} ignored')
+    world.drive(recorder, 'deactivate')
+    assert [len(m.decode().header.frame_id) for m in messages_of(tmp_path, world)[topic]] == [
+        largest - 1000, 9]
 
 
 def test_a_disk_that_is_full_at_the_start_refuses_and_leaves_nothing(world, record, tmp_path):
