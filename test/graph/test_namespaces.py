@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import signal
 import subprocess
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
+from typing import NamedTuple
 
 import pytest
-from command import adds_up, closing
+from command import Command, adds_up, closing
 from test_demo import FLYING, LIVE
 
 from offload_perception.dds import profile_environment
@@ -52,54 +56,66 @@ def machines():
         yield names
 
 
-def test_drone_and_server_meet_over_a_network(run, machines, artefact, photos):
-    drone, server = (('ip', 'netns', 'exec', name) for name in machines)
-    env = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
-    model = ['-p', f'model:={artefact.path}', '-p', 'runtime:=litert', '-p', 'threads:=1']
-    run(*server, 'remote_inference_node', '--ros-args', '-r', '__ns:=/server', *model,
-        env=env).said('serving /server/features')
-    run(*drone, 'edge_inference_node', '--ros-args', '-r', '__ns:=/drone1', *model,
-        env=env).said('split 14')
-    run(*drone, 'camera_node', '--ros-args', '-r', '__ns:=/drone1', '-p', f'source:={photos}',
-        env=env)
-    monitor = run(*drone, 'monitor', '--namespace', 'drone1', env=env)
-    monitor.said(FLYING)
-    for process in monitor.family():
-        process.send_signal(2)
-    assert monitor.wait() == 0, monitor.output
-    assert adds_up(monitor.output) and closing(monitor.output)[1] > 0
-    assert 'tail litert on cpu at /server' in monitor.output
+class Flight(NamedTuple):
+    """A drone's nodes and a monitor of it, on the drone's machine."""
+
+    camera: Command
+    edge: Command
+    monitor: Command
+
+    def end(self) -> str:
+        """End all in this order; return what the monitor said."""
+        for command in self:
+            for process in command.family():
+                process.send_signal(signal.SIGINT)
+            assert command.wait() == 0, command.output
+        return self.monitor.output
 
 
-def test_the_drone_carries_on_alone_while_the_link_is_cut(run, machines, artefact, photos):
-    drone, server = (('ip', 'netns', 'exec', name) for name in machines)
-    cable = f'op{os.getpid()}b'
-    env = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
-    model = ['-p', f'model:={artefact.path}', '-p', 'runtime:=litert', '-p', 'threads:=1']
-    run(*server, 'remote_inference_node', '--ros-args', '-r', '__ns:=/server', *model,
-        env=env).said('serving /server/features')
-    edge = run(*drone, 'edge_inference_node', '--ros-args', '-r', '__ns:=/drone1', *model,
-               '-p', 'split:=auto', '-p', 'emulate:=raspberry_pi_3b_plus', '-p', 'deadline:=2.0',
-               env=env)
-    edge.said('planning with profile')
-    camera = run(*drone, 'camera_node', '--ros-args', '-r', '__ns:=/drone1',
-                 '-p', f'source:={photos}', '-p', 'rate:=2.0', env=env)
-    monitor = run(*drone, 'monitor', '--namespace', 'drone1', env=env)
+@pytest.fixture
+def fly(run, machines, artefact, photos):
+    """Start a server on one machine and a drone on the other, with parameters for its nodes."""
+    def start(*edge: str, camera: Sequence[str] = (), **env: str) -> Flight:
+        on_drone, on_server = (('ip', 'netns', 'exec', name) for name in machines)
+        ours = ['-r', '__ns:=/drone1']
+        model = ['-p', f'model:={artefact.path}', '-p', 'runtime:=litert', '-p', 'threads:=1']
+        run_there = partial(run, env={'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET', **env})
+        run_there(*on_server, 'remote_inference_node', '--ros-args', '-r', '__ns:=/server',
+                  *model).said('serving /server/features')
+        node = run_there(*on_drone, 'edge_inference_node', '--ros-args', *ours, *model,
+                         *words(edge))
+        node.said('planning with profile|split 14')
+        return Flight(run_there(*on_drone, 'camera_node', '--ros-args', *ours,
+                                *words((f'source:={photos}', *camera))),
+                      node, run_there(*on_drone, 'monitor', '--namespace', 'drone1'))
+    return start
+
+
+def words(parameters: Sequence[str]) -> list[str]:
+    return [word for parameter in parameters for word in ('-p', parameter)]
+
+
+def test_drone_and_server_meet_over_a_network(fly):
+    flight = fly()
+    flight.monitor.said(FLYING)
+    said = flight.end()
+    assert adds_up(said) and closing(said)[1] > 0
+    assert 'tail litert on cpu at /server' in said
+
+
+def test_the_drone_carries_on_alone_while_the_link_is_cut(fly, machines):
+    flight = fly('split:=auto', 'emulate:=raspberry_pi_3b_plus', 'deadline:=2.0',
+                 camera=['rate:=2.0'])
+    edge, cable = flight.edge, f'op{os.getpid()}b'
     edge.said('to /server: ')
     ip('-n', machines[1], 'link', 'set', cable, 'down')
     edge.said('all on board: ', after=len(edge.lines))
     ip('-n', machines[1], 'link', 'set', cable, 'up')
     ip('-n', machines[1], 'route', 'add', '224.0.0.0/4', 'dev', cable)
     edge.said('to /server: ', after=len(edge.lines))
-    for process in (camera, edge):
-        for part in process.family():
-            part.send_signal(2)
-        process.wait()
-    for process in monitor.family():
-        process.send_signal(2)
-    assert monitor.wait() == 0, monitor.output
-    _, remote, local, _, reasons, _ = closing(monitor.output)
-    assert adds_up(monitor.output) and remote > 0 and local > 0
+    said = flight.end()
+    _, remote, local, _, reasons, _ = closing(said)
+    assert adds_up(said) and remote > 0 and local > 0
     assert 'no reply' not in reasons, 'an overdue frame has to be finished on board'
 
 
@@ -118,30 +134,15 @@ def lose(machines):
     return lose
 
 
-def test_a_tenth_of_the_packets_lost_costs_no_frame(run, machines, lose, artefact, photos):
-    drone, server = (('ip', 'netns', 'exec', name) for name in machines)
-    env = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET', **profile_environment()}
-    model = ['-p', f'model:={artefact.path}', '-p', 'runtime:=litert', '-p', 'threads:=1']
-    run(*server, 'remote_inference_node', '--ros-args', '-r', '__ns:=/server', *model,
-        env=env).said('serving /server/features')
-    edge = run(*drone, 'edge_inference_node', '--ros-args', '-r', '__ns:=/drone1', *model,
-               '-p', 'reply_timeout:=2.9', '-p', 'deadline:=0.0', '-p', 'max_in_flight:=16',
-               env=env)  # the heartbeat that Fast DDS has by default comes after 3 s
-    edge.said('split 14')
-    camera = run(*drone, 'camera_node', '--ros-args', '-r', '__ns:=/drone1',
-                 '-p', f'source:={photos}', '-p', 'rate:=5.0', env=env)
-    monitor = run(*drone, 'monitor', '--namespace', 'drone1', env=env)
-    monitor.said(FLYING)
+def test_a_tenth_of_the_packets_lost_costs_no_frame(fly, lose):
+    # The heartbeat that Fast DDS has by default comes after 3 s.
+    flight = fly('reply_timeout:=2.9', 'deadline:=0.0', 'max_in_flight:=16', camera=['rate:=5.0'],
+                 **profile_environment())
+    flight.monitor.said(FLYING)
     lose(10)
     for _ in range(15):
-        monitor.said(LIVE, after=len(monitor.lines))
-    for process in (camera, edge):
-        for part in process.family():
-            part.send_signal(2)
-        process.wait()
-    for process in monitor.family():
-        process.send_signal(2)
-    assert monitor.wait() == 0, monitor.output
-    _, remote, _, _, reasons, _ = closing(monitor.output)
-    assert adds_up(monitor.output) and remote > 20
-    assert 'no reply' not in reasons, monitor.output
+        flight.monitor.said(LIVE, after=len(flight.monitor.lines))
+    said = flight.end()
+    _, remote, _, _, reasons, _ = closing(said)
+    assert adds_up(said) and remote > 20
+    assert 'no reply' not in reasons, said
