@@ -49,7 +49,7 @@ _OWN = (
              "one's own", ('node', *_FALSE)),
     Argument('meter', 'um25c', 'power meter; um25c is an emulator without meter_port',
              ('none',)),
-    Argument('server_device', 'auto', 'where the layers of the server run',
+    Argument('server_device', 'auto', 'device that runs the layers of the server',
              ('auto', 'edgetpu', 'cpu')),
 )
 _SETTINGS = (

@@ -100,8 +100,8 @@ class PowerLog:
 def _mean(powers_w: list[float]) -> MeanPower:
     value_w = statistics.fmean(powers_w)
     if not 0.0 <= value_w <= MAX_POWER_W:
-        raise MeterError(f'the meter says {value_w:.2f} W, which cannot be: check which way round '
-                         'it is wired, and its calibration')
+        raise MeterError(f'the meter reads {value_w:.2f} W, which is impossible: check its '
+                         'polarity and its calibration')
     count = len(powers_w)
     half_w = t_95(count - 1) * statistics.stdev(powers_w) / math.sqrt(count)
     return MeanPower(value_w, half_w, count)

@@ -16,11 +16,10 @@ DRAIN_TIMEOUT_S = 5.0
 
 
 class NodeDied(OffloadError):
-    """A node ended by itself; `code` is its exit code, never 0."""
+    """A node exited by itself; `code` is its exit code, never 0."""
 
     def __init__(self, name: str, code: int) -> None:
-        super().__init__(f'{name} ended by itself with exit code {code}; its last lines above '
-                         'say why')
+        super().__init__(f'{name} exited by itself with code {code}; see its last lines above')
         self.code = 128 - code if code < 0 else code or 1  # a signal, as a shell counts it
 
 

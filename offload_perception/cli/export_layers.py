@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser('export_layers', description=__doc__)
     add_model_arguments(parser)
     parser.add_argument('--out', type=Path, required=True, metavar='FOLDER',
-                        help='where the files go; a second run goes on where the first stopped')
+                        help='folder of the files; a second run continues an interrupted one')
     parser.add_argument('--h5', action='store_true', help='Keras files as .h5 instead of .keras')
     parser.add_argument('--check', action='store_true', help='load and run every file once')
     parser.add_argument('--json', metavar='FILE', help='write the table there too')

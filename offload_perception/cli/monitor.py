@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--server', default='/server',
                         help='namespace of the server, or several with commas')
     parser.add_argument('--view', action='store_true',
-                        help='panels over the whole terminal; lines where this is no terminal')
+                        help='panels over the whole terminal; lines if the output is no terminal')
     parser.add_argument('--duration', type=float, default=float('inf'), metavar='S')
     args = parser.parse_args(argv)
     from offload_perception.nodes.listening import listening  # needs ROS

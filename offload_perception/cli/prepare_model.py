@@ -29,9 +29,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
                         help='for a model file that has no preprocessing layers of its own')
     parser.add_argument('--weight-bits', type=int, choices=WEIGHT_BITS, default=8,
                         help='7 is as fast and right on x86 processors without VNNI')
-    parser.add_argument('--fit', choices=FITS, help='how pictures are brought to the shape of the '
+    parser.add_argument('--fit', choices=FITS, help='how pictures are fitted to the shape of the '
                         'input (default: as the model says; a new one: crop)')
-    parser.add_argument('--cache-dir', help='where prepared models are kept')
+    parser.add_argument('--cache-dir', help='folder of prepared models')
 
 
 def prepared(args: argparse.Namespace) -> Artefact:
@@ -60,8 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_model_arguments(parser)
     parser.add_argument('--json', metavar='FILE', help='write the cuts there too')
     parser.add_argument('--edgetpu', action='store_true', help='compile for the Edge TPU, or '
-                        'estimate where there is no compiler, and keep the report beside the '
-                        'model')
+                        'estimate if there is no compiler; the report is kept beside the model')
     args = parser.parse_args(argv)
     artefact = prepared(args)
     print(f'{artefact.path}\n{artefact.name}, weights {artefact.weights}'

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--remap', nargs='+', default=[], metavar='/OLD:=/NEW',
                         help='play topics under other names')
     parser.add_argument('--wait', type=float, default=1.0, metavar='S',
-                        help='wait so long for a subscriber to every topic (default: 1)')
+                        help='longest wait for a subscriber to every topic (default: 1)')
     parser.add_argument('--clock', type=float, nargs='?', const=40.0, metavar='HZ',
                         help='also publish the time of the bag on /clock, so often a second '
                              '(default: 40), for nodes with use_sim_time')

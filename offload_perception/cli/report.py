@@ -40,6 +40,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('bag', help='folder of a bag, or one of its .mcap files')
     parser.add_argument('after', nargs='?', help='a second bag, to be compared with the first')
     parser.add_argument('--out', metavar='DIR', help='folder of the report (default: BAG_report)')
-    parser.add_argument('--namespace', help='of the drone, where a bag has several')
+    parser.add_argument('--namespace', help='of the drone, if a bag has several')
     parser.add_argument('--json', metavar='FILE', help='also write the key figures as JSON')
     return parser

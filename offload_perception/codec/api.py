@@ -32,7 +32,7 @@ def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO, *,
     """
     setting = parse(codec, spec)
     if q.shape != spec.shape or q.dtype != spec.dtype:
-        raise ConfigError(f'tensor of {q.dtype} {q.shape} where the cut has {spec.dtype} '
+        raise ConfigError(f'tensor of {q.dtype} {q.shape}, but the cut has {spec.dtype} '
                           f'{spec.shape}; leave the batch dimension out')
     extra = (basis,) if setting.codec.calibrated else ()
     parts = setting.codec.encode(np.ascontiguousarray(q), spec, *setting.parameters, *extra)

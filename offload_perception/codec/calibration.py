@@ -112,7 +112,7 @@ def check(codec: str, artefact: Artefact, cut: int) -> None:
     setting = parse(codec, artefact.tensor(cut))
     if setting.codec.calibrated and basis_of(artefact, cut) is None:
         raise ConfigError(f"codec '{codec}': {artefact.name} is not calibrated for it at "
-                          f'{artefact.cut_names[cut]}; measure_codecs calibrates the cuts behind '
+                          f'{artefact.cut_names[cut]}; measure_codecs calibrates the cuts after '
                           'pooling layers')
 
 
@@ -123,7 +123,7 @@ def _basis(values: dict[str, np.ndarray]) -> Basis:
 
 
 def pooled(artefact: Artefact) -> list[int]:
-    """Return the cuts that get a transform: they are behind pooling layers."""
+    """Return the cuts that get a transform: those after pooling layers."""
     return [k for k, layer in enumerate(artefact.layers, 1)
             if layer.kind == 'pool' and is_rectified(layer.output)]
 

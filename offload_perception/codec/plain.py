@@ -45,11 +45,11 @@ def unzstd(data: Buffer, size: int) -> bytes:
     try:
         claimed = zstandard.frame_content_size(data)
         if claimed != size:
-            raise DecodeError(f'zstd frame of {claimed} bytes where {size} are due')
+            raise DecodeError(f'zstd frame of {claimed} bytes; {size} are expected')
         content = zstandard.ZstdDecompressor().decompress(
             data, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as e:
         raise DecodeError(f'zstd: {e}') from e
     if len(content) != size:
-        raise DecodeError(f'zstd frame gave {len(content)} bytes where {size} are due')
+        raise DecodeError(f'zstd frame gave {len(content)} bytes; {size} are expected')
     return content

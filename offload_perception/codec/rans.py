@@ -96,7 +96,7 @@ def decode_planes(stream: memoryview, shape: tuple[int, int, int], tables: Table
     if library().offload_decode(
             _at(data), data.size, _at(planes), *shape, None if rows is None else _at(rows),
             _at(tables.start), _at(tables.bucket), _at(_CLASS_OF_EIGHTHS)):
-        raise DecodeError(f'the {data.size} bytes of entropy code do not end where they should')
+        raise DecodeError(f'the {data.size} bytes of entropy code end at the wrong place')
     return planes
 
 

@@ -62,7 +62,7 @@ def encode_transform(q: np.ndarray, spec: TensorSpec, step: int,
     if basis is None or not basis.fits(spec.shape) or step not in STEPS:
         raise ConfigError(
             f'codec transform:{step} needs one of the steps {", ".join(map(str, STEPS))} and a '
-            'cut that measure_codecs calibrated: one behind a pooling layer')
+            'cut that measure_codecs calibrated: one after a pooling layer')
     rows = basis.rows[STEPS.index(step)]
     components = (blocks(above_lowest(q), basis.side) - basis.mean) @ basis.forward
     used = rows != NEVER
@@ -78,7 +78,8 @@ def decode_transform(payload: memoryview, spec: TensorSpec, step: int,
     if (basis is None or not basis.fits(spec.shape) or step not in STEPS
             or not payload or payload[0] != basis.check):
         raise DecodeError(f'transform:{step} of a {spec.shape} tensor was encoded with another '
-                          'calibration of the model; copy it from where it was made')
+                          'calibration of the model; use one prepared model folder on drone and '
+                          'server')
     row = STEPS.index(step)
     used = basis.rows[row] != NEVER
     count = spec.size // len(basis.mean)

@@ -1,6 +1,6 @@
 """What is wrong with a node, its inputs and its computer, in words an operator can act on.
 
-Plain data and small watches: a watch is told what a node sees, and answers with findings.
+Plain data and small watches: a node passes what it sees to a watch, which returns findings.
 """
 
 from offload_perception.health.finding import (

@@ -1,21 +1,21 @@
-"""Whether something that should come again and again still does."""
+"""Whether something periodic still arrives."""
 
 from math import nan
 
 from offload_perception.health.finding import Finding, error, said, warning
 
 FIRST_S = 5.0
-"""So long nobody has to worry about the first one."""
+"""Grace period for the first one."""
 STALE_PERIODS, STALE_S = 5.0, 2.0
 _GAIN = 0.1
 
 
 class Arrivals:
-    """Learns the usual period, and finds when nothing has come for some periods.
+    """Learns the usual period, and reports when nothing has arrived for several periods.
 
     Times are monotonic seconds; `started_s` is when the wait began.
 
-    :param what: what comes, as `image`.
+    :param what: what arrives, such as `image`.
     """
 
     def __init__(self, what: str, started_s: float) -> None:
@@ -27,7 +27,7 @@ class Arrivals:
         gap_s = now_s - self._last_s
         if self.period_s != self.period_s:
             self.period_s = gap_s  # still NaN after the first one
-        else:  # a gap is an outage, and hardly says anything about the period
+        else:  # bounded: an outage says little about the period
             self.period_s += _GAIN * (min(gap_s, self._limit_s) - self.period_s)
         self._last_s = now_s
 
@@ -39,8 +39,8 @@ class Arrivals:
     def finding(self, now_s: float, *, where: str, why: str) -> Finding | None:
         """Return what is wrong, if anything.
 
-        :param where: where it should come from, as a topic's name.
-        :param why: what is known of the cause, and what to do.
+        :param where: its source, such as the name of a topic.
+        :param why: the likely cause, and what to do.
         """
         what = self._what
         if self._last_s != self._last_s:

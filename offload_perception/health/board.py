@@ -1,4 +1,4 @@
-"""What the kernel and a Raspberry Pi's firmware tell of heat, clock and supply."""
+"""Heat, clock and supply, as reported by the kernel and a Raspberry Pi's firmware."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,10 +9,10 @@ from pathlib import Path
 from shutil import which
 
 USUAL_LIMIT_C = 80.0
-"""Where a thermal zone names no limit: a Raspberry Pi throttles from there on
+"""Used for a thermal zone without a limit: a Raspberry Pi throttles from this temperature on
 (raspberrypi/documentation, frequency-management.adoc)."""
-VCGENCMD_PERIOD_S = 10.0  # a process each; the file, where there is one, costs nothing
-# `vcgencmd get_throttled`: the same bits 16 higher tell that it happened since the start.
+VCGENCMD_PERIOD_S = 10.0  # each call is a process; reading the file costs nothing
+# `vcgencmd get_throttled`: the same bits 16 higher mean that it happened since the start.
 THROTTLED_BITS = {0: 'under-voltage', 1: 'frequency capped', 2: 'throttled',
                   3: 'soft temperature limit'}
 HAS_BEEN = 16
@@ -22,7 +22,7 @@ _SLOWING = ('cpufreq', 'thermal-cpufreq', 'cpu', 'processor')  # cooling by a sl
 
 @dataclass(frozen=True)
 class Zone:
-    """A thermal zone: its temperature, and from where on the computer is slowed down [C]."""
+    """A thermal zone: its temperature, and the limit above which the CPU is throttled [C]."""
 
     name: str
     temperature_c: float
@@ -33,9 +33,9 @@ class Zone:
 class BoardState:
     """A computer's heat, clock and supply at one moment.
 
-    `zone` is the one nearest to its limit. `slowed_by` are what slows the clock because of heat.
-    Clocks are in Hz, NaN where unknown. `flags` are those of `vcgencmd get_throttled`, 0 where
-    there is no such firmware.
+    `zone` is the one nearest to its limit. `slowed_by` names what throttles the clock because of
+    heat. Clocks are in Hz, NaN if unknown. `flags` are those of `vcgencmd get_throttled`, 0
+    without such firmware.
     """
 
     zone: Zone | None = None
@@ -48,7 +48,7 @@ class BoardState:
 class Board:
     """Reads the state of the computer it runs on; what is missing or unreadable is left out.
 
-    :param sysfs: where the kernel's files are; a test gives a folder of its own.
+    :param sysfs: folder of the kernel's files; tests pass their own.
     """
 
     def __init__(self, sysfs: str | Path = '/sys',
@@ -72,7 +72,7 @@ class Board:
         """Yield the thermal zones that can be read."""
         for folder in sorted(self._sysfs.glob('class/thermal/thermal_zone*')):
             temperature_c = _number(folder / 'temp') / 1000
-            if temperature_c > 0.0:  # a zone that is off tells 0 or absolute zero
+            if temperature_c > 0.0:  # a zone that is off reports 0 or absolute zero
                 yield Zone(_text(folder / 'type') or folder.name, temperature_c, _limit_c(folder))
 
     def flags(self, now_s: float) -> int | None:
@@ -88,7 +88,7 @@ class Board:
         return self._flags
 
     def _undervolted(self) -> bool:
-        """Tell what the kernel's own monitor of a Raspberry Pi's supply says."""
+        """Return whether the kernel's monitor of a Raspberry Pi's supply reports under-voltage."""
         return any(_text(alarm) == '1' and _text(alarm.parent / 'name') == 'rpi_volt'
                    for alarm in self._sysfs.glob('class/hwmon/hwmon*/in0_lcrit_alarm'))
 
@@ -100,7 +100,7 @@ class Board:
 
 
 def decode_flags(flags: int) -> tuple[list[str], list[str]]:
-    """Return the meaning of a Raspberry Pi's flags: what is, and what has been since the start."""
+    """Return the meaning of a Raspberry Pi's flags: active now, and active since the start."""
     return ([text for bit, text in THROTTLED_BITS.items() if flags >> bit & 1],
             [text for bit, text in THROTTLED_BITS.items() if flags >> bit + HAS_BEEN & 1])
 

@@ -1,4 +1,4 @@
-"""Clock trouble: stamps that cannot be, a system clock that jumped, a loop that comes late."""
+"""Clock problems: impossible stamps, jumps of the system clock, a loop that runs late."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ LATE_S = 0.5
 
 
 class StampWatch:
-    """Looks at the stamps of one stream of images; `see` is cheap, for it sees every image."""
+    """Checks the stamps of one stream of images; `see` is cheap, since it is called for each."""
 
     def __init__(self) -> None:
         self._last_s, self._ahead_s, self._age_s, self._back_s = nan, 0.0, 0.0, 0.0
@@ -24,7 +24,7 @@ class StampWatch:
         self._recent = Recent()
 
     def see(self, stamp_s: float, now_s: float) -> None:
-        """Take a stamp and when it came, both in seconds of the node's clock (Unix time)."""
+        """Take a stamp and its arrival, both in seconds of the node's clock (Unix time)."""
         age_s, step_s = now_s - stamp_s, stamp_s - self._last_s
         self._last_s = stamp_s
         self._seen['all'] += 1
@@ -68,8 +68,8 @@ def wall_offset_s(wall: Callable[[], float] = time.time,
                   monotonic: Callable[[], float] = time.monotonic) -> float:
     """Return what the system clock shows above the monotonic one [s].
 
-    NaN where this thread was put aside between the two readings, as on a busy computer: that
-    would look like a clock that jumped.
+    NaN if this thread was preempted between the two readings, as on a busy computer: that would
+    look like a jump of the clock.
     """
     for _ in range(TRIES):
         before_s, wall_s, after_s = monotonic(), wall(), monotonic()
@@ -79,13 +79,13 @@ def wall_offset_s(wall: Callable[[], float] = time.time,
 
 
 class ClockWatch:
-    """Finds jumps of the system clock against the monotonic one; look about once a second."""
+    """Finds jumps of the system clock against the monotonic one; call about once a second."""
 
     def __init__(self) -> None:
         self._offset_s = self._jumped_s = self._jump_s = nan
 
     def look(self, offset_s: float, now_s: float) -> Finding | None:
-        """Take the system clock above the monotonic one, NaN where it is not known, at `now_s`;
+        """Take the offset of the system clock from the monotonic one, NaN if unknown, at `now_s`;
         return the last jump for `REPORT_S`.
         """
         if abs(offset_s - self._offset_s) > JUMP_S:
@@ -96,18 +96,18 @@ class ClockWatch:
             return None
         way = 'forward' if self._jump_s > 0 else 'back'
         return warning('system clock', f'the system clock jumped {way} by '
-                       f'{span(abs(self._jump_s))}: stamps from before do not compare with those '
-                       'after; let the clock settle (NTP) before the flight')
+                       f'{span(abs(self._jump_s))}: stamps from before and after cannot be '
+                       'compared; let the clock settle (NTP) before the flight')
 
 
 class LoopWatch:
-    """Finds a timer that comes late: the node's loop was busy with something else."""
+    """Finds a timer that fires late: the node's loop was busy with something else."""
 
     def __init__(self, period_s: float) -> None:
         self._period_s, self._last_s = period_s, nan
 
     def restart(self) -> None:
-        """Forget the last tick, where a long pause was meant."""
+        """Forget the last tick, after an intended pause."""
         self._last_s = nan
 
     def tick(self, now_s: float) -> Finding | None:
@@ -116,5 +116,5 @@ class LoopWatch:
         self._last_s = now_s
         if not late_s > LATE_S:
             return None
-        return warning('loop', f'this node was busy for {late_s:.1f} s and could not look at its '
+        return warning('loop', f'this node was busy for {late_s:.1f} s and could not process its '
                        'messages: the computer is overloaded, or something blocks')

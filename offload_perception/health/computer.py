@@ -14,7 +14,7 @@ _SUPPLY = 'use a stronger supply and a shorter, thicker cable, or fewer USB devi
 
 
 class ComputerWatch:
-    """Looks at the computer; call `findings` about once a second."""
+    """Checks the computer; call `findings` about once a second."""
 
     def __init__(self, board: Board | None = None,
                  offset: Callable[[], float] = wall_offset_s) -> None:

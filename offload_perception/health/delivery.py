@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from offload_perception.health.finding import Finding, warning
 
 SEGMENT_BYTES = 512 * 1024
-"""Fast DDS' shared-memory segment where nobody has enlarged it."""
+"""Size of Fast DDS' shared-memory segment by default."""
 _SEEN, _ENOUGH = 60, 5  # images
 _NOTABLE = 0.15  # of the images; fewer cost little
 
 
 class DeliveryWatch:
-    """Finds a subscription that loses images: the numbers that they were sent with have gaps.
+    """Finds a subscription that loses images, by gaps in the middleware's sequence numbers.
 
-    A middleware that does not number messages tells nothing.
+    With a middleware that does not number messages it finds nothing.
     """
 
     def __init__(self) -> None:
@@ -22,9 +22,9 @@ class DeliveryWatch:
         self._nbytes = 0
 
     def arrived(self, number: int | None, nbytes: int) -> None:
-        """Take an image's number and size [bytes].
+        """Take an image's sequence number and size [bytes].
 
-        A number that does not grow is of another publisher, with which the watch begins anew.
+        A number that does not grow comes from another publisher: the watch starts again.
         """
         if number is None:
             return
@@ -35,7 +35,7 @@ class DeliveryWatch:
 
     @property
     def lost(self) -> tuple[int, int]:
-        """Return how many of how many images are missing; (0, 0) where that cannot be told."""
+        """Return how many of how many images are missing; (0, 0) if that is unknown."""
         if len(self._numbers) < _ENOUGH:
             return 0, 0
         sent = self._numbers[-1] - self._numbers[0] + 1
@@ -44,7 +44,7 @@ class DeliveryWatch:
     def findings(self, camera: str, *, reliable: bool, offered: bool) -> Iterator[Finding]:
         """Yield what is wrong.
 
-        :param camera: who publishes the images.
+        :param camera: publisher of the images.
         :param reliable: whether what is lost is sent again; `offered`: whether it could be.
         """
         lost, sent = self.lost
@@ -62,9 +62,9 @@ def why_lost(nbytes: int = 0, *, reliable: bool = False, offered: bool = False) 
     remedy = ('start it with FASTRTPS_DEFAULT_PROFILES_FILE=<this package>/config/fastdds.xml, or '
               'let it publish compressed images')
     if reliable:
-        how = 'it publishes faster than they are carried'
+        how = 'it publishes faster than they can be transported'
     elif offered:
-        how, remedy = 'this node listens best effort', 'set parameter image_reliability to auto'
+        how, remedy = 'this node subscribes best effort', 'set parameter image_reliability to auto'
     else:
         how, remedy = 'it publishes best effort', f'let it publish reliably, {remedy}'
     if 0 < nbytes <= SEGMENT_BYTES:

@@ -1,4 +1,4 @@
-"""What the ends of a drone's frames tell of its link and its server."""
+"""Problems of a drone's link and servers, from the outcomes of its frames."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -15,11 +15,11 @@ from offload_perception.pipeline.records import (
 
 NOTABLE = 0.02  # of the tensors; fewer are in the counters alone
 _ANSWERS = (DropReason.REFUSED, DropReason.BUSY, DropReason.LATE, DropReason.SERVER_FAILED)
-LOST_S = 3.0  # so long without a single reply is no weak link any more
+LOST_S = 3.0  # without a single reply for this long, the link is lost and not just weak
 
 
 class FramesWatch:
-    """Turns the frame counts, and the last words on each reason for a drop, into findings.
+    """Turns the frame counts, and the last text of each reason for a drop, into findings.
 
     :param reply_timeout_s: after which a reply counts as missing.
     """
@@ -29,10 +29,10 @@ class FramesWatch:
 
     def findings(self, counts: Counts, last: Mapping[str, str], server: str,
                  now_s: float, unreported: int = 0) -> Iterator[Finding]:
-        """Yield what was wrong lately.
+        """Yield what was wrong recently.
 
         :param last: the last text for each DropReason, REPORTING_FAILED and FOREIGN_REPLY.
-        :param server: whom the frames go to, as the texts name it.
+        :param server: the server of the frames, as the texts name it.
         :param unreported: how many ends or decisions could not be published so far.
         """
         totals = {**counts.reasons, 'remote': counts.remote, REPORTING_FAILED: unreported,
@@ -50,9 +50,9 @@ class FramesWatch:
                           f'answered in time {within}: weak link, or slow server')
         turned = n[DropReason.BUSY] + n[DropReason.LATE]
         if turned > NOTABLE * (turned + n['remote']):
-            yield warning('server load', f'{server} is overloaded: it turned '
-                          f'{several(turned, "tensor")} away {within}; add a server, or keep '
-                          'more on board')
+            yield warning('server load', f'{server} is overloaded: it rejected '
+                          f'{several(turned, "tensor")} {within}; add a server, or keep more on '
+                          'board')
         yield from self._failed(n, last, within)
 
     @staticmethod
@@ -76,19 +76,19 @@ def servers_findings(problems: Mapping[str, str], lost: Collection[str], local: 
                      turning_away: Mapping[str, str] = MappingProxyType({})) -> Iterator[Finding]:
     """Yield what is wrong with a drone's servers.
 
-    :param problems: what is wrong with each one's topic, empty where nothing is.
-    :param lost: those that the planner gets no reply from.
-    :param local: whether the drone carries on alone without a server.
-    :param turning_away: those that the planner leaves alone since they refuse or fail, and why.
+    :param problems: what is wrong with the topic of each server, empty if nothing is.
+    :param lost: those that do not answer the planner.
+    :param local: whether the drone works alone without a server.
+    :param turning_away: those that refuse or fail, so that the planner pauses them, and why.
     """
     stuck = not local or all(problems.values())
     for server, problem in problems.items():
         if problem:
-            where = '; all is done on board' if local and stuck else ''
-            yield (warning if local else error)(f'server {server}', f'{problem}{where}')
+            note = '; all is done on board' if local and stuck else ''
+            yield (warning if local else error)(f'server {server}', f'{problem}{note}')
     for server in lost:
-        yield warning(f'link to {server}', f'link lost: no reply from {server}; frames do without '
-                      'it until it answers probes; is the network up?')
+        yield warning(f'link to {server}', f'link lost: no reply from {server}; it is not used '
+                      'until it answers probes; is the network up?')
     for server, why in turning_away.items():
-        yield error(f'refusals of {server}', f'{server} turns frames away, which do without it '
-                    f'and try again now and then: {why}')
+        yield error(f'refusals of {server}', f'{server} refuses frames; it is not used, and '
+                    f'retried from time to time: {why}')

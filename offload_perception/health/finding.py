@@ -1,4 +1,4 @@
-"""Findings, and what several of them make together."""
+"""Findings, and the state of a node that they add up to."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Level(IntEnum):
 class Finding:
     """One thing to know about a node.
 
-    `name` tells it from the node's other findings and stays while `text` changes. A finding of
-    level OK is said, but nothing is wrong.
+    `name` identifies it among the node's findings and stays while `text` changes. A finding of
+    level OK is information; nothing is wrong.
     """
 
     name: str
@@ -32,7 +32,7 @@ def said(name: str, text: str) -> Finding:
 
 
 def warning(name: str, text: str) -> Finding:
-    """Return a finding of level WARN: it works, but not as well as it should."""
+    """Return a finding of level WARN: the node works, but not as well as it should."""
     return Finding(name, Level.WARN, text)
 
 
@@ -44,7 +44,7 @@ def error(name: str, text: str) -> Finding:
 def verdict(state: str, findings: Iterable[Finding]) -> tuple[Level, str]:
     """Return the worst level, and all texts with the worst first.
 
-    :param state: what the node does; it is told where nothing is wrong.
+    :param state: what the node does; it is the text if nothing is wrong.
     """
     ranked = sorted(findings, key=lambda f: -f.level)
     level = ranked[0].level if ranked else Level.OK
@@ -57,9 +57,9 @@ def as_values(findings: Iterable[Finding]) -> dict[str, str]:
 
 
 def told(level: int, message: str, values: Mapping[str, str]) -> list[Finding]:
-    """Return the findings in a diagnostics message; of a node that is not ours its message.
+    """Return the findings in a diagnostics message; for a node that is not ours its message.
 
-    :param level: of the message; a node that is well without a finding tells none.
+    :param level: of the message; level OK without findings gives none.
     """
     ours = [Finding(name, Level[word], text) for key, text in values.items()
             for word, _, name in (key.partition(' '),) if name and word in Level.__members__]
@@ -72,7 +72,7 @@ def several(count: int, noun: str) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a time as a person says it."""
+    """Return a time as people write it."""
     for unit, size in (('days', 86400.0), ('h', 3600.0), ('min', 60.0)):
         if seconds >= 2 * size:
             return f'{seconds / size:.0f} {unit}'

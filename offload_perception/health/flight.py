@@ -1,4 +1,4 @@
-"""What is missing of a flight stack's word."""
+"""What is missing from a flight stack."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,14 +6,14 @@ from offload_perception.flight.policy import FULL
 from offload_perception.health.arrivals import Arrivals
 from offload_perception.health.finding import Finding, warning
 
-CLOCKS_APART_S = 1.0  # more is no delay of the link, but another clock
+CLOCKS_APART_S = 1.0  # more is not a delay of the link, but an unsynchronised clock
 _POSES = ('position', 'attitude')
 
 
 class FlightWatch:
     """Follows a flight stack's poses; all but stamps are monotonic seconds.
 
-    :param topics: where each thing comes from: `state`, `position`, `attitude`.
+    :param topics: the topics of `state`, `position` and `attitude`.
     """
 
     def __init__(self, topics: Mapping[str, str], started_s: float) -> None:
@@ -31,9 +31,9 @@ class FlightWatch:
     def findings(self, vehicle_known: bool, now_s: float) -> Iterator[Finding]:
         """Yield what is missing."""
         if not vehicle_known:
-            yield warning('vehicle', f'nothing recent on {self._topics["state"]}, or no autopilot '
-                          f'is connected to it: policy {FULL.name}; does the bridge to the '
-                          'autopilot run?')
+            yield warning('vehicle', f'no recent message on {self._topics["state"]}, or no '
+                          f'autopilot is connected to it: policy {FULL.name}; is the bridge to '
+                          'the autopilot running?')
         for name in _POSES:
             if found := self._pose_finding(name, now_s):
                 yield found
@@ -48,6 +48,6 @@ class FlightWatch:
             return warning(name, f"stamps on {topic} are {apart_s:.1f} s off this computer's "
                            'clock: synchronise them (PX4: UXRCE_DDS_SYNCT 1, MAVROS: timesync)')
         if not self._valid[name]:
-            return warning(name, f'the {name} on {topic} is not valid; has the autopilot a GNSS '
-                           'fix?')
+            return warning(name, f'the {name} on {topic} is not valid; does the autopilot have a '
+                           'GNSS fix?')
         return None

@@ -1,4 +1,4 @@
-"""Health code has faults too: each becomes a finding, and ends neither a node nor a flight."""
+"""Error boundaries of the health code: a fault in it becomes a finding and ends no node."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def guarded(name: str, source: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Yield what `source` finds; where it raises, what it found before and that fault."""
+    """Yield what `source` finds; if it raises, what it found before and that fault."""
     try:
         yield from source()
     except Exception as e:
@@ -20,22 +20,22 @@ def guarded(name: str, source: Callable[[], Iterable[Finding]]) -> Iterator[Find
 
 
 def told(name: str, source: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the values of `source`; where it raises, that fault under `name`."""
+    """Return the values of `source`; if it raises, that fault under `name`."""
     try:
         return source()
     except Exception as e:
         log.debug('values of %s', name, exc_info=e)
-        return {name: f'cannot be told: {type(e).__name__}: {e}'}
+        return {name: f'unknown: {type(e).__name__}: {e}'}
 
 
 def fault(name: str, e: Exception) -> Finding:
     """Return the finding for a source of findings or values that raised."""
-    return error(f'health of {name}', f'the health of {name} cannot be told: '
+    return error(f'health of {name}', f'the health of {name} is unknown: '
                  f'{type(e).__name__}: {e}')
 
 
 def thread_findings(workers: Iterable[Worker]) -> Iterator[Finding]:
-    """Yield the threads that fail now or have ended by an exception."""
+    """Yield the threads that are failing or were ended by an exception."""
     for w in workers:
         what = 'has ended' if w.dead else 'fails'
         remedy = '; restart this node' if w.dead else ''

@@ -1,4 +1,4 @@
-"""What the readings of a power meter are worth."""
+"""Problems of a power meter's link, its readings and the supply that it measures."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from offload_perception.health.trend import Hysteresis, Recent
 from offload_perception.power.samples import Counters, Event, Sample, State, Status
 
 LOW_V, CALM_V = 4.63, 4.75
-"""A Raspberry Pi warns below 4.63 V (raspberrypi/documentation, power-supplies.adoc); behind the
-meter's own drop and the cable it gets less than the meter shows."""
+"""A Raspberry Pi warns below 4.63 V (raspberrypi/documentation, power-supplies.adoc); after the
+drop of meter and cable it gets less than the meter shows."""
 WINDOW_S = 60.0  # the meter answers a few times a second at most
 ERRORS = 0.1  # of the polls
 
 
 def link(status: Status) -> Iterator[Finding]:
-    """Yield what is wrong with the way to a meter."""
+    """Yield what is wrong with the link to a meter."""
     if status.state is State.CONNECTING:
         yield said('meter', status.message)
     elif status.state is not State.MEASURING:
@@ -25,7 +25,7 @@ def link(status: Status) -> Iterator[Finding]:
 
 
 class ReadingsWatch:
-    """Follows the readings of a UM meter; `sample` and `event` are told in the reader's thread."""
+    """Follows the readings of a UM meter; the reader's thread calls `sample` and `event`."""
 
     def __init__(self) -> None:
         self._recent = Recent(WINDOW_S)
@@ -53,7 +53,7 @@ class ReadingsWatch:
             'errors': sum(counters.errors.values())}), now_s)
         if n['gaps']:
             yield warning('gaps', f'{several(n["gaps"], "gap")} in the last {WINDOW_S:.0f} s, the '
-                          f'last: {self._gap}; frames meanwhile have no energy: bring the meter '
+                          f'last: {self._gap}; frames in a gap have no energy: bring the meter '
                           'nearer, or use a cable')
         if n['errors'] > ERRORS * n['polls']:
             worst = max(counters.errors, key=counters.errors.get)
@@ -61,10 +61,10 @@ class ReadingsWatch:
                           f'last {WINDOW_S:.0f} s, most as {worst}: bring the meter nearer, '
                           'or use a cable')
         if self._unknown:
-            yield said('fields', f'not known: {", ".join(self._unknown)}, as the meter sends what '
-                       'cannot be; volts, amperes and watts are right')
+            yield said('fields', f'unknown: {", ".join(self._unknown)}, since the meter sends '
+                       'impossible values; volts, amperes and watts are right')
         if self._no_load:
             yield warning('current', self._no_load)
         if self._low.update(self._voltage_v):
             yield error('voltage', f'under-voltage: {self._voltage_v:.2f} V at the meter, and '
-                        'less behind it; use a stronger supply and a shorter, thicker cable')
+                        'less at the computer; use a stronger supply and a shorter, thicker cable')

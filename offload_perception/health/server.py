@@ -1,4 +1,4 @@
-"""How a server copes with what the drones send."""
+"""Problems of a server: overload, refusals, lost tensors and replies."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,14 +11,14 @@ from offload_perception.pipeline.records import Status
 
 BUSY, CALM = 0.9, 0.8  # utilisation
 FULL, ROOMY = 0.75, 0.5  # of the queue
-NOTABLE = 0.02  # of the tensors turned away; fewer are in the counters alone
+NOTABLE = 0.02  # share of rejected tensors; fewer are only counted
 _REMEDY = 'add a server, or let drones keep more on board'
 
 
 class ServerWatch:
     """Turns load and counts into findings.
 
-    :param queue_limit: how many tensors may wait.
+    :param queue_limit: longest queue, in tensors.
     """
 
     def __init__(self, queue_limit: int) -> None:
@@ -29,7 +29,7 @@ class ServerWatch:
     def findings(self, load: Load, replies: Mapping[Status, int], lost_replies: int,
                  last: Mapping[Status, str], now_s: float, overwritten: int = 0,
                  sent: Mapping[str, int] = MappingProxyType({})) -> Iterator[Finding]:
-        """Yield what was wrong lately.
+        """Yield what was wrong recently.
 
         :param replies: how many of each status there were so far.
         :param lost_replies: how many replies could not be delivered so far.
@@ -54,7 +54,7 @@ class ServerWatch:
             yield warning('refused', f'{several(n["REFUSED"], "tensor")} refused {within}: '
                           f'{last.get(Status.REFUSED, "")}')
         if n['lost']:
-            yield warning('replies', f'nobody listened for {n["lost"]} of the replies {within}: '
+            yield warning('replies', f'{n["lost"]} of the replies had no subscriber {within}: '
                           'drones left, or their link is down')
 
     def _overload(self, load: Load, n: Counter[str], within: str) -> Iterator[Finding]:
@@ -63,5 +63,5 @@ class ServerWatch:
         turned = n['BUSY'] + n['LATE']
         if busy or full or turned > NOTABLE * (turned + n['OK']):
             yield warning('load', f'overloaded: busy {load.utilisation:.0%} of the time, '
-                          f'{load.queue_length} of {self._limit} tensors wait, {turned} turned '
-                          f'away {within}; {_REMEDY}')
+                          f'{load.queue_length} of {self._limit} tensors wait, {turned} rejected '
+                          f'{within}; {_REMEDY}')

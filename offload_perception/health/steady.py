@@ -1,4 +1,4 @@
-"""Findings that do not flicker, and the moments worth a line in the log."""
+"""Findings that do not flicker, and those worth a line in the log."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from offload_perception.health.finding import Finding, Level
 
 HOLD_S = 5.0
-JUST_OVER = ' (just over)'  # ends the text of what is held
-LOG_AFTER_S = 3.0  # what is over sooner, such as a server that is found late, is no news
+JUST_OVER = ' (just over)'  # suffix of a held finding
+LOG_AFTER_S = 3.0  # what ends sooner, such as a server that is discovered late, is not logged
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Steady:
         return (*quiet, *(self._shown(held, now_s) for held in newest_first))
 
     def news(self, now_s: float) -> list[Finding]:
-        """Return what the log should tell: what has lasted for a while, each once, and its end.
+        """Return what to log: each finding once, when it has lasted for a while, and its end.
 
         The end has level OK.
         """

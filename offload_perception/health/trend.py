@@ -1,4 +1,4 @@
-"""Whether something grows lately, is above a limit, or lasts: all without flicker."""
+"""Whether something grew recently, is above a limit, or lasts: all without flicker."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ class Recent:
         self._seen: deque[tuple[float, Counter[str]]] = deque()
 
     def grown(self, totals: Mapping[str, int], now_s: float) -> Counter[str]:
-        """Take the totals at `now_s`; return what came since the start of the window."""
+        """Take the totals at `now_s`; return their growth since the start of the window."""
         self._seen.append((now_s, Counter(totals)))
         while len(self._seen) > 1 and self._seen[1][0] <= now_s - self.window_s:
             self._seen.popleft()
@@ -38,12 +38,12 @@ class Hysteresis:
 
 
 class Lasting:
-    """True once something has been so for a time [s] without a break."""
+    """True after something has held for a time [s] without a break."""
 
     def __init__(self, for_s: float) -> None:
         self._for_s, self._since_s = for_s, inf
 
     def update(self, so: bool, now_s: float) -> bool:
-        """Take whether it is so at `now_s`."""
+        """Take whether it holds at `now_s`."""
         self._since_s = min(self._since_s, now_s) if so else inf
         return now_s - self._since_s >= self._for_s

@@ -24,10 +24,10 @@ from offload_perception.threads import Worker
 
 EVENT_PERIOD_S = 0.2
 MAX_VIEWERS = 8
-NO_CONTROL = ('this page only shows; parameter control (dashboard_control of the launch) says who '
-              'may change cut, codec and deadline')
+NO_CONTROL = ('this page is read-only; parameter control (dashboard_control of the launch) says '
+              'who may change cut, codec and deadline')
 _WRITE_TIMEOUT_S = 10.0
-_BUFFER_BYTES = 16384  # of each viewer, in the kernel; more would only hold old news
+_BUFFER_BYTES = 16384  # of each viewer, in the kernel; more would only hold outdated events
 _PAGE = Path(__file__).parent / 'page'
 _FILES = {'/': ('index.html', 'text/html'), '/live.css': ('live.css', 'text/css'),
           '/live.js': ('live.js', 'text/javascript')}

@@ -147,7 +147,7 @@ def _network_lines(n: dict[str, Any] | None) -> list[Text]:
         if k == n['split'] and not n['local']:
             strip.append('┃ ', 'bold yellow')
     cut = 'all on board' if n['local'] else (
-        f'cut behind {n["split_name"]} ({n["split"]}), {n["codec"]}, {n["bytes"]} bytes')
+        f'cut after {n["split_name"]} ({n["split"]}), {n["codec"]}, {n["bytes"]} bytes')
     tail = '' if n['local'] else f', server ░ {n["tail"]} at {n["server"]}'
     return [strip, Text(cut, 'bold'), Text(f'drone █ {n["head"] or "no layer"}{tail}'),
             Text(n['reason'], 'dim')]
@@ -174,7 +174,7 @@ def _power(p: dict[str, Any] | None) -> RenderableType:
 
 def _power_lines(p: dict[str, Any] | None) -> list[Text]:
     if p is None:
-        return [Text('no meter heard')]
+        return [Text('no power meter')]
     line = Text.assemble((f'{_figure(p["power"], "W", 2)}, {_figure(p["per_result"], "J", 3)} a '
                           f'frame, metered {percent(p["metered"])}', 'bold'), f'  {p["source"]}')
     if p['silent']:
@@ -203,14 +203,14 @@ def _servers(s: dict[str, Any]) -> list[Text]:
 
 def _server(x: dict[str, Any], foreign: bool) -> Text:
     if x['age_s'] is None:
-        return Text(f'{x["name"]}: not heard of', 'yellow')
+        return Text(f'{x["name"]}: no messages', 'yellow')
     if x['silent']:
         return (Text(f'{x["name"]}: SILENT for {x["age_s"]:.0f} s', 'bold red') if x['used'] else
                 Text(f'{x["name"]}: silent for {x["age_s"]:.0f} s, no frame goes there'))
     other = [(' ANOTHER MODEL', 'bold red')] if foreign else []
     return Text.assemble(
         f'{x["name"]}: {x["runs_on"]}', *other, f', busy {_figure(x["utilisation"])} of 1, queue '
-        f'{x["queue"]}, wait {_seconds(x["expected_wait"])}, turned away {x["turned_away"]}')
+        f'{x["queue"]}, wait {_seconds(x["expected_wait"])}, rejected {x["turned_away"]}')
 
 
 def _warnings(s: dict[str, Any], width: int, room: float) -> list[Text]:

@@ -35,7 +35,7 @@ def counts(summary: Summary) -> dict[str, Any]:
 def policy(heard: 'Heard', now: float) -> str:
     """Return which mission policy holds, and why; the frames that it holds back are `paced`."""
     if now - heard.at_s > VALID_S:
-        return f'none, the last was said {now - heard.at_s:.0f} s ago'
+        return f'none, the last one came {now - heard.at_s:.0f} s ago'
     m = heard.message
     terms = [f'an image every {m.min_period:g} s'] if m.min_period else []
     if m.deadline_scale != 1:

@@ -25,7 +25,7 @@ _LINK = ('link to /', 'server /')  # of a finding's name, before the server's; s
 class Health:
     """The last diagnostics of a node.
 
-    `since_s` tells for each finding (level and name) when it was first heard; monotonic seconds.
+    `since_s` is when each finding (level and name) was first received; monotonic seconds.
     """
 
     at_s: float
@@ -38,7 +38,7 @@ class Health:
 
 def follow(before: Health | None, now: float, level: int, message: str,
            values: Mapping[str, str]) -> Health:
-    """Return a node's health from its new diagnostics and what was known before."""
+    """Return a node's health from its new diagnostics and its health before."""
     found = tuple(told(level, message, values)[:_FINDINGS])
     known = before.since_s if before else {}
     since_s = {key: known.get(key, now) for key in ((f.level, f.name) for f in found)}
@@ -82,7 +82,7 @@ def _of_node(name: str, h: Health, now: float) -> list[dict[str, Any]]:
     if silent_s > SILENT_S:
         last = max(h.found, key=lambda f: f.level, default=None)
         said = f'has been silent for {silent_s:.0f} s; ' + (
-            f'its last word: {last.text}' if last and last.level else 'before that it was well')
+            f'its last report: {last.text}' if last and last.level else 'it was OK before')
         return [{'node': name, 'level': _level(name, h, now), 'text': said, 'for_s': silent_s}]
     return [{'node': name, 'level': _WORDS[f.level], 'text': f.text,
              'for_s': now - h.since_s[f.level, f.name]} for f in h.found if f.level]
@@ -90,13 +90,13 @@ def _of_node(name: str, h: Health, now: float) -> list[dict[str, Any]]:
 
 def complaints(health: Mapping[str, Health], now: float,
                unused: Collection[str] = ()) -> list[str]:
-    """Return in a line each what the nodes complain of, the worst first; at most three."""
+    """Return what the nodes report, one line each, the worst first; at most three."""
     return [text(f'diagnostics: {i["level"]}, {i["node"]}: {i["text"]}', WORDS_LIMIT)
             for i in items(health, now, unused)][:3]
 
 
 def _does_not_matter(name: str, h: Health, now: float, unused: Collection[str]) -> bool:
-    """Tell whether a node is silent and belongs to a server that no frame goes to."""
+    """Return whether a node is silent and belongs to a server that gets no frames."""
     return now - h.at_s > SILENT_S and name.rpartition('/')[0] in unused
 
 
@@ -118,13 +118,13 @@ def lost_servers(state: 'LiveState', now: float) -> list[str]:
             continue
         if f.level and f.name.startswith(_LINK):
             found.add(f.name.rpartition(' ')[2])
-        elif f.level is Level.ERROR and f.name == 'link':  # of a static cut: the first server
+        elif f.level is Level.ERROR and f.name == 'link':  # a static cut uses the first server
             found.update(list(state.servers)[:1])
     return sorted(found)
 
 
 def pill(state: 'LiveState', now: float) -> dict[str, str]:
-    """Return what goes on in a few words, and whether it is `live`, `waiting` or `lost`."""
+    """Return the state in a few words, and whether it is `live`, `waiting` or `lost`."""
     lost, others = lost_servers(state, now), foreign_servers(state)
     words = [f'{" and ".join(lost)} lost'] if lost else []
     words += [f'{" and ".join(others)} has another model'] if others else []
@@ -143,9 +143,9 @@ def foreign_servers(state: 'LiveState') -> list[str]:
 
 
 def _missing(state: 'LiveState', now: float) -> str:
-    """Return in words what does not come that should; empty where all does."""
+    """Return what should arrive and does not, in words; empty if everything arrives."""
     if not state.frames:
-        return 'no frame yet' if state.hears_drone else f'nothing heard of {state.drone}'
+        return 'no frame yet' if state.hears_drone else f'no messages from {state.drone}'
     if (silent_s := now - state.frames[-1].at_s) > NO_FRAME_S:
         return f'no frame for {silent_s:.0f} s'
     if state.last_result_s is None:

@@ -106,7 +106,7 @@ def _check(done: subprocess.CompletedProcess, log: CompilerLog, files: list[Path
     named = {Path(model.input).name for model in log.models}
     silent = [f.name for f in files if f.name not in named]
     if silent:
-        raise CompilerError(f'{COMPILER} said nothing of {", ".join(silent)}; its wording may '
+        raise CompilerError(f'{COMPILER} did not report {", ".join(silent)}; its wording may '
                             f'have changed (version {log.version})')
 
 

@@ -47,8 +47,8 @@ def load(path: Path, preprocess: str | None = None) -> 'keras.Model':
     _check_layers(model, path)
     if preprocess is None and not _prepares_pixels(layers):
         raise ModelError(
-            f'{path}: no layer prepares the pixels before the first convolution, so how the '
-            'network was trained must be said: preprocess='
+            f'{path}: no layer scales the pixels before the first convolution; say how the '
+            'network was trained: preprocess='
             + ', '.join(f'{k} ({v})' for k, v in PREPROCESSING.items()))
     _check_same(_chain(layers, model, path), model, path)
     return _chain([*_front(preprocess), *layers], model, path)

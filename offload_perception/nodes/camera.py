@@ -115,7 +115,7 @@ class CameraNode(ManagedNode):
         if left_out := source.left_out:
             yield said('pictures', f'{len(left_out)} file(s) left out: {_some(left_out)}')
         if not self._image_pub.get_subscription_count():
-            yield said('listeners', f'nobody listens on {self._image_pub.topic_name}')
+            yield said('listeners', f'{self._image_pub.topic_name} has no subscriber')
 
     def _slowness(self, player: Player, now_s: float) -> Finding | None:
         """Return what is to be said of a source that does not keep its rate."""
@@ -135,7 +135,7 @@ class CameraNode(ManagedNode):
         return {'source': without_password(self.config.source) if self.config else 'none',
                 'shows': player.source.description if player else 'nothing, it is closed',
                 'frames published': self._published,
-                'frames nobody listened to': self._unheard,
+                'frames without a subscriber': self._unheard,
                 'pictures skipped': player.source.skipped if player else 0,
                 'outages over': player.reopened if player else 0}
 

@@ -14,7 +14,7 @@ def static_decision(plan: Plan, split_name: str, *, sequence: int,
     nan = float('nan')
     return OffloadDecision(
         sequence=sequence, split=plan.split, split_name=split_name, codec=plan.codec,
-        server=plan.server, feasible=True, reason='static, the split parameter says so',
+        server=plan.server, feasible=True, reason='static: set by parameter split',
         deadline=deadline_s, latency=nan, latency_spread=nan, energy=nan, energy_spread=nan,
         bandwidth=nan, round_trip=nan, server_wait=nan, candidates=1, runner_up_latency=nan,
         runner_up_energy=nan, latency_error=nan, energy_error=nan)

@@ -55,7 +55,7 @@ class DashboardNode(ManagedNode):
         self.get_logger().info(f'live page on http://{c.host}:{self._server.port}/')
         if not self._server.local_only:
             self.get_logger().warning(
-                'the live page has NO LOGIN: whoever reaches this address sees the camera'
+                'the live page has NO LOGIN: everyone who can reach it sees the camera'
                 + (' and may change cut, codec and deadline' if c.control == 'on' else '')
                 + '; host:=127.0.0.1 serves it to this computer alone')
 
@@ -114,7 +114,7 @@ class DashboardNode(ManagedNode):
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the page."""
         if not self._server.alive:
-            yield error('page', 'the page is not served any more; restart this node')
+            yield error('page', 'the page is no longer served; restart this node')
         if self._problem:
             yield warning('picture', self._problem)
 

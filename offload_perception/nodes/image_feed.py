@@ -115,10 +115,10 @@ class ImageFeed:
     def _why(self, cameras: str, offered: bool) -> str:
         """Return what the graph knows of the cameras."""
         if not cameras:
-            return 'nobody publishes it; start the camera, in this namespace, or remap it'
+            return 'it has no publisher; start the camera, in this namespace, or remap it'
         lossy = '' if self._now.reliable else (
             f'; or its images get lost: {why_lost(offered=offered)}')
-        return f'{cameras} publishes it, and nothing comes: check its camera{lossy}'
+        return f'{cameras} publishes it, but nothing arrives: check its camera{lossy}'
 
     def mend_qos(self, topic: str) -> str:
         """Return how to fit a camera's QoS; empty where `topic` is not the camera's."""

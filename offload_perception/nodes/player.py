@@ -100,9 +100,9 @@ def _check_definition(node: Node, topic: str, recorded: MessageType) -> None:
     if problem := difference(recorded, installed):
         raise BagError(problem)
     if not comparable(recorded, installed):
-        node.get_logger().warning(f'{topic}: the bag does not tell which definition of '
-                                  f'{recorded.name} it was recorded with; the installed one is '
-                                  'taken')
+        node.get_logger().warning(f'{topic}: the bag does not contain the definition of '
+                                  f'{recorded.name} that it was recorded with; the installed one '
+                                  'is used')
 
 
 def _profile_of(first: BagMessage) -> QoSProfile:

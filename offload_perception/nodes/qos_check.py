@@ -25,10 +25,10 @@ def mismatches(node: 'ManagedNode') -> Iterator[Finding]:
             name = _name(other)
             if other.topic_type != kind:
                 yield error(f'type of {name} on {topic}', f'{name} publishes {other.topic_type} '
-                            f'on {topic}, where this node takes {kind}: remap one of them')
+                            f'on {topic}, but this node takes {kind}: remap one of them')
             elif why := _why(other.qos_profile, mine.qos_profile):
-                yield error(f'QoS of {name} on {topic}', f'QoS mismatch on {topic}, nothing comes '
-                            f'from {name}: {why}; {_remedy(node, topic, name)}')
+                yield error(f'QoS of {name} on {topic}', f'QoS mismatch on {topic}, nothing '
+                            f'arrives from {name}: {why}; {_remedy(node, topic, name)}')
     for mine in node.publishers:
         topic = mine.topic_name
         for other in node.get_subscriptions_info_by_topic(topic):

@@ -84,5 +84,5 @@ class ReplyPublishers:
     def _lose(self, topic: str, message: Classification) -> None:
         self.lost += 1
         self._node.get_logger().warning(
-            f'nobody listens on {topic}: a reply to {message.drone} is lost',
+            f'{topic} has no subscriber: a reply to {message.drone} is lost',
             throttle_duration_sec=5.0)

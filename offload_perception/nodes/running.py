@@ -93,7 +93,8 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     node.cancelled.set()
     idle = [spinner.stop(GRACE_S) for spinner in spinners]
     if not all(idle):
-        print(f'{node.get_name()}: ends without waiting for what is under way', file=sys.stderr)
+        print(f'{node.get_name()}: exits without waiting for its running callbacks',
+              file=sys.stderr)
     _end(node, exit_code, idle=all(idle))
     return exit_code
 

@@ -75,7 +75,7 @@ class Servers:
         serving = [i for i in self._node.get_subscriptions_info_by_topic(topic)
                    if i.node_namespace.strip('/') == server.strip('/')]
         if not serving:
-            return f'no server listens on {topic}'
+            return f'no server is subscribed to {topic}'
         if self._several[server].update(len(serving) > 1, now_s):
             return (f'{len(serving)} servers answer on {topic}, so every tensor is computed '
                     'more than once; give each a namespace of its own')

@@ -64,8 +64,8 @@ class Bound:
         if height < 1 or width < 1:
             raise ImageError(f'{kind} picture of {width} x {height} pixels is empty')
         if self.size and (height, width) != self.size:
-            raise ImageError(f'{kind} picture of {(height, width)} (height, width), where '
-                             f'{self.size} is due')
+            raise ImageError(f'{kind} picture of {(height, width)} (height, width); {self.size} '
+                             'is expected')
         if height * width > self.max_pixels:
             raise ImageError(f'{kind} picture of {width} x {height} pixels is above the limit of '
                              f'{self.max_pixels} pixels; send a smaller one')

@@ -71,7 +71,7 @@ def _headers(raw: memoryview) -> tuple[int, int, int]:
             return frame, raw[frame + 1], at
         if marker in _FRAMES:
             if frame:
-                raise ImageError('broken jpeg data: it tells two picture sizes')
+                raise ImageError('broken jpeg data: it declares two picture sizes')
             frame = at
         elif marker not in _OTHERS:
             raise ImageError(f'jpeg data of a kind that is not decoded: marker {marker:#04x}')

@@ -224,8 +224,8 @@ def _check(profile: DeviceProfile) -> None:
     _within('radio.sending_w', profile.radio.sending_w, 1000.0)
     _within('radio.j_per_byte', profile.radio.j_per_byte, 1.0)
     if len(profile.cuts) < 2:
-        raise PlanError(f'{len(profile.cuts)} cuts, but there are the image and one cut behind '
-                        f'each layer; {_AGAIN}')
+        raise PlanError(f'{len(profile.cuts)} cuts; at least the image and the cut after one '
+                        f'layer are needed; {_AGAIN}')
     for index, cut in enumerate(profile.cuts):
         _check_cut(index, cut)
         _check_power(index, cut, profile)

@@ -39,7 +39,7 @@ def measure(network: Network, shape: NetworkShape, *, runtime: str, device: str,
     return DeviceProfile(
         name='quick', model=shape.name, digest=shape.digest, device=device, runtime=runtime,
         origin='timed at start-up; energies derived from powers, not metered',
-        source=f'powers of {POWER_OF} where none are configured', measured=False,
+        source=f'powers of {POWER_OF} unless configured', measured=False,
         emulated=False, idle_w=stand_in.idle_w,
         active_w=active_w if active_w >= 0 else stand_in.active_w, radio=radio,
         cuts=tuple(CutCost(name, float(s), float(d), **_memory(compiled, cut))

@@ -53,7 +53,7 @@ class BagReader:
                 elif self._fits(m := channel.message(time_ns, sent_ns, data)):
                     yield m
                 else:
-                    self._leave_out(channel, f'of the type {channel.type.name}, where the topic '
+                    self._leave_out(channel, f'of the type {channel.type.name}, but the topic '
                                              'began with another definition')
         except CutOff:
             (self.growing if being_written(file) else self.truncated).append(file)

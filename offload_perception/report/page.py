@@ -98,7 +98,7 @@ def _parameters(flight: Flight) -> str:
                     for node, words in text.parameters(flight))
     notes = ''.join(f'<p>{escape(note)}</p>' for note in flight.notes)
     return (f'<details><summary>Parameters of every node</summary>{nodes}</details>'
-            if nodes else '<p>The bag does not tell the parameters.</p>') + notes
+            if nodes else '<p>The bag does not contain the parameters.</p>') + notes
 
 
 def _missing(drawn: set[str]) -> str:

@@ -95,7 +95,7 @@ def change_rows(flight: Flight) -> list[list]:
             for c in analysis.changes(flight)]
 
 
-WARNING_HEAD = ['node', 'last said', 'times']
+WARNING_HEAD = ['node', 'last text', 'times']
 
 
 def warning_rows(flight: Flight) -> list[list]:

@@ -79,8 +79,8 @@ class Failover(Network):
         """Return what became of the accelerator, where it does not serve now."""
         if self.on_device:
             return ''
-        return self._lost + ('; until it is back, the CPU stands in' if self._spare
-                             else '; no CPU stands in for it')
+        return self._lost + ('; the CPU is used until it is back' if self._spare
+                             else '; there is no CPU fallback')
 
     def describe(self) -> str:
         """Return the one line for the log."""

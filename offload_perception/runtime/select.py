@@ -63,7 +63,7 @@ def cpu_choice(runtime: str = 'auto', fallback: str = '') -> Choice:
     if runtime != 'auto':
         return Choice('cpu', _installed(runtime), _reason(runtime), (runtime,), fallback)
     exact, *rivals = installed()
-    reason = f'merged layers also on {", ".join(rivals)} where that agrees and is faster'
+    reason = f'merged layers also on {", ".join(rivals)} if that agrees and is faster'
     return Choice('cpu', exact, reason if rivals else 'the only one installed',
                   (exact, *rivals), fallback)
 

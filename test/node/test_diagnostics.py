@@ -60,7 +60,7 @@ def impatient(monkeypatch):
 def test_a_reliable_subscription_against_a_best_effort_camera(world, edge, told):
     node = edge(split='-1', image_reliability='reliable')
     world.node.create_publisher(Image, 'image_raw', qos.images('best_effort'))
-    assert told(node, rf'QoS mismatch on {world.ns}/image_raw, nothing comes from '
+    assert told(node, rf'QoS mismatch on {world.ns}/image_raw, nothing arrives from '
                 rf'{world.ns}/test: .*best effort publisher and reliable subscription; '
                 'set parameter image_reliability to auto') == ERROR
 
@@ -89,17 +89,17 @@ def test_another_type_on_the_camera_topic(world, driver, edge, told):
     node = edge(split='-1')
     driver.create_publisher(CompressedImage, 'image_raw', qos.CAMERA)
     assert told(node, rf'{world.ns}/driver publishes sensor_msgs/msg/CompressedImage on '
-                rf'{world.ns}/image_raw, where this node takes sensor_msgs/msg/Image') == ERROR
+                rf'{world.ns}/image_raw, but this node takes sensor_msgs/msg/Image') == ERROR
 
 
 def test_no_image_yet_and_a_camera_that_stopped(world, edge, told, impatient, photos):
     node = edge(split='-1')
-    assert told(node, f'no image yet on {world.ns}/image_raw or .*: nobody publishes') == WARN
+    assert told(node, f'no image yet on {world.ns}/image_raw or .*: it has no publisher') == WARN
     camera = world.start(CameraNode, source=photos, width=64, height=48, rate=100.0)
     until(lambda: node._pipeline.counts.captured > 2)
     world.drive(camera, 'deactivate')
-    assert told(node, rf'no image for \d+ s on .*{world.ns}/camera publishes it, and nothing '
-                'comes') == ERROR
+    assert told(node, rf'no image for \d+ s on .*{world.ns}/camera publishes it, but nothing '
+                'arrives') == ERROR
 
 
 def test_stamps_that_jump_back_and_lie_ahead(world, edge, told):
@@ -115,7 +115,7 @@ def test_a_server_that_was_stopped(world, edge, server, told):
     remote, node = server(), edge(split='block4_pool')
     assert told(node, 'running|image')
     world.drive(remote, 'deactivate', 'cleanup')
-    assert told(node, f'no server listens on {world.ns}/server/features') == ERROR
+    assert told(node, f'no server is subscribed to {world.ns}/server/features') == ERROR
 
 
 def test_a_link_that_is_lost(world, edge, told):
@@ -151,8 +151,8 @@ def test_an_overloaded_server(world, server, send, told):
     tail, node._network.tail = node._network.tail, lambda *a: goes_on.wait() and tail(*a)
     try:
         until(lambda: send(1) or node._pipeline.counts.replies[Status.BUSY])
-        assert told(node, r'overloaded: busy \d+% of the time, 1 of 1 tensors wait, [1-9] turned '
-                    'away in the last 10 s; add a server') == WARN
+        assert told(node, r'overloaded: busy \d+% of the time, 1 of 1 tensors wait, [1-9] '
+                    'rejected in the last 10 s; add a server') == WARN
     finally:
         goes_on.set()
         node._network.tail = tail
@@ -170,7 +170,7 @@ def test_replies_that_nobody_hears_are_counted(monkeypatch, server, send, told):
     node = server(queue_limit=8)
     send(5)
     until(lambda: node._replies.lost >= 3)  # the oldest make room
-    assert told(node, r'nobody listened for [345] of the replies in the last 10 s') == WARN
+    assert told(node, r'[345] of the replies had no subscriber in the last 10 s') == WARN
 
 
 def test_a_refused_configuration_is_an_error(world, told):

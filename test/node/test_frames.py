@@ -367,4 +367,4 @@ def test_a_float32_server_has_all_its_tails_warm_when_it_serves(world, server, a
         pytest.skip('the model was prepared without its Keras file')
     node = server(backend='float32')
     assert sorted(node._network._functions) == list(range(artefact.last))
-    assert not [f.text for f in node.findings(0.0) if 'cannot be told' in f.text]
+    assert not [f.text for f in node.findings(0.0) if 'is unknown' in f.text]

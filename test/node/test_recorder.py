@@ -247,7 +247,7 @@ def test_bytes_of_another_definition_are_never_published(ros, tmp_path, capfd):
     said = capfd.readouterr().err
     for topic in ('/t0', '/t1'):
         assert f'{topic} is not played: it was recorded with another definition' in said
-    assert '/t2: the bag does not tell which definition' in said and '/t3' not in said
+    assert '/t2: the bag does not contain the definition' in said and '/t3' not in said
 
 
 def test_the_time_of_the_bag_is_published_on_clock(world, tmp_path):

@@ -71,7 +71,7 @@ def test_what_nobody_comes_for_is_lost_counted_and_named(world, publishers, monk
     topic = f'{world.ns}/nobody/remote_result'
     publishers.publish(topic, reply(1))
     until(lambda: publishers.lost == 1)
-    assert world.said(f'nobody listens on {topic}').endswith('a reply to /drone is lost')
+    assert world.said(f'{topic} has no subscriber').endswith('a reply to /drone is lost')
     assert made_for(world, topic) == 0 and not publishers._waiting
 
 

@@ -136,7 +136,7 @@ function drawServers({servers, foreign}) {
   $('servers').replaceChildren(...servers.map(s => {
     const box = make('div');
     if (!known(s.age_s)) {
-      box.append(make('p', `${s.name}: not heard of`));
+      box.append(make('p', `${s.name}: no messages`));
       return box;
     }
     const load = make('div', '', 'load'), i = make('i', '', s.utilisation > .9 ? 'high' : '');
@@ -150,7 +150,7 @@ function drawServers({servers, foreign}) {
         : []), load,
       make('p', `busy ${percent(s.utilisation ?? 0)} · ${(s.arrival_rate ?? 0).toFixed(1)}/s · `
         + `queue ${s.queue} · wait ${seconds(s.expected_wait)} · done ${s.completed}`
-        + (s.turned_away ? ` · turned away ${s.turned_away}` : '')));
+        + (s.turned_away ? ` · rejected ${s.turned_away}` : '')));
     return box;
   }));
 }

@@ -28,7 +28,7 @@ def test_losses_are_told_with_size_shared_memory_and_remedy():
 @pytest.mark.parametrize(('nbytes', 'reliable', 'offered', 'says', 'says_not'), [
     (50_000, False, False, 'it publishes best effort', 'shared memory'),
     (VGA, False, True, 'image_reliability to auto', 'it publishes best effort'),
-    (6_220_800, True, True, 'faster than they are carried', 'publish reliably')])
+    (6_220_800, True, True, 'faster than they can be transported', 'publish reliably')])
 def test_the_cause_fits_size_and_reliability(nbytes, reliable, offered, says, says_not):
     _, text = watched([i * i for i in range(9)], nbytes, reliable, offered)
     assert says in text and says_not not in text

@@ -25,7 +25,7 @@ def test_nothing_is_wrong_where_all_is_there(watch):
 
 def test_a_silent_autopilot_is_named_by_its_topic(watch):
     found, = texts(watch, known=False)
-    assert found.startswith('nothing recent on /state') and 'policy full' in found
+    assert found.startswith('no recent message on /state') and 'policy full' in found
 
 
 def test_a_pose_that_has_stopped_another_clock_and_no_fix_are_told_apart(watch):

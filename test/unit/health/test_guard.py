@@ -11,7 +11,7 @@ def test_what_was_found_before_the_fault_stays_and_the_fault_is_found():
     kept, fault = guarded('disk', source)
     assert kept == said('device', 'on the CPU')
     assert fault.level is Level.ERROR
-    assert fault.text == ('the health of disk cannot be told: FileNotFoundError: [Errno 2] No '
+    assert fault.text == ('the health of disk is unknown: FileNotFoundError: [Errno 2] No '
                           'such file or directory')
 
 
@@ -23,4 +23,4 @@ def test_a_source_that_raises_at_once_is_a_finding_too():
 def test_values_that_cannot_be_told_say_so():
     assert told('computer', lambda: {'load': 1}) == {'load': 1}
     assert told('computer', lambda: {}['gone']) == {
-        'computer': "cannot be told: KeyError: 'gone'"}
+        'computer': "unknown: KeyError: 'gone'"}

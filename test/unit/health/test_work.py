@@ -32,7 +32,7 @@ FRAMES = {
     'weak link': ({'TIMEOUT': 7, 'remote': 20}, {'link': 'WARN 7 of 27 tensors to /server'}),
     'refusals are replies': ({'TIMEOUT': 2, 'REFUSED': 20}, {
         'link': 'WARN 2 of 22 tensors to /server', 'server refused': 'ERROR the server refused'}),
-    'busy': ({'BUSY': 2, 'LATE': 3}, {'server load': 'WARN /server is overloaded: it turned 5'}),
+    'busy': ({'BUSY': 2, 'LATE': 3}, {'server load': 'WARN /server is overloaded: it rejected 5'}),
     'refused': ({'REFUSED': 2}, {'server refused': 'ERROR the server refused 2 tensors in the'}),
     'failed': ({'SERVER_FAILED': 1}, {'server failed': 'ERROR the server failed on 1 tensor in'}),
     'head': ({'HEAD_FAILED': 1}, {
@@ -84,8 +84,8 @@ def test_a_flood_is_told_with_the_name_of_the_drone_that_sends_most():
 
 def test_a_server_that_turns_frames_away_is_an_error_with_its_own_words():
     found = texts(servers_findings({'/server': ''}, (), True, {'/server': 'another model'}))
-    assert found == {'refusals of /server': 'ERROR /server turns frames away, which do without it '
-                     'and try again now and then: another model'}
+    assert found == {'refusals of /server': 'ERROR /server refuses frames; it is not used, and '
+                     'retried from time to time: another model'}
 
 
 def test_a_link_is_lost_soon_after_the_last_reply():
@@ -97,13 +97,13 @@ def test_a_link_is_lost_soon_after_the_last_reply():
 
 
 def test_servers_that_are_not_there():
-    missing = {'/a': 'no server listens on /a/features'}
+    missing = {'/a': 'no server is subscribed to /a/features'}
     assert texts(servers_findings(missing, lost=(), local=False)) == {
-        'server /a': 'ERROR no server listens on /a/features'}
+        'server /a': 'ERROR no server is subscribed to /a/features'}
     assert texts(servers_findings(missing, lost=(), local=True))['server /a'].endswith(
         'features; all is done on board')
     found = texts(servers_findings({**missing, '/b': ''}, lost=('/b',), local=True))
-    assert found['server /a'] == 'WARN no server listens on /a/features'
+    assert found['server /a'] == 'WARN no server is subscribed to /a/features'
     assert found['link to /b'].startswith('WARN link lost: no reply from /b')
 
 
@@ -116,12 +116,12 @@ SERVED = {
     'busy': (load(0.95), {}, 0, {'load': 'WARN overloaded: busy 95% of the time, 0 of 8'}),
     'queue': (load(queue_length=7), {}, 0, {'load': 'WARN overloaded: busy 10% of the time, 7'}),
     'turned away': (load(), {Status.BUSY: 3, Status.LATE: 1}, 0, {
-        'load': 'WARN overloaded: busy 10% of the time, 0 of 8 tensors wait, 4 turned away'}),
+        'load': 'WARN overloaded: busy 10% of the time, 0 of 8 tensors wait, 4 rejected'}),
     'failed': (load(), {Status.FAILED: 3}, 0, {
         'tails': 'ERROR 3 tails could not be computed in the last 10 s: why'}),
     'refused': (load(), {Status.REFUSED: 3}, 0, {
         'refused': 'WARN 3 tensors refused in the last 10 s: why'}),
-    'replies': (load(), {}, 5, {'replies': 'WARN nobody listened for 5 of the replies in'}),
+    'replies': (load(), {}, 5, {'replies': 'WARN 5 of the replies had no subscriber in'}),
 }
 
 

@@ -80,7 +80,7 @@ def test_a_mission_policy_that_is_not_said_again_holds_no_more(state, clock):
     state.add_policy(drone.policy('full', reason='in flight', min_period=0.0, deadline_scale=1.0))
     assert state.snapshot()['policy'] == 'full: in flight'
     clock.now_s += 60
-    assert state.snapshot()['policy'] == 'none, the last was said 60 s ago'
+    assert state.snapshot()['policy'] == 'none, the last one came 60 s ago'
 
 
 def heard(state: LiveState, node: str, *found: Finding, **values: str) -> None:
@@ -114,14 +114,14 @@ def test_each_finding_is_one_item_the_worst_and_newest_first(state, clock):
     clock.now_s += 10
     worst, silent = state.snapshot()['warnings']
     assert worst['level'] == silent['level'] == 'error'
-    assert 'silent for 10 s; its last word: link lost' in worst['text']
+    assert 'silent for 10 s; its last report: link lost' in worst['text']
 
 
 @pytest.mark.parametrize('found', [
     error('link', 'link lost: no reply'), warning('link to /server', 'link lost: no reply'),
     error('server /server', 'no server listens')])
 def test_a_lost_server_is_in_the_state(state, found):
-    assert state.snapshot()['state'] == {'kind': 'waiting', 'words': 'nothing heard of /drone1'}
+    assert state.snapshot()['state'] == {'kind': 'waiting', 'words': 'no messages from /drone1'}
     drone.fill(state)
     assert state.snapshot()['state'] == {'kind': 'live', 'words': 'live'}
     heard(state, '/drone1/edge_inference', found)

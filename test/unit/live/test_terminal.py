@@ -22,7 +22,7 @@ def test_the_panels_show_what_the_page_shows(state, width):
     drone.fill(state)
     words = ' '.join(shown(state, width).replace('│', ' ').split())
     for text in ('captured 8 = remote 7 + local 0 + dropped 1', 'dropped, no reply: 1', '5.25 W',
-                 'EMULATED', 'block4_pool', 'openvino on cpu', 'forest 90%', '/server2: not heard',
+                 'EMULATED', 'block4_pool', 'openvino on cpu', 'forest 90%', '/server2: no messages',
                  'a reading is missing', 'mission policy economy: battery at 25%'):
         assert text in words, text
 
@@ -69,9 +69,9 @@ def test_more_warnings_than_room_are_counted(state):
 
 
 def test_nothing_heard_is_shown_as_such(state, clock):
-    assert 'nothing heard of /drone1' in shown(state, 80)
+    assert 'no messages from /drone1' in shown(state, 80)
     state.add_health('/drone1/camera', 0, 'playing', {})
-    assert 'no frame yet' in shown(state, 80) and 'no meter heard' in shown(state, 80)
+    assert 'no frame yet' in shown(state, 80) and 'no power meter' in shown(state, 80)
     drone.fill(state)
     clock.now_s += 60
     assert 'no frame for 60 s' in shown(state, 80)

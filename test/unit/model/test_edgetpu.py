@@ -220,7 +220,7 @@ echo "Compilation failed! "
     ('echo "cannot open shared library" >&2; exit 127', 'last line was: cannot open shared'),
     ('kill -SEGV $$', 'ended by SIGSEGV'),
     ('echo "Edge TPU Compiler version 17"', 'failed on 01_block1_conv1'),
-    (ANSWER.replace('Input model', 'Model read'), 'said nothing of .*version 16'),
+    (ANSWER.replace('Input model', 'Model read'), 'did not report .*version 16'),
 ])
 def test_compiler_that_fails(artefact, tmp_path, monkeypatch, script, message):
     fake_compiler(tmp_path, monkeypatch, script)

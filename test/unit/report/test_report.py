@@ -189,7 +189,7 @@ def test_what_was_flown_is_recorded_and_shown(bag, tmp_path, capsys):
                      'rate: 5.0'):
             assert part in text
     assert report.main([str(bag), '--out', str(tmp_path / 'old')]) == 0
-    assert 'The bag does not tell the parameters' in (tmp_path / 'old/index.html').read_text()
+    assert 'The bag does not contain the parameters' in (tmp_path / 'old/index.html').read_text()
 
 
 def test_what_a_message_cannot_say_is_left_out_and_counted(tmp_path):

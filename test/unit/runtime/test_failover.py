@@ -94,7 +94,7 @@ def test_the_newest_reason_is_told_while_frames_are_dropped():
     device.broken = True
     with pytest.raises(DeviceError, match='gone'):
         network.run(1, 1, np.zeros(1))
-    assert network.describe() == 'gone; no CPU stands in for it'
+    assert network.describe() == 'gone; there is no CPU fallback'
     assert not network.on_device
     network.close()
 
