@@ -48,7 +48,7 @@ def test_a_full_disk_is_refused_before_the_flight(run, arguments, tmp_path):
     demo = run('demo', *arguments, 'record:=true', f'bag:={tmp_path}/flights/bag',
                f'params_file:={tmp_path}/full.yaml')
     assert demo.wait() == 1, demo.output
-    assert 'recorder ended by itself' in demo.output and not (tmp_path / 'flights').exists()
+    assert 'recorder exited by itself' in demo.output and not (tmp_path / 'flights').exists()
 
 
 def test_ctrl_c_ends_everything_with_a_closing_line(run, arguments):
@@ -73,7 +73,7 @@ def test_a_node_that_dies_ends_the_demo_with_its_code_and_name(run, arguments):
     demo.said(FLYING)
     demo.child('edge_inference_node').send_signal(signal.SIGKILL)
     assert demo.wait() == 128 + signal.SIGKILL
-    assert 'error: edge_inference ended by itself' in demo.output and demo.nobody_is_left()
+    assert 'error: edge_inference exited by itself' in demo.output and demo.nobody_is_left()
 
 
 def test_a_demo_that_is_killed_leaves_nothing_behind(run, arguments):

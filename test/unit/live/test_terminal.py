@@ -22,8 +22,9 @@ def test_the_panels_show_what_the_page_shows(state, width):
     drone.fill(state)
     words = ' '.join(shown(state, width).replace('│', ' ').split())
     for text in ('captured 8 = remote 7 + local 0 + dropped 1', 'dropped, no reply: 1', '5.25 W',
-                 'EMULATED', 'block4_pool', 'openvino on cpu', 'forest 90%', '/server2: no messages',
-                 'a reading is missing', 'mission policy economy: battery at 25%'):
+                 'EMULATED', 'block4_pool', 'openvino on cpu', 'forest 90%',
+                 '/server2: no messages', 'a reading is missing',
+                 'mission policy economy: battery at 25%'):
         assert text in words, text
 
 
