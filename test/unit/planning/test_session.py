@@ -471,7 +471,8 @@ def test_two_probes_without_an_answer_lose_the_server(flown):
     assert flown.lost == (SERVER,)
 
 
-@pytest.mark.parametrize('answer', ['reply', 'late reply', 'refusal', 'probe', None])
+@pytest.mark.parametrize('answer', ['reply', 'late reply', 'busy server', 'refusal', 'probe',
+                                    None])
 def test_any_answer_between_two_misses_keeps_the_server(flown, answer):
     decision = flown.plan(6.0, 3.0)
     reply = answered(flown, decision, 6.1)
@@ -480,9 +481,9 @@ def test_any_answer_between_two_misses_keeps_the_server(flown, answer):
         flown.observe_frame(reply, 6.1)
     elif answer == 'late reply':
         flown.observe_late(replace(reply, outcome=Outcome.LOCAL), 6.1)
-    elif answer == 'refusal':
-        flown.observe_frame(replace(reply, outcome=Outcome.DROPPED,
-                                    reason=DropReason.BUSY.value), 6.1)
+    elif answer in ('busy server', 'refusal'):
+        reason = DropReason.BUSY if answer == 'busy server' else DropReason.REFUSED
+        flown.observe_frame(replace(reply, outcome=Outcome.DROPPED, reason=reason.value), 6.1)
     elif answer == 'probe':
         flown.observe_probe(Probe(SERVER, 64, 0.0), 6.1, 0.011)
     flown.observe_frame(unanswered(decision), 6.2)
