@@ -106,6 +106,11 @@ def preparing(run, tmp_path):
     return node
 
 
+def test_a_model_is_prepared_in_a_process_of_its_own(preparing):
+    """TensorFlow keeps Python's lock while it quantises, for a minute with a large model."""
+    assert {p.pid for p in preparing.family()} > {preparing.process.pid}
+
+
 def test_services_answer_while_a_model_is_prepared(preparing, operator):
     assert (operator.state('/d/edge_inference') == State.TRANSITION_STATE_CONFIGURING
             or 'loading' in preparing.output)
