@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from math import nan
 from pathlib import Path
 from statistics import mean, median
 from time import perf_counter
@@ -26,8 +27,9 @@ from typing import Any
 import cv2
 import numpy as np
 import zstandard
+from goals import Goal, at_most, publish
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.command import command, progress, table
 from offload_perception.cli.measure_codecs import gradients
 from offload_perception.codec.calibration import calibrate
 from offload_perception.codec.features import above_lowest
@@ -45,6 +47,7 @@ from offload_perception.terrain.tiles import tiles
 OURS = ('raw', 'zstd', 'rans', *(f'lossy:{bits}' for bits in BITS),
         *(f'transform:{step}' for step in (11, 16, 22, 45, 90)))
 IMAGE = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
+LOSSY_CUTS = ('block3_pool', 'block4_pool', 'block5_pool')  # have a goal for their size
 HEAD = ('cut', 'codec', 'bytes', 'bits/element', '/ entropy', '/ learned', 'encode ms',
         'decode ms', '% of head', 'agreement', 'accuracy')
 
@@ -228,6 +231,23 @@ def photos(artefact: Artefact, folder: Path | None,
     return crops[1::3] + crops[0::3], None, crops[2::3]
 
 
+def goals(rows: list[Row]) -> list[Goal]:
+    """Return the goals at each cut: lossless size, lossy size, and time by that of the head."""
+    found = []
+    for cut in dict.fromkeys(r.measured.cut for r in rows if r.head_ms):
+        here = {r.measured.codec: r for r in rows if r.measured.cut == cut}
+        small = [m.bits_per_element for m in (r.measured for r in here.values())
+                 if m.agreement >= 0.99]
+        if cut in LOSSY_CUTS:
+            found.append(at_most(f'{cut}: fewest bits an element at 99 % agreement',
+                                 min(small, default=nan), 0.8, 'bits'))
+        if 'rans' in here:
+            found += [at_most(f'{cut}: rans by the entropy', here['rans'].entropy_ratio, 1.05),
+                      at_most(f'{cut}: time of rans by the head', 100 * here['rans'].time_share,
+                              3.0, '%')]
+    return found
+
+
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; write it as JSON where asked to."""
@@ -251,8 +271,9 @@ def main(argv: Sequence[str] | None = None) -> int:
              f'({"trained" if artefact.trained else "UNTRAINED"}), {len(images)} images, '
              f'{network.choice.runtime} segments, {args.threads} threads')
     print(title, table(HEAD, [row.cells() for row in rows]), sep='\n\n')
-    write_json(args.json, {'title': title, 'machine': platform.processor() or platform.machine(),
-                           'digest': artefact.digest, 'rows': [row.to_dict() for row in rows]})
+    publish(args.json, {'title': title, 'machine': platform.processor() or platform.machine(),
+                        'digest': artefact.digest, 'rows': [row.to_dict() for row in rows]},
+            goals(rows))
     return 0
 
 

@@ -14,13 +14,15 @@ import argparse
 import sys
 import threading
 from collections import Counter
+from math import nan
 from typing import Any
 
 import common
 import numpy as np
 from flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
+from goals import Goal, at_most, publish
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.command import command, progress, table
 
 NAMESPACE = 'forecast_benchmark'
 
@@ -107,6 +109,13 @@ def _cells(name: str, e: dict[str, float] | None) -> tuple:
     return name, e['frames'], *(f'{100 * e[k]:.1f}' for k in ('mape', 'median', 'p95', 'bias'))
 
 
+def goals(result: dict[str, Any]) -> list[Goal]:
+    """Return the goal: forecasts of the latency are off by a tenth on average."""
+    found = result['latency']
+    return [at_most('mean error of the latency forecast', 100 * found['mape'] if found else nan,
+                    10.0, '%')]
+
+
 @command
 def main(argv=None) -> int:
     """Fly, compare, print."""
@@ -124,8 +133,8 @@ def main(argv=None) -> int:
           f'{result["live_latency_error"]:.1%}, energy {result["live_energy_error"]:.1%}; '
           f'frames with an energy {result["metered"]}, {result["metered_well"]} of them above its '
           'uncertainty')
-    write_json(args.json, {'machine': common.machine(), 'arguments': vars(args),
-                           'results': result})
+    publish(args.json, {'machine': common.machine(), 'arguments': vars(args),
+                        'results': result}, goals(result))
     return 0
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import common
 import numpy as np
+from goals import Goal, at_most, publish
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.command import command, progress, table
 from offload_perception.runtime.network import Network
 
 NAMESPACE = 'latency_benchmark'
@@ -75,6 +76,13 @@ def cells(r: dict) -> list:
             common.ms(r['floor_s']), common.ms(r['floor_s'], 95)]
 
 
+def goals(results: list[dict]) -> list[Goal]:
+    """Return the goal at block4_pool: 3 ms, or 2 % of head plus tail if that is more."""
+    return [at_most(f'overhead of a frame at {r["cut"]}', common.ms(r['path_s']),
+                    max(3.0, 0.02 * (common.ms(r['head_s']) + common.ms(r['tail_s']))), 'ms')
+            for r in results if r['cut'] == 'block4_pool']
+
+
 @command
 def main(argv=None) -> int:
     """Measure and print."""
@@ -95,8 +103,9 @@ def main(argv=None) -> int:
     for r in results:
         print(f'\n{r["cut"]}: medians of the stages as the nodes report them [ms]: ' + ', '.join(
             f'{s} {1e3 * v:.2f}' for s, v in r['stages_s'].items()))
-    write_json(args.json, common.record(args, scene, [
-        {k: list(v) if isinstance(v, np.ndarray) else v for k, v in r.items()} for r in results]))
+    publish(args.json, common.record(args, scene, [
+        {k: list(v) if isinstance(v, np.ndarray) else v for k, v in r.items()} for r in results]),
+        goals(results))
     return 0
 
 

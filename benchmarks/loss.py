@@ -18,14 +18,16 @@ from typing import Any
 
 import common
 from flight import Telemetry, parse, planned_graph, wait_for_first
+from goals import Goal, at_most, publish
 from machines import Machines, inside
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.command import command, progress, table
 from offload_perception.dds import PROFILE_VARIABLE
 from offload_perception.errors import OffloadError
 
 NAMESPACE = 'loss_benchmark'
 END_S = 30.0
+OWN_HEARTBEAT_S = 0.05  # of config/fastdds.xml
 _PERIOD = re.compile(r'(<heartbeatPeriod>).*?(</heartbeatPeriod>)', re.DOTALL)
 
 
@@ -73,6 +75,12 @@ def fly(args: argparse.Namespace, machines: Machines, loss: float) -> dict[str, 
             'packets_per_frame': packets / len(frames), 'cpu_share': cpu_s / spent_s}
 
 
+def goals(results: list[dict]) -> list[Goal]:
+    """Return the goal: with the package's own heartbeat losses of a tenth drop no frame."""
+    return [at_most(f'frames dropped at a loss of {r["loss"]:g}', r['dropped'], 0.0)
+            for r in results if r['heartbeat_s'] == OWN_HEARTBEAT_S and r['loss'] <= 0.1]
+
+
 @command
 def main(argv=None) -> int:
     """Measure and print."""
@@ -100,8 +108,8 @@ def main(argv=None) -> int:
         (r['heartbeat_s'], r['loss'], r['remote'], r['local'], r['dropped'],
          *(common.ms(r['total_s'], q) if r['total_s'] else 0.0 for q in (50, 95)),
          round(r['packets_per_frame'], 1), round(100 * r['cpu_share'], 1)) for r in results]))
-    write_json(args.json, {'machine': common.machine(), 'arguments': vars(args),
-                           'results': results})
+    publish(args.json, {'machine': common.machine(), 'arguments': vars(args),
+                        'results': results}, goals(results))
     return 0
 
 

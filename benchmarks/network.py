@@ -14,9 +14,10 @@ import threading
 
 import common
 import numpy as np
+from goals import Goal, publish
 from machines import Machines, inside
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.command import command, progress, table
 from offload_perception.errors import OffloadError
 
 NAMESPACE = 'network_benchmark'
@@ -81,6 +82,11 @@ def cells(r: dict) -> list:
             round(r['cable_up_bytes'] / 1e3, 1), round(r['cable_down_bytes'] / 1e3, 1)]
 
 
+def goals(results: list[dict]) -> list[Goal]:
+    """Return no goals: the benchmark compares cuts and codecs."""
+    return []
+
+
 @command
 def main(argv=None) -> int:
     """Measure and print."""
@@ -101,7 +107,7 @@ def main(argv=None) -> int:
     print(table(['Mbit/s', 'cut:codec', 'p50 ms', 'p95 ms', 'delivered', 'others were',
                  'encoded kB', 'cable up kB/frame', 'cable down kB/frame'],
                 [cells(r) for r in results]))
-    write_json(args.json, common.record(args, scene, results))
+    publish(args.json, common.record(args, scene, results), goals(results))
     return 0
 
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from goals import Goal, at_least, publish
 
-from offload_perception.cli.command import command, table, write_json
+from offload_perception.cli.command import command, table
 from offload_perception.planning import profile as profiles
 from offload_perception.planning.figures import pyplot, save
 from offload_perception.planning.profile import DeviceProfile
@@ -71,6 +72,13 @@ def draw(folder: Path, both: dict[str, DeviceProfile]) -> None:
     save(plt, figure, folder / 'original_shares.png')
 
 
+def goals(means: dict[str, float]) -> list[Goal]:
+    """Return what the published figures have to keep to be plausible."""
+    return [at_least('mean power of the Pi (above its idle power)', means['pi_w'], 1.9, 'W'),
+            at_least('mean power with Coral (above that of the Pi)', means['coral_w'],
+                     means['pi_w'], 'W')]
+
+
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Print ratios and shares; draw."""
@@ -105,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                             for k, (s, j) in shares(profile).items()})
     if args.figures:
         draw(args.figures, both)
-    write_json(args.json, {'means': means, 'shares': {n: shares(p) for n, p in both.items()}})
+    publish(args.json, {'means': means, 'shares': {n: shares(p) for n, p in both.items()}},
+            goals(means))
     return 0
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from time import perf_counter, thread_time
 
 import numpy as np
+from goals import Goal, at_most, publish
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.command import command, progress, table
 from offload_perception.pipeline.records import Outcome
 from offload_perception.planning import profile as profiles
 from offload_perception.planning.frame_report import FrameReport
@@ -219,6 +220,20 @@ def _print_all(result: dict) -> None:
                   f'{r["right_j"]:.3f}') for r in result['byte_counts']]))
 
 
+def goals(result: dict) -> list[Goal]:
+    """Return the goals of a decision, and of each trace against oracle and static choices."""
+    found = [at_most('median time of a decision', result['decision']['median_ms'], 0.2, 'ms')]
+    for r in result['traces']:
+        name = r['trace']
+        found += [
+            at_most(f'{name}: energy above the oracle', 100 * r['above_oracle'], 3.0, '%'),
+            at_most(f'{name}: misses above the oracle', 100 * (r['missed'] - r['oracle_missed']),
+                    1.0, 'points'),
+            at_most(f'{name}: energy above the best static choice', 100 * r['above_static'], 2.0,
+                    '%')]
+    return found
+
+
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, simulate, print."""
@@ -246,7 +261,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         *claims('raspberry_pi_3b_plus', 4.0)]
     result['byte_counts'] = byte_count_trap()
     _print_all(result)
-    write_json(args.json, result)
+    publish(args.json, result, goals(result))
     return 0
 
 

@@ -9,15 +9,14 @@ in and gives a result that may be kept, as `set_tensor`, `invoke` and `get_tenso
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from goals import Goal, publish
 
 from offload_perception.errors import OffloadError
 from offload_perception.model.artefact import Artefact
@@ -46,9 +45,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f'error: {e}', file=sys.stderr)
         return 2
     print_report(report)
-    if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=1) + '\n')
+    publish(args.json, report, goals(report))
     return 0
+
+
+def goals(report: dict[str, Any]) -> list[Goal]:
+    """Return no goals: the benchmark compares runtimes."""
+    return []
 
 
 def measure(artefact: Artefact, args: argparse.Namespace) -> dict[str, Any]:

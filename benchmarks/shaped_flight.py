@@ -15,15 +15,16 @@ import time
 import common
 from flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
 from forecast import errors, forecasts, of_constants, sent
+from goals import Goal, at_most, publish
 from machines import Machines, inside
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.command import command, progress, table
 
 NAMESPACE = 'shaped_flight'
 
 
 def fly(args: argparse.Namespace, machines: Machines) -> tuple[list[dict], bool]:
-    """Return what was chosen at each rate, and whether every frame was told of."""
+    """Return what was chosen at each rate, and whether every frame is accounted for."""
     drone, server = machines.names
     words = [f'deadline:={args.deadline}', f'rate:={args.rate}', 'record:=true',
              f'bag:={os.path.abspath(args.bag)}', *args.arguments]
@@ -70,6 +71,11 @@ def _told(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict:
             'deadline_met': sum(m.deadline_met for m in frames) / max(len(frames), 1)}
 
 
+def goals(adds_up: bool) -> list[Goal]:
+    """Return the goal: every frame is accounted for."""
+    return [at_most('frames not accounted for', float(not adds_up), 0.0)]
+
+
 @command
 def main(argv=None) -> int:
     """Fly and print."""
@@ -88,7 +94,8 @@ def main(argv=None) -> int:
          *(f'{100 * e["mape"]:.1f}' if e else 'none'
            for e in (r['latency_error'], r['of_constants'])),
          '; '.join(f'{name}: {n}' for name, n in r['choices'].items())) for r in rows]))
-    write_json(args.json, {'machine': common.machine(), 'arguments': vars(args), 'results': rows})
+    publish(args.json, {'machine': common.machine(), 'arguments': vars(args), 'results': rows},
+            goals(adds_up))
     return 0 if adds_up else 1
 
 

@@ -16,8 +16,9 @@ import threading
 import common
 import numpy as np
 from bound import BarePipeline
+from goals import Goal, at_least, publish
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.cli.command import command, progress, table
 from offload_perception.errors import OffloadError
 
 NAMESPACE = 'throughput_benchmark'
@@ -76,6 +77,13 @@ def measure_cut(args: argparse.Namespace, cut: str, scene: common.Scene) -> list
     return turns
 
 
+def goals(results: dict[str, list[dict]]) -> list[Goal]:
+    """Return the goal of each cut: 97 % of the bound of the slower stage."""
+    return [at_least(f'rate of the graph by the bound at {cut}',
+                     float(np.median([t['ratio'] for t in turns])), 0.97)
+            for cut, turns in results.items()]
+
+
 @command
 def main(argv=None) -> int:
     """Measure and print."""
@@ -98,7 +106,7 @@ def main(argv=None) -> int:
                      f'{middle["ratio"]:.1%}', f'{min(ratios):.1%} .. {max(ratios):.1%}'])
     print(table(['cut', 'head ms', 'tail ms', 'bound fps', 'bare lockstep fps', 'graph fps',
                  'graph / bound', 'least .. most'], rows))
-    write_json(args.json, common.record(args, scene, results))
+    publish(args.json, common.record(args, scene, results), goals(results))
     return 0
 
 

@@ -15,9 +15,11 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 
 import psutil
+from goals import Goal, at_most, publish
 
 from offload_perception.power.device_model import preset
 from offload_perception.power.emulator_process import EmulatorProcess, spawn_emulator
@@ -89,23 +91,21 @@ def soak(emulator: EmulatorProcess, seconds: float, rate_hz: float) -> dict:
     }
 
 
-def failures(figures: dict) -> list[str]:
-    """Say in words what did not hold."""
+def goals(figures: dict) -> list[Goal]:
+    """Return what has to hold: nothing uncounted or wrong, no growth, little work, a quick end."""
     counters, memory_kib = figures['counters'], figures['memory_kib']
     later_kib = memory_kib[len(memory_kib) // 2:]  # Python's allocator fills up to here
-    growth_kib = max(later_kib) - later_kib[0]
     published = sum(figures['published'].values())
-    checks = {
-        f'{counters["polls"]} polls, {figures["accounted"]} accounted for':
-            counters['polls'] == figures['accounted'],
-        f'{published} published, {counters["samples"] + counters["repeats"]} counted':
-            published == counters['samples'] + counters['repeats'],
-        f'{len(figures["wrong"])} wrong samples published': not figures['wrong'],
-        f'memory grew by {growth_kib} KiB in the second half': growth_kib <= MAX_GROWTH_KIB,
-        f'{100 * figures["cpu_share"]:.2f} % of a core': figures['cpu_share'] < MAX_CPU_SHARE,
-        f'stopping took {figures["stop_s"]:.3f} s': figures['stopped'] and figures['stop_s'] < 0.3,
-    }
-    return [words for words, holds in checks.items() if not holds]
+    return [
+        at_most('polls not accounted for', abs(counters['polls'] - figures['accounted']), 0.0),
+        at_most('samples published and not counted, or the reverse',
+                abs(published - counters['samples'] - counters['repeats']), 0.0),
+        at_most('wrong samples published', len(figures['wrong']), 0.0),
+        at_most('growth of the memory in the second half', max(later_kib) - later_kib[0],
+                MAX_GROWTH_KIB, 'KiB'),
+        at_most('share of a core', 100 * figures['cpu_share'], 100 * MAX_CPU_SHARE, '%'),
+        at_most('time to stop', figures['stop_s'] if figures['stopped'] else inf, 0.3, 's'),
+    ]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,12 +114,10 @@ def main(argv: list[str] | None = None) -> int:
             device=DEVICE, fault_probability=options.fault_probability, seed=options.seed,
     ) as emulator:
         figures = soak(emulator, 60 * options.minutes, options.rate_hz)
-    figures['failures'] = failures(figures)
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if options.json:
-        options.json.write_text(text + '\n')
-    return 1 if figures['failures'] else 0
+    found = goals(figures)
+    print(json.dumps(figures, indent=2))
+    publish(options.json, figures, found)
+    return 0 if all(goal['met'] for goal in found) else 1
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -22,7 +22,9 @@ def small(run, artefact, tmp_path):
                    '--json', str(file), *words)
         assert done.wait() == 0, done.output
         assert done.nobody_is_left()
-        return json.loads(file.read_text())['results'], done.output
+        written = json.loads(file.read_text())
+        assert all(goal['name'] in done.output for goal in written['goals'])
+        return written['results'], done.output
     return measure
 
 
@@ -78,7 +80,9 @@ def planned(run, tmp_path):
                    'threads:=1', '--json', str(file))
         assert done.wait() == 0, done.output
         assert done.nobody_is_left()
-        return json.loads(file.read_text())['results'], done.output
+        written = json.loads(file.read_text())
+        assert all(goal['name'] in done.output for goal in written['goals'])
+        return written['results'], done.output
     return fly
 
 
