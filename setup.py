@@ -15,7 +15,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['offload_perception', 'offload_perception.*']),
     package_data={'offload_perception': ['py.typed', 'codec/tables.npz', 'live/page/*',
-                                         'model/weights/**/*', 'planning/profiles/*']},
+                                         'profiles/*.json', 'weights/**/*']},
     ext_modules=[Extension('offload_perception.codec._rans', ['offload_perception/codec/rans.c'],
                            extra_compile_args=['-O3'])],  # called through ctypes
     python_requires='>=3.11',

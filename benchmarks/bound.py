@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.errors import OffloadError
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.open import open_network
 
 _SLOTS = 2  # tensors between the two stages, as many as the drone keeps in flight

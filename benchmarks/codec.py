@@ -29,17 +29,17 @@ import numpy as np
 import zstandard
 from goals import Goal, at_most, publish
 
-from offload_perception.cli.command import command, progress, table
 from offload_perception.cli.measure_codecs import gradients
 from offload_perception.codec.calibration import calibrate
 from offload_perception.codec.features import above_lowest
 from offload_perception.codec.layout import channels_first
 from offload_perception.codec.lossy import BITS
 from offload_perception.codec.measure import Measurement, measure
+from offload_perception.console import command, progress, table, write_json
 from offload_perception.errors import ConfigError
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.prepare import prepare
-from offload_perception.model.representative import folder_images
+from offload_perception.network.artefact import Artefact
+from offload_perception.preparation.prepare import prepare
+from offload_perception.preparation.representative import folder_images
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
 from offload_perception.terrain.tiles import tiles

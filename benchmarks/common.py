@@ -25,17 +25,17 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from offload_perception.cli.command import progress
-from offload_perception.dds import profile_environment
+from offload_perception.bringup.dds import profile_environment
+from offload_perception.bringup.graph import DRONE
+from offload_perception.bringup.runner import GraphRunner, NodeProcess, parse_arguments
+from offload_perception.camera import open_source
+from offload_perception.console import progress
 from offload_perception.errors import OffloadError
-from offload_perception.graph import DRONE
-from offload_perception.imaging.sources import open_source
 from offload_perception.memory import keep_large_buffers
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.prepare import prepare
+from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import fit_image, image_message
-from offload_perception.runner import GraphRunner, NodeProcess, parse_arguments
+from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.network import Network
 from offload_perception.runtime.open import open_network
 

@@ -13,7 +13,8 @@ import numpy as np
 from std_msgs.msg import Header
 
 from offload_perception.errors import OffloadError
-from offload_perception.model.artefact import Artefact
+from offload_perception.frames import FeaturePacket, Reply
+from offload_perception.network.artefact import Artefact
 from offload_perception.nodes.convert import (
     feature_message,
     fit_image,
@@ -25,7 +26,6 @@ from offload_perception.nodes.convert import (
     result_message,
 )
 from offload_perception.pipeline.edge import EdgePipeline, EdgeSettings, Ended, Plan
-from offload_perception.pipeline.records import FeaturePacket, Reply
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
 
 STEPS = ('drone: resize and encode', 'drone: tensor message', 'server: decode and classes',

@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 from goals import Goal, publish
 
-from offload_perception.cli.command import command, progress, table
+from offload_perception.console import command, progress, table
 from offload_perception.errors import OffloadError
 from offload_perception.pipeline.edge import Plan
 from offload_perception.runtime.network import Network

@@ -13,10 +13,10 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from offload_perception.bringup.graph import DRONE
+from offload_perception.bringup.runner import GraphRunner, parse_arguments
 from offload_perception.errors import OffloadError
-from offload_perception.graph import DRONE
 from offload_perception.nodes import qos
-from offload_perception.runner import GraphRunner, parse_arguments
 
 START_TIMEOUT_S = 900.0
 

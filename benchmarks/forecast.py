@@ -22,7 +22,7 @@ import numpy as np
 from flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
 from goals import Goal, at_most, publish
 
-from offload_perception.cli.command import command, progress, table
+from offload_perception.console import command, progress, table
 
 NAMESPACE = 'forecast_benchmark'
 

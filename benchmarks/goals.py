@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, TypedDict
 
-from offload_perception.cli.command import table, write_json
+from offload_perception.console import table, write_json
 
 
 class Goal(TypedDict):

@@ -16,7 +16,7 @@ import common
 import numpy as np
 from goals import Goal, at_most, publish
 
-from offload_perception.cli.command import command, progress, table
+from offload_perception.console import command, progress, table
 from offload_perception.runtime.network import Network
 
 NAMESPACE = 'latency_benchmark'

@@ -22,7 +22,7 @@ from flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
 from goals import Goal, at_most, publish
 from machines import Machines, inside
 
-from offload_perception.cli.command import command, progress, table
+from offload_perception.console import command, progress, table
 
 NAMESPACE = 'link_cut_benchmark'
 WAIT_S = 60.0

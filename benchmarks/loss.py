@@ -21,8 +21,8 @@ from flight import Telemetry, parse, planned_graph, wait_for_first
 from goals import Goal, at_most, publish
 from machines import Machines, inside
 
-from offload_perception.cli.command import command, progress, table
-from offload_perception.dds import PROFILE_VARIABLE
+from offload_perception.bringup.dds import PROFILE_VARIABLE
+from offload_perception.console import command, progress, table
 from offload_perception.errors import OffloadError
 
 NAMESPACE = 'loss_benchmark'

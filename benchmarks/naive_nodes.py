@@ -14,7 +14,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, String
 
-from offload_perception.model.prepare import prepare
+from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.open import open_network
 
 

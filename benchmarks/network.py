@@ -17,7 +17,7 @@ import numpy as np
 from goals import Goal, publish
 from machines import Machines, inside
 
-from offload_perception.cli.command import command, progress, table
+from offload_perception.console import command, progress, table
 from offload_perception.errors import OffloadError
 
 NAMESPACE = 'network_benchmark'

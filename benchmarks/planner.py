@@ -19,16 +19,16 @@ from time import perf_counter, thread_time
 import numpy as np
 from goals import Goal, at_most, publish
 
-from offload_perception.cli.command import command, progress, table
-from offload_perception.pipeline.records import Outcome
-from offload_perception.planning import profile as profiles
+from offload_perception.console import command, progress, table
+from offload_perception.frames import Outcome
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.server import ServerReport, queue_wait_s
 from offload_perception.planning.session import PlanningSession
-from offload_perception.planning.shape import NetworkShape
-from offload_perception.planning.simulation.links import MODELS, described, recorded
-from offload_perception.planning.simulation.scenario import (
+from offload_perception.planning.what_if import Conditions, WhatIf
+from offload_perception.profiles import device_profile as profiles
+from offload_perception.simulation.links import MODELS, described, recorded
+from offload_perception.simulation.scenario import (
     Scenario,
     Summary,
     build,
@@ -36,8 +36,7 @@ from offload_perception.planning.simulation.scenario import (
     policies,
     simulate,
 )
-from offload_perception.planning.simulation.world import assumed_sizes
-from offload_perception.planning.what_if import Conditions, WhatIf
+from offload_perception.simulation.world import assumed_sizes
 
 # A drone whose computer is ten times as fast as the measured one, so that all on board fits into
 # the deadline and every kind of choice is open.

@@ -19,8 +19,8 @@ import numpy as np
 from goals import Goal, publish
 
 from offload_perception.errors import OffloadError
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.prepare import prepare
+from offload_perception.network.artefact import Artefact
+from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.agree import difference
 from offload_perception.runtime.base import Runner
 from offload_perception.runtime.chain import Chain

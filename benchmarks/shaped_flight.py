@@ -18,7 +18,7 @@ from forecast import errors, forecasts, of_constants, sent
 from goals import Goal, at_most, publish
 from machines import Machines, inside
 
-from offload_perception.cli.command import command, progress, table
+from offload_perception.console import command, progress, table
 
 NAMESPACE = 'shaped_flight'
 

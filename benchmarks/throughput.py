@@ -18,7 +18,7 @@ import numpy as np
 from bound import BarePipeline
 from goals import Goal, at_least, publish
 
-from offload_perception.cli.command import command, progress, table
+from offload_perception.console import command, progress, table
 from offload_perception.errors import OffloadError
 
 NAMESPACE = 'throughput_benchmark'

@@ -21,13 +21,12 @@ from pathlib import Path
 import psutil
 from goals import Goal, at_most, publish
 
-from offload_perception.power.device_model import preset
-from offload_perception.power.emulator_process import EmulatorProcess, spawn_emulator
-from offload_perception.power.energy import EnergyCounter
-from offload_perception.power.meter import open_serial_meter
-from offload_perception.power.plausibility import implausible
-from offload_perception.power.reader import DEFAULT_RATE_HZ, MeterReader
-from offload_perception.power.samples import GAP_S, Event, Sample
+from offload_perception.power.drivers.meter import open_serial_meter
+from offload_perception.power.drivers.plausibility import implausible
+from offload_perception.power.drivers.reader import DEFAULT_RATE_HZ, MeterReader
+from offload_perception.power.drivers.samples import GAP_S, Event, Sample
+from offload_perception.power.emulation.device_model import preset
+from offload_perception.power.emulation.emulator_process import EmulatorProcess, spawn_emulator
 
 DEVICE = 'raspberry_pi_3b_plus'
 STAGES = (('head', 2.4), ('encode', 0.9), ('wait', 0.1), ('', None))

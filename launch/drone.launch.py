@@ -1,7 +1,7 @@
 """Everything for one drone: camera, edge inference, power meter; a server unless remote:=false."""
 
-from offload_perception.graph import DRONE
-from offload_perception.launch_description import describe
+from offload_perception.bringup.graph import DRONE
+from offload_perception.bringup.launch_description import describe
 
 
 def generate_launch_description():

@@ -1,7 +1,7 @@
 """A server that finishes the network for any number of drones."""
 
-from offload_perception.graph import SERVER
-from offload_perception.launch_description import describe
+from offload_perception.bringup.graph import SERVER
+from offload_perception.bringup.launch_description import describe
 
 
 def generate_launch_description():

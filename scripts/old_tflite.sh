@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Optional: make an environment with a TensorFlow Lite as old as that of the Coral stack, for
-# test/unit/model/test_old_tflite.py. Needs CPython 3.7 to 3.9; name one:
+# test/unit/network/test_old_tflite.py. Needs CPython 3.7 to 3.9; name one:
 #   bash scripts/old_tflite.sh [PYTHON]
 set -euo pipefail
 

@@ -5,8 +5,8 @@ import os
 import pytest
 from hypothesis import settings
 
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.prepare import BUNDLED, prepare
+from offload_perception.network.artefact import Artefact
+from offload_perception.preparation.prepare import BUNDLED, prepare
 
 # A domain of its own keeps two test runs on one machine, and child processes, to themselves.
 os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 101)

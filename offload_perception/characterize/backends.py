@@ -9,7 +9,7 @@ from offload_perception.characterize.job import Job
 from offload_perception.characterize.memory import predict
 from offload_perception.characterize.prefix import FloatPrefixes, Int8Prefixes, write_float
 from offload_perception.errors import ConfigError
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.edgetpu_bus import Bus
 from offload_perception.runtime.edgetpu_refusal import check_attached
 from offload_perception.runtime.select import edgetpu_choice, resolve

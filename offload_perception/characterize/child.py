@@ -86,7 +86,7 @@ def _cpu(job: Job) -> tuple[Run, str]:
 
 
 def _edgetpu(job: Job) -> tuple[Run, str]:
-    from offload_perception.model.artefact import Artefact
+    from offload_perception.network.artefact import Artefact
     from offload_perception.runtime.edgetpu import EdgeTpuNetwork
     from offload_perception.runtime.select import edgetpu_choice
 

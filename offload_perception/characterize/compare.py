@@ -7,7 +7,7 @@ from pathlib import Path
 
 from offload_perception.characterize.backends import EDGETPU, FLOAT32, INT8
 from offload_perception.errors import ConfigError
-from offload_perception.planning.profile import DeviceProfile, load
+from offload_perception.profiles.device_profile import DeviceProfile, load
 
 ORIGINAL = 'original'
 PUBLISHED = {FLOAT32: 'raspberry_pi_3b_plus', EDGETPU: 'raspberry_pi_3b_plus_coral'}

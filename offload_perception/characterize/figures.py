@@ -10,7 +10,7 @@ import numpy as np
 from offload_perception.characterize.record import Row
 from offload_perception.characterize.shares import KINDS, by_kind, percent
 from offload_perception.errors import ConfigError
-from offload_perception.planning.profile import DeviceProfile
+from offload_perception.profiles.device_profile import DeviceProfile
 
 _COLOURS = {'conv': '#4477aa', 'pool': '#ccbb44', 'fc': '#ee6677'}
 _MARKERS = 'os^Dv'

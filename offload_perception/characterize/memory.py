@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from offload_perception.model.artefact import Layer
+from offload_perception.network.artefact import Layer
 from offload_perception.tensor import TensorSpec
 
 _CGROUP = Path('/sys/fs/cgroup')

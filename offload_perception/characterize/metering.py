@@ -14,12 +14,12 @@ from time import monotonic
 import psutil
 
 from offload_perception.errors import MeterError
-from offload_perception.power.device_model import preset
-from offload_perception.power.emulator_process import EmulatorProcess, spawn_emulator
-from offload_perception.power.meter import open_serial_meter
-from offload_perception.power.monsoon import MonsoonReader, PowerBlock, open_monsoon
-from offload_perception.power.reader import MeterReader
-from offload_perception.power.samples import REFRESH_S, Event, Sample
+from offload_perception.power.drivers.meter import open_serial_meter
+from offload_perception.power.drivers.monsoon import MonsoonReader, PowerBlock, open_monsoon
+from offload_perception.power.drivers.reader import MeterReader
+from offload_perception.power.drivers.samples import REFRESH_S, Event, Sample
+from offload_perception.power.emulation.device_model import preset
+from offload_perception.power.emulation.emulator_process import EmulatorProcess, spawn_emulator
 from offload_perception.threads import FOREVER, Worker
 
 EMULATED, MONSOON = 'emulated', 'monsoon'

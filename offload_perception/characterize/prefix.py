@@ -7,11 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from offload_perception.errors import ModelError
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.convert import to_float
-from offload_perception.model.cut import KINDS, PREPROCESS, CutPoint, cut, cut_points
-from offload_perception.model.flatbuffer import Graph
-from offload_perception.model.vgg16 import import_keras
+from offload_perception.keras_backend import import_keras
+from offload_perception.network.artefact import Artefact
+from offload_perception.network.cut import KINDS, PREPROCESS, CutPoint, cut, cut_points
+from offload_perception.network.flatbuffer import Graph
+from offload_perception.preparation.convert import to_float
 from offload_perception.runtime.merge import Merger
 from offload_perception.tensor import TensorSpec
 

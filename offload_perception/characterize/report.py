@@ -11,9 +11,9 @@ from offload_perception.characterize.figures import draw_run
 from offload_perception.characterize.record import Journal, Row, write_csv
 from offload_perception.characterize.shares import KINDS, by_kind, percent
 from offload_perception.characterize.to_profile import PUBLISHED_RADIO, to_profile
-from offload_perception.cli.command import table
-from offload_perception.model.artefact import Artefact
-from offload_perception.planning.profile import DeviceProfile, Radio
+from offload_perception.console import table
+from offload_perception.network.artefact import Artefact
+from offload_perception.profiles.device_profile import DeviceProfile, Radio
 
 HEAD = ('layers', 'up to', 'backend', 'first ms', 'run ms', '+-', 'J', '+-', 'J above idle', '+-',
         'predicted MiB', 'peak MiB')

@@ -11,7 +11,7 @@ from offload_perception.characterize.memory import available_bytes
 from offload_perception.characterize.metering import MeanPower, Meter
 from offload_perception.characterize.record import Journal, Row
 from offload_perception.errors import ConfigError
-from offload_perception.model.artefact import Artefact, Layer
+from offload_perception.network.artefact import Artefact, Layer
 
 MIN_SECONDS = 3.0
 

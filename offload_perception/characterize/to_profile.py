@@ -6,10 +6,10 @@ from typing import Any
 
 from offload_perception.characterize.backends import BACKENDS, EDGETPU
 from offload_perception.characterize.record import Row
+from offload_perception.edgetpu.mapping import CompileReport
 from offload_perception.errors import ModelError
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.edgetpu import CompileReport
-from offload_perception.planning.profile import ABOVE_IDLE, CutCost, DeviceProfile, Radio
+from offload_perception.network.artefact import Artefact
+from offload_perception.profiles.device_profile import ABOVE_IDLE, CutCost, DeviceProfile, Radio
 
 PUBLISHED_RADIO = Radio(1.435, source='not measured here: link model of the published experiment '
                                       'less idle (see the profile raspberry_pi_3b_plus)')

@@ -23,12 +23,12 @@ from offload_perception.characterize.record import Journal, Row
 from offload_perception.characterize.report import Report, device_kind
 from offload_perception.characterize.session import Effort, Session
 from offload_perception.characterize.to_profile import PUBLISHED_RADIO
-from offload_perception.cli.command import command, progress, table, write_json
 from offload_perception.cli.prepare_model import add_model_arguments, prepared
+from offload_perception.console import command, progress, table, write_json
 from offload_perception.errors import ConfigError
-from offload_perception.model.artefact import Artefact
-from offload_perception.planning.profile import Radio
-from offload_perception.power.device_model import PRESETS, preset
+from offload_perception.network.artefact import Artefact
+from offload_perception.power.emulation.device_model import PRESETS, preset
+from offload_perception.profiles.device_profile import Radio
 
 MIB = 1 << 20
 COMPARE_HEAD = ('layers', 'up to', 'a ms', 'b ms', 'b / a', 'a J', 'b J', 'b / a')

@@ -5,11 +5,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from offload_perception.arguments import Settings, arguments
-from offload_perception.cli.stopping import StopSignal
+from offload_perception.bringup.arguments import Settings, arguments
+from offload_perception.bringup.graph import DRONE
+from offload_perception.bringup.runner import GraphRunner, parse_arguments
 from offload_perception.errors import OffloadError
-from offload_perception.graph import DRONE
-from offload_perception.runner import GraphRunner, parse_arguments
+from offload_perception.stopping import StopSignal
 
 READY_TIMEOUT_S = 900.0  # the first use of the full VGG16 prepares it
 DRAIN_TIMEOUT_S = 5.0

@@ -1,7 +1,7 @@
 """The Edge TPU report of a model as a table."""
 
-from offload_perception.cli.command import table
-from offload_perception.model.edgetpu import CompileReport
+from offload_perception.console import table
+from offload_perception.edgetpu.mapping import CompileReport
 
 
 def edgetpu_table(report: CompileReport) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from offload_perception.cli.command import command, positive, progress, table, write_json
 from offload_perception.cli.prepare_model import add_model_arguments, prepared
+from offload_perception.console import command, positive, progress, table, write_json
 from offload_perception.errors import ConfigError
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.evaluate import Evaluation, Row, labelled_files, read_folder
+from offload_perception.evaluation.evaluate import Evaluation, Row, labelled_files, read_folder
+from offload_perception.network.artefact import Artefact
 
 TILES = 800
 

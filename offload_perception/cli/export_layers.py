@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from offload_perception.cli.command import command, progress, table, write_json
 from offload_perception.cli.edgetpu_table import edgetpu_table
 from offload_perception.cli.prepare_model import add_model_arguments, prepared
-from offload_perception.model import edgetpu_compile
-from offload_perception.model.export import Exporter, check
+from offload_perception.console import command, progress, table, write_json
+from offload_perception.edgetpu import compile as edgetpu_compile
+from offload_perception.evaluation.export import Exporter, check
 
 
 @command

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from offload_perception.cli.command import command, positive, progress, table, write_json
 from offload_perception.cli.evaluate_model import held_out
 from offload_perception.cli.prepare_model import add_model_arguments, prepared
 from offload_perception.codec.calibration import Calibration, calibrate, pooled
 from offload_perception.codec.measure import Measurement, measure
 from offload_perception.codec.sensitivity import metrics
+from offload_perception.console import command, positive, progress, table, write_json
 from offload_perception.errors import ConfigError, ModelError
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.evaluate import labelled_files
+from offload_perception.evaluation.evaluate import labelled_files
+from offload_perception.network.artefact import Artefact
 from offload_perception.planning.sizes import COSTS_FILE, TRANSFORM_CODECS, codecs_for
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve

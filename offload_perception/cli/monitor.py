@@ -4,8 +4,8 @@ import argparse
 import sys
 import time
 
-from offload_perception.cli.command import command
-from offload_perception.cli.stopping import StopSignal
+from offload_perception.console import command
+from offload_perception.stopping import StopSignal
 
 VIEW_PERIOD_S = 0.5
 

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from offload_perception.cli.command import command, table, write_json
+from offload_perception.console import command, table, write_json
 from offload_perception.errors import PlanError
-from offload_perception.model.artefact import MANIFEST, Artefact
-from offload_perception.model.prepare import BUNDLED
-from offload_perception.planning import profile as profiles
+from offload_perception.network.artefact import MANIFEST, Artefact
+from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.forecast import Forecast
 from offload_perception.planning.planner import PlannerSettings
-from offload_perception.planning.scaling import for_network
 from offload_perception.planning.session import default_pairs
-from offload_perception.planning.shape import NetworkShape
-from offload_perception.planning.simulation.world import assumed_sizes
 from offload_perception.planning.sizes import COSTS_FILE, SizeTable, load_costs
 from offload_perception.planning.what_if import Conditions, WhatIf, pareto
+from offload_perception.preparation.prepare import BUNDLED
+from offload_perception.profiles import device_profile as profiles
+from offload_perception.profiles.scaling import for_network
+from offload_perception.simulation.world import assumed_sizes
 
 HEAD = ('candidate', 'bytes', 'latency [s]', '+-', 'energy [J]', 'agreement', '')
 
@@ -104,7 +104,7 @@ def _record(shape: NetworkShape, sizes: SizeTable, forecast: Forecast, place: in
 
 def _draw(args: argparse.Namespace, what_if: WhatIf, conditions: Conditions, forecast: Forecast,
           allowed: np.ndarray, front: list[int]) -> None:
-    from offload_perception.planning import figures
+    from offload_perception.simulation import figures
 
     title = (f'{args.profile}, {what_if.shape.name}, '
              f'agreement at least {args.agreement_floor:g}')

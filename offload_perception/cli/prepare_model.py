@@ -4,16 +4,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from offload_perception.cli.command import command, progress, table, write_json
 from offload_perception.cli.edgetpu_table import edgetpu_table
+from offload_perception.console import command, progress, table, write_json
+from offload_perception.edgetpu import compile as edgetpu_compile
 from offload_perception.fitting import FITS
-from offload_perception.model import edgetpu_compile
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.dense import check_dense
-from offload_perception.model.flatbuffer import Graph
-from offload_perception.model.narrow import WEIGHT_BITS
-from offload_perception.model.prepare import prepare
-from offload_perception.model.user_model import PREPROCESSING
+from offload_perception.network.artefact import Artefact
+from offload_perception.network.dense import check_dense
+from offload_perception.network.flatbuffer import Graph
+from offload_perception.preparation.narrow import WEIGHT_BITS
+from offload_perception.preparation.prepare import prepare
+from offload_perception.preparation.user_model import PREPROCESSING
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

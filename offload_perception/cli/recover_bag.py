@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from offload_perception.cli.command import command
+from offload_perception.console import command
 from offload_perception.recording import BagReader, recover
 
 

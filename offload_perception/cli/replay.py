@@ -7,11 +7,11 @@ replay BAG --topics /image_raw
 import argparse
 from collections.abc import Sequence
 
-from offload_perception.cli.command import command, progress
-from offload_perception.cli.stopping import StopSignal
+from offload_perception.console import command, progress
 from offload_perception.errors import ConfigError
 from offload_perception.recording import BagReader
 from offload_perception.recording.playback import Selection, parse_renames
+from offload_perception.stopping import StopSignal
 
 
 @command

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 
-from offload_perception.cli.command import command, progress, write_json
+from offload_perception.console import command, progress, write_json
 from offload_perception.report.analysis import key_figures
 from offload_perception.report.flight import load_flight
 from offload_perception.report.write import write_report

@@ -13,10 +13,10 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from time import perf_counter
 
-from offload_perception.cli.command import command, progress, table, write_json
+from offload_perception.console import command, progress, table, write_json
 from offload_perception.errors import ConfigError
-from offload_perception.planning.simulation.links import MODELS, described
-from offload_perception.planning.simulation.scenario import (
+from offload_perception.simulation.links import MODELS, described
+from offload_perception.simulation.scenario import (
     Scenario,
     Summary,
     build,
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(HEAD, [_cells(s, drones) for summaries in rows.values()
                        for s, drones in zip(summaries, loads, strict=True)]))
     if args.figure:
-        from offload_perception.planning import figures
+        from offload_perception.simulation import figures
         figures.draw_fleet(args.figure, loads, rows, f'{Path(scenario.link).name} link, simulated')
     write_json(args.json, {'scenario': asdict(scenario), 'link': link, 'loads': loads,
                            'profile': profile.name, 'origin': profile.origin, 'policies': {

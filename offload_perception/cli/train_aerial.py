@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from offload_perception.cli.command import command, progress, write_json
+from offload_perception.console import command, progress, write_json
 from offload_perception.terrain.dataset import dataset
 from offload_perception.terrain.painters import CLASSES
 
@@ -25,9 +25,9 @@ REPRESENTATIVE = 300
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw the data, train, prepare, measure."""
     args = _arguments(argv)
-    from offload_perception.model.train_aerial import Recipe, train  # needs TensorFlow
-    from offload_perception.model.train_report import draw_curves
-    from offload_perception.model.vgg16 import import_keras
+    from offload_perception.keras_backend import import_keras
+    from offload_perception.training.aerial import Recipe, train  # needs TensorFlow
+    from offload_perception.training.report import draw_curves
 
     recipe = replace(Recipe(), steps=args.steps, seed=args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -50,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def finish(model, images, test_set, out: Path) -> dict:
     """Prepare the trained model in `out`/artefact and return its accuracy on `test_set`."""
-    from offload_perception.model.train_report import compare
-    from offload_perception.model.write import write_artefact
+    from offload_perception.preparation.write import write_artefact
+    from offload_perception.training.report import compare
 
     artefact = write_artefact(
         model, out / 'artefact', name='aerial', trained=True, labels=CLASSES, progress=progress,

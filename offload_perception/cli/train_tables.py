@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from offload_perception.cli.command import command, progress
 from offload_perception.codec.calibration import best_clip
 from offload_perception.codec.features import STEP_BITS, above_lowest, to_planes
 from offload_perception.codec.lossy import BITS, is_rectified, level_of_step
 from offload_perception.codec.rans import CLASSES, FILE, RATIOS, ROWS, contexts
-from offload_perception.model.prepare import prepare
+from offload_perception.console import command, progress
+from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
 from offload_perception.terrain.tiles import tiles

@@ -2,8 +2,8 @@
 
 import argparse
 
-from offload_perception.cli.command import command
-from offload_perception.tuning import TUNABLE
+from offload_perception.bringup.tuning import TUNABLE
+from offload_perception.console import command
 
 
 @command

@@ -16,14 +16,18 @@ from types import FrameType
 
 import psutil
 
-from offload_perception.cli.command import command
+from offload_perception.console import command
 from offload_perception.errors import ConfigError
-from offload_perception.power.device_model import PRESETS, DeviceModel, preset
-from offload_perception.power.emulator import EmulatedMeter
-from offload_perception.power.emulator_server import EmulatorServer, FaultPlan, control_socket
-from offload_perception.power.faults import Fault, fault_named
-from offload_perception.power.pty_port import PtyPort
-from offload_perception.power.um25c import MODELS
+from offload_perception.power.drivers.um25c import MODELS
+from offload_perception.power.emulation.device_model import PRESETS, DeviceModel, preset
+from offload_perception.power.emulation.emulator import EmulatedMeter
+from offload_perception.power.emulation.emulator_server import (
+    EmulatorServer,
+    FaultPlan,
+    control_socket,
+)
+from offload_perception.power.emulation.faults import Fault, fault_named
+from offload_perception.power.emulation.pty_port import PtyPort
 
 _EPILOG = """The first line printed is the port. Control messages, one per datagram: 'stage head
 1.2' (idle power + 1.2 W), 'stage' (follow the CPU load again), 'load 0.5', 'fault silence 3',

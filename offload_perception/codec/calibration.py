@@ -19,7 +19,7 @@ from offload_perception.codec.lossy import BITS, is_rectified, level_of_step, st
 from offload_perception.codec.registry import parse
 from offload_perception.codec.transform import Basis, blocks
 from offload_perception.errors import ConfigError, ModelError
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 
 FILE = 'calibration.npz'
 _BLOCKS = 20_000  # kept of each cut, to learn its transform from

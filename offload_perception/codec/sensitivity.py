@@ -7,8 +7,8 @@ import numpy as np
 from offload_perception.codec.fit import block_side
 from offload_perception.codec.transform import blocks
 from offload_perception.errors import ModelError
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.keras_cut import first_behind
+from offload_perception.network.artefact import Artefact
+from offload_perception.network.keras_cut import first_behind
 
 _BATCH, _MARGIN = 10, 1.0  # the margin keeps images that lie between two classes from ruling
 

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
-from offload_perception.health.finding import Finding, error, several, warning
-from offload_perception.health.trend import Recent
-from offload_perception.pipeline.ledger import Counts
-from offload_perception.pipeline.records import (
+from offload_perception.frames import (
     FOREIGN_REPLY,
     REPORTING_FAILED,
     DropReason,
 )
+from offload_perception.health.finding import Finding, error, several, warning
+from offload_perception.health.trend import Recent
+from offload_perception.pipeline.ledger import Counts
 
 NOTABLE = 0.02  # of the tensors; fewer are in the counters alone
 _ANSWERS = (DropReason.REFUSED, DropReason.BUSY, DropReason.LATE, DropReason.SERVER_FAILED)

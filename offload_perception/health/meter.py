@@ -6,7 +6,7 @@ from math import nan
 
 from offload_perception.health.finding import Finding, error, said, several, warning
 from offload_perception.health.trend import Hysteresis, Recent
-from offload_perception.power.samples import Counters, Event, Sample, State, Status
+from offload_perception.power.drivers.samples import Counters, Event, Sample, State, Status
 
 LOW_V, CALM_V = 4.63, 4.75
 """A Raspberry Pi warns below 4.63 V (raspberrypi/documentation, power-supplies.adoc); after the

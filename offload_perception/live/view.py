@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offload_perception.flight.policy import VALID_S
+from offload_perception.frames import Outcome
 from offload_perception.live.warnings import NO_FRAME_S, SILENT_S, lost_servers
-from offload_perception.pipeline.records import Outcome
 from offload_perception.telemetry import meaning
 from offload_perception.telemetry.layers import cut_names
 from offload_perception.telemetry.records import STAGES

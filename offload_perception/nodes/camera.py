@@ -7,20 +7,20 @@ from typing import Any
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from offload_perception.config import CameraConfig
+from offload_perception.bringup.config import CameraConfig
+from offload_perception.camera import Frame, open_source
+from offload_perception.camera.player import Player
+from offload_perception.camera.stream import without_password
 from offload_perception.health import Finding, error, said, warning
 from offload_perception.health.arrivals import Arrivals
 from offload_perception.health.trend import Recent
 from offload_perception.imaging.compressed import encode_image
 from offload_perception.imaging.encodings import ValueRange
-from offload_perception.imaging.sources import Frame, open_source
-from offload_perception.imaging.sources.stream import without_password
 from offload_perception.msg import Classification
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array, image_message
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.running import main_of
-from offload_perception.pipeline.player import Player
 
 STOP_TIMEOUT_S = 2.0
 NAMED = 5  # of the files that are left out

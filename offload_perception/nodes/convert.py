@@ -10,13 +10,7 @@ from sensor_msgs.msg import BatteryState, CompressedImage, Image
 from std_msgs.msg import Header
 
 from offload_perception.errors import ImageError
-from offload_perception.imaging.compressed import compressed_to_rgb
-from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
-from offload_perception.imaging.fit import fit, fit_message
-from offload_perception.model.artefact import Artefact
-from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
-from offload_perception.pipeline.plan import Ended
-from offload_perception.pipeline.records import (
+from offload_perception.frames import (
     FeaturePacket,
     Outcome,
     ReceivedReply,
@@ -24,7 +18,13 @@ from offload_perception.pipeline.records import (
     Status,
     TopK,
 )
-from offload_perception.power.um25c import Reading
+from offload_perception.imaging.compressed import compressed_to_rgb
+from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
+from offload_perception.imaging.fit import fit, fit_message
+from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
+from offload_perception.network.artefact import Artefact
+from offload_perception.pipeline.plan import Ended
+from offload_perception.power.drivers.um25c import Reading
 
 UNKNOWN_GROUP = 255  # in PowerSample.data_group
 

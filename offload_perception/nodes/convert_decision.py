@@ -1,8 +1,8 @@
 """Messages of the planner from its plain data, and back."""
 
+from offload_perception.frames import Frame
 from offload_perception.msg import OffloadDecision, ServerStatus
 from offload_perception.pipeline.plan import Plan
-from offload_perception.pipeline.records import Frame
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.server import ServerReport
 from offload_perception.planning.session import PlanningSession

@@ -8,7 +8,7 @@ from rclpy._rclpy_pybind11 import RMWError
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
-from offload_perception.config import DashboardConfig
+from offload_perception.bringup.config import DashboardConfig
 from offload_perception.errors import ImageError
 from offload_perception.health import Finding, error, warning
 from offload_perception.imaging.encodings import ValueRange

@@ -12,11 +12,21 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float64
 
+from offload_perception.bringup.config import EdgeConfig
 from offload_perception.codec.calibration import FILE as CALIBRATION_FILE
 from offload_perception.codec.calibration import Calibration, check
 from offload_perception.codec.registry import check_name
-from offload_perception.config import EdgeConfig
+from offload_perception.edgetpu.mapping import REPORT, CompileReport
 from offload_perception.errors import ConfigError, PlanError
+from offload_perception.frames import (
+    PROBE_CODEC,
+    REPLIES,
+    REPORTING_FAILED,
+    FeaturePacket,
+    Frame,
+    Status,
+    reply_topic,
+)
 from offload_perception.health import Finding
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.drone import FramesWatch, servers_findings
@@ -24,7 +34,6 @@ from offload_perception.health.guard import guarded, told
 from offload_perception.health.layers import SpeedWatch, network_findings
 from offload_perception.imaging.encodings import ValueRange
 from offload_perception.incoming import text
-from offload_perception.model.edgetpu import REPORT, CompileReport
 from offload_perception.msg import (
     Classification,
     FrameEnergy,
@@ -33,6 +42,7 @@ from offload_perception.msg import (
     ServerBeat,
     ServerStatus,
 )
+from offload_perception.network.shape import NetworkShape
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import (
     fit_image,
@@ -56,22 +66,13 @@ from offload_perception.nodes.servers import Servers, namespaces
 from offload_perception.pipeline.auto import AutoStrategy
 from offload_perception.pipeline.edge import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
-from offload_perception.pipeline.records import (
-    PROBE_CODEC,
-    REPLIES,
-    REPORTING_FAILED,
-    FeaturePacket,
-    Frame,
-    Status,
-    reply_topic,
-)
-from offload_perception.planning import profile, quick
 from offload_perception.planning.beat import age_s
 from offload_perception.planning.planner import PlannerSettings
-from offload_perception.planning.scaling import for_network
 from offload_perception.planning.session import PlanningSession
-from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.sizes import COSTS_FILE, SizeTable, load_costs
+from offload_perception.profiles import device_profile as profile
+from offload_perception.profiles import quick
+from offload_perception.profiles.scaling import for_network
 from offload_perception.runtime.emulated import EmulatedNetwork
 from offload_perception.runtime.network import Network
 

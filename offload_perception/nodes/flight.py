@@ -10,7 +10,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from offload_perception.config import FlightConfig
+from offload_perception.bringup.config import FlightConfig
 from offload_perception.errors import ConfigError
 from offload_perception.flight.geotag import Geotagger
 from offload_perception.flight.policy import PolicySettings, Verdict, decide

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import BatteryState, Imu, NavSatFix
 
-from offload_perception.config import FlightConfig
+from offload_perception.bringup.config import FlightConfig
 from offload_perception.errors import ConfigError
 from offload_perception.flight import mavros, px4
 from offload_perception.flight.records import Battery, Position, Quaternion, Vehicle

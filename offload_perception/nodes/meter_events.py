@@ -2,7 +2,7 @@
 
 from rclpy.node import Node
 
-from offload_perception.power.samples import Event
+from offload_perception.power.drivers.samples import Event
 
 _EXPECTED = ('connected', 'stopped')
 

@@ -2,11 +2,11 @@
 
 import time
 
-from offload_perception.config import NetworkConfig
-from offload_perception.model.apart import building_apart
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.prepare import prepare
+from offload_perception.bringup.config import NetworkConfig
+from offload_perception.network.artefact import Artefact
 from offload_perception.nodes.managed import ManagedNode
+from offload_perception.preparation.apart import building_apart
+from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.network import Network
 from offload_perception.runtime.open import open_network
 

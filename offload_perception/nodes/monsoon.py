@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from std_msgs.msg import Header
 
-from offload_perception.config import MonsoonConfig
+from offload_perception.bringup.config import MonsoonConfig
 from offload_perception.errors import MeterError
 from offload_perception.health import Finding, meter, warning
 from offload_perception.health.trend import Recent
@@ -16,10 +16,10 @@ from offload_perception.nodes.frame_energy import FrameEnergyReporter
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.meter_events import log_event
 from offload_perception.nodes.running import main_of
-from offload_perception.power.attribution import IntegralAttribution
-from offload_perception.power.energy import EnergyCounter
-from offload_perception.power.monsoon import MonsoonReader, PowerBlock, open_monsoon
-from offload_perception.power.samples import Event
+from offload_perception.power.drivers.monsoon import MonsoonReader, PowerBlock, open_monsoon
+from offload_perception.power.drivers.samples import Event
+from offload_perception.power.energy.counter.attribution import IntegralAttribution
+from offload_perception.power.energy.counter.counter import EnergyCounter
 
 NAN = float('nan')
 

@@ -12,7 +12,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from offload_perception.config import Config, check, make
+from offload_perception.bringup.config import Config, check, make
 from offload_perception.errors import ConfigError
 
 

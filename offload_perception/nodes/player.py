@@ -13,7 +13,6 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 
-from offload_perception.cli.stopping import StopSignal
 from offload_perception.errors import BagError
 from offload_perception.nodes import qos
 from offload_perception.nodes.message_types import class_of
@@ -21,6 +20,7 @@ from offload_perception.nodes.running import let_last_words_arrive
 from offload_perception.recording import BagMessage, BagReader, MessageType, installed_type
 from offload_perception.recording.definitions import comparable, difference
 from offload_perception.recording.playback import Selection, Timeline, play, ticking, topics_of
+from offload_perception.stopping import StopSignal
 
 CLOCK = '/clock'
 

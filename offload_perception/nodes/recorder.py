@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from offload_perception.config import RecorderConfig
+from offload_perception.bringup.config import RecorderConfig
 from offload_perception.errors import BagError
 from offload_perception.health import Finding, error, said
 from offload_perception.health.disk import DiskWatch

@@ -7,8 +7,9 @@ from typing import Any
 
 from std_msgs.msg import Header
 
-from offload_perception.config import RemoteConfig
+from offload_perception.bringup.config import RemoteConfig
 from offload_perception.errors import ConfigError
+from offload_perception.frames import Reply, Status, reply_topic
 from offload_perception.health import Finding, error
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.guard import guarded, told
@@ -23,7 +24,6 @@ from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.nodes.running import main_of
-from offload_perception.pipeline.records import Reply, Status, reply_topic
 from offload_perception.pipeline.senders import Senders
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.pipeline.ticker import Ticker

@@ -17,7 +17,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from offload_perception.dds import remove_leftovers
+from offload_perception.bringup.dds import remove_leftovers
 from offload_perception.memory import keep_large_buffers
 from offload_perception.nodes.executor import GroupExecutor
 from offload_perception.nodes.managed import ManagedNode

@@ -5,13 +5,13 @@ from functools import partial
 from typing import Any
 
 from offload_perception.errors import ConfigError
+from offload_perception.frames import FeaturePacket
 from offload_perception.health.trend import Lasting
 from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import feature_message
 from offload_perception.nodes.executor import subscribe_in_lane
 from offload_perception.nodes.managed import ManagedNode
-from offload_perception.pipeline.records import FeaturePacket
 
 
 def namespaces(parameter: str) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from offload_perception.camera.stream import without_password
 from offload_perception.characterize import host
-from offload_perception.imaging.sources.stream import without_password
 from offload_perception.nodes import qos
 from offload_perception.telemetry.records import PARAMETER
 

@@ -11,9 +11,9 @@ from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.task import Future
 
+from offload_perception.bringup.tuning import TUNABLE, parse
 from offload_perception.errors import TuningError
 from offload_perception.nodes.listening import spinning
-from offload_perception.tuning import TUNABLE, parse
 
 TIMEOUT_S = 5.0
 

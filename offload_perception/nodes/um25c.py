@@ -8,7 +8,7 @@ from sensor_msgs.msg import BatteryState
 from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
 
-from offload_perception.config import MeterConfig
+from offload_perception.bringup.config import MeterConfig
 from offload_perception.errors import MeterError
 from offload_perception.health import Finding, meter
 from offload_perception.health.guard import guarded
@@ -19,15 +19,15 @@ from offload_perception.nodes.frame_energy import FrameEnergyReporter
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.meter_events import log_event
 from offload_perception.nodes.running import main_of
-from offload_perception.power import commands
-from offload_perception.power.attribution import RegressionAttribution
-from offload_perception.power.emulator_process import spawn_emulator
-from offload_perception.power.energy import EnergyCounter
-from offload_perception.power.meter import PollError, WrongDevice, open_serial_meter
-from offload_perception.power.reader import MeterReader
-from offload_perception.power.samples import Event, Sample
-from offload_perception.power.stage_regression import MIN_SAMPLES
-from offload_perception.power.um25c import Model
+from offload_perception.power.drivers import commands
+from offload_perception.power.drivers.meter import PollError, WrongDevice, open_serial_meter
+from offload_perception.power.drivers.reader import MeterReader
+from offload_perception.power.drivers.samples import Event, Sample
+from offload_perception.power.drivers.um25c import Model
+from offload_perception.power.emulation.emulator_process import spawn_emulator
+from offload_perception.power.energy.counter.attribution import RegressionAttribution
+from offload_perception.power.energy.counter.counter import EnergyCounter
+from offload_perception.power.energy.counter.stage_regression import MIN_SAMPLES
 
 # Parameters that set something in the meter, and the command for it. -1 leaves it as it is.
 _SETTINGS: dict[str, Callable[[Model, Any], bytes]] = {

@@ -9,8 +9,8 @@ from typing import Any
 
 from offload_perception.codec.calibration import Calibration
 from offload_perception.errors import PlanError
+from offload_perception.frames import Frame, ReceivedReply, Status, new_nonce
 from offload_perception.pipeline.plan import Ended, Plan
-from offload_perception.pipeline.records import Frame, ReceivedReply, Status, new_nonce
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.probing import Probe

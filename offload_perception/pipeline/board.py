@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from offload_perception.model.artefact import Artefact
-from offload_perception.pipeline.records import Frame
+from offload_perception.frames import Frame
+from offload_perception.network.artefact import Artefact
 
 Preprocess = Callable[[Any, np.ndarray], None]
 

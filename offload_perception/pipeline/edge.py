@@ -11,12 +11,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.errors import ImageError
-from offload_perception.pipeline.board import Board, Layers, Preprocess
-from offload_perception.pipeline.flying import Flying
-from offload_perception.pipeline.ledger import Counts, FrameLedger
-from offload_perception.pipeline.packing import pack
-from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan, Strategy
-from offload_perception.pipeline.records import (
+from offload_perception.frames import (
     DROP_REASON_OF,
     FOREIGN_REPLY,
     REPORTING_FAILED,
@@ -29,6 +24,11 @@ from offload_perception.pipeline.records import (
     TopK,
     top_k,
 )
+from offload_perception.pipeline.board import Board, Layers, Preprocess
+from offload_perception.pipeline.flying import Flying
+from offload_perception.pipeline.ledger import Counts, FrameLedger
+from offload_perception.pipeline.packing import pack
+from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan, Strategy
 from offload_perception.pipeline.validate import foreign
 from offload_perception.threads import FOREVER, PATIENCE, JobQueue, Worker
 

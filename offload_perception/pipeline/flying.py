@@ -3,7 +3,7 @@
 from math import inf
 from threading import Condition
 
-from offload_perception.pipeline.records import Frame
+from offload_perception.frames import Frame
 
 
 class Flying:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from offload_perception.pipeline.records import DropReason, Frame, Outcome
+from offload_perception.frames import DropReason, Frame, Outcome
 
 
 @dataclass(frozen=True)

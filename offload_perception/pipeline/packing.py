@@ -6,9 +6,9 @@ import numpy as np
 
 from offload_perception import codec
 from offload_perception.codec.calibration import basis_of
-from offload_perception.model.artefact import Artefact
+from offload_perception.frames import FeaturePacket, Frame
+from offload_perception.network.artefact import Artefact
 from offload_perception.pipeline.plan import EdgeSettings
-from offload_perception.pipeline.records import FeaturePacket, Frame
 
 
 def pack(frame: Frame, tensor: np.ndarray, ready_s: float, artefact: Artefact,

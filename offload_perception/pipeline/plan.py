@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from offload_perception.frames import Frame, ReceivedReply, TopK
 from offload_perception.pipeline.ledger import Counts
-from offload_perception.pipeline.records import Frame, ReceivedReply, TopK
 
 
 @dataclass(frozen=True)

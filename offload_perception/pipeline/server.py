@@ -11,10 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from offload_perception.errors import DecodeError
-from offload_perception.incoming import text
-from offload_perception.model.artefact import Artefact
-from offload_perception.pipeline.load import Load, LoadMeter
-from offload_perception.pipeline.records import (
+from offload_perception.frames import (
     PROBE_CODEC,
     FeaturePacket,
     Reply,
@@ -22,6 +19,9 @@ from offload_perception.pipeline.records import (
     TopK,
     top_k,
 )
+from offload_perception.incoming import text
+from offload_perception.network.artefact import Artefact
+from offload_perception.pipeline.load import Load, LoadMeter
 from offload_perception.pipeline.validate import decoded, refusal
 from offload_perception.threads import PATIENCE, Worker
 

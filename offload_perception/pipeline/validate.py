@@ -5,8 +5,8 @@ import math
 from offload_perception import codec
 from offload_perception.codec.calibration import basis_of
 from offload_perception.errors import DecodeError
-from offload_perception.model.artefact import Artefact
-from offload_perception.pipeline.records import FeaturePacket, Frame, ReceivedReply, Status
+from offload_perception.frames import FeaturePacket, Frame, ReceivedReply, Status
+from offload_perception.network.artefact import Artefact
 
 _OVERHEAD_BYTES = 4096  # what a codec may add to incompressible data
 

@@ -16,9 +16,9 @@ from offload_perception.planning.decision import Option
 from offload_perception.planning.head import HeadEstimator
 from offload_perception.planning.hedge import Rest
 from offload_perception.planning.link import LinkEstimator
-from offload_perception.planning.profile import DeviceProfile
 from offload_perception.planning.server import ServerEstimator
 from offload_perception.planning.sizes import SizeTable
+from offload_perception.profiles.device_profile import DeviceProfile
 
 _NEVER = 1e9  # stands for the infinite figures of a head that does not fit, which never runs
 Pairs = tuple[tuple[int, str], ...]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from math import nan
 
-from offload_perception.pipeline.records import DropReason, Frame, Outcome
+from offload_perception.frames import DropReason, Frame, Outcome
 
 
 @dataclass(frozen=True)

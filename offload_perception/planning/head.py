@@ -4,8 +4,8 @@ from math import inf
 
 import numpy as np
 
-from offload_perception.planning.profile import DeviceProfile
 from offload_perception.planning.robust import RobustLevel
+from offload_perception.profiles.device_profile import DeviceProfile
 
 _CUT_GAIN = 0.05
 _SHORTEST_S = 1e-7  # no clock tells less

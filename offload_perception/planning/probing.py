@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.forecast import Route
-from offload_perception.planning.profile import Radio
 from offload_perception.planning.route_watch import RouteWatch
+from offload_perception.profiles.device_profile import Radio
 
 PROBE_PERIOD_S = 1.0  # at most, between two probes of a link that frames do not use
 _SOONEST_S, _IN_DOUBT_S = 0.25, 0.1  # between two probes; where the link seems to change

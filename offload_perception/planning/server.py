@@ -5,8 +5,8 @@ from math import inf, isfinite, nan
 
 import numpy as np
 
+from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.robust import RobustLevel
-from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.wait import WaitEstimator
 
 STALE_S = 5.0  # a server announces itself about once a second

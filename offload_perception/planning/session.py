@@ -5,7 +5,8 @@ from math import isfinite, nan
 from threading import RLock
 
 from offload_perception.errors import PlanError
-from offload_perception.pipeline.records import Outcome
+from offload_perception.frames import Outcome
+from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.accuracy import ForecastError
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.forecast import Forecast, Forecaster, Moment, Route
@@ -15,13 +16,12 @@ from offload_perception.planning.in_flight import InFlight, Sent
 from offload_perception.planning.link import LinkEstimator
 from offload_perception.planning.planner import Planner, PlannerSettings
 from offload_perception.planning.probing import Probe, Prober
-from offload_perception.planning.profile import DeviceProfile
 from offload_perception.planning.robust import RobustLevel
 from offload_perception.planning.route_watch import RouteWatch
 from offload_perception.planning.server import ServerEstimator, ServerReport
-from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.shut_out import ShutOut
 from offload_perception.planning.sizes import SizeTable, codecs_for
+from offload_perception.profiles.device_profile import DeviceProfile
 
 _MUCH_SLOWER = 2.0  # times as long as expected: then a warning of the link was right
 _ALLOWANCE_J = 0.1  # for probes, on a device that runs no whole frame

@@ -13,8 +13,8 @@ from offload_perception import codec as codecs
 from offload_perception.codec.image import is_rgb
 from offload_perception.codec.lossy import is_rectified
 from offload_perception.errors import ConfigError, PlanError
+from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.robust import RobustLevel
-from offload_perception.planning.shape import NetworkShape
 from offload_perception.tensor import TensorSpec
 
 COSTS_FILE = 'codec_costs.json'  # beside a model, written by measure_codecs

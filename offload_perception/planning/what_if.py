@@ -5,16 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from offload_perception.errors import PlanError
+from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.forecast import Forecast, Forecaster, Moment, Route
 from offload_perception.planning.head import HeadEstimator
 from offload_perception.planning.link import LinkEstimator
 from offload_perception.planning.planner import Planner, PlannerSettings
-from offload_perception.planning.profile import DeviceProfile
 from offload_perception.planning.server import ServerEstimator, ServerReport
 from offload_perception.planning.session import default_pairs
-from offload_perception.planning.shape import NetworkShape
 from offload_perception.planning.sizes import SizeTable
+from offload_perception.profiles.device_profile import DeviceProfile
 
 SERVER = '/server'
 

@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 
 from offload_perception.flight.policy import VALID_S
-from offload_perception.pipeline.records import DropReason, Outcome
+from offload_perception.frames import DropReason, Outcome
 from offload_perception.report.flight import Flight
 from offload_perception.report.table import Table
 from offload_perception.telemetry.layers import cut_names as names_of_cuts

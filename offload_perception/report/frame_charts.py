@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offload_perception.pipeline.records import Outcome
+from offload_perception.frames import Outcome
 from offload_perception.report import analysis, plotting
 from offload_perception.report.flight import Flight
 from offload_perception.report.plotting import BAD, DRONE, GREY, LINK, SERVER, STAGE_COLOURS

@@ -2,7 +2,7 @@
 
 from math import isfinite, isnan
 
-from offload_perception.cli.command import table
+from offload_perception.console import table
 from offload_perception.report import analysis
 from offload_perception.report.flight import Flight
 from offload_perception.telemetry.records import PARAMETER

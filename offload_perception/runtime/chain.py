@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from offload_perception.errors import ConfigError
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.base import Runner
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.merge import parts

@@ -5,7 +5,7 @@ from threading import Lock, local
 
 import numpy as np
 
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.edgetpu_bus import Bus
 from offload_perception.runtime.edgetpu_plan import LIBRARY, make_plan, share_off_device
 from offload_perception.runtime.edgetpu_process import EdgeTpuProcess

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from offload_perception.errors import ConfigError, ModelError
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.edgetpu_refusal import not_compiled
 from offload_perception.tensor import TensorSpec
 
@@ -109,7 +109,7 @@ def share_off_device(artefact: Artefact, plan: Plan) -> float:
 def macs_left(file: Path) -> float:
     """Return the multiply-adds that the compiler left for the CPU; NaN without the schema."""
     try:
-        from offload_perception.model.flatbuffer import schema
+        from offload_perception.network.flatbuffer import schema
         s = schema()
     except (ImportError, ModelError):
         return nan

@@ -8,7 +8,7 @@ from threading import local
 import numpy as np
 
 from offload_perception.errors import DeviceError
-from offload_perception.planning.profile import DeviceProfile
+from offload_perception.profiles.device_profile import DeviceProfile
 from offload_perception.runtime.network import Network, PartTime
 
 

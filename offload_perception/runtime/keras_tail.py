@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from offload_perception.errors import ModelError, RuntimeUnavailableError
-from offload_perception.model.artefact import Artefact
-from offload_perception.model.keras_cut import first_behind
+from offload_perception.network.artefact import Artefact
+from offload_perception.network.keras_cut import first_behind
 from offload_perception.runtime.base import check_tensor
 from offload_perception.runtime.select import Choice
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from offload_perception.errors import RuntimeUnavailableError
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 
 
 def parts(artefact: Artefact, first: int, last: int) -> list[tuple[int, int]]:
@@ -63,7 +63,7 @@ class Merger:
 
 def _open(file: Path) -> Any:
     try:  # a Raspberry Pi with tflite-runtime alone has no flatbuffers, and runs without merging
-        from offload_perception.model.flatbuffer import Graph
+        from offload_perception.network.flatbuffer import Graph
     except ImportError as e:
         raise RuntimeUnavailableError(f'reading .tflite files needs flatbuffers ({e}); '
                                       'pip install ai-edge-litert') from e

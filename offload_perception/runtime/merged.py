@@ -10,7 +10,7 @@ from threading import Event, Lock
 import numpy as np
 
 from offload_perception.errors import CancelledError, OffloadError
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.agree import difference
 from offload_perception.runtime.base import Runner
 from offload_perception.runtime.load import load_cpu

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offload_perception.errors import CutError
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.base import check_tensor
 from offload_perception.runtime.select import Choice
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from offload_perception.errors import ModelError, RuntimeUnavailableError
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.edgetpu import EdgeTpuNetwork
 from offload_perception.runtime.edgetpu_bus import Bus

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from offload_perception.model.vgg16 import SPECS, VggSpec
+from offload_perception.network.vgg16 import SPECS, VggSpec
 
 
 def cut_names(seen: dict[int, str], models: Collection[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from offload_perception.pipeline.records import Outcome, Stages
+from offload_perception.frames import Outcome, Stages
 from offload_perception.telemetry.summary import FrameRecord, LabelRecord, PowerRecord
 
 STAGES = tuple(f.name for f in fields(Stages) if f.name != 'total')

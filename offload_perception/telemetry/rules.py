@@ -10,6 +10,7 @@ from math import inf
 from typing import Any
 
 from offload_perception.errors import IncomingError
+from offload_perception.frames import Outcome, Status
 from offload_perception.incoming import (
     Rules,
     bounded,
@@ -21,7 +22,6 @@ from offload_perception.incoming import (
     number,
     text,
 )
-from offload_perception.pipeline.records import Outcome, Status
 
 MAX_CLASSES = 10_000
 MAX_LAYERS = 10_000

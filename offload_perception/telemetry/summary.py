@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offload_perception.pipeline.records import Outcome
+from offload_perception.frames import Outcome
 from offload_perception.telemetry.energy import FrameEnergy, FrameEnergyCounter
 
 NOT_DELIVERED = 'lost between camera and node'

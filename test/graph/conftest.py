@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from command import Command
 
-from offload_perception.installed import executable
+from offload_perception.bringup.installed import executable
 
 # As sourced, the executables lie where `ros2 run` finds them, and not on the PATH.
 if INSTALLED := executable('demo'):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_demo import FLYING
 
-from offload_perception.dds import profile_environment
+from offload_perception.bringup.dds import profile_environment
 
 SEGMENT = re.compile(r'/dev/shm/(fastrtps_[0-9a-f]{16})$', re.MULTILINE)
 SERVER = ('remote_inference_node', '--ros-args', '-r', '__ns:=/server')

@@ -13,7 +13,7 @@ import pytest
 from command import Command, adds_up, closing
 from test_demo import FLYING, LIVE
 
-from offload_perception.dds import profile_environment
+from offload_perception.bringup.dds import profile_environment
 
 # Before IP puts fragments together, so that each packet on the cable counts.
 LOSS = """table inet loss {{

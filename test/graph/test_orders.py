@@ -144,7 +144,7 @@ def test_a_signal_at_any_moment_of_the_start_ends_the_node(run, tmp_path, after)
 
 FAULTY = """
 import sys, time
-from offload_perception.config import CameraConfig
+from offload_perception.bringup.config import CameraConfig
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.running import run
 from offload_perception.threads import Worker

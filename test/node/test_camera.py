@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
+from offload_perception.camera import Source
 from offload_perception.imaging.compressed import encode_image
-from offload_perception.imaging.sources import Source
 from offload_perception.nodes import camera, qos
 from offload_perception.nodes.camera import CameraNode
 

@@ -17,6 +17,7 @@ from world import image, until
 
 from offload_perception.codec import encode
 from offload_perception.errors import SourceError
+from offload_perception.frames import Status
 from offload_perception.health import arrivals, computer
 from offload_perception.health.board import Board
 from offload_perception.health.trend import Lasting
@@ -24,9 +25,8 @@ from offload_perception.nodes import qos, replies
 from offload_perception.nodes.camera import CameraNode
 from offload_perception.nodes.convert import byte_array
 from offload_perception.nodes.um25c import Um25cNode
-from offload_perception.pipeline.records import Status
-from offload_perception.power.emulator_process import spawn_emulator
-from offload_perception.power.faults import Fault
+from offload_perception.power.emulation.emulator_process import spawn_emulator
+from offload_perception.power.emulation.faults import Fault
 
 WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 

@@ -12,7 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Empty
 from world import WAIT_S, until
 
-from offload_perception.config import CameraConfig
+from offload_perception.bringup.config import CameraConfig
 from offload_perception.nodes import qos
 from offload_perception.nodes.executor import GroupExecutor, subscribe_in_lane
 from offload_perception.nodes.managed import ManagedNode

@@ -19,11 +19,11 @@ from std_msgs.msg import Header
 from world import UNCONFIGURED, until
 
 from offload_perception.codec import encode
+from offload_perception.frames import Outcome, Status
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array, packet_of
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
 from offload_perception.nodes.remote_inference import SPARE_DEPTH, RemoteInferenceNode
-from offload_perception.pipeline.records import Outcome, Status
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Log, ParameterType
 from world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S
 
-from offload_perception.config import EdgeConfig
+from offload_perception.bringup.config import EdgeConfig
 from offload_perception.health import Finding, said
 from offload_perception.nodes.camera import CameraNode
 from offload_perception.nodes.edge_inference import EdgeInferenceNode

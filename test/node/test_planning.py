@@ -5,9 +5,9 @@ from offload_perception.msg import Classification, FeatureTensor, FrameEnergy, F
 from sensor_msgs.msg import Image
 from world import image, until
 
+from offload_perception.frames import PROBE_CODEC
 from offload_perception.nodes import qos
 from offload_perception.pipeline.plan import Plan
-from offload_perception.pipeline.records import PROBE_CODEC
 from offload_perception.planning.probing import Probe
 
 

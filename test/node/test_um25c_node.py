@@ -8,7 +8,7 @@ from world import INACTIVE, UNCONFIGURED, until
 
 from offload_perception.nodes import qos
 from offload_perception.nodes.um25c import Um25cNode
-from offload_perception.power.emulator_process import spawn_emulator
+from offload_perception.power.emulation.emulator_process import spawn_emulator
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from contributing import ROOT, apply, blocks
 
-from offload_perception.arguments import Settings
+from offload_perception.bringup.arguments import Settings
+from offload_perception.bringup.config import NetworkConfig
+from offload_perception.camera import check_source, open_source
 from offload_perception.codec import decode, encode
-from offload_perception.config import NetworkConfig
 from offload_perception.errors import DecodeError, SourceError
 from offload_perception.flight import policy
 from offload_perception.flight.records import Vehicle
-from offload_perception.imaging.sources import check_source, open_source
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.select import resolve
 from offload_perception.runtime.table import RUNTIMES

@@ -8,7 +8,7 @@ import pytest
 
 COMMAND = """
 import time
-from offload_perception.cli.stopping import StopSignal
+from offload_perception.stopping import StopSignal
 stop = StopSignal()
 print(stop.wait(0.0), flush=True)
 print(stop.wait(60.0), stop.wait(0.0), flush=True)

@@ -8,8 +8,8 @@ from offload_perception.characterize.host import decode_throttled
 from offload_perception.characterize.job import DoesNotFitError
 from offload_perception.cli import characterize
 from offload_perception.errors import DeviceError
-from offload_perception.planning.profile import load
-from offload_perception.planning.shape import NetworkShape
+from offload_perception.network.shape import NetworkShape
+from offload_perception.profiles.device_profile import load
 
 
 @pytest.fixture

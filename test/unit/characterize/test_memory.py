@@ -1,7 +1,7 @@
 import os
 
 from offload_perception.characterize import memory
-from offload_perception.model.artefact import Layer
+from offload_perception.network.artefact import Layer
 from offload_perception.tensor import TensorSpec
 
 IMAGE = TensorSpec((4, 4, 3), 'uint8')

@@ -5,7 +5,7 @@ import pytest
 
 from offload_perception.characterize.metering import PowerLog, _Follower, open_meter, t_95
 from offload_perception.errors import MeterError
-from offload_perception.power.samples import Event
+from offload_perception.power.drivers.samples import Event
 
 
 def log_of(*powers_w, start_s=0.0, period_s=0.5):

@@ -9,8 +9,8 @@ from offload_perception.characterize.compare import Pair, load_run, pair
 from offload_perception.characterize.shares import by_kind, percent
 from offload_perception.characterize.to_profile import to_profile
 from offload_perception.errors import ConfigError
-from offload_perception.planning.profile import DeviceProfile
-from offload_perception.planning.shape import NetworkShape
+from offload_perception.network.shape import NetworkShape
+from offload_perception.profiles.device_profile import DeviceProfile
 
 
 def rows_of(artefact, fitting=100, **figures):

@@ -8,7 +8,7 @@ from offload_perception.codec.calibration import FILE, Calibration, best_clip, c
 from offload_perception.codec.measure import measure
 from offload_perception.codec.transform import Basis
 from offload_perception.errors import ConfigError, ModelError
-from offload_perception.model.artefact import Artefact, Layer
+from offload_perception.network.artefact import Artefact, Layer
 from offload_perception.tensor import TensorSpec
 
 IMAGE = TensorSpec((8, 8, 3), 'uint8')

@@ -5,15 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from offload_perception.frames import DropReason, Status
 from offload_perception.health import Level, meter
 from offload_perception.health.drone import FramesWatch, servers_findings
 from offload_perception.health.layers import SpeedWatch, network_findings
 from offload_perception.health.server import ServerWatch
 from offload_perception.pipeline.ledger import Counts
 from offload_perception.pipeline.load import Load
-from offload_perception.pipeline.records import DropReason, Status
-from offload_perception.power import samples
-from offload_perception.power.samples import Counters, Event, Sample
+from offload_perception.power.drivers import samples
+from offload_perception.power.drivers.samples import Counters, Event, Sample
 
 
 def texts(findings) -> dict[str, str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from offload_perception.arguments import arguments
-from offload_perception.graph import DRONE
+from offload_perception.bringup.arguments import arguments
+from offload_perception.bringup.graph import DRONE
 
 ROOT = Path(__file__).parents[3]
 FOXGLOVE = json.loads((ROOT / 'config/foxglove_layout.json').read_text())

@@ -7,8 +7,8 @@ from threading import Condition, Event
 import numpy as np
 
 from offload_perception import codec
-from offload_perception.model.artefact import Artefact, Layer
-from offload_perception.pipeline.records import FeaturePacket, ReceivedReply, Status, TopK
+from offload_perception.frames import FeaturePacket, ReceivedReply, Status, TopK
+from offload_perception.network.artefact import Artefact, Layer
 from offload_perception.tensor import TensorSpec
 
 WAIT_S = 20.0

@@ -9,10 +9,10 @@ from pipeline_fakes import Clock, packet, reply_to
 
 from offload_perception.codec.calibration import Calibration
 from offload_perception.errors import PlanError
+from offload_perception.frames import DropReason, Frame, Outcome, Status
 from offload_perception.pipeline.auto import PROBE_TIMEOUT_S, AutoStrategy
 from offload_perception.pipeline.ledger import Counts
 from offload_perception.pipeline.plan import Ended, Plan
-from offload_perception.pipeline.records import DropReason, Frame, Outcome, Status
 from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.probing import Probe
 from offload_perception.planning.session import PlanningSession

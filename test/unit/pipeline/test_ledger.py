@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offload_perception.frames import DropReason, Outcome
 from offload_perception.pipeline.ledger import FrameLedger
-from offload_perception.pipeline.records import DropReason, Outcome
 
 ENDS = st.sampled_from([(Outcome.REMOTE, None), (Outcome.LOCAL, None),
                         *((Outcome.DROPPED, reason) for reason in DropReason)])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline_fakes import ARTEFACT, CUT_IMAGE, POOLED, WAIT_S, Clock, FakeNetwork, Log, packet
 
 from offload_perception import codec
-from offload_perception.pipeline.records import PROBE_CODEC, Status, TopK
+from offload_perception.frames import PROBE_CODEC, Status, TopK
 from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.tensor import TensorSpec
 

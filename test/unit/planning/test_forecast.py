@@ -9,9 +9,9 @@ import pytest
 from offload_perception.planning.forecast import Forecaster, Moment, Route
 from offload_perception.planning.head import HeadEstimator
 from offload_perception.planning.link import LinkEstimator
-from offload_perception.planning.profile import Radio
 from offload_perception.planning.server import ServerEstimator, ServerReport
 from offload_perception.planning.sizes import SizeTable
+from offload_perception.profiles.device_profile import Radio
 
 PAIRS = ((0, 'raw'), (0, 'jpeg:90'), (3, 'raw'), (6, 'auto'), (14, 'lossy:4'), (16, 'auto'))
 SPREAD = 0.05  # of the links, relative

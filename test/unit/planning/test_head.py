@@ -62,7 +62,7 @@ def test_layers_that_do_not_fit_never_do(pi):
 
 @given(st.lists(st.tuples(st.integers(-5, 30), st.floats(allow_nan=True)), max_size=40))
 def test_nothing_that_is_fed_breaks_it(frames):
-    from offload_perception.planning import profile as profiles
+    from offload_perception.profiles import device_profile as profiles
 
     head = HeadEstimator(profiles.load('raspberry_pi_3b_plus_coral'))
     for cut, seconds in frames:

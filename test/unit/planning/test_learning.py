@@ -6,13 +6,13 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from offload_perception.pipeline.records import DropReason, Outcome
+from offload_perception.frames import DropReason, Outcome
 from offload_perception.planning.decision import Option
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.planner import PlannerSettings
-from offload_perception.planning.profile import Radio
 from offload_perception.planning.server import ServerReport
 from offload_perception.planning.session import PlanningSession
+from offload_perception.profiles.device_profile import Radio
 
 SERVER = '/server'
 LONG_S = 9.0  # of what a server has taken, or a frame has waited for it

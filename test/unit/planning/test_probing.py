@@ -8,8 +8,8 @@ from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.forecast import Route
 from offload_perception.planning.link import LinkEstimator
 from offload_perception.planning.probing import Prober
-from offload_perception.planning.profile import Radio
 from offload_perception.planning.route_watch import RouteWatch
+from offload_perception.profiles.device_profile import Radio
 
 SERVER, BANDWIDTH, ROUND_TRIP_S = '/server', 1e5, 0.01
 RADIO = Radio(sending_w=1.0, j_per_byte=1e-5)

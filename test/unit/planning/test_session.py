@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from offload_perception.errors import PlanError
-from offload_perception.pipeline.records import DropReason, Frame, Outcome, Stages
+from offload_perception.frames import DropReason, Frame, Outcome, Stages
+from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.decision import Option
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.probing import Probe
 from offload_perception.planning.server import ServerReport
 from offload_perception.planning.session import PlanningSession
-from offload_perception.planning.shape import NetworkShape
 
 SERVER = '/server'
 BULKY = Option(1, 'raw', SERVER)

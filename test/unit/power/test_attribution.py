@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-
-from offload_perception.power.attribution import (
+from offload_perception.power.energy.counter.attribution import (
     IntegralAttribution,
     RegressionAttribution,
     timed_frame,
 )
-from offload_perception.power.frame_energy import REGRESSION, TRAPEZOID
+from offload_perception.power.energy.counter.frame_energy import REGRESSION, TRAPEZOID
 
 IDLE_W, HEAD_W = 2.0, 3.0
 

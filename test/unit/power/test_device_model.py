@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload_perception.errors import ConfigError
-from offload_perception.power.device_model import PRESETS, DeviceModel, preset
+from offload_perception.power.emulation.device_model import PRESETS, DeviceModel, preset
 
 
 @given(st.sampled_from(sorted(PRESETS)), st.floats(0.0, 1.0))

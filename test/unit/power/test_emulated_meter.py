@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload_perception.power import commands
-from offload_perception.power.device_model import DeviceModel
-from offload_perception.power.emulator import EmulatedMeter
-from offload_perception.power.plausibility import implausible
-from offload_perception.power.um25c import MODELS, UM24C, UM25C, decode, tail_is_right
+from offload_perception.power.drivers import commands
+from offload_perception.power.drivers.plausibility import implausible
+from offload_perception.power.drivers.um25c import MODELS, UM24C, UM25C, decode, tail_is_right
+from offload_perception.power.emulation.device_model import DeviceModel
+from offload_perception.power.emulation.emulator import EmulatedMeter
 
 DEVICE = DeviceModel(2.0, 6.0)
 

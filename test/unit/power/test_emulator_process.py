@@ -8,12 +8,16 @@ import sys
 import pytest
 
 from offload_perception.errors import MeterError
-from offload_perception.power import commands
-from offload_perception.power.emulator_process import COMMAND, EmulatorControl, spawn_emulator
-from offload_perception.power.faults import Fault
-from offload_perception.power.meter import MeterSilent, ReadingRefused, open_serial_meter
-from offload_perception.power.reader import MeterReader
-from offload_perception.power.um25c import UM34C
+from offload_perception.power.drivers import commands
+from offload_perception.power.drivers.meter import MeterSilent, ReadingRefused, open_serial_meter
+from offload_perception.power.drivers.reader import MeterReader
+from offload_perception.power.drivers.um25c import UM34C
+from offload_perception.power.emulation.emulator_process import (
+    COMMAND,
+    EmulatorControl,
+    spawn_emulator,
+)
+from offload_perception.power.emulation.faults import Fault
 
 PATIENCE_S = 20.0
 

@@ -1,15 +1,15 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from um_frames import reading
-
-from offload_perception.errors import ConfigError
-from offload_perception.power.energy import (
+from offload_perception.power.energy.counter.counter import (
     EnergyCounter,
     IdleMeasurement,
     check_against_counters,
 )
-from offload_perception.power.um25c import Accumulator
+from um_frames import reading
+
+from offload_perception.errors import ConfigError
+from offload_perception.power.drivers.um25c import Accumulator
 
 
 @given(st.floats(0.0, 5.0), st.floats(-0.5, 0.5),

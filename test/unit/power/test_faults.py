@@ -4,9 +4,9 @@ import pytest
 from um_frames import reading
 
 from offload_perception.errors import ConfigError
-from offload_perception.power.faults import LINE_BYTES_PER_S, Fault, fault_named, reply
-from offload_perception.power.plausibility import implausible, without_impossible
-from offload_perception.power.um25c import MODELS, decode, encode, seal, tail_is_right
+from offload_perception.power.drivers.plausibility import implausible, without_impossible
+from offload_perception.power.drivers.um25c import MODELS, decode, encode, seal, tail_is_right
+from offload_perception.power.emulation.faults import LINE_BYTES_PER_S, Fault, fault_named, reply
 
 SEEDS = range(20)
 

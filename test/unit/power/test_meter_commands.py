@@ -1,8 +1,8 @@
 import pytest
 
 from offload_perception.errors import MeterError
-from offload_perception.power import commands
-from offload_perception.power.um25c import UM24C, UM25C, UM34C
+from offload_perception.power.drivers import commands
+from offload_perception.power.drivers.um25c import UM24C, UM25C, UM34C
 
 
 @pytest.mark.parametrize(('command', 'byte'), [

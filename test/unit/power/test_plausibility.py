@@ -3,13 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from um_frames import UM34C_CAPTURE, UM34C_WITHOUT_TAIL, reading
 
-from offload_perception.power.plausibility import (
+from offload_perception.power.drivers.plausibility import (
     Guard,
     Refusal,
     implausible,
     without_impossible,
 )
-from offload_perception.power.um25c import UM34C, Accumulator, decode
+from offload_perception.power.drivers.um25c import UM34C, Accumulator, decode
 
 
 def with_counters(energy_mwh, **changes):

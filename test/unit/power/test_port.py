@@ -6,9 +6,9 @@ import pytest
 import serial
 
 from offload_perception.errors import MeterError
-from offload_perception.power import port as port_module
-from offload_perception.power.port import open_port
-from offload_perception.power.pty_port import PtyPort
+from offload_perception.power.drivers import port as port_module
+from offload_perception.power.drivers.port import open_port
+from offload_perception.power.emulation.pty_port import PtyPort
 
 
 def test_missing_port_is_named_with_those_that_exist(tmp_path):

@@ -6,8 +6,8 @@ import pytest
 from um_frames import reading
 
 from offload_perception.errors import MeterError
-from offload_perception.power import commands
-from offload_perception.power.meter import (
+from offload_perception.power.drivers import commands
+from offload_perception.power.drivers.meter import (
     Cancelled,
     LinkCounts,
     LinkLost,
@@ -15,9 +15,9 @@ from offload_perception.power.meter import (
     ReadingRefused,
     ShortReply,
 )
-from offload_perception.power.plausibility import Refusal
-from offload_perception.power.reader import MeterReader
-from offload_perception.power.samples import State
+from offload_perception.power.drivers.plausibility import Refusal
+from offload_perception.power.drivers.reader import MeterReader
+from offload_perception.power.drivers.samples import State
 
 PATIENCE_S = 10.0
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from offload_perception.power.refresh_clock import RefreshClock
+from offload_perception.power.energy.counter.refresh_clock import RefreshClock
 
 
 def follow(period_s, poll_s, *, skip=(), value=float):

@@ -1,6 +1,6 @@
 from um_frames import reading
 
-from offload_perception.power.samples import SampleStream
+from offload_perception.power.drivers.samples import SampleStream
 
 
 def repeated(*times_s):

@@ -3,8 +3,8 @@
 import pytest
 from um_frames import UM34C_CAPTURE, UM34C_WRONG_CHECKSUM, reading
 
-from offload_perception.power import commands
-from offload_perception.power.meter import (
+from offload_perception.power.drivers import commands
+from offload_perception.power.drivers.meter import (
     COMMAND_PAUSE_S,
     Cancelled,
     LinkCounts,
@@ -15,7 +15,7 @@ from offload_perception.power.meter import (
     ShortReply,
     WrongDevice,
 )
-from offload_perception.power.um25c import UM34C, encode, seal
+from offload_perception.power.drivers.um25c import UM34C, encode, seal
 
 FRAME = encode(reading())
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from offload_perception.power.emulator_process import spawn_emulator
-from offload_perception.power.um25c import MODELS
+from offload_perception.power.drivers.um25c import MODELS
+from offload_perception.power.emulation.emulator_process import spawn_emulator
 
 pyummeter = pytest.importorskip(
     'pyummeter', reason='optional: `pip install pyummeter` to read the emulator with it')

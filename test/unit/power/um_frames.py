@@ -1,6 +1,6 @@
 """Replies of UM meters that were published, and a builder for plausible ones."""
 
-from offload_perception.power.um25c import UM25C, Accumulator, Model, Reading
+from offload_perception.power.drivers.um25c import UM25C, Accumulator, Model, Reading
 
 _ZERO_GROUPS = '00' * 64
 

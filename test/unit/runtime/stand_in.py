@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tiny_model import FileBuilder, S
 
-from offload_perception.model.artefact import Artefact
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.edgetpu_bus import Bus
 from offload_perception.runtime.edgetpu_plan import compiled_file
 from offload_perception.tensor import TensorSpec

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from offload_perception.errors import DeviceError
-from offload_perception.planning.profile import CutCost, DeviceProfile, Radio
+from offload_perception.profiles.device_profile import CutCost, DeviceProfile, Radio
 from offload_perception.runtime.emulated import EmulatedNetwork
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import flatbuffers
 import numpy as np
 
-from offload_perception.model.artefact import Artefact, Layer
-from offload_perception.model.cut import cut, cut_points
-from offload_perception.model.flatbuffer import Graph, schema
+from offload_perception.network.artefact import Artefact, Layer
+from offload_perception.network.cut import cut, cut_points
+from offload_perception.network.flatbuffer import Graph, schema
 
 NAMES = ['conv1', 'pool1', 'conv2', 'pool2', 'fc1', 'predictions']
 SIZE, CHANNELS, UNITS = 16, (8, 16), (32, 8)

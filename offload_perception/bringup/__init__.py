@@ -1,0 +1,1 @@
+"""Nodes, parameters and launch arguments, and how they are started together."""

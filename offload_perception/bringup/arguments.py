@@ -1,0 +1,241 @@
+"""The arguments of a graph, and the one check of their values, for launch files and demo alike."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, fields, replace
+from pathlib import Path
+
+import yaml
+
+from offload_perception.bringup.config import check
+from offload_perception.bringup.graph import NodeEntry
+from offload_perception.errors import ConfigError, OffloadError
+
+Value = str | int | float | bool
+IMAGE_TOPIC, COMPRESSED = 'image_raw', '/compressed'
+_NAME = re.compile(r'[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
+_TRUE, _FALSE = ('true', 'True', '1'), ('false', 'False', '0')
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A launch argument; `default` is text, as on a command line.
+
+    `choices` are all values that it takes, where they can be counted; `parameter` is the field
+    that it sets, where it sets one.
+    """
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+    parameter: Field | None = None
+
+
+# What every node has, whatever its configuration.
+_COMMON = (
+    Argument('exit_when_refused', 'false', 'a node that cannot be configured ends with code 1; '
+             'else it waits to be configured again', _TRUE + _FALSE),
+    Argument('use_sim_time', 'false', 'take stamps from /clock, as a played bag or a simulator '
+             'publishes it', _TRUE + _FALSE),
+)
+_OWN = (
+    Argument('namespace', 'drone1', 'namespace of the drone, below the one that a launch file '
+             'pushes unless it begins with a slash; one drone is one namespace'),
+    Argument('remote', 'true', 'also start a server on this machine', _TRUE + _FALSE),
+    Argument('record', 'false', 'also record the telemetry into a bag', _TRUE + _FALSE),
+    Argument('dashboard', 'false', 'also serve a live web page', _TRUE + _FALSE),
+    Argument('camera', 'node', "node plays the source; false leaves the images to a driver of "
+             "one's own", ('node', *_FALSE)),
+    Argument('meter', 'um25c', 'power meter; um25c is an emulator without meter_port',
+             ('none',)),
+    Argument('server_device', 'auto', 'device that runs the layers of the server',
+             ('auto', 'edgetpu', 'cpu')),
+)
+_SETTINGS = (
+    Argument('params_file', '', 'YAML file with more parameters for the nodes; arguments that are '
+             'given win'),
+    Argument('respawn', 'false', 'start a node again that has ended by itself', _TRUE + _FALSE),
+    Argument('log_level', 'info', 'of the nodes', ('debug', 'info', 'warn', 'error', 'fatal')),
+)
+_IMAGE = Argument('image', '', f'topic of the images in place of {IMAGE_TOPIC}; its compressed '
+                  f'ones on the same with {COMPRESSED}')
+
+
+def arguments(nodes: tuple[NodeEntry, ...]) -> dict[str, Argument]:
+    """Return the arguments of a graph by name, with the defaults of the nodes' parameters."""
+    found = {own.name: _with_nodes(own, nodes) for own in _OWN if any(
+        own.name in (n.namespace, n.condition, *n.parameters.values()) for n in nodes)}
+    for node in nodes:
+        by_name = {f.name: f for f in fields(node.config)}
+        for parameter, argument in node.parameters.items():
+            found.setdefault(argument, _of_parameter(argument, by_name[parameter]))
+    if any(n.images for n in nodes):
+        found['image'] = _IMAGE
+    found |= {a.name: a for a in (*_COMMON, *_SETTINGS)}
+    if 'server' not in found:
+        found['server'] = Argument('server', '/server', 'namespace of the server')
+    return found
+
+
+def _with_nodes(own: Argument, nodes: tuple[NodeEntry, ...]) -> Argument:
+    """Return the argument with what starts a node by it among its choices."""
+    starts = [value for n in nodes if n.condition == own.name for value in n.runs_at]
+    new = tuple(value for value in starts if value not in own.choices)
+    return replace(own, choices=new + own.choices) if own.choices else own
+
+
+def _of_parameter(name: str, f: Field) -> Argument:
+    boolean = isinstance(f.default, bool)
+    return Argument(name, str(f.default).lower() if boolean else str(f.default),
+                    f.metadata['description'],
+                    _TRUE + _FALSE if boolean else f.metadata['choices'], f)
+
+
+class Settings:
+    """The checked arguments of a graph: their texts, and which of them were given."""
+
+    def __init__(self, nodes: tuple[NodeEntry, ...], given: Mapping[str, str]) -> None:
+        """Check what was given.
+
+        :raises ConfigError: names the argument, where there is none of that name or it cannot
+            have that value.
+        """
+        known = arguments(nodes)
+        for name, text in given.items():
+            if name not in known:
+                raise ConfigError(f"there is no argument '{name}'; use one of {', '.join(known)}")
+            _check(known[name], text)
+        self.given = frozenset(given)
+        self._texts = {name: given.get(name, a.default) for name, a in known.items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[name]
+
+    def is_true(self, name: str) -> bool:
+        """Return the value of a boolean argument."""
+        return self._texts[name] in _TRUE
+
+    def runs(self, node: NodeEntry) -> bool:
+        """Return whether a node runs."""
+        if not node.condition:
+            return True
+        text = self._texts[node.condition]
+        return ('true' if text in _TRUE else text) in node.runs_at
+
+    def parameters(self, node: NodeEntry) -> dict[str, Value]:
+        """Return the node's parameters that were given; the others keep their defaults, or what
+        a parameter file says.
+        """
+        by_name = {f.name: f for f in fields(node.config)}
+        found = {parameter: _value(by_name[parameter], self._texts[argument])
+                 for parameter, argument in node.parameters.items() if argument in self.given}
+        return found | {a.name: self.is_true(a.name) for a in _COMMON if a.name in self.given}
+
+    def remappings(self, node: NodeEntry) -> dict[str, str]:
+        """Return the topics of a node that have another name."""
+        topic = self._texts.get('image', '')
+        if not node.images or not topic:
+            return {}
+        return {IMAGE_TOPIC: topic, IMAGE_TOPIC + COMPRESSED: topic + COMPRESSED}
+
+    def namespace(self, node: NodeEntry) -> str:
+        """Return a node's namespace; servers are the same for all drones: theirs is absolute."""
+        text = self._texts[node.namespace]
+        if node.namespace == 'server':
+            return '/' + text.partition(',')[0].strip().strip('/')
+        return ('/' if text.startswith('/') else '') + text.strip('/')
+
+
+def _check(argument: Argument, text: str) -> None:
+    """Refuse a value that no node could take, under the argument's name."""
+    if argument.choices and text not in argument.choices:
+        raise ConfigError(f"argument {argument.name} is '{text}'; use "
+                          f'{" or ".join(_shown(argument.choices))}')
+    try:
+        if argument.parameter is not None:
+            check(argument.parameter, _value(argument.parameter, text))
+        if argument.name in _CHECKS and text != argument.default:
+            _CHECKS[argument.name](text)
+    except OffloadError as e:
+        raise ConfigError(f"argument {argument.name} is '{text}': {e}") from e
+
+
+def _shown(choices: tuple[str, ...]) -> list[str]:
+    """Return choices without the other spellings of true and false."""
+    return [c for c in choices if c not in ('True', '1', 'False', '0')]
+
+
+def _value(f: Field, text: str) -> Value:
+    """Return a parameter's value; text where it is none of that type, which `check` refuses."""
+    kind = type(f.default)
+    if kind is bool:
+        return text in _TRUE
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _namespace(text: str) -> None:
+    """Refuse what ROS would take for another name."""
+    if text.strip('/') and not _NAME.fullmatch(text.removeprefix('/').removesuffix('/')):
+        raise ConfigError('no name of ROS: use letters, digits and _, parts separated by one /, '
+                          'none starting with a digit')
+
+
+def _servers(text: str) -> None:
+    names = [name.strip().strip('/') for name in text.split(',')]
+    if '' in names or len(set(names)) < len(names):
+        raise ConfigError('give the namespace of a server, or several different ones with commas '
+                          'between')
+    for name in names:
+        _namespace(name)
+
+
+def _parameter_file(text: str) -> None:
+    try:
+        content = yaml.safe_load(Path(text).read_text())
+    except OSError as e:
+        raise ConfigError(f'the file cannot be read ({e.strerror})') from e
+    except (yaml.YAMLError, ValueError) as e:
+        raise ConfigError(f'the file is no YAML: {" ".join(str(e).split())}') from e
+    if not isinstance(content, dict) or not all(
+            isinstance(c, dict) and 'ros__parameters' in _inner(c) for c in content.values()):
+        raise ConfigError('the file holds no parameters of nodes; it begins like '
+                          '"/**: {ros__parameters: {threads: 1}}"')
+
+
+def _inner(content: dict) -> dict:
+    """Return the level of a file's nested namespaces that has the parameters."""
+    while 'ros__parameters' not in content and content:
+        content = next((c for c in content.values() if isinstance(c, dict)), {})
+    return content
+
+
+def _readable(text: str) -> None:
+    if not Path(text).expanduser().is_file():
+        raise ConfigError('there is no such file')
+
+
+def _absent(text: str) -> None:
+    if Path(text).expanduser().exists():
+        raise ConfigError('it is there already; name another folder')
+
+
+def _profile(text: str) -> None:
+    from offload_perception.planning import profile  # takes numpy along
+    profile.load(text)
+
+
+def _source(text: str) -> None:
+    from offload_perception.camera import check_source  # takes OpenCV along
+    check_source(text)
+
+
+# What more is known of a value before any node has started.
+_CHECKS: dict[str, Callable[[str], None]] = {
+    'namespace': _namespace, 'image': _namespace, 'server': _servers, 'labels': _readable,
+    'bag': _absent, 'params_file': _parameter_file, 'profile': _profile, 'emulate': _profile,
+    'source': _source,
+}

@@ -1,0 +1,58 @@
+"""Which DDS settings the processes of a graph start with, and what killed ones leave."""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from offload_perception.bringup.installed import shared
+
+PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+_USERS_OWN = (PROFILE_VARIABLE, 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
+
+_SHARED_MEMORY = Path('/dev/shm')
+_LOCK = re.compile(r'fastrtps_[0-9a-f]{16}_el')
+YOUNG_S = 10.0
+
+
+def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variable that points Fast DDS to this package's profile, config/fastdds.xml.
+
+    Empty where the user has chosen settings already, or where the profile is not installed.
+    Other middlewares ignore it.
+    """
+    if any(environment.get(name) for name in _USERS_OWN):
+        return {}
+    profile = shared('config', 'fastdds.xml', environment=environment)
+    return {PROFILE_VARIABLE: str(profile)} if profile else {}
+
+
+def remove_leftovers(folder: Path = _SHARED_MEMORY) -> int:
+    """Remove the shared memory that killed processes have left; return how many bytes that was.
+
+    Fast DDS keeps a lock on a file beside each segment, which the kernel takes away with the
+    process: a segment whose file can be locked belongs to nobody. The file of a process that
+    starts just now may be there and not locked yet, so young ones are left alone.
+    """
+    try:
+        names = [name for name in os.listdir(folder) if _LOCK.fullmatch(name)]
+    except OSError:  # not Linux, or without shared memory
+        return 0
+    return sum(_remove_if_left(folder / name) for name in names)
+
+
+def _remove_if_left(lock: Path) -> int:
+    segment = lock.with_name(lock.name.removesuffix('_el'))
+    try:
+        with open(lock) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - os.fstat(file.fileno()).st_mtime < YOUNG_S:
+                return 0
+            size = segment.stat().st_size if segment.exists() else 0
+            segment.unlink(missing_ok=True)
+            lock.unlink()
+    except OSError:  # somebody holds it, or another user's, or gone already
+        return 0
+    return size

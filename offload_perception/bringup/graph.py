@@ -1,0 +1,75 @@
+"""The graph: which nodes run for a drone and for a server, and which argument sets what.
+
+The launch files and the runner of the demo both read this table; what stands nowhere else is
+how a launch argument becomes a node's parameter. `arguments.py` checks the values.
+"""
+
+from dataclasses import dataclass, replace
+
+from offload_perception.bringup.config import (
+    CameraConfig,
+    DashboardConfig,
+    EdgeConfig,
+    FlightConfig,
+    MeterConfig,
+    MonsoonConfig,
+    RecorderConfig,
+    RemoteConfig,
+)
+
+
+@dataclass(frozen=True)
+class NodeEntry:
+    """A node: its executable, its name, its namespace and the arguments that set parameters.
+
+    `namespace` is the argument that holds it; `parameters` maps parameter to argument. The node
+    runs where the argument `condition` is one of `runs_at`; always, where there is no condition.
+    `images` tells whether it publishes or takes the camera's images.
+    """
+
+    executable: str
+    name: str
+    namespace: str
+    config: type
+    parameters: dict[str, str]
+    condition: str = ''
+    runs_at: tuple[str, ...] = ('true',)
+    images: bool = False
+
+
+_MODEL = {name: name for name in ('model', 'weights', 'fit', 'labels', 'preprocess', 'device',
+                                  'runtime', 'threads')}
+
+CAMERA = NodeEntry('camera_node', 'camera', 'namespace', CameraConfig, {
+    'source': 'source', 'rate': 'rate', 'width': 'width', 'height': 'height',
+    'transport': 'transport', 'loop': 'loop', 'black': 'black', 'white': 'white'},
+    condition='camera', runs_at=('node',), images=True)
+EDGE = NodeEntry('edge_inference_node', 'edge_inference', 'namespace', EdgeConfig, {
+    **_MODEL, 'split': 'split', 'codec': 'codec', 'server': 'server', 'deadline': 'deadline',
+    'profile': 'profile', 'emulate': 'emulate', 'image_reliability': 'image_reliability',
+    'black': 'black', 'white': 'white'}, images=True)
+UM25C = NodeEntry('um25c_node', 'um25c', 'namespace', MeterConfig, {
+    'port': 'meter_port', 'emulated_device': 'emulated_device'},
+    condition='meter', runs_at=('um25c',))
+MONSOON = NodeEntry('monsoon_node', 'monsoon', 'namespace', MonsoonConfig, {},
+                    condition='meter', runs_at=('monsoon',))
+REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', RemoteConfig, {
+    **{name: name for name in ('model', 'weights', 'fit', 'labels', 'preprocess', 'runtime',
+                               'threads', 'backend', 'beat_period')},
+    'device': 'server_device'})
+RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
+    'bag': 'bag', 'images': 'record_images', 'tensors': 'record_tensors', 'server': 'server'},
+    condition='record', images=True)
+DASHBOARD = NodeEntry('dashboard_node', 'dashboard', 'namespace', DashboardConfig, {
+    'host': 'dashboard_host', 'port': 'dashboard_port', 'names': 'dashboard_names',
+    'control': 'dashboard_control', 'server': 'server', 'black': 'black', 'white': 'white'},
+    condition='dashboard', images=True)
+FLIGHT = NodeEntry('flight_node', 'flight', 'namespace', FlightConfig, {
+    'stack': 'flight_stack', 'prefix': 'flight_prefix'},
+    condition='flight_stack', runs_at=('mavros', 'px4'))
+
+# The recorder comes first and goes last, so that it misses nothing. The server follows, so that
+# it listens when the first frame comes; the camera comes last.
+DRONE = (RECORDER, DASHBOARD, replace(REMOTE, condition='remote'), UM25C, MONSOON, FLIGHT, EDGE,
+         CAMERA)
+SERVER = (REMOTE,)

@@ -1,0 +1,52 @@
+"""The graph table as a ROS 2 launch description; needs `launch` and `launch_ros`."""
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch_ros.actions import LifecycleNode
+
+from launch import LaunchContext, LaunchDescription
+from offload_perception.bringup.arguments import Argument, Settings, arguments
+from offload_perception.bringup.dds import profile_environment
+from offload_perception.bringup.graph import NodeEntry
+from offload_perception.bringup.runner import RESPAWN_DELAY_S
+
+
+def describe(nodes: tuple[NodeEntry, ...]) -> LaunchDescription:
+    """Return a launch description of `nodes` with their arguments.
+
+    What was given is looked at before the defaults are declared: a given argument wins over a
+    parameter file, a default does not. Everything is checked before the first node starts.
+    """
+    known = arguments(nodes)
+    given: dict[str, str] = {}
+
+    def look(context: LaunchContext) -> None:
+        given.clear()
+        given.update({name: text for name, text in context.launch_configurations.items()
+                      if name in known})
+        Settings(nodes, given)
+
+    def start(context: LaunchContext) -> list[LifecycleNode]:
+        return actions(nodes, Settings(nodes, given), context.environment)
+
+    return LaunchDescription([OpaqueFunction(function=look), *map(_declare, known.values()),
+                              OpaqueFunction(function=start)])
+
+
+def _declare(argument: Argument) -> DeclareLaunchArgument:
+    return DeclareLaunchArgument(argument.name, default_value=argument.default,
+                                 description=argument.description,
+                                 choices=argument.choices or None)
+
+
+def actions(nodes: tuple[NodeEntry, ...], settings: Settings,
+            environment: dict[str, str]) -> list[LifecycleNode]:
+    """Return the nodes that run, each with the DDS profile in its own environment alone."""
+    file = settings['params_file']
+    return [LifecycleNode(
+        package='offload_perception', executable=node.executable, name=node.name,
+        namespace=settings.namespace(node), remappings=list(settings.remappings(node).items()),
+        parameters=[*([file] if file else []), *filter(None, [settings.parameters(node)])],
+        ros_arguments=['--log-level', settings['log_level']],
+        additional_env=profile_environment(environment),
+        respawn=settings.is_true('respawn'), respawn_delay=RESPAWN_DELAY_S, output='screen')
+        for node in nodes if settings.runs(node)]

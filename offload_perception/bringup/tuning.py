@@ -1,0 +1,27 @@
+"""What of a drone may change in flight, and values for it from the text of a command or a form."""
+
+from dataclasses import Field, fields
+
+from offload_perception.bringup.config import EdgeConfig, check
+from offload_perception.errors import ConfigError
+
+TUNABLE: dict[str, Field] = {f.name: f for f in fields(EdgeConfig) if f.metadata['dynamic']}
+"""The parameters of the edge node that may change while it is active, by name."""
+
+
+def parse(name: str, text: str) -> str | float:
+    """Return the value of parameter `name` that `text` stands for.
+
+    The node has the last word: only it knows the cuts of its model.
+
+    :raises ConfigError: where the parameter cannot change in flight, or does not take the text.
+    """
+    if (f := TUNABLE.get(name)) is None:
+        raise ConfigError(f"'{name}' cannot change in flight; these can: {', '.join(TUNABLE)}")
+    if not isinstance(f.default, float):
+        return check(f, text)
+    try:
+        return check(f, float(text))
+    except ValueError:
+        raise ConfigError(f"parameter {name} is '{text}'; it takes a number: "
+                          f'{f.metadata["description"]}') from None

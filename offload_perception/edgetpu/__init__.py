@@ -1,0 +1,1 @@
+"""What the Edge TPU and its compiler make of a model."""

@@ -1,0 +1,152 @@
+"""Run edgetpu_compiler on the segments of a model, and say what it made of each."""
+
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from offload_perception.edgetpu.log import CompilerLog, ModelLog, parse_log
+from offload_perception.edgetpu.mapping import CompileReport, LayerReport, activations, estimate
+from offload_perception.errors import ModelError
+from offload_perception.network.artefact import Artefact
+from offload_perception.network.flatbuffer import Graph
+
+COMPILER = 'edgetpu_compiler'
+COMPILED = 'edgetpu'
+
+
+class CompilerError(ModelError):
+    """The compiler ran and did not make what it was asked for."""
+
+
+def report(artefact: Artefact, timeout_s: float = 180.0) -> CompileReport:
+    """Return the report of the compiler where it is installed, an estimate where not."""
+    if shutil.which(COMPILER) is None:
+        return estimate(artefact)
+    return compile_segments(artefact, artefact.path / COMPILED, timeout_s=timeout_s)
+
+
+def compile_segments(artefact: Artefact, out: Path, timeout_s: float = 180.0) -> CompileReport:
+    """Compile all segments into `out`, together, so that they share the on-chip memory.
+
+    Models compiled one by one would evict each other's parameters at every switch. A segment
+    that the compiler refuses stays on the CPU, and the report says why; the others are compiled
+    together without it. `timeout_s` is for each segment.
+
+    :raises ModelError: where the compiler is absent, fails on all, or on all the others together.
+    """
+    files = [artefact.segment_file(layer.index) for layer in artefact.layers]
+    refused: dict[Path, str] = {}
+    try:
+        log = run_compiler(files, out, timeout_s)
+    except CompilerError:
+        refused = _refused(files, timeout_s)
+        if not 0 < len(refused) < len(files):
+            raise
+        log = run_compiler([f for f in files if f not in refused], out, timeout_s)
+    logs = {Path(model.input).name: model for model in log.models}
+    layers = tuple(
+        _on_cpu(artefact, layer.index, refused[file]) if file in refused
+        else _compiled(artefact, layer.index, logs[file.name])
+        for layer, file in zip(artefact.layers, files, strict=True))
+    return CompileReport(artefact.digest, False, log.version, layers)
+
+
+def compile_file(model: Path, compiled: Path, timeout_s: float = 180.0) -> None:
+    """Compile one int8 .tflite file on its own into `compiled`.
+
+    :raises ModelError: where the compiler is absent or fails.
+    """
+    with TemporaryDirectory() as folder:
+        run_compiler([model], Path(folder), timeout_s)
+        shutil.copyfile(_output(model, Path(folder)), compiled)
+
+
+def run_compiler(files: list[Path], out: Path, timeout_s: float) -> CompilerLog:
+    """Compile `files` on one command line into `out`/<stem>_edgetpu.tflite; return its output.
+
+    What earlier runs left in `out` is deleted first, so that nothing of them is taken for new.
+
+    :raises CompilerError: with its own words, where it fails, takes too long or leaves a file
+        out, whatever its exit code says.
+    :raises ModelError: where it is absent.
+    """
+    _empty(out)
+    command = [COMPILER, '-s', '-t', str(round(timeout_s)), '-o', str(out), *map(str, files)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors='replace',
+                              timeout=timeout_s * len(files) + 30)
+    except FileNotFoundError as e:
+        raise ModelError(f'{COMPILER} is not on the PATH; install it (x86-64 Debian: '
+                         'apt install edgetpu-compiler from the Coral repository)') from e
+    except subprocess.TimeoutExpired as e:
+        raise CompilerError(
+            f'{COMPILER} took more than {e.timeout:.0f} s; give it more time') from e
+    log = parse_log(done.stdout + '\n' + done.stderr)
+    _check(done, log, files, out)
+    return log
+
+
+def _empty(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for old in out.glob('*_edgetpu.*'):
+            old.unlink()
+    except OSError as e:
+        raise ModelError(f'{out} cannot be written ({e.strerror}); copy the model to a folder '
+                         'that you may write, and name that') from e
+
+
+def _check(done: subprocess.CompletedProcess, log: CompilerLog, files: list[Path],
+           out: Path) -> None:
+    missing = [f.name for f in files if not _output(f, out).is_file()]
+    if done.returncode != 0 or missing:
+        raise CompilerError(f'{COMPILER} failed{_list(missing, " on ")}: {_reason(done, log)}')
+    named = {Path(model.input).name for model in log.models}
+    silent = [f.name for f in files if f.name not in named]
+    if silent:
+        raise CompilerError(f'{COMPILER} did not report {", ".join(silent)}; its wording may '
+                            f'have changed (version {log.version})')
+
+
+def _reason(done: subprocess.CompletedProcess, log: CompilerLog) -> str:
+    if log.errors:
+        return '; '.join(log.errors)
+    if done.returncode < 0:
+        return f'it was ended by {signal.Signals(-done.returncode).name}'
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+    return f'exit code {done.returncode}{_list(said, ", its last line was: ")}'
+
+
+def _list(names: list[str], before: str) -> str:
+    return f'{before}{", ".join(names)}' if names else ''
+
+
+def _refused(files: list[Path], timeout_s: float) -> dict[Path, str]:
+    """Compile each file alone; return those that fail, with the reason."""
+    refused = {}
+    for file in files:
+        try:
+            with TemporaryDirectory() as folder:
+                run_compiler([file], Path(folder), timeout_s)
+        except CompilerError as e:
+            refused[file] = str(e)
+    return refused
+
+
+def _output(model: Path, out: Path) -> Path:
+    return out / f'{model.stem}_edgetpu.tflite'
+
+
+def _on_cpu(artefact: Artefact, index: int, reason: str) -> LayerReport:
+    layer = artefact.layers[index - 1]
+    operators = Graph(artefact.segment_file(index).read_bytes(), layer.segment).operators
+    return LayerReport(layer.name, 0, len(operators), 0, 0, activations(artefact, index),
+                       (f'on the CPU: {reason}',))
+
+
+def _compiled(artefact: Artefact, index: int, log: ModelLog) -> LayerReport:
+    problems = tuple(f'{o.name}: {o.status}' for o in log.operators if not o.mapped)
+    return LayerReport(artefact.layers[index - 1].name, log.on_tpu, log.on_cpu, log.on_chip_used,
+                       log.off_chip, activations(artefact, index), problems)

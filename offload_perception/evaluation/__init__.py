@@ -1,0 +1,1 @@
+"""Measure a prepared model, and export its prefixes."""

@@ -1,1 +1,0 @@
-"""VGG16: build, train, quantise once, cut anywhere, report on the Edge TPU."""

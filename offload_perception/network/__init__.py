@@ -1,0 +1,1 @@
+"""Networks and their cuts: the operator graph of a file, a prepared model, its labels."""

@@ -1,0 +1,182 @@
+"""A prepared model on disk: the int8 network, its segments, its labels and a manifest.
+
+<artefact>/
+manifest.json      what stands below, see `Artefact`
+model.tflite       the whole int8 network, uint8 RGB in
+segments/          one .tflite for each layer; their chain equals the whole, bit for bit
+labels.txt         one label a line (may be missing)
+model.keras        the float32 network (may be missing; float tails need it)
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from offload_perception.errors import ConfigError, CutError, ModelError
+from offload_perception.fitting import check_fit
+from offload_perception.network.digest import file_digest
+from offload_perception.tensor import TensorSpec
+
+MANIFEST = 'manifest.json'
+MODEL_FILE = 'model.tflite'
+AGREEMENT_FLOOR = 0.9  # below it a trained network lost something in int8
+FORMAT = 2  # 1 had no digests of segments, and dense layers that older TFLite misreads
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of the network and the segment that computes it from the cut before.
+
+    `index` counts from 1; `kind` is `conv`, `pool` or `fc`; `output` is the tensor at the cut
+    behind the layer; `weight_bytes` are the int8 weights with their int32 biases; `macs` are
+    multiply-adds for one image; `segment` is the file, relative to the artefact, and `sha256`
+    (hex) its digest.
+    """
+
+    index: int
+    name: str
+    kind: str
+    output: TensorSpec
+    weight_bytes: int
+    macs: int
+    segment: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A prepared model.
+
+    `digest` is the SHA-256 (hex) of `model.tflite`; it travels with every tensor. `trained` is
+    False where the weights are random, and whatever shows a label then has to say so.
+    `agreement` is the share, 0..1, of representative images on which the int8 and the float32
+    network gave the same class when the model was prepared, None where nobody compared. `fit` is
+    how a picture is brought to the input's shape, one of `fitting.FITS`.
+    Cut 0 is the image itself, cut k stands behind layer k, cut N means all on board.
+    """
+
+    path: Path
+    name: str
+    digest: str
+    weights: str
+    trained: bool
+    input: TensorSpec
+    layers: tuple[Layer, ...]
+    labels: tuple[str, ...]
+    agreement: float | None = None
+    fit: str = 'crop'
+
+    @property
+    def model_file(self) -> Path:
+        """Return the whole int8 network."""
+        return self.path / MODEL_FILE
+
+    @property
+    def keras_file(self) -> Path:
+        """Return the float32 network; the file may be missing."""
+        return self.path / 'model.keras'
+
+    @property
+    def doubt(self) -> str:
+        """Return why int8 results are worse than those of the float32 network; else ''."""
+        if not self.trained or self.agreement is None or self.agreement >= AGREEMENT_FLOOR:
+            return ''
+        return (f'int8 {self.name} gives the class of its float32 network on only '
+                f'{self.agreement:.0%} of the images it was prepared with; check preprocess, and '
+                'prepare it with images as the camera sees them: prepare_model --representative '
+                'FOLDER')
+
+    def segment_file(self, index: int) -> Path:
+        """Return the file of the segment that computes layer `index` (1 to N)."""
+        return self.path / self.layers[index - 1].segment
+
+    @property
+    def last(self) -> int:
+        """Return N, the cut behind the last layer: everything on board."""
+        return len(self.layers)
+
+    @cached_property
+    def cut_names(self) -> tuple[str, ...]:
+        """Return the name of every cut; index 0 is `input`."""
+        return ('input', *(layer.name for layer in self.layers))
+
+    def cut(self, split: str | int) -> int:
+        """Return the cut for a layer name, `input`, or a number in 0..N (-1 is N).
+
+        :raises CutError: naming the cuts that exist.
+        """
+        text = str(split).strip()
+        if text in self.cut_names:
+            return self.cut_names.index(text)
+        try:
+            number = int(text)
+        except ValueError:
+            number = None
+        if number == -1:
+            return self.last
+        if number is not None and 0 <= number <= self.last:
+            return number
+        raise CutError(
+            f"{self.name} has no cut '{split}'; use 0..{self.last} or one of "
+            f'{", ".join(self.cut_names)}')
+
+    def tensor(self, cut: int) -> TensorSpec:
+        """Return the tensor that crosses the link at cut `cut`."""
+        return self.input if cut == 0 else self.layers[cut - 1].output
+
+    def label(self, class_id: int) -> str:
+        """Return the label of a class, or its number where no label is known."""
+        return self.labels[class_id] if class_id < len(self.labels) else f'class {class_id}'
+
+    def save_manifest(self) -> None:
+        """Write the manifest into the artefact's folder."""
+        manifest: dict[str, Any] = {
+            'format': FORMAT, 'name': self.name, 'digest': self.digest, 'weights': self.weights,
+            'trained': self.trained, 'agreement': self.agreement, 'fit': self.fit,
+            'input': self.input.to_dict(), 'labels': list(self.labels),
+            'layers': [{**vars(layer), 'output': layer.output.to_dict()} for layer in self.layers],
+        }
+        (self.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + '\n')
+
+    def verify(self) -> None:
+        """Compare the int8 files with the digests in the manifest.
+
+        :raises ModelError: naming the file that is missing or changed.
+        """
+        files = {self.model_file: self.digest,
+                 **{self.path / layer.segment: layer.sha256 for layer in self.layers}}
+        for file, wanted in files.items():
+            if file_digest(file) != wanted:
+                raise ModelError(f'{file} is damaged: its SHA-256 is not the one in {MANIFEST}; '
+                                 'copy the folder again, or delete it and prepare the model again '
+                                 '(the bundled one: install the package again)')
+
+    @classmethod
+    def load(cls, path: str | Path) -> 'Artefact':
+        """Read the artefact in folder `path`, and verify its files.
+
+        :raises ModelError: where the folder is not an artefact of this format, or damaged.
+        """
+        artefact = cls._read(Path(path))
+        artefact.verify()
+        return artefact
+
+    @classmethod
+    def _read(cls, path: Path) -> 'Artefact':
+        try:
+            m = json.loads((path / MANIFEST).read_text())
+            if m['format'] != FORMAT:
+                raise ModelError(f'{path}: artefact format {m["format"]}, this version reads '
+                                 f'{FORMAT}; delete the folder and prepare the model again')
+            return cls(
+                path=path, name=m['name'], digest=m['digest'], weights=m['weights'],
+                trained=m['trained'], input=TensorSpec.from_dict(m['input']),
+                labels=tuple(m['labels']), agreement=m['agreement'],
+                fit=check_fit(m.get('fit', 'crop')),
+                layers=tuple(Layer(**{**d, 'output': TensorSpec.from_dict(d['output'])})
+                             for d in m['layers']))
+        except (OSError, ValueError, KeyError, TypeError, ConfigError) as e:
+            raise ModelError(f'{path} is not a prepared model ({e}); '
+                             'delete the folder and prepare it again') from e

@@ -1,0 +1,1 @@
+"""Power meters: protocols, ports and readers."""

@@ -1,0 +1,222 @@
+"""The Monsoon High Voltage Power Monitor as a second source: 5 kHz, for single frames.
+
+Uses the maker's Python package (`pip install monsoon`, imported as `Monsoon`), only to measure: no
+output voltage is ever set and no calibration written. Traps of that package, version 0.1.88, and
+what is done about them:
+
+- A missing device is only printed about, and fails later: it is looked for after opening.
+- Pass-through of USB is 'Auto' by default, which cuts a load on the USB port when sampling
+  starts: it is set to 'On' before.
+- `startSampling` does not return, and swallows Ctrl-C: only the periodic calls are used, in a
+  thread of their own.
+- Those wait for ever when the device sends no calibration samples: `MonsoonReader` says so after a
+  deadline, and such a thread holds up nothing.
+- Times are the wall clock's: they are replaced by monotonic ones, evenly spaced. Pure Python often
+  cannot keep up with 5 kHz; the device then drops samples, which is told.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+from offload_perception.errors import MeterError
+from offload_perception.power.drivers.samples import Event, State, Status
+from offload_perception.power.drivers.supervisor import BACK_OFF_S, Supervisor
+
+SAMPLE_PERIOD_S = 0.0002
+BLOCK_SAMPLES = 500
+DEADLINE_S = 5.0
+CHANNELS = ('main', 'usb')
+MAX_VOLTAGE_V, MAX_CURRENT_A = 14.0, 15.0
+ZERO_A = 0.02
+"""No current may read as slightly negative."""
+_UDEV_RULE = ('SUBSYSTEM=="usb", ATTR{idVendor}=="2ab9", ATTR{idProduct}=="0001", '
+              'MODE="0660", GROUP="plugdev"')
+
+
+@dataclass(frozen=True)
+class PowerBlock:
+    """Consecutive samples: float64 arrays of one length, times in monotonic seconds.
+
+    `dropped` is how many samples the device has lost so far because they were not fetched in time.
+    """
+
+    times_s: np.ndarray
+    voltage_v: np.ndarray
+    current_a: np.ndarray
+    dropped: int
+
+    @property
+    def power_w(self) -> np.ndarray:
+        """Power of each sample."""
+        return self.voltage_v * self.current_a
+
+    @property
+    def plausible(self) -> bool:
+        """Whether all samples are within what the device can measure."""
+        return bool(
+            np.all((self.voltage_v >= 0.0) & (self.voltage_v <= MAX_VOLTAGE_V))
+            and np.all((self.current_a >= -ZERO_A) & (self.current_a <= MAX_CURRENT_A)))
+
+
+class MonsoonMeter:
+    """An open power monitor. Used by one thread; each call may block, see the module's text."""
+
+    def __init__(
+        self, device: object, engine: object, channels: ModuleType | SimpleNamespace,
+        channel: str, clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._device, self._engine, self._clock = device, engine, clock
+        usb = channel == 'usb'
+        self._current_at = channels.USBCurrent if usb else channels.MainCurrent
+        self._voltage_at = channels.USBVoltage if usb else channels.MainVoltage
+        engine.ConsoleOutput(False)
+        for wanted in (self._current_at, self._voltage_at):
+            engine.enableChannel(wanted)
+
+    def start(self) -> None:
+        """Begin sampling. Blocks until the device has sent its calibration samples."""
+        with _translated():
+            if self._engine.periodicStartSampling() is False:
+                raise MeterError('the Monsoon did not calibrate: unplug it and plug it in again')
+
+    def read(self, samples: int = BLOCK_SAMPLES) -> PowerBlock:
+        """Wait for about so many samples; their times end now.
+
+        They are 200 us apart, or more where the package fell behind and samples were dropped.
+        """
+        began_s = self._clock()
+        with _translated():
+            columns = self._engine.periodicCollectSamples(samples)
+        now_s = self._clock()
+        current_ma = np.asarray(columns[self._current_at], float)
+        voltage_v = np.asarray(columns[self._voltage_at], float)
+        count = min(len(current_ma), len(voltage_v))
+        period_s = max(SAMPLE_PERIOD_S, (now_s - began_s) / max(1, count))
+        times_s = now_s - period_s * np.arange(count - 1, -1, -1)
+        return PowerBlock(
+            times_s, voltage_v[:count], current_ma[:count] / 1000, int(self._engine.dropped))
+
+    def close(self) -> None:
+        """End sampling and let go of the device, whatever state it is in."""
+        with suppress(Exception):  # the package raises whatever its USB library does
+            self._engine.periodicStopSampling()
+        with suppress(Exception):
+            self._device.closeDevice()
+
+
+def open_monsoon(serial_number: int | None = None, channel: str = 'main') -> MonsoonMeter:
+    """Open the first power monitor, or the one with this serial number.
+
+    `channel` is where the load hangs: 'main' or 'usb'. Raises `MeterError` with the remedy.
+    """
+    if channel not in CHANNELS:
+        raise MeterError(f'Monsoon channel {channel!r}: choose one of {", ".join(CHANNELS)}')
+    hvpm, engines, protocols, operations = _package()
+    device, protocol = hvpm.Monsoon(), protocols.USB_protocol()
+    with _translated():
+        device.setup_usb(serial_number, protocol)
+        if protocol.DEVICE is None:
+            wanted = '' if serial_number is None else f' with serial number {serial_number}'
+            raise MeterError(
+                f'no Monsoon{wanted} on USB: is it switched on and plugged in? It needs this udev '
+                f'rule: {_UDEV_RULE}')
+        device.setUSBPassthroughMode(operations.USB_Passthrough.On)
+        device.fillStatusPacket()
+    return MonsoonMeter(device, engines.SampleEngine(device), engines.channels, channel)
+
+
+class MonsoonReader:
+    """Collects blocks in a thread until stopped; opens the monitor again when it fails."""
+
+    def __init__(
+        self, open_meter: Callable[[], MonsoonMeter], on_block: Callable[[PowerBlock], None],
+        on_event: Callable[[Event], None], *, clock: Callable[[], float] = time.monotonic,
+        back_off_s: tuple[float, float] = BACK_OFF_S, deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._open_meter, self._on_block, self._clock = open_meter, on_block, clock
+        self._deadline_s, self._progress_s = deadline_s, clock()
+        self._supervisor = Supervisor(self._session, on_event, clock, back_off_s)
+        self.samples = self.blocks = self.refused = self.failures = 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._supervisor.start()
+
+    def stop(self) -> bool:
+        """End within 0.3 s; False when the package still holds the thread."""
+        return self._supervisor.stop()
+
+    @property
+    def status(self) -> Status:
+        """The state now; faulty when nothing has come for longer than the deadline."""
+        silent_s = self._clock() - self._progress_s
+        if silent_s <= self._deadline_s or self._supervisor.stopping.is_set():
+            return self._supervisor.status
+        return Status(
+            State.FAULTY, f'no samples for {silent_s:.0f} s: switch the Monsoon off and on; if it '
+            'stays so, restart this program', self._progress_s)
+
+    def _session(self) -> bool:
+        """Open, collect until something fails, close; whether any block came."""
+        before, meter = self.blocks, None
+        try:
+            meter = self._open_meter()
+            meter.start()
+            self._supervisor.enter(State.MEASURING, 'connected', 'the Monsoon is sampling')
+            while not self._supervisor.stopping.is_set():
+                self._collect(meter)
+        except MeterError as e:
+            self.failures += 1
+            self._supervisor.enter(State.LOST, 'lost', str(e))
+        finally:
+            if meter is not None:
+                meter.close()
+        return self.blocks > before
+
+    def _collect(self, meter: MonsoonMeter) -> None:
+        block = meter.read()
+        self._progress_s = self._clock()
+        if self._supervisor.stopping.is_set():  # whoever stopped us listens no more
+            return
+        if not block.plausible:
+            self.refused += 1
+            self._supervisor.tell(
+                'refused', f'{len(block.times_s)} samples refused: negative or out of range; is '
+                'the supply connected the right way round, and on this channel?')
+            return
+        self.blocks += 1
+        self.samples += len(block.times_s)
+        self._on_block(block)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what the package and its USB library raise into `MeterError`."""
+    try:
+        yield
+    except MeterError:
+        raise
+    except Exception as e:  # the package lets through errors of every kind
+        if getattr(e, 'errno', None) == errno.EACCES:
+            raise MeterError(
+                f'no permission to use the Monsoon: add this udev rule: {_UDEV_RULE}') from e
+        raise MeterError(
+            f'the Monsoon failed ({e}): check its cable and power; libusb-1.0 must be installed'
+        ) from e
+
+
+def _package() -> tuple[ModuleType, ModuleType, ModuleType, ModuleType]:
+    """Import the maker's package, which is optional."""
+    try:
+        from Monsoon import HVPM, Operations, pmapi, sampleEngine
+    except ImportError as e:
+        raise MeterError(f'the Monsoon needs its package: `pip install monsoon` ({e})') from e
+    return HVPM, sampleEngine, pmapi, Operations

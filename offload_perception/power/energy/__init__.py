@@ -1,0 +1,1 @@
+"""Energy of frames and stages from the samples of a meter."""

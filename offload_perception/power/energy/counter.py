@@ -1,0 +1,105 @@
+"""Joules and coulombs from timed power samples, and the power of a device that does nothing."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from dataclasses import dataclass
+
+from offload_perception.errors import ConfigError
+from offload_perception.power.drivers.um25c import JOULES_PER_MWH, Reading
+
+
+class EnergyCounter:
+    """Adds up samples by the trapezoidal rule.
+
+    What was drawn during a gap longer than `max_gap_s` is unknown: it adds nothing and is told in
+    `gap_s`. A sample that is not later than the one before is ignored and counted.
+    """
+
+    def __init__(self, max_gap_s: float) -> None:
+        if max_gap_s <= 0.0:
+            raise ConfigError(f'max_gap_s {max_gap_s}: give the longest believable time in s')
+        self._max_gap_s = max_gap_s
+        self._last: tuple[float, float, float] | None = None
+        self.energy_j = self.charge_c = self.covered_s = self.gap_s = 0.0
+        self.ignored = 0
+
+    def add(self, t_s: float, voltage_v: float, current_a: float) -> float:
+        """Add a sample; return the energy so far in joules."""
+        power_w = voltage_v * current_a
+        if self._last is None:
+            self._last = t_s, power_w, current_a
+            return self.energy_j
+        last_s, last_w, last_a = self._last
+        if (passed_s := t_s - last_s) <= 0.0:
+            self.ignored += 1
+            return self.energy_j
+        self._last = t_s, power_w, current_a
+        if passed_s > self._max_gap_s:
+            self.gap_s += passed_s
+            return self.energy_j
+        self.energy_j += passed_s * (last_w + power_w) / 2
+        self.charge_c += passed_s * (last_a + current_a) / 2
+        self.covered_s += passed_s
+        return self.energy_j
+
+
+@dataclass(frozen=True)
+class IdleBaseline:
+    """Mean power of a device at rest, the spread of single samples, and how many there were."""
+
+    power_w: float
+    spread_w: float
+    samples: int
+
+
+class IdleMeasurement:
+    """Collects power samples while nothing runs; gives a baseline once there are enough."""
+
+    def __init__(self, min_samples: int = 20, window: int = 240) -> None:
+        self._min_samples = min_samples
+        self._powers_w: deque[float] = deque(maxlen=window)
+
+    def add(self, power_w: float) -> None:
+        """Add a sample taken while the device did nothing."""
+        self._powers_w.append(power_w)
+
+    @property
+    def baseline(self) -> IdleBaseline | None:
+        """The baseline over the window; None before `min_samples`."""
+        if len(self._powers_w) < self._min_samples:
+            return None
+        return IdleBaseline(
+            statistics.fmean(self._powers_w), statistics.stdev(self._powers_w),
+            len(self._powers_w))
+
+
+@dataclass(frozen=True)
+class CounterCheck:
+    """Integrated energy held against the meter's own counter, which shows whole mWh."""
+
+    integrated_j: float
+    counted_j: float
+
+    @property
+    def difference_j(self) -> float:
+        """Integrated minus counted."""
+        return self.integrated_j - self.counted_j
+
+    def agrees(self, relative: float = 0.02) -> bool:
+        """Whether they differ by no more than one count and a share of the energy."""
+        return abs(self.difference_j) <= JOULES_PER_MWH + relative * self.counted_j
+
+
+def check_against_counters(
+    integrated_j: float, first: Reading, last: Reading,
+) -> CounterCheck | None:
+    """Compare with what the selected data group gained between two readings.
+
+    None where that says nothing: another group was selected, or it was cleared in between.
+    """
+    if first.selected is None or last.selected is None or first.data_group != last.data_group:
+        return None
+    gained = last.selected.energy_mwh - first.selected.energy_mwh
+    return CounterCheck(integrated_j, gained * JOULES_PER_MWH) if gained >= 0 else None

@@ -1,0 +1,1 @@
+"""Device profiles: what each prefix of a network costs on a computer."""

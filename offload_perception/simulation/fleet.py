@@ -1,0 +1,395 @@
+"""Discrete-event simulation of drones that share servers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, nan
+
+import numpy as np
+
+from offload_perception.frames import DropReason, Outcome
+from offload_perception.planning.beat import BEAT_BYTES
+from offload_perception.planning.decision import Decision, Option
+from offload_perception.planning.frame_report import FrameReport
+from offload_perception.planning.probing import Probe
+from offload_perception.planning.server import ServerReport
+from offload_perception.simulation.links import LinkTrace
+from offload_perception.simulation.policies import Planned, Policy, Prospects
+from offload_perception.simulation.server import Clock, Server
+from offload_perception.simulation.world import FrameTruth, World
+
+STATUS_PERIOD_S, BEAT_PERIOD_S = 1.0, 0.1  # as servers do
+BEAT_JITTER_S = 2e-3
+PROBE_PERIOD_S, PROBE_TIMEOUT_S = 0.1, 1.0  # as the node does
+REPLY_TIMEOUT_DEADLINES = 2.0
+MAX_IN_FLIGHT = 2
+STAGGER = 0.618  # of a frame's period between one drone's camera and the next
+
+
+@dataclass
+class _Frame:
+    """A frame under way."""
+
+    arrival_s: float
+    truth: FrameTruth
+    option: Option | None = None
+    decision: Decision | None = None
+    queue_s: float = nan
+    head_s: float = 0.0
+    head_j: float = 0.0
+    encode_s: float = nan
+    nbytes: int = 0
+    sent_s: float = nan
+    energy_j: float = 0.0
+    hedge_at_s: float = inf
+    hedged: bool = False
+    hedge_s: float = 0.0
+    hedge_j: float = 0.0
+    hedge_end_s: float = inf
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a simulated frame ended; a frame without a result has no latency (infinite)."""
+
+    drone: int
+    arrival_s: float
+    option: Option | None
+    latency_s: float
+    energy_j: float
+    met: bool
+
+
+class Drone:
+    """Camera, one worker, a link of its own and a policy."""
+
+    def __init__(self, number: int, world: World, clock: Clock, link: LinkTrace,
+                 servers: list[Server], policy: Policy, truths: list[FrameTruth], *,
+                 rate_hz: float, deadline_s: float, seed: int) -> None:
+        self._number, self._world, self._clock, self._link = number, world, clock, link
+        self._servers = {server.name: server for server in servers}
+        self._policy, self._deadline_s = policy, deadline_s
+        self._free_s = self._link_free_s = self._down_free_s = 0.0
+        self._jitter = np.random.default_rng((seed, number, 1))
+        self._waiting: _Frame | None = None
+        self._in_flight: dict[int, _Frame] = {}
+        self._working = self._probing = False
+        self.records: list[Record] = []
+        self.probe_j = 0.0
+        for i, truth in enumerate(truths):
+            arrival_s = (i + (seed + number) * STAGGER % 1.0) / rate_hz
+            clock.at(arrival_s, lambda t=truth: self._arrive(t))
+        if isinstance(policy, Planned):
+            self._probe()
+
+    def beat(self, server: str, wait_s: float) -> None:
+        """Send a server's beat down the link, behind the one before it; a third is thrown away."""
+        sent_s = self._clock.now_s
+        start_s = max(sent_s, self._down_free_s)
+        if start_s > sent_s + BEAT_PERIOD_S:
+            return
+        self._down_free_s = float(self._link.down.finish_s(start_s, BEAT_BYTES))
+        at_s = (self._down_free_s + self._link.round_trip_s / 2
+                + self._jitter.exponential(BEAT_JITTER_S))
+        self._clock.at(at_s, lambda: self._policy.beat(
+            server, self._clock.now_s, clock_s=sent_s, period_s=BEAT_PERIOD_S, wait_s=wait_s))
+
+    def hear(self, report: ServerReport) -> None:
+        """Take a server's status."""
+        self._policy.heard(report, self._clock.now_s)
+
+    # -- the frame's way --------------------------------------------------------------------
+
+    def _arrive(self, truth: FrameTruth) -> None:
+        older, self._waiting = self._waiting, _Frame(self._clock.now_s, truth)
+        if older is not None:
+            self._drop(older, DropReason.SUPERSEDED)
+        self._start_next()
+
+    def _start_next(self) -> None:
+        """Give the worker something to do: an overdue frame, else a new one."""
+        if self._working or self._hedge_next():
+            return
+        frame = self._waiting
+        if frame is None or len(self._in_flight) >= MAX_IN_FLIGHT:
+            return
+        self._waiting, self._working = None, True
+        now_s = self._clock.now_s
+        frame.queue_s = now_s - frame.arrival_s
+        frame.option = self._policy.plan(now_s, self._deadline_s, frame.queue_s,
+                                         _View(self, frame))
+        frame.decision = self._policy.decision
+        frame.head_s, frame.head_j = map(float, self._world.head(
+            frame.option.cut, now_s, frame.truth.head))
+        frame.energy_j = frame.head_j
+        if frame.head_s == inf:  # does not fit: nothing can be done with the frame
+            frame.energy_j = frame.head_j = 0.0
+            self._working = False
+            self._drop(frame, DropReason.HEAD_FAILED)
+            return
+        self._encode(frame)
+        ready_s = now_s + self._world.preprocess_s + frame.head_s
+        self._clock.at(ready_s + (0.0 if frame.option.local else frame.encode_s),
+                       lambda: self._ready(frame))
+
+    def _encode(self, frame: _Frame) -> None:
+        if frame.option.local:
+            return
+        nbytes, _, encode_s, _, _, _ = self._world.sizes.column(frame.option.cut,
+                                                                frame.option.codec)
+        frame.encode_s = encode_s
+        frame.nbytes = int(nbytes * (1.0 if frame.option.codec == 'raw' else frame.truth.size))
+        frame.energy_j += self._world.profile.active_w * encode_s
+
+    def _ready(self, frame: _Frame) -> None:
+        self._working = False
+        if frame.option.local:
+            self._finish(frame, Outcome.LOCAL)
+        else:
+            self._send(frame)
+        self._start_next()
+
+    def _send(self, frame: _Frame) -> None:
+        frame.sent_s = self._clock.now_s
+        timeout_s = frame.sent_s + REPLY_TIMEOUT_DEADLINES * self._deadline_s
+        left_s, radio_j = self._occupy_link(frame.nbytes, timeout_s)
+        frame.energy_j += radio_j
+        self._in_flight[id(frame)] = frame
+        if left_s < inf:
+            self._clock.at(left_s + self._link.round_trip_s / 2, lambda: self._serve(frame))
+        self._clock.at(timeout_s, lambda: self._expire(frame))
+        rest_s = float(self._world.head(self._world.shape.last, frame.sent_s, frame.truth.head)[0]
+                       ) - frame.head_s
+        frame.hedge_at_s = frame.arrival_s + self._policy.hedge_s(
+            frame.decision, self._deadline_s, rest_s)
+        if frame.hedge_at_s < timeout_s:
+            self._clock.at(max(frame.hedge_at_s, frame.sent_s), self._start_next)
+
+    def _occupy_link(self, nbytes: int, until_s: float) -> tuple[float, float]:
+        """Return when bytes have left, infinite where not by `until_s`, and what that takes [J].
+
+        What has not left by then is taken to be thrown away, as a newer frame replaces it.
+        """
+        start_s = min(max(self._clock.now_s, self._link_free_s), until_s)
+        left_s = float(self._link.finish_s(start_s, nbytes))
+        end_s = min(left_s, until_s)
+        self._link_free_s = max(self._link_free_s, end_s)
+        radio, sending_s = self._world.profile.radio, self._link.sending_s(start_s, end_s)
+        return (left_s if left_s <= until_s else inf,
+                radio.sending_w * sending_s + radio.j_per_byte * nbytes)
+
+    def _serve(self, frame: _Frame) -> None:
+        served = self._servers[frame.option.server].take(frame.option.cut, frame.truth.tail)
+        back_s = self._clock.now_s + self._link.round_trip_s / 2
+        if served is None:
+            self._clock.at(back_s, lambda: self._refused(frame))
+            return
+        wait_s, tail_s = served
+        self._clock.at(back_s + wait_s + self._world.decode_s + tail_s,
+                       lambda: self._reply(frame, wait_s, tail_s))
+
+    def _reply(self, frame: _Frame, wait_s: float, tail_s: float) -> None:
+        if frame.done:
+            self._policy.late(self._report(frame, Outcome.REMOTE, '', wait_s, tail_s),
+                              self._clock.now_s)
+            return
+        if frame.hedged:
+            self._stop_hedge(frame)
+        self._finish(frame, Outcome.REMOTE, wait_s, tail_s)
+
+    def _refused(self, frame: _Frame) -> None:
+        if not frame.done and not frame.hedged:
+            self._drop(frame, DropReason.BUSY)
+
+    def _expire(self, frame: _Frame) -> None:
+        if not frame.done and not frame.hedged:
+            self._drop(frame, DropReason.TIMEOUT)
+
+    def _hedge_next(self) -> bool:
+        """Finish the frame that is overdue for longest on board; False where none is."""
+        now_s = self._clock.now_s
+        overdue = min(self._in_flight.values(), key=lambda f: f.hedge_at_s, default=None)
+        if overdue is None or overdue.hedge_at_s > now_s:
+            return False
+        self._hedge(overdue)
+        return True
+
+    def _hedge(self, frame: _Frame) -> None:
+        now_s = self._clock.now_s
+        whole_s, whole_j = self._world.head(self._world.shape.last, now_s, frame.truth.head)
+        frame.hedged, frame.hedge_at_s, self._working = True, inf, True
+        frame.hedge_j = float(whole_j) - frame.head_j
+        frame.hedge_s, frame.hedge_end_s = (float(whole_s) - frame.head_s,
+                                            now_s + float(whole_s) - frame.head_s)
+        frame.energy_j += frame.hedge_j
+        self._clock.at(frame.hedge_end_s, lambda: self._hedged(frame))
+
+    def _stop_hedge(self, frame: _Frame) -> None:
+        """The reply came after all: what is left of the work on board is saved."""
+        self._working = False
+        left = (frame.hedge_end_s - self._clock.now_s) / frame.hedge_s
+        frame.energy_j -= left * frame.hedge_j
+
+    def _hedged(self, frame: _Frame) -> None:
+        if not frame.done:
+            self._working = False
+            self._finish(frame, Outcome.LOCAL)
+
+    def _probe(self) -> None:
+        """Look whether the policy wants a probe sent, now and again and again."""
+        now_s = self._clock.now_s
+        self._clock.at(now_s + PROBE_PERIOD_S, self._probe)
+        if self._in_flight or self._probing or not self.records:
+            return
+        if (probe := self._policy.probe(now_s)) is None:
+            return
+        self._probing = True
+        left_s, radio_j = self._occupy_link(probe.nbytes, now_s + PROBE_TIMEOUT_S)
+        self.probe_j += radio_j
+        done_s = left_s + self._link.round_trip_s
+        answered = done_s - now_s <= PROBE_TIMEOUT_S
+        self._clock.at(min(done_s, now_s + PROBE_TIMEOUT_S), lambda: self._probed(
+            probe, done_s - now_s if answered else None))
+
+    def _probed(self, probe: Probe, answer_s: float | None) -> None:
+        self._probing = False
+        self._policy.session.observe_probe(probe, self._clock.now_s, answer_s)
+
+    # -- its end ----------------------------------------------------------------------------
+
+    def _drop(self, frame: _Frame, reason: DropReason) -> None:
+        self._end(frame, Outcome.DROPPED, reason=reason.value)
+
+    def _finish(self, frame: _Frame, outcome: Outcome, wait_s: float = nan,
+                tail_s: float = nan) -> None:
+        self._end(frame, outcome, wait_s=wait_s, tail_s=tail_s)
+
+    def _end(self, frame: _Frame, outcome: Outcome, *, reason: str = '', wait_s: float = nan,
+             tail_s: float = nan) -> None:
+        now_s = self._clock.now_s
+        frame.done = True
+        self._in_flight.pop(id(frame), None)
+        latency_s = inf if outcome is Outcome.DROPPED else now_s - frame.arrival_s
+        self.records.append(Record(self._number, frame.arrival_s, frame.option, latency_s,
+                                   frame.energy_j, latency_s <= self._deadline_s))
+        if frame.option is not None:
+            self._policy.ended(self._report(frame, outcome, reason, wait_s, tail_s), now_s,
+                               frame.energy_j, frame.head_j, frame.decision)
+        self._start_next()
+
+    def _report(self, frame: _Frame, outcome: Outcome, reason: str, wait_s: float,
+                tail_s: float) -> FrameReport:
+        now_s, world = self._clock.now_s, self._world
+        return FrameReport(
+            frame.option.cut, frame.option.codec, frame.option.server, outcome, reason,
+            frame.queue_s, world.preprocess_s, frame.head_s, frame.encode_s,
+            now_s - frame.sent_s - wait_s - world.decode_s - tail_s, wait_s, world.decode_s,
+            tail_s, now_s - frame.arrival_s, frame.nbytes)
+
+
+class _View:
+    """The true outcome of every option for one frame."""
+
+    def __init__(self, drone: Drone, frame: _Frame) -> None:
+        self._drone, self._frame = drone, frame
+
+    def outcomes(self) -> tuple[list[Option], np.ndarray, np.ndarray]:
+        """See `policies.Truth`."""
+        drone, frame = self._drone, self._frame
+        sent = self._sent(drone._link)
+        wait_s = [server.waits_s(sent.arrived_s) for server in drone._servers.values()]
+        back_s = [sent.arrived_s + w + sent.served_s for w in wait_s]
+        return (self._options(), np.concatenate([[sent.on_board_s], *back_s]) - frame.arrival_s,
+                np.concatenate([[sent.on_board_j], *([sent.energy_j] * len(wait_s))]))
+
+    def prospects(self, seen_s: float) -> Prospects:
+        """See `policies.Truth`."""
+        drone, frame, world = self._drone, self._frame, self._drone._world
+        sent = self._sent(drone._link.staying(seen_s))
+        waits_s = [server.likely_waits_s(sent.arrived_s) for server in drone._servers.values()]
+        back_s = [(sent.arrived_s + sent.served_s)[:, None] + w for w in waits_s]
+        on_board_s = np.full((1, back_s[0].shape[1]), sent.on_board_s)
+        rest_s = sent.on_board_s - drone._clock.now_s - world.preprocess_s - sent.head_s
+        rest_j, servers = sent.on_board_j - sent.head_j, len(back_s)
+        return Prospects(
+            self._options(), np.concatenate([on_board_s, *back_s]) - frame.arrival_s,
+            np.concatenate([[sent.on_board_j], *([sent.energy_j] * servers)]),
+            np.concatenate([[inf], *([rest_s] * servers)]),
+            np.concatenate([[0.0], *([rest_j] * servers)]))
+
+    def _options(self) -> list[Option]:
+        return [Option(self._drone._world.shape.last),
+                *(Option(cut, codec, server) for server in self._drone._servers
+                  for cut, codec in self._drone._world.pairs)]
+
+    def _sent(self, link: LinkTrace) -> '_Sent':
+        """Return what the frame takes on that link, in every way."""
+        d, world, frame = self._drone, self._drone._world, self._frame
+        now_s, pairs = d._clock.now_s, world.pairs
+        cuts = np.array([cut for cut, _ in pairs])
+        figures = np.array([world.sizes.column(*pair) for pair in pairs]).T
+        raw = np.array([codec == 'raw' for _, codec in pairs])
+        nbytes = np.floor(figures[0] * np.where(raw, 1.0, frame.truth.size))
+        head_s, head_j = world.head(np.append(world.shape.last, cuts), now_s, frame.truth.head)
+        ready_s = now_s + world.preprocess_s + head_s[1:] + figures[2]
+        start_s = np.maximum(ready_s, d._link_free_s)
+        left_s = np.array([link.finish_s(t, n) if t < inf else inf
+                           for t, n in zip(start_s, nbytes, strict=True)])
+        sending_s = np.array([link.sending_s(t, e) if t < inf else inf
+                              for t, e in zip(start_s, left_s, strict=True)])
+        radio = world.profile.radio
+        return _Sent(
+            now_s + world.preprocess_s + head_s[0], head_j[0], head_s[1:], head_j[1:],
+            left_s + d._link.round_trip_s / 2,
+            world.decode_s + world.tails_s[cuts] * frame.truth.tail + d._link.round_trip_s / 2,
+            head_j[1:] + world.profile.active_w * figures[2] + radio.sending_w * sending_s
+            + radio.j_per_byte * nbytes)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """When a frame is done on board, when it arrives at a server, and what both take."""
+
+    on_board_s: float
+    on_board_j: float
+    head_s: np.ndarray
+    head_j: np.ndarray
+    arrived_s: np.ndarray
+    served_s: np.ndarray
+    energy_j: np.ndarray
+
+
+def fly(world: World, links: list[LinkTrace], policy_of: Callable[[World], Policy], *,
+        duration_s: float, rate_hz: float, deadline_s: float, servers: int = 1,
+        seed: int = 0) -> list[Drone]:
+    """Fly one drone on each of `links`; return the drones with their records.
+
+    :param policy_of: makes a policy for each drone.
+    """
+    clock = Clock()
+    fleet_servers = [Server(f'/server{i + 1}', world, clock, duration_s=duration_s,
+                            seed=(seed, i, 2)) for i in range(servers)]
+    drones = [
+        Drone(i, world, clock, link, fleet_servers, policy_of(world),
+              FrameTruth.draw(int(duration_s * rate_hz), np.random.default_rng((seed, i))),
+              rate_hz=rate_hz, deadline_s=deadline_s, seed=seed)
+        for i, link in enumerate(links)]
+
+    def announce() -> None:
+        for server in fleet_servers:
+            for drone in drones:
+                drone.hear(server.report())
+        if clock.now_s < duration_s:
+            clock.at(clock.now_s + STATUS_PERIOD_S, announce)
+
+    def beat() -> None:
+        for server in fleet_servers:
+            for drone in drones:
+                drone.beat(server.name, server.backlog_s())
+        if clock.now_s < duration_s:
+            clock.at(clock.now_s + BEAT_PERIOD_S, beat)
+
+    announce()
+    clock.at(BEAT_PERIOD_S * (seed * STAGGER ** 2 % 1.0), beat)  # in step with no camera or link
+    clock.run(duration_s + 10 * deadline_s)
+    return drones

@@ -1,0 +1,90 @@
+"""The truth of a simulated flight: what frames really take, hidden from every policy but one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from offload_perception.network.shape import NetworkShape
+from offload_perception.planning.server import ServerEstimator
+from offload_perception.planning.sizes import SizeTable
+from offload_perception.profiles.device_profile import DeviceProfile
+
+HEAD_NOISE, SIZE_NOISE, TAIL_NOISE = 0.03, 0.08, 0.05
+THROTTLED_ENERGY_EXPONENT = 0.3  # a slower clock draws less power, so energy grows less than time
+
+# The share of images whose class stays the same. An assumption, of the size that
+# `benchmarks/codec.py` finds on the bundled model; load measurements for a network of your own.
+ASSUMED_AGREEMENT = {
+    'jpeg:90': 0.97, 'jpeg:75': 0.955, 'jpeg:50': 0.945, 'webp:80': 0.97, 'webp:50': 0.885,
+    'lossy:6': 0.995, 'lossy:5': 0.99, 'lossy:4': 0.98, 'lossy:3': 0.97, 'lossy:2': 0.9}
+
+Factor = Callable[[float], float]
+
+
+def never(_: float) -> float:
+    """Return 1: no change over time."""
+    return 1.0
+
+
+def idle(_: float) -> float:
+    """Return 0: nobody else uses the server."""
+    return 0.0
+
+
+def assumed_sizes(shape: NetworkShape, pairs: tuple[tuple[int, str], ...]) -> SizeTable:
+    """Return the guessed sizes as if measured, with the assumed agreements."""
+    table = SizeTable(shape)
+    for cut, codec in pairs:
+        nbytes, _, encode_s, _, agreement, _ = table.column(cut, codec)
+        table.set(cut, codec, nbytes=nbytes, encode_s=encode_s,
+                  agreement=ASSUMED_AGREEMENT.get(codec, agreement))
+    return table
+
+
+@dataclass(frozen=True)
+class World:
+    """One network on one kind of drone and one kind of server.
+
+    `server_macs_per_s` is how fast a server computes tails; `slowdown` the head's time over the
+    flight's by that in the profile (throttling); `other_load` the share of its time that a server
+    spends on images of others.
+    """
+
+    shape: NetworkShape
+    profile: DeviceProfile
+    pairs: tuple[tuple[int, str], ...]
+    sizes: SizeTable
+    server_macs_per_s: float = 50e9
+    slowdown: Factor = never
+    other_load: Factor = idle
+    preprocess_s: float = 0.002
+    decode_s: float = 0.001
+    tails_s: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        guess_s, _ = ServerEstimator(self.shape).tails()
+        bent = 1.0 + 0.3 * np.sin(np.arange(len(guess_s)))  # not what the estimator assumes
+        scale = 50e9 / self.server_macs_per_s
+        object.__setattr__(self, 'tails_s', guess_s * scale * bent)
+
+    def head(self, cut: int | np.ndarray, now_s: float, noise: float) -> tuple:
+        """Return true time [s] and energy [J] of heads that start at `now_s`."""
+        slow = self.slowdown(now_s)
+        return (self.profile.head_s[cut] * slow * noise,
+                self.profile.head_j[cut] * slow ** THROTTLED_ENERGY_EXPONENT * noise)
+
+
+@dataclass(frozen=True)
+class FrameTruth:
+    """What one frame's times and sizes are, by their means."""
+
+    head: float
+    size: float
+    tail: float
+
+    @staticmethod
+    def draw(count: int, rng: np.random.Generator) -> list['FrameTruth']:
+        """Return the truths of `count` frames; every policy flies with the same."""
+        noise = rng.normal(0.0, (HEAD_NOISE, SIZE_NOISE, TAIL_NOISE), (count, 3))
+        return [FrameTruth(*map(float, row)) for row in np.exp(noise)]

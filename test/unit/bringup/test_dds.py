@@ -1,0 +1,64 @@
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from offload_perception.bringup.dds import YOUNG_S, remove_leftovers
+
+BYTES = 1000
+
+
+@pytest.fixture
+def segment(tmp_path):
+    """Make a segment as Fast DDS names it, with the file it locks; return both."""
+    def make(number: int, *, age_s: float = 2 * YOUNG_S) -> tuple[Path, Path]:
+        made = tmp_path / f'fastrtps_{number:016x}'
+        made.write_bytes(bytes(BYTES))
+        lock = tmp_path / f'{made.name}_el'
+        lock.touch()
+        os.utime(lock, (time.time() - age_s,) * 2)
+        return made, lock
+    return make
+
+
+@contextmanager
+def held(lock: Path):
+    with open(lock) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def test_what_nobody_holds_is_removed(tmp_path, segment):
+    left, used = segment(1), segment(2)
+    with held(used[1]):
+        assert remove_leftovers(tmp_path) == BYTES
+        assert not any(f.exists() for f in left) and all(f.exists() for f in used)
+    assert remove_leftovers(tmp_path) == BYTES and not list(tmp_path.iterdir())
+
+
+def test_what_has_just_been_made_may_not_be_locked_yet(tmp_path, segment):
+    young = segment(1, age_s=0.0)
+    assert remove_leftovers(tmp_path) == 0 and all(f.exists() for f in young)
+
+
+def test_other_files_are_nobodys_business(tmp_path):
+    names = ['fastrtps_port7411', 'fastrtps_port7411_el', 'fastrtps_0011223344556677',
+             'my_fastrtps_0011223344556677_el', 'fastrtps_0011223344556677_el.bak', 'notes_el']
+    for name in names:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0.0, 0.0))
+    assert remove_leftovers(tmp_path) == 0
+    assert sorted(f.name for f in tmp_path.iterdir()) == sorted(names)
+
+
+def test_a_lock_whose_segment_is_gone_goes_too(tmp_path, segment):
+    made, lock = segment(1)
+    made.unlink()
+    assert remove_leftovers(tmp_path) == 0 and not lock.exists()
+
+
+def test_a_computer_without_shared_memory_has_no_leftovers(tmp_path):
+    assert remove_leftovers(tmp_path / 'shm') == 0

@@ -1,0 +1,187 @@
+import os
+import re
+from dataclasses import fields
+from importlib.util import find_spec
+
+import pytest
+
+from offload_perception.bringup import runner
+from offload_perception.bringup.arguments import Settings, arguments
+from offload_perception.bringup.dds import PROFILE_VARIABLE
+from offload_perception.bringup.graph import DRONE, SERVER, NodeEntry
+from offload_perception.errors import ConfigError
+
+NODES = {'drone': DRONE, 'server': SERVER}
+EACH = [pytest.param(n, id=f'{graph}-{n.name}') for graph, nodes in NODES.items() for n in nodes]
+
+
+@pytest.mark.parametrize('node', EACH)
+def test_every_parameter_and_argument_of_the_table_exists(node: NodeEntry):
+    known = {f.name for f in fields(node.config)}
+    assert set(node.parameters) <= known
+    graph = arguments((node,))
+    assert set(node.parameters.values()) | {node.namespace, 'params_file'} <= set(graph)
+    assert not node.condition or node.condition in graph
+
+
+@pytest.mark.parametrize('node', EACH)
+def test_every_default_is_that_of_the_parameter(node: NodeEntry):
+    given = {a: arguments((node,))[a].default for a in node.parameters.values()}
+    found = Settings((node,), given).parameters(node)
+    assert found == {p: getattr(node.config(), p) for p in node.parameters}
+
+
+def test_the_arguments_of_the_launch_files_are_there():
+    wanted = {'namespace', 'source', 'model', 'weights', 'device', 'split', 'deadline',
+              'meter_port', 'remote'}
+    assert wanted <= set(arguments(DRONE)) and all(a.description
+                                                   for a in arguments(DRONE).values())
+    assert {'server', 'model', 'weights', 'server_device'} <= set(arguments(SERVER))
+    assert not {'namespace', 'remote', 'source'} & set(arguments(SERVER))
+
+
+def test_drone_and_server_meet_by_default():
+    assert arguments(DRONE)['server'].default == arguments(SERVER)['server'].default
+
+
+@pytest.mark.parametrize('node', EACH)
+def test_what_is_given_sets_parameters_and_nothing_else_does(node):
+    known = arguments((node,))
+    given = {a: known[a].choices[0] if known[a].choices else known[a].default
+             for a in node.parameters.values()}
+    assert set(Settings((node,), given).parameters(node)) == set(node.parameters)
+    assert Settings((node,), {}).parameters(node) == {}
+    assert Settings((node,), {'use_sim_time': '1'}).parameters(node) == {'use_sim_time': True}
+
+
+@pytest.mark.parametrize(('given', 'running'), [
+    ({}, {'remote_inference', 'um25c', 'edge_inference', 'camera'}),
+    ({'remote': 'False', 'camera': 'false', 'meter': 'none'}, {'edge_inference'}),
+    ({'meter': 'monsoon', 'record': '1', 'dashboard': 'true', 'flight_stack': 'px4'},
+     {'remote_inference', 'monsoon', 'recorder', 'dashboard', 'flight', 'edge_inference',
+      'camera'})])
+def test_arguments_choose_the_nodes(given, running):
+    settings = Settings(DRONE, given)
+    assert {n.name for n in DRONE if settings.runs(n)} == running
+
+
+def test_images_have_their_own_topic_raw_and_compressed_together():
+    settings = Settings(DRONE, {'image': '/front/image_raw'})
+    moved = {n.name for n in DRONE if settings.remappings(n)}
+    assert moved == {'recorder', 'dashboard', 'edge_inference', 'camera'}
+    assert settings.remappings(DRONE[-1]) == {
+        'image_raw': '/front/image_raw', 'image_raw/compressed': '/front/image_raw/compressed'}
+    assert not any(map(Settings(DRONE, {}).remappings, DRONE))
+
+
+@pytest.mark.parametrize(('name', 'text', 'why'), [
+    ('rate', 'abc', 'float'), ('rate', '-1', '0.0 ..'), ('rate', 'nan', '0.0 ..'),
+    ('threads', 'many', 'int'), ('threads', '2.5', 'int'), ('remote', 'maybe', 'true or false'),
+    ('record_images', 'perhaps', 'true or false'), ('camera', 'true', 'node or false'),
+    ('meter', 'ina219', 'um25c or monsoon or none'), ('log_level', 'loud', 'debug or'),
+    ('flight_stack', 'ardupilot', 'none or mavros or px4'), ('namespace', 'my-drone', 'letters'),
+    ('server', '/server,/9', 'letters'), ('server', '', 'namespace of a server'),
+    ('server', '/a,a/', 'several different'), ('image', 'a b', 'letters'),
+    ('respawn', '2', 'true or'),
+    ('params_file', '/no/such.yaml', 'cannot be read'), ('labels', '/no/such.txt', 'no such file'),
+    ('emulate', 'commodore', 'no device profile'), ('profile', '/no/such', 'no device profile'),
+    ('bag', '/tmp', 'there already'), ('source', '/no/film', 'no such file'),
+    ('source', '/no/film+terrain', 'no such file'), ('device', 'gpu', 'auto or edgetpu or cpu')])
+def test_every_argument_is_checked_before_anything_starts(name, text, why):
+    with pytest.raises(ConfigError, match=re.escape(f"argument {name} is '{text}'")) as caught:
+        Settings(DRONE, {name: text})
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(('text', 'fits'), [
+    ('/**: {ros__parameters: {rate: 5.0}}', True),
+    ('drone1: {camera: {ros__parameters: {rate: 5.0}}}', True),
+    ('/drone1/camera: {ros__parameters: {rate: 5.0}}\nother: {ros__parameters: {}}', True),
+    ('rate: 5.0', False), ('camera: {rate: 5.0}', False), ('', False), ('- 1', False),
+    ('{', False), ('a: b: c', False)])
+def test_a_parameter_file_is_read_before_the_nodes_read_it(text, fits, tmp_path):
+    file = tmp_path / 'p.yaml'
+    file.write_text(text)
+    if fits:
+        assert Settings(DRONE, {'params_file': str(file)})['params_file'] == str(file)
+    else:
+        with pytest.raises(ConfigError, match='argument params_file'):
+            Settings(DRONE, {'params_file': str(file)})
+
+
+@pytest.mark.parametrize(('node', 'given', 'namespace'), [
+    ('camera', '', ''), ('camera', 'drone1', 'drone1'), ('camera', '/drone1/', '/drone1'),
+    ('remote_inference', 'server', '/server'), ('remote_inference', '/a/b,/c', '/a/b')])
+def test_a_drone_may_be_below_another_namespace_and_a_server_never_is(node, given, namespace):
+    entry = next(n for n in DRONE if n.name == node)
+    settings = Settings(DRONE, {entry.namespace: given})
+    assert settings.namespace(entry) == namespace
+
+
+# -- the same as a launch description ---------------------------------------------------------
+
+launched = pytest.mark.skipif(find_spec('launch_ros') is None,
+                              reason='launch_ros is not installed')
+
+
+def started(nodes, given: dict[str, str]) -> list:
+    """Return the node actions that a launch with these arguments would start."""
+    from launch.actions import OpaqueFunction
+
+    from launch import LaunchContext
+    from offload_perception.bringup import launch_description
+
+    context = LaunchContext()
+    context.launch_configurations.update(given)
+    found = []
+    for entity in launch_description.describe(nodes).entities:
+        made = entity.execute(context)
+        found += made if isinstance(entity, OpaqueFunction) and made else []
+    for action in found:
+        action._perform_substitutions(context)
+    return found
+
+
+@launched
+@pytest.mark.parametrize('nodes', NODES.values(), ids=NODES)
+def test_launch_and_runner_start_the_same_graph(nodes, monkeypatch):
+    settings = Settings(nodes, {})
+    monkeypatch.setattr(runner, 'executable', lambda name: f'/bin/{name}')
+    running = [n for n in nodes if settings.runs(n)]
+    for action, node in zip(started(nodes, {}), running, strict=True):
+        line = runner.command_of(node, settings, {})
+        assert line[0] == f'/bin/{action.node_executable}'
+        assert f'__node:={action.node_name.split("/")[-1]}' in line
+        assert f'__ns:={action.expanded_node_namespace}' in line
+
+
+@launched
+def test_what_runs_in_a_launch_is_what_its_arguments_say():
+    found = started(DRONE, {'remote': 'false', 'camera': 'false', 'meter': 'none'})
+    assert [a.node_executable for a in found] == ['edge_inference_node']
+
+
+@launched
+def test_a_pushed_namespace_comes_before_that_of_the_drone():
+    found = started(DRONE, {'ros_namespace': '/fleet'})
+    assert {a.expanded_node_namespace for a in found} == {'/fleet/drone1', '/server'}
+
+
+@launched
+def test_a_wrong_argument_ends_a_launch_before_anything_starts():
+    with pytest.raises(ConfigError, match="argument rate is 'abc'"):
+        started(DRONE, {'rate': 'abc'})
+
+
+@launched
+def test_the_dds_profile_is_in_the_environment_of_the_nodes_alone(monkeypatch, tmp_path):
+    profile = tmp_path / 'share' / 'offload_perception' / 'config' / 'fastdds.xml'
+    profile.parent.mkdir(parents=True)
+    profile.touch()
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    monkeypatch.delenv(PROFILE_VARIABLE, raising=False)
+    before = dict(os.environ)
+    for action in started(DRONE, {}):
+        texts = {k[0].text: v[0].text for k, v in action.additional_env}
+        assert texts == {PROFILE_VARIABLE: str(profile)}
+    assert dict(os.environ) == before

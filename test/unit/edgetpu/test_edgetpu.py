@@ -1,0 +1,292 @@
+import os
+import shutil
+import stat
+from dataclasses import replace
+
+import pytest
+from per_channel import per_channel
+
+from offload_perception.edgetpu import compile as edgetpu_compile
+from offload_perception.edgetpu import mapping as edgetpu
+from offload_perception.edgetpu.compile import COMPILER, compile_segments
+from offload_perception.edgetpu.log import Operator, parse_log
+from offload_perception.edgetpu.mapping import CompileReport, estimate
+from offload_perception.errors import ModelError
+from offload_perception.evaluation.export import Exporter
+
+V16 = """\
+Edge TPU Compiler version 16.0.384591198
+Started a compilation timeout timer of 180 seconds.
+
+Model compiled successfully in 3216 ms.
+
+Input model: head.tflite
+Input size: 7.33MiB
+Output model: head_edgetpu.tflite
+Output size: 7.56MiB
+On-chip memory used for caching model parameters: 6.91MiB
+On-chip memory remaining for caching model parameters: 780.50KiB
+Off-chip memory used for streaming uncached model parameters: 256.00B
+Number of Edge TPU subgraphs: 1
+Total number of operations: 14
+Operation log: head_edgetpu.log
+
+Operator                       Count      Status
+
+CONV_2D                        10         Mapped to Edge TPU
+MAX_POOL_2D                    4          Mapped to Edge TPU
+Compilation child process completed within timeout period.
+Compilation succeeded!
+"""
+
+PARTLY = """\
+Edge TPU Compiler version 2.1.302470888
+
+Model compiled successfully in 417 ms.
+
+Input model: tail.tflite
+Input size: 4.10MiB
+Output model: tail_edgetpu.tflite
+Output size: 4.09MiB
+On-chip memory available for caching model parameters: 7.67MiB
+On-chip memory used for caching model parameters: 3.44MiB
+On-chip memory remaining for caching model parameters: 4.23MiB
+Off-chip memory used for streaming uncached model parameters: 0.00B
+Number of Edge TPU subgraphs: 1
+Total number of operations: 5
+Operation log: tail_edgetpu.log
+
+Model successfully compiled but not all operations are supported by the Edge TPU. A percentage \
+of the model will instead run on the CPU, which is slower. If possible, consider updating your \
+model to use only operations supported by the Edge TPU. For details, visit \
+g.co/coral/model-reqs.
+Number of operations that will run on Edge TPU: 3
+Number of operations that will run on CPU: 2
+
+Operator                       Count      Status
+
+SOFTMAX                        1          Operation is otherwise supported, but not mapped due \
+to some unspecified limitation
+FULLY_CONNECTED                2          Mapped to Edge TPU
+FULLY_CONNECTED                1          More than one subgraph is not supported
+QUANTIZE                       1          Mapped to Edge TPU
+"""
+
+FAILED = """\
+Edge TPU Compiler version 16.0.384591198
+ERROR: Didn't find op for builtin opcode 'CONV_2D' version '6'
+ERROR: Restored original execution plan after delegate application failure.
+Compilation failed: Model failed in Tflite interpreter. Please ensure model can be loaded/run in \
+Tflite interpreter.
+Compilation child process completed within timeout period.
+Compilation failed!
+"""
+
+
+def test_fully_mapped_model():
+    log = parse_log(V16)
+    model, = log.models
+    assert log.version == '16.0.384591198'
+    assert log.errors == ()
+    assert (model.input, model.output) == ('head.tflite', 'head_edgetpu.tflite')
+    assert model.on_chip_used == round(6.91 * 1024 * 1024)
+    assert model.on_chip_remaining == round(780.5 * 1024)
+    assert model.off_chip == 256
+    assert (model.total, model.on_tpu, model.on_cpu) == (14, 14, 0)
+    assert model.on_chip_available is None
+
+
+def test_partly_mapped_model_of_an_older_compiler():
+    model, = parse_log(PARTLY).models
+    assert (model.total, model.on_tpu, model.on_cpu) == (5, 3, 2)
+    assert model.on_chip_available == round(7.67 * 1024 * 1024)
+    assert model.on_chip_used == round(3.44 * 1024 * 1024)
+    assert model.off_chip == 0
+    assert [o.mapped for o in model.operators] == [False, True, False, True]
+    assert model.operators[2] == Operator('FULLY_CONNECTED', 1,
+                                          'More than one subgraph is not supported')
+
+
+@pytest.mark.parametrize('version', ['2.0.267685300', '15.0.340273435', '16.0.384591198'])
+def test_the_log_file_beside_a_compiled_model(version):
+    model, = parse_log(f"""\
+Edge TPU Compiler version {version}
+Input: head.tflite
+Output: head_edgetpu.tflite
+
+Operator                       Count      Status
+
+CONV_2D                        2          Mapped to Edge TPU
+DEQUANTIZE                     1          Operation is working on an unsupported data type
+""").models
+    assert (model.input, model.output) == ('head.tflite', 'head_edgetpu.tflite')
+    assert (model.on_tpu, model.on_cpu, model.off_chip) == (2, 1, None)
+
+
+def test_models_compiled_together_are_kept_apart():
+    both = parse_log(V16 + PARTLY)
+    assert [m.input for m in both.models] == ['head.tflite', 'tail.tflite']
+    assert [m.off_chip for m in both.models] == [256, 0]
+
+
+def test_failure_is_reported_in_the_compilers_words():
+    log = parse_log(FAILED)
+    assert log.models == ()
+    assert any("CONV_2D' version '6'" in error for error in log.errors)
+    assert any(error.startswith('Compilation failed') for error in log.errors)
+
+
+def fake_compiler(folder, monkeypatch, script: str):
+    """Put a compiler on the PATH that does what `script` says; `$@` are its arguments."""
+    path = folder / COMPILER
+    path.write_text(f'#!/bin/sh\n{script}\n')
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv('PATH', f'{folder}{os.pathsep}{os.environ["PATH"]}')
+
+
+ANSWER = r"""
+echo "$@" >> "$0.calls"
+echo "Edge TPU Compiler version 16.0.384591198"
+for f in "$@"; do
+  if [ "$previous" = -o ]; then out=$f; fi; previous=$f
+  case $f in *REFUSED.tflite)
+    echo "ERROR: Node number 1 (FULLY_CONNECTED) failed to prepare."
+    echo "Internal compiler error. Aborting! "; exit 1;; esac
+done
+for f in "$@"; do case $f in *.tflite)
+  echo "Input model: $f"
+  echo "On-chip memory used for caching model parameters: 1.50KiB"
+  echo "Off-chip memory used for streaming uncached model parameters: 2.00KiB"
+  echo "CONV_2D  1  Mapped to Edge TPU"
+  echo "SOFTMAX  1  Operation not supported"
+  touch "$out/$(basename "$f" .tflite)_edgetpu.tflite";;
+esac; done
+echo "Compilation succeeded!"
+"""
+
+
+def test_all_segments_are_compiled_on_one_command_line(artefact, tmp_path, monkeypatch):
+    fake_compiler(tmp_path, monkeypatch, ANSWER)
+    report = compile_segments(artefact, tmp_path / 'out')
+    calls = (tmp_path / f'{COMPILER}.calls').read_text().splitlines()
+    assert len(calls) == 1 and calls[0].count('.tflite') == artefact.last
+    assert not report.estimate and report.compiler == '16.0.384591198'
+    assert [layer.name for layer in report.layers] == list(artefact.cut_names[1:])
+    assert (report.layers[0].on_chip_bytes, report.layers[0].off_chip_bytes) == (1536, 2048)
+    assert report.layers[0].problems == ('SOFTMAX: Operation not supported',)
+    assert report.streamed_bytes(3) == 3 * 2048
+
+
+def test_a_refused_dense_layer_stays_on_the_cpu_and_the_rest_is_compiled(
+        artefact, tmp_path, monkeypatch):
+    fake_compiler(tmp_path, monkeypatch, ANSWER.replace('REFUSED', '_fc1'))
+    report = compile_segments(artefact, tmp_path / 'out')
+    made = sorted(p.name for p in (tmp_path / 'out').iterdir())
+    assert made == [f'{artefact.segment_file(layer.index).stem}_edgetpu.tflite'
+                    for layer in artefact.layers if layer.name != 'fc1']
+    fc1 = report.layers[18]
+    assert (fc1.mapped, fc1.unmapped, fc1.on_chip_bytes) == (0, 1, 0)
+    assert 'FULLY_CONNECTED' in fc1.problems[0] and 'Internal compiler' in fc1.problems[0]
+    assert report.layers[0].mapped == report.layers[19].mapped == 1
+    last = (tmp_path / f'{COMPILER}.calls').read_text().splitlines()[-1]
+    assert last.count('.tflite') == artefact.last - 1  # together, to share the memory
+
+
+def test_exports_go_on_where_the_compiler_refuses_a_prefix(artefact, tmp_path, monkeypatch):
+    fake_compiler(tmp_path, monkeypatch, ANSWER.replace('REFUSED', '20_fc2_int8'))
+    heard = []
+    entries = Exporter(artefact, tmp_path / 'out').run(heard.append)
+    compiled = [e['file'] for e in entries if 'edgetpu' in e['file']]
+    assert len(compiled) == artefact.last - 1 and '20_fc2_edgetpu.tflite' not in compiled
+    assert any('left out 20_fc2_edgetpu.tflite' in text for text in heard)
+
+
+TOO_LARGE = """
+echo "Edge TPU Compiler version 16.0.384591198"
+echo "ERROR: Restored original execution plan after delegate application failure."
+echo "Compilation failed: Compilation failed due to large activation tensors in model."
+echo "Compilation child process completed within timeout period."
+echo "Compilation failed! "
+"""
+
+
+@pytest.mark.parametrize(('script', 'message'), [
+    ('echo "ERROR: Model not quantized"; echo "Compilation failed!"; exit 1', 'not quantized'),
+    ('echo "Invalid model: a.tflite"; echo "Model not quantized"; exit 1',
+     'Invalid model: a.tflite; Model not quantized'),
+    ('echo "Edge TPU Compiler version 14.1"; echo; echo "Internal compiler error. Aborting! "',
+     'failed on .*: Internal compiler error. Aborting!'),
+    (TOO_LARGE, 'large activation tensors'),
+    ('exit 3', 'exit code 3'),
+    ('echo "cannot open shared library" >&2; exit 127', 'last line was: cannot open shared'),
+    ('kill -SEGV $$', 'ended by SIGSEGV'),
+    ('echo "Edge TPU Compiler version 17"', 'failed on 01_block1_conv1'),
+    (ANSWER.replace('Input model', 'Model read'), 'did not report .*version 16'),
+])
+def test_compiler_that_fails(artefact, tmp_path, monkeypatch, script, message):
+    fake_compiler(tmp_path, monkeypatch, script)
+    with pytest.raises(ModelError, match=message):
+        compile_segments(artefact, tmp_path / 'out')
+
+
+def test_files_of_an_earlier_run_are_not_taken_for_new(artefact, tmp_path, monkeypatch):
+    fake_compiler(tmp_path, monkeypatch, ANSWER)
+    compile_segments(artefact, tmp_path / 'out')
+    fake_compiler(tmp_path, monkeypatch, 'echo "Internal compiler error. Aborting!"')
+    with pytest.raises(ModelError, match='Internal compiler error'):
+        compile_segments(artefact, tmp_path / 'out')
+    assert not list((tmp_path / 'out').iterdir())
+
+
+def test_compiler_that_hangs(artefact, tmp_path, monkeypatch):
+    def hang(command, timeout, **kwargs):
+        raise edgetpu_compile.subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(edgetpu_compile.subprocess, 'run', hang)
+    with pytest.raises(ModelError, match='took more than'):
+        compile_segments(artefact, tmp_path / 'out')
+
+
+def test_without_compiler_the_report_is_an_estimate(artefact, tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert edgetpu_compile.report(artefact).estimate
+    with pytest.raises(ModelError, match='not on the PATH'):
+        compile_segments(artefact, tmp_path / 'out')
+
+
+def test_estimate_caches_layers_in_order_until_memory_is_full(artefact):
+    weights = [layer.weight_bytes for layer in artefact.layers]
+    report = estimate(artefact, cache_bytes=sum(weights[:5]) + 100)
+    assert [layer.on_chip_bytes for layer in report.layers[:5]] == weights[:5]
+    assert report.last_cached_cut == 6  # block2_pool has no weights, so it still fits
+    assert report.layers[6].on_chip_bytes == 100
+    assert report.streamed_bytes(6) == 0
+    assert report.streamed_bytes(artefact.last) == sum(weights[5:]) - 100
+    assert report.first_unmapped_cut is None
+    assert report.layers[2].activation_bytes == 32 * 32 * 4 + 16 * 16 * 4
+
+
+def test_estimate_names_what_cannot_be_mapped(artefact, monkeypatch):
+    monkeypatch.setattr(edgetpu, 'SUPPORTED', edgetpu.SUPPORTED - {'SOFTMAX'})
+    report = estimate(artefact)
+    assert report.first_unmapped_cut == artefact.last
+    assert report.layers[-1].problems == ('SOFTMAX: Operation not supported',)
+
+
+def test_estimate_puts_dense_layers_that_are_misread_on_the_cpu(artefact, tmp_path):
+    shutil.copytree(artefact.path, tmp_path / 'old')
+    old = replace(artefact, path=tmp_path / 'old')
+    fc1 = old.segment_file(19)
+    fc1.write_bytes(per_channel(fc1.read_bytes()))
+    assert [(x.mapped, x.unmapped) for x in estimate(artefact).layers[18:20]] == [(1, 0), (1, 0)]
+    assert [(x.mapped, x.unmapped) for x in estimate(old).layers[18:20]] == [(0, 1), (1, 0)]
+    assert 'a scale for each unit' in estimate(old).layers[18].problems[0]
+
+
+def test_report_survives_the_disk(artefact, tmp_path):
+    report = replace(estimate(artefact), compiler='x')
+    report.save(tmp_path)
+    assert CompileReport.load(tmp_path) == report
+    (tmp_path / edgetpu.REPORT).write_text('{}')
+    with pytest.raises(ModelError, match='no Edge TPU report'):
+        CompileReport.load(tmp_path)

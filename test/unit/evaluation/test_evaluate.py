@@ -1,0 +1,126 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from offload_perception.cli import evaluate_model, measure_codecs
+from offload_perception.console import table
+from offload_perception.errors import ModelError
+from offload_perception.evaluation.evaluate import Evaluation, read_folder
+from offload_perception.imaging.fit import fit
+from offload_perception.preparation.representative import folder_images, read_image
+
+
+@pytest.fixture(scope='module')
+def rows(artefact, images):
+    evaluation = Evaluation(artefact, images[:6], np.zeros(6, np.int64))
+    return {row.name: row for row in evaluation.rows([3, 20], lambda text: None)}
+
+
+def test_every_cut_is_measured_and_changes_nothing(rows, artefact):
+    cuts = [row for name, row in rows.items() if name.startswith('int8 cut at')]
+    assert len(cuts) == artefact.last - 1
+    assert [row.mismatches for row in cuts] == [0] * len(cuts)
+
+
+def test_float_files_agree(rows):
+    assert rows['Keras float32'].agreement == rows['float32 .tflite'].agreement == 1.0
+    assert rows['Keras float32'].top1 <= rows['Keras float32'].top5
+
+
+def test_float_tails_follow_int8_heads(rows):
+    assert 'int8 to block1_pool, then float32' in rows
+    assert rows['int8 to fc2, then float32'].mismatches is None
+
+
+def test_a_changed_score_is_counted(artefact, images):
+    evaluation = Evaluation(artefact, images[:3], np.zeros(3, np.int64))
+    wrong = evaluation._int8.copy()
+    wrong[1, 2] ^= 1
+    assert evaluation._row('x', wrong, wrong).mismatches == 1
+
+
+def test_labelled_folder(artefact, tmp_path):
+    for label in ('c1', 'c7'):
+        (tmp_path / label).mkdir()
+        cv2.imwrite(str(tmp_path / label / 'a.png'), np.zeros((50, 40, 3), np.uint8))
+    images, labels = read_folder(tmp_path, artefact)
+    assert images.shape == (2, 32, 32, 3)
+    assert labels.tolist() == [1, 7]
+    (tmp_path / 'c7').rename(tmp_path / 'boat')
+    with pytest.raises(ModelError, match='unknown: boat'):
+        read_folder(tmp_path, artefact)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Return a folder of 40 pictures of two classes, told apart by their centre alone."""
+    rng = np.random.default_rng(0)
+    for label in ('c1', 'c7'):
+        (tmp_path / label).mkdir()
+        for i in range(20):
+            picture = rng.integers(0, 256, (60, 120, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / label / f'{i}.png'), picture)
+    (tmp_path / 'c1' / 'notes.txt').write_text('no picture')
+    return tmp_path
+
+
+def test_pictures_are_taken_at_random_and_the_same_ones_again(pictures, artefact):
+    images, labels = read_folder(pictures, artefact, 20, seed=3)
+    assert len(images) == len(labels) == 20
+    assert 4 <= (labels == 1).sum() <= 16  # not the first class alone
+    again, _ = read_folder(pictures, artefact, 20, seed=3)
+    assert np.array_equal(images, again)
+    assert not np.array_equal(labels, read_folder(pictures, artefact, 20, seed=4)[1])
+
+
+def test_every_command_sees_a_picture_as_the_drone_does(pictures, artefact):
+    stored = cv2.imread(str(pictures / 'c7' / '3.png'))[..., ::-1]
+    flown = fit(stored, 32, 32)
+    assert np.array_equal(read_image(pictures / 'c7' / '3.png', (32, 32, 3)), flown)
+    whole = replace(artefact, fit='letterbox')
+    assert any(np.array_equal(image, fit(stored, 32, 32, how='letterbox'))
+               for image in read_folder(pictures, whole)[0])
+    for images in (read_folder(pictures, artefact)[0], folder_images(pictures, (32, 32, 3))):
+        assert any(np.array_equal(image, flown) for image in images)
+
+
+def test_representative_pictures_are_of_all_folders(pictures):
+    few = folder_images(pictures, (32, 32, 3), 20)
+    first = [read_image(pictures / 'c1' / f'{i}.png', (32, 32, 3)) for i in range(20)]
+    of_first = sum(any(np.array_equal(a, b) for b in first) for a in few)
+    assert 4 <= of_first <= 16
+
+
+@pytest.mark.parametrize('command', [evaluate_model, measure_codecs])
+def test_a_wrong_folder_is_told_before_the_work(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, 'prepared', lambda args: pytest.fail('has begun'))
+    assert command.main(['--data', str(tmp_path)]) == 2
+    assert 'folders named as labels' in capsys.readouterr().err
+
+
+def test_too_few_pictures_to_measure_are_told_before_the_work(pictures, monkeypatch, capsys):
+    for file in sorted(pictures.glob('*/*.png'))[15:]:
+        file.unlink()
+    monkeypatch.setattr(measure_codecs, 'prepared', lambda args: pytest.fail('has begun'))
+    assert measure_codecs.main(['--data', str(pictures)]) == 2
+    assert '15 images are too few' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('asked', 'found', 'wanted'), [
+    ((400, 2000), None, (400, 2000)), ((400, 2000), 2400, (400, 2000)),
+    ((400, 2000), 2000, (400, 1600)), ((20, 2000), 120, (20, 100)), ((400, 2000), 16, (8, 8)),
+    ((400, 10), 60, (30, 10))])
+def test_both_get_their_share_of_few_pictures(asked, found, wanted):
+    assert measure_codecs.shares(*asked, found) == wanted
+
+
+def test_images_of_another_size(artefact):
+    with pytest.raises(ModelError, match='takes'):
+        Evaluation(artefact, np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1))
+
+
+def test_table_aligns_numbers_to_the_right():
+    assert table(('a', 'bytes'), [('x', 5), ('yy', 1234)]) == (
+        '| a  | bytes |\n| -- | ----: |\n| x  |     5 |\n| yy |  1234 |')

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from offload_perception.errors import PlanError
+from offload_perception.network.shape import NetworkShape
+from offload_perception.profiles.scaling import scaled
+
+
+def test_estimate_says_what_it_is(shape, coral):
+    guess = scaled(coral, shape, NetworkShape.preset('vgg16'))
+    assert not guess.measured
+    assert 'scaled estimate' in guess.origin
+    assert (guess.head_spread_s[1:] >= 0.4 * guess.head_s[1:]).all()
+
+
+def test_more_work_takes_longer_and_speed_divides(shape, coral):
+    vgg16 = NetworkShape.preset('vgg16')
+    slow, fast = (scaled(coral, shape, vgg16, speed=speed) for speed in (1.0, 4.0))
+    assert (np.diff(slow.head_s) >= 0).all()
+    assert slow.head_s[-1] > coral.head_s[-1]
+    np.testing.assert_allclose(slow.head_s, 4 * fast.head_s)
+
+
+def test_same_network_ends_at_the_measured_total(shape, coral):
+    again = scaled(coral, shape, shape)
+    assert again.head_s[-1] == pytest.approx(coral.head_s[-1])
+
+
+def test_profile_of_another_network_is_refused(coral):
+    vgg16 = NetworkShape.preset('vgg16')
+    with pytest.raises(PlanError):
+        scaled(coral, vgg16, vgg16)
+
+
+def test_idle_power_is_taken_off_once(coral, shape):
+    assert coral.energy_baseline == 'whole run'
+    twice = scaled(coral, shape, shape, speed=2.0)
+    np.testing.assert_allclose(twice.head_j[[3, 14, 17]], coral.head_j[[3, 14, 17]] / 2)

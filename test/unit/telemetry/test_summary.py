@@ -1,0 +1,168 @@
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offload_perception.frames import DropReason, Outcome
+from offload_perception.telemetry.summary import (
+    NOT_DELIVERED,
+    FrameRecord,
+    LabelRecord,
+    PowerRecord,
+    Summary,
+    percent,
+)
+
+ENDS = st.sampled_from([(Outcome.REMOTE, ''), (Outcome.LOCAL, ''),
+                        *((Outcome.DROPPED, r.value) for r in DropReason)])
+LINE = re.compile(r'frames: captured (\d+) = remote (\d+) \+ local (\d+) \+ dropped (\d+)'
+                  r'(?: \(([^)]*)\))?(?: \+ under way (\d+))?$')
+
+
+def records(ends, under_way=0, before=(0, 0, 0)):
+    """FrameRecords with counters as a drone keeps them; `before` ended unseen."""
+    counts = dict(zip(Outcome, before, strict=True))
+    for outcome, reason in ends:
+        counts[outcome] += 1
+        yield FrameRecord(
+            sum(counts.values()), outcome, reason, 'block4_pool', 'here', 0.1, True,
+            outcome is not Outcome.DROPPED,
+            captured=sum(counts.values()) + under_way, remote=counts[Outcome.REMOTE],
+            local=counts[Outcome.LOCAL], dropped=counts[Outcome.DROPPED])
+
+
+def summary_of(frames) -> Summary:
+    summary = Summary()
+    for frame in frames:
+        summary.add_frame(frame)
+    return summary
+
+
+def parsed(line: str) -> tuple[int, int, int, int, dict[str, int], int]:
+    captured, remote, local, dropped, tally, under_way = LINE.match(line).groups()
+    reasons = dict(item.rsplit(' ', 1) for item in tally.split(', ')) if tally else {}
+    return (int(captured), int(remote), int(local), int(dropped),
+            {r: int(n) for r, n in reasons.items()}, int(under_way or 0))
+
+
+@given(st.lists(ENDS, max_size=60), st.integers(0, 3), st.integers(0, 80) | st.none())
+def test_the_closing_line_adds_up(ends, under_way, published):
+    summary = summary_of(records(ends, under_way))
+    captured, remote, local, dropped, reasons, flying = parsed(summary.closing_lines(published)[0])
+    assert captured == remote + local + dropped + flying
+    assert (remote, local) == tuple(
+        sum(o is wanted for o, _ in ends) for wanted in (Outcome.REMOTE, Outcome.LOCAL))
+    assert sum(reasons.values()) == dropped
+    lost = reasons.pop(NOT_DELIVERED, 0)
+    assert lost == max(0, (published or 0) - len(ends) - (under_way if ends else 0))
+    assert all(reasons[r] == sum(reason == r for _, reason in ends) for r in reasons)
+    assert summary.adds_up()
+
+
+@given(st.lists(ENDS, min_size=1, max_size=20), st.tuples(*[st.integers(0, 1000)] * 3))
+def test_who_joins_late_counts_what_was_seen(ends, before):
+    summary = summary_of(records(ends, before=before))
+    captured, *_, flying = parsed(summary.closing_lines()[0])
+    assert (captured, flying, summary.under_way) == (len(ends), 0, 0)
+
+
+@given(st.lists(ENDS, min_size=2, max_size=20), st.randoms(use_true_random=False))
+def test_the_order_in_which_two_threads_publish_does_not_matter(ends, random):
+    frames = list(records(ends))
+    random.shuffle(frames)
+    summary = summary_of(frames)
+    assert summary.adds_up() and summary.under_way == 0
+
+
+def test_a_record_that_got_lost_is_noticed():
+    frames = list(records([(Outcome.REMOTE, ''), (Outcome.LOCAL, ''), (Outcome.LOCAL, '')]))
+    assert not summary_of([frames[0], frames[2]]).adds_up()
+
+
+def test_energy_counts_from_the_first_frame_and_says_when_it_is_emulated():
+    summary = Summary()  # frames of 0.1 s end at 1, 2 and 3 s
+    for at_s in range(-5, 1):
+        summary.add_power(PowerRecord(at_s, 5.0, 25.0 + 5.0 * at_s, True))
+    for n, frame in enumerate(records([(Outcome.REMOTE, ''), (Outcome.LOCAL, ''),
+                                       (Outcome.DROPPED, 'x')]), 1):
+        summary.add_frame(frame)
+        summary.add_power(PowerRecord(n + 0.5, 5.0, 25.0 + 5.0 * (n + 0.5), True))
+    for at_s in range(4, 60):  # the nodes are being shut down
+        summary.add_power(PowerRecord(at_s, 5.0, 25.0 + 5.0 * at_s, True))
+    assert summary.energy.per_result_j == pytest.approx(5.0 * 2.1 / 2)
+    assert ('energy: 5.250 J per frame with a result, idle power included (EMULATED meter, '
+            'metered 100 % of the time)') in summary.closing_lines()
+    assert '(emulated)' in summary.live_line(1.0)
+
+
+def test_a_metered_energy_does_not_say_emulated():
+    summary = Summary()
+    summary.add_power(PowerRecord(0.0, 5.0, 1.0, False))
+    for frame in records([(Outcome.LOCAL, '')]):
+        summary.add_frame(frame)
+    summary.add_power(PowerRecord(2.0, 5.0, 2.0, False))
+    assert 'metered' in summary.closing_lines()[2] and 'mulated' not in summary.live_line(1.0)
+
+
+def test_a_silent_meter_is_said():
+    summary = Summary()
+    summary.add_power(PowerRecord(0.0, 5.0, 0.0, False))
+    for frame in records([(Outcome.LOCAL, '')] * 10):
+        summary.add_frame(frame)
+        if frame.at_s < 7:
+            summary.add_power(PowerRecord(frame.at_s, 5.0, 5.0 * frame.at_s, False))
+    assert any('(metered 56 % of the time)' in x for x in summary.closing_lines())
+
+
+@pytest.mark.parametrize(('share', 'text'), [(1.0, '100 %'), (0.999, '99 %'), (0.92, '92 %'),
+                                             (0.0, '0 %')])
+def test_less_than_all_is_never_all(share, text):
+    assert percent(share) == text
+
+
+def test_the_live_line_covers_one_period_and_names_drops_and_untrained_labels():
+    summary = summary_of(records([(Outcome.REMOTE, ''), (Outcome.DROPPED, 'no reply')]))
+    summary.add_result(LabelRecord(1, 'forest', 0.5, trained=False))
+    line = summary.live_line(0.5)
+    for text in ('2.0 fps', 'split block4_pool', 'p50 100.0', 'dropped 1 (no reply 1)',
+                 '"forest" 50% (untrained)'):
+        assert text in line
+    assert '0.0 fps' in summary.live_line(1.0) and 'dropped' not in summary.live_line(1.0)
+
+
+def test_deadline_share_counts_every_frame_with_a_deadline():
+    summary = summary_of(records([(Outcome.REMOTE, ''), (Outcome.DROPPED, 'no reply')]))
+    assert 'deadline met: 50.0% of 2 frames' in summary.closing_lines()
+
+
+def test_labels_are_judged_by_the_stamp_whichever_comes_first():
+    summary = Summary()
+    summary.add_result(LabelRecord(1, 'forest'))
+    summary.add_truth(LabelRecord(1, 'forest'))
+    summary.add_truth(LabelRecord(2, 'water'))
+    summary.add_result(LabelRecord(2, 'forest'))
+    summary.add_result(LabelRecord(3, 'forest'))
+    assert (summary.right, summary.judged) == (1, 2)
+
+
+def test_what_waits_for_its_counterpart_or_for_a_line_is_bounded():
+    summary = Summary()
+    for stamp in range(600):
+        summary.add_result(LabelRecord(stamp, 'forest'))
+    for stamp in (0, 599):
+        summary.add_truth(LabelRecord(stamp, 'forest'))
+    assert summary.judged == 1  # the oldest was given up
+    for frame in records([(Outcome.LOCAL, '')] * 3000):
+        summary.add_frame(frame)
+    assert summary.live_line(1.0).startswith('2048.0 fps') and summary.results == 3000
+
+
+def test_an_emulated_computer_is_a_property_of_the_run():
+    frames = list(records([(Outcome.REMOTE, '')] * 3))
+    summary = summary_of([frames[0], replace(frames[1], emulated='raspberry_pi_3b_plus'),
+                          frames[2]])
+    line, = (x for x in summary.closing_lines() if 'EMULATED computer' in x)
+    assert line.endswith('paced as on raspberry_pi_3b_plus')
+    assert not any('EMULATED' in x for x in summary_of(frames).closing_lines())
