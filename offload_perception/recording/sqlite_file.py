@@ -30,7 +30,11 @@ def sqlite_messages(file: Path) -> Iterator[tuple[Channel, int, int, bytes]]:
             bag = stack.enter_context(library.Reader(_plain(file, stack)))
             channels = {c.id: _channel(c) for c in bag.connections}
             for connection, time_ns, data in bag.messages():
+                if not isinstance(time_ns, int):  # a database takes any value in any column
+                    raise BagError(f'{connection.topic}: a message of the time {time_ns}')
                 yield channels[connection.id], time_ns, time_ns, data
+        except BagError:
+            raise
         except Exception as e:  # whatever a database says of nonsense
             raise BagError(f'{file} is broken: {e or type(e).__name__}') from e
 
@@ -46,6 +50,8 @@ def _plain(file: Path, stack: ExitStack) -> Path:
 
 
 def _channel(c: Any) -> Channel:
+    if not isinstance(c.topic, str) or not isinstance(c.msgtype, str):
+        raise BagError(f'a topic {c.topic} of the type {c.msgtype}')
     kind = MessageType(c.msgtype, c.msgdef.data, c.digest, _ENCODINGS[c.msgdef.format.name])
     return Channel(c.topic, kind, encoding=c.ext.serialization_format, qos=[
         qos_profile(reliable=q.reliability.name == 'RELIABLE',

@@ -62,7 +62,8 @@ def _cuts(frames: Table, layers: int) -> np.ndarray:
 
 def cut_names(flight: Flight) -> tuple[str, ...]:
     """Return the names of all cuts, from 'input' to the last layer."""
-    seen = dict(zip(flight.frames['split'].astype(int), flight.frames['split_name'], strict=True))
+    cut = flight.frames.where(np.isfinite(flight.frames['split']))
+    seen = dict(zip(cut['split'].astype(int), cut['split_name'], strict=True))
     return names_of_cuts({k: name for k, name in seen.items() if name}, flight.models)
 
 

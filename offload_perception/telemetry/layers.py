@@ -1,4 +1,4 @@
-"""The layers behind the cuts that telemetry names."""
+"""The layers at whose ends the cuts lie that telemetry names."""
 
 from collections.abc import Collection
 
@@ -15,7 +15,7 @@ def cut_names(seen: dict[int, str], models: Collection[str]) -> tuple[str, ...]:
     """
     ours = [s for s in SPECS.values() if s.name in models] or list(SPECS.values())
     for names in map(_names_of, ours):
-        if all(k < len(names) and names[k] == name for k, name in seen.items()):
+        if all(0 <= k < len(names) and names[k] == name for k, name in seen.items()):
             return names
     return tuple(seen.get(k, f'layer {k}') for k in range(max(seen, default=0) + 1))
 

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from dataclasses import replace
 
 import pytest
@@ -143,16 +144,31 @@ def test_bytes_that_are_no_message_are_an_error(tmp_path, data):
         list(BagReader(file))
 
 
+def database(folder: Path, change: str, *values: object) -> Path:
+    """Return a bag in which that SQL has changed a row, whose columns take any value."""
+    bag = foreign(folder / 'bag', SQLITE)
+    with closing(sqlite3.connect(next(bag.glob('*.db3')))) as base, base:
+        base.execute('PRAGMA writable_schema = 1')
+        base.execute("UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '')")
+    with closing(sqlite3.connect(next(bag.glob('*.db3')))) as base, base:
+        base.execute(change, values)
+    return bag
+
+
 @pytest.mark.parametrize('value', [None, 7, 'text'])
 def test_a_database_with_another_value_for_a_message_is_an_error(tmp_path, value):
-    folder = foreign(tmp_path / 'bag', SQLITE)
-    with closing(sqlite3.connect(next(folder.glob('*.db3')))) as base, base:
-        base.execute('PRAGMA writable_schema = 1')
-        base.execute("UPDATE sqlite_master SET sql = replace(sql, 'BLOB NOT NULL', 'BLOB')")
-    with closing(sqlite3.connect(next(folder.glob('*.db3')))) as base, base:
-        base.execute('UPDATE messages SET data = ? WHERE id = 3', (value,))
+    bag = database(tmp_path, 'UPDATE messages SET data = ? WHERE id = 3', value)
     with pytest.raises(BagError, match='/notes: a message is neither CDR'):
-        list(BagReader(folder))
+        list(BagReader(bag))
+
+
+@pytest.mark.parametrize('change', ['UPDATE messages SET timestamp = NULL WHERE id = 3',
+                                    'UPDATE messages SET timestamp = "late" WHERE id = 3',
+                                    'UPDATE topics SET name = NULL',
+                                    'UPDATE topics SET type = NULL'])
+def test_a_database_without_a_time_or_a_name_is_an_error(tmp_path, change):
+    with pytest.raises(BagError):
+        list(BagReader(database(tmp_path, change)))
 
 
 def test_a_forged_size_takes_no_memory(tmp_path):
