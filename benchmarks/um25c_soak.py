@@ -27,6 +27,7 @@ from offload_perception.power.drivers.reader import DEFAULT_RATE_HZ, MeterReader
 from offload_perception.power.drivers.samples import GAP_S, Event, Sample
 from offload_perception.power.emulation.device_model import preset
 from offload_perception.power.emulation.emulator_process import EmulatorProcess, spawn_emulator
+from offload_perception.power.energy.counter import EnergyCounter
 
 DEVICE = 'raspberry_pi_3b_plus'
 STAGES = (('head', 2.4), ('encode', 0.9), ('wait', 0.1), ('', None))

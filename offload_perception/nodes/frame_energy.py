@@ -8,13 +8,13 @@ from math import isnan
 from offload_perception.msg import FrameEnergy, FrameLatency
 from offload_perception.nodes import qos
 from offload_perception.nodes.managed import ManagedNode
-from offload_perception.power.energy.counter.attribution import (
+from offload_perception.power.energy import frame_energy as energies
+from offload_perception.power.energy.attribution import (
     IntegralAttribution,
     RegressionAttribution,
     TimedFrame,
     timed_frame,
 )
-from offload_perception.power.energy.counter.counter import frame_energy as energies
 
 # The radio is on, and the processor waits, while a frame is on the link or at the server.
 _AWAY = ('link', 'server_wait', 'decode', 'tail')

@@ -18,8 +18,8 @@ from offload_perception.nodes.meter_events import log_event
 from offload_perception.nodes.running import main_of
 from offload_perception.power.drivers.monsoon import MonsoonReader, PowerBlock, open_monsoon
 from offload_perception.power.drivers.samples import Event
-from offload_perception.power.energy.counter.attribution import IntegralAttribution
-from offload_perception.power.energy.counter.counter import EnergyCounter
+from offload_perception.power.energy.attribution import IntegralAttribution
+from offload_perception.power.energy.counter import EnergyCounter
 
 NAN = float('nan')
 

@@ -25,9 +25,9 @@ from offload_perception.power.drivers.reader import MeterReader
 from offload_perception.power.drivers.samples import Event, Sample
 from offload_perception.power.drivers.um25c import Model
 from offload_perception.power.emulation.emulator_process import spawn_emulator
-from offload_perception.power.energy.counter.attribution import RegressionAttribution
-from offload_perception.power.energy.counter.counter import EnergyCounter
-from offload_perception.power.energy.counter.stage_regression import MIN_SAMPLES
+from offload_perception.power.energy.attribution import RegressionAttribution
+from offload_perception.power.energy.counter import EnergyCounter
+from offload_perception.power.energy.stage_regression import MIN_SAMPLES
 
 # Parameters that set something in the meter, and the command for it. -1 leaves it as it is.
 _SETTINGS: dict[str, Callable[[Model, Any], bytes]] = {

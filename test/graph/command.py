@@ -9,8 +9,8 @@ import uuid
 from threading import Condition, Thread
 
 import psutil
+from waits import WAIT_S
 
-WAIT_S = 60.0
 CLOSING = re.compile(r'frames: captured (\d+) = remote (\d+) \+ local (\d+) \+ dropped (\d+)'
                      r'(?: \((.*)\))?(?: \+ under way (\d+))?')
 _MARK = 'OFFLOAD_PERCEPTION_TEST_RUN'

@@ -19,6 +19,7 @@ from offload_perception.msg import (
     ServerStatus,
 )
 from sensor_msgs.msg import CompressedImage, Image
+from waits import WAIT_S
 from world import ACTIVE, INACTIVE, UNCONFIGURED, image, until
 
 from offload_perception.imaging.compressed import decode_image, encode_image
@@ -26,7 +27,6 @@ from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array
 
 pytest.importorskip('aiohttp')
-WAIT_S = 20.0
 
 
 class Viewer:

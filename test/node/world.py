@@ -14,12 +14,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from waits import WAIT_S
 
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import image_message
 from offload_perception.nodes.managed import ManagedNode
 
-WAIT_S = 20.0
 UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = (
     State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE,
     State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_FINALIZED)

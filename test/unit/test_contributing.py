@@ -80,7 +80,7 @@ def test_a_power_meter_is_started_by_its_argument(monkeypatch, tmp_path):
 
 def test_a_sensor_that_is_not_there_is_an_error_with_the_remedy(monkeypatch, tmp_path):
     apply('A power meter', monkeypatch, leave_out='/nodes/')
-    read = sys.modules['offload_perception.power.hwmon'].read_hwmon
+    read = sys.modules['offload_perception.power.drivers.hwmon'].read_hwmon
     with pytest.raises(sys.modules['offload_perception.errors'].MeterError, match='/sys/class'):
         read(tmp_path)
 

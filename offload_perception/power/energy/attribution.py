@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from offload_perception.power.energy.counter.counter import IdleMeasurement
-from offload_perception.power.energy.counter.frame_energy import FrameEnergy, integrate
-from offload_perception.power.energy.counter.stage_regression import StageFit, StageRegression
-from offload_perception.power.energy.counter.stage_time import Span
+from offload_perception.power.energy.counter import IdleMeasurement
+from offload_perception.power.energy.frame_energy import FrameEnergy, integrate
+from offload_perception.power.energy.stage_regression import StageFit, StageRegression
+from offload_perception.power.energy.stage_time import Span
 
 REFIT_PERIOD_S = 10.0
 LONGEST_FRAME_S = 2.0

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from offload_perception.power.drivers.samples import REFRESH_S
-from offload_perception.power.energy.counter.frame_energy import REGRESSION, FrameEnergy
-from offload_perception.power.energy.counter.least_squares import SINGULAR, Solution, least_squares
-from offload_perception.power.energy.counter.refresh_clock import RefreshClock
-from offload_perception.power.energy.counter.stage_time import Span, StageTime
+from offload_perception.power.energy.frame_energy import REGRESSION, FrameEnergy
+from offload_perception.power.energy.least_squares import SINGULAR, Solution, least_squares
+from offload_perception.power.energy.refresh_clock import RefreshClock
+from offload_perception.power.energy.stage_time import Span, StageTime
 
 MIN_SAMPLES = 60
 """Half a minute from the first span on: the residual of fewer says little about itself."""

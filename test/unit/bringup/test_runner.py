@@ -7,13 +7,13 @@ from threading import Event
 
 import psutil
 import pytest
+from waits import WAIT_S
 
 from offload_perception.bringup import runner
 from offload_perception.bringup.graph import DRONE
 from offload_perception.bringup.runner import GraphRunner, NodeProcess, command_of, parse_arguments
 from offload_perception.errors import ConfigError
 
-WAIT_S = 20.0
 EDGE = next(n for n in DRONE if n.name == 'edge_inference')
 
 

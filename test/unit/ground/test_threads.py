@@ -5,11 +5,10 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from waits import WAIT_S
 
 from offload_perception import threads
 from offload_perception.threads import FOREVER, JobQueue, Worker
-
-WAIT_S = 20.0
 
 
 def in_trouble() -> dict[str, Worker]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import drone
 import pytest
+from waits import WAIT_S
 
 from offload_perception.errors import ConfigError
 from offload_perception.live import access
@@ -18,7 +19,6 @@ from offload_perception.live.server import MAX_VIEWERS, LiveServer
 from offload_perception.live.state import LiveState
 
 aiohttp = pytest.importorskip('aiohttp')
-WAIT_S = 10.0
 
 
 @pytest.fixture

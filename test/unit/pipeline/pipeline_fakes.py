@@ -5,13 +5,13 @@ from pathlib import Path
 from threading import Condition, Event
 
 import numpy as np
+from waits import WAIT_S
 
 from offload_perception import codec
 from offload_perception.frames import FeaturePacket, ReceivedReply, Status, TopK
 from offload_perception.network.artefact import Artefact, Layer
 from offload_perception.tensor import TensorSpec
 
-WAIT_S = 20.0
 IMAGE = TensorSpec((4, 4, 3), 'uint8')
 POOLED = TensorSpec((2, 2, 4), 'int8', 0.5, -128)
 SCORES = TensorSpec((6,), 'int8', 1 / 256, -128)

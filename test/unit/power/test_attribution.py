@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from offload_perception.power.energy.counter.attribution import (
+
+from offload_perception.power.energy.attribution import (
     IntegralAttribution,
     RegressionAttribution,
     timed_frame,
 )
-from offload_perception.power.energy.counter.frame_energy import REGRESSION, TRAPEZOID
+from offload_perception.power.energy.frame_energy import REGRESSION, TRAPEZOID
 
 IDLE_W, HEAD_W = 2.0, 3.0
 

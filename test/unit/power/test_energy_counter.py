@@ -1,15 +1,15 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from offload_perception.power.energy.counter.counter import (
-    EnergyCounter,
-    IdleMeasurement,
-    check_against_counters,
-)
 from um_frames import reading
 
 from offload_perception.errors import ConfigError
 from offload_perception.power.drivers.um25c import Accumulator
+from offload_perception.power.energy.counter import (
+    EnergyCounter,
+    IdleMeasurement,
+    check_against_counters,
+)
 
 
 @given(st.floats(0.0, 5.0), st.floats(-0.5, 0.5),

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from offload_perception.power.energy.counter.frame_energy import integrate
 
 from offload_perception.errors import MeterError
+from offload_perception.power.energy.frame_energy import integrate
 
 TIMES_S = np.arange(0.0, 1.0, 0.0002)
 

@@ -8,11 +8,11 @@ import threading
 import numpy as np
 import pytest
 from monsoon_stand_in import CHANNELS, USB_PASSTHROUGH, StandIn
-from offload_perception.power.energy.counter.frame_energy import integrate
 
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers.monsoon import MonsoonReader, open_monsoon
 from offload_perception.power.drivers.samples import State
+from offload_perception.power.energy.frame_energy import integrate
 
 PATIENCE_S = 10.0
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from offload_perception.power.energy.counter.refresh_clock import RefreshClock
+
+from offload_perception.power.energy.refresh_clock import RefreshClock
 
 
 def follow(period_s, poll_s, *, skip=(), value=float):

@@ -6,9 +6,10 @@ import random
 
 import numpy as np
 import pytest
-from offload_perception.power.energy.counter.least_squares import least_squares
-from offload_perception.power.energy.counter.stage_regression import StageRegression
-from offload_perception.power.energy.counter.stage_time import Span, StageTime
+
+from offload_perception.power.energy.least_squares import least_squares
+from offload_perception.power.energy.stage_regression import StageRegression
+from offload_perception.power.energy.stage_time import Span, StageTime
 
 IDLE_W = 1.9
 EXTRA_W = {'preprocess': 0.9, 'head': 2.4, 'encode': 1.3, 'wait': 0.15}

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from offload_perception.power.energy.counter.stage_time import Span, StageTime
+
+from offload_perception.power.energy.stage_time import Span, StageTime
 
 TIMES = st.floats(0.0, 10.0)
 SPANS = st.lists(st.tuples(TIMES, TIMES).map(sorted), min_size=1, max_size=20)

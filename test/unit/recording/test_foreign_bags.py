@@ -3,8 +3,8 @@
 import shutil
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml

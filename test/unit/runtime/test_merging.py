@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from tiny_model import image
+from waits import WAIT_S
 
 from offload_perception.runtime import merged
 from offload_perception.runtime.chain import Chain
@@ -12,7 +13,6 @@ from offload_perception.runtime.merge import Merger, parts
 from offload_perception.runtime.race import race
 from offload_perception.runtime.select import Choice
 
-WAIT_S = 20.0
 CHOICE = Choice('cpu', 'litert', '', rivals=('litert',))
 
 
