@@ -11,7 +11,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = 'offload_perception'
 GROUND = 'ground'
-ROS = re.compile(r'rclpy|\w+_msgs|\w+_interfaces')
 
 
 def layers() -> list[set[str]]:
@@ -94,8 +93,3 @@ def test_no_modules_import_each_other_in_a_circle():
     inner = {name: {target for target in targets if target not in packages}
              for name, targets in edges(typing_too=False).items() if name not in packages}
     TopologicalSorter(inner).prepare()  # CycleError names them
-
-
-@pytest.mark.parametrize('name', [name for name in MODULES if unit(name) != 'nodes'])
-def test_only_nodes_know_ros(name):
-    assert not [dotted for dotted in imports(name) if ROS.fullmatch(dotted.split('.')[0])]
