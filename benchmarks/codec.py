@@ -35,7 +35,7 @@ from offload_perception.codec.features import above_lowest
 from offload_perception.codec.layout import channels_first
 from offload_perception.codec.lossy import BITS
 from offload_perception.codec.measure import Measurement, measure
-from offload_perception.console import command, progress, table, write_json
+from offload_perception.console import command, progress, table
 from offload_perception.errors import ConfigError
 from offload_perception.network.artefact import Artefact
 from offload_perception.preparation.prepare import prepare

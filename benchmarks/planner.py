@@ -21,6 +21,7 @@ from goals import Goal, at_most, publish
 
 from offload_perception.console import command, progress, table
 from offload_perception.frames import Outcome
+from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.server import ServerReport, queue_wait_s

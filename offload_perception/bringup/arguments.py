@@ -224,7 +224,7 @@ def _absent(text: str) -> None:
 
 
 def _profile(text: str) -> None:
-    from offload_perception.planning import profile  # takes numpy along
+    from offload_perception.profiles import device_profile as profile  # takes numpy along
     profile.load(text)
 
 

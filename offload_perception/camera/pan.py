@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from offload_perception.camera.base import Source
 from offload_perception.camera.folder import FilesSource, PictureLoop
 from offload_perception.errors import SourceError
 from offload_perception.imaging.encodings import FULL_RANGE, ValueRange

@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter
 
 from offload_perception.nodes.running import SAME_WISH_S
 
-KERAS = (Path(__file__).parents[2] / 'offload_perception' / 'model' / 'weights' / 'aerial'
+KERAS = (Path(__file__).parents[2] / 'offload_perception' / 'weights' / 'aerial'
          / 'model.keras')
 
 

@@ -52,6 +52,6 @@ def tiny():
 
 
 @pytest.fixture(scope='session')
-def artefact(tiny, images, tmp_path_factory):
+def tiny_artefact(tiny, images, tmp_path_factory):
     return write_artefact(tiny, tmp_path_factory.mktemp('artefact'), name='tiny', images=images,
                           weights='seed:3', trained=False, labels=[f'c{i}' for i in range(10)])

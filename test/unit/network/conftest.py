@@ -1,0 +1,6 @@
+import pytest
+
+
+@pytest.fixture(scope='session')
+def artefact(tiny_artefact):
+    return tiny_artefact
