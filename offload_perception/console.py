@@ -14,14 +14,14 @@ Main = Callable[[Sequence[str] | None], int]
 
 
 def command(main: Main) -> Main:
-    """Let `main` end with `error: ...` and exit code 2 where the user's input is wrong."""
+    """Let `main` end with `error: ...` and exit code 2 if the user's input is wrong."""
     @wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         try:
             code = main(argv)
             sys.stdout.flush()
             return code
-        except BrokenPipeError:  # whoever reads has seen enough, as in `plan | head`
+        except BrokenPipeError:  # the reader closed the pipe, as in `plan | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except OffloadError as e:
@@ -34,7 +34,7 @@ def command(main: Main) -> Main:
 
 
 def progress(text: str) -> None:
-    """Tell the user what is under way; standard output stays free for results."""
+    """Report progress to the user; standard output stays free for results."""
     print(f'{text} ...', file=sys.stderr, flush=True)
 
 
@@ -47,7 +47,7 @@ def positive(text: str) -> int:
 
 
 def write_json(path: str | Path | None, data: Any) -> None:
-    """Write `data` into `path`, where one was given."""
+    """Write `data` into `path`, if one was given."""
     if path is not None:
         Path(path).write_text(json.dumps(data, indent=1) + '\n')
 

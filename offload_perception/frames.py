@@ -142,7 +142,7 @@ class ReceivedReply:
 
 @dataclass
 class Stages:
-    """Seconds that each stage of a frame took; NaN where it did not run."""
+    """Seconds that each stage of a frame took; NaN if it did not run."""
 
     queue: float = nan
     preprocess: float = nan
@@ -160,7 +160,7 @@ class Frame:
     """One camera image on its way through the drone, from its arrival to its one outcome.
 
     `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched. Its
-    tensor was ready to be sent, with `encoded_bytes`, at `encoded_s`; `sent` tells whether the
+    tensor was ready to be sent, with `encoded_bytes`, at `encoded_s`; `sent` says whether the
     middleware has taken it. A `hedged` frame keeps its boundary `tensor` while it is in flight,
     to be finished on board at `hedge_at_s`, or when the way over the link came to nothing:
     `turned_away` says why, and `trouble` in words. `nonce` is what a reply has to carry.
@@ -209,7 +209,7 @@ class Frame:
 
     @property
     def sent_bytes(self) -> int:
-        """Return the bytes on the uplink; 0 where nothing was sent."""
+        """Return the bytes on the uplink; 0 if nothing was sent."""
         return self.encoded_bytes if self.sent else 0
 
     @property

@@ -38,9 +38,9 @@ def number(name: str, value: float, low: float = -inf, high: float = inf, *,
            unknown: bool = False) -> float:
     """Return a number from `low` to `high`; `unknown`: NaN may stand for "not known".
 
-    An infinite number passes only where a bound is infinite in that direction.
+    An infinite number passes only if a bound is infinite in that direction.
 
-    :raises IncomingError: where it is another.
+    :raises IncomingError: if it is another.
     """
     if isinstance(value, Real) and (low <= value <= high or (unknown and value != value)):
         return value
@@ -58,7 +58,7 @@ def _shown(value: object) -> str:
 def member(name: str, value: int, kind: type[Member]) -> Member:
     """Return the member of an enumeration with that value.
 
-    :raises IncomingError: where there is none.
+    :raises IncomingError: if there is none.
     """
     try:
         return kind(value)
@@ -70,7 +70,7 @@ def member(name: str, value: int, kind: type[Member]) -> Member:
 def identifier(name: str, value: str, limit: int = TEXT_LIMIT) -> str:
     """Return a text that is compared or used as it is, and so must not be cut or escaped.
 
-    :raises IncomingError: where it is longer than `limit` or does not print.
+    :raises IncomingError: if it is longer than `limit` or does not print.
     """
     if len(value) <= limit and value.isprintable():
         return value
@@ -81,7 +81,7 @@ def identifier(name: str, value: str, limit: int = TEXT_LIMIT) -> str:
 def bounded(name: str, values: List, limit: int) -> List:
     """Return a list of `limit` elements at most.
 
-    :raises IncomingError: where it is longer.
+    :raises IncomingError: if it is longer.
     """
     if len(values) <= limit:
         return values
@@ -91,7 +91,7 @@ def bounded(name: str, values: List, limit: int) -> List:
 def check(message: Any, rules: Rules, name: str = '') -> Any:
     """Put each field that has a rule through its check; return `message`, changed in place.
 
-    :param name: of `message` itself, where it is a field of another.
+    :param name: of `message` itself, if it is a field of another.
     :raises IncomingError: of the first field that cannot be used.
     """
     for field, rule in rules.items():

@@ -8,7 +8,7 @@ from offload_perception.errors import ModelError
 def import_keras():
     """Return the `keras` module on its TensorFlow backend, imported on first use.
 
-    :raises ModelError: where TensorFlow is not installed.
+    :raises ModelError: if TensorFlow is not installed.
     """
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # its start-up notes, not its errors
     try:

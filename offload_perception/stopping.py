@@ -8,7 +8,7 @@ class StopSignal:
     """Set by SIGINT or SIGTERM; the main thread waits on it. A second signal acts as usual."""
 
     def __init__(self) -> None:
-        # Not an Event: setting one is not reentrant, and a second signal may come meanwhile.
+        # Not an Event: setting one is not reentrant, and a second signal may arrive during it.
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._stopped = False
         for s in (signal.SIGINT, signal.SIGTERM):

@@ -32,7 +32,7 @@ class Worker:
     What a step raises is passed to `failed`, and the next step may do better, after pauses that
     grow. So many failures in a row as `patience` end the thread: it is `dead`.
 
-    :ivar trouble: the exception of the last step, where it raised one, in words; else ''.
+    :ivar trouble: the exception of the last step, if it raised one, in words; else ''.
     :param vital: whether the process cannot go on without this thread.
     """
 
@@ -51,11 +51,11 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Tell whether the thread runs."""
+        """Return whether the thread runs."""
         return self._thread.is_alive()
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """Set `stopping`, wait for the end, and forget how it came; False where it has not come.
+        """Set `stopping`, wait for the end, and forget how it came; False if it has not come.
 
         May be called twice, before `start`, and by the thread itself, which then goes on to its
         end.
@@ -96,7 +96,7 @@ class Worker:
     def _tell(self, error: Exception) -> None:
         try:
             self._failed(error)
-        except Exception as e:  # whoever is told may be what fails
+        except Exception as e:  # the callback that reports may be what fails
             _report(e)
 
     def _forget(self) -> None:
@@ -136,13 +136,13 @@ def troubled() -> list[Worker]:
 
 
 def running() -> bool:
-    """Tell whether a worker of this process has not ended."""
+    """Return whether a worker of this process has not ended."""
     with _lock:
         return any(w.alive for w in _workers)
 
 
 def fulfil(future: Future[Result], job: Callable[[], Result]) -> None:
-    """Do `job` for whoever waits for `future`, and give that its result or its exception."""
+    """Run `job`, and give `future` its result or its exception."""
     try:
         future.set_result(job())
     except BaseException as e:

@@ -21,8 +21,8 @@ _TRUE, _FALSE = ('true', 'True', '1'), ('false', 'False', '0')
 class Argument:
     """A launch argument; `default` is text, as on a command line.
 
-    `choices` are all values that it takes, where they can be counted; `parameter` is the field
-    that it sets, where it sets one.
+    `choices` are all values that it takes, if they can be counted; `parameter` is the field
+    that it sets, if it sets one.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Settings:
     def __init__(self, nodes: tuple[NodeEntry, ...], given: Mapping[str, str]) -> None:
         """Check what was given.
 
-        :raises ConfigError: names the argument, where there is none of that name or it cannot
+        :raises ConfigError: names the argument, if there is none of that name or it cannot
             have that value.
         """
         known = arguments(nodes)
@@ -167,7 +167,7 @@ def _shown(choices: tuple[str, ...]) -> list[str]:
 
 
 def _value(f: Field, text: str) -> Value:
-    """Return a parameter's value; text where it is none of that type, which `check` refuses."""
+    """Return a parameter's value; text if it is none of that type, which `check` refuses."""
     kind = type(f.default)
     if kind is bool:
         return text in _TRUE

@@ -20,7 +20,7 @@ YOUNG_S = 10.0
 def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variable that points Fast DDS to this package's profile, config/fastdds.xml.
 
-    Empty where the user has chosen settings already, or where the profile is not installed.
+    Empty if the user has chosen settings already, or if the profile is not installed.
     Other middlewares ignore it.
     """
     if any(environment.get(name) for name in _USERS_OWN):
@@ -53,6 +53,6 @@ def _remove_if_left(lock: Path) -> int:
             size = segment.stat().st_size if segment.exists() else 0
             segment.unlink(missing_ok=True)
             lock.unlink()
-    except OSError:  # somebody holds it, or another user's, or gone already
+    except OSError:  # in use, another user's, or gone already
         return 0
     return size

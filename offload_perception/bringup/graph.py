@@ -23,8 +23,8 @@ class NodeEntry:
     """A node: its executable, its name, its namespace and the arguments that set parameters.
 
     `namespace` is the argument that holds it; `parameters` maps parameter to argument. The node
-    runs where the argument `condition` is one of `runs_at`; always, where there is no condition.
-    `images` tells whether it publishes or takes the camera's images.
+    runs if the argument `condition` is one of `runs_at`; always, if there is no condition.
+    `images` says whether it publishes or takes the camera's images.
     """
 
     executable: str

@@ -1,4 +1,4 @@
-"""Where this package is installed, as the ament index tells."""
+"""Where this package is installed, by the ament index."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ _NAME = 'offload_perception'
 
 
 def find(*parts: str, environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the file below the first prefix that has it, None where there is none."""
+    """Return the file below the first prefix that has it, None if there is none."""
     for prefix in filter(None, environment.get('AMENT_PREFIX_PATH', '').split(os.pathsep)):
         file = Path(prefix, *parts)
         if file.is_file():

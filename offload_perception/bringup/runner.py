@@ -1,4 +1,4 @@
-"""Start a graph as processes, as `ros2 launch` does, where `ros2` is not installed."""
+"""Start a graph as processes, as `ros2 launch` does, if `ros2` is not installed."""
 
 import json
 import os
@@ -112,7 +112,7 @@ class GraphRunner:
                 self._processes[name] = NodeProcess(name, command, self._show)
 
     def dead(self) -> tuple[str, int] | None:
-        """Return name and exit code of a node that has ended by itself, None where all run.
+        """Return name and exit code of a node that has ended by itself, None if all run.
 
         With `respawn` such a node is started again, a while later, and nobody is dead.
         """

@@ -14,7 +14,7 @@ def parse(name: str, text: str) -> str | float:
 
     The node has the last word: only it knows the cuts of its model.
 
-    :raises ConfigError: where the parameter cannot change in flight, or does not take the text.
+    :raises ConfigError: if the parameter cannot change in flight, or does not take the text.
     """
     if (f := TUNABLE.get(name)) is None:
         raise ConfigError(f"'{name}' cannot change in flight; these can: {', '.join(TUNABLE)}")

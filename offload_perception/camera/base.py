@@ -11,7 +11,7 @@ from offload_perception.imaging.fit import fit
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture: RGB, (H, W, 3) uint8; its true class where known; its number from 0."""
+    """One picture: RGB, (H, W, 3) uint8; its true class if known; its number from 0."""
 
     rgb: np.ndarray
     label: int | None
@@ -22,7 +22,7 @@ class Source(ABC):
     """Frames of one size.
 
     A `live` source blocks in `next` until its camera has a frame; any other gives one at
-    once, and its user keeps `rate_hz`, which is 0 where a live source sets the pace alone.
+    once, and its user keeps `rate_hz`, which is 0 if a live source sets the pace alone.
     `description` is for people and says where the frames come from; `left_out` names the files
     that are not shown, and why; `skipped` counts how often one was passed over. One thread at a
     time may use a source, and close it.
@@ -41,8 +41,8 @@ class Source(ABC):
     def next(self) -> Frame:
         """Return the next frame.
 
-        :raises SourceEnded: where all was shown that there is.
-        :raises SourceError: where the source has failed, and has to be opened again.
+        :raises SourceEnded: if all was shown that there is.
+        :raises SourceError: if the source has failed, and has to be opened again.
         """
         index = self._index
         rgb, label = self._picture(index)

@@ -27,7 +27,7 @@ class PictureLoop:
         """List the folder; raises SourceError if no picture in it can be read.
 
         Large JPEGs may come reduced, though not below `at_least` (height, width). The files are
-        told apart by their content, whatever their names say.
+        recognised by their content, whatever their names say.
         """
         self.files, self.left_out = list_pictures(path)
         self._at_least, self._endless, self._values = at_least, loop, values
@@ -38,7 +38,7 @@ class PictureLoop:
     def next(self) -> np.ndarray:
         """Return the next readable picture as RGB, looking at each file at most once.
 
-        :raises SourceEnded: after the last one, where they are not to be shown again.
+        :raises SourceEnded: after the last one, if they are not to be shown again.
         """
         for _ in self.files:
             if self._next == len(self.files) and not self._endless:
@@ -92,7 +92,7 @@ def list_pictures(path: str | Path) -> tuple[list[Path], dict[str, str]]:
 
     `path` may be one file. Hidden files and folders inside are passed over in silence.
 
-    :raises SourceError: where there is no picture, naming what is there.
+    :raises SourceError: if there is no picture, naming what is there.
     """
     path = Path(path).expanduser()
     try:
@@ -110,7 +110,7 @@ def list_pictures(path: str | Path) -> tuple[list[Path], dict[str, str]]:
 
 
 def no_picture(file: Path) -> str:
-    """Return why a file is no picture that is decoded, by its content; empty where it is one."""
+    """Return why a file is no picture that is decoded, by its content; empty if it is one."""
     kind = kind_of(head_of(file))
     if kind in DECODERS:
         return ''
@@ -118,7 +118,7 @@ def no_picture(file: Path) -> str:
 
 
 def head_of(file: Path) -> bytes:
-    """Return the bytes that tell what a file is; none of what is no file or may not be read."""
+    """Return the first bytes of a file, which identify it; none if it cannot be read."""
     try:
         with open(file, 'rb') if file.is_file() else open('/dev/null', 'rb') as f:
             return f.read(HEAD)

@@ -52,7 +52,7 @@ def photos_folder() -> Path:
 
     Only its files are used: importing it would cost a second and much memory.
 
-    :raises SourceError: where scikit-learn is not installed.
+    :raises SourceError: if scikit-learn is not installed.
     """
     spec = find_spec('sklearn')
     if spec is None or spec.origin is None:

@@ -1,4 +1,4 @@
-"""Play a camera source from a thread of its own, and open it again where it has failed."""
+"""Play a camera source from a thread of its own, and open it again if it has failed."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Player:
         """Open the source.
 
         :param show: is called in the thread with each frame, `say` with what is to be logged.
-        :raises SourceError: where it cannot be opened.
+        :raises SourceError: if it cannot be opened.
         """
         self._open, self._show, self._say = open_, show, say
         self._lock = Lock()
@@ -39,7 +39,7 @@ class Player:
 
     @property
     def busy(self) -> bool:
-        """Tell whether the thread still has the source."""
+        """Return whether the thread still has the source."""
         return self._busy
 
     def start(self) -> None:
@@ -64,7 +64,7 @@ class Player:
                               f'frame; {self.source.hangs}, then try again')
 
     def stop(self, timeout_s: float) -> bool:
-        """Stop playing; False where the thread still waits for a frame, and ends after it."""
+        """Stop playing; False if the thread still waits for a frame, and ends after it."""
         return self._worker is None or self._worker.stop(timeout_s)
 
     def close(self) -> None:

@@ -82,17 +82,17 @@ class StreamSource(Source):
 
 
 def is_stream(uri: str) -> bool:
-    """Tell whether a source's name is that of a live stream."""
+    """Return whether a source's name is that of a live stream."""
     return is_pipeline(uri) or uri.partition('://')[0].lower() in SCHEMES
 
 
 def is_pipeline(uri: str) -> bool:
-    """Tell whether a source's name is a GStreamer pipeline."""
+    """Return whether a source's name is a GStreamer pipeline."""
     return uri.startswith('gst:') or ' ! ' in uri
 
 
 def check_stream(uri: str) -> None:
-    """Raise SourceError where OpenCV lacks what the stream needs, or it names no host."""
+    """Raise SourceError if OpenCV lacks what the stream needs, or it names no host."""
     backend, name = ((cv2.CAP_GSTREAMER, 'GStreamer') if is_pipeline(uri)
                      else (cv2.CAP_FFMPEG, 'FFmpeg'))
     if not cv2.videoio_registry.hasBackend(backend):

@@ -7,7 +7,7 @@ from offload_perception.errors import SourceError
 
 
 class TerrainSource(Source):
-    """Frames of a generated flight; `label` is the class below the camera where it is clear."""
+    """Frames of a generated flight; `label` is the class below the camera if it is clear."""
 
     def __init__(self, seed: str = '', *, height: int, width: int, rate_hz: float) -> None:
         """Generate the terrain of `seed`, a whole number, 0 if empty."""

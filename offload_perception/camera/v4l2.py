@@ -14,7 +14,7 @@ class CameraSource(Source):
     """Frames of a V4L2 device, which sets the pace.
 
     The device is asked for the size and rate and may choose others: frames are fitted to the
-    size, and `description` tells what the device gives.
+    size, and `description` says what the device gives.
     """
 
     live = True

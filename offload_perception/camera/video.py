@@ -9,7 +9,7 @@ import numpy as np
 from offload_perception.camera.base import Source, fit_bgr
 from offload_perception.errors import SourceEnded, SourceError
 
-_USUAL_HZ = 25.0  # of a video that tells no speed
+_USUAL_HZ = 25.0  # of a video without a frame rate
 _FASTEST_HZ = 240.0
 
 

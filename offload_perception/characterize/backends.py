@@ -24,7 +24,7 @@ def choose(names: str, bus: Bus | None = None) -> tuple[str, ...]:
     """Return the backends that a comma list names; `available` are those this machine has.
 
     :raises ConfigError: for a name that does not exist.
-    :raises DeviceError: where the Edge TPU is named and none is attached.
+    :raises DeviceError: if the Edge TPU is named and none is attached.
     """
     bus = bus or Bus()
     if names == 'available':
@@ -40,7 +40,7 @@ def choose(names: str, bus: Bus | None = None) -> tuple[str, ...]:
 
 
 class Backend:
-    """One way to run prefixes: it makes their files, and tells what memory they will need.
+    """One way to run prefixes: it makes their files, and estimates their memory.
 
     `float_file` is where the whole float32 network is, or is written when first needed.
     """

@@ -65,7 +65,7 @@ def time_runs(run: Run, timing: Timing, *, seconds: float, runs: int,
 
 
 def import_runtime(runtime: str) -> None:
-    """Load all that any prefix needs, so that its memory can be told from the model's."""
+    """Load all that any prefix needs, so that its memory can be distinguished from the model's."""
     import offload_perception.runtime.load  # noqa: F401
 
     _noise((1,))
@@ -107,7 +107,7 @@ def _peak_bytes() -> int:
 
 
 def _be_first_to_go() -> None:
-    """Where memory runs out all the same, let the system end this process and no other."""
+    """If memory runs out anyway, let the kernel kill this process and no other."""
     with suppress(OSError):
         Path('/proc/self/oom_score_adj').write_text('1000')
 

@@ -50,7 +50,7 @@ class Pair:
 def load_run(name: str) -> Profiles:
     """Return the profiles of a run's folder, of one profile file, or the published ones.
 
-    :raises ConfigError: where there are none.
+    :raises ConfigError: if there are none.
     """
     path = Path(name)
     if name == ORIGINAL:
@@ -67,9 +67,9 @@ def load_run(name: str) -> Profiles:
 def pair(a: Profiles, b: Profiles) -> list[Pair]:
     """Put the same backends together; a single profile goes with every one of the other run.
 
-    An Edge TPU is held against int8 on the CPU where the other run has no Edge TPU.
+    An Edge TPU is held against int8 on the CPU if the other run has no Edge TPU.
 
-    :raises ConfigError: where nothing goes together, or the networks differ.
+    :raises ConfigError: if nothing goes together, or the networks differ.
     """
     pairs = [Pair(a[x], b[y]) for x, y in _matches(a, b)]
     if not pairs:

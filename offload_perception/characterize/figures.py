@@ -18,7 +18,7 @@ _MARKERS = 'os^Dv'
 
 @dataclass(frozen=True)
 class Line:
-    """One backend in a figure: a value for each prefix, NaN where it does not fit.
+    """One backend in a figure: a value for each prefix, NaN if it does not fit.
 
     `floor` is drawn dotted: the least value that was met.
     """
@@ -32,7 +32,7 @@ class Line:
 def draw_run(folder: Path, rows: Sequence[Row], note: str) -> list[Path]:
     """Draw time, energy and shares of a run into `folder`; `note` stands under each figure.
 
-    :raises ConfigError: where matplotlib is missing.
+    :raises ConfigError: if matplotlib is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     backends = {row.backend: [r for r in rows if r.backend == row.backend] for row in rows}
@@ -88,7 +88,7 @@ def draw_lines(file: Path, names: Sequence[str], lines: Sequence[Line], what: st
 def _draw_shares(file: Path, backends: dict[str, list[Row]], note: str) -> Path:
     """Draw the share of each kind of layer in time and energy.
 
-    A kind below zero, by the uncertainty of the prefixes, is drawn as zero; where it is far
+    A kind below zero, by the uncertainty of the prefixes, is drawn as zero; if it is far
     below, the bar is called disturbed.
     """
     figure, axes = _figure(note, height=1.6 + 0.7 * len(backends))

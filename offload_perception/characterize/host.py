@@ -34,12 +34,12 @@ def state() -> dict[str, Any]:
 
 
 def temperature_c() -> float:
-    """Return the highest temperature of the thermal zones [C]; NaN where there are none."""
+    """Return the highest temperature of the thermal zones [C]; NaN if there are none."""
     return max((zone.temperature_c for zone in Board().zones()), default=nan)
 
 
 def throttled() -> str:
-    """Return in words what the Raspberry Pi's firmware says; empty where nothing can be read."""
+    """Return in words what the Raspberry Pi's firmware says; empty if nothing can be read."""
     flags = Board().flags(time.monotonic())
     return '' if flags is None else decode_throttled(flags)
 

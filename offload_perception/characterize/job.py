@@ -1,4 +1,4 @@
-"""One prefix in a process of its own: what it is told, and what it tells."""
+"""One prefix in a process of its own: its job, and its result."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def run_job(job: Job, on_start: Callable[[int], None] = lambda pid: None,
             timeout_s: float = TIMEOUT_S) -> Timing:
     """Run a job in a process and wait for it; `on_start` is given the process's id.
 
-    :raises DoesNotFitError: where memory ran out, or the time did.
+    :raises DoesNotFitError: if memory ran out, or the time did.
     :raises OffloadError: what the process met, by its own class.
     """
     with subprocess.Popen([sys.executable, '-m', CHILD], stdin=subprocess.PIPE,

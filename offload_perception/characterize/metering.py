@@ -71,7 +71,7 @@ class PowerLog:
     def wait_first(self, timeout_s: float = _FIRST_SAMPLE_S) -> None:
         """Wait for the first power.
 
-        :raises MeterError: where the port cannot be opened or nothing comes, with the remedy.
+        :raises MeterError: if the port cannot be opened or nothing comes, with the remedy.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._powers or self._lost, timeout_s)
@@ -82,7 +82,7 @@ class PowerLog:
     def mean(self, start_s: float, end_s: float) -> MeanPower:
         """Return the mean power between two moments, without what reaches in from before.
 
-        :raises MeterError: where too few readings came, or they cannot be true.
+        :raises MeterError: if too few readings came, or they cannot be true.
         """
         with self._changed:
             powers_w = [w for t_s, w in self._powers if start_s + SETTLE_S <= t_s <= end_s]
@@ -126,7 +126,7 @@ class Meter:
 def open_meter(name: str, device: str) -> Iterator[Meter]:
     """Give the meter called `emulated` (drawing the power of `device`), `monsoon`, or a port's.
 
-    :raises MeterError: where it cannot be had, with the remedy.
+    :raises MeterError: if it cannot be had, with the remedy.
     """
     log = PowerLog()
     if name == MONSOON:

@@ -27,7 +27,7 @@ class FloatGraph(Graph):
 class FloatPrefixes:
     """Cuts prefixes out of the whole float32 network's file.
 
-    :raises ModelError: where the file is not the float32 form of the prepared model.
+    :raises ModelError: if the file is not the float32 form of the prepared model.
     """
 
     def __init__(self, artefact: Artefact, file: Path) -> None:
@@ -37,7 +37,7 @@ class FloatPrefixes:
 
     @contextmanager
     def file(self, last: int) -> Iterator[Path]:
-        """Give a file of layers 1 to `last`; one made for it is deleted behind the context."""
+        """Give a file of layers 1 to `last`; one made for it is deleted after the context."""
         if last == len(self._points):
             yield self._file
             return
@@ -55,7 +55,7 @@ class Int8Prefixes:
 
     @contextmanager
     def file(self, last: int) -> Iterator[Path]:
-        """Give a file of layers 1 to `last`; one made for it is deleted behind the context."""
+        """Give a file of layers 1 to `last`; one made for it is deleted after the context."""
         with self._merger.file(1, last) as file:
             yield file
 
@@ -63,7 +63,7 @@ class Int8Prefixes:
 def write_float(artefact: Artefact, file: Path) -> Path:
     """Convert the float32 network of a prepared model into `file`, unless it is there.
 
-    :raises ModelError: where the model has no float32 network, or TensorFlow is missing.
+    :raises ModelError: if the model has no float32 network, or TensorFlow is missing.
     """
     if file.exists():
         return file

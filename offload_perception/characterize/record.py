@@ -97,7 +97,7 @@ def nulls(d: dict[str, Any]) -> dict[str, Any]:
 class Journal:
     """Rows and sessions, appended to a file one by one; what is there is not measured again.
 
-    :raises ConfigError: where the file is of a run with other settings.
+    :raises ConfigError: if the file is of a run with other settings.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ class Journal:
                 self.sessions.append(entry['session'])
 
     def find(self, backend: str, cut: int) -> Row | None:
-        """Return the row of a prefix, None where it was not measured yet."""
+        """Return the row of a prefix, None if it was not measured yet."""
         return next((r for r in self.rows if (r.backend, r.cut) == (backend, cut)), None)
 
     def add(self, row: Row) -> None:

@@ -1,4 +1,4 @@
-"""What a finished run leaves behind: CSV, JSON, device profiles, figures and a table."""
+"""The results of a finished run: CSV, JSON, device profiles, figures and a table."""
 
 import json
 from dataclasses import dataclass

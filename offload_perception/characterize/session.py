@@ -43,7 +43,7 @@ class Effort:
 class Session:
     """One stretch of measuring with one meter; rows that the journal has are left out.
 
-    `tell` is given each finished row.
+    `tell` is called with each finished row.
     """
 
     def __init__(self, artefact: Artefact, journal: Journal, meter: Meter, effort: Effort,
@@ -55,7 +55,7 @@ class Session:
     def run(self, backends: Sequence[Backend], date: str) -> None:
         """Measure what is missing.
 
-        :raises OffloadError: where meter or device fail; what was measured is in the journal.
+        :raises OffloadError: if meter or device fail; what was measured is in the journal.
         """
         if not self._missing(backends):
             return

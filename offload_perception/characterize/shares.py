@@ -23,6 +23,6 @@ def by_kind(rows: Sequence[Row], figure: str) -> dict[str, float]:
 
 
 def percent(shares: dict[str, float]) -> dict[str, float]:
-    """Return the shares of the whole in percent; NaN where the whole is nothing."""
+    """Return the shares of the whole in percent; NaN if the whole is nothing."""
     whole = sum(shares.values())
     return {kind: 100 * share / whole if whole else nan for kind, share in shares.items()}

@@ -55,7 +55,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _chip_bytes(artefact: Artefact) -> dict[int, tuple[float, float]]:
-    """Return the parameters on and off the chip up to each cut, where a report tells them."""
+    """Return the parameters on and off the chip up to each cut, if a report contains them."""
     try:
         layers = CompileReport.load(artefact.path).layers
     except ModelError:

@@ -98,7 +98,7 @@ def _radio(args: argparse.Namespace) -> Radio:
 
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[Row], None]]:
-    """Give what tells of a finished prefix: a bar on a terminal with tqdm, else lines."""
+    """Return what reports a finished prefix: a bar on a terminal with tqdm, else lines."""
     try:
         if not sys.stderr.isatty():
             raise ImportError

@@ -57,7 +57,7 @@ def _fly(settings: Settings, duration_s: float | None, stop: StopSignal) -> int:
         complaints: list[str] = []
         try:
             _run(settings, monitor, duration_s, stop, complaints)
-        finally:  # what was seen counts, also where a node died
+        finally:  # report what arrived, even if a node died
             lines = monitor.state.closing_lines(monitor.images_published)
             print('\n'.join([*lines, *complaints]), flush=True)
     # A camera of one's own may show images before anybody listens to what becomes of them.
@@ -71,7 +71,7 @@ def _run(settings: Settings, monitor, duration_s: float | None, stop: StopSignal
          complaints: list[str]) -> None:
     """Start the graph, watch it, and end it so that every frame's end is heard.
 
-    :param complaints: is told what the nodes complained of last, before they were ended.
+    :param complaints: called with the last findings of the nodes, before they are stopped.
     """
     with GraphRunner(DRONE, settings) as graph:
         graph.start(*(n.name for n in DRONE if n.name != 'camera'))
@@ -114,7 +114,7 @@ def _wait_until(ready: Callable[[], bool], graph: GraphRunner, stop: StopSignal)
 
 
 def _watch(graph: GraphRunner, monitor, duration_s: float | None, stop: StopSignal) -> None:
-    """Print a line a second until the time is over or somebody says stop."""
+    """Print a line a second until the time is over or a stop is requested."""
     started = last = time.monotonic()
     while duration_s is None or last - started < duration_s:
         if stop.wait(1.0 if duration_s is None else min(1.0, duration_s - (last - started))):
@@ -131,7 +131,7 @@ def _check_alive(graph: GraphRunner) -> None:
 
 
 def _drain(done: Callable[[], bool]) -> None:
-    """Wait, bounded, until telemetry has told everything."""
+    """Wait, bounded, until all telemetry has arrived."""
     give_up_s = time.monotonic() + DRAIN_TIMEOUT_S
     while not done() and time.monotonic() < give_up_s:
         time.sleep(0.02)

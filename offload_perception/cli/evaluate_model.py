@@ -19,10 +19,10 @@ TILES = 800
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print the table; exit with 1 where a cut changed a score."""
+    """Measure and print the table; exit with 1 if a cut changed a score."""
     args = _parser().parse_args(argv)
     if args.data:
-        labelled_files(args.data)  # a wrong folder is told before the work
+        labelled_files(args.data)  # report a wrong folder before the work
     artefact = prepared(args)
     count = args.count if args.count or args.data else TILES
     images, labels = held_out(args.data, artefact, count, args.seed)

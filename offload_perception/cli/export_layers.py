@@ -14,7 +14,7 @@ from offload_perception.evaluation.export import Exporter, check
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Export, check where asked to, and print what was written."""
+    """Export, check if asked to, and print what was written."""
     args = _parser().parse_args(argv)
     artefact = prepared(args)
     entries = Exporter(artefact, args.out, h5=args.h5).run(progress)

@@ -55,7 +55,7 @@ def shares(images: int, calibrate: int, found: int | None) -> tuple[int, int]:
 
     Of fewer than were asked for, `found` in a folder, at least half are for the calibration.
 
-    :raises ConfigError: where there are too few for both.
+    :raises ConfigError: if there are too few for both.
     """
     if found is None or found >= images + calibrate:
         return images, calibrate
@@ -69,7 +69,7 @@ def shares(images: int, calibrate: int, found: int | None) -> tuple[int, int]:
 
 
 def gradients(artefact: Artefact, images: np.ndarray) -> dict[int, np.ndarray]:
-    """Return the metric of each cut that gets a transform; empty where none can be had."""
+    """Return the metric of each cut that gets a transform; empty if none can be had."""
     try:
         return metrics(artefact, images, pooled(artefact))
     except ModelError as e:

@@ -1,6 +1,6 @@
 """plan: show what would be sent, given a device, a link and a deadline.
 
-Prints the best candidates, and draws all of them and the map of choices where asked to.
+Prints the best candidates, and draws all of them and the map of choices if asked to.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Publish the messages of a bag again, in their timing, where `ros2 bag play` is not installed.
+"""Publish the messages of a bag again, in their timing, if `ros2 bag play` is not installed.
 
 To run drone and server from recorded images, play only the images and start no camera:
 replay BAG --topics /image_raw

@@ -38,7 +38,7 @@ class Network(Protocol):
 class Calibration:
     """Clips and transforms of one model.
 
-    `clips[cut name][bits]` are in steps above zero, 1 to 255; `bases` has the cuts behind pooling
+    `clips[cut name][bits]` are in steps above zero, 1 to 255; `bases` has the cuts after pooling
     layers. `images` is the number of images that it was learned from.
     """
 
@@ -48,7 +48,7 @@ class Calibration:
     bases: dict[str, Basis]
 
     def setting(self, cut: str, codec: str) -> str:
-        """Return `codec` with the clip for `cut`, where it is a lossy one that names none."""
+        """Return `codec` with the clip for `cut`, if it is a lossy one that names none."""
         base, *numbers = codec.split(':')
         if base != 'lossy' or len(numbers) != 1 or not numbers[0].isdecimal():
             return codec
@@ -71,7 +71,7 @@ class Calibration:
     def load(cls, artefact: Artefact) -> 'Calibration':
         """Read what lies beside the model.
 
-        :raises ModelError: where there is none, or it belongs to another model.
+        :raises ModelError: if there is none, or it belongs to another model.
         """
         path = artefact.path / FILE
         try:
@@ -94,7 +94,7 @@ class Calibration:
 
 
 def basis_of(artefact: Artefact, cut: int) -> Basis | None:
-    """Return the transform of a cut, read once; None where none was calibrated for this model."""
+    """Return the transform of a cut, read once; None if none was calibrated for this model."""
     calibration = _loaded(artefact)
     return calibration and calibration.bases.get(artefact.cut_names[cut])
 
@@ -104,7 +104,7 @@ def _loaded(artefact: Artefact) -> Calibration | None:
     try:
         return Calibration.load(artefact)
     except ModelError:
-        return None  # whoever asks for codec `transform` is told
+        return None  # `check` refuses codec `transform` then
 
 
 def check(codec: str, artefact: Artefact, cut: int) -> None:

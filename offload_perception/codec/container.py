@@ -5,7 +5,7 @@ Little-endian; 16 to 20 bytes for a tensor of three dimensions, and one for each
     0  u8   magic 'O'         3  u8   dtype number (2 bits), wide scale (1),
     1  u8   version                   parameters (2), dimensions (3)
     2  u8   codec number      4  u32  CRC-32 of all else
-    8  u8   each parameter, then the scale (float32, or float64 where it needs it), the zero point
+    8  u8   each parameter, then the scale (float32, or float64 if it needs it), the zero point
             above the lowest number of the type (zigzag), each dimension; the last as LEB128
 
 The CRC finds transmission errors; it is no signature. Whatever a forged header claims, nothing
@@ -116,7 +116,7 @@ def _varint(number: int) -> bytes:
 
 
 def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
-    """Return the number at `at`, and what is behind it; IndexError where it does not end."""
+    """Return the number at `at`, and the position after it; IndexError if it does not end."""
     number = 0
     for i in range(_LONGEST):
         number |= (view[at + i] & 127) << 7 * i

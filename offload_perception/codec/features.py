@@ -16,12 +16,12 @@ STEP_BITS = 8
 
 
 def is_quantised(spec: TensorSpec) -> bool:
-    """Tell whether `spec` is a quantised tensor with something in it."""
+    """Return whether `spec` is a quantised tensor with something in it."""
     return spec.dtype in ('int8', 'uint8') and spec.size > 0
 
 
 def is_feature_map(spec: TensorSpec) -> bool:
-    """Tell whether `spec` is a quantised H x W x C tensor, with something in it."""
+    """Return whether `spec` is a quantised H x W x C tensor, with something in it."""
     return is_quantised(spec) and len(spec.shape) == 3
 
 

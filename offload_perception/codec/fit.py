@@ -3,7 +3,7 @@
 A Karhunen-Loeve transform in the metric M = (1 - e) G + e I, where G is the mean outer product of
 the gradients of the class margins (see `sensitivity`): with M = L L', components of L'x
 that are uncorrelated. Equal steps for them spend bits where the class depends on them. The share e
-is for what gradients do not tell of a network that is not linear.
+covers what gradients miss in a network that is not linear.
 """
 
 import numpy as np

@@ -10,7 +10,7 @@ from offload_perception.tensor import TensorSpec
 
 
 def is_rgb(spec: TensorSpec) -> bool:
-    """Tell whether `spec` is an image: uint8, H x W x 3."""
+    """Return whether `spec` is an image: uint8, H x W x 3."""
     return spec.dtype == 'uint8' and len(spec.shape) == 3 and spec.shape[2] == 3 and spec.size > 0
 
 

@@ -27,7 +27,7 @@ BITS = range(1, 8)
 
 
 def is_rectified(spec: TensorSpec) -> bool:
-    """Tell whether `spec` is a quantised H x W x C tensor behind a ReLU: nothing below zero."""
+    """Return whether `spec` is a quantised H x W x C tensor after a ReLU: nothing below zero."""
     return is_feature_map(spec) and spec.zero_point == np.iinfo(spec.dtype).min
 
 

@@ -21,7 +21,7 @@ class Measurement:
     `bytes` is the mean size with the header, `bits_per_element` counts the header too;
     `encode_ms` and `decode_ms` are medians. `agreement` is the share of images with the class
     that the model finds without the codec; `accuracy` the share with the true class, None
-    where no labels were given.
+    if no labels were given.
     """
 
     cut: str

@@ -15,7 +15,7 @@ def encode_raw(q: np.ndarray, spec: TensorSpec) -> list[Buffer]:
 
 
 def decode_raw(payload: memoryview, spec: TensorSpec) -> np.ndarray:
-    """Return a view on `payload`; it can be written to only where the payload can."""
+    """Return a view on `payload`; it can be written to only if the payload can."""
     if len(payload) != spec.nbytes:
         raise DecodeError(f'raw tensor of {len(payload)} bytes, its shape needs {spec.nbytes}')
     return np.frombuffer(payload, spec.dtype).reshape(spec.shape)

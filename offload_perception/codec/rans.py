@@ -1,7 +1,7 @@
 """The entropy coder in `rans.c`, and its tables.
 
 `tables.npz` has frequencies for planes of 1 to 8 bits (8: activations as they are), learned
-from activations behind ReLUs by `cli/train_tables.py`: a row for each context, which the
+from activations after ReLUs by `cli/train_tables.py`: a row for each context, which the
 coder takes from the neighbours to the left and above, and from the mean of the channel so far.
 They know nothing of a model, so that a stream needs nothing beside it.
 """
@@ -40,7 +40,7 @@ class Tables:
     def of(cls, weights: np.ndarray) -> 'Tables':
         """Return the tables for `weights`, integers (rows, 256) from zero up.
 
-        :raises ValueError: where the largest of a row cannot give what the others need.
+        :raises ValueError: if the largest of a row cannot give what the others need.
         """
         whole = weights.sum(1, dtype=np.int64)[:, None]
         frequency = 1 + weights * (TOTAL - 256) // np.maximum(whole, 1)
@@ -108,7 +108,7 @@ def _at(array: np.ndarray) -> int:
 def library() -> ctypes.CDLL:
     """Return the compiled `rans.c`: pip puts it beside this file, colcon where libraries are.
 
-    :raises RuntimeUnavailableError: where it was not built.
+    :raises RuntimeUnavailableError: if it was not built.
     """
     module = find_spec('offload_perception.codec._rans')
     try:

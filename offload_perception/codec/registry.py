@@ -15,7 +15,7 @@ AUTO = 'auto'
 
 
 class Parameter(NamedTuple):
-    """A number behind a colon in a codec's name (`zstd:3`), 0 to 255."""
+    """A number after a colon in a codec's name (`zstd:3`), 0 to 255."""
 
     name: str
     default: int
@@ -33,7 +33,7 @@ class Codec:
 
     `number` stands in the header and never changes its meaning. `encode` takes a contiguous
     tensor, its spec and one number for each of `parameters`; `decode` the payload and the
-    same. `accepts` tells which tensors it can take. A `calibrated` one takes the `Basis` of its
+    same. `accepts` says which tensors it can take. A `calibrated` one takes the `Basis` of its
     cut besides, as the last argument.
     """
 
@@ -124,7 +124,7 @@ def _named(name: str) -> tuple[Codec, tuple[int, ...]]:
 def numbered(number: int, parameters: tuple[int, ...], spec: TensorSpec) -> Setting:
     """Return the codec that a header names by `number`.
 
-    :raises DecodeError: where this software has none, or it cannot have made such a tensor.
+    :raises DecodeError: if this software has none, or it cannot have made such a tensor.
     """
     codec = next((c for c in CODECS if c.number == number), None)
     if codec is None:

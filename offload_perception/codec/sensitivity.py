@@ -20,7 +20,7 @@ def metrics(artefact: Artefact, images: Sequence[np.ndarray],
     The gradients are those of the two smallest margins of the class found, before the softmax,
     each by its margin: what flips a class soonest weighs most.
 
-    :raises ModelError: where the artefact has no Keras network or TensorFlow is not installed.
+    :raises ModelError: if the artefact has no Keras network or TensorFlow is not installed.
     """
     try:
         import keras

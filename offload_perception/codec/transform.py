@@ -3,7 +3,7 @@
 The tensor is cut into blocks of positions with all their channels. Their components, uncorrelated
 and scaled by how much the class depends on them (`fit`), are rounded to multiples of one step,
 more often to zero than nearest would, and coded by tables for the spread of each. Both ends need
-the same calibration of the model; the first byte of the payload tells whether they have.
+the same calibration of the model; the first byte of the payload shows whether they have.
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Basis:
         return sum(crc32(np.ascontiguousarray(a)) for a in arrays) & 0xFF
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """Tell whether this is a basis for tensors of `shape`."""
+        """Return whether this is a basis for tensors of `shape`."""
         height, width, channels = shape
         return (not height % self.side and not width % self.side
                 and self.side ** 2 * channels == len(self.mean))

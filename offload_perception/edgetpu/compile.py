@@ -21,7 +21,7 @@ class CompilerError(ModelError):
 
 
 def report(artefact: Artefact, timeout_s: float = 180.0) -> CompileReport:
-    """Return the report of the compiler where it is installed, an estimate where not."""
+    """Return the report of the compiler if it is installed, an estimate if not."""
     if shutil.which(COMPILER) is None:
         return estimate(artefact)
     return compile_segments(artefact, artefact.path / COMPILED, timeout_s=timeout_s)
@@ -34,7 +34,7 @@ def compile_segments(artefact: Artefact, out: Path, timeout_s: float = 180.0) ->
     that the compiler refuses stays on the CPU, and the report says why; the others are compiled
     together without it. `timeout_s` is for each segment.
 
-    :raises ModelError: where the compiler is absent, fails on all, or on all the others together.
+    :raises ModelError: if the compiler is absent, fails on all, or on all the others together.
     """
     files = [artefact.segment_file(layer.index) for layer in artefact.layers]
     refused: dict[Path, str] = {}
@@ -56,7 +56,7 @@ def compile_segments(artefact: Artefact, out: Path, timeout_s: float = 180.0) ->
 def compile_file(model: Path, compiled: Path, timeout_s: float = 180.0) -> None:
     """Compile one int8 .tflite file on its own into `compiled`.
 
-    :raises ModelError: where the compiler is absent or fails.
+    :raises ModelError: if the compiler is absent or fails.
     """
     with TemporaryDirectory() as folder:
         run_compiler([model], Path(folder), timeout_s)
@@ -68,9 +68,9 @@ def run_compiler(files: list[Path], out: Path, timeout_s: float) -> CompilerLog:
 
     What earlier runs left in `out` is deleted first, so that nothing of them is taken for new.
 
-    :raises CompilerError: with its own words, where it fails, takes too long or leaves a file
+    :raises CompilerError: with its own words, if it fails, takes too long or leaves a file
         out, whatever its exit code says.
-    :raises ModelError: where it is absent.
+    :raises ModelError: if it is absent.
     """
     _empty(out)
     command = [COMPILER, '-s', '-t', str(round(timeout_s)), '-o', str(out), *map(str, files)]

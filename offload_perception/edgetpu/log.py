@@ -44,13 +44,13 @@ class Operator:
 
     @property
     def mapped(self) -> bool:
-        """Return True where these operators run on the Edge TPU."""
+        """Return True if these operators run on the Edge TPU."""
         return self.status == MAPPED
 
 
 @dataclass(frozen=True)
 class ModelLog:
-    """What the compiler said of one model; sizes in bytes, None where it did not say.
+    """What the compiler said of one model; sizes in bytes, None if it did not say.
 
     `on_chip_available` is the older compilers' line, not the newer `on_chip_used`.
     """
@@ -120,7 +120,7 @@ def _value(match: re.Match) -> int | str:
 
 
 def _model(fields: dict) -> ModelLog:
-    """Complete the counts: the compiler leaves them out where all operators are mapped."""
+    """Complete the counts: the compiler leaves them out if all operators are mapped."""
     operators = tuple(fields.pop('operators'))
     if operators and 'on_tpu' not in fields:
         fields['on_tpu'] = sum(o.count for o in operators if o.mapped)

@@ -33,7 +33,7 @@ class LayerReport:
     """One segment: operators on and off the accelerator, and where its parameters lie.
 
     Bytes: `on_chip_bytes` are cached, `off_chip_bytes` are streamed at every inference;
-    `activation_bytes` are input and output. None where the compiler does not say.
+    `activation_bytes` are input and output. None if the compiler does not say.
     """
 
     name: str
@@ -62,7 +62,7 @@ class CompileReport:
 
     @property
     def first_unmapped_cut(self) -> int | None:
-        """Return the cut behind the first layer with operators on the CPU, None if all map."""
+        """Return the cut after the first layer with operators on the CPU, None if all map."""
         return next((i for i, layer in enumerate(self.layers, 1) if layer.unmapped), None)
 
     def streamed_bytes(self, cut: int) -> int:
@@ -72,7 +72,7 @@ class CompileReport:
     def save(self, folder: Path) -> None:
         """Write the report beside the model.
 
-        :raises ModelError: where that folder cannot be written.
+        :raises ModelError: if that folder cannot be written.
         """
         try:
             (folder / REPORT).write_text(json.dumps(asdict(self), indent=1) + '\n')
@@ -84,7 +84,7 @@ class CompileReport:
     def load(cls, folder: Path) -> 'CompileReport':
         """Read the report that `save` wrote.
 
-        :raises ModelError: where there is none, or it cannot be read.
+        :raises ModelError: if there is none, or it cannot be read.
         """
         try:
             d = json.loads((folder / REPORT).read_text())

@@ -26,7 +26,7 @@ class Row:
     """How one way to compute the scores did on `images` labelled images.
 
     `top1`, `top5` and `agreement` (same first class as Keras float32) are shares, 0..1;
-    `mismatches` counts scores that differ from the uncut int8 network, None where they may.
+    `mismatches` counts scores that differ from the uncut int8 network, None if they may.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Row:
 class Evaluation:
     """One prepared model on one labelled set: images uint8 `(N, H, W, 3)`, class ids `(N,)`.
 
-    :raises ModelError: where the set is empty or does not fit, or the float network is missing.
+    :raises ModelError: if the set is empty or does not fit, or the float network is missing.
     """
 
     def __init__(self, artefact: Artefact, images: np.ndarray, labels: np.ndarray) -> None:
@@ -58,7 +58,7 @@ class Evaluation:
         self._int8 = self._run(artefact.model_file, artefact.input, self._scores, images)
 
     def rows(self, tail_cuts: Iterable[int], progress: Progress) -> Iterator[Row]:
-        """Yield a row for each way, with float tails behind the heads of `tail_cuts`."""
+        """Yield a row for each way, with float tails after the heads of `tail_cuts`."""
         yield self._row('Keras float32', self._float)
         progress('float32 .tflite')
         yield self._row('float32 .tflite', self._float_tflite())
@@ -130,7 +130,7 @@ class Evaluation:
 def labelled_files(folder: Path) -> list[Path]:
     """Return the pictures in `folder/<label>/`, sorted.
 
-    :raises ModelError: where there is none.
+    :raises ModelError: if there is none.
     """
     files = picture_files(folder, '*/*')
     if not files:
@@ -145,7 +145,7 @@ def read_folder(folder: Path, artefact: Artefact, count: int | None = None,
 
     They are shuffled, the same way for the same seed, and at most `count`.
 
-    :raises ModelError: where a folder is not named as one of the model's labels, or none is.
+    :raises ModelError: if a folder is not named as one of the model's labels, or none is.
     """
     files = labelled_files(folder)
     unknown = sorted({p.parent.name for p in files} - set(artefact.labels))

@@ -43,7 +43,7 @@ class Export:
 class Exporter:
     """Writes the prefixes of one prepared model; the int8 ones are cut from its int8 network.
 
-    :raises ModelError: where the prepared model has no float network, or `folder` already holds
+    :raises ModelError: if the prepared model has no float network, or `folder` already holds
         the exports of another model.
     """
 
@@ -152,7 +152,7 @@ class Exporter:
 def check(folder: Path, entry: dict[str, Any]) -> float:
     """Load the file of a manifest's entry, run it once on grey pixels; return seconds taken.
 
-    :raises ModelError: where it does not run or gives another shape than the manifest says.
+    :raises ModelError: if it does not run or gives another shape than the manifest says.
     """
     from offload_perception.runtime.load import load_cpu
 

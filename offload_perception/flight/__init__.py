@@ -1,1 +1,1 @@
-"""What the flight stack tells: vehicle, battery, pose; and what perception makes of it. No ROS."""
+"""State of vehicle, battery and pose from a flight stack, and what follows from it. No ROS."""

@@ -18,7 +18,7 @@ class Geotag:
 
     @property
     def reason(self) -> str:
-        """What is missing and why; empty where nothing is."""
+        """What is missing and why; empty if nothing is."""
         return '; '.join(filter(None, (self.position.reason, self.attitude.reason)))
 
 

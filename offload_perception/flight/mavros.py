@@ -19,7 +19,7 @@ RETURNING = frozenset((
     'RTL', 'SMART_RTL', 'QRTL', 'CMODE(21)', 'LAND', 'QLAND',
     'AUTO.RTL', 'AUTO.RTGS', 'AUTO.LAND', 'AUTO.PRECLAND'))
 # MAV_STATE: emergency and flight termination, both on the way down. Critical (5) is not one of
-# them: it flies on, and a failsafe that only warns sets it; where it returns, the mode says so.
+# them: it flies on, and a failsafe that only warns sets it; if it returns, the mode says so.
 _COMING_DOWN = frozenset((6, 8))
 _LANDED = {1: True, 2: False, 3: False, 4: False}  # MAV_LANDED_STATE; 0 = undefined
 
@@ -33,7 +33,7 @@ def vehicle(m: Any) -> Vehicle | None:
 
 
 def landed(m: Any) -> bool | None:
-    """Return whether a mavros_msgs/ExtendedState says landed; None where it does not know."""
+    """Return whether a mavros_msgs/ExtendedState says landed; None if it does not know."""
     return _LANDED.get(m.landed_state)
 
 
@@ -57,14 +57,14 @@ def battery(m: Any) -> Battery:
 def position(m: Any) -> Position | None:
     """Return the position of a sensor_msgs/NavSatFix; None without a fix.
 
-    The receiver's status may tell of a fix before the autopilot has a position: it sends 0, 0.
+    The receiver's status may report a fix before the autopilot has a position: it sends 0, 0.
     """
     p = Position(m.latitude, m.longitude, m.altitude)
     return p if m.status.status >= 0 and p.is_place else None
 
 
 def attitude(m: Any) -> Quaternion | None:
-    """Return the attitude of a sensor_msgs/Imu, FLU to ENU; None where it has none."""
+    """Return the attitude of a sensor_msgs/Imu, FLU to ENU; None if it has none."""
     if m.orientation_covariance[0] == -1:
         return None
     q = m.orientation

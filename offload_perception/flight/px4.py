@@ -60,7 +60,7 @@ def battery(m: Any) -> Battery:
 
 
 def position(m: Any) -> Position | None:
-    """Return the position of a px4_msgs/VehicleGlobalPosition; None where it is not valid.
+    """Return the position of a px4_msgs/VehicleGlobalPosition; None if it is not valid.
 
     PX4 1.15 has no flags of validity: it does not publish an estimate that is not valid.
     """

@@ -35,7 +35,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class Vehicle:
-    """What the vehicle is doing; `landed` None = nobody tells.
+    """What the vehicle is doing; `landed` None = unknown.
 
     `returning`: it flies home or comes down by itself, for whatever reason.
     `mode` is the flight stack's own name for it.

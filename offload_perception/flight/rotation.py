@@ -22,7 +22,7 @@ def multiply(a: Quaternion, b: Quaternion) -> Quaternion:
 
 
 def unit(q: Quaternion) -> Quaternion | None:
-    """Return `q` at length 1; None where it is no rotation: zero, infinite or NaN."""
+    """Return `q` at length 1; None if it is no rotation: zero, infinite or NaN."""
     norm = sqrt(sum(c * c for c in q))
     if not isfinite(norm) or norm < 1e-6:
         return None

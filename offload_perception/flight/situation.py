@@ -1,4 +1,4 @@
-"""The last word on vehicle and battery, as long as it is recent."""
+"""The latest state of vehicle and battery, while it is recent."""
 
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -34,11 +34,11 @@ class Situation:
         self._batteries: dict[str, _Recent[Battery]] = {}
 
     def see_vehicle(self, vehicle: Vehicle | None, now_s: float) -> None:
-        """Take the vehicle's state, None where no autopilot is connected."""
+        """Take the vehicle's state, None if no autopilot is connected."""
         self._vehicle.put(vehicle, now_s)
 
     def see_landed(self, landed: bool | None, now_s: float) -> None:
-        """Take whether it is landed, None where that is not known."""
+        """Take whether it is landed, None if that is not known."""
         self._landed.put(landed, now_s)
 
     def see_battery(self, name: str, battery: Battery, now_s: float) -> None:
@@ -50,12 +50,12 @@ class Situation:
             del self._batteries[next(iter(self._batteries))]  # not heard of for longest
 
     def vehicle(self, now_s: float) -> Vehicle | None:
-        """Return the vehicle's state, None where there is no recent one."""
+        """Return the vehicle's state, None if there is no recent one."""
         vehicle = self._vehicle.get(now_s)
         return vehicle and replace(vehicle, landed=self._landed.get(now_s))
 
     def battery(self, now_s: float) -> Battery | None:
-        """Return the battery with the least charge, of those that tell theirs; None = no word."""
+        """Return the battery with the least charge, of those that report it; None = unknown."""
         recent = [b for b in (r.get(now_s) for r in self._batteries.values()) if b is not None]
         return min(recent, default=None,
                    key=lambda b: 2.0 if b.fraction is None else b.fraction)

@@ -58,7 +58,7 @@ class Track(Generic[Value]):
             samples.popleft()
 
     def covers(self, stamp_s: float) -> bool:
-        """Tell whether waiting cannot improve `at(stamp_s)` any more."""
+        """Return whether waiting cannot improve `at(stamp_s)` any more."""
         return bool(self._samples) and self._samples[-1][0] >= stamp_s
 
     def at(self, stamp_s: float) -> Fix[Value]:

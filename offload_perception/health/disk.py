@@ -13,7 +13,7 @@ WARN_LEFT_S, CALM_LEFT_S = 600.0, 900.0
 class DiskWatch:
     """Follows the free space of a disk that is to keep `min_free` bytes.
 
-    The rate is that of the free space, whoever takes it, over the last `WINDOW_S`.
+    The rate is that of the free space, whatever uses it, over the last `WINDOW_S`.
     """
 
     def __init__(self, min_free: int) -> None:

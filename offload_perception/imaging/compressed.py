@@ -17,9 +17,9 @@ def decode_image(data: Any, *, at_least: tuple[int, int] | None = None,
                  bound: Bound | None = None, values: ValueRange = FULL_RANGE) -> np.ndarray:
     """Return a picture file in memory as RGB, (H, W, 3) uint8, turned as its Exif data says.
 
-    The kind is told by the first bytes and has to be JPEG, PNG or WebP, or what `bound` names.
+    The first bytes have to be those of JPEG, PNG or WebP, or of a kind that `bound` names.
     With `at_least` (height, width) a JPEG may come back at 1/2, 1/4 or 1/8 of its size, but not
-    below that size: much cheaper where it is shrunk anyway. One channel of more than 8 bits is
+    below that size: much cheaper if it is shrunk anyway. One channel of more than 8 bits is
     scaled from `values`. Raises ImageError for data that is empty, of another kind, truncated,
     broken, or declares too many pixels; the last before anything is decoded.
     """
@@ -34,7 +34,7 @@ def compressed_to_rgb(data: Any, format: str = '', *, at_least: tuple[int, int] 
     """Return the picture of a sensor_msgs/CompressedImage as RGB, (H, W, 3) uint8.
 
     `format` is the field of the message, such as 'jpeg' or 'rgb8; jpeg compressed bgr8'. The
-    kind is told by the data; `format` matters only where it says that the pixels were put
+    kind is recognised by the data; `format` matters only if it says that the pixels were put
     into the file in the order RGB, so that red and blue are swapped in it. Raises ImageError
     as `decode_image` does.
     """

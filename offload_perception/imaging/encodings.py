@@ -24,7 +24,7 @@ class ValueRange:
     A thermal or depth camera fills a small part of its 16 bits: the range of what matters to the
     network is for the user to say. The default is the full range of 16 bits.
 
-    :raises ConfigError: where white is not above black.
+    :raises ConfigError: if white is not above black.
     """
 
     black: float = 0.0
@@ -60,7 +60,7 @@ class Encoding:
 
     `colour` is an OpenCV conversion code, a function of the stored pixels, or None for what is
     RGB already. `planes` is the size of the data in units of `step * height`, as a fraction.
-    `even` tells which of (height, width) must be even. `per_pixel`: each RGB pixel depends on
+    `even` says which of (height, width) must be even. `per_pixel`: each RGB pixel depends on
     one stored pixel only, so that the picture may be resized before its colours are converted.
     """
 
@@ -197,7 +197,7 @@ def _rows_and_step(layout: Encoding, height: int, width: int, step: int,
 
 
 def _check_even(layout: Encoding, height: int, width: int, encoding: str) -> None:
-    """Raise ImageError where the chroma samples do not cover the picture evenly."""
+    """Raise ImageError if the chroma samples do not cover the picture evenly."""
     if (layout.even[0] and height % 2) or (layout.even[1] and width % 2):
         raise ImageError(f'{encoding} image of {width} x {height} pixels: its colours are '
                          f'shared by neighbours, so these sizes must be even')

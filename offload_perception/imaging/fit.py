@@ -49,7 +49,7 @@ def fit_message(data: Any, size: tuple[int, int], *, height: int, width: int, st
                 how: str = 'crop', values: ValueRange = FULL_RANGE) -> np.ndarray:
     """Return a sensor_msgs/Image as RGB of `size` (height, width): uint8, (*size, 3).
 
-    As `fit(to_rgb(...), *size, out)`, but colours are converted after the resizing where that
+    As `fit(to_rgb(...), *size, out)`, but colours are converted after the resizing if that
     gives the same picture (up to the rounding). Raises ImageError as `to_rgb` does.
     """
     if out is not None:
@@ -81,7 +81,7 @@ def _placed(picture: np.ndarray, height: int, width: int,
 
 def _resize_into(picture: np.ndarray, height: int, width: int, place: tuple[int, int],
                  out: np.ndarray | None = None) -> np.ndarray:
-    """Return all of `picture` resized to `place`, in the middle of black where that is smaller."""
+    """Return all of `picture` resized to `place`, in the middle of black if that is smaller."""
     if place == (height, width):
         return _resize(picture, height, width, out)
     out = np.empty((height, width, *picture.shape[2:]), np.uint8) if out is None else out

@@ -13,10 +13,10 @@ class Listening:
 
 
 def choose(raw: Sequence[bool], compressed: Sequence[bool], before: Listening) -> Listening:
-    """Return what fits the publishers there are: raw images where there are any.
+    """Return what fits the publishers there are: raw images if there are any.
 
     Who publishes counts, not what comes: drivers of the image_transport kind publish each topic
-    only while somebody listens to it. Reliable where all publishers offer it: a reliable reader
+    only while it has a subscriber. Reliable if all publishers offer it: a reliable reader
     gets nothing from a best-effort one, and of large images a best-effort reader may lose most.
     Without publishers all stays as before.
 

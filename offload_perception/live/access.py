@@ -1,4 +1,4 @@
-"""Who may ask for the live page: no other site in the browser of somebody who can.
+"""Who may request the live page: no other site in the browser of a viewer.
 
 A site whose name is made to point at this computer (DNS rebinding) is told from us by the name
 that the browser asked for; a site that posts from elsewhere, by its origin.
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 def refusal(method: str, headers: Mapping[str, str], served: str,
             names: Collection[str]) -> str:
-    """Return why a request is turned away, with the remedy; empty where it is welcome.
+    """Return why a request is refused, with the remedy; empty if it is allowed.
 
     :param served: address of this computer that the request came in on.
     :param names: other names that it may be asked for.
@@ -30,7 +30,7 @@ def refusal(method: str, headers: Mapping[str, str], served: str,
 
 
 def _name(host: str) -> str:
-    """Return the name in a Host header, without port, brackets and zone; empty where broken."""
+    """Return the name in a Host header, without port, brackets and zone; empty if broken."""
     try:
         return (urlsplit(f'//{host}').hostname or '').rstrip('.').partition('%')[0]
     except ValueError:

@@ -15,7 +15,7 @@ QUALITY = 75
 def jpeg_of_raw(m: Any, width: int, values: ValueRange = FULL_RANGE) -> bytes:
     """Return a sensor_msgs/Image as JPEG, at most `width` pixels wide.
 
-    :raises ImageError: where it is broken or its encoding unknown.
+    :raises ImageError: if it is broken or its encoding unknown.
     """
     rows, cols = _shrunk(m.height, m.width, width)
     return _jpeg(fit_message(m.data, (rows, cols), height=m.height, width=m.width, step=m.step,
@@ -26,7 +26,7 @@ def jpeg_of_raw(m: Any, width: int, values: ValueRange = FULL_RANGE) -> bytes:
 def jpeg_of_compressed(m: Any, width: int, values: ValueRange = FULL_RANGE) -> bytes:
     """Return a sensor_msgs/CompressedImage as JPEG, at most `width` pixels wide.
 
-    :raises ImageError: where it is broken.
+    :raises ImageError: if it is broken.
     """
     rgb = compressed_to_rgb(m.data, m.format, at_least=(width, width), values=values)
     rows, cols = _shrunk(*rgb.shape[:2], width)

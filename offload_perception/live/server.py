@@ -54,7 +54,7 @@ class LiveServer:
 
     :ivar control: what viewers change the drone with; None = they cannot.
     :param names: other names of this computer that the page may be asked for; see `access`.
-    :raises ConfigError: where the address cannot be had, or aiohttp is missing.
+    :raises ConfigError: if the address cannot be had, or aiohttp is missing.
     """
 
     def __init__(self, state: LiveState, host: str, port: int,
@@ -77,7 +77,7 @@ class LiveServer:
 
     @property
     def alive(self) -> bool:
-        """Tell whether the page is being served."""
+        """Return whether the page is being served."""
         return self._worker.alive
 
     def close(self) -> None:
@@ -119,12 +119,12 @@ class LiveServer:
                                   charset='utf-8')
 
     def _refusal(self, request) -> str:
-        """Return why a request is turned away; empty where it is welcome."""
+        """Return why a request is refused; empty if it is allowed."""
         served = request.transport.get_extra_info('sockname')[0]
         return access.refusal(request.method, request.headers, served, self._names)
 
     async def _values(self, request):
-        """Tell what may be changed, as it is now."""
+        """Return what may be changed, with its current values."""
         return await self._answer(lambda control: control.values())
 
     async def _change(self, request):
@@ -140,7 +140,7 @@ class LiveServer:
         return await self._answer(lambda control: control.set(name, value))
 
     async def _answer(self, call: Callable[[Control], object]):
-        """Return what a call tells that waits for the drone, or why it refuses."""
+        """Return the result of a call that waits for the drone, or why it refuses."""
         if self.control is None:
             return self._web.json_response({'error': NO_CONTROL}, status=403)
         try:

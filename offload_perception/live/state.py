@@ -19,7 +19,7 @@ from offload_perception.telemetry.records import (
 from offload_perception.telemetry.summary import Summary
 
 WINDOW_S = 5.0  # what 'now' means for rates and latencies
-PICTURE_S = 3.0  # a picture with a result is shown rather than a newer one without, for so long
+PICTURE_S = 3.0  # how long a picture with a result is preferred to a newer one without
 _FRAMES, _LABELS, _NODES, _CUTS, _PICTURES = 1024, 256, 256, 1024, 16
 
 
@@ -44,7 +44,7 @@ class Picture:
 class LiveState:
     """Takes messages (anything with their fields) and says what goes on; of bounded memory.
 
-    May be fed and read from several threads. Ages are told by `clock`, monotonic seconds.
+    May be fed and read from several threads. Ages are by `clock`, monotonic seconds.
     """
 
     def __init__(self, drone: str, servers: Iterable[str],
@@ -151,7 +151,7 @@ class LiveState:
 
     @property
     def hears_drone(self) -> bool:
-        """Tell whether anything was ever heard of this drone."""
+        """Return whether anything was ever heard of this drone."""
         inside = f'{self.drone.rstrip("/")}/'
         return bool(self.frames or self.power or self.decision
                     or any(name.startswith(inside) for name in self.health))
@@ -164,7 +164,7 @@ class LiveState:
     def picture(self) -> tuple[Picture, dict[str, Any] | None] | None:
         """Return the newest picture that has a result, and that result.
 
-        Where none of late has one, the newest picture and None; None where there is no picture.
+        If no recent one has a result, the newest picture and None; None if there is no picture.
         """
         with self._lock:
             if not self.pictures:

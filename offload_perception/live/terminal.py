@@ -1,4 +1,4 @@
-"""The live state in a terminal, for a look over ssh: panels, or lines where there is less room."""
+"""The live state in a terminal, for a look over ssh: panels, or lines if there is less room."""
 
 from collections.abc import Iterable
 from math import inf
@@ -44,7 +44,7 @@ class Screen:
 
 
 def render(s: dict[str, Any], width: int = 80, height: float = inf) -> RenderableType:
-    """Return a snapshot of `LiveState`, as wide and high as told; texts are never markup."""
+    """Return a snapshot of `LiveState`, in the given width and height; texts are never markup."""
     if width < _COLUMNS or height < _ROWS:
         return _lines(s, width, height)
     panels = [Panel(part, title=title, title_align='left') for title, part in (

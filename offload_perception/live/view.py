@@ -21,7 +21,7 @@ _TOP = 3
 
 
 def has_result(m: Any) -> bool:
-    """Tell whether a FrameLatency ended with a result."""
+    """Return whether a FrameLatency ended with a result."""
     return m.outcome != Outcome.DROPPED
 
 
@@ -132,7 +132,7 @@ def server(name: str, heard: 'Heard | None', now: float, *, used: bool) -> dict[
 
 
 def about(state: 'LiveState') -> dict[str, str]:
-    """Return what flies: model, weights and source; empty where nobody has told."""
+    """Return what flies: model, weights and source; empty if unknown."""
     edge, camera = state.values('edge_inference'), state.values('camera')
     return {'model': edge.get('model', ''), 'weights': edge.get('weights', ''),
             'source': camera.get('shows', '')}
@@ -156,7 +156,7 @@ def caveats(state: 'LiveState') -> list[str]:
 
 
 def recording(state: 'LiveState', now: float) -> dict[str, Any] | None:
-    """Return whether the telemetry is being recorded; None where there is no recorder."""
+    """Return whether the telemetry is being recorded; None if there is no recorder."""
     recorder = state.node('recorder')
     if recorder is None:
         return None
@@ -166,7 +166,7 @@ def recording(state: 'LiveState', now: float) -> dict[str, Any] | None:
 
 
 def result(state: 'LiveState', now: float) -> dict[str, Any] | None:
-    """Return the newest result and how many were right, where the truth is known."""
+    """Return the newest result and how many were right, if the truth is known."""
     if not state.labels:
         return None
     newest = next(reversed(state.labels.values()))

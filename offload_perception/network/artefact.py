@@ -30,7 +30,7 @@ class Layer:
     """One layer of the network and the segment that computes it from the cut before.
 
     `index` counts from 1; `kind` is `conv`, `pool` or `fc`; `output` is the tensor at the cut
-    behind the layer; `weight_bytes` are the int8 weights with their int32 biases; `macs` are
+    after the layer; `weight_bytes` are the int8 weights with their int32 biases; `macs` are
     multiply-adds for one image; `segment` is the file, relative to the artefact, and `sha256`
     (hex) its digest.
     """
@@ -50,11 +50,11 @@ class Artefact:
     """A prepared model.
 
     `digest` is the SHA-256 (hex) of `model.tflite`; it travels with every tensor. `trained` is
-    False where the weights are random, and whatever shows a label then has to say so.
+    False if the weights are random, and whatever shows a label then has to say so.
     `agreement` is the share, 0..1, of representative images on which the int8 and the float32
-    network gave the same class when the model was prepared, None where nobody compared. `fit` is
+    network gave the same class when the model was prepared, None if nobody compared. `fit` is
     how a picture is brought to the input's shape, one of `fitting.FITS`.
-    Cut 0 is the image itself, cut k stands behind layer k, cut N means all on board.
+    Cut 0 is the image itself, cut k comes after layer k, cut N means all on board.
     """
 
     path: Path
@@ -94,7 +94,7 @@ class Artefact:
 
     @property
     def last(self) -> int:
-        """Return N, the cut behind the last layer: everything on board."""
+        """Return N, the cut after the last layer: everything on board."""
         return len(self.layers)
 
     @cached_property
@@ -127,7 +127,7 @@ class Artefact:
         return self.input if cut == 0 else self.layers[cut - 1].output
 
     def label(self, class_id: int) -> str:
-        """Return the label of a class, or its number where no label is known."""
+        """Return the label of a class, or its number if no label is known."""
         return self.labels[class_id] if class_id < len(self.labels) else f'class {class_id}'
 
     def save_manifest(self) -> None:
@@ -157,7 +157,7 @@ class Artefact:
     def load(cls, path: str | Path) -> 'Artefact':
         """Read the artefact in folder `path`, and verify its files.
 
-        :raises ModelError: where the folder is not an artefact of this format, or damaged.
+        :raises ModelError: if the folder is not an artefact of this format, or damaged.
         """
         artefact = cls._read(Path(path))
         artefact.verify()

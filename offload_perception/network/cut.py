@@ -22,7 +22,7 @@ PREPROCESS = 'preprocess'
 
 @dataclass(frozen=True)
 class CutPoint:
-    """A layer: operators `first` up to, without, `stop`, and the tensor behind them.
+    """A layer: operators `first` up to, without, `stop`, and the tensor after them.
 
     `weight_bytes` counts int8 weights with int32 biases, `macs` multiply-adds for one image.
     """
@@ -40,10 +40,10 @@ def cut_points(graph: Graph, names: list[str]) -> tuple[CutPoint, ...]:
     """Return the layers of `graph`, which a convolution, a pooling or a dense layer each begins.
 
     `names` are those of the layers in order. What comes before the first layer, and a layer
-    named `preprocess`, goes to the first; a reshape goes to the layer behind it; all else to
+    named `preprocess`, goes to the first; a reshape goes to the layer after it; all else to
     the layer before it.
 
-    :raises ModelError: where the graph is not VGG-like, or has not as many layers as names.
+    :raises ModelError: if the graph is not VGG-like, or has not as many layers as names.
     """
     with reading(graph.what):
         return _points(graph, names)

@@ -9,7 +9,7 @@ from offload_perception.errors import ModelError
 def file_digest(path: Path) -> str:
     """Return the SHA-256 (hex) of a file.
 
-    :raises ModelError: where it cannot be read.
+    :raises ModelError: if it cannot be read.
     """
     try:
         with open(path, 'rb') as file:

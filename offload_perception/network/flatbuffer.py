@@ -21,7 +21,7 @@ DTYPES = {'INT8': 'int8', 'UINT8': 'uint8', 'FLOAT32': 'float32'}
 def schema() -> Any:
     """Return the generated classes of the TFLite schema.
 
-    :raises ModelError: where neither LiteRT nor TensorFlow is installed.
+    :raises ModelError: if neither LiteRT nor TensorFlow is installed.
     """
     try:
         from ai_edge_litert import schema_py_generated
@@ -39,7 +39,7 @@ class Graph:
 
     `what` names the file in error messages. Constant data stay views of `model`.
 
-    :raises ModelError: where the file is broken, is float-only, is compiled for an Edge TPU,
+    :raises ModelError: if the file is broken, is float-only, is compiled for an Edge TPU,
         branches, or has several subgraphs, open dimensions or data outside the flatbuffer.
     """
 
@@ -68,7 +68,7 @@ class Graph:
         return self.subgraph.tensors[index]
 
     def constant(self, index: int) -> np.ndarray | None:
-        """Return the bytes of a constant tensor, None where the tensor is computed."""
+        """Return the bytes of a constant tensor, None if the tensor is computed."""
         data = self.model.buffers[self.tensor(index).buffer].data
         return data if data is not None and len(data) else None
 

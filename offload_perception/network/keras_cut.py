@@ -9,13 +9,13 @@ _BELONG_TO_THE_NEXT = ('Flatten', 'ZeroPadding2D', 'Reshape')
 
 
 def first_behind(layers: Sequence[Any], cut_names: Sequence[str], cut: int) -> int:
-    """Return the index of the first Keras layer behind `cut`.
+    """Return the index of the first Keras layer after `cut`.
 
     What follows a layer of the network without being one itself, such as an activation or a
-    batch normalisation, is part of it; what only reshapes belongs to the layer behind, as in the
+    batch normalisation, is part of it; what only reshapes belongs to the next layer, as in the
     int8 segments.
 
-    :raises ModelError: where the model has not the layers of `cut_names`.
+    :raises ModelError: if the model has not the layers of `cut_names`.
     """
     if cut == 0:
         return 0

@@ -19,7 +19,7 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
     leaves out before the last are called `class N`. Blank lines, a byte order mark and CRLF do
     not matter.
 
-    :raises ModelError: where the file cannot be read or does not fit the network.
+    :raises ModelError: if the file cannot be read or does not fit the network.
     """
     lines = [line.strip() for line in _read(Path(path)).split('\n') if line.strip()]
     labels = _by_number(path, lines, classes) or lines
@@ -31,7 +31,7 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
 
 
 def _by_number(path: str | Path, lines: list[str], classes: int) -> list[str] | None:
-    """Return the labels where every line begins with a class number, else None.
+    """Return the labels if every line begins with a class number, else None.
 
     Numbers that cannot be those of the classes belong to the labels, as in `1 euro`, `5 euro`.
     """

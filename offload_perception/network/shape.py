@@ -17,7 +17,7 @@ class NetworkShape:
 
     `names` and `specs` go over cuts 0..N (cut 0 is the image, cut N the result), `macs`
     (multiply-adds of one image) and `weight_bytes` (int8) over layers 1..N. `digest` is that of
-    the prepared model, empty where none was prepared.
+    the prepared model, empty if none was prepared.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Where messages come in: one that cannot be is counted and told, and reaches no callback."""
+"""Checks incoming messages: an invalid one is counted and reported, and reaches no callback."""
 
 import time
 from collections import Counter

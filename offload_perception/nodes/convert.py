@@ -47,7 +47,7 @@ def fit_image(message: Image | CompressedImage, out: np.ndarray, how: str = 'cro
               values: ValueRange = FULL_RANGE) -> None:
     """Write an image message, resized as `imaging.fit` does, into `out`, uint8 (H, W, 3) RGB.
 
-    :raises ImageError: where the message is broken or its encoding unknown.
+    :raises ImageError: if the message is broken or its encoding unknown.
     """
     height, width = out.shape[:2]
     if isinstance(message, CompressedImage):

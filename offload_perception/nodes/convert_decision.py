@@ -22,7 +22,7 @@ def static_decision(plan: Plan, split_name: str, *, sequence: int,
 
 def decision_message(frame: Frame, d: Decision, session: PlanningSession,
                      cut_names: tuple[str, ...]) -> OffloadDecision:
-    """Return what the planner decided for a frame, and how good its forecasts are of late."""
+    """Return what the planner decided for a frame, and how good its recent forecasts are."""
     return OffloadDecision(
         header=frame.header, sequence=frame.sequence, split=d.cut, split_name=cut_names[d.cut],
         codec=d.codec, server=d.server, feasible=d.feasible, reason=d.reason,

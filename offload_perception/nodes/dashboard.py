@@ -23,13 +23,13 @@ from offload_perception.nodes.servers import namespaces
 from offload_perception.nodes.tuner import Tuner
 
 LOOK_PERIOD_S = 0.5
-# Small pictures first: where the driver publishes both, the compressed ones cost less.
+# Small pictures first: if the driver publishes both, the compressed ones cost less.
 _IMAGES = {'image_raw/compressed': (CompressedImage, jpeg_of_compressed),
            'image_raw': (Image, jpeg_of_raw)}
 
 
 class DashboardNode(ManagedNode):
-    """Feeds the page from the drone's topics; takes images only while somebody looks."""
+    """Feeds the page from the drone's topics; takes images only while there are viewers."""
 
     doing = 'serving'
 

@@ -40,7 +40,7 @@ class Diagnostics:
         self._forget_before_a_transition(node)
         found = self._steady.update((*self._find(node, now_s), *faults), now_s)
         for news in self._steady.news(now_s):
-            if news.level:  # two calls: rclpy raises where one call changes its severity
+            if news.level:  # two calls: rclpy raises if one call changes its severity
                 node.get_logger().warning(news.text)
             else:
                 node.get_logger().info(news.text)

@@ -130,7 +130,7 @@ class EdgeInferenceNode(ManagedNode):
         self._listen(c)
 
     def _emulated(self, c: EdgeConfig, network: Network) -> Network:
-        """Return the network, paced as another computer where the parameters ask for that."""
+        """Return the network, paced as another computer if the parameters ask for that."""
         if not c.emulate:
             return network
         device = for_network(profile.load(c.emulate), NetworkShape.of(self._artefact))
@@ -143,7 +143,7 @@ class EdgeInferenceNode(ManagedNode):
             self._power_pub.publish(Float64(data=watts))
 
     def _compile_report(self) -> CompileReport | None:
-        """Return what the compiler said of the model, on an Edge TPU where it was kept."""
+        """Return what the compiler said of the model, on an Edge TPU if it was kept."""
         on_chip = self._network.choice.device.startswith('edgetpu')
         return (CompileReport.load(self._artefact.path)
                 if on_chip and (self._artefact.path / REPORT).is_file() else None)
@@ -246,9 +246,9 @@ class EdgeInferenceNode(ManagedNode):
     # -- the plan ---------------------------------------------------------------------------
 
     def _static_plan(self, c: EdgeConfig) -> Plan | None:
-        """Return the plan that the parameters ask for; None where the planner is to choose.
+        """Return the plan that the parameters ask for; None if the planner is to choose.
 
-        :raises CutError, ConfigError: where there is no such cut, or the codec does not fit it.
+        :raises CutError, ConfigError: if there is no such cut, or the codec does not fit it.
         """
         check_name(c.codec)
         if c.split == AUTO:
@@ -286,7 +286,7 @@ class EdgeInferenceNode(ManagedNode):
         self._report(decision_message(frame, frame.decision, session, self._artefact.cut_names))
 
     def _report(self, m: OffloadDecision) -> None:
-        """Publish a decision, and log it where it is another one than before."""
+        """Publish a decision, and log it if it is another one than before."""
         self._decision_pub.publish(m)
         before, self._reported = self._reported, m
         if before is None or (m.split, m.codec, m.server) != (
@@ -329,7 +329,7 @@ class EdgeInferenceNode(ManagedNode):
 
     def _on_energy(self, message: FrameEnergy) -> None:
         active_j = message.energy - message.idle_energy
-        # A slow meter cannot always tell frames apart; its doubts would teach nonsense.
+        # A slow meter cannot always distinguish frames; uncertain energies must not be learned.
         if self._strategy is not None and message.uncertainty < active_j:
             self._strategy.metered(message.header, message.sequence, active_j)
 
@@ -357,7 +357,7 @@ class EdgeInferenceNode(ManagedNode):
             self._mission.expire()
 
     def _probe(self) -> None:
-        """Send a probe where the planner wants one."""
+        """Send a probe if the planner wants one."""
         if self._strategy is None or not self.active:
             return
         if (found := self._strategy.next_probe(self._pipeline.link_idle)) is not None:

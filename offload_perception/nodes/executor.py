@@ -36,7 +36,7 @@ class GroupExecutor(SingleThreadedExecutor):
         return [self._node]
 
     def can_execute(self, entity: Any) -> bool:
-        """Tell whether this executor is the one for `entity`, and it is free."""
+        """Return whether this executor is the one for `entity`, and it is free."""
         return self._accepts(entity.callback_group) and super().can_execute(entity)
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
@@ -74,7 +74,7 @@ def subscribe_in_lane(node: Any, kind: type, topic: str, callback: Callable[...,
     """Subscribe in the lane of a ManagedNode: `callback` runs in a thread of its own.
 
     Without rclpy's event handlers, which are waited for with every message; what they would
-    log the diagnostics tell.
+    log the diagnostics report.
     """
     return node.create_subscription(
         kind, topic, callback, qos, callback_group=node.lane,

@@ -76,7 +76,7 @@ class FlightNode(ManagedNode):
             attitude=partial(self._on_pose, 'attitude', tagger.attitude))
 
     def _vision_messages(self) -> Any:
-        """Return the module of vision_msgs, None where it is not wanted or not there."""
+        """Return the module of vision_msgs, None if it is not wanted or not there."""
         if self.config.vision == 'off':
             return None
         try:
@@ -130,7 +130,7 @@ class FlightNode(ManagedNode):
             return_period_s=c.return_period, return_deadline_scale=c.return_deadline_scale)
 
     def _decide(self) -> None:
-        """Look at the situation; say the policy where it changed, and once a second."""
+        """Look at the situation; say the policy if it changed, and once a second."""
         if not self.active:
             return
         before, now = self._verdict, time.monotonic()

@@ -28,7 +28,7 @@ _REMEDY = {
 def messages(package: str) -> Any:
     """Return the module with the messages of a package that is not always installed.
 
-    :raises ConfigError: where it is not; it says what to do.
+    :raises ConfigError: if it is not; it says what to do.
     """
     try:
         return import_module(f'{package}.msg')
@@ -39,7 +39,7 @@ def messages(package: str) -> Any:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told what the flight stack says; stamps are seconds."""
+    """Callbacks for the messages of a flight stack; stamps are seconds."""
 
     vehicle: Callable[[Vehicle | None], None]
     landed: Callable[[bool | None], None]
@@ -61,7 +61,7 @@ class Source(NamedTuple):
 def sources(c: FlightConfig, to: Listener) -> list[Source]:
     """Return what to subscribe to; none for stack `none`.
 
-    :raises ConfigError: where the stack's messages are not installed.
+    :raises ConfigError: if the stack's messages are not installed.
     """
     if c.stack == 'none':
         return []

@@ -1,4 +1,4 @@
-"""The one subscription that a drone's images come by; the graph tells which topic and QoS."""
+"""The one subscription that a drone's images come by; topic and QoS follow from the graph."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -121,7 +121,7 @@ class ImageFeed:
         return f'{cameras} publishes it, but nothing arrives: check its camera{lossy}'
 
     def mend_qos(self, topic: str) -> str:
-        """Return how to fit a camera's QoS; empty where `topic` is not the camera's."""
+        """Return how to fit a camera's QoS; empty if `topic` is not the camera's."""
         return 'set parameter image_reliability to auto' if topic == self.topic else ''
 
     def _publishers(self, topic: str) -> list[TopicEndpointInfo]:

@@ -36,7 +36,7 @@ class ManagedNode(LifecycleNode):
     A subclass says what it needs in `load`, `configure`, `activate`, `deactivate` and `release`;
     an OffloadError there refuses the transition with its message in the log. `deactivate` also
     follows an `activate` that failed, and `release` may run twice. `findings` and `values` fill
-    the diagnostics; `doing` is what they say where all is well.
+    the diagnostics; `doing` is what they say if all is well.
 
     Requests to change the state are served in a thread of their own, so that all else goes on
     during `load`; every other step runs where the callbacks run (`on_loop`), between them.
@@ -76,7 +76,7 @@ class ManagedNode(LifecycleNode):
     # -- for subclasses ---------------------------------------------------------------------
 
     def load(self) -> None:
-        """Do what takes long before `configure`, tell `progress` between its steps.
+        """Do what takes long before `configure`; call `progress` between its steps.
 
         Callbacks run at the same time, so topics, timers and the like are not for here.
         """
@@ -104,14 +104,14 @@ class ManagedNode(LifecycleNode):
         """Apply changed values of dynamic parameters; `self.config` has them already."""
 
     def verify(self, changes: dict[str, Any]) -> None:
-        """Raise an OffloadError where changed values of dynamic parameters cannot be taken."""
+        """Raise an OffloadError if changed values of dynamic parameters cannot be taken."""
 
     def findings(self, now_s: float) -> Iterable[Finding]:
         """Return what is wrong now, at `now_s` (monotonic); asked only while active."""
         return ()
 
     def values(self) -> dict[str, Any]:
-        """Return what else the diagnostics should tell; asked in every state."""
+        """Return further values for the diagnostics; called in every state."""
         return {}
 
     def mend_qos(self, topic: str) -> str:
@@ -119,16 +119,16 @@ class ManagedNode(LifecycleNode):
         return ''
 
     def progress(self, text: str) -> None:
-        """Tell what is under way in `load`.
+        """Report the current step of `load`.
 
-        :raises CancelledError: where the process is to end.
+        :raises CancelledError: if the process is to end.
         """
         self.go_on()
         self._loading = text
         self.get_logger().info(text)
 
     def go_on(self) -> None:
-        """Raise CancelledError where the process is to end."""
+        """Raise CancelledError if the process is to end."""
         if self.cancelled.is_set():
             raise CancelledError('the process is to end')
 
@@ -157,7 +157,7 @@ class ManagedNode(LifecycleNode):
         self.config = None
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Enable the publishers, then start working; where that fails, neither."""
+        """Enable the publishers, then start working; if that fails, neither."""
         return self.on_loop(partial(self._activate, state))
 
     def _activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -302,7 +302,7 @@ class ManagedNode(LifecycleNode):
 
     @property
     def state_now(self) -> Finding | None:
-        """Return why the node is not active, where that is worth a word."""
+        """Return why the node is not active, if that is worth a word."""
         if self.active:
             return None
         if self._loading:

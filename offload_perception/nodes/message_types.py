@@ -13,7 +13,7 @@ def name_of(kind: type) -> str:
 def class_of(name: str) -> type:
     """Return the message class of a type.
 
-    :raises BagError: where its package is not installed.
+    :raises BagError: if its package is not installed.
     """
     package, _, base = name.split('/')
     try:

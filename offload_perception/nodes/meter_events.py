@@ -8,9 +8,9 @@ _EXPECTED = ('connected', 'stopped')
 
 
 def log_event(node: Node, source: str, event: Event) -> None:
-    """Log what a reader tells; only what nobody asked for is a warning."""
+    """Log the events of a reader; only unexpected ones are warnings."""
     text = f'{source}: {event.message}'
-    if event.kind in _EXPECTED:  # two calls: rclpy raises where one call changes its severity
+    if event.kind in _EXPECTED:  # two calls: rclpy raises if one call changes its severity
         node.get_logger().info(text)
     else:
         node.get_logger().warning(text)

@@ -1,4 +1,4 @@
-"""Listen to one drone, for whoever watches it; not a part of the graph."""
+"""Subscribe to one drone, for a viewer; not a part of the graph."""
 
 from collections.abc import Callable
 from functools import partial
@@ -65,7 +65,7 @@ class MonitorNode(Node):
         return self.state.node(name)
 
     def absent(self) -> str:
-        """Return that no drone is in this namespace, and where others are; empty where one is."""
+        """Return that no drone is in this namespace, and if others are; empty if one is."""
         drones = [topic.rpartition('/')[0] or '/'
                   for topic, kinds in self.get_topic_names_and_types()
                   if name_of(FrameLatency) in kinds and self.count_publishers(topic)]
@@ -76,7 +76,7 @@ class MonitorNode(Node):
         return f'no drone in {self.get_namespace()}: {where}'
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what a viewer shows, with a caveat where no drone is in this namespace."""
+        """Return what a viewer shows, with a caveat if no drone is in this namespace."""
         shown = self.state.snapshot()
         if absent := self.absent():
             shown['caveats'].insert(0, absent)

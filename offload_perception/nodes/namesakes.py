@@ -15,10 +15,10 @@ LISTEN_S = 2.5 * PERIOD_S
 def refuse_namesake(node: ManagedNode) -> None:
     """Look whether another node of this name is active; for `load`, which may wait.
 
-    The graph alone does not tell: it keeps a node that was killed, for as long as its lease. One
+    The graph alone is not enough: it keeps a node that was killed, for as long as its lease. One
     that lives publishes its diagnostics.
 
-    :raises ConfigError: where there is one, whose results would be doubled.
+    :raises ConfigError: if there is one, whose results would be doubled.
     """
     me, name = (node.get_name(), node.get_namespace()), node.get_fully_qualified_name()
     while node.get_node_names_and_namespaces().count(me) < 2:

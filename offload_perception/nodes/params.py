@@ -43,7 +43,7 @@ def declare(node: Node, cls: type[Config]) -> None:
 
 
 def read(node: Node, cls: type[Config]) -> Config:
-    """Return the parameters' values as a `cls`; raises ConfigError where one is wrong."""
+    """Return the parameters' values as a `cls`; raises ConfigError if one is wrong."""
     return make(cls, {f.name: node.get_parameter(f.name).value for f in fields(cls)})
 
 

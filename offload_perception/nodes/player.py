@@ -27,7 +27,7 @@ CLOCK = '/clock'
 
 def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
            wait_s: float, stop: StopSignal, clock_hz: float | None = None) -> int:
-    """Play a bag until its end, or until somebody says stop; return how many were published.
+    """Play a bag until its end, or until it is stopped; return how many were published.
 
     Topics whose type is not installed, or with another definition than the recorded one, are left
     out and named in the log.
@@ -36,7 +36,7 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
     :param clock_hz: how often a second the time of the bag is published on /clock, for nodes with
         use_sim_time; the bag's own /clock is left out then. None = never.
 
-    :raises BagError: where no topic is left to play.
+    :raises BagError: if no topic is left to play.
     """
     topics = topics_of(reader, selection)
     if clock_hz:
@@ -106,7 +106,7 @@ def _check_definition(node: Node, topic: str, recorded: MessageType) -> None:
 
 
 def _profile_of(first: BagMessage) -> QoSProfile:
-    """Return the recorded profile: the laxest where several publishers offered."""
+    """Return the recorded profile: the laxest if several publishers offered."""
     def every(policy: str, wanted: str) -> bool:
         return all(str(p.get(policy)) in (wanted, '1') for p in first.qos)
     reliable, latched = every('reliability', 'reliable'), every('durability', 'transient_local')

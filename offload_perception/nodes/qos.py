@@ -43,10 +43,10 @@ RESULTS = _keep_last(10, ReliabilityPolicy.RELIABLE)
 # Telemetry is small too; the depth covers a recorder that stalls for some seconds.
 TELEMETRY = _keep_last(100, ReliabilityPolicy.RELIABLE)
 
-# Whoever joins late still needs the last word.
+# A late joiner still needs the last one.
 LATCHED = _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
-# What is late is of no use, and one that is sent again would tell nothing of the link.
+# A late one is of no use, and one that is sent again would say nothing about the link.
 BEAT = _keep_last(1, ReliabilityPolicy.BEST_EFFORT)
 
 # A flight stack's streams. Best effort and volatile matches every publisher.

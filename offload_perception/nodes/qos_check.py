@@ -39,7 +39,7 @@ def mismatches(node: 'ManagedNode') -> Iterator[Finding]:
 
 
 def _why(publisher: QoSProfile, subscription: QoSProfile) -> str:
-    """Return which policies do not match; empty where messages flow."""
+    """Return which policies do not match; empty if messages flow."""
     compatible, reason = qos_check_compatible(_specified(publisher), _specified(subscription))
     if compatible != QoSCompatibility.ERROR:
         return ''

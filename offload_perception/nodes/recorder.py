@@ -102,7 +102,7 @@ class RecorderNode(ManagedNode):
                    for p in self.get_publishers_info_by_topic(topic))
 
     def release(self) -> None:
-        """Finish the bag where nobody deactivated."""
+        """Finish the bag if the node was not deactivated."""
         self._stop_listening()
         if self._bag is not None:
             with suppress(OSError):
@@ -205,7 +205,7 @@ class RecorderNode(ManagedNode):
             p = info.qos_profile
             yield qos_profile(reliable=p.reliability == ReliabilityPolicy.RELIABLE,
                               latched=p.durability == DurabilityPolicy.TRANSIENT_LOCAL,
-                              depth=p.depth or 10)  # discovery does not tell the depth: 0
+                              depth=p.depth or 10)  # discovery does not report the depth: 0
 
     def _flush(self) -> None:
         if self._bag is not None:
@@ -214,7 +214,7 @@ class RecorderNode(ManagedNode):
 
     @contextmanager
     def _ending_on_failure(self) -> Iterator[None]:
-        """Stop recording where the bag cannot be written; the drone flies on."""
+        """Stop recording if the bag cannot be written; the drone flies on."""
         try:
             yield
         except OSError as e:
@@ -242,7 +242,7 @@ class RecorderNode(ManagedNode):
             yield said('messages', 'no message yet')
 
     def _free(self) -> int | None:
-        """Return the space on the bag's disk [bytes], None where the folder was removed."""
+        """Return the space on the bag's disk [bytes], None if the folder was removed."""
         try:
             return free_bytes(self._bag.folder)
         except OSError:

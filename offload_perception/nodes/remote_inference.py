@@ -73,7 +73,7 @@ class RemoteInferenceNode(ManagedNode):
             raise ConfigError(problem)
 
     def _second_server(self, own: int) -> str:
-        """Return what is wrong where others than `own` nodes serve the topic, else ''."""
+        """Return what is wrong if others than `own` nodes serve the topic, else ''."""
         topic = self.resolve_topic_name('features')
         servers = [f'{i.node_namespace.rstrip("/")}/{i.node_name}'
                    for i in self.get_subscriptions_info_by_topic(topic)

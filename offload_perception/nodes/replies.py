@@ -21,7 +21,7 @@ class ReplyPublishers:
 
     A publisher that was just made has not found its subscription yet, and what it publishes
     would be lost: such replies wait, at most `MATCH_TIMEOUT_S` and `MAX_TOPICS` of them. `lost`
-    counts those that waited in vain. There is no publisher for a topic that nobody listens to.
+    counts those that waited in vain. A topic without a subscriber gets no publisher.
     """
 
     def __init__(self, node: LifecycleNode) -> None:
@@ -32,7 +32,7 @@ class ReplyPublishers:
         self._timer = node.create_timer(RETRY_PERIOD_S, self._retry, autostart=False)
 
     def publish(self, topic: str, message: Classification) -> None:
-        """Publish `message`, as soon as somebody listens."""
+        """Publish `message`, as soon as it has a subscriber."""
         with self._lock:
             if not self._closed and not self._delivered(topic, message):
                 if len(self._waiting) >= MAX_TOPICS:
@@ -49,7 +49,7 @@ class ReplyPublishers:
                 self._node.destroy_publisher(self._publishers.popitem()[1])
 
     def _delivered(self, topic: str, message: Classification) -> bool:
-        """Publish if somebody listens."""
+        """Publish if there is a subscriber."""
         if topic not in self._publishers and not self._node.count_subscribers(topic):
             return False
         publisher = self._publisher(topic)

@@ -26,12 +26,12 @@ from offload_perception.threads import PATIENCE, Worker, running, troubled
 # Python lets a thread keep its lock for 5 ms by default; a frame's worker would wait as long for
 # the executor's.
 SWITCH_INTERVAL_S = 0.0005
-LAST_WORDS_S = 2.0  # for all of them: on a busy computer a listener may take that long
+LAST_WORDS_S = 2.0  # for all publishers: on a busy computer a subscriber may take that long
 WATCH_PERIOD_S = 1.0
 OTHERS_S = 2.0  # for other nodes to end before this one; some never do
 OTHERS_PERIOD_S = 0.02
-GRACE_S = 1.0  # for a callback under way; what takes longer than that is not waited for
-SAME_WISH_S = 0.5  # one Ctrl-C may arrive twice: from the terminal and from whoever launched us
+GRACE_S = 1.0  # grace period for the current callback
+SAME_WISH_S = 0.5  # one Ctrl-C may arrive twice: from the terminal and from the launcher
 
 
 class _Wish:
@@ -47,7 +47,7 @@ class _Wish:
     def _on_signal(self, number: int, _frame: object) -> None:
         now_s = time.monotonic()
         if self._signalled_s and now_s - self._signalled_s > SAME_WISH_S:
-            os._exit(128 + number)  # whoever asks twice does not want to wait
+            os._exit(128 + number)  # a second signal means now
         self._signalled_s = self._signalled_s or now_s
         self._codes.put(0)
 
@@ -56,7 +56,7 @@ class _Wish:
         self._codes.put(exit_code)
 
     def wait(self) -> int:
-        """Wait until somebody asks, or a vital thread is dead; return the exit code."""
+        """Wait for a signal or a dead vital thread; return the exit code."""
         while True:
             with suppress(Empty):
                 return self._codes.get(timeout=WATCH_PERIOD_S)
@@ -75,7 +75,7 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     left = remove_leftovers()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
-        # Not rclpy's handlers: they would close the context before the node's last word.
+        # Not rclpy's handlers: they would close the context before the final diagnostics.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = node_class()
     except (ParameterException, RCLError) as e:  # of a wrong type or out of range, or unreadable
@@ -110,7 +110,7 @@ class _Spinner:
         self.start = self._worker.start
 
     def stop(self, timeout_s: float) -> bool:
-        """End after the callback under way; False where that takes longer."""
+        """Stop after the current callback; False if that takes longer."""
         self.executor.shutdown()
         return self._worker.stop(timeout_s)
 
@@ -143,7 +143,7 @@ def _let_others_end(node: ManagedNode) -> None:
 
 
 def _end(node: ManagedNode, exit_code: int, idle: bool) -> None:
-    """Tell why, stop working, say a last word; no step may keep the next from being done.
+    """Report why, stop working, publish the final diagnostics; no step may prevent the next.
 
     What a thread still works with is not released, but the node leaves the graph.
     """
@@ -160,7 +160,7 @@ def _end(node: ManagedNode, exit_code: int, idle: bool) -> None:
 
 
 def let_last_words_arrive(node: Node) -> None:
-    """Wait until everybody who listens has what was published; bounded, for some never answer."""
+    """Wait until all subscribers have acknowledged; bounded, since some never do."""
     give_up_s = time.monotonic() + LAST_WORDS_S
     for publisher in node.publishers:
         left_s = max(0.0, give_up_s - time.monotonic())

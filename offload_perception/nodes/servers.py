@@ -17,7 +17,7 @@ from offload_perception.nodes.managed import ManagedNode
 def namespaces(parameter: str) -> tuple[str, ...]:
     """Return the servers in a comma-separated list, each with one leading slash.
 
-    :raises ConfigError: where there is none, or one twice.
+    :raises ConfigError: if there is none, or one twice.
     """
     found = tuple(f'/{name.strip().strip("/")}' for name in parameter.split(',') if name.strip())
     if not found or len(set(found)) < len(found):
@@ -35,7 +35,7 @@ class Servers:
         """Make the topics.
 
         :param on_beat: takes a server's beat and when the middleware received it, by the system's
-            clock [ns], 0 where it does not tell; None = without beats.
+            clock [ns], 0 if unknown; None = without beats.
         """
         self._node, self.names = node, names
         self._several = {name: Lasting(qos.GHOST_S) for name in names}
@@ -59,18 +59,18 @@ class Servers:
                                  qos.BEAT)
 
     def send(self, packet: FeaturePacket, server: str) -> bool:
-        """Publish a packet to a server; False where it does not listen."""
+        """Publish a packet to a server; False if it does not listen."""
         if not self.listening(server):
             return False
         self._publishers[server].publish(feature_message(packet))
         return True
 
     def listening(self, server: str) -> bool:
-        """Tell whether anybody takes tensors on the server's topic."""
+        """Return whether anybody takes tensors on the server's topic."""
         return self._publishers[server].get_subscription_count() > 0
 
     def problem(self, server: str, now_s: float) -> str:
-        """Return what is wrong with a server's topic now; empty where one node serves it."""
+        """Return what is wrong with a server's topic now; empty if one node serves it."""
         topic = self._publishers[server].topic_name
         serving = [i for i in self._node.get_subscriptions_info_by_topic(topic)
                    if i.node_namespace.strip('/') == server.strip('/')]

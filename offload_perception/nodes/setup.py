@@ -1,4 +1,4 @@
-"""What a node was run with, told once to whoever listens: parameters, versions, computer."""
+"""The set-up of a node, published latched: parameters, versions, computer."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ class Setup:
         self._publisher = node.create_publisher(DiagnosticStatus, TOPIC, qos.LATCHED)
 
     def publish(self, node: 'ManagedNode') -> None:
-        """Tell the set-up as it is now; the node is configured."""
+        """Publish the current set-up; the node is configured."""
         parameters = {PARAMETER + name: without_password(str(value))
                       for name, value in asdict(node.config).items()}
         self._publisher.publish(DiagnosticStatus(

@@ -32,8 +32,8 @@ class Tuner:
     def set(self, name: str, text: str, timeout_s: float = TIMEOUT_S) -> str | float:
         """Set a parameter to what `text` stands for, and return that value.
 
-        :raises ConfigError: where the parameter does not take it; the node is not asked then.
-        :raises TuningError: where the node refuses, with its reason, or does not answer.
+        :raises ConfigError: if the parameter does not take it; the node is not asked then.
+        :raises TuningError: if the node refuses, with its reason, or does not answer.
         """
         value = parse(name, text)
         result, = self._answer(self._client.set_parameters, [Parameter(name, value=value)],
@@ -45,7 +45,7 @@ class Tuner:
     def values(self, timeout_s: float = TIMEOUT_S) -> dict[str, str | float]:
         """Return what may change in flight, as it is now.
 
-        :raises TuningError: where the node does not answer.
+        :raises TuningError: if the node does not answer.
         """
         found: list[ParameterValue] = self._answer(
             self._client.get_parameters, list(TUNABLE), timeout_s).values

@@ -158,7 +158,7 @@ class Um25cNode(ManagedNode):
                 self._reader.command(command)
 
     def _command_of(self, name: str, value: float) -> bytes | None:
-        """Return the command of a setting, None where it is to be left alone."""
+        """Return the command of a setting, None if it is to be left alone."""
         if value < 0:
             return None
         if self._model is None:
@@ -171,7 +171,7 @@ class Um25cNode(ManagedNode):
                 raise MeterError('the meter is not measuring')
             self._reader.command(make(self._model))
             answer.success, answer.message = True, 'sent'
-        except Exception as e:  # whoever asked is to hear of it
+        except Exception as e:  # report it to the caller
             answer.success, answer.message = False, str(e)
         return answer
 

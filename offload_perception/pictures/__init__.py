@@ -1,4 +1,4 @@
-"""Picture files: told apart by their content, and decoded within bounds that are known before."""
+"""Picture files: recognised by content, and decoded within bounds that are known before."""
 
 from offload_perception.pictures.decode import DECODERS, MAX_PIXELS, Bound, decode
 from offload_perception.pictures.kind import kind_of

@@ -40,7 +40,7 @@ STREAMED = ('jpeg', 'png', 'webp')
 
 @dataclass(frozen=True)
 class Bound:
-    """What a picture may be: one of `kinds`; of `size` (height, width) where that is known.
+    """What a picture may be: one of `kinds`; of `size` (height, width) if that is known.
 
     The defaults are those of messages.
 
@@ -114,7 +114,7 @@ def _prepared(kind: str, raw: memoryview, bound: Bound) -> bytes | memoryview:
         jpeg = read_jpeg(raw)
         bound.check(kind, jpeg.height, jpeg.width, jpeg.scans)
         return jpeg.data
-    if kind == 'png':  # Pillow has a limit of its own, and does not tell the size
+    if kind == 'png':  # Pillow has a limit of its own, and does not report the size
         bound.check(kind, int.from_bytes(raw[20:24], 'big'), int.from_bytes(raw[16:20], 'big'))
     if kind == 'webp':
         bound.check(kind, *_webp_size(raw))  # its decoder allocates as it opens a file

@@ -27,7 +27,7 @@ class Jpeg:
 
     `scans` is how often the decoder goes over the picture. `data` is the file for a decoder that
     stops where data is missing: an end marker, which would make it paint the rest grey, is taken
-    off where the picture comes in one scan.
+    off if the picture comes in one scan.
     """
 
     height: int
@@ -101,7 +101,7 @@ def _scans(file: bytes, first: int, stop: int) -> list[int]:
 
 
 def _all_bits(file: bytes, starts: list[int], components: set[int]) -> bool:
-    """Tell whether the scans carry every coefficient of every component to its last bit."""
+    """Return whether the scans carry every coefficient of every component to its last bit."""
     seen: dict[int, set[int]] = {component: set() for component in components}
     for at in starts:
         count = file[at + 4] if at + 4 < len(file) else 0

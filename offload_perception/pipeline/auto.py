@@ -88,7 +88,7 @@ class AutoStrategy:
             return frames.pop(sequence) if frame is not None and is_it(frame) else None
 
     def observe_server(self, report: ServerReport, *, digest: str) -> None:
-        """Take a server's status; raises PlanError where it serves another model."""
+        """Take a server's status; raises PlanError if it serves another model."""
         self.session.observe_server(report, self._clock(), digest=digest)
 
     def beat(self, server: str, age_s: float, *, clock_s: float, period_s: float,
@@ -108,7 +108,7 @@ class AutoStrategy:
     def next_probe(self, link_idle: bool) -> tuple[int, Probe] | None:
         """Return a probe to send now and its nonce, or None; gives up old ones.
 
-        A probe behind a frame would measure the frame: none goes out unless `link_idle`.
+        A probe queued after a frame would measure the frame: none is sent unless `link_idle`.
         """
         now = self._clock()
         with self._lock:
@@ -126,14 +126,14 @@ class AutoStrategy:
             return nonce, probe
 
     def probe_unsent(self, nonce: int) -> None:
-        """Note that nobody listened to a probe."""
+        """Note that a probe had no subscriber."""
         with self._lock:
             found = self._probes.pop(nonce, None)
         if found is not None:
             self.session.take_back_probe(found[0])
 
     def probe_answered(self, nonce: int, server: str, server_total_s: float) -> None:
-        """Take the answer to a probe, where it is that of its server."""
+        """Take the answer to a probe, if it is that of its server."""
         now = self._clock()
         with self._lock:
             probe, sent_s = self._probes.get(nonce, (None, 0.0))

@@ -1,4 +1,4 @@
-"""The layers that run on the drone: the head of a frame, and the rest where no server helped."""
+"""The layers that run on the drone: the head of a frame, and the rest if no server helped."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ class Board:
     """Runs layers on frames, and notes in them how long that took and on what.
 
     :param preprocess: writes an image into a uint8 array of the network's input shape, and
-        raises ImageError where it cannot.
+        raises ImageError if it cannot.
     """
 
     def __init__(self, network: Layers, preprocess: Preprocess,
@@ -42,7 +42,7 @@ class Board:
 
     @property
     def emulated(self) -> str:
-        """Return `emulated NAME` where layers are paced as on another computer, else ''."""
+        """Return `emulated NAME` if layers are paced as on another computer, else ''."""
         return self._network.emulated
 
     def head(self, frame: Frame) -> np.ndarray:

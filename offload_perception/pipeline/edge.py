@@ -39,7 +39,7 @@ class EdgePipeline:
     """Takes images, ends each as exactly one of remote result, local result or drop.
 
     Images and replies come in from any thread and return at once. One worker thread runs the
-    layers on board; a second one encodes and sends, so that the next head runs meanwhile.
+    layers on board; a second one encodes and sends, so that the next head can run.
     `preprocess` is that of a `Board`. `send` publishes a packet to a server, or returns False
     where that does not listen. `ended` gets every frame's end, from whichever thread ended it;
     `problem` gets what went wrong, a DropReason, REPORTING_FAILED or FOREIGN_REPLY, and a
@@ -119,7 +119,7 @@ class EdgePipeline:
 
     @property
     def link_idle(self) -> bool:
-        """Tell whether no frame is on the link."""
+        """Return whether no frame is on the link."""
         return not len(self._flying)
 
     @property

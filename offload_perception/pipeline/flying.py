@@ -7,7 +7,7 @@ from offload_perception.frames import Frame
 
 
 class Flying:
-    """Frames between take-off and landing; whoever waits for `changed` is woken by each change.
+    """Frames between take-off and landing; each change wakes the threads that wait for `changed`.
 
     May be used from several threads.
     """
@@ -33,7 +33,7 @@ class Flying:
             return self._frames.get(sequence)
 
     def land(self, frame: Frame, *, keep_hedged: bool = False) -> bool:
-        """Take a frame out of the air; False where it flies no more.
+        """Take a frame out of the air; False if it flies no more.
 
         :param keep_hedged: leave one that is to be finished on board where it is.
         """

@@ -45,7 +45,7 @@ class FrameLedger:
               reason: DropReason | None = None) -> Counts | None:
         """End a frame.
 
-        Return the totals with this frame in them, or None, and change nothing, where the frame
+        Return the totals with this frame in them, or None, and change nothing, if the frame
         had ended before. A drop needs a reason, and nothing else may have one.
         """
         if (outcome is Outcome.DROPPED) != (reason is not None):

@@ -23,7 +23,7 @@ class LoadMeter:
     """Measures arrival rate, utilisation and service times; forgets exponentially.
 
     The expected wait is the mean of an M/G/1 queue (Pollaczek-Khinchine),
-    W = lambda E[S^2] / (2 (1 - rho)), or the work that waits already where that is more.
+    W = lambda E[S^2] / (2 (1 - rho)), or the work that waits already if that is more.
     """
 
     def __init__(self, *, cuts: int, now_s: float) -> None:
@@ -53,7 +53,7 @@ class LoadMeter:
     def service_s(self, cut: int) -> float:
         """Return the time that a tensor of this cut takes [s].
 
-        That of others where none was measured, and 0 where none of late.
+        That of other cuts if none was measured, and 0 without recent ones.
         """
         with self._lock:
             own = self._service_s[cut]

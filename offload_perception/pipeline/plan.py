@@ -1,4 +1,4 @@
-"""What the drone's pipeline is told: its limits, and what to do with each frame."""
+"""The input of the drone's pipeline: its limits, and the plan of each frame."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ from collections import Counter, OrderedDict
 from threading import Lock
 
 MAX_SENDERS = 256
-_STREAMS = 4  # publishers of one name that are told apart
+_STREAMS = 4  # publishers of one name that are distinguished
 _LONGEST_GAP = 1000  # a longer one is another publisher
 
 

@@ -9,7 +9,7 @@ from offload_perception.threads import FOREVER, Worker
 class Ticker:
     """Calls `tick` once a period from `start` to `stop`; what is missed is not made up for.
 
-    `failed` is told of what a call raises; the next one may do better.
+    `failed` is called with what a call raises; the calls go on.
     """
 
     def __init__(self, name: str, period_s: float, tick: Callable[[], None],
@@ -23,7 +23,7 @@ class Ticker:
         self._worker.start()
 
     def stop(self) -> None:
-        """End after the call under way."""
+        """Stop after the current call."""
         self._worker.stop()
 
     def _step(self) -> bool:

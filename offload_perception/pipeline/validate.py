@@ -12,7 +12,7 @@ _OVERHEAD_BYTES = 4096  # what a codec may add to incompressible data
 
 
 def refusal(packet: FeaturePacket, artefact: Artefact) -> str:
-    """Return why the server of `artefact` has to refuse `packet`; empty where all is well."""
+    """Return why the server of `artefact` has to refuse `packet`; empty if all is well."""
     if packet.model_digest != artefact.digest:
         return (f'{packet.drone} runs another model (digest {packet.model_digest[:12]}..., this '
                 f'server has {artefact.name} {artefact.digest[:12]}...); start both with the same '
@@ -35,7 +35,7 @@ def refusal(packet: FeaturePacket, artefact: Artefact) -> str:
 def decoded(packet: FeaturePacket, artefact: Artefact):
     """Return the tensor in a packet that `refusal` had nothing against.
 
-    :raises DecodeError: where the data are damaged or hold another tensor than they should.
+    :raises DecodeError: if the data are damaged or hold another tensor than they should.
     """
     spec = artefact.tensor(packet.split)
     basis = basis_of(artefact, packet.split)
@@ -47,7 +47,7 @@ def decoded(packet: FeaturePacket, artefact: Artefact):
 
 
 def foreign(reply: ReceivedReply, frame: Frame, digest: str) -> str:
-    """Return why `reply` is none to the tensor of `frame`; empty where it is.
+    """Return why `reply` is none to the tensor of `frame`; empty if it is.
 
     :param digest: of the drone's model; a server of another one may refuse, and no more.
     """

@@ -1,4 +1,4 @@
-"""What a server's beats tell of the link, before a frame is sent over it.
+"""What a server's beats show of the link, before a frame is sent over it.
 
 A server sends a beat several times a second. What makes a link slow delays them as well, in the
 way down and in the way up alike, so a beat that is late, or does not come, is a warning that costs
@@ -14,7 +14,7 @@ _GAIN = 0.05
 _LEAST_SPREAD_S = 1e-3
 _CONFIRMING = 2  # late beats in a row are no accident
 _LASTING = 10  # late beats in a row after which the link is worth a probe
-_ENOUGH = 4.5  # judgements of late beats, before which each is worth a probe
+_ENOUGH = 4.5  # judged late beats; before that each late beat is worth a probe
 _SILENT_S = 3.0  # without a beat, they have stopped
 _KEEP = 0.95  # of what earlier late beats have taught
 _SLOWEST = 20.0  # times; a stall of the system looks like much more on a fast link
@@ -25,13 +25,13 @@ _RESTART_S = 10.0  # a server's clock that jumps by more belongs to another run
 def age_s(received_ns: int, now_ns: int) -> float:
     """Return how long ago a message was received, by the system's clock, 0 .. 1 s.
 
-    That clock may be set meanwhile, and a middleware may not tell (0).
+    That clock may be set in between, and a middleware may not report it (0).
     """
     return min(max(1e-9 * (now_ns - received_ns), 0.0), 1.0) if received_ns else 0.0
 
 
 class _Share:
-    """How often something is true, of late; a half where nothing is known (Laplace)."""
+    """How often something was true recently; a half if nothing is known (Laplace)."""
 
     def __init__(self) -> None:
         self.count = self._true = 0.0
@@ -50,13 +50,13 @@ class BeatWatch:
 
     Only differences of the server's clock count, so no clocks have to agree. One late beat may be
     an accident: it has the weight of the share of such beats that a second one followed. Nor need
-    the way up be slow where the way down is: a warning has the weight of the share of warnings
-    that frames and probes sent all the same have borne out.
+    the way up be slow if the way down is: a warning has the weight of the share of warnings
+    that frames and probes sent in spite of them have confirmed.
     """
 
     def __init__(self) -> None:
         self._followed = _Share()  # of late or missing beats, by another late one
-        self._right = _Share()  # of warnings, by what was sent all the same
+        self._right = _Share()  # of warnings, by what was sent in spite of them
         self._begin()
 
     def _begin(self) -> None:
@@ -67,16 +67,16 @@ class BeatWatch:
         self._changing = False
 
     def late(self, now_s: float) -> bool:
-        """Tell whether beats are late, by more than accident."""
+        """Return whether beats are late, by more than accident."""
         return self._late >= _CONFIRMING and not self._silent(now_s)
 
     def in_doubt(self, now_s: float) -> bool:
-        """Tell whether the link seems to have changed; what is sent now tells by how much."""
+        """Return whether the link seems to have changed; what is sent now shows by how much."""
         late = self._late >= (_CONFIRMING if self._right.count < _ENOUGH else _LASTING)
         return (late or self._changing) and not self._silent(now_s)
 
     def warns(self, now_s: float) -> bool:
-        """Tell whether a beat is late now."""
+        """Return whether a beat is late now."""
         return self._lateness(now_s)[0] > 0
 
     def judge(self, *, right: bool) -> None:
@@ -130,11 +130,11 @@ class BeatWatch:
         return self._late, late_s
 
     def _silent(self, now_s: float) -> bool:
-        """Tell whether beats have stopped: then they tell nothing, and probes do."""
+        """Return whether beats have stopped: then only probes are of use."""
         return now_s - self._clock_s - self._least_s > _SILENT_S
 
     def settled(self) -> None:
-        """Take it that the link is known as it is now: so are beats."""
+        """Note that the current state of the link is known, so beats are judged from here."""
         self._level_s, self._late, self._changing = self._delay_s, 0, False
 
     @property

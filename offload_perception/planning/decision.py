@@ -6,7 +6,7 @@ from math import inf, nan
 
 @dataclass(frozen=True)
 class Option:
-    """One way to do a frame; `codec` and `server` are empty where all runs on board."""
+    """One way to do a frame; `codec` and `server` are empty if all runs on board."""
 
     cut: int
     codec: str = ''
@@ -14,7 +14,7 @@ class Option:
 
     @property
     def local(self) -> bool:
-        """Tell whether everything runs on board."""
+        """Return whether everything runs on board."""
         return not self.server
 
     def named(self, cut_names: tuple[str, ...]) -> str:
@@ -28,13 +28,13 @@ class Option:
 class Decision:
     """The choice for one frame, with what was predicted of it.
 
-    Spreads are standard deviations. `feasible` tells whether the deadline is predicted to be kept
-    with the margin; `runnable` is False where not even a late result is possible, as with a
+    Spreads are standard deviations. `feasible` says whether the deadline is predicted to be kept
+    with the margin; `runnable` is False if not even a late result is possible, as with a
     network that does not fit on board and no server. `explored` marks a frame that is spent on
-    learning. `hedge_s` after its arrival a sent frame is to be finished on board where no reply
+    learning. `hedge_s` after its arrival a sent frame is to be finished on board if no reply
     has come, infinite = never; what that is expected to take is in `energy_j`. `waited_s` had
     passed since its arrival when this was decided. `bandwidth` [byte/s], `round_trip_s` and
-    `wait_s` are the estimates for the chosen server, NaN on board; `bandwidth` also where frames
+    `wait_s` are the estimates for the chosen server, NaN on board; `bandwidth` also if frames
     cannot tell it.
     """
 

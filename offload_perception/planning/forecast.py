@@ -46,11 +46,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Forecast:
-    """One row for each option; all arrays are (k,). `usable` is False where it cannot run now.
+    """One row for each option; all arrays are (k,). `usable` is False if it cannot run now.
 
     `guessed` marks options whose size no frame and no measurement has confirmed. `rest` is what
-    finishing on board takes after an option was sent, None where nothing can be. `routes` has
-    bandwidth [byte/s], NaN where it cannot be told, round trip [s] and expected wait [s] of each
+    finishing on board takes after an option was sent, None if nothing can be. `routes` has
+    bandwidth [byte/s], NaN if it is unknown, round trip [s] and expected wait [s] of each
     server.
     """
 

@@ -8,11 +8,11 @@ from offload_perception.frames import DropReason, Frame, Outcome
 
 @dataclass(frozen=True)
 class FrameReport:
-    """An ended frame. Durations in seconds of the drone's clock, NaN where a stage did not run.
+    """An ended frame. Durations in seconds of the drone's clock, NaN if a stage did not run.
 
-    `wait_s`, `decode_s` and `tail_s` are the server's own. `nbytes` is 0 where nothing was sent.
+    `wait_s`, `decode_s` and `tail_s` are the server's own. `nbytes` is 0 if nothing was sent.
     A frame for a server that was finished on board has outcome LOCAL and a `server`; `reason` is
-    then why the way over the server came to nothing, empty where its reply was overdue. `trouble`
+    then why the way over the server came to nothing, empty if its reply was overdue. `trouble`
     is that in words.
     """
 
@@ -48,28 +48,28 @@ class FrameReport:
 
     @property
     def finished_on_board(self) -> bool:
-        """Tell whether the result is the drone's own, of a frame that a server was to have."""
+        """Return whether the result is the drone's own, of a frame that a server was to have."""
         return self.outcome is Outcome.LOCAL and bool(self.server)
 
     @property
     def unanswered(self) -> bool:
-        """Tell whether something was sent and nothing came back in time."""
+        """Return whether something was sent and nothing came back in time."""
         return self.nbytes > 0 and ((self.finished_on_board and not self.reason)
                                     or self.reason == DropReason.TIMEOUT)
 
     @property
     def overloaded(self) -> bool:
-        """Tell whether the server turned the frame away because of its load."""
+        """Return whether the server turned the frame away because of its load."""
         return self.reason in (DropReason.BUSY, DropReason.LATE)
 
     @property
     def rejected(self) -> bool:
-        """Tell whether the server turned the frame away for what it is, as it will the next."""
+        """Return whether the server turned the frame away for what it is, as it will the next."""
         return self.reason in (DropReason.REFUSED, DropReason.SERVER_FAILED)
 
     @property
     def unheard(self) -> bool:
-        """Tell whether nobody listened where the frame was to go, so that it was not sent."""
+        """Return whether the server was not subscribed, so that nothing was sent."""
         return self.reason == DropReason.NO_SERVER
 
     @property

@@ -8,7 +8,7 @@ from offload_perception.planning.robust import RobustLevel
 from offload_perception.profiles.device_profile import DeviceProfile
 
 _CUT_GAIN = 0.05
-_SHORTEST_S = 1e-7  # no clock tells less
+_SHORTEST_S = 1e-7  # no clock resolves less
 _CUT_LIMITS = (0.2, 5.0)  # a correction beyond them is another network, not a correction
 
 

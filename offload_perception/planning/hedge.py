@@ -1,4 +1,4 @@
-"""Frames that are sent and finished on board all the same where no reply comes in time.
+"""Frames that are sent, and finished on board if no reply comes in time.
 
 The boundary tensor is kept. From the last moment that keeps the deadline on, the rest of the
 network runs on board until the reply comes or the result is there: so a link or a server that
@@ -10,16 +10,16 @@ from math import inf, isfinite, pi, sqrt
 
 import numpy as np
 
-_MARGIN = 3.0  # standard deviations of the time on board; nothing else can help behind it
-_SHORTEST_S = 1e-9  # of a rest; a last layer may take no time that a clock tells
+_MARGIN = 3.0  # standard deviations of the time on board, which is the last resort
+_SHORTEST_S = 1e-9  # of a rest; a last layer may take less than a clock resolves
 _LOGISTIC = sqrt(3.0) / pi  # scale of a logistic distribution by its standard deviation
 
 
 @dataclass(frozen=True)
 class Rest:
-    """What finishing on board takes behind the cut of each option; arrays are (k,).
+    """What finishing on board takes after the cut of each option; arrays are (k,).
 
-    Seconds are infinite where that is impossible.
+    Seconds are infinite if that is impossible.
     """
 
     seconds: np.ndarray
@@ -49,7 +49,7 @@ class Rest:
 
         :param overdue_s: when its reply is overdue, for a frame without a deadline.
         :param insured: whether to keep the deadline by it. Else the reply is waited for until
-            the deadline: a late result is better than none. Infinite where that would take
+            the deadline: a late result is better than none. Infinite if that would take
             longer than a second deadline.
         """
         rest_s = float(self.seconds[at])

@@ -1,4 +1,4 @@
-"""The frames that are out: when the radio is free, and what a missing reply tells already."""
+"""The pending frames: when the radio is free, and what a missing reply already shows."""
 
 from dataclasses import dataclass
 from math import inf, nan

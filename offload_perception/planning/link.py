@@ -55,7 +55,7 @@ class LinkEstimator:
         link = cls(bandwidth=bandwidth, round_trip_s=round_trip_s)
         link._p00 = link._p11 = spread ** 2
         link._late_noise = link._early_noise = spread
-        link._sizes.extend((1.0, 1e6))  # as if frames of these sizes had told it
+        link._sizes.extend((1.0, 1e6))  # as if frames of these sizes had been measured
         return link
 
     @property
@@ -65,7 +65,7 @@ class LinkEstimator:
 
     @property
     def known_bandwidth(self) -> float:
-        """Return the estimate of the uplink [byte/s], NaN where frames cannot tell it.
+        """Return the estimate of the uplink [byte/s], NaN if frames cannot determine it.
 
         Frames of one size never do: their time may be the round trip's or the bytes'. Nor do
         those whose bytes take no more time than chance does, as on one computer.
@@ -89,7 +89,7 @@ class LinkEstimator:
     def s_per_byte(self) -> float:
         """Return the time that a byte takes [s].
 
-        At least what would not be noticed in the mean of the frames, where the guess in the
+        At least what would not be noticed in the mean of the frames, if the guess in the
         beginning was no less: bytes whose time is lost in chance are not free.
         """
         if not self._sizes:
@@ -109,14 +109,14 @@ class LinkEstimator:
 
     @property
     def in_doubt(self) -> bool:
-        """Tell whether the link seems to change: the next observations settle it."""
+        """Return whether the link seems to change: the next observations settle it."""
         return self._unconfirmed or self._slower >= _ALARM / 2 or self._faster >= _EARLY_ALARM / 2
 
     @property
     def slowdown(self) -> float:
         """Return how many times as slow as estimated the link is expected to be while in doubt.
 
-        A doubt has the weight of the share of doubts that came true of late: single late replies
+        A doubt has the weight of the share of recent doubts that came true: single late replies
         are common on some links, and the beginning of a fade on others.
         """
         return 1.0 + self._confirmed * (self._last_ratio - 1.0) if self._seems_slower else 1.0
@@ -150,7 +150,7 @@ class LinkEstimator:
                 self._correct(nbytes, waited_s)
 
     def forget(self) -> None:
-        """Take it that the link has changed: the next observation tells what it is now."""
+        """Assume that the link has changed: the next observation shows its new state."""
         self._reopen(0.0)
         self._p11 = _MOST_VARIANCE
 
@@ -183,7 +183,7 @@ class LinkEstimator:
         self._updated_s = now_s
 
     def _correct(self, nbytes: float, link_s: float) -> None:
-        """Move towards one observation, clipped where it is an outlier."""
+        """Move towards one observation, clipped if it is an outlier."""
         self.count += 1
         self._sizes.append(nbytes)
         predicted_s = self._a_s + nbytes * self._b_s

@@ -16,8 +16,8 @@ class PlannerSettings:
 
     `margin` standard deviations are kept before the deadline. Options whose agreement with the
     whole network was measured below `agreement_floor` are out, and lossy ones that were not
-    measured unless the floor is 0. A cheaper option is taken where it saves more than
-    `hysteresis` (a share), or a fifth where the last change was less than `dwell_s` ago. Every
+    measured unless the floor is 0. A cheaper option is taken if it saves more than
+    `hysteresis` (a share), or a fifth if the last change was less than `dwell_s` ago. Every
     `explore_every`th frame at most, and for `explore_share` of the energy at most, an option whose
     size is guessed may be tried; 0 = never. `idle_share` of the idle power counts for the latency,
     for a drone that sleeps between frames. `latency_weight_w` is energy that a second is worth
@@ -95,7 +95,7 @@ class Planner:
         """Return the energies, and which options are to be finished on board in time.
 
         What that is expected to cost is in their energy. It makes the others as safe as all on
-        board; those in time anyway get it where it costs little. What is expected to be late is
+        board; those in time anyway get it if it costs little. What is expected to be late is
         not sent: it would only burden the server.
         """
         if forecast.rest is None or not in_time[0] or limit_s == inf:
@@ -114,7 +114,7 @@ class Planner:
         return agreement >= floor if floor > 0 else np.ones(len(agreement), bool)
 
     def _stay_or_change(self, at: int, cost: np.ndarray, late: bool, now_s: float) -> int:
-        """Return the option in use where it is still good enough, else the best."""
+        """Return the option in use if it is still good enough, else the best."""
         best = int(cost.argmin())
         if at < 0 or cost[at] == inf:
             return best

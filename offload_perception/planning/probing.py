@@ -8,7 +8,7 @@ from offload_perception.planning.route_watch import RouteWatch
 from offload_perception.profiles.device_profile import Radio
 
 PROBE_PERIOD_S = 1.0  # at most, between two probes of a link that frames do not use
-_SOONEST_S, _IN_DOUBT_S = 0.25, 0.1  # between two probes; where the link seems to change
+_SOONEST_S, _IN_DOUBT_S = 0.25, 0.1  # between two probes; if the link seems to change
 _PATIENCE = 0.3  # of the time since the link changed passes between two probes
 _BYTES = (64, 256, 4096)  # a small probe; a large one at least and at most
 _UNCLEAR = 0.15  # relative spread of a round trip, or of a bandwidth, that a probe should settle
@@ -23,7 +23,7 @@ _SHARE = 0.01  # of the energy drawn may go into probes of a link that works
 class Probe:
     """Send `nbytes` to `server` in the background and report when the answer came.
 
-    `warned` tells whether the server's beats warn of the link.
+    `warned` says whether late beats warn of the link.
     """
 
     server: str
@@ -38,7 +38,7 @@ class Prober:
     Soon after a change the next one is likely to be near, so the time between probes grows with
     that since the last change, up to `PROBE_PERIOD_S`. Probes may take a share of the energy that
     frames draw, and after each change what one frame on board does; those of lost links any. Where
-    nothing has told of a link for long, it may be far better than known, and be cheap to ask.
+    a link has not been measured for long, it may be far better than known, and cheap to probe.
     """
 
     def __init__(self, radio: Radio, allowance_j: float) -> None:
@@ -84,7 +84,7 @@ class Prober:
 
     def _wanted(self, route: Route, watch: RouteWatch, decision: Decision,
                 now_s: float) -> Probe | None:
-        """Return a probe if it is worth it: small and large ones tell round trip and bandwidth."""
+        """Return a probe if it is worth it: small ones for the round trip, large for bandwidth."""
         link, beats = route.link, route.beats
         if watch.lost:
             return self._sized(route, large=watch.answering)

@@ -16,12 +16,12 @@ class RouteWatch:
 
     @property
     def answering(self) -> bool:
-        """Tell whether the last thing sent was answered."""
+        """Return whether the last thing sent was answered."""
         return self._answers > 0
 
     @property
     def suspect(self) -> bool:
-        """Tell whether the last thing sent was not answered, and the route is not lost yet."""
+        """Return whether the last thing sent was not answered, and the route is not lost yet."""
         return self._misses > 0 and not self.lost
 
     def missed(self) -> None:
@@ -48,7 +48,7 @@ class RouteWatch:
         self._probed_s = float('-inf')
 
     def probe_due(self, now_s: float, period_s: float) -> bool:
-        """Tell whether to probe now, and if so note it; a clock that went back restarts it."""
+        """Return whether to probe now, and if so note it; a clock that went back restarts it."""
         if 0.0 <= now_s - self._probed_s < period_s:
             return False
         self._probed_s = now_s

@@ -55,7 +55,7 @@ class ServerEstimator:
         self._model()
 
     def usable(self, now_s: float) -> bool:
-        """Tell whether the server was heard of lately and has not refused a moment ago."""
+        """Return whether the server reported recently and has not just refused a frame."""
         return -1.0 <= now_s - self._heard_s <= STALE_S and now_s >= self._blocked_until_s
 
     def report(self, now_s: float, report: ServerReport) -> None:
@@ -66,7 +66,7 @@ class ServerEstimator:
             wait_s = self._modelled_wait_s(report.utilisation)
         self._wait.report(wait_s)
         for cut, tail_s in enumerate(report.tail_times_s[:len(self._tails)]):
-            # A mean that stands still, or moved because of one's own frames, tells nothing new.
+            # A mean that did not change, or changed by the drone's own frames, is nothing new.
             if tail_s != self._told.get(cut) and cut not in self._met:
                 self._measured(cut, tail_s, known=0.05)
             self._told[cut] = tail_s

@@ -1,4 +1,4 @@
-"""The planner's whole state in one drone: the node asks it for plans and tells it what came."""
+"""The planner's whole state in one drone: it makes plans and learns from observations."""
 
 from dataclasses import replace
 from math import isfinite, nan
@@ -33,7 +33,7 @@ class PlanningSession:
     Times are seconds of one monotonic clock, the caller's. `pairs` are the cuts and codecs to
     weigh; by default the usual ones for each cut.
 
-    :raises PlanError: where the profile is of another network.
+    :raises PlanError: if the profile is of another network.
     """
 
     def __init__(self, shape: NetworkShape, profile: DeviceProfile,
@@ -89,7 +89,7 @@ class PlanningSession:
                 Moment(now_s, max(waited_s, 0.0), busy_s, slowdowns))
 
     def _usable(self, route: Route, now_s: float) -> bool:
-        """Tell whether frames may be sent there; a suspect only where nothing else can be done."""
+        """Return whether frames may be sent there; a suspect only if nothing else can be done."""
         watch = self._watches[route.server]
         return (route.load.usable(now_s) and not watch.lost
                 and route.server not in self._foreign
@@ -97,7 +97,7 @@ class PlanningSession:
                 and not (watch.suspect and self.profile.fits[-1]))
 
     def started(self, decision: Decision, now_s: float) -> None:
-        """Take it that a frame is done as decided; `observe_frame` is to tell its end."""
+        """Note that a frame is done as decided; call `observe_frame` at its end."""
         if decision.option.local:
             return
         with self._lock:
@@ -163,7 +163,7 @@ class PlanningSession:
         elif report.rejected:
             watch.answered()
             self._shut_out[report.server].refused(now_s, report.trouble)
-        elif report.unheard:  # of the link that tells nothing
+        elif report.unheard:  # nothing was sent, so the link was not measured
             route.load.refused(now_s)
 
     @staticmethod
@@ -178,9 +178,10 @@ class PlanningSession:
         route.link.observe(now_s, nbytes, link_s)
 
     def observe_late(self, report: FrameReport, now_s: float) -> None:
-        """Take a reply to a frame that had ended without it: `report` has what it tells.
+        """Learn from a reply to a frame that had ended without it, as `report` has it.
 
-        Of the link it told enough by not coming; without its wait only short ones would be known.
+        The missing reply has counted for the link already. The server's wait is taken, since
+        otherwise only short waits would be known.
         """
         with self._lock:
             if report.server in self._routes:
@@ -190,7 +191,7 @@ class PlanningSession:
                     tail_s=report.tail_s)
 
     def observe_probe(self, probe: Probe, now_s: float, link_s: float | None) -> None:
-        """Take a probe's time on the link, up and down, or None where no answer came."""
+        """Take a probe's time on the link, up and down, or None if no answer came."""
         with self._lock:
             if probe.server not in self._routes:
                 return
@@ -207,13 +208,13 @@ class PlanningSession:
                 self._observe_link(route, now_s, probe.nbytes, link_s, warned=probe.warned)
 
     def take_back_probe(self, probe: Probe) -> None:
-        """Note that a probe was not sent after all, since nobody listened."""
+        """Note that a probe was not sent, since it had no subscriber."""
         with self._lock:
             self._prober.answered(probe, 0.0)
 
     def observe_energy(self, report: FrameReport, energy_j: float,
                        decision: Decision | None = None, *, head_j: float = nan) -> None:
-        """Take a frame's metered energy above idle, and that of its head where known [J]."""
+        """Take a frame's metered energy above idle, and that of its head if known [J]."""
         with self._lock:
             if report.outcome is Outcome.LOCAL and not report.server:
                 head_j = energy_j
@@ -224,7 +225,7 @@ class PlanningSession:
     def observe_server(self, report: ServerReport, now_s: float, *, digest: str = '') -> None:
         """Take a server's status; a new server becomes a candidate.
 
-        :raises PlanError: where it serves another model; it is shut out until it serves this one.
+        :raises PlanError: if it serves another model; it is shut out until it serves this one.
         """
         with self._lock:
             if digest and self.shape.digest and digest != self.shape.digest:

@@ -14,7 +14,7 @@ class ShutOut:
         self.served()
 
     def refused(self, now_s: float, why: str) -> None:
-        """Take a refusal; those of frames that were out already tell nothing new."""
+        """Take a refusal; refusals of frames sent before the pause are ignored."""
         if self.holds(now_s):
             return
         self._pause_s = min(max(2.0 * self._pause_s, _FIRST_S), _LONGEST_S)
@@ -25,5 +25,5 @@ class ShutOut:
         self._pause_s, self._until_s, self.why = 0.0, float('-inf'), ''
 
     def holds(self, now_s: float) -> bool:
-        """Tell whether no frame may be sent now; a clock that went back ends the pause."""
+        """Return whether no frame may be sent now; a clock that went back ends the pause."""
         return self._until_s - self._pause_s <= now_s < self._until_s

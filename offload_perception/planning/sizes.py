@@ -21,7 +21,7 @@ COSTS_FILE = 'codec_costs.json'  # beside a model, written by measure_codecs
 IMAGE_CODECS = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
 TENSOR_CODECS = ('raw', 'auto')
 LOSSY_CODECS = ('lossy:6', 'lossy:5', 'lossy:4', 'lossy:3', 'lossy:2')
-TRANSFORM_CODECS = (  # where they are calibrated
+TRANSFORM_CODECS = (  # candidates at calibrated cuts
     'transform:11', 'transform:22', 'transform:45', 'transform:90')
 _HEADER_BYTES = 24
 # First guesses, refined by the first frames: bits per element of VGG16's activations and bits per
@@ -68,7 +68,7 @@ class SizeTable:
     """What each pair of cut and codec costs on the link.
 
     Lossless codecs agree with the whole network to the last bit. The agreement of a lossy one is
-    unknown (NaN) until a measurement tells it.
+    unknown (NaN) until it is measured.
     """
 
     def __init__(self, shape: NetworkShape) -> None:
@@ -133,7 +133,7 @@ class SizeTable:
         """Return figures of the watched pairs, float64 (6, k); do not write into it.
 
         Bytes, their standard deviation, encode time, its standard deviation, agreement, and 1
-        where the size is guessed.
+        if the size is guessed.
         """
         return self._table
 
@@ -202,7 +202,7 @@ def load_costs(path: Path) -> list[Measured]:
     """Return the measurements in a file by measure_codecs, of its `--json` or beside a model.
 
     :param path: the file, or the folder of a model that has one.
-    :raises PlanError: where there is none, or it holds something else.
+    :raises PlanError: if there is none, or it holds something else.
     """
     file = path / COSTS_FILE if path.is_dir() else path
     try:

@@ -6,7 +6,7 @@ from offload_perception.planning.robust import RobustLevel
 
 _ENOUGH = 3  # waits of one's own that outweigh the server's word
 _FORGOTTEN = 10  # reports without a wait of one's own
-_FRESH_PERIODS = 3.0  # for so long what was seen of the queue says more than any mean
+_FRESH_PERIODS = 3.0  # how long an observed queue is a better estimate than any mean
 _GAIN = 0.1
 _UNUSUAL = 3.0  # spreads above the usual report: then something has changed
 
@@ -16,8 +16,8 @@ class WaitEstimator:
 
     A server can only say what a queue of its load has on average: M/G/1, whose standard deviation
     is about its mean. Drones whose cameras are in step meet the same wait each time. So the waits
-    of one's own frames count where there are some of late, unless the server says more than usual
-    since. Where it tells its queue as it is now (`see`), that counts, with the error that it had.
+    of the drone's own recent frames count if there are any, unless the server has reported more
+    than usual since. If it reports its current queue (`see`), that counts, with its recent error.
     """
 
     def __init__(self) -> None:
@@ -29,11 +29,11 @@ class WaitEstimator:
         self._seen_s, self._stale_s, self._error2 = 0.0, -inf, inf
 
     def see(self, now_s: float, wait_s: float, period_s: float) -> None:
-        """Take what a tensor would have waited a moment ago; it is told once a period."""
+        """Take what a tensor would have waited a moment ago; reported once a period."""
         self._seen_s, self._stale_s = wait_s, now_s + _FRESH_PERIODS * period_s
 
     def seen(self, now_s: float) -> float:
-        """Return what was seen of the queue, NaN where that is not fresh [s]."""
+        """Return what was seen of the queue, NaN if that is not fresh [s]."""
         return self._seen_s if now_s <= self._stale_s else nan
 
     def was_off(self, error_s: float) -> None:

@@ -60,7 +60,7 @@ class WhatIf:
 
     def choice_map(self, conditions: Conditions, bandwidths: np.ndarray,
                    deadlines_s: np.ndarray) -> list[list[Option | None]]:
-        """Return the choice for each deadline (rows) and bandwidth, None where all are late."""
+        """Return the choice for each deadline (rows) and bandwidth, None if all are late."""
         columns = []
         for bandwidth in bandwidths:
             forecast = self.forecast(Conditions(float(bandwidth), conditions.round_trip_s,

@@ -30,7 +30,7 @@ def building_apart(go_on: Callable[[], None]) -> Build:
 
 
 def _build_apart(go_on: Callable[[], None], *what: Any, progress: Progress) -> None:
-    """Do as `build_model`; raises ModelError also where the process died."""
+    """Do as `build_model`; raises ModelError also if the process died."""
     ours, theirs = Pipe(duplex=False)
     with ours, _child(theirs, what) as child:
         while True:
@@ -73,7 +73,7 @@ def _end(child: subprocess.Popen[bytes]) -> str:
 
 
 def main() -> None:
-    """Build what comes in on stdin; the pipe says what is under way, then how it ended."""
+    """Build what comes in on stdin; the pipe reports each step, then the result."""
     handle, parent = map(int, sys.argv[1:])
     end_with_parent(parent, signal.SIGKILL)
     with Connection(handle, readable=False) as pipe:

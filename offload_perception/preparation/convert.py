@@ -21,7 +21,7 @@ def to_int8(model: 'keras.Model', images: Iterable[np.ndarray]) -> bytes:
 
     `images` are representative pixels, uint8 `(H, W, 3)`, which fix the scale of each tensor.
 
-    :raises ModelError: where images are missing or of another shape, or conversion fails.
+    :raises ModelError: if images are missing or of another shape, or conversion fails.
     """
     import tensorflow as tf
 
@@ -47,7 +47,7 @@ def to_float(model: 'keras.Model') -> bytes:
 def input_shape(model: 'keras.Model') -> tuple[int, int, int]:
     """Return `(H, W, 3)` of the network's image.
 
-    :raises ModelError: where the shape is open or not that of an RGB image.
+    :raises ModelError: if the shape is open or not that of an RGB image.
     """
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] != 3:

@@ -24,7 +24,7 @@ def load_weights(model: 'keras.Model', spec: VggSpec, weights: str) -> None:
 
     `weights` is `seed:N`, `imagenet`, or the path of a `.keras` or `.h5` file in Keras' layout.
 
-    :raises ModelError: where the weights do not exist or do not fit.
+    :raises ModelError: if the weights do not exist or do not fit.
     """
     if (number := seed(weights)) is not None:
         _seed(model, spec, number)
@@ -37,7 +37,7 @@ def load_weights(model: 'keras.Model', spec: VggSpec, weights: str) -> None:
 def seed(weights: str) -> int | None:
     """Return N of `seed:N`, None for any other weights.
 
-    :raises ModelError: where N is no number.
+    :raises ModelError: if N is no number.
     """
     kind, _, number = weights.partition(':')
     if kind != 'seed':
@@ -48,9 +48,9 @@ def seed(weights: str) -> int | None:
 
 
 def identity(weights: str) -> str:
-    """Return what tells these weights from others: their name, or the SHA-256 of the file.
+    """Return what identifies these weights: their name, or the SHA-256 of the file.
 
-    :raises ModelError: where the file does not exist.
+    :raises ModelError: if the file does not exist.
     """
     if weights == 'imagenet' or seed(weights) is not None:
         return weights
@@ -60,7 +60,7 @@ def identity(weights: str) -> str:
 def class_count(path: Path) -> int:
     """Return the number of classes that the last layer in a weights file has.
 
-    :raises ModelError: where there is no such file, or it holds no weights.
+    :raises ModelError: if there is no such file, or it holds no weights.
     """
     if not path.is_file():
         raise ModelError(f"weights '{path}' are neither a name nor a file; {REMEDIES}")
@@ -88,13 +88,13 @@ def _imagenet(spec: VggSpec) -> Arrays:
         raise ModelError(f"ImageNet weights fit only vgg16 with 1000 classes, not '{spec.name}'")
     try:
         full = keras.applications.VGG16(weights='imagenet')
-    except Exception as e:  # Keras raises plain Exception, and more, where a download fails
+    except Exception as e:  # Keras raises plain Exception, and more, if a download fails
         raise ModelError(f'the ImageNet weights cannot be downloaded ({e}); {REMEDIES}') from e
     return {layer.name: layer.get_weights() for layer in full.layers if layer.weights}
 
 
 def _fill(model: 'keras.Model', arrays: Arrays, weights: str) -> None:
-    """Copy `arrays` into the layers of their names, or in order where the names are others."""
+    """Copy `arrays` into the layers of their names, or in order if the names are others."""
     _check_pixels(model, arrays.pop(PREPROCESS, None), weights)
     layers = [layer for layer in model.layers if layer.trainable and layer.weights]
     names = [layer.name for layer in layers]
@@ -111,7 +111,7 @@ def _fill(model: 'keras.Model', arrays: Arrays, weights: str) -> None:
 
 def _check_pixels(model: 'keras.Model', preprocess: list[np.ndarray] | None,
                   weights: str) -> None:
-    """Refuse weights that were trained behind another preprocessing than the model's."""
+    """Refuse weights that were trained with another preprocessing than the model's."""
     ours = model.get_layer(PREPROCESS).get_weights()
     if preprocess is not None and not all(map(np.allclose, preprocess, ours)):
         raise ModelError(f"weights '{weights}' were trained on pixels prepared otherwise than "

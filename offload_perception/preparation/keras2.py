@@ -51,7 +51,7 @@ def is_whole_model(path: Path) -> bool:
 def read(path: Path) -> 'keras.Model':
     """Return the network in `path` as a Keras 3 model without what matters to training alone.
 
-    :raises ModelError: where the file is broken, branches, or has layers that cannot be cut.
+    :raises ModelError: if the file is broken, branches, or has layers that cannot be cut.
     """
     import h5py
 

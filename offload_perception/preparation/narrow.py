@@ -18,7 +18,7 @@ def narrow_weights(model: bytes, what: str = 'the model') -> bytes:
 
     Activations keep their scale and zero point.
 
-    :raises ModelError: where the file is not an int8 chain (see `Graph`).
+    :raises ModelError: if the file is not an int8 chain (see `Graph`).
     """
     graph = Graph(model, what)
     for operator in graph.operators:

@@ -43,7 +43,7 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
             preprocess: str | None = None, weight_bits: int = 8, fit: str | None = None,
             cache_dir: str | Path | None = None, progress: Progress | None = None,
             build: Build | None = None) -> Artefact:
-    """Return the prepared model, from the cache where it was made before.
+    """Return the prepared model, from the cache if it was made before.
 
     `model` is a preset (`aerial`, `vgg16`, `vgg16_112`), the folder of a prepared model, or a
     `.keras` or `.h5` file of a sequential VGG-like network. `weights` is `bundled`, `imagenet`,
@@ -52,10 +52,10 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     before a model file that has no preprocessing of its own (see `user_model.PREPROCESSING`).
     `weight_bits` 7 makes int8 right on x86 without VNNI at full speed (see `narrow`). `fit` is how
     pictures are brought to the shape of the input, None as the model says (a new one: crop).
-    `progress` is told in words what is under way. A model that is ready needs no TensorFlow.
+    `progress` is called with each step, in words. A model that is ready needs no TensorFlow.
     `build` does the work of `build_model` elsewhere (see `apart`).
 
-    :raises ModelError: where something is missing or does not fit, with the remedy.
+    :raises ModelError: if something is missing or does not fit, with the remedy.
     """
     model, weights = str(model), str(weights)
     if weight_bits not in WEIGHT_BITS:
@@ -77,7 +77,7 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
 
 
 def _ready(model: str, weights: str) -> Path | None:
-    """Return the folder where `model` names one that is prepared already, else None."""
+    """Return the folder if `model` names one that is prepared already, else None."""
     if (Path(model) / MANIFEST).is_file():
         return Path(model)
     if weights != 'bundled' or is_model_file(model):

@@ -33,7 +33,7 @@ def folder_images(folder: str | Path, shape: tuple[int, int, int], count: int = 
 
     They are taken at random, always the same ones, and fitted as the drone does (`imaging.fit`).
 
-    :raises ModelError: where the folder holds no picture, or one that cannot be read.
+    :raises ModelError: if the folder holds no picture, or one that cannot be read.
     """
     files = some_of(picture_files(folder, '**/*'), count)
     if not files:
@@ -43,7 +43,7 @@ def folder_images(folder: str | Path, shape: tuple[int, int, int], count: int = 
 
 
 def picture_files(folder: str | Path, pattern: str) -> list[Path]:
-    """Return the pictures in a folder, told by their content, sorted; the rest is logged."""
+    """Return the pictures in a folder, recognised by content, sorted; the rest is logged."""
     files = sorted(p for p in Path(folder).glob(pattern) if p.is_file() and p.name[0] != '.')
     reasons = {file: no_picture(file) for file in files}
     left_out = [f'{file.name} ({why})' for file, why in reasons.items() if why]
@@ -60,7 +60,7 @@ def some_of(files: list[Path], count: int | None, seed: int = 0) -> list[Path]:
 def read_image(path: Path, shape: tuple[int, int, int], how: str = 'crop') -> np.ndarray:
     """Return the picture in `path`, uint8 RGB, fitted to `shape` `(H, W, 3)` as the drone does.
 
-    :raises ModelError: where the file is no picture.
+    :raises ModelError: if the file is no picture.
     """
     try:
         return fit(read_picture(path), *shape[:2], how=how)

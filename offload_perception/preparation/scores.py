@@ -17,11 +17,11 @@ SCORES = ('softmax', 'sigmoid', 'hard_sigmoid')
 def with_scores(model: 'keras.Model', tell: Callable[[str], None]) -> 'keras.Model':
     """Return the sequential `model` with an end that gives scores 0..1, at least two of them.
 
-    Logits get a softmax, and `tell` hears of it. One output becomes two classes with the same
-    scores, s of the second and 1 - s of the first: softmax of (0, z) is (1 - s, s) for the
-    sigmoid s of z.
+    Logits get a softmax, and `tell` is called with a note. One output becomes two classes with
+    the same scores, s of the second and 1 - s of the first: softmax of (0, z) is (1 - s, s) for
+    the sigmoid s of z.
 
-    :raises ModelError: where one output is neither a logit nor a sigmoid of a dense layer.
+    :raises ModelError: if one output is neither a logit nor a sigmoid of a dense layer.
     """
     if model.output_shape[-1] == 1:
         return _two_classes(model)

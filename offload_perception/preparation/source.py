@@ -43,7 +43,7 @@ class Preset:
 
     @property
     def trained(self) -> bool:
-        """Return False where the weights are random."""
+        """Return False if the weights are random."""
         return seed(self.weights) is None
 
     def build(self) -> 'keras.Model':
@@ -95,7 +95,7 @@ def open_source(model: str, weights: str, preprocess: str | None = None) -> Sour
 
     A preset with a weights file takes its class count from the file.
 
-    :raises ModelError: where there is no such model, or no such weights.
+    :raises ModelError: if there is no such model, or no such weights.
     """
     if is_model_file(model):
         if weights != 'bundled':

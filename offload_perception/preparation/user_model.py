@@ -34,10 +34,10 @@ _PREPARING = ('Rescaling', 'Normalization', 'BatchNormalization')
 def load(path: Path, preprocess: str | None = None) -> 'keras.Model':
     """Return the network in `path`: float32 RGB pixels 0..255 in, class scores out.
 
-    `preprocess` is one of `PREPROCESSING`; it may be left out where the model itself begins with
+    `preprocess` is one of `PREPROCESSING`; it may be left out if the model itself begins with
     layers such as Rescaling or Normalization.
 
-    :raises ModelError: where the file is no model, is not sequential, or would get raw pixels
+    :raises ModelError: if the file is no model, is not sequential, or would get raw pixels
         without anybody having said so.
     """
     if preprocess is not None and preprocess not in PREPROCESSING:
@@ -104,7 +104,7 @@ def _front(preprocess: str | None) -> list['keras.layers.Layer']:
 
 def _chain(layers: list['keras.layers.Layer'], model: 'keras.Model',
            path: Path) -> 'keras.Model':
-    """Return `layers`, one behind the other, on images as `model` takes them."""
+    """Return `layers` in sequence, on images as `model` takes them."""
     keras = import_keras()
     image = keras.Input(input_shape(model))
     x = image

@@ -25,7 +25,7 @@ _INSIDE = 'model.weights.h5'
 def read_arrays(path: Path) -> Arrays:
     """Return kernel and bias of each layer that has them, by layer name, in network order.
 
-    :raises ModelError: where the file cannot be read or holds no kernels.
+    :raises ModelError: if the file cannot be read or holds no kernels.
     """
     import h5py
 

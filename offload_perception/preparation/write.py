@@ -31,7 +31,7 @@ def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weigh
     come from; `labels` may be empty; `weight_bits` is 8 or 7 (see `narrow`);
     `fit` says how pictures are to be brought to the shape of the input.
 
-    :raises ModelError: where the network cannot be quantised or cut.
+    :raises ModelError: if the network cannot be quantised or cut.
     """
     labels = tuple(labels)
     if labels and len(labels) != keras_model.output_shape[-1]:

@@ -57,10 +57,10 @@ class CutCost:
 class DeviceProfile:
     """Time and energy of every cut 0..N of one network on one device.
 
-    `energy_baseline` tells what `energy_j` of the cuts counts: `above idle`, the `whole run`
+    `energy_baseline` says what `energy_j` of the cuts counts: `above idle`, the `whole run`
     with its idle share, or `unknown`, and then it is used as it stands. `active_w` is drawn above
     idle while the head runs; it stands in for energies that were not metered. `measured` is False
-    for figures that were derived, `emulated` True where the device or its meter was emulated.
+    for figures that were derived, `emulated` True if the device or its meter was emulated.
     """
 
     name: str
@@ -94,7 +94,7 @@ class DeviceProfile:
 
     @property
     def head_s(self) -> np.ndarray:
-        """Return the time of each head, float64 (N + 1,) [s]; infinite where it does not fit."""
+        """Return the time of each head, float64 (N + 1,) [s]; infinite if it does not fit."""
         return np.array([cut.head_s if cut.fits else inf for cut in self.cuts])
 
     @property
@@ -122,7 +122,7 @@ class DeviceProfile:
     def check_for(self, shape: NetworkShape) -> 'DeviceProfile':
         """Return this profile.
 
-        :raises PlanError: where it was taken with another network than `shape`.
+        :raises PlanError: if it was taken with another network than `shape`.
         """
         remedy = f'run characterize with {shape.name}, or make an estimate of it with scaled()'
         names = tuple(cut.name for cut in self.cuts)
@@ -172,7 +172,7 @@ def names() -> tuple[str, ...]:
 def load(name_or_path: str | Path) -> DeviceProfile:
     """Return the bundled profile of that name, or the one in that file.
 
-    :raises PlanError: where there is none, or what is there is no valid profile.
+    :raises PlanError: if there is none, or what is there is no valid profile.
     """
     text = str(name_or_path)
     source = _BUNDLED / f'{text}.json' if text in names() else Path(text)

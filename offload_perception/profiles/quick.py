@@ -48,7 +48,7 @@ def measure(network: Network, shape: NetworkShape, *, runtime: str, device: str,
 
 
 def _memory(compiled: CompileReport | None, cut: int) -> dict[str, float]:
-    """Return the bytes of a head's parameters on and off the chip, where they are known."""
+    """Return the bytes of a head's parameters on and off the chip, if they are known."""
     if compiled is None:
         return {}
     cached = sum(layer.on_chip_bytes or 0 for layer in compiled.layers[:cut])

@@ -20,7 +20,7 @@ def scaled(profile: DeviceProfile, measured: NetworkShape, wanted: NetworkShape,
     divided by `speed`; beyond the measured range the last slope goes on. Memory limits are not
     carried over. The result says that it is a scaled estimate, and its spreads are wide.
 
-    :raises PlanError: where `profile` is not of `measured`.
+    :raises PlanError: if `profile` is not of `measured`.
     """
     profile.check_for(measured)
     fits = profile.fits
@@ -38,12 +38,12 @@ def scaled(profile: DeviceProfile, measured: NetworkShape, wanted: NetworkShape,
 
 def for_network(profile: DeviceProfile, wanted: NetworkShape, *,
                 speed: float = 1.0) -> DeviceProfile:
-    """Return `profile` where it is of `wanted`, else carried over from the preset it is of.
+    """Return `profile` if it is of `wanted`, else carried over from the preset it is of.
 
     A `speed` other than 1 makes it a scaled estimate as well.
 
-    :raises ModelError: where it is of a network that is no preset.
-    :raises PlanError: where it is of another model of that shape, or `speed` is not positive.
+    :raises ModelError: if it is of a network that is no preset.
+    :raises PlanError: if it is of another model of that shape, or `speed` is not positive.
     """
     if not 0.0 < speed < inf:
         raise PlanError(f'speed is {speed}; it has to be positive')

@@ -15,7 +15,7 @@ _ZSTD = b'\x28\xb5\x2f\xfd'  # begins every frame; a message in CDR begins with 
 def message_bytes(data: bytes, topic: str) -> bytes:
     """Return a message in CDR; rosbag2's compression mode `message` made each a zstd frame.
 
-    :raises BagError: where it is neither.
+    :raises BagError: if it is neither.
     """
     if not isinstance(data, bytes):  # a damaged sqlite3 file may hold any value
         raise BagError(f'{topic}: a message is neither CDR nor compressed with zstd')
@@ -29,7 +29,7 @@ def message_bytes(data: bytes, topic: str) -> bytes:
 def chunk_bytes(data: bytes, kind: str, size: int) -> bytes:
     """Return the records of an MCAP chunk of `size` bytes.
 
-    :raises BagError: where it is larger than any can be, damaged, or compressed in another way.
+    :raises BagError: if it is larger than any can be, damaged, or compressed in another way.
     """
     if size > LARGEST:
         raise BagError(f'a chunk of {size} bytes')
@@ -45,7 +45,7 @@ def chunk_bytes(data: bytes, kind: str, size: int) -> bytes:
 def unzstd(data: bytes) -> bytes:
     """Return the content of a zstd frame.
 
-    :raises BagError: where it is damaged, or larger than `LARGEST`.
+    :raises BagError: if it is damaged, or larger than `LARGEST`.
     """
     try:
         size = zstandard.get_frame_parameters(data).content_size

@@ -22,7 +22,7 @@ _BUILT_IN = frozenset((
 class MessageType:
     """A type as a bag knows it: `name` as std_msgs/msg/Header, `text` as `encoding` says.
 
-    `hash` is the RIHS01 hash of the type; it and `text` are empty where they are unknown.
+    `hash` is the RIHS01 hash of the type; it and `text` are empty if they are unknown.
     """
 
     name: str
@@ -51,9 +51,9 @@ def concatenated(name: str, definition_of: Callable[[str], str]) -> str:
 
 
 def difference(recorded: MessageType, installed: MessageType) -> str:
-    """Return why bytes of the recorded type are none of the installed one; empty where they are.
+    """Return why bytes of the recorded type are none of the installed one; empty if they are.
 
-    By the hashes, or else by the definitions without comments. What a bag does not tell cannot
+    By the hashes, or else by the definitions without comments. What a bag does not contain cannot
     be compared: see `comparable`.
     """
     if recorded.hash and installed.hash:
@@ -67,7 +67,7 @@ def difference(recorded: MessageType, installed: MessageType) -> str:
 
 
 def comparable(recorded: MessageType, installed: MessageType) -> bool:
-    """Tell whether a bag holds enough of a type to compare it with the installed one."""
+    """Return whether a bag holds enough of a type to compare it with the installed one."""
     return bool(recorded.hash and installed.hash) or _has_text(recorded)
 
 
@@ -102,7 +102,7 @@ def _short(name: str) -> str:
 def installed_type(name: str) -> MessageType:
     """Return a type from the ROS packages on AMENT_PREFIX_PATH.
 
-    :raises BagError: where no package there defines it.
+    :raises BagError: if no package there defines it.
     """
     text = concatenated(name, lambda n: _installed_file(n, '.msg').read_text())
     return MessageType(name, text, _installed_hash(name))

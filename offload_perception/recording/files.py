@@ -30,7 +30,7 @@ def files_of(path: Path) -> BagFiles:
 
     A folder without metadata.yaml, as a killed `ros2 bag record` leaves it, is taken whole.
 
-    :raises BagError: where there is no bag, or one that cannot be read.
+    :raises BagError: if there is no bag, or one that cannot be read.
     """
     if path.is_file():
         if not _is_storage(path):
@@ -49,7 +49,7 @@ def files_of(path: Path) -> BagFiles:
 
 
 def being_written(file: Path) -> bool:
-    """Tell whether our recorder holds this file of a bag just now."""
+    """Return whether our recorder holds this file of a bag just now."""
     with file.open('rb') as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -78,7 +78,7 @@ def _existing(file: Path) -> Path:
 def _named(metadata: Path) -> list[str]:
     """Return the names of the files of a bag, checked.
 
-    :raises BagError: where metadata.yaml is none, or the bag is of another storage.
+    :raises BagError: if metadata.yaml is none, or the bag is of another storage.
     """
     info = _information(metadata)
     storage = str(info.get('storage_identifier'))

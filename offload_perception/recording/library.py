@@ -20,7 +20,7 @@ def _load(name: str, remedy: str = _REMEDY) -> ModuleType:
 
 
 def load_mcap() -> ModuleType:
-    """Return the module with MCAP's Writer; raises BagError where it is absent or too old."""
+    """Return the module with MCAP's Writer; raises BagError if it is absent or too old."""
     module = _load('mcap.writer')
     if not hasattr(module.Writer, 'flush'):  # came with 1.6; without it a crash costs a chunk
         raise MissingLibrary(f'{_REMEDY} (an older mcap is installed)')
@@ -28,25 +28,25 @@ def load_mcap() -> ModuleType:
 
 
 def load_stream_reader() -> ModuleType:
-    """Return the module with MCAP's StreamReader; raises BagError where it is absent."""
+    """Return the module with MCAP's StreamReader; raises BagError if it is absent."""
     return _load('mcap.stream_reader')
 
 
 def load_records() -> ModuleType:
-    """Return the module with the records of MCAP; raises BagError where it is absent."""
+    """Return the module with the records of MCAP; raises BagError if it is absent."""
     return _load('mcap.records')
 
 
 def load_rosbag2() -> ModuleType:
-    """Return the module that reads sqlite3 bags; raises BagError where it is absent."""
+    """Return the module that reads sqlite3 bags; raises BagError if it is absent."""
     return _load('rosbags.rosbag2', 'sqlite3 bags need rosbags: pip install rosbags')
 
 
 def load_lz4() -> ModuleType:
-    """Return the module of LZ4 frames; raises BagError where it is absent."""
+    """Return the module of LZ4 frames; raises BagError if it is absent."""
     return _load('lz4.frame', 'this bag needs lz4: pip install lz4')
 
 
 def load_decoder() -> ModuleType:
-    """Return the module with the decoder of ROS 2 messages; raises BagError where it is absent."""
+    """Return the module with the decoder of ROS 2 messages; raises BagError if it is absent."""
     return _load('mcap_ros2.decoder')

@@ -26,7 +26,7 @@ def mcap_messages(file: Path) -> Iterator[tuple[Channel, int, int, bytes]]:
     """Yield channel, time received and sent [ns] and data of each message of a file.
 
     :raises CutOff: at the end of a file without a footer.
-    :raises BagError: where the file is damaged.
+    :raises BagError: if the file is damaged.
     """
     schemas: dict[int, Any] = {}
     channels: dict[int, Channel] = {}

@@ -44,7 +44,7 @@ class Channel:
     def message(self, time_ns: int, sent_ns: int, data: bytes) -> BagMessage:
         """Return a message; `data` may be compressed by itself.
 
-        :raises BagError: where it cannot be one.
+        :raises BagError: if it cannot be one.
         """
         if not 0 <= time_ns <= _LAST_NS:
             raise BagError(f'{self.topic}: a message of the time {time_ns} ns')
@@ -55,7 +55,7 @@ class Channel:
     def _decode(self, data: bytes) -> Any:
         """Return what the message says.
 
-        :raises BagError: where it does not fit its definition, or there is none.
+        :raises BagError: if it does not fit its definition, or there is none.
         """
         try:
             if self._decoder is None:
@@ -80,7 +80,7 @@ def _decoder_of(kind: MessageType) -> Callable[[bytes], Any]:
 
 
 def _foreign(topic: str, kind: MessageType, encoding: str) -> str:
-    """Return why the messages of a channel are none of ROS 2; empty where they are."""
+    """Return why the messages of a channel are none of ROS 2; empty if they are."""
     if encoding != 'cdr':
         return f"encoded as '{encoding}', not as ROS 2's cdr"
     if not kind.name:
@@ -94,7 +94,7 @@ def _foreign(topic: str, kind: MessageType, encoding: str) -> str:
 
 @lru_cache(maxsize=256)
 def offered(profiles: str) -> list[dict[str, Any]]:
-    """Return QoS profiles from the YAML text that a bag holds; none where it cannot be read."""
+    """Return QoS profiles from the YAML text that a bag holds; none if it cannot be read."""
     try:
         found = yaml.safe_load(profiles) or []
     except Exception:  # a file that was tampered with is no reason to lose its messages
@@ -103,7 +103,7 @@ def offered(profiles: str) -> list[dict[str, Any]]:
 
 
 def of_first_type(m: BagMessage, first: MessageType) -> bool:
-    """Tell whether a message is of the type that its topic had first.
+    """Return whether a message is of the type that its topic had first.
 
     A definition that only one file of a bag has, or only one with a hash, is the same one.
     """

@@ -30,7 +30,7 @@ class Selection:
                 raise ConfigError(f"topic '{pattern}' is no regular expression: {e}") from e
 
     def takes(self, topic: str) -> bool:
-        """Tell whether a topic is played."""
+        """Return whether a topic is played."""
         return not self.patterns or any(re.search(p, topic) for p in self.patterns)
 
     def name_of(self, topic: str) -> str:
@@ -71,7 +71,7 @@ class Timeline:
         self._started: tuple[float, int] | None = None
 
     def due_in_s(self, time_ns: int) -> float:
-        """Return how many seconds are left until a message is due, 0 where it is late."""
+        """Return how many seconds are left until a message is due, 0 if it is late."""
         if self._started is None:
             self._started = self._clock(), time_ns
         started_s, first_ns = self._started

@@ -25,7 +25,7 @@ class BagReader:
     def __init__(self, path: str | Path) -> None:
         """Find the files of the bag at `path`: a bag's folder, or one of its files.
 
-        :raises BagError: where there is none, or the bag is of another storage.
+        :raises BagError: if there is none, or the bag is of another storage.
         """
         self.path = Path(path)
         found = files_of(self.path)

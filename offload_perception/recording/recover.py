@@ -12,7 +12,7 @@ def recover(bag: str | Path | BagReader, out: str | Path) -> int:
     Our own reader takes a killed bag as it is; other tools want the index that this adds. The
     copy is MCAP whatever the storage and the compression of `bag`.
 
-    :raises BagError: where `bag` is none or damaged (what came before is copied), or `out`
+    :raises BagError: if `bag` is none or damaged (what came before is copied), or `out`
         exists.
     """
     known: set[str] = set()

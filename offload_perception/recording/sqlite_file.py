@@ -20,9 +20,9 @@ _ENCODINGS = {'MSG': 'ros2msg', 'IDL': 'ros2idl', 'NONE': ''}
 def sqlite_messages(file: Path) -> Iterator[tuple[Channel, int, int, bytes]]:
     """Yield channel, time received and sent [ns] and data of each message of a file.
 
-    sqlite3 bags do not tell when a message was sent: that is when it was received.
+    sqlite3 bags do not hold the time of sending: it is taken to be that of reception.
 
-    :raises BagError: where the file is damaged.
+    :raises BagError: if the file is damaged.
     """
     library = load_rosbag2()
     with ExitStack() as stack:

@@ -38,7 +38,7 @@ class BagWriter:
 
         :param max_file_bytes: a file that has grown beyond is closed, and a new one opened.
         :param min_free_bytes: less space than this on the disk ends the recording.
-        :raises BagError: where the folder exists or cannot be made, or the disk is full; there is
+        :raises BagError: if the folder exists or cannot be made, or the disk is full; there is
             no folder then.
         """
         self.folder = Path(folder)
@@ -76,7 +76,7 @@ class BagWriter:
     def flush(self) -> None:
         """Make what was written so far safe from kill -9; call it about once a second.
 
-        :raises BagError: where the disk is nearly full; the bag is complete and closed then.
+        :raises BagError: if the disk is nearly full; the bag is complete and closed then.
         """
         self._writer.flush()
         if problem := self._disk_problem(self.folder):

@@ -21,10 +21,10 @@ def has_result(frames: Table) -> np.ndarray:
 
 
 def miss_reasons(frames: Table) -> list[str]:
-    """Return for each frame why it missed its deadline; empty where it did not, or had none.
+    """Return for each frame why it missed its deadline; empty if it did not, or had none.
 
     A dropped frame missed for the reason of its drop. A late one is laid to the stage that took
-    most above its median over the frames in time (over all frames, where none was).
+    most above its median over the frames in time (over all frames, if none was).
     """
     stages = np.nan_to_num(np.stack([frames[s].astype(float) for s in STAGES], axis=1))
     met = frames['deadline_met'].astype(bool)
@@ -118,7 +118,7 @@ def predictions(flight: Flight) -> Table:
     """Return frames with a result beside what was predicted of them.
 
     Columns: t, and for each of total, link and server_wait the truth and `predicted_<name>` [s].
-    Link is round trip + bytes / bandwidth. A frame has no row where nothing predicted it.
+    Link is round trip + bytes / bandwidth. A frame has no row if nothing predicted it.
     """
     frames = flight.frames.where(has_result(flight.frames))
     decisions = flight.decisions
@@ -145,7 +145,7 @@ def energy_of_results(flight: Flight) -> Table:
 def _energy_of_a_frame(flight: Flight) -> float:
     """Return the mean energy of a frame with a result [J].
 
-    NaN where it is less than its own uncertainty: a slow meter tells frames apart by regression,
+    NaN if it is less than its own uncertainty: a slow meter distinguishes frames by regression,
     whose errors do not average out.
     """
     rows = energy_of_results(flight)
@@ -198,7 +198,7 @@ def policy_counts(flight: Flight) -> list[tuple[str, float, int, int]]:
 
 
 def key_figures(flight: Flight) -> dict[str, float]:
-    """Return the figures of a flight by name, units in the names; NaN where unknown."""
+    """Return the figures of a flight by name, units in the names; NaN if unknown."""
     frames, nan = flight.frames, float('nan')
     done = frames.where(has_result(frames))
     asked = frames['deadline'] > 0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Chart:
     """A chart: its file's name, its title, a sentence on how to read it, and its drawer.
 
-    `draw` returns None where a flight has no data for it.
+    `draw` returns None if a flight has no data for it.
     """
 
     name: str

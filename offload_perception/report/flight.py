@@ -1,4 +1,4 @@
-"""A flight as its bag tells it."""
+"""A flight as its bag records it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -47,9 +47,9 @@ class Sample:
 class Flight:
     """Everything a report needs of one bag.
 
-    `published` is how many images the camera says it sent, None where it says nothing.
+    `published` is how many images the camera says it sent, None if it says nothing.
     `values` has the last values in the diagnostics of each node, `setups` what each node was run
-    with: parameters, version and computer. `notes` tell in words what the reader left out.
+    with: parameters, version and computer. `notes` say in words what the reader left out.
     `warnings` counts the findings in diagnostics above OK by node and name, which is about once a
     second each; `texts` has the last words of each.
     """
@@ -79,7 +79,7 @@ class Flight:
 
     @property
     def emulated(self) -> bool:
-        """Tell whether any power figure comes from an emulator."""
+        """Return whether any power figure comes from an emulator."""
         return bool(len(self.power) and np.any(self.power['emulated']))
 
     @property
@@ -106,8 +106,8 @@ class Flight:
 def load_flight(bag: str | Path, namespace: str | None = None) -> Flight:
     """Read a bag.
 
-    :param namespace: of the drone, needed where the bag has several.
-    :raises BagError: where the bag has no frame of such a drone, or of several.
+    :param namespace: of the drone, needed if the bag has several.
+    :raises BagError: if the bag has no frame of such a drone, or of several.
     """
     reader = BagReader(bag)
     heard = _Heard()
@@ -239,7 +239,7 @@ def _add_diagnostics(flight: Flight, m: Any) -> None:
 def _images_of(flight: Flight) -> tuple[str, ...]:
     """Return the topics that the drone took its images from, raw and compressed.
 
-    Empty where the bag does not tell; then an image's stamp says whether it is the one.
+    Empty if the bag does not say; an image is then recognised by its stamp.
     """
     topic = flight.values_of('edge_inference').get('images from', '').partition(',')[0]
     raw = topic.removesuffix('/compressed')

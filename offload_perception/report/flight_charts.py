@@ -1,6 +1,6 @@
 """Charts of what is around the frames: power, servers, policy, places, pictures.
 
-Each returns a figure, None where the flight has no data for it.
+Each returns a figure, None if the flight has no data for it.
 """
 
 from collections import Counter

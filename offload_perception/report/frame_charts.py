@@ -1,4 +1,4 @@
-"""Charts of a flight's frames; each returns a figure, None where the flight has no data for it."""
+"""Charts of a flight's frames; each returns a figure, None if the flight has no data for it."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -19,7 +19,7 @@ STAGE_COLOURS = {
 def new_figure(height_in: float = 3.2, rows: int = 1) -> tuple['Figure', Any]:
     """Return a figure and its axes, one above the other.
 
-    :raises ConfigError: where matplotlib is missing.
+    :raises ConfigError: if matplotlib is missing.
     """
     try:
         from matplotlib import rc_context

@@ -20,7 +20,7 @@ class Table:
         return len(next(iter(self.columns.values()), ()))
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """Return a column; NaN where the messages of this bag do not have it."""
+        """Return a column; NaN if the messages of this bag do not have it."""
         return self.columns.get(name, np.full(len(self), np.nan))
 
     def where(self, mask: np.ndarray) -> 'Table':
@@ -28,7 +28,7 @@ class Table:
         return Table({name: column[mask] for name, column in self.columns.items()})
 
     def write(self, stem: Path) -> list[Path]:
-        """Write stem.csv, and stem.parquet where pyarrow is installed; return what was written."""
+        """Write stem.csv, and stem.parquet if pyarrow is installed; return what was written."""
         files = [stem.with_suffix('.csv')]
         with files[0].open('w', newline='') as stream:
             rows = csv.writer(stream)

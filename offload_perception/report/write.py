@@ -15,7 +15,7 @@ from offload_perception.report.table import Table
 def write_report(flights: list[Flight], out: Path) -> list[Path]:
     """Write the report of one flight, or of two side by side, into `out`; return its files.
 
-    :raises ConfigError: where `out` cannot be made.
+    :raises ConfigError: if `out` cannot be made.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -27,8 +27,8 @@ class Runner(Protocol):
         The result may be a view of the runtime's own memory: it holds until the next `run`
         of this runner, so copy it before handing it to another thread.
 
-        :raises ModelError: where `x` has not the shape and dtype of `input`.
-        :raises DeviceError: where an accelerator failed under way.
+        :raises ModelError: if `x` has not the shape and dtype of `input`.
+        :raises DeviceError: if an accelerator failed during the run.
         """
 
     def close(self) -> None:
@@ -36,14 +36,14 @@ class Runner(Protocol):
 
 
 def check_tensor(x: np.ndarray, spec: TensorSpec, what: str) -> None:
-    """Raise ModelError where `x` has not the shape and dtype of `spec`."""
+    """Raise ModelError if `x` has not the shape and dtype of `spec`."""
     if x.shape != spec.shape or x.dtype != spec.dtype:
         raise ModelError(f'{what} takes {spec.dtype} of shape {spec.shape}, '
                          f'got {x.dtype} of shape {x.shape}')
 
 
 def check_ends(found: tuple[tuple[int, ...], str], spec: TensorSpec, what: str) -> None:
-    """Raise ModelError where a loaded file's `(shape, dtype)` is not the one of `spec`."""
+    """Raise ModelError if a loaded file's `(shape, dtype)` is not the one of `spec`."""
     if found != (spec.shape, spec.dtype):
         raise ModelError(f'{what} is {found[1]} of shape {found[0]}, but the manifest says '
                          f'{spec.dtype} of shape {spec.shape}; prepare the model again')

@@ -22,7 +22,7 @@ Plan = list[tuple[int, int, Runner]]  # first and last layer of each part
 class Chain(Network):
     """All segments of an artefact on the CPU, loaded once.
 
-    They serve any cut at once; merged layers take over where those are faster: a range that is
+    They serve any cut at once; merged layers take over if those are faster: a range that is
     used is merged in the background (see `MergedParts`), unless `merge` is False. `head` and
     `tail` may be called from several threads; they take turns.
 

@@ -20,7 +20,7 @@ class EdgeTpuNetwork(Network):
     Layers that are not compiled run on that process's CPU; `off_device` is the share of the
     multiply-adds that do. After a DeviceError the object is of no more use.
 
-    :raises DeviceError: where no segment is compiled, or the device cannot be had.
+    :raises DeviceError: if no segment is compiled, or the device cannot be had.
     """
 
     def __init__(self, artefact: Artefact, choice: Choice, devices: str = '', *, threads: int = 2,

@@ -1,6 +1,6 @@
-"""The process that holds the Edge TPU: it runs what it is told until the pipe closes.
+"""The process that holds the Edge TPU: it runs requests until the pipe closes.
 
-libedgetpu ends the whole process on a USB error, and crashes it where versions do not match,
+libedgetpu ends the whole process on a USB error, and crashes it if versions do not match,
 so it must not live in a node's process. Tensors lie in memory that both processes map: the
 first half takes the input of a request, the second its output.
 """
@@ -47,7 +47,7 @@ def serve(pipe: Connection, memory: mmap.mmap) -> None:
 
 
 def run(runners: list[Runner], memory: mmap.mmap) -> list[float]:
-    """Run files one behind the other, from and to the shared memory; return their seconds."""
+    """Run files in sequence, from and to the shared memory; return their seconds."""
     times, x, before = [], tensor(memory, 0, runners[0].input), perf_counter()
     for runner in runners:
         x = runner.run(x)
@@ -65,7 +65,7 @@ def tensor(memory: mmap.mmap, half: int, spec: TensorSpec) -> np.ndarray:
 
 
 def open_load(load: Load, plan: Plan) -> Runner:
-    """Open a file on the CPU or on the Edge TPU, through pycoral where Google's is installed."""
+    """Open a file on the CPU or on the Edge TPU, through pycoral if Google's is installed."""
     ends = load.input, load.output
     if load.device is None:
         return open_tflite(load.file, *ends, runtime=plan.runtime, threads=plan.threads)

@@ -20,7 +20,7 @@ _DEVICE = re.compile(r'|usb|pci|(usb|pci)?:\d+')
 
 @dataclass(frozen=True)
 class Load:
-    """A file to open: on an Edge TPU by its device string, or on the CPU where that is None."""
+    """A file to open: on an Edge TPU by its device string, or on the CPU if that is None."""
 
     file: Path
     input: TensorSpec
@@ -51,7 +51,7 @@ def make_plan(artefact: Artefact, devices: str, *, runtime: str, threads: int,
     with commas; the layers are then spread in their order, with even shares of the weights.
 
     :raises ConfigError: for a device string that libedgetpu does not know.
-    :raises DeviceError: where no layer is compiled.
+    :raises DeviceError: if no layer is compiled.
     """
     names = parse_devices(devices)
     files = [compiled_file(artefact, k) for k in range(1, artefact.last + 1)]
@@ -99,7 +99,7 @@ def spread(weights: list[int], count: int) -> list[int]:
 def share_off_device(artefact: Artefact, plan: Plan) -> float:
     """Return the share of the network's multiply-adds that the plan runs on the CPU.
 
-    It is NaN where the TFLite schema, which comes with ai-edge-litert, is not installed.
+    It is NaN if the TFLite schema, which comes with ai-edge-litert, is not installed.
     """
     left = sum(layer.macs if load.device is None else macs_left(load.file)
                for layer, load in zip(artefact.layers, plan.loads, strict=True))

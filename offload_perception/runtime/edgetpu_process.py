@@ -27,8 +27,8 @@ class EdgeTpuProcess:
     The memory between the two is an anonymous file, which vanishes with its last user however
     that one ends. After a DeviceError the process is gone: make a new one.
 
-    :raises DeviceError: where the device, the library or the versions are at fault.
-    :raises ModelError: where a file cannot be loaded.
+    :raises DeviceError: if the device, the library or the versions are at fault.
+    :raises ModelError: if a file cannot be loaded.
     """
 
     def __init__(self, plan: Plan, *, load_timeout_s: float = 60.0, run_timeout_s: float = 5.0,

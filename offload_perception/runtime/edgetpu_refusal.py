@@ -19,7 +19,7 @@ def not_compiled(model: str) -> DeviceError:
 
 
 def check_attached(bus: Bus) -> None:
-    """Raise DeviceError where the machine has no Edge TPU at all."""
+    """Raise DeviceError if the machine has no Edge TPU at all."""
     if not bus.attached():
         raise DeviceError(
             'no Edge TPU is attached: neither a USB device 1a6e:089a or 18d1:9302 nor '
@@ -36,7 +36,7 @@ def library_missing(library: str, reason: str) -> DeviceError:
 
 
 def refused(device: str, bus: Bus) -> DeviceError:
-    """The library is there but will not open the device; the bus tells the likely reason."""
+    """The library is there but will not open the device; the bus shows the likely reason."""
     name = f"the Edge TPU '{device or 'any'}'"
     for found in bus.attached():
         holders = bus.holders(found.node)

@@ -16,8 +16,8 @@ class EmulatedNetwork(Network):
     """Paces a network on this computer by the profile of another; results stay the same.
 
     A computer that is slower than the profile cannot be paced up: then the times are its own.
-    `on_power` is told the emulated power above idle (W) when layers start and end, NaN when the
-    emulation ends. Every `PartTime` names the emulated device.
+    `on_power` is called with the emulated power above idle [W] when layers start and end, with NaN
+    at the end of the emulation. Every `PartTime` names the emulated device.
     """
 
     def __init__(self, network: Network, profile: DeviceProfile,
@@ -32,7 +32,7 @@ class EmulatedNetwork(Network):
     def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
         """Run layers `first` to `last`; see `Network.run`.
 
-        :raises DeviceError: where they do not fit into the emulated computer.
+        :raises DeviceError: if they do not fit into the emulated computer.
         """
         seconds, joules = self._cost(first, last)
         started = self._clock()
@@ -66,7 +66,7 @@ class EmulatedNetwork(Network):
 
     @property
     def trouble(self) -> str:
-        """Return that of the network behind."""
+        """Return that of the emulated network."""
         return self._network.trouble
 
     def describe(self) -> str:
@@ -75,11 +75,11 @@ class EmulatedNetwork(Network):
                 f'({self.profile.origin}); {self._network.describe()}')
 
     def prepare(self, cut: int) -> None:
-        """Prepare the network behind."""
+        """Prepare the emulated network."""
         self._network.prepare(cut)
 
     def warm_up(self, runs: int = 2) -> None:
-        """Warm up the network behind, at its own speed."""
+        """Warm up the emulated network, at its own speed."""
         self._network.warm_up(runs)
 
     def close(self) -> None:

@@ -17,11 +17,12 @@ log = logging.getLogger(__name__)
 
 
 class Failover(Network):
-    """A network on an accelerator, with one on the CPU behind it where `spare` is given.
+    """A network on an accelerator, with one on the CPU as fallback if `spare` is given.
 
     The frame on which the accelerator fails is run again on the spare; without one, that frame
-    and all until the accelerator is back raise DeviceError at once. Meanwhile the accelerator
-    is opened anew in the background, with growing pauses. `on_change` is told in words.
+    and all until the accelerator is back raise DeviceError at once. The accelerator is
+    reopened in the background, with growing pauses. `on_change` is called with each change, in
+    words.
 
     `open_device` opens and warms up the accelerator's network.
     """
@@ -76,7 +77,7 @@ class Failover(Network):
 
     @property
     def trouble(self) -> str:
-        """Return what became of the accelerator, where it does not serve now."""
+        """Return what became of the accelerator, if it does not serve now."""
         if self.on_device:
             return ''
         return self._lost + ('; the CPU is used until it is back' if self._spare

@@ -33,12 +33,12 @@ class Merger:
 
     @contextmanager
     def file(self, first: int, last: int) -> Iterator[Path]:
-        """Give a file of layers `first` to `last`; one made for it is deleted behind the context.
+        """Give a file of layers `first` to `last`; one made for it is deleted after the context.
 
         Its bytes live on where a runtime has mapped them.
 
-        :raises ModelError: where the model cannot be cut, or the TFLite schema is missing.
-        :raises RuntimeUnavailableError: where the package flatbuffers is missing.
+        :raises ModelError: if the model cannot be cut, or the TFLite schema is missing.
+        :raises RuntimeUnavailableError: if the package flatbuffers is missing.
         """
         if first == last:
             yield self._artefact.segment_file(first)

@@ -37,7 +37,7 @@ class MergedParts:
     Each part of a requested range is raced once: every runtime that agrees with the segments
     against the segments themselves. The winner is kept until the budget is spent, the part
     that was asked for longest ago going first. `on_change` is called when the winners changed;
-    `findings` tell in words what was found, `left_out` are the runtimes that do not agree: both
+    `findings` are the results in words, `left_out` are the runtimes that do not agree: both
     are replaced, never changed, so that any thread may read them.
     """
 
@@ -59,7 +59,7 @@ class MergedParts:
         self.left_out: set[str] = set()
 
     def get(self, first: int, last: int) -> Runner | None:
-        """Return the merged runner of a part, None where the segments serve."""
+        """Return the merged runner of a part, None if the segments serve."""
         return self._winners.get((first, last))
 
     def request(self, first: int, last: int) -> Future | None:
@@ -90,7 +90,7 @@ class MergedParts:
     def close(self) -> bool:
         """End the background work and release all runners.
 
-        A run that takes long is not waited for: False where one goes on, with the runners and
+        A run that takes long is not waited for: False if one goes on, with the runners and
         segments that it uses, until it is over.
         """
         self._closing.set()
@@ -114,7 +114,7 @@ class MergedParts:
                 x = self._segments(a, b, x)
             self._keep_to_budget(parts(self._artefact, first, last))
             self._on_change()
-        except (OffloadError, OSError, RuntimeError) as e:  # in the background, so tell here
+        except (OffloadError, OSError, RuntimeError) as e:  # in the background, so report it here
             self._find(f'layers {first}-{last}', f'not merged: {e}')
 
     def _check_runtimes(self) -> None:
@@ -153,7 +153,7 @@ class MergedParts:
         self._find(runtime, f'left out: {why}')
 
     def _fastest(self, a: int, b: int, x: np.ndarray, rest: float) -> Runner | None:
-        """Race the candidates for one part; None where no file gains enough on the segments."""
+        """Race the candidates for one part; None if no file gains enough on the segments."""
         with ExitStack() as losers:
             runners = {c: self._open(a, b, c) for c in self._candidates(a, b)}
             for runner in runners.values():

@@ -34,11 +34,11 @@ class Network(ABC):
 
     @abstractmethod
     def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
-        """Run layers `first` to `last`, counted from 1; none where `first` is `last` + 1.
+        """Run layers `first` to `last`, counted from 1; none if `first` is `last` + 1.
 
         :raises CutError: for layers that the network does not have.
-        :raises ModelError: where `x` is not the tensor in front of layer `first`.
-        :raises DeviceError: where an accelerator failed under way and nothing stands in for it.
+        :raises ModelError: if `x` is not the tensor in front of layer `first`.
+        :raises DeviceError: if an accelerator failed during the run and there is no fallback.
         """
 
     @property
@@ -48,12 +48,12 @@ class Network(ABC):
 
     @property
     def trouble(self) -> str:
-        """Return what was had and is not had now; empty where all runs as it was opened."""
+        """Return what was had and is not had now; empty if all runs as it was opened."""
         return ''
 
     @property
     def emulated(self) -> str:
-        """Return `emulated NAME` where the layers are paced as on another computer, else ''."""
+        """Return `emulated NAME` if the layers are paced as on another computer, else ''."""
         return ''
 
     @abstractmethod
@@ -92,7 +92,7 @@ class Network(ABC):
         return '+'.join(dict.fromkeys(time.device for time in self.times))
 
     def check(self, first: int, last: int, x: np.ndarray) -> None:
-        """Raise CutError or ModelError where layers `first` to `last` cannot run on `x`."""
+        """Raise CutError or ModelError if layers `first` to `last` cannot run on `x`."""
         if not 1 <= first <= last + 1 <= self.artefact.last + 1:
             raise CutError(f'{self.artefact.name} has layers 1..{self.artefact.last}, '
                            f'asked for {first}..{last}')

@@ -20,14 +20,14 @@ def open_network(artefact: Artefact, device: str = 'auto', runtime: str = 'auto'
                  on_change: Callable[[str], None] = log.warning) -> Network:
     """Return the model, warmed up, on the device that is resolved here once.
 
-    `device` is `cpu`; `edgetpu`, which refuses where the Edge TPU cannot be had; or `auto`,
+    `device` is `cpu`; `edgetpu`, which refuses if the Edge TPU cannot be had; or `auto`,
     which then takes the CPU and says so in `choice.fallback`. `edgetpu_devices` are device
-    strings of libedgetpu (see `make_plan`). Under `auto` the CPU also stands in while a stick
-    is away. `on_change` is told of every drop-out and return.
+    strings of libedgetpu (see `make_plan`). Under `auto` the CPU is also used while a stick
+    is away. `on_change` is called with every drop-out and return.
 
-    :raises DeviceError: where device is `edgetpu` and it cannot be had, with the remedy.
+    :raises DeviceError: if device is `edgetpu` and it cannot be had, with the remedy.
     :raises ConfigError: for names that do not exist.
-    :raises RuntimeUnavailableError: where the runtime is not installed.
+    :raises RuntimeUnavailableError: if the runtime is not installed.
     """
     cpu = resolve('cpu' if device == 'edgetpu' else device, runtime)
     if device == 'cpu':

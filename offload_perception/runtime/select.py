@@ -1,4 +1,4 @@
-"""Which runtime runs on which device: resolved once, and told in one line."""
+"""Which runtime runs on which device: resolved once, and logged in one line."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,9 +18,9 @@ _EXACT_INT8_FLAGS = {'avx512_vnni', 'avx_vnni', 'amx_int8'}
 class Choice:
     """The runtime and device that will run, and why.
 
-    `runtime` runs the segments; `rivals` are the runtimes that may run merged layers where they
+    `runtime` runs the segments; `rivals` are the runtimes that may run merged layers if they
     agree with it and are faster. `fallback` says what was wanted and could not be had; it is
-    empty where nothing was given up.
+    empty if nothing was given up.
     """
 
     device: str
@@ -39,7 +39,7 @@ def resolve(device: str = 'auto', runtime: str = 'auto') -> Choice:
     """Choose the runtime for a device; `open_network` finds out what `auto` means.
 
     :raises ConfigError: for a name that does not exist.
-    :raises RuntimeUnavailableError: where the runtime asked for is not installed.
+    :raises RuntimeUnavailableError: if the runtime asked for is not installed.
     """
     _check('device', device, DEVICES)
     _check('runtime', runtime, ('auto', *RUNTIMES))
@@ -49,7 +49,7 @@ def resolve(device: str = 'auto', runtime: str = 'auto') -> Choice:
 def edgetpu_choice(runtime: str = 'auto') -> Choice:
     """Choose the interpreter that loads the Edge TPU's delegate.
 
-    :raises RuntimeUnavailableError: where there is none, or `runtime` takes no delegate.
+    :raises RuntimeUnavailableError: if there is none, or `runtime` takes no delegate.
     """
     if runtime != 'auto' and not RUNTIMES[runtime].exact:
         raise RuntimeUnavailableError(f'runtime {runtime} takes no Edge TPU; use litert or auto')
@@ -59,7 +59,7 @@ def edgetpu_choice(runtime: str = 'auto') -> Choice:
 
 
 def cpu_choice(runtime: str = 'auto', fallback: str = '') -> Choice:
-    """Choose among the CPU runtimes: `runtime`, or by race where it is `auto`."""
+    """Choose among the CPU runtimes: `runtime`, or by race if it is `auto`."""
     if runtime != 'auto':
         return Choice('cpu', _installed(runtime), _reason(runtime), (runtime,), fallback)
     exact, *rivals = installed()
@@ -73,7 +73,7 @@ def installed() -> tuple[str, ...]:
 
     The interpreters run the same kernels, so the first that is there stands for all.
 
-    :raises RuntimeUnavailableError: where there is none.
+    :raises RuntimeUnavailableError: if there is none.
     """
     exact, rivals = _found(exact=True)[:1], _found(exact=False)
     if not exact and not rivals:

@@ -40,12 +40,12 @@ def open_tflite(file: Path, input: TensorSpec, output: TensorSpec, *, runtime: s
                 device: str = 'cpu') -> 'TfliteRunner':
     """Load a .tflite file on an interpreter, on the CPU or on `delegates`.
 
-    :raises RuntimeUnavailableError: where the runtime is not installed.
-    :raises ModelError: where it cannot load the file, or the file is not what it should be.
+    :raises RuntimeUnavailableError: if the runtime is not installed.
+    :raises ModelError: if it cannot load the file, or the file is not what it should be.
     """
     module = interpreter_module(runtime)
     try:
-        with warnings.catch_warnings():  # TensorFlow's tells of its end, for each file
+        with warnings.catch_warnings():  # TensorFlow's announces its own removal, for each file
             warnings.simplefilter('ignore', UserWarning)
             interpreter = module.Interpreter(
                 model_path=str(file), num_threads=threads,

@@ -15,7 +15,7 @@ from offload_perception.simulation.scenario import Summary
 def pyplot() -> Any:
     """Return matplotlib's pyplot, without a window.
 
-    :raises ConfigError: where matplotlib is not installed.
+    :raises ConfigError: if matplotlib is not installed.
     """
     try:
         import matplotlib

@@ -83,7 +83,7 @@ class Drone:
             self._probe()
 
     def beat(self, server: str, wait_s: float) -> None:
-        """Send a server's beat down the link, behind the one before it; a third is thrown away."""
+        """Send a server's beat down the link, after the one before it; a third one is dropped."""
         sent_s = self._clock.now_s
         start_s = max(sent_s, self._down_free_s)
         if start_s > sent_s + BEAT_PERIOD_S:
@@ -166,7 +166,7 @@ class Drone:
             self._clock.at(max(frame.hedge_at_s, frame.sent_s), self._start_next)
 
     def _occupy_link(self, nbytes: int, until_s: float) -> tuple[float, float]:
-        """Return when bytes have left, infinite where not by `until_s`, and what that takes [J].
+        """Return when bytes have left, infinite if not by `until_s`, and what that takes [J].
 
         What has not left by then is taken to be thrown away, as a newer frame replaces it.
         """
@@ -206,7 +206,7 @@ class Drone:
             self._drop(frame, DropReason.TIMEOUT)
 
     def _hedge_next(self) -> bool:
-        """Finish the frame that is overdue for longest on board; False where none is."""
+        """Finish the frame that is overdue for longest on board; False if none is."""
         now_s = self._clock.now_s
         overdue = min(self._in_flight.values(), key=lambda f: f.hedge_at_s, default=None)
         if overdue is None or overdue.hedge_at_s > now_s:

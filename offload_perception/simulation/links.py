@@ -9,7 +9,7 @@ from offload_perception.simulation.recordings import Recording, read
 
 STEP_S = 0.1
 _SLOWEST = 10.0  # byte/s; a link that stands still for good would end no simulation
-_AFTER_S = 60.0  # of a recording behind a flight: its last moment may be one without a packet
+_AFTER_S = 60.0  # of a recording after a flight: its last moment may be one without a packet
 
 
 class LinkTrace:
@@ -17,7 +17,7 @@ class LinkTrace:
 
     `down` is the way back, by default as fast as the way up at each moment.
 
-    :raises PlanError: where a bandwidth is negative or not a number.
+    :raises PlanError: if a bandwidth is negative or not a number.
     """
 
     def __init__(self, bandwidth: np.ndarray, round_trip_s: float,
@@ -134,7 +134,7 @@ def downlink_of(name: str) -> str:
 def recorded(name: str) -> Recording:
     """Return the recording in a file of that name.
 
-    :raises PlanError: where there is none, naming the models, or what is wrong with it.
+    :raises PlanError: if there is none, naming the models, or what is wrong with it.
     """
     if not Path(name).is_file():
         raise PlanError(f"no link model or trace file '{name}'; use {', '.join(MODELS)}, a CSV "

@@ -73,7 +73,7 @@ class Truth(Protocol):
         """Return the options with the frame's true latency [s] and energy [J] in each."""
 
     def prospects(self, seen_s: float) -> Prospects:
-        """Return what may become of the frame where the link stays as it was at `seen_s`.
+        """Return what may become of the frame if the link stays as it was at `seen_s`.
 
         The waits at the servers are known by their law only.
         """
@@ -176,7 +176,7 @@ class Planned:
         return decision.option
 
     def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
-        """Return what the session has decided, where the policy finishes frames on board."""
+        """Return what the session has decided, if the policy finishes frames on board."""
         return decision.hedge_s if decision and self._hedges else inf
 
     def probe(self, now_s: float) -> Probe | None:
@@ -185,26 +185,26 @@ class Planned:
 
     def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
-        """Tell the session."""
+        """Pass it to the session."""
         if not self._sees_queue:
             report = replace(report, wait_s=0.0)
         self.session.observe_frame(report, now_s, decision)
         self.session.observe_energy(report, energy_j, decision, head_j=head_j)
 
     def late(self, report: FrameReport, now_s: float) -> None:
-        """Tell the session, less the queue where the policy is blind to it."""
+        """Pass it to the session, without the queue if the policy is blind to it."""
         self.session.observe_late(report if self._sees_queue else replace(report, wait_s=0.0),
                                   now_s)
 
     def heard(self, report: ServerReport, now_s: float) -> None:
-        """Tell the session, less the queue where the policy is blind to it."""
+        """Pass it to the session, without the queue if the policy is blind to it."""
         if not self._sees_queue:
             report = replace(report, expected_wait_s=0.0, utilisation=0.0)
         self.session.observe_server(report, now_s)
 
     def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
              wait_s: float) -> None:
-        """Tell the session, where the policy listens to beats."""
+        """Pass it to the session, if the policy uses beats."""
         if self._hears_beats:
             self.session.observe_beat(server, now_s, clock_s=clock_s, period_s=period_s,
                                       wait_s=wait_s)

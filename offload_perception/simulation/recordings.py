@@ -39,7 +39,7 @@ class Recording:
 
 
 def read(path: Path) -> Recording:
-    """Return the recording in a file; what is in it tells its format.
+    """Return the recording in a file; the format is recognised by content.
 
     CSV: rows of seconds,bytes_per_second, with a header or without; the seconds rise, and the last
     row counts for as long as the one before. Mahimahi (`mm-link`): a line for each opportunity to

@@ -81,7 +81,7 @@ class Server:
         return np.maximum(self.backlog_s() + coming - ahead_s[:, None], 0.0)
 
     def take(self, cut: int, noise: float) -> tuple[float, float] | None:
-        """Take a tensor now; return its wait and its tail time [s], or None where it is full."""
+        """Take a tensor now; return its wait and its tail time [s], or None if it is full."""
         now_s = self._clock.now_s
         if self._queue_length(now_s) >= QUEUE_LIMIT:
             return None

@@ -6,8 +6,8 @@ from itertools import pairwise
 from math import inf
 
 MAX_GAP_S = 3.0
-"""A meter that is silent for longer and has added nothing tells nothing of that time."""
-_EARLY = 1024  # samples kept before the first frame, which began before its end was told
+"""Energy is unknown if a meter is silent for longer and has added nothing."""
+_EARLY = 1024  # samples kept before the first frame, which began before its end was reported
 _WAITING = 65536  # ends of frames since the last sample; beyond, the oldest count as not metered
 
 

@@ -8,8 +8,8 @@ from offload_perception.network.vgg16 import SPECS, VggSpec
 def cut_names(seen: dict[int, str], models: Collection[str]) -> tuple[str, ...]:
     """Return the names of all cuts, from 'input' to the last layer.
 
-    They are those of the network that agrees with all cuts seen, of `models` where they are known;
-    'layer K' where none does.
+    They are those of the network that agrees with all cuts seen, of `models` if they are known;
+    'layer K' if none does.
 
     :param seen: names of cuts by number.
     """

@@ -13,10 +13,10 @@ def shown(source: str) -> set[str]:
 
 
 def caveat(trained: bool, weights: str, source: str) -> str:
-    """Return in words where the labels mean nothing; empty where nothing is against them.
+    """Return in words if the labels mean nothing; empty if nothing is against them.
 
     :param weights: those of the prepared model, as its manifest names them.
-    :param source: parameter `source` of the camera; empty where the camera is not ours.
+    :param source: parameter `source` of the camera; empty if the camera is not ours.
     """
     if not trained:
         return 'UNTRAINED network: its labels mean nothing'
@@ -30,9 +30,9 @@ def caveat(trained: bool, weights: str, source: str) -> str:
 
 def run_caveats(trained: bool | None, edge: Mapping[str, str],
                 camera: Mapping[str, str]) -> list[str]:
-    """Return what the labels of a run do not mean; empty where nothing is against them.
+    """Return what the labels of a run do not mean; empty if nothing is against them.
 
-    :param trained: what the results say of their network; None where there is none yet.
+    :param trained: what the results say of their network; None if there is none yet.
     :param edge: values in the diagnostics of the drone's edge_inference; empty if unknown.
     :param camera: likewise of its camera.
     """

@@ -41,7 +41,7 @@ def power_record(m: Any, at_s: float) -> PowerRecord:
 
 
 def label_record(m: Any) -> LabelRecord | None:
-    """Return the best label of a Classification, None where it has none."""
+    """Return the best label of a Classification, None if it has none."""
     if not m.labels or not m.scores:
         return None
     return LabelRecord(stamp_ns(m.header), m.labels[0], m.scores[0], m.trained)

@@ -1,4 +1,4 @@
-"""What each field of a message may be, whoever sent it, from a topic and from a bag alike.
+"""What each field of a message may be, from a topic and from a bag alike.
 
 Texts that are shown are cut and escaped. Names that are compared or sent on, numbers, lists and
 enumerations refuse the message.
@@ -32,7 +32,7 @@ _NODE_NAME = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)+')
 def node_name(name: str, value: str) -> str:
     """Return a fully qualified node name; topics are derived from it.
 
-    :raises IncomingError: where it is none.
+    :raises IncomingError: if it is none.
     """
     if len(value) <= 200 and _NODE_NAME.fullmatch(value):
         return value
@@ -139,7 +139,7 @@ def checked(kind: str, message: Any) -> Any:
     One from a bag may be of an older version, without the newest fields.
 
     :param kind: name of its type, without the package.
-    :raises IncomingError: where a field cannot be, or lists that belong together differ in length.
+    :raises IncomingError: if a field cannot be, or lists that belong together differ in length.
     """
     check(message, {field: rule for field, rule in RULES[kind].items()
                     if hasattr(message, field)})

@@ -11,7 +11,7 @@ from offload_perception.telemetry.energy import FrameEnergy, FrameEnergyCounter
 
 NOT_DELIVERED = 'lost between camera and node'
 _PENDING_LABELS = 512
-_RECENT = 2048  # frames; many seconds of them, and bounded where nobody prints lines
+_RECENT = 2048  # frames; many seconds of them, and bounded if nobody prints lines
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Summary:
         self._energy.add_power(r.at_s, r.energy_j)
 
     def add_result(self, r: LabelRecord) -> None:
-        """Note a result, and judge it where its truth is known."""
+        """Note a result, and judge it if its truth is known."""
         self._label = r
         self._judge(self._guesses, r, self._truths)
 

@@ -26,7 +26,7 @@ class Flight:
     `len(flight)` frames over every patch of the map: frame `i + len(flight)` is frame `i`.
     `split` keeps the maps of training and of measuring apart, as it does for tiles.
 
-    :raises ConfigError: where the size is not positive or the split unknown.
+    :raises ConfigError: if the size is not positive or the split unknown.
     """
 
     classes: tuple[str, ...] = CLASSES
@@ -54,7 +54,7 @@ class Flight:
     def truth(self, i: int) -> int | None:
         """Return the class id that fills the centre square of frame `i`.
 
-        None where no class fills `CLEAR_SHARE` of it, as at a border of two patches.
+        None if no class fills `CLEAR_SHARE` of it, as at a border of two patches.
         """
         shorter = min(self._size)
         step = shorter / _TRUTH_SAMPLES

@@ -11,7 +11,7 @@ def stream(purpose: str, split: str, *seed: int) -> np.random.Generator:
     """Return the generator of one thing: same arguments, same stream; any other, another.
 
     :param purpose: what is drawn, so that tiles and flights of one seed differ.
-    :raises ConfigError: where the split does not exist or a seed is negative.
+    :raises ConfigError: if the split does not exist or a seed is negative.
     """
     if split not in SPLITS:
         raise ConfigError(f"no split '{split}'; use one of {', '.join(SPLITS)}")

@@ -19,7 +19,7 @@ def tiles(split: str, count: int, seed: int = 0, size: int = 64) -> tuple[np.nda
     Classes follow each other in turn, so that they are balanced. Tile `i` depends on `split`,
     `seed` and `i` alone; no two splits share a random stream.
 
-    :raises ConfigError: where the split is unknown, or a number makes no sense.
+    :raises ConfigError: if the split is unknown, or a number makes no sense.
     """
     if count < 0 or size < 8:
         raise ConfigError(f'{count} tiles of {size} px: use a count >= 0 and a size >= 8')

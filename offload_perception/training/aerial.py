@@ -1,7 +1,7 @@
 """Train the small VGG16 that comes with this package on generated aerial terrain.
 
 A plain VGG of this width hardly learns from scratch. So each convolution is trained with batch
-normalisation behind it (Ioffe and Szegedy, arXiv:1502.03167), which is afterwards folded into
+normalisation after it (Ioffe and Szegedy, arXiv:1502.03167), which is afterwards folded into
 its kernel and bias: at inference both are linear, so the stored network is a pure VGG16 that
 computes the same numbers. Training also asks for sparse activations in the deep blocks, since
 zeros are what the codec of the radio link lives on. Most of the time goes to quarters of the

@@ -37,7 +37,7 @@ def confusion(found: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray
 def draw_curves(curves_file: Path, picture: Path) -> None:
     """Draw the training history in `curves_file` (CSV) as a PNG of two panels.
 
-    :raises ConfigError: where matplotlib is missing.
+    :raises ConfigError: if matplotlib is missing.
     """
     try:
         from matplotlib.figure import Figure

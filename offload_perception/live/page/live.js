@@ -92,7 +92,7 @@ function drawNetwork(n) {
   $('on-server').textContent = n.local ? 'server: no layer' : `server: ${n.tail} at ${n.server}`;
   $('cut').textContent = n.local
     ? 'All on board' + (n.bytes ? ', after no reply came in time' : '')
-    : `Cut behind ${n.split_name} (${n.split}), codec ${n.codec}, ${bytes(n.bytes)} a frame`;
+    : `Cut after ${n.split_name} (${n.split}), codec ${n.codec}, ${bytes(n.bytes)} a frame`;
   $('reason').textContent = n.reason;
 }
 

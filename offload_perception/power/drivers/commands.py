@@ -1,4 +1,4 @@
-"""The one-byte commands of the UM series, behind names.
+"""The one-byte commands of the UM series, by name.
 
 Only `READ` is answered. `CLEAR_DATA_GROUP`, the data group and the recording threshold change what
 the meter has stored: nothing in this package sends them unless it is asked to. What a byte means

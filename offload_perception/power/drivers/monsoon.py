@@ -12,7 +12,7 @@ what is done about them:
 - Those wait for ever when the device sends no calibration samples: `MonsoonReader` says so after a
   deadline, and such a thread holds up nothing.
 - Times are the wall clock's: they are replaced by monotonic ones, evenly spaced. Pure Python often
-  cannot keep up with 5 kHz; the device then drops samples, which is told.
+  cannot keep up with 5 kHz; the device then drops samples, which is reported.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class MonsoonMeter:
     def read(self, samples: int = BLOCK_SAMPLES) -> PowerBlock:
         """Wait for about so many samples; their times end now.
 
-        They are 200 us apart, or more where the package fell behind and samples were dropped.
+        They are 200 us apart, or more if the package was too slow and samples were dropped.
         """
         began_s = self._clock()
         with _translated():
@@ -115,7 +115,7 @@ class MonsoonMeter:
 def open_monsoon(serial_number: int | None = None, channel: str = 'main') -> MonsoonMeter:
     """Open the first power monitor, or the one with this serial number.
 
-    `channel` is where the load hangs: 'main' or 'usb'. Raises `MeterError` with the remedy.
+    `channel` is the output of the load: 'main' or 'usb'. Raises `MeterError` with the remedy.
     """
     if channel not in CHANNELS:
         raise MeterError(f'Monsoon channel {channel!r}: choose one of {", ".join(CHANNELS)}')
@@ -184,7 +184,7 @@ class MonsoonReader:
     def _collect(self, meter: MonsoonMeter) -> None:
         block = meter.read()
         self._progress_s = self._clock()
-        if self._supervisor.stopping.is_set():  # whoever stopped us listens no more
+        if self._supervisor.stopping.is_set():  # stopped: the callback must not be called
             return
         if not block.plausible:
             self.refused += 1

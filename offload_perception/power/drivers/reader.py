@@ -139,7 +139,7 @@ class MeterReader:
             self._count(**asdict(meter.take_counts()))
 
     def _deliver(self, t_s: float, reading: Reading) -> None:
-        if self._stopping.is_set():  # whoever stopped us listens no more
+        if self._stopping.is_set():  # stopped: the callback must not be called
             return
         self._failures = 0
         sample = self._stream.take(t_s, reading)

@@ -15,8 +15,8 @@ STOP_TIMEOUT_S = 0.25
 class Supervisor:
     """Runs `session` again and again until stopped.
 
-    `session` returns whether it worked for a while; the pause before the next one grows while
-    none does, as where it raises what it should not. `on_event` runs in the thread.
+    `session` returns whether it worked for a while; while it does not, or raises, the pause before
+    the next one grows. `on_event` runs in the thread.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Supervisor:
         return self._worker.stop(STOP_TIMEOUT_S)
 
     def enter(self, state: State, kind: str, message: str) -> None:
-        """Change the state, and tell."""
+        """Change the state, and report it."""
         self.status = Status(state, message, self._clock())
         self.tell(kind, message)
 

@@ -81,7 +81,7 @@ class Accumulator:
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything one reply says, in SI units where the meter uses others (minutes excepted).
+    """Everything one reply says, in SI units if the meter uses others (minutes excepted).
 
     None = not known: the reply held what cannot be (see `plausibility`).
     """
@@ -125,7 +125,7 @@ class Reading:
 
 
 def model_of(frame: bytes) -> Model:
-    """Tell the model from the id word; `MeterError` for an id that is none of the family."""
+    """Return the model for the id word; `MeterError` for an id that is none of the family."""
     id_word = int.from_bytes(frame[:2], 'big')
     if id_word not in _BY_ID:
         raise MeterError(
@@ -157,7 +157,7 @@ def decode(frame: bytes) -> Reading:
 def encode(reading: Reading) -> bytes:
     """Turn a `Reading` into the 130 bytes that a meter would send for it: the inverse of `decode`.
 
-    Raises `MeterError` where a value is not known or does not fit its field.
+    Raises `MeterError` if a value is not known or does not fit its field.
     """
     if reading.unknown:
         raise MeterError(f'no frame without {", ".join(reading.unknown)}: give every field')
@@ -211,7 +211,7 @@ def _decode_rest(
     d_plus: int, d_minus: int, mode: int, charge: int, energy: int, threshold: int, seconds: int,
     recording: int, timeout: int, backlight: int, resistance: int, screen: int, tail: int,
 ) -> tuple:
-    """Scale the fields behind the groups, in the order of `Reading`."""
+    """Scale the fields after the groups, in the order of `Reading`."""
     return (
         d_plus / 100, d_minus / 100, mode, Accumulator(charge, energy), threshold / 100, seconds,
         bool(recording), timeout, backlight, resistance / 10, screen, tail,

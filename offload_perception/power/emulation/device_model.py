@@ -15,7 +15,7 @@ from offload_perception.errors import ConfigError
 
 @dataclass(frozen=True)
 class DeviceModel:
-    """A computer behind a supply and a cable: volts, ohms and watts."""
+    """A computer on a supply and a cable: volts, ohms and watts."""
 
     idle_w: float
     full_load_w: float
@@ -41,7 +41,7 @@ class DeviceModel:
         return min(max(self.idle_w + extra_w, 0.0), self.deliverable_w)
 
     def volts_amperes(self, power_w: float) -> tuple[float, float]:
-        """Voltage and current at the meter when the device draws `power_w` behind the cable."""
+        """Voltage and current at the meter when the device draws `power_w` after the cable."""
         if not self.cable_ohm:
             return self.supply_v, power_w / self.supply_v
         root = math.sqrt(max(0.0, self.supply_v ** 2 - 4 * self.cable_ohm * power_w))

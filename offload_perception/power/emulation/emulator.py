@@ -59,7 +59,7 @@ class _Settings:
 
 @dataclass
 class EmulatedMeter:
-    """A meter with a device behind it. All times are seconds of one monotonic clock."""
+    """A meter with a device as its load. All times are seconds of one monotonic clock."""
 
     model: Model
     device: DeviceModel

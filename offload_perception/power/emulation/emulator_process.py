@@ -22,7 +22,7 @@ _ANSWER_TIMEOUT_S = 2.0
 
 
 class EmulatorControl:
-    """Sends control messages to a running emulator, whoever started it."""
+    """Sends control messages to a running emulator, whichever process started it."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = str(path)

@@ -124,7 +124,7 @@ class EmulatorServer:
             self._port.write(self._outgoing.popleft()[1])
 
     def _hear_control(self, now_s: float) -> None:
-        """Carry out the messages on the control socket; whoever has an address gets an answer."""
+        """Carry out the messages on the control socket; a sender with an address is answered."""
         while self._control is not None:
             try:
                 message, sender = self._control.recvfrom(4096)

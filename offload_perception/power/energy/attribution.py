@@ -100,7 +100,7 @@ class IntegralAttribution:
             yield from self._attribute(self._waiting.popleft())
 
     def add_frame(self, frame: TimedFrame) -> Iterator[tuple[TimedFrame, FrameEnergy]]:
-        """Take a frame; its energy comes with the samples behind it."""
+        """Take a frame; its energy comes with the samples after it."""
         self._busy_until_s = max(self._busy_until_s, frame.end_s)
         self._waiting.append(frame)
         return iter(())

@@ -13,8 +13,8 @@ from offload_perception.power.drivers.um25c import JOULES_PER_MWH, Reading
 class EnergyCounter:
     """Adds up samples by the trapezoidal rule.
 
-    What was drawn during a gap longer than `max_gap_s` is unknown: it adds nothing and is told in
-    `gap_s`. A sample that is not later than the one before is ignored and counted.
+    What was drawn during a gap longer than `max_gap_s` is unknown: it adds nothing, and its time
+    is counted in `gap_s`. A sample that is not later than the one before is ignored and counted.
     """
 
     def __init__(self, max_gap_s: float) -> None:
@@ -97,7 +97,7 @@ def check_against_counters(
 ) -> CounterCheck | None:
     """Compare with what the selected data group gained between two readings.
 
-    None where that says nothing: another group was selected, or it was cleared in between.
+    None if that says nothing: another group was selected, or it was cleared in between.
     """
     if first.selected is None or last.selected is None or first.data_group != last.data_group:
         return None

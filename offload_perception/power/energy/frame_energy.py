@@ -16,8 +16,8 @@ REGRESSION = 'regression'
 class FrameEnergy:
     """Energy over one frame's window, of which `idle_j` would have been drawn anyway.
 
-    `uncertainty_j` is the half width of a 95 % interval, infinite where nothing can be said.
-    `stages_j` is what each stage cost beyond idle, where the method tells stages apart.
+    `uncertainty_j` is the half width of a 95 % interval, infinite if nothing can be said.
+    `stages_j` is what each stage cost beyond idle, if the method distinguishes stages.
     """
 
     energy_j: float

@@ -35,7 +35,7 @@ def least_squares(
     """Solve by singular values: the coefficients of least norm.
 
     `design` is float64 [samples, unknowns], `target` [samples]. The covariance is White's (HC3),
-    which does not suppose that all samples are equally exact, as ours are less so where the load
+    which does not suppose that all samples are equally exact, as ours are less so if the load
     changes, and doubts what hangs on few of them. No residual counts for less than `resolution`,
     the step of the readings: equal ones agree no better than that.
     """

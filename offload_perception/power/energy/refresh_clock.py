@@ -37,7 +37,7 @@ class _Interval:
             self.high_s + number * period_s * (1 + _TOLERANCE))
 
     def within(self, other: _Interval) -> _Interval:
-        """What both agree on; of negative length where they do not."""
+        """What both agree on; of negative length if they do not."""
         return _Interval(max(self.low_s, other.low_s), min(self.high_s, other.high_s))
 
     @property
@@ -50,7 +50,7 @@ class RefreshClock:
 
     A changed value was renewed between the poll before and this one: too vague to say which stages
     it covers. But the meter renews evenly, so what was known of the refresh before narrows it
-    down, and says how many refreshes went by meanwhile. A value that stays for longer than a
+    down, and says how many refreshes passed. A value that stays for longer than a
     period was renewed as well: a steady load is a measurement too.
     """
 
@@ -87,7 +87,7 @@ class RefreshClock:
         """Advance by as many periods as agree with what was seen.
 
         Where two numbers agree: the smaller, as a refresh that changes nothing is rare; but the
-        better one where some went by unseen.
+        better one if some went by unseen.
         """
         likely = round((seen.middle_s - last.middle_s) / self._period_s)
         agreed = {n: seen.within(last.after(n, self._period_s))

@@ -6,7 +6,7 @@ frame can be read from it. But over many refreshes the mean power is a sum over 
     mean power = idle power + sum over stages of (extra power of the stage * its share of the time)
 
 whose unknowns a linear regression finds, with confidence intervals, wherever the shares vary
-enough to tell the stages apart. Where they do not, the interval says so by being infinite.
+enough to distinguish the stages. If they do not, the interval is infinite.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MIN_SAMPLES = 60
 """Half a minute from the first span on: the residual of fewer says little about itself."""
 Z_95 = 1.96
 RESOLUTION_W = 0.001
-"""In steps of which a UM meter tells the power."""
+"""Resolution of the power of a UM meter."""
 _DELAYS_S = np.arange(-0.3, 1.0, 0.05)
 _STEP_S = 0.002
 _REFINEMENTS = 4
@@ -81,7 +81,7 @@ class StageFit:
             {stage: self.extra_w(stage).value * run_s for stage, run_s in runs_s.items()})
 
     def _estimate(self, runs_s: dict[str, float], idle_s: float) -> Estimate:
-        """Energy of stages that run for so long within so much idling; with 1 s, the power."""
+        """Energy of stages with these times, within this idle time; with 1 s, the power."""
         row = np.array([idle_s, *(runs_s.get(stage, 0.0) for stage in self.stages)])
         value = float(row @ self.solution.coefficients)
         unanswered = np.abs(row @ self.solution.unseen) > SINGULAR * np.linalg.norm(row)
@@ -94,7 +94,7 @@ class StageFit:
 class StageRegression:
     """Collects spans and power samples in a sliding window, and fits them on demand.
 
-    `averaging_s`: the meter's values are means over so long, and renewed as often. That is how a
+    `averaging_s`: the meter's values are means over this time, and renewed as often. That is how a
     UM meter's display behaves; one that shows an instant instead leaves a larger `residual_w`.
     """
 
@@ -106,18 +106,18 @@ class StageRegression:
         self._time = StageTime(max_spans)
 
     def add_span(self, span: Span) -> None:
-        """Tell of a stage that has run."""
+        """Take a stage that has run."""
         self._time.add(span)
 
     def add_power(self, t_s: float, power_w: float) -> None:
-        """Tell of every sample, also of repeated ones: they show when values were renewed."""
+        """Take every sample, also repeated ones: they show when values were renewed."""
         if (refresh := self._clock.see(t_s, power_w)) is not None:
             self._rows.append((refresh.number, refresh.middle_s, power_w))
 
     def fit(self, until_s: float) -> StageFit | None:
         """Fit what is known; None while there are too few samples.
 
-        `until_s`: every span that began before it has been told; the start of the oldest frame
+        `until_s`: every span that began before it has been added; the start of the oldest frame
         under way is such a time.
         """
         numbers, middles_s, powers_w = np.array(self._rows).reshape(-1, 3).T

@@ -36,7 +36,7 @@ class StageTime:
 
     @property
     def known_from_s(self) -> float:
-        """Since when all spans are remembered: what ran before the first of them, nobody told."""
+        """Since when all spans are known."""
         if not self._spans:
             return np.inf
         full = len(self._spans) == self._spans.maxlen
