@@ -145,6 +145,7 @@ def test_a_signal_at_any_moment_of_the_start_ends_the_node(run, tmp_path, after)
 FAULTY = """
 import sys, time
 from offload_perception.bringup.config import CameraConfig
+from offload_perception.nodes import running
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.running import run
 from offload_perception.threads import Worker
@@ -152,6 +153,8 @@ from offload_perception.threads import Worker
 class Faulty(ManagedNode):
     def __init__(self, **kwargs):
         super().__init__('faulty', CameraConfig, **kwargs)
+    def load(self):
+        {load}
     def activate(self):
         {activate}
     def deactivate(self):
@@ -166,8 +169,8 @@ sys.exit(run(Faulty, sys.argv))
 """
 
 
-def faulty(run, activate: str = 'pass', deactivate: str = 'pass') -> Command:
-    return run('python', '-c', FAULTY.format(activate=activate, deactivate=deactivate))
+def faulty(run, activate: str = 'pass', deactivate: str = 'pass', load: str = 'pass') -> Command:
+    return run('python', '-c', FAULTY.format(activate=activate, deactivate=deactivate, load=load))
 
 
 def test_a_callback_that_raises_ends_no_node(run):
@@ -190,6 +193,24 @@ def test_a_node_that_cannot_stop_well_ends_in_order_otherwise(run):
     node.interrupt()
     assert node.wait() == 0
     assert 'failed to deactivate: ZeroDivisionError' in node.output
+
+
+def test_a_callback_that_does_not_come_back_holds_up_no_end(run):
+    node = faulty(run, "self.create_timer(0.01, lambda: (print('stuck', flush=True), "
+                       'time.sleep(600)))')
+    node.said('stuck')
+    node.interrupt()
+    assert node.wait() == 0
+    assert 'without waiting' in node.output
+
+
+def test_what_loads_is_told_that_the_process_is_to_end(run):
+    node = faulty(run, load="running.GRACE_S = 60.0; print('loading', flush=True); "
+                            "self.cancelled.wait(600); print('told', flush=True)")
+    node.said('loading')
+    node.interrupt()
+    node.said('told')
+    assert node.wait() == 0
 
 
 def test_a_second_signal_ends_a_node_at_once(run):

@@ -15,6 +15,7 @@ from offload_perception.pipeline.ledger import Counts
 from offload_perception.pipeline.plan import Ended, Plan
 from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.probing import Probe
+from offload_perception.planning.server import ServerReport
 from offload_perception.planning.session import PlanningSession
 
 
@@ -144,6 +145,26 @@ def test_a_plan_is_what_the_session_decided(session):
     session.plan.assert_called_once_with(100.0, 0.4, 1.0)
     session.started.assert_called_once_with(decision, 100.0)
     assert frame.decision is decision
+
+
+def test_without_a_calibration_the_codec_is_as_it_was_decided(strategy, session):
+    session.plan.return_value = decided()
+    assert strategy(Frame(1, 99.0, 'header', None)).codec == 'lossy:4'
+
+
+def test_what_a_server_says_is_passed_on_with_the_time_at_which_it_said_so(strategy, session):
+    report = ServerReport('/server', 0.1)
+    strategy.observe_server(report, digest='abc')
+    session.observe_server.assert_called_once_with(report, 100.0, digest='abc')
+    strategy.beat('/server', 0.25, clock_s=5.0, period_s=0.1, wait_s=0.2)
+    session.observe_beat.assert_called_once_with('/server', 99.75, clock_s=5.0, period_s=0.1,
+                                                 wait_s=0.2)
+
+
+def test_a_session_that_wants_no_probe_gets_none(strategy, session):
+    strategy(Frame(1, 99.0, 'header', None))
+    session.probe.return_value = None
+    assert strategy.next_probe(link_idle=True) is None and not strategy._probes
 
 
 def test_a_frame_that_nothing_can_run_is_refused_and_counts_as_not_started(strategy, session):
