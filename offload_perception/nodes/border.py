@@ -19,14 +19,14 @@ Receive = Callable[..., None]
 
 
 class Border:
-    """Checks what a node hears; may be used from several threads."""
+    """Checks the messages that a node receives; may be used from several threads."""
 
     def __init__(self, node: Node) -> None:
         self._node, self._lock, self._recent = node, Lock(), Recent()
         self._ignored, self._last = Counter[str](), dict[str, str]()
 
     def checked(self, kind: type, topic: str, callback: Receive) -> Receive:
-        """Return a callback that passes on to `callback` only what may be used; see `rules`."""
+        """Return a callback that passes only valid messages to `callback`; see `rules`."""
         @wraps(callback)  # rclpy asks for its signature
         def receive(message: Any, *info: Any) -> None:
             try:
@@ -38,7 +38,7 @@ class Border:
         return receive
 
     def ignore(self, topic: str, why: object) -> None:
-        """Count a message that came on `topic` and is not used, and say why."""
+        """Count and log an ignored message on `topic`."""
         full = self._node.resolve_topic_name(topic)
         with self._lock:
             self._ignored[full] += 1
@@ -47,7 +47,7 @@ class Border:
                                         throttle_duration_sec=5.0)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield the topics on which messages were ignored lately."""
+        """Yield the topics on which messages were ignored recently."""
         with self._lock:
             grown, last = self._recent.grown(self._ignored, time.monotonic()), dict(self._last)
         for topic, n in grown.items():

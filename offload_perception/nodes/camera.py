@@ -41,7 +41,7 @@ class CameraNode(ManagedNode):
     def configure(self) -> None:
         """Open the source."""
         if self._player is not None:
-            self._player.check_free()  # a thread of an earlier life may still hold the device
+            self._player.check_free()  # an earlier activation's thread may still hold the device
         c = self.config
         how = {'width': c.width, 'height': c.height, 'rate_hz': c.rate, 'loop': c.loop,
                'values': ValueRange(c.black, c.white)}
@@ -70,7 +70,7 @@ class CameraNode(ManagedNode):
         self._player.stop(STOP_TIMEOUT_S)
 
     def release(self) -> None:
-        """Close the source: now, or as soon as nobody reads it."""
+        """Close the source: now, or as soon as no thread reads it."""
         if self._player is not None:
             self._player.close()
         if self._image_pub is not None:
@@ -101,7 +101,7 @@ class CameraNode(ManagedNode):
                                data=byte_array(encode_image(frame.rgb, 'jpeg')))
 
     def findings(self, now_s: float) -> Iterator[Finding]:
-        """Yield what is wrong with the source, and whether anybody listens."""
+        """Yield what is wrong with the source, and whether there is a subscriber."""
         player, source = self._player, self._player.source
         if player.ended:
             yield said('source', player.ended)
@@ -118,7 +118,7 @@ class CameraNode(ManagedNode):
             yield said('listeners', f'{self._image_pub.topic_name} has no subscriber')
 
     def _slowness(self, player: Player, now_s: float) -> Finding | None:
-        """Return what is to be said of a source that does not keep its rate."""
+        """Return the finding for a source that does not keep its rate."""
         cadence, rate_hz = player.cadence, player.source.rate_hz
         if cadence is None or player.problem or player.ended:
             return None

@@ -93,7 +93,7 @@ def reply_message(reply: Reply, artefact: Artefact) -> Classification:
 
 
 def reply_of(m: Classification) -> ReceivedReply:
-    """Return what a drone reads of a server's reply."""
+    """Return a server's reply as the drone uses it."""
     return ReceivedReply(
         header=m.header, sequence=m.sequence, nonce=m.nonce, model_digest=m.model_digest,
         status=Status(m.status), message=m.message,
@@ -119,7 +119,7 @@ def result_message(ended: Ended, artefact: Artefact, drone: str) -> Classificati
 
 
 def latency_message(ended: Ended) -> FrameLatency:
-    """Return where the time of a frame went, with the running counters."""
+    """Return the times of a frame's stages, with the running counters."""
     frame, counts = ended.frame, ended.counts
     return FrameLatency(
         header=frame.header, sequence=frame.sequence, outcome=int(frame.outcome),
@@ -151,7 +151,7 @@ def _or_nan(value: float | None) -> float:
 
 
 def supply_message(reading: Reading, *, stamp: Time, source: str) -> BatteryState:
-    """Return a reading as BatteryState, for dashboards; what a supply has not is NaN."""
+    """Return a reading as BatteryState, for dashboards; what a supply does not have is NaN."""
     return BatteryState(
         header=Header(stamp=stamp), voltage=reading.voltage_v, current=-reading.current_a,
         temperature=_or_nan(reading.temperature_c), charge=nan, capacity=nan, design_capacity=nan,

@@ -10,7 +10,7 @@ from offload_perception.planning.session import PlanningSession
 
 def static_decision(plan: Plan, split_name: str, *, sequence: int,
                     deadline_s: float) -> OffloadDecision:
-    """Return the decision that the parameters have taken; nothing is predicted."""
+    """Return the static decision of the parameters; nothing is predicted."""
     nan = float('nan')
     return OffloadDecision(
         sequence=sequence, split=plan.split, split_name=split_name, codec=plan.codec,
@@ -36,6 +36,6 @@ def decision_message(frame: Frame, d: Decision, session: PlanningSession,
 
 
 def server_report(server: str, m: ServerStatus) -> ServerReport:
-    """Return what the planner reads of a server's status."""
+    """Return a server's status as the planner uses it."""
     return ServerReport(server=server, expected_wait_s=m.expected_wait,
                         utilisation=m.utilisation, tail_times_s=tuple(m.tail_times))

@@ -44,7 +44,7 @@ class DashboardNode(ManagedNode):
     # -- lifecycle --------------------------------------------------------------------------
 
     def configure(self) -> None:
-        """Take the address and serve the page; an address that cannot be had refuses."""
+        """Serve the page; refuse if the address is not available."""
         c = self.config
         self._values = ValueRange(c.black, c.white)
         self._state = LiveState(self.get_namespace(), namespaces(c.server))
@@ -60,13 +60,13 @@ class DashboardNode(ManagedNode):
                 + '; host:=127.0.0.1 serves it to this computer alone')
 
     def activate(self) -> None:
-        """Listen."""
+        """Subscribe."""
         self._telemetry = listen(self, self.border, self._state)
         self._next_image_s = 0.0
         self._look_timer = self.create_timer(LOOK_PERIOD_S, self._look)
 
     def deactivate(self) -> None:
-        """Stop listening."""
+        """Unsubscribe."""
         if self._telemetry:
             self.destroy_timer(self._look_timer)
         while self._telemetry:
@@ -82,7 +82,7 @@ class DashboardNode(ManagedNode):
     # -- images -----------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Take images from where they are published, while there is a viewer."""
+        """Subscribe to the published image topic, while there is a viewer."""
         published = (t for t in _IMAGES if self.count_publishers(self.resolve_topic_name(t)))
         self._take_images(next(published, '') if self._server.viewers else '')
 
@@ -93,7 +93,7 @@ class DashboardNode(ManagedNode):
             self.destroy_subscription(self._images)
             self._images = None
         self._image_topic = topic
-        if topic:  # undecoded: most images are one too many for the page
+        if topic:  # undecoded: the page shows only a few of the images
             self._images = self.create_subscription(
                 _IMAGES[topic][0], topic, self._on_image, qos.images('best_effort'), raw=True)
 
@@ -119,7 +119,7 @@ class DashboardNode(ManagedNode):
             yield warning('picture', self._problem)
 
     def values(self) -> dict[str, Any]:
-        """Return who looks at the page."""
+        """Return the viewers of the page."""
         if not self.active:
             return {}
         return {'address': f'{self.config.host}:{self._server.port}',

@@ -1,4 +1,4 @@
-"""What a node publishes of its health: findings and values, each source of them on its own."""
+"""The health that a node publishes: findings and values, each source with an error boundary."""
 
 import time
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from offload_perception.nodes.managed import ManagedNode
 
 PERIOD_S = 1.0
-LONGEST_TEXT = 2000  # characters; what comes from outside was cut before
+LONGEST_TEXT = 2000  # characters; texts from outside were cut before
 NOT_ACTIVE = 'not active'
 
 
 class Diagnostics:
-    """Publishes the health of one node; `fault` is a finding for the next time alone."""
+    """Publishes the health of one node; `fault` is a finding for the next message only."""
 
     def __init__(self, node: 'ManagedNode') -> None:
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -34,7 +34,7 @@ class Diagnostics:
         self.fault: Finding | None = None
 
     def publish(self, node: 'ManagedNode') -> None:
-        """Publish how the node is now, and log what is new in it."""
+        """Publish the node's current health, and log what is new in it."""
         now_s = time.monotonic()
         values, faults = _values(node)
         self._forget_before_a_transition(node)
@@ -57,7 +57,7 @@ class Diagnostics:
         self._publisher.publish(array)
 
     def _forget_before_a_transition(self, node: 'ManagedNode') -> None:
-        """A transition may take long, and ends what was found before."""
+        """Forget earlier findings at a transition, which may take long."""
         state = node.active, node.state_now
         if state != self._before:
             self._steady.clear()
@@ -82,7 +82,7 @@ class Diagnostics:
         yield from guarded(node.get_name(), lambda: node.findings(now_s))
 
     def _namesakes(self, node: 'ManagedNode', now_s: float) -> Iterator[Finding]:
-        """Yield that others go by the node's name, as two drones in one namespace do."""
+        """Yield a finding if other nodes have this name, as with two drones in one namespace."""
         me = node.get_name(), node.get_namespace()
         count = node.get_node_names_and_namespaces().count(me)
         if self._doubled.update(count > 1, now_s):

@@ -100,10 +100,10 @@ class EdgeInferenceNode(ManagedNode):
     def load(self) -> None:
         """Load the model, and make the planner or merge the layers of the cut."""
         c = self.config
-        namespaces(c.server)  # wrong names refuse before the loading
+        namespaces(c.server)  # refuse wrong names before loading
         ValueRange(c.black, c.white)  # and so does a wrong range
         self._artefact = load_artefact(self, c)
-        plan = self._static_plan(c)  # a wrong split or codec refuses before the loading
+        plan = self._static_plan(c)  # refuse a wrong split or codec before loading
         self._network = load_network(self, c, self._artefact)  # `release` closes it from here on
         self._network = self._emulated(c, self._network)
         self._compiled = self._compile_report()
@@ -113,7 +113,7 @@ class EdgeInferenceNode(ManagedNode):
         else:
             self.progress(f'merging the layers around cut {plan.split}')
             self._network.prepare(plan.split)
-        refuse_namesake(self)  # last: by now it has been discovered
+        refuse_namesake(self)  # last: by now a namesake has been discovered
 
     def configure(self) -> None:
         """Create the topics."""
@@ -130,7 +130,7 @@ class EdgeInferenceNode(ManagedNode):
         self._listen(c)
 
     def _emulated(self, c: EdgeConfig, network: Network) -> Network:
-        """Return the network, paced as another computer if the parameters ask for that."""
+        """Return the network, emulating another computer if the parameters say so."""
         if not c.emulate:
             return network
         device = for_network(profile.load(c.emulate), NetworkShape.of(self._artefact))
@@ -143,7 +143,7 @@ class EdgeInferenceNode(ManagedNode):
             self._power_pub.publish(Float64(data=watts))
 
     def _compile_report(self) -> CompileReport | None:
-        """Return what the compiler said of the model, on an Edge TPU if it was kept."""
+        """Return the compiler's report of the model, if it runs on an Edge TPU and was kept."""
         on_chip = self._network.choice.device.startswith('edgetpu')
         return (CompileReport.load(self._artefact.path)
                 if on_chip and (self._artefact.path / REPORT).is_file() else None)
@@ -195,7 +195,7 @@ class EdgeInferenceNode(ManagedNode):
         self._entities += [(self.destroy_timer, t) for t in timers]
 
     def _refuse_unanswered(self, topic: str) -> None:
-        """Servers answer where the node's name says."""
+        """Refuse a remapped topic of replies: servers derive it from the node's name."""
         if topic != (answered := reply_topic(self.get_fully_qualified_name())):
             raise ConfigError(f'{REPLIES} is remapped to {topic}, but servers answer on '
                               f'{answered}: give the node another namespace instead')
@@ -246,7 +246,7 @@ class EdgeInferenceNode(ManagedNode):
     # -- the plan ---------------------------------------------------------------------------
 
     def _static_plan(self, c: EdgeConfig) -> Plan | None:
-        """Return the plan that the parameters ask for; None if the planner is to choose.
+        """Return the plan of the parameters; None if the planner chooses.
 
         :raises CutError, ConfigError: if there is no such cut, or the codec does not fit it.
         """
@@ -286,7 +286,7 @@ class EdgeInferenceNode(ManagedNode):
         self._report(decision_message(frame, frame.decision, session, self._artefact.cut_names))
 
     def _report(self, m: OffloadDecision) -> None:
-        """Publish a decision, and log it if it is another one than before."""
+        """Publish a decision, and log it if it has changed."""
         self._decision_pub.publish(m)
         before, self._reported = self._reported, m
         if before is None or (m.split, m.codec, m.server) != (

@@ -1,4 +1,4 @@
-"""Executors for one node: a lane for what is in the path of a frame, and others beside it.
+"""Executors for one node: a lane for subscriptions in the path of a frame, and others.
 
 rclpy builds its wait set anew for each wake-up, holding Python's lock for some ten microseconds an
 entity; a lifecycle node has about forty of them. With a wait set of its own for the two or three
@@ -32,7 +32,7 @@ class GroupExecutor(SingleThreadedExecutor):
         self._node, self._accepts = node, accepts
 
     def get_nodes(self) -> list[Node]:
-        """Return the node; `add_node` would take it away from the other executor."""
+        """Return the node; `add_node` would remove it from the other executor."""
         return [self._node]
 
     def can_execute(self, entity: Any) -> bool:
@@ -47,7 +47,7 @@ class GroupExecutor(SingleThreadedExecutor):
     def step(self) -> bool:
         """Spin once, and raise what a callback raises; return False after `shutdown`.
 
-        An entity that another thread destroys at that time is let go.
+        An entity that another thread destroys at that time is ignored.
         """
         try:
             self.spin_once()
@@ -63,7 +63,7 @@ class GroupExecutor(SingleThreadedExecutor):
         return self._is_shutdown or not self.context.ok()
 
     def call(self, step: Callable[[], Result]) -> Result:
-        """Have `step` run between the callbacks, and wait for its result; not from a callback."""
+        """Run `step` between the callbacks, return its result; never call it from a callback."""
         future: Future[Result] = Future()
         self.create_task(fulfil, future, step)
         return future.result()
@@ -73,8 +73,8 @@ def subscribe_in_lane(node: Any, kind: type, topic: str, callback: Callable[...,
                       qos: Any) -> Subscription:
     """Subscribe in the lane of a ManagedNode: `callback` runs in a thread of its own.
 
-    Without rclpy's event handlers, which are waited for with every message; what they would
-    log the diagnostics report.
+    Without rclpy's event handlers, which enlarge the wait set; the diagnostics report what they
+    would log.
     """
     return node.create_subscription(
         kind, topic, callback, qos, callback_group=node.lane,

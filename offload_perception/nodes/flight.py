@@ -107,7 +107,7 @@ class FlightNode(ManagedNode):
         self._watch = FlightWatch(self._topics, time.monotonic())
 
     def deactivate(self) -> None:
-        """Send what waits, and lift the policy: nobody watches the vehicle from now on."""
+        """Send waiting results, and lift the policy, since the vehicle is no longer watched."""
         if self._topics:
             self._send_geotagged(inf)
             self._verdict = Verdict(reason='the flight node was deactivated')
@@ -130,7 +130,7 @@ class FlightNode(ManagedNode):
             return_period_s=c.return_period, return_deadline_scale=c.return_deadline_scale)
 
     def _decide(self) -> None:
-        """Look at the situation; say the policy if it changed, and once a second."""
+        """Decide; publish the policy if it changed, and once a second."""
         if not self.active:
             return
         before, now = self._verdict, time.monotonic()
@@ -183,7 +183,7 @@ class FlightNode(ManagedNode):
     # -- health -----------------------------------------------------------------------------
 
     def findings(self, now_s: float) -> Iterator[Finding]:
-        """Yield what is missing of the flight stack's word."""
+        """Yield what is missing from the flight stack."""
         if not self._topics:
             if not self._vision:
                 yield warning('stack', 'nothing to do: parameter stack is none and vision_msgs '

@@ -1,4 +1,4 @@
-"""The topics of each flight stack: type, QoS, and what becomes of a message."""
+"""The topics of each flight stack: type, QoS, and how a message is used."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

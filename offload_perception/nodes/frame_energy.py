@@ -23,8 +23,8 @@ _AWAY = ('link', 'server_wait', 'decode', 'tail')
 class FrameEnergyReporter:
     """Feeds an attribution, and publishes what it gives; the meter's thread may call `add_power`.
 
-    A frame's end is when its FrameLatency arrives: the meter hangs on the drone, so both are on
-    one host and on one monotonic clock.
+    A frame ends when its FrameLatency arrives: the meter's node runs on the drone's computer, so
+    both use one monotonic clock.
     """
 
     def __init__(self, node: ManagedNode, *, source: str, emulated: bool,
@@ -43,7 +43,7 @@ class FrameEnergyReporter:
         self._node.destroy_lifecycle_publisher(self._publisher)
 
     def add_power(self, *power: object) -> None:
-        """Take what the attribution takes of power: a sample, or a block of samples."""
+        """Take a sample, or a block of samples, as the attribution takes them."""
         with self._lock:
             self._publish(self.attribution.add_power(*power))
 

@@ -1,4 +1,4 @@
-"""The one subscription that a drone's images come by; topic and QoS follow from the graph."""
+"""The one subscription to a drone's images; topic and QoS follow from the graph."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ RAW, COMPRESSED = 'image_raw', 'image_raw/compressed'
 
 
 class ImageFeed:
-    """Listens to the camera in a node's namespace, and follows it when it changes.
+    """Subscribes to the camera in a node's namespace, and follows it when it changes.
 
     :param take: gets each image, in the node's lane.
     """
@@ -38,7 +38,7 @@ class ImageFeed:
         self._timer = node.create_timer(LOOK_PERIOD_S, self.look)
 
     def look(self) -> None:
-        """Listen to what is published now, unless that is done already."""
+        """Subscribe to what is published now, unless that is done already."""
         raw, compressed = ([_is_reliable(i) for i in self._publishers(t)]
                            for t in (RAW, COMPRESSED))
         if self._transport != 'auto':
@@ -49,7 +49,7 @@ class ImageFeed:
             self._listen(wanted)
 
     def _listen(self, wanted: Listening) -> None:
-        """Change the subscription: the old one goes first, so that no image comes twice."""
+        """Change the subscription: the old one goes first, so that no image arrives twice."""
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
         kind, topic = (CompressedImage, COMPRESSED) if wanted.compressed else (Image, RAW)
@@ -88,7 +88,7 @@ class ImageFeed:
 
     @property
     def topic(self) -> str:
-        """Return the full name of the topic that is listened to."""
+        """Return the full name of the subscribed topic."""
         return self._subscription.topic_name
 
     def findings(self, now_s: float) -> Iterator[Finding]:
@@ -113,7 +113,7 @@ class ImageFeed:
         return ' or '.join(self._node.resolve_topic_name(t) for t in (RAW, COMPRESSED))
 
     def _why(self, cameras: str, offered: bool) -> str:
-        """Return what the graph knows of the cameras."""
+        """Return why no image arrives, from the publishers in the graph."""
         if not cameras:
             return 'it has no publisher; start the camera, in this namespace, or remap it'
         lossy = '' if self._now.reliable else (

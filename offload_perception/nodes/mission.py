@@ -11,7 +11,7 @@ from offload_perception.nodes.managed import ManagedNode
 
 
 class MissionFollower:
-    """Tells `apply(min_period_s, deadline_scale)` what holds; without a policy 0 and 1."""
+    """Calls `apply(min_period_s, deadline_scale)` with the current policy; without one 0 and 1."""
 
     def __init__(self, node: ManagedNode, apply: Callable[[float, float], None]) -> None:
         self._node, self._apply = node, apply
@@ -25,7 +25,7 @@ class MissionFollower:
         self._apply(m.min_period, m.deadline_scale)
 
     def expire(self) -> None:
-        """Lift a policy that was not said again; call this from a timer."""
+        """Lift a policy that was not repeated in time; call this from a timer."""
         if self.policy and time.monotonic() - self._heard_s > VALID_S:
             self.policy = ''
             self._node.get_logger().warning(f'no mission policy for {VALID_S:.0f} s: full again')

@@ -36,7 +36,7 @@ def _descriptor(f: Field) -> ParameterDescriptor:
 def declare(node: Node, cls: type[Config]) -> None:
     """Declare one parameter for each field of `cls`.
 
-    Values from outside are taken as they come; `read` says what is wrong with them.
+    Values from outside are declared unchecked; `read` reports what is wrong with them.
     """
     for f in fields(cls):
         node.declare_parameter(f.name, f.default, _descriptor(f))
@@ -62,7 +62,7 @@ def verdict(cls: type[Config], changes: list[Parameter],
             value = check(f, change.value)
         except ConfigError as e:
             return _refused(str(e))
-        # The value that it has is no change: a node takes the dump of its own parameters.
+        # The current value is not a change: a node accepts the dump of its own parameters.
         if current is not None and not f.metadata['dynamic'] and value != getattr(current, f.name):
             return _refused(f'{f.name} cannot change while the node is configured: deactivate and '
                             'clean it up first')

@@ -2,9 +2,9 @@
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-# So long DDS keeps a process in the graph that was killed: its lease is 20 s.
+# DDS keeps a killed process in the graph for this long: its lease is 20 s.
 GHOST_S = 25.0
-DISCOVERY_S = 2.0  # after which a node has usually heard of the others on its network
+DISCOVERY_S = 2.0  # after which a node has usually discovered the others on its network
 
 
 def _keep_last(depth: int, reliability: ReliabilityPolicy,
@@ -28,7 +28,7 @@ CAMERA = _keep_last(5, ReliabilityPolicy.RELIABLE)
 
 
 def features(depth: int) -> QoSProfile:
-    """Return the profile for tensors on their way to a server.
+    """Return the profile for tensors to a server.
 
     Reliable: a 100 KB tensor is many UDP packets, and losing one would lose them all. Keep-last
     `depth`: the sender has no more than that unanswered, so nothing is overwritten, and after a

@@ -1,4 +1,4 @@
-"""Topics that connect by name and not by QoS or type, so that nothing comes through."""
+"""Topics that match by name and not by QoS or type, so that nothing is delivered."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def mismatches(node: 'ManagedNode') -> Iterator[Finding]:
     """Yield what other nodes offer or ask for that a node's own topics do not fit.
 
-    The graph is asked, since QoS events would wake the executor for each subscription.
+    From the graph, since QoS events would wake the executor for each subscription.
     """
     for mine in node.subscriptions:
         topic, kind = mine.topic_name, name_of(mine.msg_type)
@@ -47,8 +47,8 @@ def _why(publisher: QoSProfile, subscription: QoSProfile) -> str:
 
 
 def _specified(profile: QoSProfile) -> QoSProfile:
-    """Return a profile whose endless durations are unset: discovery has them endless, and the
-    check takes that for a wish.
+    """Return a profile without its infinite durations: discovery reports unset ones as infinite,
+    and the check would take that as a request.
     """
     return QoSProfile(
         depth=1, reliability=profile.reliability, durability=profile.durability,

@@ -37,7 +37,7 @@ from offload_perception.recording.writer import free_bytes
 
 MB = 1_000_000
 LOOK_PERIOD_S = 1.0
-# Listened to from the start, since a topic that is found later has lost its first messages.
+# Subscribed to from the start, since a topic that is found later has lost its first messages.
 _TELEMETRY = ((FrameLatency, 'frame_latency'), (PowerSample, 'power'),
               (FrameEnergy, 'frame_energy'), (Classification, 'classification'),
               (Classification, 'remote_result'), (Classification, 'ground_truth'),
@@ -67,11 +67,11 @@ class RecorderNode(ManagedNode):
     # -- lifecycle --------------------------------------------------------------------------
 
     def configure(self) -> None:
-        """Look whom to listen to."""
+        """Choose the topics."""
         self._servers = namespaces(self.config.server)
 
     def activate(self) -> None:
-        """Make the bag and listen."""
+        """Make the bag and subscribe."""
         c = self.config
         self._problem = ''
         # Images and tensors hardly shrink; compressing them would cost the drone power.
@@ -152,7 +152,7 @@ class RecorderNode(ManagedNode):
                 kind, topic, partial(self._on_message, topic, name_of(kind)), profile, raw=True)
 
     def _look_for_topics(self) -> None:
-        """Listen to whatever else the drone's namespace has, with its publishers' QoS."""
+        """Subscribe to all other topics in the drone's namespace, with their publishers' QoS."""
         inside = f'{self.get_namespace().rstrip("/")}/'
         for topic, kinds in self.get_topic_names_and_types():
             new = topic.startswith(inside) and topic not in self._listeners

@@ -29,7 +29,7 @@ from offload_perception.pipeline.server import ServerSettings, TailPipeline
 from offload_perception.pipeline.ticker import Ticker
 from offload_perception.runtime.keras_tail import KerasTail
 
-SPARE_DEPTH = 16  # beyond the queue: what does not fit is refused in words, not lost in DDS
+SPARE_DEPTH = 16  # beyond the queue, so that excess tensors are refused and not lost in DDS
 
 
 class RemoteInferenceNode(ManagedNode):
@@ -103,14 +103,14 @@ class RemoteInferenceNode(ManagedNode):
         self._watch, self._computer = ServerWatch(self.config.queue_limit), ComputerWatch()
         self._refusals: dict[Status, str] = {}
         self._pipeline.start()
-        if self.config.beat_period:  # not a timer: what else the node does would delay it
+        if self.config.beat_period:  # not a timer: other callbacks would delay it
             self._beats = Ticker('beats', self.config.beat_period, self._publish_beat,
                                  self._on_beat_failed)
             self._beats.start()
         self.get_logger().info(f'serving {self._feature_sub.topic_name}')
 
     def deactivate(self) -> None:
-        """Answer what waits, then stop serving."""
+        """Answer the queue, then stop serving."""
         if self._beats is not None:
             self._beats.stop()
             self._beats = None

@@ -10,8 +10,8 @@ from offload_perception.msg import Classification
 from offload_perception.nodes import qos
 
 MAX_TOPICS = 256
-"""More drones than that lose the publisher that was used least lately, so that invented names
-cannot fill the memory."""
+"""With more drones the least recently used publisher is destroyed, so that forged names cannot
+fill the memory."""
 MATCH_TIMEOUT_S = 2.0
 RETRY_PERIOD_S = 0.02
 
@@ -19,8 +19,8 @@ RETRY_PERIOD_S = 0.02
 class ReplyPublishers:
     """Publishes each reply on its drone's topic; may be called from several threads.
 
-    A publisher that was just made has not found its subscription yet, and what it publishes
-    would be lost: such replies wait, at most `MATCH_TIMEOUT_S` and `MAX_TOPICS` of them. `lost`
+    A new publisher has not matched its subscription yet, and would lose what it publishes: such
+    replies wait, at most `MATCH_TIMEOUT_S` and `MAX_TOPICS` of them. `lost`
     counts those that waited in vain. A topic without a subscriber gets no publisher.
     """
 
@@ -41,7 +41,7 @@ class ReplyPublishers:
                 self._timer.reset()
 
     def close(self) -> None:
-        """Destroy the publishers; what comes later is ignored."""
+        """Destroy the publishers; later replies are ignored."""
         self._node.destroy_timer(self._timer)
         with self._lock:
             self._closed = True

@@ -1,4 +1,4 @@
-"""The main of every node executable: spin, watch the threads, end cleanly and soon."""
+"""The main of every node executable: spin, watch the threads, end cleanly and quickly."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ SAME_WISH_S = 0.5  # one Ctrl-C may arrive twice: from the terminal and from the
 
 
 class _Wish:
-    """The wish to end, by signal or because the node cannot go on; the first one counts."""
+    """The request to end, by signal or because the node cannot go on; the first one counts."""
 
     def __init__(self) -> None:
         # Not an Event: setting one is not reentrant, and a signal may come during another.
@@ -130,7 +130,7 @@ def _spin(node: ManagedNode) -> list[_Spinner]:
 
 
 def _let_others_end(node: ManagedNode) -> None:
-    """Go on while the node awaits the last words of others; bounded, and a second signal ends it.
+    """Keep running while the node awaits final messages; bounded, and a second signal ends it.
 
     A launch file's Ctrl-C reaches all nodes at once.
     """

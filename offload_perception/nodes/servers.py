@@ -1,4 +1,4 @@
-"""The servers that a drone may use: tensors to each, and what each says of itself."""
+"""The servers that a drone may use: tensors to each, and status from each."""
 
 from collections.abc import Callable
 from functools import partial
@@ -59,14 +59,14 @@ class Servers:
                                  qos.BEAT)
 
     def send(self, packet: FeaturePacket, server: str) -> bool:
-        """Publish a packet to a server; False if it does not listen."""
+        """Publish a packet to a server; False if it is not subscribed."""
         if not self.listening(server):
             return False
         self._publishers[server].publish(feature_message(packet))
         return True
 
     def listening(self, server: str) -> bool:
-        """Return whether anybody takes tensors on the server's topic."""
+        """Return whether the server's topic has a subscriber."""
         return self._publishers[server].get_subscription_count() > 0
 
     def problem(self, server: str, now_s: float) -> str:

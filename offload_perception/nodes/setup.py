@@ -20,7 +20,7 @@ TOPIC = 'setup'
 
 
 class Setup:
-    """Publishes the set-up of one node, latched, for recorders above all."""
+    """Publishes the set-up of one node, latched, mainly for recorders."""
 
     def __init__(self, node: 'ManagedNode') -> None:
         self._publisher = node.create_publisher(DiagnosticStatus, TOPIC, qos.LATCHED)

@@ -43,7 +43,7 @@ class Tuner:
         return value
 
     def values(self, timeout_s: float = TIMEOUT_S) -> dict[str, str | float]:
-        """Return what may change in flight, as it is now.
+        """Return the parameters that may change in flight, with their values.
 
         :raises TuningError: if the node does not answer.
         """

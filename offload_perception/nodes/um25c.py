@@ -60,7 +60,7 @@ class Um25cNode(ManagedNode):
     # -- lifecycle --------------------------------------------------------------------------
 
     def load(self) -> None:
-        """Find the meter: a port that cannot be opened now refuses."""
+        """Find the meter; refuse if its port cannot be opened."""
         c = self.config
         if c.port:
             self._port = c.port
@@ -88,7 +88,7 @@ class Um25cNode(ManagedNode):
     def configure(self) -> None:
         """Create the topics."""
         self._power_pub = self.create_lifecycle_publisher(PowerSample, 'power', qos.TELEMETRY)
-        # Below the node's own name: the flight stack's monitors must never take it for theirs.
+        # Under the node's own name, so that no flight stack takes it for the flight battery.
         self._supply_pub = self.create_lifecycle_publisher(
             BatteryState, '~/supply', qos.TELEMETRY) if self.config.battery_state else None
         self._frames = FrameEnergyReporter(
@@ -138,7 +138,7 @@ class Um25cNode(ManagedNode):
             self._emulator = None
 
     def _on_emulated_power(self, message: Float64) -> None:
-        """Have the emulator draw what the emulated computer would; NaN = follow the CPU."""
+        """Set the emulator to the power of the emulated computer; NaN = follow the CPU."""
         if math.isnan(message.data):
             self._emulator.set_stage()
         else:
@@ -158,7 +158,7 @@ class Um25cNode(ManagedNode):
                 self._reader.command(command)
 
     def _command_of(self, name: str, value: float) -> bytes | None:
-        """Return the command of a setting, None if it is to be left alone."""
+        """Return the command of a setting, None if it stays unchanged."""
         if value < 0:
             return None
         if self._model is None:
@@ -211,7 +211,7 @@ class Um25cNode(ManagedNode):
         yield from guarded('readings', lambda: self._watch.findings(self._reader.counters, now_s))
 
     def values(self) -> dict[str, Any]:
-        """Return what became of every poll."""
+        """Return the outcomes of all polls."""
         if self._frames is None or self._reader is None:
             return {}
         counters = self._reader.counters

@@ -32,7 +32,7 @@ class AutoStrategy:
         self.begin()
 
     def begin(self) -> None:
-        """Begin with frame 1 again; what the session has learned stays."""
+        """Start again with frame 1; the session keeps what it has learned."""
         with self._lock:
             self._latest: Decision | None = None
             self._ended: OrderedDict[int, Frame] = OrderedDict()
@@ -82,7 +82,7 @@ class AutoStrategy:
 
     def _recall(self, frames: OrderedDict[int, Frame], sequence: int,
                 is_it: Callable[[Frame], bool]) -> Frame | None:
-        """Take a frame out; numbers begin anew with each activation and prove nothing."""
+        """Remove and return a frame; its number is no proof, since each activation starts at 1."""
         with self._lock:
             frame = frames.get(sequence)
             return frames.pop(sequence) if frame is not None and is_it(frame) else None

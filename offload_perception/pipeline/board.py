@@ -27,7 +27,7 @@ class Layers(Protocol):
 
 
 class Board:
-    """Runs layers on frames, and notes in them how long that took and on what.
+    """Runs layers on frames, and records time, runtime and device in them.
 
     :param preprocess: writes an image into a uint8 array of the network's input shape, and
         raises ImageError if it cannot.
@@ -42,7 +42,7 @@ class Board:
 
     @property
     def emulated(self) -> str:
-        """Return `emulated NAME` if layers are paced as on another computer, else ''."""
+        """Return `emulated NAME` if another computer is emulated, else ''."""
         return self._network.emulated
 
     def head(self, frame: Frame) -> np.ndarray:
@@ -64,7 +64,7 @@ class Board:
     def rest(self, frame: Frame, wanted: Callable[[], bool]) -> np.ndarray | None:
         """Return the class scores for the frame's tensor, float32 of shape (classes,).
 
-        Block by block: None as soon as it is not `wanted` any more, since a reply has come.
+        Block by block: None as soon as it is no longer `wanted`, since a reply has come.
         """
         started = self._clock()
         at, tensor, last = frame.split, frame.tensor, self.artefact.last

@@ -41,13 +41,12 @@ class EdgePipeline:
     Images and replies come in from any thread and return at once. One worker thread runs the
     layers on board; a second one encodes and sends, so that the next head can run.
     `preprocess` is that of a `Board`. `send` publishes a packet to a server, or returns False
-    where that does not listen. `ended` gets every frame's end, from whichever thread ended it;
-    `problem` gets what went wrong, a DropReason, REPORTING_FAILED or FOREIGN_REPLY, and a
-    sentence for the log.
-    `late` gets replies that no frame waits for.
+    if that is not subscribed. `ended` is called with the end of every frame, in the thread that
+    ended it; `problem` with a DropReason, REPORTING_FAILED or FOREIGN_REPLY and a sentence for
+    the log; `late` with replies that no frame waits for.
     `strategy` plans each frame; without one the plan of `start` and `set_plan` holds. `decided`
-    gets the frames that it has made a decision for, after their sending or their end on board,
-    so that this takes none of their time.
+    is called with each planned frame after it was sent or ended on board, so that this does not
+    delay it.
     """
 
     def __init__(self, *, network: Layers, settings: EdgeSettings, preprocess: Preprocess,
@@ -73,7 +72,7 @@ class EdgePipeline:
     # -- from outside, any thread -----------------------------------------------------------
 
     def start(self, plan: Plan) -> None:
-        """Start the worker; `plan` holds until `set_plan`, or until the strategy says another."""
+        """Start the worker; `plan` holds until `set_plan`, or until the strategy makes another."""
         self._plan, self._running = plan, True
         self._sender = JobQueue('edge_sender', failed=self._failed, patience=FOREVER,
                                 vital=True)
@@ -105,15 +104,15 @@ class EdgePipeline:
 
     @property
     def plan(self) -> Plan:
-        """Return what the last frame was done with, or what `set_plan` said since."""
+        """Return the plan of the last frame, or a later one of `set_plan`."""
         return self._plan
 
     def set_deadline(self, deadline_s: float) -> None:
-        """Ask for another deadline from the next image on."""
+        """Use another deadline from the next image on."""
         self._settings = replace(self._settings, deadline_s=deadline_s)
 
     def set_pace(self, min_period_s: float, deadline_scale: float) -> None:
-        """Work on an image every `min_period_s` at most, with a longer deadline, from now on."""
+        """From now on process an image every `min_period_s` at most, with a longer deadline."""
         self._settings = replace(self._settings, min_period_s=min_period_s,
                                  deadline_scale=deadline_scale)
 
@@ -134,7 +133,7 @@ class EdgePipeline:
                                   settings.deadline_s * settings.deadline_scale)
         frame.device = self._board.emulated  # of a frame without layers on board, too
         if frame.arrival_s < self._taken_s + settings.min_period_s:
-            frame.deadline_s = 0.0  # nobody asks for its result, so it misses nothing
+            frame.deadline_s = 0.0  # its result is not wanted, so it cannot miss a deadline
             self._drop(frame, DropReason.PACED)
             return
         self._taken_s = frame.arrival_s
@@ -161,7 +160,7 @@ class EdgePipeline:
             self._ledger.count_unexpected_reply()
             self._late(reply)
             return
-        frame.sent = True  # the sender's thread may not have come to say so yet
+        frame.sent = True  # the sender's thread may not have set it yet
         if ok or not frame.hedged:
             frame.take_reply(reply, now)
         if ok:
@@ -171,9 +170,9 @@ class EdgePipeline:
                               f'{reply.server}: {reply.message}')
 
     def _turned_away(self, frame: Frame, reason: DropReason, text: str) -> None:
-        """Have a frame that the link brings no result for finished on board, or else drop it.
+        """Finish a frame without a remote result on board if that was planned, else drop it.
 
-        On board where that was planned for, which is where time allows.
+        It is planned if time allows.
         """
         frame.turned_away, frame.trouble = reason, text
         if not frame.hedged:
@@ -240,7 +239,7 @@ class EdgePipeline:
         self._sender.submit(partial(self._transmit, frame, tensor, self._clock()))
 
     def _finish_on_board(self, frame: Frame) -> None:
-        """Compute the rest of a frame whose reply does not come; whichever comes first counts."""
+        """Compute the rest of a frame whose reply is late; the first result counts."""
         try:
             scores = self._board.rest(frame, lambda: frame in self._flying)
         except Exception as e:
@@ -267,7 +266,7 @@ class EdgePipeline:
             self._turned_away(frame, step, why)
 
     def _failed(self, e: Exception) -> None:
-        """Say that publishing failed: the frame is accounted for, whatever comes of that."""
+        """Report that publishing failed; the frame is accounted for already."""
         self._problem(REPORTING_FAILED, _words(e))
 
     # -- ends -------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The frames whose tensor is out and whose reply has not come."""
+"""The frames in flight: sent, and without a reply so far."""
 
 from math import inf
 from threading import Condition
@@ -7,7 +7,7 @@ from offload_perception.frames import Frame
 
 
 class Flying:
-    """Frames between take-off and landing; each change wakes the threads that wait for `changed`.
+    """The frames in flight; each change wakes the threads that wait for `changed`.
 
     May be used from several threads.
     """
@@ -28,14 +28,14 @@ class Flying:
             self._frames[frame.sequence] = frame
 
     def find(self, sequence: int) -> Frame | None:
-        """Return the frame that flies with that number, or None."""
+        """Return the frame in flight with that number, or None."""
         with self._changed:
             return self._frames.get(sequence)
 
     def land(self, frame: Frame, *, keep_hedged: bool = False) -> bool:
-        """Take a frame out of the air; False if it flies no more.
+        """Remove a frame; False if it is no longer in flight.
 
-        :param keep_hedged: leave one that is to be finished on board where it is.
+        :param keep_hedged: do not remove one that is to be finished on board.
         """
         with self._changed:
             if frame not in self:
@@ -46,7 +46,7 @@ class Flying:
             return True
 
     def land_unanswered(self, limit_s: float) -> list[Frame]:
-        """Take out those that were ready to be sent before `limit_s` and are not hedged."""
+        """Remove those that were ready to be sent before `limit_s` and are not hedged."""
         with self._changed:
             lost = [f for f in self._frames.values() if f.encoded_s < limit_s and not f.hedged]
             for frame in lost:
@@ -55,14 +55,14 @@ class Flying:
             return lost
 
     def land_all(self) -> list[Frame]:
-        """Take out all that are left."""
+        """Remove all."""
         with self._changed:
             left = list(self._frames.values())
             self._frames.clear()
             return left
 
     def hurry(self, frame: Frame, now_s: float) -> None:
-        """Have a hedged frame finished on board at once."""
+        """Mark a hedged frame to be finished on board at once."""
         with self._changed:
             frame.hedge_at_s = min(frame.hedge_at_s, now_s)
             self._changed.notify()

@@ -10,7 +10,7 @@ from offload_perception.frames import DropReason, Frame, Outcome
 
 @dataclass(frozen=True)
 class Counts:
-    """Running totals: captured = remote + local + dropped + frames still under way."""
+    """Running totals: captured = remote + local + dropped + frames in progress."""
 
     captured: int = 0
     remote: int = 0
@@ -36,7 +36,7 @@ class FrameLedger:
         self._reasons: Counter[str] = Counter()
 
     def open(self, arrival_s: float, header: Any, image: Any, deadline_s: float) -> Frame:
-        """Count a frame in and give it the next sequence number, from 1."""
+        """Count a new frame and give it the next sequence number, from 1."""
         with self._lock:
             self._captured += 1
             return Frame(self._captured, arrival_s, header, image, deadline_s)
@@ -66,7 +66,7 @@ class FrameLedger:
             self._unexpected += 1
 
     def count_foreign_reply(self) -> None:
-        """Count a reply that names a frame in flight and does not belong to it."""
+        """Count a reply with the number of a frame in flight that is not for it."""
         with self._lock:
             self._foreign += 1
 

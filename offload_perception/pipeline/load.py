@@ -1,4 +1,4 @@
-"""How busy a server is, and what a drone has to expect of it."""
+"""How busy a server is, and the wait that a drone has to expect."""
 
 from dataclasses import dataclass
 from math import exp, expm1, inf, nan
@@ -23,7 +23,7 @@ class LoadMeter:
     """Measures arrival rate, utilisation and service times; forgets exponentially.
 
     The expected wait is the mean of an M/G/1 queue (Pollaczek-Khinchine),
-    W = lambda E[S^2] / (2 (1 - rho)), or the work that waits already if that is more.
+    W = lambda E[S^2] / (2 (1 - rho)), or the queued work if that is more.
     """
 
     def __init__(self, *, cuts: int, now_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Who sends how much, and what the middleware overwrote before it could be taken."""
+"""How much each drone sends, and what the middleware overwrote before it was taken."""
 
 from collections import Counter, OrderedDict
 from threading import Lock
@@ -11,8 +11,8 @@ _LONGEST_GAP = 1000  # a longer one is another publisher
 class Senders:
     """Counts tensors by their drone; may be used from several threads.
 
-    A publisher numbers what it sends, so that a gap in its numbers is what was lost. Where several
-    publishers go by one name, each has numbers of its own.
+    A publisher numbers its messages, so that a gap in the numbers is a loss. Several publishers of
+    one name each have their own numbers.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Senders:
         self._lost = 0
 
     def took(self, drone: str, number: int) -> None:
-        """Note that a message of `drone` came, its publisher's `number`."""
+        """Count a message of `drone` with its publisher's `number`."""
         with self._lock:
             newest = self._newest.pop(drone, [])
             self._newest[drone] = newest
@@ -40,13 +40,13 @@ class Senders:
 
     @property
     def sent(self) -> Counter[str]:
-        """Return how much each drone sent so far, the lost included."""
+        """Return how many messages each drone sent so far, lost ones included."""
         with self._lock:
             return self._sent.copy()
 
 
 def _follow(newest: list[int], number: int) -> int:
-    """Put `number` in the place of the one it follows; return how many are missing between."""
+    """Replace the number that `number` follows; return how many between them are missing."""
     before = max((n for n in newest if n < number), default=number)
     missing = number - before - 1
     if 0 <= missing <= _LONGEST_GAP:

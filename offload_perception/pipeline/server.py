@@ -50,7 +50,7 @@ class ServerSettings:
 
 @dataclass
 class _Job:
-    """A packet that waits, when it came, and when it has to be done (0 = whenever)."""
+    """A queued packet, its arrival, and its deadline (0 = none)."""
 
     packet: FeaturePacket
     arrival_s: float
@@ -93,7 +93,7 @@ class TailPipeline:
         self._worker.start()
 
     def stop(self) -> None:
-        """Finish the tail that is being computed, refuse what waits, end the worker."""
+        """Finish the current tail, refuse the queue, end the worker."""
         with self._wake:
             self._running = False
             self._wake.notify_all()
@@ -136,7 +136,7 @@ class TailPipeline:
         return self._load.snapshot(self._clock(), queue_length=len(self._queue))
 
     def backlog_s(self) -> float:
-        """Return how long a tensor would wait that came now, by the work ahead of it [s]."""
+        """Return the wait of a tensor that arrives now, by the work ahead of it [s]."""
         with self._wake:
             ahead_s = sum((self._load.service_s(job.packet.split) for job in self._queue), 0.0)
             if self._computing:
@@ -154,7 +154,7 @@ class TailPipeline:
         if (job := self._take()) is None:
             return False
         if job.due_s and self._clock() > job.due_s and self._queue:
-            # Late anyway: only worth its time while nobody else waits.
+            # Late anyway: only worth computing while the queue is empty.
             self._refuse(job, Status.LATE, 'the deadline passed while it waited')
         else:
             self._compute(job)

@@ -1,4 +1,4 @@
-"""Something done at a steady rate, in a thread of its own that nothing else holds up."""
+"""A call at a steady rate, in a thread of its own that nothing else delays."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from offload_perception.threads import FOREVER, Worker
 
 
 class Ticker:
-    """Calls `tick` once a period from `start` to `stop`; what is missed is not made up for.
+    """Calls `tick` once a period from `start` to `stop`; missed calls are not made up for.
 
     `failed` is called with what a call raises; the calls go on.
     """
@@ -19,7 +19,7 @@ class Ticker:
         self._worker = Worker(name, self._step, patience=FOREVER, failed=failed)
 
     def start(self) -> None:
-        """Begin with the first call."""
+        """Start with the first call."""
         self._worker.start()
 
     def stop(self) -> None:

@@ -33,7 +33,7 @@ def refusal(packet: FeaturePacket, artefact: Artefact) -> str:
 
 
 def decoded(packet: FeaturePacket, artefact: Artefact):
-    """Return the tensor in a packet that `refusal` had nothing against.
+    """Return the tensor in a packet that `refusal` accepted.
 
     :raises DecodeError: if the data are damaged or hold another tensor than they should.
     """
@@ -47,9 +47,9 @@ def decoded(packet: FeaturePacket, artefact: Artefact):
 
 
 def foreign(reply: ReceivedReply, frame: Frame, digest: str) -> str:
-    """Return why `reply` is none to the tensor of `frame`; empty if it is.
+    """Return why `reply` does not belong to the tensor of `frame`; empty if it does.
 
-    :param digest: of the drone's model; a server of another one may refuse, and no more.
+    :param digest: of the drone's model; a server with another one may only refuse.
     """
     if reply.server != frame.server:
         return f"it comes from '{reply.server}', the tensor went to {frame.server}"

@@ -12,7 +12,7 @@ class ForecastError:
         self.mape, self.count = nan, 0
 
     def add(self, predicted: float, actual: float) -> None:
-        """Take a forecast and what came of it; figures that are unknown are left out."""
+        """Take a forecast and the actual value; unknown ones are left out."""
         if not (isfinite(predicted) and isfinite(actual)) or actual <= 0.0:
             return
         error = abs(predicted - actual) / actual

@@ -1,23 +1,23 @@
 """What a server's beats show of the link, before a frame is sent over it.
 
-A server sends a beat several times a second. What makes a link slow delays them as well, in the
-way down and in the way up alike, so a beat that is late, or does not come, is a warning that costs
-the drone nothing. How slow the link has become, only a frame or a probe can tell.
+A server sends a beat several times a second. A slow link mostly delays both directions, so a
+late or missing beat is a warning that costs the drone nothing. How slow the link has become, only
+a frame or a probe can show.
 """
 
 from math import inf, nan
 
 BEAT_BYTES = 180  # a ServerBeat with the headers of RTPS, UDP and IP, as Fast DDS sends it
 _FAR, _FAR_SHARE = 5.0, 0.25  # spreads, and share of the usual delay, that are unusual
-_EARLY = 3.0  # spreads: a beat comes late by accident, but hardly early
+_EARLY = 3.0  # spreads: a beat may be late by chance, but hardly early
 _GAIN = 0.05
 _LEAST_SPREAD_S = 1e-3
-_CONFIRMING = 2  # late beats in a row are no accident
+_CONFIRMING = 2  # late beats in a row are not by chance
 _LASTING = 10  # late beats in a row after which the link is worth a probe
 _ENOUGH = 4.5  # judged late beats; before that each late beat is worth a probe
 _SILENT_S = 3.0  # without a beat, they have stopped
 _KEEP = 0.95  # of what earlier late beats have taught
-_SLOWEST = 20.0  # times; a stall of the system looks like much more on a fast link
+_SLOWEST = 20.0  # at most this factor: on a fast link a stall of the system looks like more
 _DRIFT = 1e-4  # of one clock against the other, at most
 _RESTART_S = 10.0  # a server's clock that jumps by more belongs to another run
 
@@ -49,9 +49,9 @@ class BeatWatch:
     """Follows the delay of beats above the least one, its usual level and its spread.
 
     Only differences of the server's clock count, so no clocks have to agree. One late beat may be
-    an accident: it has the weight of the share of such beats that a second one followed. Nor need
-    the way up be slow if the way down is: a warning has the weight of the share of warnings
-    that frames and probes sent in spite of them have confirmed.
+    chance: it is weighted by the share of late beats that a second one followed. And the uplink
+    need not be slow if the downlink is: a warning is weighted by the share of warnings that
+    frames and probes have confirmed.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class BeatWatch:
         self._changing = False
 
     def late(self, now_s: float) -> bool:
-        """Return whether beats are late, by more than accident."""
+        """Return whether beats are late by more than chance."""
         return self._late >= _CONFIRMING and not self._silent(now_s)
 
     def in_doubt(self, now_s: float) -> bool:
@@ -80,7 +80,7 @@ class BeatWatch:
         return self._lateness(now_s)[0] > 0
 
     def judge(self, *, right: bool) -> None:
-        """Take whether something that was sent in spite of a late beat was slow indeed."""
+        """Take whether a frame or probe that was sent in spite of a late beat was slow."""
         self._right.add(true=right)
 
     def heard(self, now_s: float, clock_s: float, period_s: float) -> None:

@@ -26,16 +26,16 @@ class Option:
 
 @dataclass(frozen=True)
 class Decision:
-    """The choice for one frame, with what was predicted of it.
+    """The choice for one frame, with its predictions.
 
     Spreads are standard deviations. `feasible` says whether the deadline is predicted to be kept
     with the margin; `runnable` is False if not even a late result is possible, as with a
-    network that does not fit on board and no server. `explored` marks a frame that is spent on
+    network that does not fit on board and no server. `explored` marks a frame that is used for
     learning. `hedge_s` after its arrival a sent frame is to be finished on board if no reply
     has come, infinite = never; what that is expected to take is in `energy_j`. `waited_s` had
     passed since its arrival when this was decided. `bandwidth` [byte/s], `round_trip_s` and
-    `wait_s` are the estimates for the chosen server, NaN on board; `bandwidth` also if frames
-    cannot tell it.
+    `wait_s` are the estimates for the chosen server, NaN on board; `bandwidth` also if it is
+    unknown.
     """
 
     option: Option

@@ -3,8 +3,8 @@
     T = queue + preprocess + head + encode + round trip + bytes / bandwidth + wait + decode + tail
     E = E_head + P_active * encode + P_radio * bytes / bandwidth + J_byte * bytes [+ idle * T]
 
-The variances of independent terms add. What the frame has waited for so far is known, and so is
-about when the radio will be done with the frames before it.
+The variances of independent terms add. The wait of the frame so far is known, and so is, roughly,
+when the radio will have sent the frames before it.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ Pairs = tuple[tuple[int, str], ...]
 
 
 class Options:
-    """The candidates, on board first, and where each stands."""
+    """The candidates, on board first, and the row of each."""
 
     def __init__(self, last: int, pairs: Pairs, servers: tuple[str, ...]) -> None:
         self.servers = servers
@@ -40,7 +40,7 @@ class Options:
         return self._all[place]
 
     def place(self, option: Option | None) -> int:
-        """Return where `option` stands, or -1."""
+        """Return the row of `option`, or -1."""
         return self._places.get(option, -1)
 
 
@@ -78,7 +78,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Moment:
-    """When a frame starts, and what is known of that moment.
+    """The state at the start of a frame.
 
     `waited_s` has passed since the frame's arrival; the radio is busy for `radio_busy_s`; the
     link to each route is taken to be `slowdowns` times as slow as estimated, by default not.
@@ -91,7 +91,7 @@ class Moment:
 
 
 class Forecaster:
-    """Puts the estimators' figures together, on board first, then `pairs` for each route."""
+    """Combines the estimators' figures, on board first, then `pairs` for each route."""
 
     def __init__(self, profile: DeviceProfile, head: HeadEstimator, sizes: SizeTable,
                  pairs: Pairs, *, idle_share: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""What became of a frame, as far as the planner learns from it."""
+"""The outcome of a frame, as far as the planner learns from it."""
 
 from dataclasses import dataclass, replace
 from math import nan
@@ -12,7 +12,7 @@ class FrameReport:
 
     `wait_s`, `decode_s` and `tail_s` are the server's own. `nbytes` is 0 if nothing was sent.
     A frame for a server that was finished on board has outcome LOCAL and a `server`; `reason` is
-    then why the way over the server came to nothing, empty if its reply was overdue. `trouble`
+    then why the server gave no result, empty if its reply was overdue. `trouble`
     is that in words.
     """
 
@@ -48,7 +48,7 @@ class FrameReport:
 
     @property
     def finished_on_board(self) -> bool:
-        """Return whether the result is the drone's own, of a frame that a server was to have."""
+        """Return whether the frame was planned for a server and finished on board."""
         return self.outcome is Outcome.LOCAL and bool(self.server)
 
     @property
@@ -59,12 +59,12 @@ class FrameReport:
 
     @property
     def overloaded(self) -> bool:
-        """Return whether the server turned the frame away because of its load."""
+        """Return whether the server rejected the frame because of its load."""
         return self.reason in (DropReason.BUSY, DropReason.LATE)
 
     @property
     def rejected(self) -> bool:
-        """Return whether the server turned the frame away for what it is, as it will the next."""
+        """Return whether the server refused the frame for a reason that holds for the next too."""
         return self.reason in (DropReason.REFUSED, DropReason.SERVER_FAILED)
 
     @property
@@ -74,7 +74,7 @@ class FrameReport:
 
     @property
     def sent_for_s(self) -> float:
-        """Return how long the frame was on its way when it ended [s]."""
+        """Return the time from sending to the end of the frame [s]."""
         stages = (self.queue_s, self.preprocess_s, self.head_s, self.encode_s)
         return self.total_s - sum(s for s in stages if s == s)
 

@@ -9,14 +9,14 @@ from offload_perception.profiles.device_profile import DeviceProfile
 
 _CUT_GAIN = 0.05
 _SHORTEST_S = 1e-7  # no clock resolves less
-_CUT_LIMITS = (0.2, 5.0)  # a correction beyond them is another network, not a correction
+_CUT_LIMITS = (0.2, 5.0)  # beyond them it must be another network
 
 
 class HeadEstimator:
     """Time and energy of every head, refreshed online.
 
     The device's speed is one factor for all cuts: drift is followed slowly, throttling within
-    three frames. What a single cut keeps deviating by goes into that cut's own correction.
+    three frames. A lasting deviation of a single cut goes into that cut's own correction.
     Energies have a factor of their own, moved by metered frames only: without a meter a slower
     head is taken to draw the profile's energy, since a throttled clock draws less power.
     """

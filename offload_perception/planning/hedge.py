@@ -48,7 +48,7 @@ class Rest:
         """Return when to start finishing option `at`, from the frame's arrival.
 
         :param overdue_s: when its reply is overdue, for a frame without a deadline.
-        :param insured: whether to keep the deadline by it. Else the reply is waited for until
+        :param insured: whether this keeps the deadline. Else the reply is waited for until
             the deadline: a late result is better than none. Infinite if that would take
             longer than a second deadline.
         """

@@ -7,7 +7,7 @@ from offload_perception.planning.decision import Decision
 from offload_perception.planning.link import LinkEstimator
 
 _OVERDUE = 2.0  # standard deviations
-_AS_LONG_AGAIN = 2.0  # a delay of unknown length, so far t, is expected to become about 2 t
+_AS_LONG_AGAIN = 2.0  # a delay of t so far is expected to become about 2 t
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class InFlight:
     def slowdown(self, server: str, link: LinkEstimator, now_s: float) -> float:
         """Return how many times as slow as estimated the link to `server` must be by now.
 
-        A reply that is out for longer than link and server explain is no proof yet, nor is one
-        late reply, but the next frame had better not rely on the estimate: to send into a fade
-        costs more than to stay on board for a moment.
+        A reply that is pending for longer than link and server explain is not proof, nor is one
+        late reply, but the next frame should not rely on the estimate: sending into a fade costs
+        more than staying on board for a moment.
         """
         slowest = link.slowdown
         for frame in self._frames.values():
@@ -57,7 +57,7 @@ class InFlight:
         return slowest
 
     def radio_busy_s(self, s_per_byte: dict[str, float], now_s: float) -> float:
-        """Return for how long the radio is likely to be busy with what is out [s].
+        """Return how long the radio is likely to be busy with pending frames [s].
 
         :param s_per_byte: of the link to each server.
         """

@@ -35,9 +35,9 @@ class Probe:
 class Prober:
     """Watches links that frames do not use, or that frames of one size leave unclear.
 
-    Soon after a change the next one is likely to be near, so the time between probes grows with
-    that since the last change, up to `PROBE_PERIOD_S`. Probes may take a share of the energy that
-    frames draw, and after each change what one frame on board does; those of lost links any. Where
+    Soon after a change another one is likely, so the time between probes grows with the time
+    since the last change, up to `PROBE_PERIOD_S`. Probes may take a share of the energy that
+    frames draw, and after each change what one frame on board does; those of lost links any. If
     a link has not been measured for long, it may be far better than known, and cheap to probe.
     """
 
@@ -66,7 +66,7 @@ class Prober:
         return replace(probe, warned=route.beats.warns(now_s))
 
     def answered(self, probe: Probe, energy_j: float) -> None:
-        """Take what the last probe has cost: perhaps less than was feared."""
+        """Take the cost of the last probe, which may be less than expected."""
         saved_j = max(probe.energy_j - energy_j, 0.0)
         self.spent_j -= saved_j
         self._left_j += min(saved_j, self._deducted_j)
@@ -93,7 +93,7 @@ class Prober:
             return self._affordable(self._sized(route, large=False)) if (
                 unclear and decision.server == route.server) else None
         if beats.late(now_s) and not beats.in_doubt(now_s):
-            return None  # the link is bad, and may soon be as before
+            return None  # a bad link may recover soon
         if link.in_doubt or beats.in_doubt(now_s):
             return self._sized(route, large=True,
                                slowdown=beats.slowdown(now_s, link.s_per_byte))

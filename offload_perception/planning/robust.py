@@ -4,7 +4,7 @@ from math import sqrt
 from statistics import median, median_low
 
 _OUTLIER = 3.0  # spreads from the level; further away is clipped (Huber)
-_LEAST_SPREAD = 0.005  # of the mean: a perfectly steady figure is not believed
+_LEAST_SPREAD = 0.005  # of the mean: no figure is perfectly steady
 _YOUNG = 5  # figures whose median counts, until there are more
 _LARGEST = 1e9
 
@@ -13,7 +13,7 @@ class RobustLevel:
     """Level and spread of positive figures that drift, jump and have outliers.
 
     An exponential mean with gain `gain`, faster at first, whose innovations are clipped at `clip`
-    spreads: 1 leaves about the median, 3 about the mean. Where `jump_after` figures in a row lie
+    spreads: 1 leaves about the median, 3 about the mean. If `jump_after` figures in a row lie
     beyond three spreads on the same side, the level jumps to their median: a step is followed
     within that many figures, a single outlier never. Of the first five, or after a jump, the
     median counts, since the first figures of a kind are often cold; `level` is the first of them.
@@ -31,7 +31,7 @@ class RobustLevel:
         return cls(level, spread, gain=0.2, clip=1.0)
 
     def begin(self, level: float, spread: float) -> None:
-        """Take `level` for the first figure; what came before is forgotten."""
+        """Start again with `level` as the first figure."""
         self.level, self.spread, self.count = level, spread, 1
         self._outside: list[float] = []
         self._young = [level]

@@ -1,4 +1,4 @@
-"""Whether a server's results still come: lost after misses, back after answered probes."""
+"""Whether a server still answers: lost after misses, back after answered probes."""
 
 _MISSES_TO_LOSE = 2
 _ANSWERS_TO_RETURN = 2
@@ -25,26 +25,26 @@ class RouteWatch:
         return self._misses > 0 and not self.lost
 
     def missed(self) -> None:
-        """Take a result or a probe's answer that did not come in time."""
+        """Note that a result or a probe's answer did not come in time."""
         self._misses += 1
         self._answers = 0
         if self._misses >= _MISSES_TO_LOSE:
             self.lose()
 
     def answered(self) -> None:
-        """Take a result, a refusal or a probe's answer: the route carries both ways."""
+        """Note a result, a refusal or a probe's answer: the route works both ways."""
         self._misses = 0
         self._answers += 1
         if self._answers >= _ANSWERS_TO_RETURN:
             self.lost = False
 
     def lose(self) -> None:
-        """Take it from elsewhere that the link is down."""
+        """Note an external report that the link is down."""
         self.losses += not self.lost
         self.lost, self._answers = True, 0
 
     def suspect_back(self) -> None:
-        """Take it from elsewhere that the link is up: probe at once."""
+        """Note an external report that the link is up: probe at once."""
         self._probed_s = float('-inf')
 
     def probe_due(self, now_s: float, period_s: float) -> bool:

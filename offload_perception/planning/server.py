@@ -13,12 +13,12 @@ STALE_S = 5.0  # a server announces itself about once a second
 GUESSED_MACS_PER_S = 50e9  # of a server that has not measured any tail yet
 GUESS_SPREAD = 0.5
 _DENSE_WEIGHT = 4.0  # a dense layer is bound by memory: a multiply-add there takes longer
-_AGE_S = 2.0  # a report loses its word over the wait in about that time
+_AGE_S = 2.0  # a report of the wait loses its weight in about that time
 
 
 @dataclass(frozen=True)
 class ServerReport:
-    """A server's own word on its load; the fields are those of ServerStatus."""
+    """A server's report of its load; the fields are those of ServerStatus."""
 
     server: str
     expected_wait_s: float
@@ -74,18 +74,18 @@ class ServerEstimator:
         self._model()
 
     def beat(self, now_s: float, wait_s: float, period_s: float) -> None:
-        """Take what the server says, once a period, that a tensor would wait for now [s]."""
+        """Take the server's periodic report of the current wait of a tensor [s]."""
         self._heard_s = max(now_s, self._heard_s)
         if isfinite(wait_s) and wait_s >= 0.0:
             self._wait.see(now_s, wait_s, period_s)
 
     def seen_wait_s(self, now_s: float) -> float:
-        """Return what a fresh beat said of the wait, else NaN [s]."""
+        """Return the wait in a fresh beat, else NaN [s]."""
         return self._wait.seen(now_s)
 
     def observe(self, now_s: float, cut: int, *, wait_s: float, decode_s: float,
                 tail_s: float, seen_wait_s: float = nan) -> None:
-        """Take a reply: what its frame met on the server, and what beats had said of that [s]."""
+        """Take a reply: the waits that its frame met, and that beats had announced [s]."""
         self._heard_s = max(now_s, self._heard_s)
         self._wait.observe(wait_s)
         if seen_wait_s == seen_wait_s:
@@ -97,7 +97,7 @@ class ServerEstimator:
             self._model()
 
     def refused(self, now_s: float, pause_s: float = 1.0) -> None:
-        """Leave the server alone for a while: it was too busy, or did not listen."""
+        """Pause the server: it was too busy, or not subscribed."""
         self._blocked_until_s = now_s + pause_s
 
     def wait(self, now_s: float) -> tuple[float, float]:

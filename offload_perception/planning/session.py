@@ -23,7 +23,7 @@ from offload_perception.planning.shut_out import ShutOut
 from offload_perception.planning.sizes import SizeTable, codecs_for
 from offload_perception.profiles.device_profile import DeviceProfile
 
-_MUCH_SLOWER = 2.0  # times as long as expected: then a warning of the link was right
+_MUCH_SLOWER = 2.0  # factor above the expectation from which a warning of the link was right
 _ALLOWANCE_J = 0.1  # for probes, on a device that runs no whole frame
 
 
@@ -127,7 +127,7 @@ class PlanningSession:
 
     def observe_frame(self, report: FrameReport, now_s: float,
                       decision: Decision | None = None) -> None:
-        """Learn from a frame that has ended; `decision` is what `plan` had said of it."""
+        """Learn from a frame that has ended; `decision` is the result of `plan` for it."""
         with self._lock:
             self.head.observe(report.cut, report.head_s)
             self.sizes.observe(report.cut, report.codec, report.nbytes, report.encode_s)
@@ -254,7 +254,7 @@ class PlanningSession:
                 self._watches[server].suspect_back()
 
     def _first_link(self) -> LinkEstimator:
-        """Guess that the way to a new server is like that to a known one: they share the radio."""
+        """Assume that the link to a new server is like a known one: they share the radio."""
         known = next(iter(self._routes.values()), None)
         return LinkEstimator() if known is None else LinkEstimator(
             bandwidth=known.link.bandwidth, round_trip_s=known.link.round_trip_s)
@@ -265,19 +265,19 @@ class PlanningSession:
             self._battery = charge
 
     def link_lost(self) -> None:
-        """Take it from outside, such as the radio's driver, that the link is down."""
+        """Note an external report, such as from the radio's driver, that the link is down."""
         with self._lock:
             for watch in self._watches.values():
                 watch.lose()
 
     def link_back(self) -> None:
-        """Take it from outside that the link is up again: probes go out at once."""
+        """Note an external report that the link is up again: probes are sent at once."""
         with self._lock:
             for watch in self._watches.values():
                 watch.suspect_back()
 
     def turning_away(self, now_s: float) -> dict[str, str]:
-        """Return the servers that frames do without since those refuse or fail, and why."""
+        """Return the servers that are paused since they refuse or fail, and why."""
         with self._lock:
             refusing = {name: shut.why for name, shut in self._shut_out.items()
                         if shut.holds(now_s)}

@@ -1,10 +1,10 @@
-"""Whether a server is left alone because it turned frames away for what they are."""
+"""Whether a server is paused because it refuses frames for a lasting reason."""
 
 _FIRST_S, _LONGEST_S = 1.0, 30.0
 
 
 class ShutOut:
-    """Shuts a server out after a refusal that its load does not explain, longer each time.
+    """Pauses a server after a refusal that its load does not explain, longer each time.
 
     When the time is over a frame may try again: a result ends it for good, another refusal
     doubles the time.
@@ -21,7 +21,7 @@ class ShutOut:
         self._until_s, self.why = now_s + self._pause_s, why or 'without a word of why'
 
     def served(self) -> None:
-        """Take a result, or another sign that the server is as it should be."""
+        """Note a result, or another sign that the server works."""
         self._pause_s, self._until_s, self.why = 0.0, float('-inf'), ''
 
     def holds(self, now_s: float) -> bool:

@@ -110,7 +110,7 @@ class SizeTable:
         self.version += not entry.size.count
         for level, value in ((entry.size, nbytes), (entry.encode, encode_s)):
             if not level.count and 0 < value < 1e9:
-                level.begin(value, 0.1 * value)  # worth more than any guess
+                level.begin(value, 0.1 * value)  # a measurement outweighs any guess
             else:
                 level.add(value)
         self._note((cut, codec))

@@ -1,11 +1,11 @@
-"""How long a tensor will wait at a server: from what the server says and from what frames met."""
+"""How long a tensor will wait at a server, from its reports and from the waits of frames."""
 
 from math import inf, nan, sqrt
 
 from offload_perception.planning.robust import RobustLevel
 
-_ENOUGH = 3  # waits of one's own that outweigh the server's word
-_FORGOTTEN = 10  # reports without a wait of one's own
+_ENOUGH = 3  # own waits that outweigh the server's report
+_FORGOTTEN = 10  # reports without an own wait
 _FRESH_PERIODS = 3.0  # how long an observed queue is a better estimate than any mean
 _GAIN = 0.1
 _UNUSUAL = 3.0  # spreads above the usual report: then something has changed
@@ -33,18 +33,18 @@ class WaitEstimator:
         self._seen_s, self._stale_s = wait_s, now_s + _FRESH_PERIODS * period_s
 
     def seen(self, now_s: float) -> float:
-        """Return what was seen of the queue, NaN if that is not fresh [s]."""
+        """Return the observed wait in the queue, NaN if it is not fresh [s]."""
         return self._seen_s if now_s <= self._stale_s else nan
 
     def was_off(self, error_s: float) -> None:
-        """Take by how much a wait differed from what had been seen before it."""
+        """Take by how much a wait differed from the one observed before."""
         square = error_s * error_s
         if self._error2 == inf:
             self._error2 = square
         self._error2 += _GAIN * (square - self._error2)
 
     def report(self, wait_s: float) -> None:
-        """Take the server's word."""
+        """Take the server's report."""
         self._unmet += 1
         if self._unmet > _FORGOTTEN or wait_s > self._usual.level + _UNUSUAL * self._usual.spread:
             self._since = 0
@@ -52,7 +52,7 @@ class WaitEstimator:
         self._reported_s = wait_s
 
     def observe(self, wait_s: float) -> None:
-        """Take what a frame met."""
+        """Take the wait that a frame met."""
         if not self._since:
             self._own = RobustLevel(wait_s, max(wait_s, self._own.spread), gain=0.3)
         self._own.add(wait_s)
