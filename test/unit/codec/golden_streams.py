@@ -1,8 +1,8 @@
 """Tensors that every machine makes alike, for the streams in golden.json.
 
 A stream is what drones and servers of different versions send each other: those in the file were
-written once. `python test/unit/codec/golden_streams.py` adds the cases that are not in it. To remove
-the file first, so that all are written anew, is right only with a new version of the container.
+written once. `python test/unit/codec/golden_streams.py` adds the cases that are not in it. Remove
+the file first, so that all are written anew, only with a new version of the container.
 """
 
 import base64
