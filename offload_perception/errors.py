@@ -25,7 +25,7 @@ class SourceError(OffloadError):
 
 
 class SourceEnded(SourceError):
-    """A camera source has shown all that it has, and was not asked to begin again."""
+    """A camera source has reached its end, and does not loop."""
 
 
 class ModelError(OffloadError):
@@ -65,4 +65,4 @@ class TuningError(OffloadError):
 
 
 class IncomingError(OffloadError):
-    """A value that came from outside is none that can be: not finite, out of range, too long."""
+    """A value from outside is invalid: not finite, out of range, too long."""

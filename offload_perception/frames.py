@@ -22,7 +22,7 @@ class DropReason(StrEnum):
     """Why a frame has no result."""
 
     SUPERSEDED = 'superseded'  # a newer image came before its work could start
-    PACED = 'paced'  # it came sooner than the mission's policy wants images worked on
+    PACED = 'paced'  # it came sooner than the mission's policy allows
     BAD_IMAGE = 'bad image'
     PLAN_FAILED = 'planning failed'  # split auto: nothing can run, or the planner failed
     HEAD_FAILED = 'head failed'  # the layers on board
@@ -52,7 +52,7 @@ REPORTING_FAILED = 'reporting failed'
 """Not a drop: a frame's end or its decision could not be published."""
 
 FOREIGN_REPLY = 'foreign reply'
-"""Not a drop: a reply names a frame in flight and does not belong to it."""
+"""Not a drop: a reply has the number of a frame in flight and is not for it."""
 
 REPLIES = 'remote_result'
 """Name, in a drone's namespace, of the topic on which servers answer it."""
@@ -66,7 +66,7 @@ DROP_REASON_OF = {
 }
 
 new_nonce = partial(randbits, 64)
-"""Returns a number that nobody guesses: what it comes back with is an answer."""
+"""Returns an unpredictable number, which proves that a reply is genuine."""
 
 
 def reply_topic(drone: str) -> str:
@@ -85,7 +85,7 @@ class TopK:
 
 @dataclass(frozen=True)
 class FeaturePacket:
-    """A tensor on its way to a server; the fields are those of FeatureTensor."""
+    """A tensor for a server; the fields are those of FeatureTensor."""
 
     header: Any
     drone: str
@@ -122,7 +122,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class ReceivedReply:
-    """What the drone reads of a reply: `Reply` without the tensor it answers."""
+    """A reply as the drone uses it: `Reply` without the tensor that it answers."""
 
     header: Any
     sequence: int
@@ -162,7 +162,7 @@ class Frame:
     `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched. Its
     tensor was ready to be sent, with `encoded_bytes`, at `encoded_s`; `sent` says whether the
     middleware has taken it. A `hedged` frame keeps its boundary `tensor` while it is in flight,
-    to be finished on board at `hedge_at_s`, or when the way over the link came to nothing:
+    to be finished on board at `hedge_at_s`, or when the server gave no result:
     `turned_away` says why, and `trouble` in words. `nonce` is what a reply has to carry.
     """
 

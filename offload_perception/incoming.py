@@ -1,7 +1,7 @@
 """Checks of values that come from outside: messages, bags, meters, files.
 
-Each check takes the value's name and the value, and returns what may be used; a value that cannot
-be is an IncomingError that names it. `text` alone never refuses: it cuts and escapes.
+Each check takes the value's name and the value, and returns the valid value; an invalid one is an
+IncomingError that names it. Only `text` never refuses: it cuts and escapes.
 """
 
 from collections.abc import Callable, Mapping, Sized

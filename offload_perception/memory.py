@@ -9,7 +9,7 @@ _KEPT = 256 << 20
 
 
 def keep_large_buffers() -> bool:
-    """Have malloc keep the memory of images and tensors instead of giving it back each time.
+    """Make malloc keep the memory of images and tensors instead of returning it each time.
 
     By default glibc maps every buffer above 128 KB anew, so that each image costs hundreds of page
     faults: 420 for one of 921 KB, measured. Return whether the C library took the setting; others

@@ -1,4 +1,4 @@
-"""Worker threads with a last resort: none ends by an exception without being seen.
+"""Worker threads with a last resort: none ends by an exception without a report.
 
 A Worker counts as this process's from `start` until it has ended well or its owner has stopped
 it; `troubled` returns those that fail or have died, so that a node can report them.
@@ -12,9 +12,9 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread, current_thread
 from typing import TypeVar
 
-PATIENCE = 30  # failures in a row, in about 25 s, after which a loop will not do better
+PATIENCE = 30  # failures in a row, in about 25 s, after which a loop is hopeless
 FOREVER = inf
-_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)  # the first is none: the next job may be fine
+_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)  # the first is none: often only one job fails
 
 log = logging.getLogger(__name__)
 _lock = Lock()
@@ -29,8 +29,8 @@ def _report(error: Exception) -> None:
 class Worker:
     """A named daemon thread that calls `step` again and again until that returns False or None.
 
-    What a step raises is passed to `failed`, and the next step may do better, after pauses that
-    grow. So many failures in a row as `patience` end the thread: it is `dead`.
+    What a step raises is passed to `failed`, and the next step follows after a growing pause.
+    `patience` failures in a row end the thread: it is `dead`.
 
     :ivar trouble: the exception of the last step, if it raised one, in words; else ''.
     :param vital: whether the process cannot go on without this thread.
@@ -55,7 +55,7 @@ class Worker:
         return self._thread.is_alive()
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """Set `stopping`, wait for the end, and forget how it came; False if it has not come.
+        """Set `stopping`, wait for the end, and forget its cause; False if it takes longer.
 
         May be called twice, before `start`, and by the thread itself, which then goes on to its
         end.
@@ -106,7 +106,7 @@ class Worker:
 
 
 class JobQueue(Worker):
-    """A worker that does what it is given, in order; a job that raises holds up no other one."""
+    """A worker that does its jobs in order; a job that raises does not stop the others."""
 
     def __init__(self, name: str, *, patience: float = PATIENCE,
                  failed: Callable[[Exception], None] = _report, vital: bool = False) -> None:
@@ -114,11 +114,11 @@ class JobQueue(Worker):
         self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
 
     def submit(self, job: Callable[[], object]) -> None:
-        """Have `job` done after those that wait."""
+        """Queue `job`."""
         self._jobs.put(job)
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """Do what waits, then end; see `Worker.stop`."""
+        """Do the queued jobs, then end; see `Worker.stop`."""
         self._jobs.put(None)
         return super().stop(timeout_s)
 

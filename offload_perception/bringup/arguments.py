@@ -1,4 +1,4 @@
-"""The arguments of a graph, and the one check of their values, for launch files and demo alike."""
+"""The arguments of a graph and the checks of their values, for launch files and demo."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,8 +21,7 @@ _TRUE, _FALSE = ('true', 'True', '1'), ('false', 'False', '0')
 class Argument:
     """A launch argument; `default` is text, as on a command line.
 
-    `choices` are all values that it takes, if they can be counted; `parameter` is the field
-    that it sets, if it sets one.
+    `choices` are the allowed values, empty = any; `parameter` is the field that it sets, if any.
     """
 
     name: str
@@ -79,7 +78,7 @@ def arguments(nodes: tuple[NodeEntry, ...]) -> dict[str, Argument]:
 
 
 def _with_nodes(own: Argument, nodes: tuple[NodeEntry, ...]) -> Argument:
-    """Return the argument with what starts a node by it among its choices."""
+    """Return the argument; its choices include the values that start a node."""
     starts = [value for n in nodes if n.condition == own.name for value in n.runs_at]
     new = tuple(value for value in starts if value not in own.choices)
     return replace(own, choices=new + own.choices) if own.choices else own
@@ -124,8 +123,8 @@ class Settings:
         return ('true' if text in _TRUE else text) in node.runs_at
 
     def parameters(self, node: NodeEntry) -> dict[str, Value]:
-        """Return the node's parameters that were given; the others keep their defaults, or what
-        a parameter file says.
+        """Return the node's parameters that were given; the others keep their defaults, or the
+        values of a parameter file.
         """
         by_name = {f.name: f for f in fields(node.config)}
         found = {parameter: _value(by_name[parameter], self._texts[argument])
@@ -178,7 +177,7 @@ def _value(f: Field, text: str) -> Value:
 
 
 def _namespace(text: str) -> None:
-    """Refuse what ROS would take for another name."""
+    """Refuse a name that is invalid in ROS."""
     if text.strip('/') and not _NAME.fullmatch(text.removeprefix('/').removesuffix('/')):
         raise ConfigError('no name of ROS: use letters, digits and _, parts separated by one /, '
                           'none starting with a digit')
@@ -224,16 +223,16 @@ def _absent(text: str) -> None:
 
 
 def _profile(text: str) -> None:
-    from offload_perception.profiles import device_profile as profile  # takes numpy along
+    from offload_perception.profiles import device_profile as profile  # imports numpy
     profile.load(text)
 
 
 def _source(text: str) -> None:
-    from offload_perception.camera import check_source  # takes OpenCV along
+    from offload_perception.camera import check_source  # imports OpenCV
     check_source(text)
 
 
-# What more is known of a value before any node has started.
+# Checks beyond type and range that need no running node.
 _CHECKS: dict[str, Callable[[str], None]] = {
     'namespace': _namespace, 'image': _namespace, 'server': _servers, 'labels': _readable,
     'bag': _absent, 'params_file': _parameter_file, 'profile': _profile, 'emulate': _profile,

@@ -1,4 +1,4 @@
-"""Which DDS settings the processes of a graph start with, and what killed ones leave."""
+"""DDS settings of the processes of a graph, and removal of what killed ones leave."""
 
 import fcntl
 import os
@@ -32,9 +32,9 @@ def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str
 def remove_leftovers(folder: Path = _SHARED_MEMORY) -> int:
     """Remove the shared memory that killed processes have left; return how many bytes that was.
 
-    Fast DDS keeps a lock on a file beside each segment, which the kernel takes away with the
-    process: a segment whose file can be locked belongs to nobody. The file of a process that
-    starts just now may be there and not locked yet, so young ones are left alone.
+    Fast DDS keeps a lock on a file beside each segment, which the kernel releases with the
+    process: a segment whose file can be locked has no owner. The file of a process that is
+    starting may exist and not be locked yet, so recent ones are kept.
     """
     try:
         names = [name for name in os.listdir(folder) if _LOCK.fullmatch(name)]

@@ -1,6 +1,6 @@
 """The graph: which nodes run for a drone and for a server, and which argument sets what.
 
-The launch files and the runner of the demo both read this table; what stands nowhere else is
+The launch files and the runner of the demo both read this table; it alone defines
 how a launch argument becomes a node's parameter. `arguments.py` checks the values.
 """
 
@@ -68,8 +68,8 @@ FLIGHT = NodeEntry('flight_node', 'flight', 'namespace', FlightConfig, {
     'stack': 'flight_stack', 'prefix': 'flight_prefix'},
     condition='flight_stack', runs_at=('mavros', 'px4'))
 
-# The recorder comes first and goes last, so that it misses nothing. The server follows, so that
-# it listens when the first frame comes; the camera comes last.
+# The recorder starts first and ends last, so that it misses nothing. The server follows, so that
+# it is subscribed when the first frame comes; the camera starts last.
 DRONE = (RECORDER, DASHBOARD, replace(REMOTE, condition='remote'), UM25C, MONSOON, FLIGHT, EDGE,
          CAMERA)
 SERVER = (REMOTE,)

@@ -18,7 +18,7 @@ def find(*parts: str, environment: Mapping[str, str] = os.environ) -> Path | Non
 
 
 def shared(*parts: str, environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Return an installed file that is no code, as `config`, `fastdds.xml`."""
+    """Return an installed data file, such as `config`, `fastdds.xml`."""
     return find('share', _NAME, *parts, environment=environment)
 
 

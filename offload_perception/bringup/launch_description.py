@@ -13,7 +13,7 @@ from offload_perception.bringup.runner import RESPAWN_DELAY_S
 def describe(nodes: tuple[NodeEntry, ...]) -> LaunchDescription:
     """Return a launch description of `nodes` with their arguments.
 
-    What was given is looked at before the defaults are declared: a given argument wins over a
+    Given arguments are read before the defaults are declared: a given argument overrides a
     parameter file, a default does not. Everything is checked before the first node starts.
     """
     known = arguments(nodes)

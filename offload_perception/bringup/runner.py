@@ -75,7 +75,7 @@ class NodeProcess:
         return self._process.poll()
 
     def stop(self) -> int:
-        """End the process, by force if it does not listen; return its code.
+        """End the process, by force if it does not react; return its code.
 
         By SIGTERM, which ends a running node as Ctrl-C does, and one that still loads its modules
         without a traceback.
@@ -114,7 +114,7 @@ class GraphRunner:
     def dead(self) -> tuple[str, int] | None:
         """Return name and exit code of a node that has ended by itself, None if all run.
 
-        With `respawn` such a node is started again, a while later, and nobody is dead.
+        With `respawn` such a node is restarted after a while, and not returned.
         """
         for name, process in list(self._processes.items()):
             if process.exit_code is None:

@@ -1,4 +1,4 @@
-"""What of a drone may change in flight, and values for it from the text of a command or a form."""
+"""The parameters that may change in flight, and values for them from a command or a form."""
 
 from dataclasses import Field, fields
 
@@ -12,7 +12,7 @@ TUNABLE: dict[str, Field] = {f.name: f for f in fields(EdgeConfig) if f.metadata
 def parse(name: str, text: str) -> str | float:
     """Return the value of parameter `name` that `text` stands for.
 
-    The node has the last word: only it knows the cuts of its model.
+    The node decides: only it knows the cuts of its model.
 
     :raises ConfigError: if the parameter cannot change in flight, or does not take the text.
     """

@@ -22,9 +22,9 @@ class Source(ABC):
     """Frames of one size.
 
     A `live` source blocks in `next` until its camera has a frame; any other gives one at
-    once, and its user keeps `rate_hz`, which is 0 if a live source sets the pace alone.
+    once, and its user keeps to `rate_hz`, which is 0 if a live source sets the pace.
     `description` is for people and says where the frames come from; `left_out` names the files
-    that are not shown, and why; `skipped` counts how often one was passed over. One thread at a
+    that are not shown, and why; `skipped` counts how often one was skipped. One thread at a
     time may use a source, and close it.
     """
 

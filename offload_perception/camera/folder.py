@@ -90,7 +90,7 @@ class FolderSource(FilesSource):
 def list_pictures(path: str | Path) -> tuple[list[Path], dict[str, str]]:
     """Return the picture files of a folder sorted by name, and what is left out and why.
 
-    `path` may be one file. Hidden files and folders inside are passed over in silence.
+    `path` may be one file. Hidden files and folders inside are ignored.
 
     :raises SourceError: if there is no picture, naming what is there.
     """
@@ -110,7 +110,7 @@ def list_pictures(path: str | Path) -> tuple[list[Path], dict[str, str]]:
 
 
 def no_picture(file: Path) -> str:
-    """Return why a file is no picture that is decoded, by its content; empty if it is one."""
+    """Return why a file is not a usable picture, by its content; empty if it is one."""
     kind = kind_of(head_of(file))
     if kind in DECODERS:
         return ''

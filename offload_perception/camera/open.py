@@ -20,7 +20,7 @@ USUAL_HZ = 10.0
 
 
 class Wanted(NamedTuple):
-    """What is asked of a source: RGB of `height` x `width`; see `open_source`."""
+    """The request to a source: RGB of `height` x `width`; see `open_source`."""
 
     height: int
     width: int

@@ -43,7 +43,7 @@ def photos_source(*, height: int, width: int, rate_hz: float) -> PanSource:
     """Return a flight over the two photographs that scikit-learn ships as samples."""
     source = PanSource(photos_folder(), height=height, width=width, rate_hz=rate_hz,
                        name='the scikit-learn samples')
-    source._loop.left_out.clear()  # of scikit-learn's own texts nobody asked
+    source._loop.left_out.clear()  # scikit-learn's own text files are of no interest
     return source
 
 

@@ -13,7 +13,7 @@ BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 10.0)
 
 
 class Player:
-    """Shows the frames of one source, in one thread at a time, which alone reads and closes it.
+    """Plays the frames of one source, in one thread at a time, which alone reads and closes it.
 
     A source that fails is closed, and opened again after pauses that grow to 10 s. `problem` says
     in words what is wrong, `ended` that all was shown; `reopened` counts the outages that are
@@ -90,7 +90,7 @@ class Player:
         except SourceEnded as e:
             self.ended = str(e)
             return self._leave()
-        except Exception as e:  # a camera that only looks alive helps nobody
+        except Exception as e:  # report it, else the camera would only look alive
             self._fail(str(e) if isinstance(e, SourceError) else f'{type(e).__name__}: {e}')
             return True
         self._show(frame)

@@ -17,7 +17,7 @@ _PASSWORD = re.compile(r'(?<=://)[^/@]*@')
 
 
 class StreamSource(Source):
-    """The newest frame of a stream; what came while nobody looked is passed over.
+    """The newest frame of a stream; frames that arrive between two reads are skipped.
 
     Nothing is connected before the first `next`, so that a camera that is not up yet is no
     error of the configuration. A thread reads all the time and alone holds the connection, which

@@ -47,7 +47,7 @@ class Situation:
         known.put(battery, now_s)
         self._batteries[name] = known
         while len(self._batteries) > MAX_BATTERIES:
-            del self._batteries[next(iter(self._batteries))]  # not heard of for longest
+            del self._batteries[next(iter(self._batteries))]  # the one silent for longest
 
     def vehicle(self, now_s: float) -> Vehicle | None:
         """Return the vehicle's state, None if there is no recent one."""

@@ -13,7 +13,7 @@ def network_findings(trouble: str, fallback: str, trained: bool,
     """Yield what is to be known of the layers.
 
     :param trouble: that of the `runtime.network.Network`.
-    :param fallback: that of its choice: device auto found no Edge TPU, and nobody asked for one.
+    :param fallback: that of its choice: device auto found no Edge TPU, and none was asked for.
     :param streamed: bytes of parameters that do not fit on an Edge TPU.
     :param doubt: that of the `model.artefact.Artefact`.
     """

@@ -1,1 +1,1 @@
-"""What a drone does now, for people who watch: one state, a web page and a terminal view of it."""
+"""The current state of a drone for viewers: one state, a web page and a terminal view of it."""

@@ -1,7 +1,7 @@
 """Who may request the live page: no other site in the browser of a viewer.
 
-A site whose name is made to point at this computer (DNS rebinding) is told from us by the name
-that the browser asked for; a site that posts from elsewhere, by its origin.
+A site whose name is made to point at this computer (DNS rebinding) is recognised by the Host
+header; a site that posts from elsewhere, by its Origin header.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,8 +13,8 @@ def refusal(method: str, headers: Mapping[str, str], served: str,
             names: Collection[str]) -> str:
     """Return why a request is refused, with the remedy; empty if it is allowed.
 
-    :param served: address of this computer that the request came in on.
-    :param names: other names that it may be asked for.
+    :param served: address of this computer that received the request.
+    :param names: other host names that are allowed.
     """
     host = headers.get('Host', '')
     name = _name(host)

@@ -12,7 +12,7 @@ WORDS_LIMIT = 600  # characters of a text that is shown
 def plain(value: Any) -> Any:
     """Return `value` as JSON can carry it, safe to show.
 
-    Numbers that are not finite become None; texts may come from anybody on the network.
+    Numbers that are not finite become None; texts may come from anyone on the network.
     """
     if isinstance(value, str):
         return text(value)

@@ -1,7 +1,7 @@
 """Serve the live page: one page of our own, and a stream of events for it.
 
-A viewer that reads slowly gets fewer events, never older ones, and holds nobody up: each is
-written the newest state when it has taken the one before.
+A viewer that reads slowly gets fewer events, never older ones, and delays no other viewer: each
+gets the newest state after it has read the one before.
 """
 
 import asyncio
@@ -40,10 +40,10 @@ _HEADERS = {
 
 
 class Control(Protocol):
-    """What a viewer changes a drone with; both wait for the drone, and may be refused."""
+    """Changes a drone for a viewer; both calls wait for the drone, and may be refused."""
 
     def values(self) -> dict[str, str | float]:
-        """Return what may be changed, as it is now."""
+        """Return what may be changed, with its current values."""
 
     def set(self, name: str, text: str) -> object:
         """Change a parameter to what `text` stands for."""
@@ -52,8 +52,8 @@ class Control(Protocol):
 class LiveServer:
     """Serves a LiveState from a thread of its own, from construction until `close`.
 
-    :ivar control: what viewers change the drone with; None = they cannot.
-    :param names: other names of this computer that the page may be asked for; see `access`.
+    :ivar control: changes the drone for viewers; None = not allowed.
+    :param names: other host names of this computer that are allowed; see `access`.
     :raises ConfigError: if the address cannot be had, or aiohttp is missing.
     """
 
@@ -81,7 +81,7 @@ class LiveServer:
         return self._worker.alive
 
     def close(self) -> None:
-        """Say goodbye to the viewers and stop serving."""
+        """Close the connections and stop serving."""
         with suppress(RuntimeError):  # the loop has ended by itself
             self._loop.call_soon_threadsafe(self._closing.set)
         self._worker.stop()

@@ -1,4 +1,4 @@
-"""What a drone does now: fed with telemetry messages, given out as plain data."""
+"""The current state of a drone: telemetry messages in, plain data out."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ class Picture:
 
 
 class LiveState:
-    """Takes messages (anything with their fields) and says what goes on; of bounded memory.
+    """Takes messages (anything with their fields) and gives the current state; of bounded memory.
 
     May be fed and read from several threads. Ages are by `clock`, monotonic seconds.
     """
@@ -87,7 +87,7 @@ class LiveState:
             self.power = self._now(m)
 
     def add_energy(self, m: Any) -> None:
-        """Take a FrameEnergy; that of a dropped frame says nothing of what a result costs."""
+        """Take a FrameEnergy; that of a dropped frame is ignored, since it has no result."""
         with self._lock:
             if not any(h.message.sequence == m.sequence and not view.has_result(h.message)
                        for h in self.frames):
@@ -138,7 +138,7 @@ class LiveState:
     def _now(self, m: Any) -> Heard:
         return Heard(self.clock(), m)
 
-    # -- what goes on -----------------------------------------------------------------------
+    # -- the current state ------------------------------------------------------------------
 
     def node(self, name: str) -> Health | None:
         """Return the last diagnostics of a node of this drone."""
@@ -151,7 +151,7 @@ class LiveState:
 
     @property
     def hears_drone(self) -> bool:
-        """Return whether anything was ever heard of this drone."""
+        """Return whether any message of this drone has arrived."""
         inside = f'{self.drone.rstrip("/")}/'
         return bool(self.frames or self.power or self.decision
                     or any(name.startswith(inside) for name in self.health))
@@ -182,7 +182,7 @@ class LiveState:
             return self.summary.closing_lines(published, view.run_caveats(self))
 
     def complaints(self) -> list[str]:
-        """Return in words what the nodes complain of now; see `warnings.complaints`."""
+        """Return the nodes' current findings in words; see `warnings.complaints`."""
         with self._lock:
             return warnings.complaints(self.health, self.clock(),
                                        warnings.unused_servers(self))

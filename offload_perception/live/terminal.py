@@ -21,7 +21,7 @@ _LEVELS = {'error': 'bold red', 'silent': 'bold red', 'warning': 'bold yellow', 
 _ON = {'drone': 'blue', 'server': 'green'}
 _BAR = 40
 _COLUMNS, _ROWS = 100, 40  # a smaller terminal gets lines in place of panels
-_WARNINGS, _LINES = 8, 3  # that are shown, and at most so many lines of each
+_WARNINGS, _LINES = 8, 3  # that are shown, and the most lines of each
 _STATES = {'live': 'bold green', 'waiting': 'bold yellow', 'lost': 'bold red'}
 
 
@@ -32,7 +32,7 @@ class Screen:
         self._live = Live(screen=True, auto_refresh=False)
 
     def show(self, snapshot: dict[str, Any]) -> None:
-        """Draw what goes on now."""
+        """Draw the current state."""
         self._live.update(render(snapshot, *self._live.console.size), refresh=True)
 
     def __enter__(self) -> 'Screen':

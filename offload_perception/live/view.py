@@ -1,4 +1,4 @@
-"""The parts of what a viewer shows, each from what was heard; see `LiveState.snapshot`."""
+"""The parts of what a viewer shows, each from the messages; see `LiveState.snapshot`."""
 
 from collections.abc import Sequence
 from math import isfinite, nan
@@ -26,7 +26,7 @@ def has_result(m: Any) -> bool:
 
 
 def counts(summary: Summary) -> dict[str, Any]:
-    """Return where the frames went since watching began: captured is the sum of the others."""
+    """Return the outcomes of frames since watching began: captured is the sum of the others."""
     t = summary.tally()
     return {'captured': t.captured, 'remote': t.remote, 'local': t.local, 'dropped': t.dropped,
             'under_way': t.under_way, 'reasons': dict(t.reasons.most_common())}
@@ -69,7 +69,7 @@ def _runs_on(runtime: str, device: str) -> str:
 
 
 def latency(frames: Sequence[Any], last: Any, seconds: float) -> dict[str, Any] | None:
-    """Return where the time of the frames went, of the `last` one where there are none.
+    """Return the mean time of each stage, of the `last` frame if there are none.
 
     The means of the stages and of the `rest` add up to the mean of the total.
 
@@ -93,7 +93,7 @@ def latency(frames: Sequence[Any], last: Any, seconds: float) -> dict[str, Any] 
 
 
 def power(state: 'LiveState', now: float) -> dict[str, Any] | None:
-    """Return what the meter says, and the energy of a frame."""
+    """Return the meter's reading, and the energy of a frame."""
     if state.power is None:
         return None
     m, energy = state.power.message, state.energy.message if state.energy else None
@@ -108,7 +108,7 @@ def power(state: 'LiveState', now: float) -> dict[str, Any] | None:
 
 
 def link(state: 'LiveState', frames: Sequence[Any], seconds: float) -> dict[str, Any]:
-    """Return what the link carries, and what the planner takes it for (None: it does not plan)."""
+    """Return the load of the link, and the planner's estimate of it (None: it does not plan)."""
     sent = [m for m in frames if m.bytes]
     times = [m.link for m in sent if isfinite(m.link)]
     d = state.decision.message if state.decision else None
@@ -119,7 +119,7 @@ def link(state: 'LiveState', frames: Sequence[Any], seconds: float) -> dict[str,
 
 
 def server(name: str, heard: 'Heard | None', now: float, *, used: bool) -> dict[str, Any]:
-    """Return a server and its load; `age_s` None: nothing was heard of it."""
+    """Return a server and its load; `age_s` None: no message has arrived."""
     if heard is None:
         return {'name': name, 'age_s': None, 'used': used}
     m = heard.message

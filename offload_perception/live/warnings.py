@@ -47,7 +47,7 @@ def follow(before: Health | None, now: float, level: int, message: str,
 
 
 def unused_servers(state: 'LiveState') -> tuple[str, ...]:
-    """Return the servers that no frame goes to: all, where a fixed cut keeps all on board."""
+    """Return the servers that get no frames: all, if a fixed cut keeps all on board."""
     d = state.decision.message if state.decision else None
     fixed_on_board = d is not None and not d.server and isnan(d.latency)
     return tuple(state.servers) if fixed_on_board else ()
@@ -108,7 +108,7 @@ def _level(name: str, h: Health, now: float, unused: Collection[str] = ()) -> st
 
 
 def lost_servers(state: 'LiveState', now: float) -> list[str]:
-    """Return the servers that fell silent, or that the drone gets no reply from."""
+    """Return the servers that fell silent, or that do not answer the drone."""
     unused = unused_servers(state)
     found = {name for name, heard in state.servers.items()
              if heard and name not in unused and now - heard.at_s > SILENT_S}

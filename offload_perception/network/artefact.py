@@ -52,7 +52,7 @@ class Artefact:
     `digest` is the SHA-256 (hex) of `model.tflite`; it travels with every tensor. `trained` is
     False if the weights are random, and whatever shows a label then has to say so.
     `agreement` is the share, 0..1, of representative images on which the int8 and the float32
-    network gave the same class when the model was prepared, None if nobody compared. `fit` is
+    network gave the same class when the model was prepared, None if not compared. `fit` is
     how a picture is brought to the input's shape, one of `fitting.FITS`.
     Cut 0 is the image itself, cut k comes after layer k, cut N means all on board.
     """

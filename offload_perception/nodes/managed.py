@@ -243,7 +243,7 @@ class ManagedNode(LifecycleNode):
             return response
 
     def _autostart(self) -> None:
-        """Take the steps to `active` that nobody else, such as a launch file, has taken yet."""
+        """Take the steps to `active` that no launch file has taken yet."""
         self._autostart_timer.destroy()
         for state, step in (('unconfigured', self.trigger_configure),
                             ('inactive', self.trigger_activate)):

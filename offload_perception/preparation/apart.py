@@ -1,7 +1,7 @@
 """Build a model in a process of its own, which can be ended at any moment.
 
 TensorFlow keeps Python's lock while it quantises, for a minute with VGG16: a node that does so
-itself answers nobody then, not even a signal. Its memory goes with the process, too.
+itself would not even answer a signal. Its memory goes with the process, too.
 """
 
 import os

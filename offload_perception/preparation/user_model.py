@@ -38,7 +38,7 @@ def load(path: Path, preprocess: str | None = None) -> 'keras.Model':
     layers such as Rescaling or Normalization.
 
     :raises ModelError: if the file is no model, is not sequential, or would get raw pixels
-        without anybody having said so.
+        without notice.
     """
     if preprocess is not None and preprocess not in PREPROCESSING:
         raise ModelError(f"unknown preprocess '{preprocess}'; use one of "

@@ -1,4 +1,4 @@
-"""Bags: what the nodes said, in files that rosbag2 and its friends can read. No ROS needed."""
+"""Bags: the messages of the nodes, in files that rosbag2 and others can read. No ROS needed."""
 
 from offload_perception.recording.definitions import MessageType, installed_type
 from offload_perception.recording.message import BagMessage

@@ -49,7 +49,7 @@ def files_of(path: Path) -> BagFiles:
 
 
 def being_written(file: Path) -> bool:
-    """Return whether our recorder holds this file of a bag just now."""
+    """Return whether our recorder has this file of a bag open now."""
     with file.open('rb') as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

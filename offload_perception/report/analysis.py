@@ -167,7 +167,7 @@ class PolicySpan:
 def policy_spans(flight: Flight) -> list[PolicySpan]:
     """Return which mission policy held when, in order.
 
-    One that was not said again has no effect after `VALID_S`.
+    One that was not repeated has no effect after `VALID_S`.
     """
     said, spans = flight.policies, []
     for policy, t, until in zip(said['policy'], said['t'], [*said['t'][1:], inf], strict=False):

@@ -33,7 +33,7 @@ SAMPLES = 8
 
 @dataclass(frozen=True)
 class Sample:
-    """A recorded image, the message as it is, and what was said of it."""
+    """A recorded image, the message as it is, and its result."""
 
     image: Any
     t_s: float

@@ -81,7 +81,7 @@ POLICY_HEAD = ['policy', 'held [s]', 'frames', 'of them paced']
 
 
 def policy_rows(flight: Flight) -> list[list]:
-    """Return the rows of the table of mission policies; none if none was said."""
+    """Return the rows of the table of mission policies; none if there was none."""
     return [[name, f'{held_s:.1f}', frames, paced]
             for name, held_s, frames, paced in analysis.policy_counts(flight)]
 

@@ -10,7 +10,7 @@ from offload_perception.errors import DeviceError, OffloadError
 from offload_perception.runtime.network import Network, PartTime
 from offload_perception.threads import FOREVER, Worker
 
-CLOSE_S = 0.5  # for an opening under way
+CLOSE_S = 0.5  # for a current attempt to open
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Failover(Network):
         return self.trouble + (f': {self._spare.describe()}' if self._spare else '')
 
     def close(self) -> None:
-        """Stop trying, and release both networks; an opening under way is not waited for."""
+        """Stop trying, and release both networks; a current attempt to open is not waited for."""
         with self._lock:
             self._closed = True
         if self._reopener:

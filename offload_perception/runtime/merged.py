@@ -22,7 +22,7 @@ MIN_GAIN = 0.02  # below, the chain of segments serves and no memory is spent
 BUDGET_BYTES = 256 << 20  # of weights, on top of those of the segments
 SMALL_MACS = 50_000_000  # below, handing work to a second thread may cost more than it gains
 REST = 4.0  # in the background: pauses as a multiple of the work, frames need the cores
-CLOSE_S = 0.5  # for a run under way
+CLOSE_S = 0.5  # for the current run
 SEGMENTS = 'segments'
 
 Range = tuple[int, int]
@@ -203,7 +203,7 @@ class MergedParts:
                    for layer in self._artefact.layers[a - 1:b])
 
     def _drop(self, part: Range) -> Runner | None:
-        """Forget a part; its runner may be under way, so its memory goes with the last user."""
+        """Forget a part; its runner may be in use, so its memory is freed by the last user."""
         with self._lock:
             self._asked = {(a, b) for a, b in self._asked
                            if part not in parts(self._artefact, a, b)}

@@ -27,7 +27,7 @@ STAGGER = 0.618  # of a frame's period between one drone's camera and the next
 
 @dataclass
 class _Frame:
-    """A frame under way."""
+    """A frame in flight."""
 
     arrival_s: float
     truth: FrameTruth

@@ -28,7 +28,7 @@ def never(_: float) -> float:
 
 
 def idle(_: float) -> float:
-    """Return 0: nobody else uses the server."""
+    """Return 0: no other drone uses the server."""
     return 0.0
 
 

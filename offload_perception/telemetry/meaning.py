@@ -32,9 +32,9 @@ def run_caveats(trained: bool | None, edge: Mapping[str, str],
                 camera: Mapping[str, str]) -> list[str]:
     """Return what the labels of a run do not mean; empty if nothing is against them.
 
-    :param trained: what the results say of their network; None if there is none yet.
+    :param trained: as the results say of their network; None if there is none yet.
     :param edge: values in the diagnostics of the drone's edge_inference; empty if unknown.
-    :param camera: likewise of its camera.
+    :param camera: the same of its camera.
     """
     if trained is None and not edge:
         return []

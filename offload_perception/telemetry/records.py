@@ -10,15 +10,15 @@ STAGES = tuple(f.name for f in fields(Stages) if f.name != 'total')
 """Names of the stages of a FrameLatency, in the order in which a frame passes them."""
 
 PARAMETER = 'parameter '
-"""Begins the name of every value of a node's set-up that is a parameter."""
+"""Prefix of the parameters in a node's set-up."""
 
 
 EMULATED = 'emulated '
-"""Begins the name of a device that is no real one."""
+"""Prefix of the name of an emulated device."""
 
 
 def frame_record(m: Any, at_s: float) -> FrameRecord:
-    """Return what a FrameLatency says that came at `at_s`."""
+    """Return the record of a FrameLatency that arrived at `at_s`."""
     return FrameRecord(
         at_s=at_s, outcome=Outcome(m.outcome), reason=m.reason, split_name=m.split_name,
         where=_where(m),
@@ -36,7 +36,7 @@ def _where(m: Any) -> str:
 
 
 def power_record(m: Any, at_s: float) -> PowerRecord:
-    """Return what a PowerSample says that came at `at_s`."""
+    """Return the record of a PowerSample that arrived at `at_s`."""
     return PowerRecord(at_s, m.power, m.integrated_energy, m.emulated)
 
 

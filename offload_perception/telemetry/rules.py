@@ -1,7 +1,7 @@
 """What each field of a message may be, from a topic and from a bag alike.
 
-Texts that are shown are cut and escaped. Names that are compared or sent on, numbers, lists and
-enumerations refuse the message.
+Texts for display are cut and escaped. An invalid name that is compared or passed on, number, list
+or enumeration refuses the message.
 """
 
 import re
@@ -127,14 +127,14 @@ RULES: dict[str, Rules] = {
     'DiagnosticStatus': _DIAGNOSTICS,
     'Float64': {'data': partial(number, low=0.0, high=1e4, unknown=True)},  # emulated_power [W]
 }
-"""For each message by the name of its type: the check of each field that one is needed for."""
+"""By the name of a message's type: the checks of its fields."""
 
 _TOGETHER = {'Classification': ('labels', 'ids', 'scores'),
              'FrameEnergy': ('stages', 'stage_energy')}
 
 
 def checked(kind: str, message: Any) -> Any:
-    """Return a message that may be used, its texts cut and escaped in place.
+    """Return a checked message, its texts cut and escaped in place.
 
     One from a bag may be of an older version, without the newest fields.
 

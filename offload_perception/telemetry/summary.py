@@ -11,7 +11,7 @@ from offload_perception.telemetry.energy import FrameEnergy, FrameEnergyCounter
 
 NOT_DELIVERED = 'lost between camera and node'
 _PENDING_LABELS = 512
-_RECENT = 2048  # frames; many seconds of them, and bounded if nobody prints lines
+_RECENT = 2048  # frames; many seconds of them, and bounded if no lines are printed
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class LabelRecord:
 
 @dataclass(frozen=True)
 class Tally:
-    """Where the frames went: captured = remote + local + dropped + under_way."""
+    """The outcomes of the frames: captured = remote + local + dropped + under_way."""
 
     captured: int
     remote: int
@@ -153,11 +153,11 @@ class Summary:
 
     @property
     def under_way(self) -> int:
-        """Return how many frames the drone counted in but has not ended."""
+        """Return how many frames are in progress on the drone."""
         return self._last.captured - self._last.ended if self._last else 0
 
     def tally(self, published: int | None = None) -> Tally:
-        """Return where the frames seen went.
+        """Return the outcomes of the frames seen.
 
         :param published: how many images the camera published; None = unknown, then the frames
             that reached the drone's node are what was captured.
@@ -171,7 +171,7 @@ class Summary:
 
     @property
     def energy(self) -> FrameEnergy:
-        """Return what the frames took, and how much of their time was metered."""
+        """Return the energy of the frames, and how much of their time was metered."""
         return self._energy.energy
 
     # -- lines out --------------------------------------------------------------------------

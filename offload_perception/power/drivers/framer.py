@@ -10,10 +10,9 @@ _ID_WORDS = tuple(model.id_bytes for model in MODELS.values())
 class Framer:
     """Bytes in, whole frames out; holds at most one frame's worth of bytes.
 
-    A frame begins at an id word. Where the tail is wrong and another id word lies inside, the
-    first was the stump of a cut reply, and the search goes on at the second one. Where there is
-    none, the frame is handed out as it is: judging its tail is for the caller, who knows how
-    strict to be.
+    A frame begins at an id word. If the tail is wrong and another id word lies inside, the first
+    one began a truncated reply, and the search continues at the second one. If there is none, the
+    frame is returned as it is: the caller decides how strict to be about the tail.
     """
 
     def __init__(self) -> None:
@@ -31,11 +30,11 @@ class Framer:
 
     @property
     def missing_bytes(self) -> int:
-        """How many more bytes the frame that is under way needs at least."""
+        """How many more bytes the current frame needs at least."""
         return FRAME_LENGTH - len(self._buffer)
 
     def flush(self) -> None:
-        """Forget a begun frame that will not be completed, and count it."""
+        """Discard an incomplete frame, and count it."""
         self.short_frames += len(self._buffer) > 1
         self._drop(len(self._buffer))
 

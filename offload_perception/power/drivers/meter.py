@@ -61,7 +61,7 @@ class Cancelled(PollError):
 
 
 class ReadingRefused(PollError):
-    """A whole reply came that cannot be true."""
+    """A complete reply with impossible values."""
 
     def __init__(self, reason: Refusal) -> None:
         super().__init__(f'reading refused: {reason.value}; the next one is likely to be sound')
@@ -71,7 +71,7 @@ class ReadingRefused(PollError):
 
 @dataclass(frozen=True)
 class LinkCounts:
-    """What the link did besides delivering readings."""
+    """Counts of link events other than readings."""
 
     garbage_bytes: int = 0
     short_frames: int = 0
@@ -135,7 +135,7 @@ class SerialMeter:
         return LinkCounts(*(a - b for a, b in zip(astuple(now), astuple(before), strict=True)))
 
     def cancel(self) -> None:
-        """Make a `read` under way in another thread, and every later one, end at once."""
+        """End a current `read` in another thread, and every later one, at once."""
         self._cancelled.set()
 
     def close(self) -> None:
@@ -165,7 +165,7 @@ class SerialMeter:
         raise self._nothing_whole(received)
 
     def _nothing_whole(self, received: int) -> PollError:
-        """Say what a request brought instead of a frame."""
+        """Return the error for a request that brought no frame."""
         begun = self._framer.short_frames
         self._framer.flush()
         if not received:

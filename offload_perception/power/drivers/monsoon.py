@@ -4,13 +4,13 @@ Uses the maker's Python package (`pip install monsoon`, imported as `Monsoon`), 
 output voltage is ever set and no calibration written. Traps of that package, version 0.1.88, and
 what is done about them:
 
-- A missing device is only printed about, and fails later: it is looked for after opening.
+- A missing device is only printed, and fails later: it is checked after opening.
 - Pass-through of USB is 'Auto' by default, which cuts a load on the USB port when sampling
   starts: it is set to 'On' before.
 - `startSampling` does not return, and swallows Ctrl-C: only the periodic calls are used, in a
   thread of their own.
 - Those wait for ever when the device sends no calibration samples: `MonsoonReader` says so after a
-  deadline, and such a thread holds up nothing.
+  deadline, and such a thread delays nothing.
 - Times are the wall clock's: they are replaced by monotonic ones, evenly spaced. Pure Python often
   cannot keep up with 5 kHz; the device then drops samples, which is reported.
 """
@@ -36,7 +36,7 @@ DEADLINE_S = 5.0
 CHANNELS = ('main', 'usb')
 MAX_VOLTAGE_V, MAX_CURRENT_A = 14.0, 15.0
 ZERO_A = 0.02
-"""No current may read as slightly negative."""
+"""Without a load the reading may be slightly negative."""
 _UDEV_RULE = ('SUBSYSTEM=="usb", ATTR{idVendor}=="2ab9", ATTR{idProduct}=="0001", '
               'MODE="0660", GROUP="plugdev"')
 
@@ -88,7 +88,7 @@ class MonsoonMeter:
                 raise MeterError('the Monsoon did not calibrate: unplug it and plug it in again')
 
     def read(self, samples: int = BLOCK_SAMPLES) -> PowerBlock:
-        """Wait for about so many samples; their times end now.
+        """Wait for about `samples` samples; their times end now.
 
         They are 200 us apart, or more if the package was too slow and samples were dropped.
         """
@@ -105,7 +105,7 @@ class MonsoonMeter:
             times_s, voltage_v[:count], current_ma[:count] / 1000, int(self._engine.dropped))
 
     def close(self) -> None:
-        """End sampling and let go of the device, whatever state it is in."""
+        """End sampling and close the device, whatever state it is in."""
         with suppress(Exception):  # the package raises whatever its USB library does
             self._engine.periodicStopSampling()
         with suppress(Exception):

@@ -1,10 +1,10 @@
-"""Judges what a meter sent: refuses readings that cannot be, and forgets fields that cannot.
+"""Checks a meter's readings: refuses impossible readings, and drops impossible fields.
 
 A UM25C frame carries no checksum, so these tests are its only defence against damaged bytes. The
 limits follow the published specification (24 V, 5 A, counters to 99999) with room for its
-tolerances. Volts, amperes and watts vouch for each other, so they stand or fall together. Of
-every other field only the field itself is lost: how a meter below 0 deg C encodes its temperature
-is not known, and is no reason to lose the power of a flight.
+tolerances. Volts, amperes and watts are checked against each other and refused together. Of
+the other fields only the impossible one is dropped: the encoding of temperatures below 0 deg C is
+unknown, and must not cost the power of a flight.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Refusal(Enum):
 
 
 def implausible(reading: Reading) -> Refusal | None:
-    """Judge one reading by itself; None when it may be true."""
+    """Check one reading by itself; None if it is plausible."""
     power_w = reading.voltage_v * reading.current_a
     suspicions = {
         Refusal.VOLTAGE: reading.voltage_v > MAX_VOLTAGE_V,
@@ -49,12 +49,12 @@ def implausible(reading: Reading) -> Refusal | None:
 
 
 def without_impossible(reading: Reading) -> Reading:
-    """Return the reading with None for every field that cannot be; volts to watts stay."""
+    """Return the reading with None for every impossible field; volts to watts stay."""
     return replace(reading, **dict.fromkeys(_impossible(reading)))
 
 
 def _impossible(r: Reading) -> Iterator[str]:
-    """Yield the names of the fields that cannot be."""
+    """Yield the names of the impossible fields."""
     if (not MIN_TEMPERATURE_C <= r.temperature_c <= MAX_TEMPERATURE_C
             or abs(r.temperature_f - (1.8 * r.temperature_c + 32)) > 3):
         yield from ('temperature_c', 'temperature_f')
@@ -76,8 +76,9 @@ def ran_backwards(reading: Reading, previous: Reading) -> bool:
 class Guard:
     """Judges readings in sequence: each by itself, and its counters against the one before.
 
-    Counters do go back when someone clears a group at the meter itself. So one reading with lower
-    counters is refused, and a second that carries on from it is believed and counted as a reset.
+    Counters do go back when a group is cleared at the meter itself. So one reading with lower
+    counters is refused, and a second one that continues from it is accepted and counted as a
+    reset.
     """
 
     def __init__(self, *, strict_tail: bool = False) -> None:
@@ -88,7 +89,7 @@ class Guard:
         self.tail_warnings = 0
 
     def check(self, reading: Reading, tail_right: bool) -> Refusal | None:
-        """Return why the reading is refused, or None when it is taken."""
+        """Return why the reading is refused, or None if it is accepted."""
         if not tail_right and (self._strict_tail or reading.model.has_checksum):
             return Refusal.TAIL
         if refusal := implausible(reading):
@@ -100,7 +101,7 @@ class Guard:
         return None
 
     def forget(self) -> None:
-        """Expect counters from anywhere: after a command that resets them, or a power cut."""
+        """Accept any counters next: after a command that resets them, or a power cut."""
         self._last = self._doubtful = None
 
     def _backwards(self, reading: Reading) -> bool:

@@ -61,7 +61,7 @@ def _ports() -> str:
 
 
 def _group_of(path: str) -> str:
-    """The group that owns the port; if none is to be had 'dialout', as on Ubuntu."""
+    """The group that owns the port; 'dialout', as on Ubuntu, if unknown."""
     try:
         group = grp.getgrgid(os.stat(path).st_gid).gr_name
     except (OSError, KeyError):

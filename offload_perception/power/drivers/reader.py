@@ -1,4 +1,4 @@
-"""Polls a meter from a thread of its own, for ever, and accounts for every single poll."""
+"""Polls a meter from a thread of its own until stopped, and accounts for every poll."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class MeterReader:
     """Reads at an even rate, reconnects, and hands over samples and events.
 
     `open_meter` returns an open `SerialMeter` or raises `MeterError`. Both callbacks run in the
-    reader's thread: keep them short. A `rate_hz` beyond what the wire carries is refused.
+    reader's thread: keep them short. A `rate_hz` above the capacity of the wire is refused.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class MeterReader:
             self._count(commands=1)
 
     def _poll(self, meter: SerialMeter) -> None:
-        """One request; whichever way it ends, that is counted once."""
+        """One request; its outcome is counted once."""
         self._count(polls=1)
         try:
             reading = meter.read()
@@ -155,7 +155,7 @@ class MeterReader:
         self._on_sample(sample)
 
     def _failed(self, error: PollError) -> None:
-        """Go on after a failed poll, unless the port has to be opened again."""
+        """Continue after a failed poll, unless the port has to be reopened."""
         if isinstance(error, LinkLost):
             raise error
         self._failures += 1

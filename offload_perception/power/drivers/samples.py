@@ -14,7 +14,7 @@ GAP_S = 3 * REFRESH_S
 
 
 class State(Enum):
-    """What the reader is at; the value is fit for a diagnostics message."""
+    """The state of the reader; the value is the text for diagnostics."""
 
     CONNECTING = 'connecting'
     MEASURING = 'measuring'
@@ -55,9 +55,9 @@ class Event:
 
 @dataclass
 class Counters:
-    """What became of every poll, and what else happened.
+    """The outcome of every poll, and other events.
 
-    `polls` equals `samples + repeats + sum(errors)` whenever no poll is under way. The keys of
+    `polls` equals `samples + repeats + sum(errors)` between polls. The keys of
     `errors` are the kinds of `meter.PollError`; for a refused reading 'refused: <why>'.
     """
 

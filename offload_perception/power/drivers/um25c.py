@@ -81,9 +81,9 @@ class Accumulator:
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything one reply says, in SI units if the meter uses others (minutes excepted).
+    """All fields of one reply, in SI units (except minutes).
 
-    None = not known: the reply held what cannot be (see `plausibility`).
+    None = unknown: the reply had an impossible value (see `plausibility`).
     """
 
     model: Model

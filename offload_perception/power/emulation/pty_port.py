@@ -61,6 +61,6 @@ class PtyPort:
         return b''
 
     def write(self, data: bytes) -> None:
-        """Send; what nobody reads in time is lost, as on a wire."""
+        """Send; what is not read in time is lost, as on a wire."""
         with suppress(BlockingIOError):
             os.write(self._near, data)
