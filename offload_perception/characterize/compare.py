@@ -36,7 +36,7 @@ class Pair:
                 yield (index, a.name, a_s, b_s, _ratio(b_s, a_s), a_j, b_j, _ratio(b_j, a_j))
 
     def warnings(self) -> list[str]:
-        """Return what makes the two differ apart from the devices."""
+        """Return the differences of the two runs other than the devices."""
         found = [f'{p.name}: power was not measured but comes from an {p.source}'
                  for p in (self.a, self.b) if p.emulated]
         if self.a.digest and self.b.digest and self.a.digest != self.b.digest:
@@ -67,7 +67,7 @@ def load_run(name: str) -> Profiles:
 def pair(a: Profiles, b: Profiles) -> list[Pair]:
     """Put the same backends together; a single profile goes with every one of the other run.
 
-    An Edge TPU is held against int8 on the CPU if the other run has no Edge TPU.
+    An Edge TPU is compared with int8 on the CPU if the other run has no Edge TPU.
 
     :raises ConfigError: if nothing goes together, or the networks differ.
     """

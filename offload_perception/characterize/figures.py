@@ -30,7 +30,7 @@ class Line:
 
 
 def draw_run(folder: Path, rows: Sequence[Row], note: str) -> list[Path]:
-    """Draw time, energy and shares of a run into `folder`; `note` stands under each figure.
+    """Draw time, energy and shares of a run into `folder`; `note` is printed under each figure.
 
     :raises ConfigError: if matplotlib is missing.
     """

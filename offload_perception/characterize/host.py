@@ -1,4 +1,4 @@
-"""What has to be known of a computer to understand its figures."""
+"""Facts about a computer that are needed to understand its figures."""
 
 import os
 import platform
@@ -45,7 +45,7 @@ def throttled() -> str:
 
 
 def decode_throttled(bits: int) -> str:
-    """Return the meaning of the flags: what is, and what has been since the start."""
+    """Return the meaning of the flags: active now, and active since the start."""
     now, been = decode_flags(bits)
     been = [f'{text} since the start' for text in been]
     return ', '.join([*now, *been]) or 'no'

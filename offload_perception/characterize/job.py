@@ -104,7 +104,7 @@ def _outcome(job: Job, code: int, out: str, err: str) -> Timing:
 
 
 def _death(code: int, err: str) -> OffloadError:
-    """Say why a process ended without an answer; allocation failures abort native code."""
+    """Return why a process ended without an answer; allocation failures abort native code."""
     said = (err.strip().splitlines() or ['it printed nothing'])[-1]
     if code == -9 or 'bad_alloc' in err or 'MemoryError' in err or 'annot allocate' in err:
         return DoesNotFitError(f'out of memory: the process ended with {code} ({said})')

@@ -114,7 +114,7 @@ def t_95(freedom: int) -> float:
 
 @dataclass(frozen=True)
 class Meter:
-    """A meter at work: its log, what it is, and whom an emulated one has to follow."""
+    """A running meter: its log, its kind, and the process that an emulated one follows."""
 
     log: PowerLog
     description: str
@@ -167,7 +167,7 @@ def _add_block(log: PowerLog, block: PowerBlock) -> None:
 class _Follower:
     """Lets the emulated device draw power by the CPU time of one process, and of no other.
 
-    So what else the computer is busy with does not count, as it would not on a drone.
+    So other load of the computer does not count, as there would be none on a drone.
     """
 
     def __init__(self, emulator: EmulatorProcess, device: str) -> None:

@@ -69,7 +69,7 @@ class Report:
         return files + (draw_run(folder / 'figures', rows, self.note()) if figures else [])
 
     def note(self) -> str:
-        """Return the line that has to stand under every figure."""
+        """Return the line that is printed under every figure."""
         weights = self.artefact.weights if self.artefact.trained else \
             f'{self.artefact.weights} (random)'
         return (f'{self.artefact.name}, weights {weights}; {self.device}, '

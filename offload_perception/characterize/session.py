@@ -20,7 +20,7 @@ MIN_SECONDS = 3.0
 class Effort:
     """How long and how often to run: at least `seconds` and `runs` for each prefix.
 
-    `limit_bytes` is the memory to get by with; without it, what is available.
+    `limit_bytes` is the memory limit; without it, what is available.
     """
 
     threads: int = 2

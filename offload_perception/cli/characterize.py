@@ -1,8 +1,7 @@
 """characterize: time, energy and memory of every prefix of a network on this computer.
 
-Writes a table, figures and the device profiles that the planner reads. An interrupted run goes
-on where it stopped when the same command is given again. With --compare it puts two runs side by
-side.
+Writes a table, figures and the device profiles that the planner reads. The same command
+continues an interrupted run. With --compare it puts two runs side by side.
 """
 
 import argparse

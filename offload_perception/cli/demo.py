@@ -60,7 +60,7 @@ def _fly(settings: Settings, duration_s: float | None, stop: StopSignal) -> int:
         finally:  # report what arrived, even if a node died
             lines = monitor.state.closing_lines(monitor.images_published)
             print('\n'.join([*lines, *complaints]), flush=True)
-    # A camera of one's own may show images before anybody listens to what becomes of them.
+    # A camera of one's own may publish before this process is subscribed to the telemetry.
     if settings['camera'] == 'node' and not monitor.summary.adds_up():
         print("error: the drone's counters do not agree with the frames seen", file=sys.stderr)
         return 1
@@ -69,7 +69,7 @@ def _fly(settings: Settings, duration_s: float | None, stop: StopSignal) -> int:
 
 def _run(settings: Settings, monitor, duration_s: float | None, stop: StopSignal,
          complaints: list[str]) -> None:
-    """Start the graph, watch it, and end it so that every frame's end is heard.
+    """Start the graph, watch it, and end it so that the outcome of every frame arrives.
 
     :param complaints: called with the last findings of the nodes, before they are stopped.
     """

@@ -1,4 +1,4 @@
-"""Watch a drone that flies already: a live line a second, or a view of all that goes on."""
+"""Watch a running drone: a live line a second, or a full view."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What the lossy codecs know of each cut of a model, learned once from images.
+"""Calibration of the lossy codecs for each cut of a model, learned once from images.
 
 `calibration.npz` lies beside the model and names its digest; it holds for that model alone.
 """

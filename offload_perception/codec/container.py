@@ -8,8 +8,8 @@ Little-endian; 16 to 20 bytes for a tensor of three dimensions, and one for each
     8  u8   each parameter, then the scale (float32, or float64 if it needs it), the zero point
             above the lowest number of the type (zigzag), each dimension; the last as LEB128
 
-The CRC finds transmission errors; it is no signature. Whatever a forged header claims, nothing
-is allocated before the claim was held against the caller's bound.
+The CRC finds transmission errors; it is no signature. Nothing is allocated before the
+size in the header, which may be forged, was compared with the caller's bound.
 """
 
 import struct

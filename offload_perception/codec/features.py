@@ -1,6 +1,6 @@
 """Lossless: a quantised tensor channel by channel through the entropy coder in `rans.c`.
 
-Every element is coded by what stands to its left and above. On VGG16 that takes 0.82 to 0.99 of
+Every element is coded by its neighbours to the left and above. On VGG16 that takes 0.82 to 0.99 of
 the per-channel order-0 entropy down to block4_pool, at 5 ns for an element to encode and 7 to
 decode on an x86-64 core.
 """
@@ -16,12 +16,12 @@ STEP_BITS = 8
 
 
 def is_quantised(spec: TensorSpec) -> bool:
-    """Return whether `spec` is a quantised tensor with something in it."""
+    """Return whether `spec` is a quantised tensor that is not empty."""
     return spec.dtype in ('int8', 'uint8') and spec.size > 0
 
 
 def is_feature_map(spec: TensorSpec) -> bool:
-    """Return whether `spec` is a quantised H x W x C tensor, with something in it."""
+    """Return whether `spec` is a quantised H x W x C tensor that is not empty."""
     return is_quantised(spec) and len(spec.shape) == 3
 
 

@@ -1,4 +1,4 @@
-"""Codecs that know nothing of activations: the bytes as they are, and zstd."""
+"""General codecs: the bytes as they are, and zstd."""
 
 import numpy as np
 import zstandard
@@ -22,7 +22,7 @@ def decode_raw(payload: memoryview, spec: TensorSpec) -> np.ndarray:
 
 
 def encode_zstd(q: np.ndarray, spec: TensorSpec, level: int) -> list[Buffer]:
-    """Return the elements in channel order, so that like stands beside like, through zstd."""
+    """Return the elements in channel order, so that neighbours are similar, through zstd."""
     return [zstd(channels_first(q), level)]
 
 

@@ -31,7 +31,7 @@ class Parameter(NamedTuple):
 class Codec:
     """One way to write a tensor as bytes.
 
-    `number` stands in the header and never changes its meaning. `encode` takes a contiguous
+    `number` is in the header and never changes its meaning. `encode` takes a contiguous
     tensor, its spec and one number for each of `parameters`; `decode` the payload and the
     same. `accepts` says which tensors it can take. A `calibrated` one takes the `Basis` of its
     cut besides, as the last argument.

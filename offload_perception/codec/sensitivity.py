@@ -10,7 +10,7 @@ from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.keras_cut import first_behind
 
-_BATCH, _MARGIN = 10, 1.0  # the margin keeps images that lie between two classes from ruling
+_BATCH, _MARGIN = 10, 1.0  # the margin limits the weight of images between two classes
 
 
 def metrics(artefact: Artefact, images: Sequence[np.ndarray],

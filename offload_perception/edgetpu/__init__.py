@@ -1,1 +1,1 @@
-"""What the Edge TPU and its compiler make of a model."""
+"""How a model is compiled for and mapped to the Edge TPU."""

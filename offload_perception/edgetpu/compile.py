@@ -1,4 +1,4 @@
-"""Run edgetpu_compiler on the segments of a model, and say what it made of each."""
+"""Run edgetpu_compiler on the segments of a model, and report the result for each."""
 
 import shutil
 import signal
@@ -66,7 +66,7 @@ def compile_file(model: Path, compiled: Path, timeout_s: float = 180.0) -> None:
 def run_compiler(files: list[Path], out: Path, timeout_s: float) -> CompilerLog:
     """Compile `files` on one command line into `out`/<stem>_edgetpu.tflite; return its output.
 
-    What earlier runs left in `out` is deleted first, so that nothing of them is taken for new.
+    Outputs of earlier runs in `out` are deleted first, so that none is taken for a new one.
 
     :raises CompilerError: with its own words, if it fails, takes too long or leaves a file
         out, whatever its exit code says.

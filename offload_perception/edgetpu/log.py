@@ -50,7 +50,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class ModelLog:
-    """What the compiler said of one model; sizes in bytes, None if it did not say.
+    """The compiler's report of one model; sizes in bytes, None if not reported.
 
     `on_chip_available` is the older compilers' line, not the newer `on_chip_used`.
     """

@@ -1,4 +1,4 @@
-"""What an Edge TPU does with each segment: a report, and an estimate without the compiler.
+"""How each segment runs on an Edge TPU: a report, and an estimate without the compiler.
 
 Two things go wrong unnoticed on this accelerator: an operator that is not mapped runs on the
 CPU while the accelerator burns power, and parameters beyond its memory are streamed over USB at
@@ -100,7 +100,7 @@ def estimate(artefact: Artefact, cache_bytes: int = PARAMETER_CACHE_BYTES) -> Co
     """Return what the compiler would probably report, from sizes and operator rules alone.
 
     Parameters are cached in the order of the layers until `cache_bytes` are full, as the
-    compiler does for models on one command line. Larger activations leave less room than that.
+    compiler does for models on one command line. Larger activations leave less space.
     """
     room, layers = cache_bytes, []
     for layer in artefact.layers:

@@ -23,7 +23,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Row:
-    """How one way to compute the scores did on `images` labelled images.
+    """Accuracy of one way to compute the scores, on `images` labelled images.
 
     `top1`, `top5` and `agreement` (same first class as Keras float32) are shares, 0..1;
     `mismatches` counts scores that differ from the uncut int8 network, None if they may.

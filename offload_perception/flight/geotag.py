@@ -11,7 +11,7 @@ from offload_perception.flight.track import Fix, Track, between_positions
 
 @dataclass(frozen=True)
 class Geotag:
-    """Where the vehicle was, and how it lay, when an image was taken."""
+    """Position and attitude of the vehicle when an image was taken."""
 
     position: Fix[Position]
     attitude: Fix[Quaternion]

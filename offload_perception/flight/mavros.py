@@ -1,4 +1,4 @@
-"""What MAVROS says, as records. Topics and peculiarities: docs/flight_integration.md."""
+"""MAVROS messages as records. Topics and peculiarities: docs/flight_integration.md."""
 
 from math import inf, isfinite
 from typing import Any
@@ -19,7 +19,7 @@ RETURNING = frozenset((
     'RTL', 'SMART_RTL', 'QRTL', 'CMODE(21)', 'LAND', 'QLAND',
     'AUTO.RTL', 'AUTO.RTGS', 'AUTO.LAND', 'AUTO.PRECLAND'))
 # MAV_STATE: emergency and flight termination, both on the way down. Critical (5) is not one of
-# them: it flies on, and a failsafe that only warns sets it; if it returns, the mode says so.
+# them: it flies on, and a failsafe that only warns sets it; if it returns, the mode changes.
 _COMING_DOWN = frozenset((6, 8))
 _LANDED = {1: True, 2: False, 3: False, 4: False}  # MAV_LANDED_STATE; 0 = undefined
 

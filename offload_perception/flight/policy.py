@@ -88,7 +88,7 @@ def decide(before: Verdict, vehicle: Vehicle | None, battery: Battery | None, no
     """Return the policy from now on.
 
     :param vehicle: None if nothing recent is known of it.
-    :param battery: likewise.
+    :param battery: None if nothing recent is known of it.
     :param now_s: on a clock that only goes forward.
     """
     low = _is_low(before.battery_low, battery, settings)

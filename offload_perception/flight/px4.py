@@ -1,4 +1,4 @@
-"""What PX4 says over uXRCE-DDS, as records. Topics and versions: docs/flight_integration.md."""
+"""PX4 messages over uXRCE-DDS as records. Topics and versions: docs/flight_integration.md."""
 
 from math import inf, isfinite
 from typing import Any

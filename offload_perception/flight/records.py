@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 NO_BATTERY_V = 2.1
 """Below it no battery is connected (PX4, src/lib/battery, LITHIUM_BATTERY_RECOGNITION_VOLTAGE)."""
-HIGHEST_M = 1e6  # and as deep; no aircraft
+HIGHEST_M = 1e6  # and lowest; far above any aircraft
 NOWHERE_DEG = 1e-7  # one count of MAVLink: 1 cm
 
 
@@ -27,7 +27,7 @@ class Position(NamedTuple):
 
     @property
     def is_place(self) -> bool:
-        """Whether it can be: at the globe, and not the 0, 0 that is sent without a fix."""
+        """Whether it is valid: on the globe, and not the 0, 0 that is sent without a fix."""
         latitude, longitude = abs(self.latitude), abs(self.longitude)
         return (latitude <= 90 and longitude <= 180 and abs(self.altitude) <= HIGHEST_M
                 and max(latitude, longitude) > NOWHERE_DEG)

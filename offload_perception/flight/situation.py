@@ -10,7 +10,7 @@ MAX_BATTERIES = 16
 
 
 class _Recent(Generic[Value]):
-    """A value that is forgotten when it has not been renewed for some time."""
+    """A value that expires if it is not renewed in time."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -25,7 +25,7 @@ class _Recent(Generic[Value]):
 
 
 class Situation:
-    """Collects what the flight stack says; all times are on a clock that only goes forward."""
+    """Collects the state of the flight stack; all times are on a clock that only goes forward."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s

@@ -46,7 +46,7 @@ class Track(Generic[Value]):
     def add(self, stamp_s: float, value: Value) -> None:
         """Add a sample; one that is not newer than the newest is ignored.
 
-        A clock that was set back by more than the buffer holds starts the buffer anew.
+        If the clock was set back by more than the buffer holds, the buffer is cleared.
         """
         samples = self._samples
         if samples and stamp_s < samples[-1][0] - self._keep_s:

@@ -1,4 +1,4 @@
-"""JPEG, PNG and WebP: what a sensor_msgs/CompressedImage holds, and the way back."""
+"""JPEG, PNG and WebP of a sensor_msgs/CompressedImage: decode and encode."""
 
 from typing import Any
 

@@ -21,8 +21,8 @@ from offload_perception.pictures import MAX_PIXELS
 class ValueRange:
     """The stored values that are shown as black and as white, of images deeper than 8 bits.
 
-    A thermal or depth camera fills a small part of its 16 bits: the range of what matters to the
-    network is for the user to say. The default is the full range of 16 bits.
+    A thermal or depth camera fills a small part of its 16 bits: the user has to say which range
+    matters to the network. The default is the full range of 16 bits.
 
     :raises ConfigError: if white is not above black.
     """
@@ -38,11 +38,11 @@ class ValueRange:
     def to_8bit(self, pixels: np.ndarray) -> np.ndarray:
         """Return uint16 (of either byte order) or float32 pixels as uint8, rounded.
 
-        What is no number is black. uint8 pixels come back as they are.
+        NaN is black. uint8 pixels come back as they are.
         """
         if pixels.dtype == np.uint8:
             return pixels
-        # OpenCV takes an array at odd addresses (an odd `step`) for an aligned one.
+        # OpenCV assumes that arrays are aligned; with an odd `step` they are not.
         if pixels.dtype.kind == 'u' and self == FULL_RANGE:
             return cv2.convertScaleAbs(np.require(pixels, np.uint16, 'A'), alpha=1 / 257)
         # Bounded first: infinity times a scale is no number to OpenCV.
@@ -189,7 +189,7 @@ def _rows_and_step(layout: Encoding, height: int, width: int, step: int,
                    size: int) -> tuple[int, int]:
     """Return the rows of all planes, and the step of each."""
     numerator, denominator = layout.planes
-    # Many drivers say of planes what one row of all of them takes, and pad nothing.
+    # Many drivers set `step` to one row of all planes together, without padding.
     if layout.planes != (1, 1) and size == step * height and (
             denominator * step == numerator * width):
         step = width

@@ -1,4 +1,4 @@
-"""Bring a picture to the shape that a network wants."""
+"""Fit a picture to the shape of a network's input."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def fit(picture: np.ndarray, height: int, width: int, out: np.ndarray | None = N
 
     `crop` takes the largest centred part of the wanted aspect, `letterbox` the whole picture
     with black beside it, `stretch` the whole picture with its aspect changed. This is what the
-    drone does with every image; whatever trains, calibrates or measures has to do the same.
+    drone does with every image; training, calibration and measurement have to do the same.
 
     Takes any uint8 picture with rows, columns and perhaps up to 4 channels, also a view.
     The result is written straight into `out` if that is given (its channels contiguous), and

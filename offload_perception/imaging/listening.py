@@ -1,4 +1,4 @@
-"""Which of a camera's topics to listen to, and how: one of them at a time."""
+"""Which of a camera's topics to subscribe to, and how: one of them at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,22 +6,22 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Listening:
-    """Raw or compressed images, with or without delivery again of what was lost."""
+    """Raw or compressed images, reliable or best effort."""
 
     compressed: bool
     reliable: bool
 
 
 def choose(raw: Sequence[bool], compressed: Sequence[bool], before: Listening) -> Listening:
-    """Return what fits the publishers there are: raw images if there are any.
+    """Return what fits the current publishers: raw images if there are any.
 
-    Who publishes counts, not what comes: drivers of the image_transport kind publish each topic
+    Publishers count, not messages: drivers with image_transport publish each topic
     only while it has a subscriber. Reliable if all publishers offer it: a reliable reader
     gets nothing from a best-effort one, and of large images a best-effort reader may lose most.
-    Without publishers all stays as before.
+    Without publishers nothing changes.
 
     :param raw: for each publisher of raw images whether it offers reliable delivery.
-    :param compressed: likewise of compressed images.
+    :param compressed: the same for compressed images.
     """
     offers = raw or compressed
     if not offers:

@@ -21,7 +21,7 @@ from offload_perception.tensor import TensorSpec
 
 MANIFEST = 'manifest.json'
 MODEL_FILE = 'model.tflite'
-AGREEMENT_FLOOR = 0.9  # below it a trained network lost something in int8
+AGREEMENT_FLOOR = 0.9  # below it quantisation has damaged a trained network
 FORMAT = 2  # 1 had no digests of segments, and dense layers that older TFLite misreads
 
 
@@ -50,10 +50,10 @@ class Artefact:
     """A prepared model.
 
     `digest` is the SHA-256 (hex) of `model.tflite`; it travels with every tensor. `trained` is
-    False if the weights are random, and whatever shows a label then has to say so.
+    False if the weights are random; a viewer has to say so with every label.
     `agreement` is the share, 0..1, of representative images on which the int8 and the float32
     network gave the same class when the model was prepared, None if not compared. `fit` is
-    how a picture is brought to the input's shape, one of `fitting.FITS`.
+    how a picture is fitted to the input's shape, one of `fitting.FITS`.
     Cut 0 is the image itself, cut k comes after layer k, cut N means all on board.
     """
 

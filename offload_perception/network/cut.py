@@ -37,7 +37,7 @@ class CutPoint:
 
 
 def cut_points(graph: Graph, names: list[str]) -> tuple[CutPoint, ...]:
-    """Return the layers of `graph`, which a convolution, a pooling or a dense layer each begins.
+    """Return the layers of `graph`, each begun by a convolution, pooling or dense operator.
 
     `names` are those of the layers in order. What comes before the first layer, and a layer
     named `preprocess`, goes to the first; a reshape goes to the layer after it; all else to

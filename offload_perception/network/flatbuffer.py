@@ -99,7 +99,7 @@ class Graph:
                              'or external buffers); use a smaller, int8 network')
 
     def _check_indices(self) -> None:
-        """Let every operator refer to tensors, and every tensor to a buffer, that exist."""
+        """Check that every operator refers to existing tensors, and every tensor to a buffer."""
         tensors, buffers = self.subgraph.tensors, self.model.buffers
         if any(not 0 <= t.buffer < len(buffers) or t.shape is None for t in tensors):
             raise ModelError(_BROKEN.format(what=self.what, why='a tensor without data or shape'))
@@ -203,7 +203,7 @@ def _unpack(model: bytes, what: str) -> Any:
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turn what broken bytes lead to, here or in the generated reader, into a ModelError."""
+    """Turn errors from broken bytes, here or in the generated reader, into a ModelError."""
     try:
         yield
     except OffloadError:

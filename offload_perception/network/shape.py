@@ -1,4 +1,4 @@
-"""What the planner has to know of a network: its cuts, their tensors and their work."""
+"""A network as the planner sees it: its cuts, their tensors and their work."""
 
 from dataclasses import dataclass
 from functools import cached_property

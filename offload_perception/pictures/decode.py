@@ -97,7 +97,7 @@ def decode(data: bytes | bytearray | memoryview | np.ndarray, bound: Bound) -> n
         raise
     except UnidentifiedImageError:
         raise ImageError(_unidentified(kind, len(raw))) from None
-    except Exception as e:  # whatever a decoder says of data from outside
+    except Exception as e:  # a decoder may raise anything on data from outside
         raise ImageError(f'broken or truncated {kind} data of {len(raw)} bytes: {e}') from e
 
 
@@ -109,7 +109,7 @@ def _unidentified(kind: str, size: int) -> str:
 
 
 def _prepared(kind: str, raw: memoryview, bound: Bound) -> bytes | memoryview:
-    """Return what to decode, after what Pillow would not check by itself in time."""
+    """Return the opened picture, after checks that Pillow would make too late or not at all."""
     if kind == 'jpeg':
         jpeg = read_jpeg(raw)
         bound.check(kind, jpeg.height, jpeg.width, jpeg.scans)
@@ -164,7 +164,7 @@ def _turned(pixels: np.ndarray, file: Image.Image) -> np.ndarray:
     """Return the picture upright, as its Exif data says that it was taken."""
     try:
         orientation = file.getexif().get(_ORIENTATION, 1)
-    except Exception:  # broken Exif data say nothing; the picture is there
+    except Exception:  # broken Exif data are ignored
         orientation = 1
     return np.ascontiguousarray(_TURNS.get(orientation, lambda p: p)(pixels))
 

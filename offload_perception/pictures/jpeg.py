@@ -15,15 +15,15 @@ _PROGRESSIVE = 0xC2
 _OTHERS = {0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}  # DHT, DQT, DRI, COM, APPn
 _SEGMENTS = 1000  # before the first scan; with the bytes that fill up between them
 _SCANS = 100
-# A decoder may look 8 bytes ahead of what it needs: with so many after the data it comes to the
-# end of a whole picture, and not to that of half a one. Ones (with the zero that is stuffed after
+# A decoder may read 8 bytes ahead: with this many after the data it reaches the end of a complete
+# picture, and not that of a truncated one. Ones (with the zero that is stuffed after
 # each byte of them) are no code, so hardly a block is decoded from them.
 _AHEAD = b'\xff\0' * 8
 
 
 @dataclass(frozen=True)
 class Jpeg:
-    """What a JPEG file says of itself.
+    """The headers of a JPEG file.
 
     `scans` is how often the decoder goes over the picture. `data` is the file for a decoder that
     stops where data is missing: an end marker, which would make it paint the rest grey, is taken

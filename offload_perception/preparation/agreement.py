@@ -1,4 +1,4 @@
-"""Whether the int8 network still says what the float32 network says."""
+"""Whether the int8 network agrees with the float32 network."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -77,7 +77,7 @@ def _convert(converter: Any, name: str) -> bytes:
     try:
         with redirect_stdout(StringIO()):  # Keras prints its export there
             return converter.convert()
-    except Exception as e:  # the converter raises whatever its passes lead to
+    except Exception as e:  # the converter may raise anything
         raise ModelError(f'{name} cannot be converted to .tflite: {e}') from e
 
 

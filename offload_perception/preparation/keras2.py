@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import keras
 
 _MODELS = ('Sequential', 'Functional', 'Model')
-_DROPPED = ('_initializer', '_regularizer', '_constraint')  # they matter to training alone
+_DROPPED = ('_initializer', '_regularizer', '_constraint')  # for training only
 _UNUSED = ('dtype', 'batch_input_shape', 'batch_shape', 'trainable')
 
 
@@ -37,7 +37,7 @@ class Entry:
 
 
 def is_whole_model(path: Path) -> bool:
-    """Say whether `path` is an HDF5 file of Keras 2 with layers and weights."""
+    """Return whether `path` is an HDF5 file of Keras 2 with layers and weights."""
     import h5py
 
     try:
@@ -49,7 +49,7 @@ def is_whole_model(path: Path) -> bool:
 
 
 def read(path: Path) -> 'keras.Model':
-    """Return the network in `path` as a Keras 3 model without what matters to training alone.
+    """Return the network in `path` as a Keras 3 model, without settings for training.
 
     :raises ModelError: if the file is broken, branches, or has layers that cannot be cut.
     """

@@ -30,7 +30,7 @@ Progress = Callable[[str], None]
 
 
 class Build(Protocol):
-    """Something that does as `build_model`."""
+    """A function like `build_model`."""
 
     def __call__(self, source: Source, folder: Path, labels: str | Path | None,
                  representative: str | Path | None, weight_bits: int, fit: str, *,
@@ -48,10 +48,10 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     `model` is a preset (`aerial`, `vgg16`, `vgg16_112`), the folder of a prepared model, or a
     `.keras` or `.h5` file of a sequential VGG-like network. `weights` is `bundled`, `imagenet`,
     `seed:N` or a file; a model file brings its own. `labels` is a file of class names,
-    `representative` a folder of images that fix the quantisation, `preprocess` what stands
-    before a model file that has no preprocessing of its own (see `user_model.PREPROCESSING`).
+    `representative` a folder of images that fix the quantisation, `preprocess` the preprocessing
+    of a model file that has none of its own (see `user_model.PREPROCESSING`).
     `weight_bits` 7 makes int8 right on x86 without VNNI at full speed (see `narrow`). `fit` is how
-    pictures are brought to the shape of the input, None as the model says (a new one: crop).
+    pictures are fitted to the shape of the input, None as the model says (a new one: crop).
     `progress` is called with each step, in words. A model that is ready needs no TensorFlow.
     `build` does the work of `build_model` elsewhere (see `apart`).
 

@@ -86,7 +86,7 @@ class UserModel:
 
 
 def is_model_file(model: str) -> bool:
-    """Say whether `model` names a file of a network, by its suffix."""
+    """Return whether `model` names a file of a network, by its suffix."""
     return model.endswith(('.keras', '.h5', '.hdf5'))
 
 

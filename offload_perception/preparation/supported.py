@@ -18,12 +18,12 @@ _MERGING = ('Add', 'Subtract', 'Multiply', 'Average', 'Maximum', 'Minimum', 'Con
 
 
 def is_for_training(kind: str) -> bool:
-    """Say whether a layer of that class does nothing at inference."""
+    """Return whether a layer of that class does nothing at inference."""
     return kind.startswith(_TRAINING_ONLY)
 
 
 def refuse_operation(name: str, path: Path) -> None:
-    """Refuse what is no layer.
+    """Refuse operations that are not layers.
 
     :raises ModelError: always.
     """

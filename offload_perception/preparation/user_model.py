@@ -88,7 +88,7 @@ def _read(path: Path) -> 'keras.Model':
         return keras2.read(path)
     try:
         return keras.models.load_model(path, compile=False)
-    except Exception as e:  # Keras raises whatever the broken file leads to
+    except Exception as e:  # Keras may raise anything on a broken file
         raise ModelError(f'{path} is not a whole Keras model ({str(e).splitlines()[0]}); save it '
                          'with model.save, or name a preset and give the file as weights') from e
 
@@ -111,7 +111,7 @@ def _chain(layers: list['keras.layers.Layer'], model: 'keras.Model',
     for layer in layers:
         try:
             x = layer(x)
-        except Exception as e:  # Keras raises whatever a layer does with a wrong input
+        except Exception as e:  # Keras may raise anything on a wrong input
             raise ModelError(BRANCHES.format(path=path, where=layer.name)) from e
     return keras.Sequential([image, *layers], name=model.name)
 

@@ -29,7 +29,7 @@ def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weigh
 
     `images` are representative, uint8 `(N, H, W, 3)`; `weights` says in words where the weights
     come from; `labels` may be empty; `weight_bits` is 8 or 7 (see `narrow`);
-    `fit` says how pictures are to be brought to the shape of the input.
+    `fit` says how pictures are fitted to the shape of the input.
 
     :raises ModelError: if the network cannot be quantised or cut.
     """

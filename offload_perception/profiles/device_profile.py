@@ -58,8 +58,8 @@ class DeviceProfile:
     """Time and energy of every cut 0..N of one network on one device.
 
     `energy_baseline` says what `energy_j` of the cuts counts: `above idle`, the `whole run`
-    with its idle share, or `unknown`, and then it is used as it stands. `active_w` is drawn above
-    idle while the head runs; it stands in for energies that were not metered. `measured` is False
+    with its idle share, or `unknown`, which is used as it is. `active_w` is drawn above
+    idle while the head runs; it is used for energies that were not metered. `measured` is False
     for figures that were derived, `emulated` True if the device or its meter was emulated.
     """
 
@@ -207,7 +207,7 @@ def _built(cls: type, record: dict[str, Any]) -> Any:
 
 
 def _check(profile: DeviceProfile) -> None:
-    """Refuse what no device can have: the limits are far outside of any drone's computer."""
+    """Refuse impossible values: the limits are far above any drone's computer."""
     for kind, word, values in (
             (str, 'text', {f: getattr(profile, f) for f in _TEXTS}),
             (str, 'text', {f'cuts[{i}].name': cut.name for i, cut in enumerate(profile.cuts)}),
@@ -245,7 +245,7 @@ def _check_cut(index: int, cut: CutCost) -> None:
 
 
 def _check_power(index: int, cut: CutCost, profile: DeviceProfile) -> None:
-    """Refuse energies of whole runs below what the device draws while it does nothing."""
+    """Refuse energies of whole runs below the idle energy of the device."""
     idle_j = profile.idle_w * cut.head_s if cut.fits else 0.0
     if profile.energy_baseline == WHOLE_RUN and cut.energy_j < (1 - IDLE_TOLERANCE) * idle_j:
         raise PlanError(

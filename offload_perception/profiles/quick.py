@@ -25,7 +25,7 @@ def measure(network: Network, shape: NetworkShape, *, runtime: str, device: str,
             compiled: CompileReport | None = None) -> DeviceProfile:
     """Return the time of every head, median of a few runs; energies follow from the powers.
 
-    It stands in until `characterize` has measured the computer with a power meter.
+    It serves until `characterize` has measured the computer with a power meter.
 
     :param active_w: power above idle while layers run; below 0 takes that of `POWER_OF`.
     :param sending_w: power above idle while the radio sends; below 0 takes that of `POWER_OF`.

@@ -1,4 +1,4 @@
-"""What in a bag is compressed, under a limit: a forged size takes no memory."""
+"""Decompression of parts of a bag, within a limit: a forged size takes no memory."""
 
 from typing import Any, BinaryIO
 

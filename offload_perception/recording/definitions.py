@@ -51,7 +51,7 @@ def concatenated(name: str, definition_of: Callable[[str], str]) -> str:
 
 
 def difference(recorded: MessageType, installed: MessageType) -> str:
-    """Return why bytes of the recorded type are none of the installed one; empty if they are.
+    """Return why bytes of the recorded type do not fit the installed one; empty if they do.
 
     By the hashes, or else by the definitions without comments. What a bag does not contain cannot
     be compared: see `comparable`.
@@ -76,7 +76,7 @@ def _has_text(kind: MessageType) -> bool:
 
 
 def _essence(text: str) -> list[str]:
-    """Return the lines of a definition that say something: no comments, no spacing."""
+    """Return the significant lines of a definition: no comments, no spacing."""
     lines = (_COMMENT.sub('', line) for line in text.splitlines())
     return [' '.join(line.split()).replace(' =', '=').replace('= ', '=')
             for line in lines if line.strip()]

@@ -1,4 +1,4 @@
-"""Which files are a bag: those that its metadata.yaml names, not those that lie beside it."""
+"""The files of a bag: those that its metadata.yaml names, not others in its folder."""
 
 import fcntl
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _MODES = ('', 'none', 'file', 'message')
 
 @dataclass(frozen=True)
 class BagFiles:
-    """The files of a bag in their order; `beside` are others that could be taken for some."""
+    """The files of a bag in their order; `beside` are other bag files in the folder."""
 
     files: list[Path]
     beside: list[Path] = field(default_factory=list)
@@ -28,7 +28,7 @@ class BagFiles:
 def files_of(path: Path) -> BagFiles:
     """Return the files of the bag at `path`: a bag's folder, or one file of a bag.
 
-    A folder without metadata.yaml, as a killed `ros2 bag record` leaves it, is taken whole.
+    Without metadata.yaml, as after a killed `ros2 bag record`, all files of the folder are taken.
 
     :raises BagError: if there is no bag, or one that cannot be read.
     """
@@ -103,7 +103,7 @@ def _information(metadata: Path) -> Mapping[str, Any]:
         if not isinstance(info, dict):
             raise ValueError('no mapping')
         return info
-    except Exception as e:  # whatever a parser says of nonsense
+    except Exception as e:  # a parser may raise anything on invalid input
         raise BagError(f'{metadata} cannot be read ({type(e).__name__}); remove it to read the '
                        'files of the folder') from e
 

@@ -1,4 +1,4 @@
-"""The optional MCAP libraries, imported where they are needed."""
+"""The optional MCAP libraries, imported when they are needed."""
 
 from importlib import import_module
 from types import ModuleType

@@ -64,7 +64,7 @@ def _records(file: Path) -> Iterator[Any]:
             raise CutOff from None
         except MissingLibrary:
             raise
-        except Exception as e:  # whatever a decoder says of nonsense
+        except Exception as e:  # a decoder may raise anything on invalid input
             if whole or not _only_zeros(stream):
                 raise BagError(f'{file} is broken: {e or type(e).__name__}') from e
             raise CutOff from None  # a power cut leaves zeros where data was to come
@@ -110,7 +110,7 @@ class _EndOfFile(Exception):
 
 
 class _WholeReads:
-    """A stream that returns all it is asked for or raises; only what comes takes memory."""
+    """A stream that returns the requested bytes or raises; only received bytes take memory."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

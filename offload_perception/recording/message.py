@@ -1,4 +1,4 @@
-"""A message as a bag holds it, and which channels of a bag are messages of ROS 2 at all."""
+"""A message in a bag, and which channels of a bag hold ROS 2 messages."""
 
 import re
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class BagMessage:
 
 
 class Channel:
-    """A topic within a file, ready to make messages; `foreign` says why it is none of ROS 2."""
+    """A topic within a file, ready to make messages; `foreign` says why it is not ROS 2."""
 
     def __init__(self, topic: str, kind: MessageType, *, encoding: str,
                  qos: list[dict[str, Any]]) -> None:
@@ -53,7 +53,7 @@ class Channel:
                           lambda: self._decode(plain))
 
     def _decode(self, data: bytes) -> Any:
-        """Return what the message says.
+        """Return the decoded message.
 
         :raises BagError: if it does not fit its definition, or there is none.
         """
@@ -63,7 +63,7 @@ class Channel:
             return self._decoder(data)
         except BagError:
             raise
-        except Exception as e:  # whatever a decoder says of nonsense
+        except Exception as e:  # a decoder may raise anything on invalid input
             raise BagError(f'{self.topic}: a message does not fit the definition of '
                            f'{self.type.name}: {e or type(e).__name__}') from e
 
@@ -80,7 +80,7 @@ def _decoder_of(kind: MessageType) -> Callable[[bytes], Any]:
 
 
 def _foreign(topic: str, kind: MessageType, encoding: str) -> str:
-    """Return why the messages of a channel are none of ROS 2; empty if they are."""
+    """Return why the messages of a channel are not ROS 2; empty if they are."""
     if encoding != 'cdr':
         return f"encoded as '{encoding}', not as ROS 2's cdr"
     if not kind.name:
@@ -97,7 +97,7 @@ def offered(profiles: str) -> list[dict[str, Any]]:
     """Return QoS profiles from the YAML text that a bag holds; none if it cannot be read."""
     try:
         found = yaml.safe_load(profiles) or []
-    except Exception:  # a file that was tampered with is no reason to lose its messages
+    except Exception:  # messages are still readable without a valid QoS
         return []
     return [p for p in found if isinstance(p, dict)] if isinstance(found, list) else []
 

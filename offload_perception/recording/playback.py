@@ -60,13 +60,13 @@ def topics_of(reader: BagReader, selection: Selection) -> dict[str, BagMessage]:
 
 
 class Timeline:
-    """When the messages of a bag are due, and which time of the bag it is now.
+    """When the messages of a bag are due, and the current time of the bag.
 
-    Begins with the first message that is asked for.
+    It starts with the first message.
     """
 
     def __init__(self, rate: float, clock: Callable[[], float]) -> None:
-        """Take `rate` times the recorded speed, and a clock of seconds that never jumps."""
+        """Play at `rate` times the recorded speed; `clock` returns monotonic seconds."""
         self._rate, self._clock = rate, clock
         self._started: tuple[float, int] | None = None
 
@@ -91,7 +91,7 @@ def play(messages: Iterable[BagMessage], timeline: Timeline,
          wait: Callable[[float], bool]) -> Iterator[BagMessage]:
     """Yield messages when they are due.
 
-    :param wait: waits so many seconds; True ends the playing.
+    :param wait: waits for that many seconds; True ends the playback.
     """
     for m in messages:
         left_s = LONGEST_WAIT_S

@@ -18,8 +18,8 @@ class BagReader:
     Storage is MCAP or sqlite3, compressed as a whole, by chunks, by messages or not at all. After
     an iteration `truncated` names the files that end before their footer, as after kill -9 or a
     power cut, `growing` those that our recorder still writes: everything before that point was
-    yielded. `left_out` has what is no message of ROS 2, by topic or file, with the reason. A file
-    that is damaged in its midst raises BagError there.
+    yielded. `left_out` has the topics and files without ROS 2 messages, with the reason. A file
+    that is damaged in the middle raises BagError there.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -9,7 +9,7 @@ from offload_perception.recording.writer import BagWriter
 def recover(bag: str | Path | BagReader, out: str | Path) -> int:
     """Copy every message of `bag` that can be read into the new bag `out`; return how many.
 
-    Our own reader takes a killed bag as it is; other tools want the index that this adds. The
+    Our own reader reads a killed bag as it is; other tools need the index that this adds. The
     copy is MCAP whatever the storage and the compression of `bag`.
 
     :raises BagError: if `bag` is none or damaged (what came before is copied), or `out`

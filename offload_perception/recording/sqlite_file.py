@@ -30,12 +30,12 @@ def sqlite_messages(file: Path) -> Iterator[tuple[Channel, int, int, bytes]]:
             bag = stack.enter_context(library.Reader(_plain(file, stack)))
             channels = {c.id: _channel(c) for c in bag.connections}
             for connection, time_ns, data in bag.messages():
-                if not isinstance(time_ns, int):  # a database takes any value in any column
+                if not isinstance(time_ns, int):  # SQLite accepts any value in any column
                     raise BagError(f'{connection.topic}: a message of the time {time_ns}')
                 yield channels[connection.id], time_ns, time_ns, data
         except BagError:
             raise
-        except Exception as e:  # whatever a database says of nonsense
+        except Exception as e:  # a database may raise anything on invalid input
             raise BagError(f'{file} is broken: {e or type(e).__name__}') from e
 
 

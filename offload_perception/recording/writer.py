@@ -1,4 +1,4 @@
-"""Write a bag that stays readable whatever ends the recorder: rosbag2's layout, MCAP files."""
+"""Write a bag that stays readable if the recorder is killed: rosbag2's layout, MCAP files."""
 
 import fcntl
 import os
@@ -124,7 +124,7 @@ class BagWriter:
                            'or name another folder') from e
 
     def _undo(self, folders: list[Path]) -> None:
-        """Remove what was begun; `folders` were made for it, the innermost first."""
+        """Remove an unfinished bag; `folders` were made for it, the innermost first."""
         self._closed = True
         with suppress(OSError):
             if self._stream is not None:

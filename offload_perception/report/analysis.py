@@ -1,4 +1,4 @@
-"""What the tables of a flight mean: misses and their reasons, where layers ran, key figures."""
+"""Analysis of a flight's tables: misses and their reasons, where layers ran, key figures."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ def has_result(frames: Table) -> np.ndarray:
 def miss_reasons(frames: Table) -> list[str]:
     """Return for each frame why it missed its deadline; empty if it did not, or had none.
 
-    A dropped frame missed for the reason of its drop. A late one is laid to the stage that took
+    A dropped frame missed for the reason of its drop. A late one counts for the stage that took
     most above its median over the frames in time (over all frames, if none was).
     """
     stages = np.nan_to_num(np.stack([frames[s].astype(float) for s in STAGES], axis=1))
@@ -52,7 +52,7 @@ def cut_counts(frames: Table, layers: int) -> np.ndarray:
 
 
 def _cuts(frames: Table, layers: int) -> np.ndarray:
-    """Return where each frame with a result was cut in the end.
+    """Return the final cut of each frame with a result.
 
     A frame that was sent, got no reply and was finished on board counts as all on board.
     """
@@ -100,7 +100,7 @@ def _why(rows: Table, i: int) -> str:
 
 
 def changes(flight: Flight, most: int = 20) -> list[Change]:
-    """Return where the choice moved, in order; of more than `most` those that held longest."""
+    """Return the changes of the choice, in order; of more than `most` those that held longest."""
     rows = flight.decisions
     if not len(rows):
         return []
@@ -115,7 +115,7 @@ def changes(flight: Flight, most: int = 20) -> list[Change]:
 
 
 def predictions(flight: Flight) -> Table:
-    """Return frames with a result beside what was predicted of them.
+    """Return frames with a result, with their predictions.
 
     Columns: t, and for each of total, link and server_wait the truth and `predicted_<name>` [s].
     Link is round trip + bytes / bandwidth. A frame has no row if nothing predicted it.
@@ -137,7 +137,7 @@ def predictions(flight: Flight) -> Table:
 
 
 def energy_of_results(flight: Flight) -> Table:
-    """Return the FrameEnergy of the frames with a result; dropped ones take next to nothing."""
+    """Return the FrameEnergy of the frames with a result; dropped ones take almost nothing."""
     done = flight.frames['sequence'][has_result(flight.frames)]
     return flight.energy.where(np.isin(flight.energy['sequence'], done))
 

@@ -47,11 +47,11 @@ class Sample:
 class Flight:
     """Everything a report needs of one bag.
 
-    `published` is how many images the camera says it sent, None if it says nothing.
+    `published` is how many images the camera reports to have sent, None if unknown.
     `values` has the last values in the diagnostics of each node, `setups` what each node was run
     with: parameters, version and computer. `notes` say in words what the reader left out.
     `warnings` counts the findings in diagnostics above OK by node and name, which is about once a
-    second each; `texts` has the last words of each.
+    second each; `texts` has the last text of each.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Flight:
 
     @property
     def tally(self) -> Tally:
-        """Return where the frames went, those among them that never arrived."""
+        """Return the outcomes of the frames, including those that never arrived."""
         return self.summary.tally(self.published)
 
     @property
@@ -126,9 +126,9 @@ def load_flight(bag: str | Path, namespace: str | None = None) -> Flight:
 
 
 class _Heard:
-    """Decoded messages by topic; of images only that they are there.
+    """Decoded messages by topic; images are only counted.
 
-    What a message cannot say is left out and counted.
+    Invalid messages are left out and counted.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Charts of what is around the frames: power, servers, policy, places, pictures.
+"""Charts of power, servers, policy, places and pictures.
 
 Each returns a figure, None if the flight has no data for it.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _POLICY_COLOURS = {'full': SERVER, 'economy': LINK, 'ground': DRONE, 'return': BAD}
-_EARTH_M = 6378137.0  # equatorial radius of WGS 84; a track of some km needs no better
+_EARTH_M = 6378137.0  # equatorial radius of WGS 84; good enough for a track of some km
 _LABELS = 7  # that get a colour of their own
 
 
@@ -51,7 +51,7 @@ def energy(flight: Flight) -> 'Figure | None':
 
 
 def servers(flight: Flight) -> 'Figure | None':
-    """Draw what the servers say of themselves."""
+    """Draw the servers' reports of their load."""
     status = flight.servers
     if not len(status):
         return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BINS = 80
-FAR = 4.0  # times the usual latency: a deadline beyond is named, and would flatten the stages
+FAR = 4.0  # times the usual latency: a deadline beyond is only named, else it flattens the stages
 _OTHER = 'other reasons'
 
 
@@ -114,7 +114,7 @@ def misses(flight: Flight) -> 'Figure | None':
 
 
 def _most_common(reasons: np.ndarray, keep: int = 5) -> list[tuple[str, int]]:
-    """Return the commonest reasons with their counts; the others become one, in place."""
+    """Return the most frequent reasons with their counts; the others are merged, in place."""
     common = Counter(reasons[reasons != '']).most_common()
     rare = [reason for reason, _ in common[keep:]]
     reasons[np.isin(reasons, rare)] = _OTHER
@@ -122,7 +122,7 @@ def _most_common(reasons: np.ndarray, keep: int = 5) -> list[tuple[str, int]]:
 
 
 def estimates(flight: Flight) -> 'Figure | None':
-    """Draw what was predicted of frames beside what came of them."""
+    """Draw predictions against actual values."""
     rows = analysis.predictions(flight)
     if not len(rows):
         return None
@@ -143,7 +143,7 @@ def estimates(flight: Flight) -> 'Figure | None':
 
 
 def drops(flight: Flight) -> 'Figure | None':
-    """Draw how many frames were dropped for each reason, those that never arrived among them."""
+    """Draw how many frames were dropped for each reason, including those that never arrived."""
     reasons = flight.tally.reasons.most_common()
     if not reasons:
         return None

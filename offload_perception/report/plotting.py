@@ -1,4 +1,4 @@
-"""What all charts share: size, fonts and colours; matplotlib comes in only here."""
+"""What all charts share: size, fonts and colours; only this module imports matplotlib."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ def label_time(axes: Any, what: str, top: float | None = None) -> None:
 
 
 def share_limits(figures: list['Figure']) -> None:
-    """Give the same axes of several figures the same ranges, so that they compare.
+    """Give the same axes of several figures the same ranges, so that they can be compared.
 
     Not the rows of charts that have a row for each name, nor pictures and maps.
     """

@@ -1,4 +1,4 @@
-"""How far two runtimes may differ on the same int8 file, and how far they do."""
+"""How much two runtimes may differ on the same int8 file, and how much they do."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Difference:
 
     @property
     def agrees(self) -> bool:
-        """Say whether at most 0.1 % of the elements differ, and those by one quantum."""
+        """Return whether at most 0.1 % of the elements differ, and those by one quantum."""
         return self.quanta <= MAX_QUANTA and self.share <= MAX_SHARE
 
     def __str__(self) -> str:

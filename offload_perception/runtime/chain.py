@@ -83,7 +83,7 @@ class Chain(Network):
                           *(f'{what}: {finding}' for what, finding in findings.items())))
 
     def close(self) -> None:
-        """Release everything; what a background run uses still goes with that."""
+        """Release everything; what a background run still uses is released after it."""
         if self._merged and not self._merged.close():
             return
         for runner in self._runners:
@@ -91,7 +91,7 @@ class Chain(Network):
 
     @property
     def left_out(self) -> set[str]:
-        """Return the rivals that were found to compute something else, so far."""
+        """Return the rivals that were found to give other results, so far."""
         return self._merged.left_out if self._merged else set()
 
     def _forget_plans(self) -> None:

@@ -18,7 +18,7 @@ class EdgeTpuNetwork(Network):
     """The compiled segments of an artefact, in a process of their own.
 
     Layers that are not compiled run on that process's CPU; `off_device` is the share of the
-    multiply-adds that do. After a DeviceError the object is of no more use.
+    multiply-adds that do. After a DeviceError the object cannot be used again.
 
     :raises DeviceError: if no segment is compiled, or the device cannot be had.
     """
@@ -54,7 +54,7 @@ class EdgeTpuNetwork(Network):
 
     @property
     def times(self) -> tuple[PartTime, ...]:
-        """Return the times inside the device's process; the hop to it is not in them."""
+        """Return the times inside the device's process, without the transfer to it."""
         return getattr(self._mine, 'times', ())
 
     def prepare(self, cut: int) -> None:

@@ -1,4 +1,4 @@
-"""What can be seen of Edge TPUs from outside: on USB, on PCIe, and who holds them."""
+"""Edge TPUs on USB and PCIe, and the processes that have them open."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ USB_IDS = {('1a6e', '089a'): 'firmware not loaded yet', ('18d1', '9302'): 'initi
 
 @dataclass(frozen=True)
 class Attached:
-    """An Edge TPU: its device node, and in words what it is and how it is."""
+    """An Edge TPU: its device node, and its kind and state in words."""
 
     node: Path
     what: str
@@ -49,7 +49,7 @@ class Bus:
 def _has_open(process: Path, node: Path) -> bool:
     try:
         return any(os.readlink(fd) == str(node) for fd in (process / 'fd').iterdir())
-    except OSError:  # not ours to look into, or gone
+    except OSError:  # no permission, or gone
         return False
 
 

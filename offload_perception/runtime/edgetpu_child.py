@@ -34,7 +34,7 @@ def serve(pipe: Connection, memory: mmap.mmap) -> None:
     plan: Plan = pipe.recv()
     try:
         runners = [open_load(load, plan) for load in plan.loads]
-    except Exception as e:  # the parent knows what to make of it
+    except Exception as e:  # the parent turns it into an error
         pipe.send(('refused', type(e).__name__, str(e)))
         return
     pipe.send(('ready',))
@@ -76,7 +76,7 @@ def open_load(load: Load, plan: Plan) -> Runner:
         interpreter.allocate_tensors()
         return TfliteRunner(interpreter, *ends, runtime='pycoral', device=name,
                             name=load.file.name)
-    CDLL(plan.library)  # says what is missing; load_delegate adds noise of its own
+    CDLL(plan.library)  # raises a clear error; load_delegate prints more
     options = {'device': load.device} if load.device else {}
     delegate = interpreter_module(plan.runtime).load_delegate(plan.library, options)
     return open_tflite(load.file, *ends, runtime=plan.runtime, threads=plan.threads,

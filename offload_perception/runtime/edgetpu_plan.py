@@ -30,7 +30,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that the process needs to know; it travels to it once."""
+    """All that the process needs to know; it is sent once."""
 
     loads: tuple[Load, ...]
     runtime: str
@@ -83,7 +83,7 @@ def compiled_file(artefact: Artefact, k: int) -> Path:
 
 
 def has_custom_op(file: Path) -> bool:
-    """Say whether a file exists and has an operator for the Edge TPU."""
+    """Return whether a file exists and has an operator for the Edge TPU."""
     return file.is_file() and CUSTOM_OP in file.read_bytes()
 
 

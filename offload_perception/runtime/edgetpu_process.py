@@ -24,7 +24,7 @@ END_S = 2.0
 class EdgeTpuProcess:
     """A running child that has loaded a plan.
 
-    The memory between the two is an anonymous file, which vanishes with its last user however
+    The memory between the two is an anonymous file, which vanishes with its last user, however
     that one ends. After a DeviceError the process is gone: make a new one.
 
     :raises DeviceError: if the device, the library or the versions are at fault.

@@ -41,7 +41,7 @@ class Failover(Network):
 
     @property
     def on_device(self) -> bool:
-        """Say whether the accelerator serves at this moment."""
+        """Return whether the accelerator is in use now."""
         return self._device is not None
 
     def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
@@ -60,7 +60,7 @@ class Failover(Network):
 
     @property
     def times(self) -> tuple[PartTime, ...]:
-        """Return the times of this thread's last run, wherever that was."""
+        """Return the times of this thread's last run, on either network."""
         ran = getattr(self._mine, 'ran', None)
         return ran.times if ran else ()
 
@@ -71,13 +71,13 @@ class Failover(Network):
                 network.prepare(cut)
 
     def warm_up(self, runs: int = 2) -> None:
-        """Warm up the spare; the accelerator was when it opened."""
+        """Warm up the spare; the accelerator was warmed up when it was opened."""
         if self._spare is not None:
             self._spare.warm_up(runs)
 
     @property
     def trouble(self) -> str:
-        """Return what became of the accelerator, if it does not serve now."""
+        """Return what happened to the accelerator, if it is not in use now."""
         if self.on_device:
             return ''
         return self._lost + ('; the CPU is used until it is back' if self._spare

@@ -14,7 +14,7 @@ from offload_perception.runtime.select import Choice
 class KerasTail:
     """The float32 tails of one artefact; one that was not warmed up is built when it is used.
 
-    It has the `tail` of a `Chain`, so a server can hold either.
+    It has the `tail` of a `Chain`, so a server can use either.
     """
 
     ran, ran_on, trouble = 'keras', 'cpu', ''

@@ -14,7 +14,7 @@ from offload_perception.network.artefact import Artefact
 
 
 def parts(artefact: Artefact, first: int, last: int) -> list[tuple[int, int]]:
-    """Split layers `first` to `last` where the fully connected ones begin.
+    """Split layers `first` to `last` before the fully connected ones.
 
     Convolutions are bound by arithmetic and fully connected layers by memory, so one runtime
     is seldom the best for both.
@@ -33,9 +33,9 @@ class Merger:
 
     @contextmanager
     def file(self, first: int, last: int) -> Iterator[Path]:
-        """Give a file of layers `first` to `last`; one made for it is deleted after the context.
+        """Yield a file of layers `first` to `last`; one made for it is deleted after the context.
 
-        Its bytes live on where a runtime has mapped them.
+        Runtimes that have mapped it keep its content.
 
         :raises ModelError: if the model cannot be cut, or the TFLite schema is missing.
         :raises RuntimeUnavailableError: if the package flatbuffers is missing.

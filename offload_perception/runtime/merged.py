@@ -18,7 +18,7 @@ from offload_perception.runtime.merge import Merger, parts
 from offload_perception.runtime.race import race
 from offload_perception.threads import FOREVER, JobQueue, fulfil
 
-MIN_GAIN = 0.02  # below, the chain of segments serves and no memory is spent
+MIN_GAIN = 0.02  # below it the segments are used, and no memory is spent
 BUDGET_BYTES = 256 << 20  # of weights, on top of those of the segments
 SMALL_MACS = 50_000_000  # below, handing work to a second thread may cost more than it gains
 REST = 4.0  # in the background: pauses as a multiple of the work, frames need the cores
@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 
 
 class MergedParts:
-    """Runners of merged layers, made in the background while the segments serve.
+    """Runners of merged layers, made in the background while the segments are used.
 
     Each part of a requested range is raced once: every runtime that agrees with the segments
-    against the segments themselves. The winner is kept until the budget is spent, the part
-    that was asked for longest ago going first. `on_change` is called when the winners changed;
+    against the segments themselves. The winner is kept until the budget is spent; the least
+    recently requested part is dropped first. `on_change` is called when the winners changed;
     `findings` are the results in words, `left_out` are the runtimes that do not agree: both
     are replaced, never changed, so that any thread may read them.
     """
@@ -59,15 +59,15 @@ class MergedParts:
         self.left_out: set[str] = set()
 
     def get(self, first: int, last: int) -> Runner | None:
-        """Return the merged runner of a part, None if the segments serve."""
+        """Return the merged runner of a part, None if the segments are used."""
         return self._winners.get((first, last))
 
     def request(self, first: int, last: int) -> Future | None:
-        """Have a range merged in the background; a second request does nothing."""
+        """Merge a range in the background; a second request does nothing."""
         return self._request(first, last, REST)
 
     def settle(self, first: int, last: int) -> None:
-        """Have a range merged, and wait for it."""
+        """Merge a range, and wait for it."""
         future = self._request(first, last, 0.0) or self._submit(lambda: None)
         future.result()
 
@@ -118,10 +118,10 @@ class MergedParts:
             self._find(f'layers {first}-{last}', f'not merged: {e}')
 
     def _check_runtimes(self) -> None:
-        """Leave out, once and for all, what computes something else than the segments do.
+        """Leave out, for good, the runtimes whose results differ from the segments'.
 
-        Layer by layer: over many layers the rare quantum grows into many, even between
-        runtimes that are both right.
+        Layer by layer: over many layers rare differences of one quantum become many, even
+        between runtimes that are both right.
         """
         if self._checked:
             return

@@ -25,8 +25,7 @@ class PartTime:
 class Network(ABC):
     """A prepared model on some device.
 
-    Results are fresh arrays that may be kept and handed on. A batch dimension may come later;
-    shapes leave it out throughout.
+    Results are new arrays that may be kept. Shapes have no batch dimension.
     """
 
     artefact: Artefact
@@ -48,7 +47,7 @@ class Network(ABC):
 
     @property
     def trouble(self) -> str:
-        """Return what was had and is not had now; empty if all runs as it was opened."""
+        """Return what is not available now; empty if all runs as it was opened."""
         return ''
 
     @property

@@ -98,7 +98,7 @@ class Drone:
         """Take a server's status."""
         self._policy.heard(report, self._clock.now_s)
 
-    # -- the frame's way --------------------------------------------------------------------
+    # -- the path of a frame ----------------------------------------------------------------
 
     def _arrive(self, truth: FrameTruth) -> None:
         older, self._waiting = self._waiting, _Frame(self._clock.now_s, truth)
@@ -168,7 +168,7 @@ class Drone:
     def _occupy_link(self, nbytes: int, until_s: float) -> tuple[float, float]:
         """Return when bytes have left, infinite if not by `until_s`, and what that takes [J].
 
-        What has not left by then is taken to be thrown away, as a newer frame replaces it.
+        What has not left by then is discarded, since a newer frame replaces it.
         """
         start_s = min(max(self._clock.now_s, self._link_free_s), until_s)
         left_s = float(self._link.finish_s(start_s, nbytes))
@@ -225,7 +225,7 @@ class Drone:
         self._clock.at(frame.hedge_end_s, lambda: self._hedged(frame))
 
     def _stop_hedge(self, frame: _Frame) -> None:
-        """The reply came after all: what is left of the work on board is saved."""
+        """The late reply has arrived: the rest of the work on board is cancelled."""
         self._working = False
         left = (frame.hedge_end_s - self._clock.now_s) / frame.hedge_s
         frame.energy_j -= left * frame.hedge_j
@@ -236,7 +236,7 @@ class Drone:
             self._finish(frame, Outcome.LOCAL)
 
     def _probe(self) -> None:
-        """Look whether the policy wants a probe sent, now and again and again."""
+        """Check periodically whether the policy wants to send a probe."""
         now_s = self._clock.now_s
         self._clock.at(now_s + PROBE_PERIOD_S, self._probe)
         if self._in_flight or self._probing or not self.records:

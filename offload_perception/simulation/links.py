@@ -8,14 +8,14 @@ from offload_perception.errors import PlanError
 from offload_perception.simulation.recordings import Recording, read
 
 STEP_S = 0.1
-_SLOWEST = 10.0  # byte/s; a link that stands still for good would end no simulation
+_SLOWEST = 10.0  # byte/s; with a link that stalls for good no simulation would end
 _AFTER_S = 60.0  # of a recording after a flight: its last moment may be one without a packet
 
 
 class LinkTrace:
     """A link whose bandwidth [byte/s] is constant over steps of `STEP_S`, the last one for ever.
 
-    `down` is the way back, by default as fast as the way up at each moment.
+    `down` is the downlink, by default as fast as the uplink at each moment.
 
     :raises PlanError: if a bandwidth is negative or not a number.
     """
@@ -38,7 +38,7 @@ class LinkTrace:
         return self._sent[step] + (time_s - step * STEP_S) * self.bandwidth[step]
 
     def sending_s(self, start_s: float, end_s: float) -> float:
-        """Return for how long a radio sends between two times: not while the link stands still."""
+        """Return for how long a radio sends between two times: not while the link stalls."""
         return self._carried_by(end_s) - self._carried_by(start_s)
 
     def _carried_by(self, time_s: float) -> float:
@@ -126,7 +126,7 @@ def make_link(model: str, *, bandwidth: float, round_trip_s: float, duration_s: 
 
 
 def downlink_of(name: str) -> str:
-    """Return the file of the way back, FILE.down beside FILE.up as Mahimahi has them, else ''."""
+    """Return the file of the downlink, FILE.down beside FILE.up as Mahimahi has them, else ''."""
     down = Path(name).with_suffix('.down')
     return str(down) if name.endswith('.up') and down.is_file() else ''
 

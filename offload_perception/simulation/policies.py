@@ -1,4 +1,4 @@
-"""The policies that are flown side by side."""
+"""The policies that are compared."""
 
 from dataclasses import dataclass, replace
 from math import inf
@@ -16,11 +16,11 @@ from offload_perception.planning.sizes import SizeTable
 from offload_perception.simulation.world import World
 
 _LONG_S = 1e9  # stands for ever
-LATENCY_ONLY_W = 1e3  # a second weighs so much that energy does not count
+LATENCY_ONLY_W = 1e3  # weight of a second, so that energy does not count
 
 
 class Policy(Protocol):
-    """Chooses for one drone; hears of its frames and of the servers.
+    """Chooses for one drone, and learns from its frames and from the servers.
 
     `decision` is the last one of a policy that explains itself.
     """
@@ -39,22 +39,22 @@ class Policy(Protocol):
 
     def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
-        """Hear how a frame ended and what it took."""
+        """Take the outcome of a frame."""
 
     def late(self, report: FrameReport, now_s: float) -> None:
-        """Hear a reply to a frame that has ended without it."""
+        """Take a reply to a frame that has ended without it."""
 
     def heard(self, report: ServerReport, now_s: float) -> None:
-        """Hear a server's status."""
+        """Take a server's status."""
 
     def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
              wait_s: float) -> None:
-        """Hear a server's beat."""
+        """Take a server's beat."""
 
 
 @dataclass(frozen=True)
 class Prospects:
-    """What may become of a frame: `latency_s` (k, n) are n equally likely values of k options.
+    """Possible outcomes of a frame: `latency_s` (k, n) are n equally likely values of k options.
 
     `energy_j` (k,) is without, and `rest_s` and `rest_j` (k,) are for finishing it on board.
     """
@@ -73,9 +73,9 @@ class Truth(Protocol):
         """Return the options with the frame's true latency [s] and energy [J] in each."""
 
     def prospects(self, seen_s: float) -> Prospects:
-        """Return what may become of the frame if the link stays as it was at `seen_s`.
+        """Return the possible outcomes of the frame if the link stays as it was at `seen_s`.
 
-        The waits at the servers are known by their law only.
+        Of the waits at the servers only the distribution is known.
         """
 
 
@@ -92,7 +92,7 @@ class Static:
         return self._option
 
     def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
-        """Send and hope."""
+        """Never finish on board."""
         return inf
 
     def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
@@ -125,10 +125,10 @@ class Oracle(Static):
 
 
 class Causal(Oracle):
-    """Knows all of the present, exactly and at no cost, and of the future the laws of chance.
+    """Knows the present exactly and at no cost, and of the future the distributions.
 
-    The link is known as it was `age_s` ago and taken to stay so. What may be late is finished on
-    board in time; the mean of what that takes counts.
+    The link is known as it was `age_s` ago and assumed to stay so. A frame that may be late is
+    finished on board in time, at its mean cost.
     """
 
     _OVERDUE = 1.1  # times the latest that is expected
@@ -153,7 +153,7 @@ class Causal(Oracle):
         return p.options[at]
 
     def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
-        """Return the last moment, or when what was certain to come is overdue."""
+        """Return the last moment, or the moment when a certain reply is overdue."""
         return self._hedge_s
 
 

@@ -10,7 +10,7 @@ from offload_perception.incoming import text
 
 PACKET_BYTES = 1500  # of a delivery opportunity
 _LONGEST_MS = 3_600_000  # each takes memory; larger times are not counted from a trace's start
-_LATEST_S, _FASTEST = 1e12, 1e15  # s and byte/s: more is no link, and sums overflow
+_LATEST_S, _FASTEST = 1e12, 1e15  # s and byte/s: more is impossible, and sums would overflow
 _DIGITS = 20  # Python reads no endless numbers
 _FORMATS = 'write rows of seconds,bytes_per_second, or a Mahimahi trace of whole milliseconds'
 

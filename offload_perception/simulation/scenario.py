@@ -31,7 +31,7 @@ SERVER = '/server1'
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is flown: device, network, link, load and wishes."""
+    """A scenario: device, network, link, load and requirements."""
 
     profile: str = 'raspberry_pi_3b_plus_coral'
     model: str = 'vgg16_112'

@@ -72,7 +72,7 @@ class Server:
     def likely_waits_s(self, arrival_s: np.ndarray) -> np.ndarray:
         """Return n likely waits of tensors of these arrivals, float64 (k, n) [s].
 
-        The queue is known as it is now, and of what will come the law.
+        The current queue is known, and of future arrivals the distribution.
         """
         now_s = self._clock.now_s
         ahead_s = np.minimum(arrival_s - now_s, 10.0)
@@ -93,11 +93,11 @@ class Server:
         return start_s - now_s, tail_s
 
     def backlog_s(self) -> float:
-        """Return how long a tensor would wait that came now [s]."""
+        """Return the wait of a tensor that arrives now [s]."""
         return max(self._free_s - self._clock.now_s, 0.0)
 
     def report(self) -> ServerReport:
-        """Return what the server says of itself."""
+        """Return the server's report."""
         now_s = self._clock.now_s
         load = self._meter.snapshot(now_s, queue_length=self._queue_length(now_s))
         return ServerReport(self.name, load.expected_wait_s, load.utilisation, load.tail_times_s)

@@ -1,4 +1,4 @@
-"""The truth of a simulated flight: what frames really take, hidden from every policy but one."""
+"""The truth of a simulated flight: the real times and energies, hidden from most policies."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

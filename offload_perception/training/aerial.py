@@ -4,7 +4,7 @@ A plain VGG of this width hardly learns from scratch. So each convolution is tra
 normalisation after it (Ioffe and Szegedy, arXiv:1502.03167), which is afterwards folded into
 its kernel and bias: at inference both are linear, so the stored network is a pure VGG16 that
 computes the same numbers. Training also asks for sparse activations in the deep blocks, since
-zeros are what the codec of the radio link lives on. Most of the time goes to quarters of the
+zeros make the codec of the radio link effective. Most of the time goes to quarters of the
 images, at a quarter of the cost (see `Recipe`).
 """
 
@@ -33,7 +33,7 @@ FINE_BLOCKS = ('block1', 'block2')
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how hard to train; `sparsity` weighs the wish for zeros against the loss.
+    """How long and how hard to train; `sparsity` is the weight of the penalty on active elements.
 
     An epoch is `steps` batches. `crop_epochs` are spent on random quarters of the images, which
     show the ground at the same scale for a quarter of the time, `full_epochs` on the whole.
