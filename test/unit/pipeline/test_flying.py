@@ -40,6 +40,7 @@ def test_a_frame_that_is_to_be_finished_on_board_may_stay(flying, hedge_at_s, st
     one = frame(1, hedge_at_s)
     with_frames(flying, one)
     assert flying.land(one, keep_hedged=True) and (one in flying) is stays
+    assert flying.land(one) is stays and one not in flying
 
 
 def test_only_those_that_were_sent_and_have_no_other_way_are_given_up(flying):

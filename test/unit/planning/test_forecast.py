@@ -133,6 +133,15 @@ def test_a_head_that_seems_longer_than_the_whole_leaves_a_rest_of_no_time(shape,
     assert min(rest.spread_s) >= 0.0 and min(rest.joules) >= 0.0
 
 
+def test_a_network_that_does_not_fit_has_no_rest_on_board_and_its_deep_cuts_are_not_usable(
+        shape, pi):
+    found = World(shape, pi, 0.0).forecast(Moment(0.0))
+    assert found.rest is None
+    fits = [pi.cuts[cut].fits for cut, _ in PAIRS]
+    assert found.usable.tolist() == [False, *fits, *fits] and not all(fits) and any(fits)
+    assert np.isfinite(found.latency_s[found.usable]).all()
+
+
 def test_spread_of_a_tail_is_that_of_its_measurements_or_of_the_guess(shape):
     load = ServerEstimator(shape)
     times_s, variance = load.tails()
