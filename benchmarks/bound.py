@@ -26,7 +26,7 @@ class BarePipeline:
     def __init__(self, artefact: Artefact, cut: int, image: np.ndarray, *, runtime: str,
                  threads: int) -> None:
         spawn = multiprocessing.get_context('spawn')
-        # Both are kept here: a semaphore that nobody refers to is gone before a child opens it.
+        # Both are kept here: a semaphore without a reference is gone before a child opens it.
         self._free, self._ready = spawn.Semaphore(0), spawn.Semaphore(0)
         self._heads, self._tails = spawn.Queue(), spawn.Queue()
         self._processes = [

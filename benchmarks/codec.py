@@ -2,7 +2,7 @@
 
 For each pool cut: bits per element with the header, the ratio to two per-channel order-0
 entropies, encode and decode time as medians within this run, both as a share of the head's time,
-top-1 agreement with the uncompressed tensor and, where there are true labels, accuracy.
+top-1 agreement with the uncompressed tensor and, if there are true labels, accuracy.
 
 *Entropy* is that of the frequencies in the very tensor, as if the decoder knew them: with few
 elements in a channel no code can come near. *Learned* is what an ideal code needs whose
@@ -122,7 +122,7 @@ def _entropy(counts: np.ndarray) -> float:
 
 
 def others() -> dict[str, tuple[Callable, Callable]]:
-    """Return what users would reach for first; libraries that are missing are told about."""
+    """Return the general compressors; libraries that are missing are reported."""
     found = {
         'zstd-1, as stored': (lambda q: zstandard.ZstdCompressor(level=1).compress(q),
                               lambda data: zstandard.ZstdDecompressor().decompress(data)),
@@ -250,7 +250,7 @@ def goals(rows: list[Row]) -> list[Goal]:
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table; write it as JSON where asked to."""
+    """Print the table; write it as JSON if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--model', default='aerial')
     parser.add_argument('--weights', default='bundled')

@@ -1,7 +1,7 @@
 """What the benchmarks of the graph share: nodes as processes, a probe, the bare stages.
 
-The nodes run as processes of their own, as in a flight. This process stands for the camera and
-for whoever wants the results.
+The nodes run as processes of their own, as in a flight. This process publishes the images
+and subscribes to the results.
 """
 
 import argparse
@@ -261,7 +261,7 @@ class Probe:
             return {stamp_ns(m.header): m.head + m.tail for m in self.latencies}
 
     def measure(self, rgb: np.ndarray, timeout_s: float = RESULT_TIMEOUT_S) -> float | None:
-        """Return the seconds from publishing an image to its result; None where none came."""
+        """Return the seconds from publishing an image to its result; None if none came."""
         stamp = self.publish(rgb)
 
         def arrived() -> float | None:
@@ -296,7 +296,7 @@ class Probe:
                 raise OffloadError('the drone does not come to rest; see why with --verbose')
 
     def wait_for_graph(self, rgb: np.ndarray, *graphs: GraphRunner | ScriptGraph) -> None:
-        """Return once results come; raises OffloadError where a node has ended instead."""
+        """Return once results come; raises OffloadError if a node has ended instead."""
         give_up_s = time.monotonic() + START_TIMEOUT_S
         while self.measure(rgb, timeout_s=1.0) is None:
             for dead in filter(None, (g.dead() for g in graphs)):

@@ -2,7 +2,7 @@
 
 CPU of a node: what its process uses for frames one after the other, less what it uses while
 idle, against head or tail alone in this process. Python's share is the time that a node holds
-the interpreter lock, sampled by py-spy where that is installed (pip install py-spy); native code
+the interpreter lock, sampled by py-spy if that is installed (pip install py-spy); native code
 that runs under the lock counts too. Bytes are Python's own allocations (see copies.py).
 
     bash scripts/run.sh python benchmarks/cost.py --model vgg16 --weights seed:0

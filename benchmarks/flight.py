@@ -81,7 +81,7 @@ class Telemetry:
     def wait_for(self, found: Callable[[], Any], timeout_s: float, what: str) -> Any:
         """Return what `found` returns once that is true.
 
-        :raises OffloadError: where it does not come.
+        :raises OffloadError: if it does not come.
         """
         with self._changed:
             result = self._changed.wait_for(found, timeout_s)
@@ -91,7 +91,7 @@ class Telemetry:
         return result
 
     def adds_up(self) -> bool:
-        """Tell whether every frame since the first that was heard of was heard of as well."""
+        """Return whether every frame since the first reported one was reported."""
         ended = [m.remote + m.local + m.dropped for m in self.frames]
         return (max(ended) - min(ended) + 1 == len(self.frames)
                 and all(m.captured >= n for m, n in zip(self.frames, ended, strict=True)))
@@ -117,7 +117,7 @@ def planned_graph(namespace: str, words: list[str], show: Callable[[str], None])
 
 
 def wait_for_first(telemetry: Telemetry, graph: GraphRunner) -> None:
-    """Return once frames end; raises OffloadError where a node has ended instead."""
+    """Return once frames end; raises OffloadError if a node has ended instead."""
     give_up_s = time.monotonic() + START_TIMEOUT_S
     while not telemetry.frames:
         if dead := graph.dead():

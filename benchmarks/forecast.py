@@ -1,9 +1,9 @@
 """How good the planner's forecasts are in the running graph.
 
-Flies the demo's graph with split auto and compares what was predicted for each frame with what
-came of it: the mean absolute percentage error of the latency and of the energy, after a time for
-learning. Energies that the meter itself doubts are left out. For comparison: that of constants,
-the best one for each choice of cut and codec, known in hindsight. Where the noise of latencies is
+Flies the demo's graph with split auto and compares what was predicted for each frame with the
+actual value: the mean absolute percentage error of the latency and of the energy, after a learning
+phase. Energies with a large uncertainty are left out. For comparison: the error of constants,
+the best one for each choice of cut and codec, known in hindsight. If the noise of latencies is
 white, no forecast does better.
 Arguments of the demo may follow.
 
@@ -78,7 +78,7 @@ def sent(frame: Any) -> str:
 
 
 def of_constants(frames: list[Any]) -> list[tuple[float, float]]:
-    """Return each frame's latency behind the constant that is best for all frames sent so."""
+    """Return the best constant for each choice of cut and codec, paired with each latency."""
     pairs = []
     for name in {sent(m) for m in frames}:
         actual = np.array([m.total for m in frames if sent(m) == name])

@@ -62,7 +62,7 @@ class Machines:
             _call('ip', '-n', name, 'addr', 'add', f'{address.format(number)}/24', 'dev', cable)
             _call('ip', '-n', name, 'link', 'set', cable, 'up')
             _call('ip', '-n', name, 'link', 'set', 'lo', 'up')
-            # Discovery is by multicast, and nothing else says where that goes.
+            # Discovery is by multicast, which needs a route.
             _call('ip', '-n', name, 'route', 'add', '224.0.0.0/4', 'dev', cable)
 
     def shape(self, mbit: float) -> None:

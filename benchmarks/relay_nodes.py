@@ -1,6 +1,6 @@
 """Bare relays: the four messages of a frame and nothing else, the floor of `latency.py`.
 
-Image to the drone, tensor to the server, reply to the drone, result to whoever wants it: the
+Image to the drone, tensor to the server, reply to the drone, result to its subscriber: the
 same message types, sizes and QoS, each node with one thread and only these topics. What they
 take is what rclpy and DDS take for four messages on this machine.
 """

@@ -1,4 +1,4 @@
-"""A planned flight over a link whose rate changes, recorded: the choice moves and a report tells.
+"""A planned flight over a link whose rate changes, recorded for a report of the choices.
 
 Drone and server are two network namespaces with a cable between them. The rates follow one
 another in equal parts; 0 is a cut cable. The bag is what `report` draws. Needs root.

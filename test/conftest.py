@@ -40,6 +40,6 @@ settings.load_profile('offload_perception')
 
 @pytest.fixture(scope='session')
 def artefact() -> Artefact:
-    """The small network: with the bundled weights, or untrained where there are none."""
+    """The small network: with the bundled weights, or untrained if there are none."""
     weights = 'bundled' if (BUNDLED / 'aerial').is_dir() else 'seed:0'
     return prepare('aerial', weights)

@@ -1,4 +1,4 @@
-"""Starts commands of the package as a user does, and leaves no process behind."""
+"""Starts commands of the package as a user does, and ends every process."""
 
 import os
 import re
@@ -41,7 +41,7 @@ class Command:
         return '\n'.join(self.lines)
 
     def said(self, pattern: str, after: int = 0) -> re.Match:
-        """Wait for a line that matches, behind the first `after` lines."""
+        """Wait for a line that matches, after the first `after` lines."""
         def found() -> re.Match | None:
             return next(filter(None, (re.search(pattern, x) for x in self.lines[after:])), None)
         with self._changed:

@@ -8,7 +8,7 @@ from command import Command
 
 from offload_perception.bringup.installed import executable
 
-# As sourced, the executables lie where `ros2 run` finds them, and not on the PATH.
+# With a sourced workspace `ros2 run` finds the executables, but they are not on the PATH.
 if INSTALLED := executable('demo'):
     os.environ['PATH'] = os.pathsep.join([os.path.dirname(INSTALLED), os.environ['PATH']])
 NODES = ('camera_node', 'edge_inference_node', 'remote_inference_node', 'um25c_node')
@@ -17,7 +17,7 @@ MISSING = [name for name in ('demo', *NODES) if shutil.which(name) is None]
 
 @pytest.fixture
 def run():
-    """Start a command of the package; whatever it leaves behind is ended afterwards."""
+    """Start a command of the package; processes that it leaves are ended afterwards."""
     if MISSING:
         pytest.skip(f'not installed here: {", ".join(MISSING)}; source the workspace, or '
                     'use scripts/run.sh')

@@ -10,7 +10,7 @@ PAGE = r'live page on (http://127\.0\.0\.1:\d+/)'
 
 
 def states(url: str):
-    """Yield what a viewer of the page is told."""
+    """Yield the events that a viewer of the page gets."""
     with urllib.request.urlopen(f'{url}events', timeout=20) as answer:
         kind = ''
         for line in answer:
@@ -21,7 +21,7 @@ def states(url: str):
 
 
 def is_whole(state: dict) -> bool:
-    """Tell whether frames, meter and the nodes at both ends were heard."""
+    """Return whether frames, meter and the nodes at both ends have arrived."""
     nodes = {h['name'] for h in state['health']}
     return bool(state['counts']['remote'] > 5 and state['power']
                 and nodes >= {'/drone1/camera', '/server/remote_inference'})

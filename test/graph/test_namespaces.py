@@ -32,7 +32,7 @@ def ip(*words: str) -> None:
 
 @pytest.fixture
 def machines():
-    """Yield the names of two network namespaces; skip where they cannot be made."""
+    """Yield the names of two network namespaces; skip if they cannot be made."""
     if shutil.which('ip') is None or os.geteuid() != 0:
         pytest.skip('needs root and iproute2')
     number = os.getpid() % 250 + 1
@@ -49,7 +49,7 @@ def machines():
                 ip('-n', name, 'addr', 'add', f'{address.format(number)}/24', 'dev', cable)
                 ip('-n', name, 'link', 'set', cable, 'up')
                 ip('-n', name, 'link', 'set', 'lo', 'up')
-                # Discovery is by multicast, and nothing else says where that goes.
+                # Discovery is by multicast, which needs a route.
                 ip('-n', name, 'route', 'add', '224.0.0.0/4', 'dev', cable)
         except subprocess.CalledProcessError as e:
             pytest.skip(f'network namespaces cannot be made here: {e.stderr.strip()}')

@@ -34,7 +34,7 @@ def flown(run, arguments, tmp_path):
 
 
 def has_flushed(bag, counts):
-    """Wait until a bag that is still being written holds as many ends of frames as were told."""
+    """Wait until a bag that is still being written holds every reported end of a frame."""
     _, remote, local, dropped, reasons, _ = counts
     ended = remote + local + dropped - reasons.get(NOT_DELIVERED, 0)
     give_up_s = time.monotonic() + WAIT_S

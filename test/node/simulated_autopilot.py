@@ -105,7 +105,7 @@ class SimulatedMavros(Autopilot):
 class SimulatedPx4(Autopilot):
     """Publishes as PX4 over uXRCE-DDS: NED and FRD, currents positive when discharging.
 
-    `clock_offset_s` is what the time stamps lack where they are not synchronised.
+    `clock_offset_s` is the offset of unsynchronised time stamps.
     """
 
     def __init__(self, node: Node, prefix: str = '/fmu') -> None:

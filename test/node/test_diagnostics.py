@@ -1,4 +1,4 @@
-"""Each thing that can go wrong in a running graph is provoked, and told in /diagnostics."""
+"""Each problem of a running graph is provoked, and reported in /diagnostics."""
 
 import re
 import shutil
@@ -33,7 +33,7 @@ WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 @pytest.fixture
 def told(world):
-    """Return a function that waits until a node tells `pattern`, and returns that text's level."""
+    """Return a function that waits until a node reports `pattern`, and returns its level."""
     heard = world.hear(DiagnosticArray, '/diagnostics', 100)
 
     def wait(node, pattern: str) -> bytes:

@@ -22,7 +22,7 @@ from offload_perception.nodes.flight import FlightNode
 
 @pytest.fixture(scope='module', autouse=True)
 def flight_messages():
-    """Put stand-ins for mavros_msgs, px4_msgs and vision_msgs where they are not installed."""
+    """Put stand-ins for mavros_msgs, px4_msgs and vision_msgs if they are not installed."""
     print(f'stand-ins: {stand_in_packages.provide()}')
 
 

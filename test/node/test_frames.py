@@ -38,7 +38,7 @@ def ends(world):
 
 @pytest.fixture
 def camera(world):
-    """Return a publisher of raw images, once somebody listens."""
+    """Return a publisher of raw images, after it has a subscriber."""
     return lambda: world.speak(Image, 'image_raw', qos.CAMERA)
 
 

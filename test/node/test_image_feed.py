@@ -27,7 +27,7 @@ def jpeg(stamp: int) -> CompressedImage:
 
 
 class Driver:
-    """Advertises raw and compressed images, and publishes each only while somebody listens to it.
+    """Advertises raw and compressed images, and publishes each only while it has a subscriber.
 
     That is what image_transport's publishers do.
     """

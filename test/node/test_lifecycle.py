@@ -81,7 +81,7 @@ def test_parameters_describe_themselves(world, node_class):
 def test_autostart_activates(world, photos):
     node = world.make(CameraNode, autostart=True, source=photos)
     world.said('showing')
-    world.do(lambda: None)  # behind the callback that said so
+    world.do(lambda: None)  # after the callback that logged it
     assert world.state(node) == ACTIVE
 
 
@@ -192,7 +192,7 @@ def test_autostart_takes_the_steps_that_nobody_has_taken(world, photos, taken):
 
 
 class FaultyNode(ManagedNode):
-    """Raises where it is told to, and remembers what it was asked for."""
+    """Raises on request, and records its calls."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('faulty', EdgeConfig, **kwargs)

@@ -1,4 +1,4 @@
-"""Replies go to whoever they are for, also before that drone's subscription is known."""
+"""Replies reach their drone, also before its subscription is known."""
 
 from threading import Barrier, Thread
 
@@ -28,7 +28,7 @@ def sequences(heard) -> list[int]:
 
 
 def listen(world, topic: str):
-    """Return what is heard on a topic, once the graph knows that somebody listens."""
+    """Return the messages on a topic, after the subscription is discovered."""
     heard = world.hear(Classification, topic, qos.RESULTS)
     until(lambda: world.node.count_subscribers(topic))
     return heard

@@ -38,7 +38,7 @@ def wish():
 def test_one_wish_may_arrive_twice_and_a_second_wish_ends_at_once(wish, clock, exits, sent):
     signal.raise_signal(sent)
     clock.now_s += 0.9 * SAME_WISH_S
-    signal.raise_signal(signal.SIGINT)  # by the terminal, and by whoever launched the node
+    signal.raise_signal(signal.SIGINT)  # by the terminal, and by the launcher
     assert wish.wait() == 0 and not exits
     clock.now_s += 0.2 * SAME_WISH_S
     signal.raise_signal(sent)

@@ -80,7 +80,7 @@ class World:
 
     def make(self, node_class: type[ManagedNode], *, ns: str = '', autostart: bool = False,
              remap: str = '', **parameters: Any) -> ManagedNode:
-        """Return a node; with the model `artefact` where it takes one."""
+        """Return a node; with the model `artefact` if it takes one."""
         overrides = [Parameter(name, value=value)
                      for name, value in {'autostart': autostart, **parameters}.items()]
         node = node_class(namespace=self.ns + ns, parameter_overrides=overrides,
@@ -114,7 +114,7 @@ class World:
         return heard
 
     def speak(self, kind: type, topic: str, profile: Any) -> Any:
-        """Return a publisher that somebody listens to."""
+        """Return a publisher with a subscriber."""
         publisher = self.node.create_publisher(kind, topic, profile)
         until(publisher.get_subscription_count)
         return publisher

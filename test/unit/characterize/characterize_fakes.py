@@ -35,7 +35,7 @@ class FakeMeter:
 
 
 class FakeRuns:
-    """Stands in for `run_job`; fails at the n-th prefix where told to."""
+    """Stands in for `run_job`; fails at the n-th prefix on request."""
 
     def __init__(self):
         self.cuts, self.fail_at, self.error = [], None, None

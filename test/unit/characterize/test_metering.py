@@ -89,7 +89,7 @@ def test_the_emulated_meter_says_so_and_gives_readings():
 
 
 class Emulator:
-    """Remembers what power it was told to draw."""
+    """Records the power that it is set to draw."""
 
     def __init__(self):
         self.extra_w, self.told = [], threading.Event()

@@ -55,7 +55,7 @@ def test_labelled_folder(artefact, tmp_path):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Return a folder of 40 pictures of two classes, told apart by their centre alone."""
+    """Return a folder of 40 pictures of two classes that differ in their centre only."""
     rng = np.random.default_rng(0)
     for label in ('c1', 'c7'):
         (tmp_path / label).mkdir()

@@ -1,4 +1,4 @@
-"""Heat, clock and supply, as a fake /sys and a fake vcgencmd tell them."""
+"""Heat, clock and supply, as a fake /sys and a fake vcgencmd report them."""
 
 import subprocess
 from itertools import cycle

@@ -22,7 +22,7 @@ NAMES = {('uc3', 8): '8UC3', ('uc3', 16): '16UC3', ('uc4', 8): '8UC4', ('uc4', 1
 
 
 def padded(rows: np.ndarray, padding: int) -> tuple[bytes, int]:
-    """Return 2-D bytes with `padding` bytes of rubbish behind each row, and the step."""
+    """Return 2-D bytes with `padding` bytes of rubbish after each row, and the step."""
     full = np.pad(rows, ((0, 0), (0, padding)), constant_values=0xA5)
     return full.tobytes(), full.shape[1]
 

@@ -91,7 +91,7 @@ def test_the_page_on_a_desk_and_on_a_phone_and_when_the_drone_is_gone(state, tmp
 
 
 class FakeDrone:
-    """Takes what the page tells it."""
+    """Records the requests of the page."""
 
     def __init__(self) -> None:
         self.holds: dict[str, str | float] = {'split': 'auto', 'codec': 'auto', 'deadline': 0.2}

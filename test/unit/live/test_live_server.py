@@ -161,7 +161,7 @@ def test_the_address_that_a_request_came_in_on_is_one_of_the_names(served, host,
 
 
 class Recorder:
-    """Stands in for the drone: keeps what it is told."""
+    """Stands in for the drone: records its calls."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []

@@ -1,4 +1,4 @@
-"""The frames in flight: each is removed once, and whoever waits hears of each change."""
+"""The frames in flight: each is removed once, and each change wakes the waiting threads."""
 
 from math import inf, nan
 from threading import Condition, Thread

@@ -1,4 +1,4 @@
-"""What the middleware overwrote is told from the numbers of what came."""
+"""Overwritten messages are counted by gaps in the numbers."""
 
 from hypothesis import given
 from hypothesis import strategies as st

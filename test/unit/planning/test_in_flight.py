@@ -1,4 +1,4 @@
-"""When the radio is free, and what a reply that has not come tells of the link."""
+"""When the radio is free, and what a missing reply shows of the link."""
 
 from dataclasses import replace
 

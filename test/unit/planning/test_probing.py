@@ -84,7 +84,7 @@ class Flight:
             self.answer(now_s, nbytes)
 
     def gaps(self, start_s, stop_s, drawn_j=1e6):
-        """Return the times between probes where they are asked for often."""
+        """Return the times between probes that are requested often."""
         ticks = [i / 64 for i in range(int(64 * start_s), int(64 * stop_s))]
         times = []
         for now_s in ticks:

@@ -33,7 +33,7 @@ def network():
 
 @pytest.fixture(scope='module')
 def bare(network):
-    """The layers behind the preprocessing, as keras.applications would have them."""
+    """The layers after the preprocessing, as keras.applications would have them."""
     import keras
 
     return keras.Sequential([keras.Input((32, 32, 3)),

@@ -1,4 +1,4 @@
-"""What a killed recorder leaves behind."""
+"""The bag of a killed recorder."""
 
 import subprocess
 import sys

@@ -43,7 +43,7 @@ def bus(tmp_path):
 
 @pytest.fixture
 def fault(tmp_path, monkeypatch):
-    """Tell the stand-in to misbehave, or with an empty word to behave again."""
+    """Make the stand-in misbehave, or with an empty word behave again."""
     file = tmp_path / 'fault'
     monkeypatch.setenv('STAND_IN_FAULT', str(file))
 
@@ -56,7 +56,7 @@ def fault(tmp_path, monkeypatch):
 
 @pytest.fixture
 def opened(compiled, library, bus):
-    """Open networks and close them behind the test."""
+    """Open networks and close them after the test."""
     networks = []
 
     def open_one(device='edgetpu', artefact=compiled, **kwargs):

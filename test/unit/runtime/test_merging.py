@@ -18,7 +18,7 @@ CHOICE = Choice('cpu', 'litert', '', rivals=('litert',))
 
 @pytest.fixture
 def merging(monkeypatch):
-    """Let merged files always win the race, whatever the machine does meanwhile."""
+    """Let merged files always win the race, however busy the machine is."""
     monkeypatch.setattr(merged, 'race', lambda runs, **_: {key: 1.0 + (key == merged.SEGMENTS)
                                                       for key in runs})
 
