@@ -133,6 +133,22 @@ def test_a_head_that_seems_longer_than_the_whole_leaves_a_rest_of_no_time(shape,
     assert min(rest.spread_s) >= 0.0 and min(rest.joules) >= 0.0
 
 
+def test_what_is_measured_later_counts_in_the_next_forecast(shape, coral):
+    world, pair = World(shape, coral, 0.0), (3, 'lossy:4')
+    world.forecaster = Forecaster(coral, world.head, world.sizes, (*PAIRS, pair))
+    before = world.forecast(Moment(0.0))
+    assert before.guessed.tolist() == [False, *[*[False] * len(PAIRS), True] * 2]
+    assert np.isnan(before.agreement[-1])
+    world.sizes.observe(*pair, 9000, 0.01)
+    assert not world.forecast(Moment(0.0)).guessed.any()
+    world.sizes.set(*pair, nbytes=9000, encode_s=0.01, agreement=0.97)
+    assert world.forecast(Moment(0.0)).agreement[-1] == 0.97
+    del world.routes[0]
+    one = world.forecaster.forecast(world.routes, [True], (0.0, 0.0), Moment(0.0))
+    assert len(one.options) == len(one.agreement) == len(PAIRS) + 2
+    assert {one.options[at].server for at in range(1, len(one.options))} == {'/far'}
+
+
 def test_a_network_that_does_not_fit_has_no_rest_on_board_and_its_deep_cuts_are_not_usable(
         shape, pi):
     found = World(shape, pi, 0.0).forecast(Moment(0.0))
