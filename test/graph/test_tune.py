@@ -1,7 +1,7 @@
 """A drone in flight is tuned from another terminal."""
 
 
-def test_cut_codec_and_deadline_change_in_flight_and_refusals_are_told(run, arguments):
+def test_cut_codec_and_deadline_change_in_flight_and_refusals_are_reported(run, arguments):
     demo = run('demo', *arguments, 'split:=0', 'remote:=false')
     demo.said(r'split input')
     shown = run('tune')

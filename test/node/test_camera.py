@@ -28,7 +28,7 @@ def test_jpeg_is_published_where_drivers_publish_it(world, photos):
     assert message.format == 'jpeg' and bytes(message.data[:2]) == b'\xff\xd8'
 
 
-def test_what_nobody_hears_is_counted_apart(world, photos):
+def test_images_without_a_subscriber_are_counted_apart(world, photos):
     node = world.start(CameraNode, source=photos, rate=200.0)
     world.drive(node, 'deactivate')
     assert not node._player.busy and node.values()['frames published'] == 0
@@ -41,7 +41,7 @@ def test_a_source_that_cannot_be_opened_is_named(world, source):
     assert source.split(':')[-1] in world.said('refused to configure')
 
 
-def test_what_a_folder_leaves_out_is_named_and_an_end_is_told(world, tmp_path):
+def test_what_a_folder_leaves_out_is_named_and_an_end_is_reported(world, tmp_path):
     for name in ('a.jpg', 'b.jpg'):
         (tmp_path / name).write_bytes(encode_image(np.zeros((48, 64, 3), np.uint8)).tobytes())
     (tmp_path / 'c.heic').write_bytes(bytes((0, 0, 0, 24)) + b'ftypheic' + bytes(12))

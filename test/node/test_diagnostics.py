@@ -165,7 +165,7 @@ def test_a_tensor_of_another_model(server, send, told):
                 'same') == WARN
 
 
-def test_replies_that_nobody_hears_are_counted(monkeypatch, server, send, told):
+def test_replies_without_a_subscriber_are_counted(monkeypatch, server, send, told):
     monkeypatch.setattr(replies, 'MAX_TOPICS', 2)
     node = server(queue_limit=8)
     send(5)

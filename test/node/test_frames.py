@@ -126,7 +126,7 @@ def test_a_split_set_while_inactive_holds_when_active(world, edge, camera, ends)
     assert ends.wait_for(1)[0].split_name == 'block2_pool'
 
 
-def test_without_a_server_frames_are_dropped_and_the_reason_told(world, edge, camera, ends):
+def test_without_a_server_frames_are_dropped_and_the_reason_reported(world, edge, camera, ends):
     edge(split='block4_pool')
     a_frame(camera())
     end, = ends.wait_for(1)

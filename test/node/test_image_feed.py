@@ -91,7 +91,7 @@ def test_the_qos_follows_the_publishers(world, edge, ends):
     ends.wait_for(2)
 
 
-def test_what_the_user_said_holds(world, edge):
+def test_what_the_user_chose_holds(world, edge):
     node = edge(split='-1', transport='raw', image_reliability='best_effort')
     publisher = world.node.create_publisher(CompressedImage, 'image_raw/compressed', RELIABLE)
     until(lambda: world.node.count_publishers(f'{world.ns}/image_raw/compressed'))

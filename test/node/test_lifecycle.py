@@ -50,7 +50,7 @@ def test_every_transition_and_again(world, options, node_class):
 
 
 @pytest.mark.parametrize('node_class', NODES)
-def test_health_is_told_in_every_state(world, options, node_class):
+def test_health_is_reported_in_every_state(world, options, node_class):
     diagnostics = world.hear(DiagnosticArray, '/diagnostics', 10)
     node = world.make(node_class, **options[node_class])
     name = node.get_fully_qualified_name()
@@ -122,7 +122,7 @@ def test_what_is_wrong_refuses_to_configure_and_can_be_put_right(
     assert world.state(node) == INACTIVE
 
 
-def test_a_refused_autostart_is_told(world):
+def test_a_refused_autostart_is_reported(world):
     node = world.make(CameraNode, source='/no/such/folder')
     told = []
     node.when_refused = lambda: told.append(True)

@@ -23,7 +23,7 @@ def clock(request, world):
     return start
 
 
-def test_frames_without_a_reply_end_and_health_is_told(world, edge, clock):
+def test_frames_without_a_reply_end_and_health_is_reported(world, edge, clock):
     ends = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
     health = world.hear(DiagnosticArray, '/diagnostics', 100)
     silent = world.hear(FeatureTensor, 'server/features', qos.features(8))

@@ -48,6 +48,6 @@ def test_goals_are_printed_and_written(goals, tmp_path, capsys):
     assert [row.split('|')[-2].strip() for row in rows] == ['yes', 'NO', 'NO']
 
 
-def test_no_goals_are_said(goals, tmp_path, capsys):
+def test_no_goals_are_reported(goals, tmp_path, capsys):
     goals.publish(None, {}, [])
     assert 'no goals' in capsys.readouterr().out

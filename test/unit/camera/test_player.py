@@ -103,7 +103,7 @@ def test_it_starts_again_after_a_read_that_came_back(world):
     assert len(world.sources) == 1
 
 
-def test_an_outage_is_told_and_ends(world):
+def test_an_outage_is_reported_and_ends(world):
     world.player.start()
     world.refusals = [SourceError('still away'), SourceError('still away')]
     world.gives.put(SourceError('the cable is out'))

@@ -75,7 +75,7 @@ def test_a_broken_picture_is_left_out_and_counted(folder):
     assert source.skipped == 2
 
 
-def test_files_are_told_apart_by_their_content_and_what_is_left_out_is_named(folder):
+def test_files_are_distinguished_by_their_content_and_what_is_left_out_is_named(folder):
     rgb = Image.fromarray(plain(BLUE))
     (folder / 'e.heic').write_bytes(HEIC)
     rgb.save(folder / 'f.tif', compression='jpeg')

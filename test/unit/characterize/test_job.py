@@ -43,7 +43,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path, artefact):
         run_job(Job('litert', 1, 0.0, 1, file=str(file), input=ends[0], output=ends[1]))
 
 
-def test_memory_that_ran_out_is_told_from_other_errors():
+def test_memory_that_ran_out_is_distinguished_from_other_errors():
     with pytest.raises(DoesNotFitError, match='out of memory: no more'):
         _outcome(JOB, 0, '{"error": "MemoryError", "message": "no more"}', '')
     with pytest.raises(DoesNotFitError, match='ended with -9'):

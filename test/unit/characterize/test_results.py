@@ -68,7 +68,7 @@ def test_what_does_not_fit_has_no_ratio(artefact):
     assert isnan(last[3]) and isnan(last[4]) and isnan(last[7])
 
 
-def test_the_emulated_meter_is_said(artefact):
+def test_the_emulated_meter_is_reported(artefact):
     assert 'not measured' in Pair(profile(artefact), profile(artefact)).warnings()[0]
 
 

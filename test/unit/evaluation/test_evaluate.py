@@ -94,13 +94,13 @@ def test_representative_pictures_are_of_all_folders(pictures):
 
 
 @pytest.mark.parametrize('command', [evaluate_model, measure_codecs])
-def test_a_wrong_folder_is_told_before_the_work(command, tmp_path, monkeypatch, capsys):
+def test_a_wrong_folder_is_reported_before_the_work(command, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, 'prepared', lambda args: pytest.fail('has begun'))
     assert command.main(['--data', str(tmp_path)]) == 2
     assert 'folders named as labels' in capsys.readouterr().err
 
 
-def test_too_few_pictures_to_measure_are_told_before_the_work(pictures, monkeypatch, capsys):
+def test_too_few_pictures_to_measure_are_reported_before_the_work(pictures, monkeypatch, capsys):
     for file in sorted(pictures.glob('*/*.png'))[15:]:
         file.unlink()
     monkeypatch.setattr(measure_codecs, 'prepared', lambda args: pytest.fail('has begun'))

@@ -30,7 +30,7 @@ def test_a_result_waits_for_the_poses_around_its_image():
     assert t.ready(inf) == [], 'each result comes once'
 
 
-def test_the_wait_is_bounded_and_the_reason_is_told():
+def test_the_wait_is_bounded_and_the_reason_is_reported():
     t = tagger()
     t.add(10.2, 'early', now_s=0.0)
     t.add(10.3, 'late', now_s=0.2)

@@ -4,11 +4,11 @@ from offload_perception.flight.situation import Situation
 FLYING = Vehicle(armed=True, returning=False, mode='POSCTL')
 
 
-def test_nothing_is_known_before_something_was_said():
+def test_nothing_is_known_before_the_first_message():
     assert Situation(5.0).vehicle(0.0) is None and Situation(5.0).battery(0.0) is None
 
 
-def test_what_was_not_said_again_is_forgotten():
+def test_what_is_not_repeated_is_forgotten():
     s = Situation(5.0)
     s.see_vehicle(FLYING, 100.0)
     s.see_landed(False, 102.0)

@@ -39,7 +39,7 @@ def test_a_plain_text_is_left_alone(value):
     assert text(value) == identifier('name', value) == value
 
 
-def test_a_terminal_escape_is_told_and_not_obeyed():
+def test_a_terminal_escape_is_reported_and_not_obeyed():
     assert text('\x1b[2Jgone\nnext') == r'\x1b[2Jgone\nnext'
     assert text('abcdef', 4) == 'abc…'
 

@@ -99,7 +99,7 @@ def test_a_loop_that_recovers_is_well_again(made):
     assert len(told) == 2 and not worker.dead and not in_trouble()
 
 
-def test_whoever_is_told_may_raise_too(made):
+def test_a_callback_that_reports_may_raise_too(made):
     done = Event()
 
     def failed(error: Exception) -> None:

@@ -50,7 +50,7 @@ def test_heat_warns_before_the_limit_and_does_not_flicker(sysfs, watch):
     assert watch.values()['temperature [C]'] == '76.0 (cpu-thermal)'
 
 
-def test_a_clock_slowed_by_the_kernel_is_told(sysfs, watch):
+def test_a_clock_slowed_by_the_kernel_is_reported(sysfs, watch):
     sysfs.zone(0, 'x86_pkg_temp', 96.0, passive=95.0)
     sysfs.clock(1200, 3600)
     sysfs.cooling('Processor', 3)
@@ -62,7 +62,7 @@ def test_a_clock_slowed_by_the_kernel_is_told(sysfs, watch):
     assert found(watch)['heat'][1].startswith('hot at 96 C')
 
 
-def test_the_flags_of_a_raspberry_pi_are_told(sysfs, watch):
+def test_the_flags_of_a_raspberry_pi_are_reported(sysfs, watch):
     sysfs.flags(0x50005)
     said = found(watch)
     assert said['supply'][0] is Level.ERROR and 'under-voltage' in said['supply'][1]

@@ -17,7 +17,7 @@ def test_a_camera_whose_images_all_come_is_well():
     assert watched(range(7, 37)) == ((0, 30), '')
 
 
-def test_losses_are_told_with_size_shared_memory_and_remedy():
+def test_losses_are_reported_with_size_shared_memory_and_remedy():
     (lost, sent), text = watched(range(1, 80, 2))
     assert (lost, sent) == (39, 79)
     for part in ('39 of 79 images of 921600 bytes', '/drone1/cam', 'best effort',

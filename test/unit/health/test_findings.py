@@ -58,12 +58,12 @@ def test_a_warning_does_not_flicker():
     assert seen[9][0].text == '9 C' and seen[10][0].text == '9 C (just over)'
 
 
-def test_what_is_only_said_is_not_held():
+def test_information_is_not_held():
     steady = Steady()
     assert steady.update([said('first', 'waiting')], 0.0) and not steady.update([], 1.0)
 
 
-def test_the_log_hears_once_of_what_lasts_and_once_that_it_is_over():
+def test_what_lasts_is_logged_once_and_its_end_once():
     steady, told = Steady(), []
     for second in range(20):
         steady.update([warning('hot', 'hot')] if second < 8 else [], float(second))
@@ -72,7 +72,7 @@ def test_the_log_hears_once_of_what_lasts_and_once_that_it_is_over():
                     (7 + int(HOLD_S), Level.OK, 'over: hot')]
 
 
-def test_the_log_does_not_hear_of_what_passes():
+def test_what_passes_is_not_logged():
     steady = Steady()
     for second in range(20):
         steady.update([warning('server', 'not found yet')] if second < 2 else [], float(second))

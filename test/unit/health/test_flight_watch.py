@@ -28,7 +28,7 @@ def test_a_silent_autopilot_is_named_by_its_topic(watch):
     assert found.startswith('no recent message on /state') and 'policy full' in found
 
 
-def test_a_pose_that_has_stopped_another_clock_and_no_fix_are_told_apart(watch):
+def test_a_pose_that_has_stopped_another_clock_and_no_fix_are_distinguished(watch):
     assert all('for 60 s on' in text for text in texts(watch, now_s=161.0))
     watch.pose('attitude', 2 * CLOCKS_APART_S, True, 101.0)
     watch.pose('position', 0.1, False, 101.0)  # the fix is lost, after good ones

@@ -20,7 +20,7 @@ def test_a_source_that_raises_at_once_is_a_finding_too():
     assert fault.name == 'health of frames' and 'ZeroDivisionError' in fault.text
 
 
-def test_values_that_cannot_be_told_say_so():
+def test_values_that_cannot_be_read_are_unknown():
     assert told('computer', lambda: {'load': 1}) == {'load': 1}
     assert told('computer', lambda: {}['gone']) == {
         'computer': "unknown: KeyError: 'gone'"}

@@ -65,7 +65,7 @@ STAMPS = {
 
 
 @pytest.mark.parametrize(('stamps', 'text'), STAMPS.values(), ids=STAMPS)
-def test_stamps_that_cannot_be_are_told(stamps, text):
+def test_stamps_that_cannot_be_are_reported(stamps, text):
     watch = StampWatch()
     for n, stamp in enumerate(stamps):
         watch.see(UNIX_S + stamp, UNIX_S + 0.1 * n)
@@ -81,7 +81,7 @@ def test_good_stamps_are_not_talked_about():
     assert not list(watch.findings(0.0))
 
 
-def test_a_jump_of_the_system_clock_is_told_for_a_while():
+def test_a_jump_of_the_system_clock_is_reported_for_a_while():
     watch = ClockWatch()
     assert watch.look(UNIX_S, 0.0) is None and watch.look(UNIX_S + 0.01, 1.0) is None
     assert 'forward by 60 min' in watch.look(UNIX_S + 3600.0, 2.0).text
@@ -106,7 +106,7 @@ def test_what_comes_and_goes_does_not_last():
     assert [lasting.update(so, at) for at, so in seen] == [False] * 5 + [True]
 
 
-def test_a_late_loop_is_told_and_a_meant_pause_is_not():
+def test_a_late_loop_is_reported_and_a_meant_pause_is_not():
     watch = LoopWatch(period_s=1.0)
     assert watch.tick(0.0) is None and watch.tick(1.2) is None
     assert 'busy for 1.5 s' in watch.tick(3.7).text
@@ -114,7 +114,7 @@ def test_a_late_loop_is_told_and_a_meant_pause_is_not():
     assert watch.tick(99.0) is None
 
 
-def test_the_time_left_on_a_disk_is_told():
+def test_the_time_left_on_a_disk_is_reported():
     watch = DiskWatch(min_free=500_000_000)
     for second in range(60):
         finding = watch.look(5_000_000_000 - second * 10_000_000, float(second))

@@ -48,7 +48,7 @@ FRAMES = {
 
 
 @pytest.mark.parametrize(('counts', 'expected'), FRAMES.values(), ids=FRAMES)
-def test_drops_of_the_last_seconds_are_told_by_reason(counts, expected):
+def test_drops_of_the_last_seconds_are_reported_by_reason(counts, expected):
     watch, last = FramesWatch(reply_timeout_s=1.0), {r.value: 'why' for r in DropReason}
     assert not list(watch.findings(frames(), last, '/server', 0.0))
     found = texts(watch.findings(frames(**counts), last, '/server', 1.0))
@@ -57,20 +57,20 @@ def test_drops_of_the_last_seconds_are_told_by_reason(counts, expected):
     assert not list(watch.findings(frames(**counts), last, '/server', 12.0))  # long ago
 
 
-def test_reports_that_could_not_be_published_are_told():
+def test_reports_that_could_not_be_published_are_reported():
     watch = FramesWatch(reply_timeout_s=1.0)
     found = texts(watch.findings(frames(), {'reporting failed': 'why'}, '', 1.0, unreported=2))
     assert found['reporting failed'].startswith('ERROR 2 reports could not be published in')
 
 
-def test_foreign_replies_are_told():
+def test_foreign_replies_are_reported():
     watch = FramesWatch(reply_timeout_s=1.0)
     found = texts(watch.findings(Counts(foreign_replies=3), {'foreign reply': 'why'}, '', 1.0))
     assert found == {'foreign reply': 'WARN 3 answers to frames in flight ignored as foreign in '
                      'the last 10 s: why'}
 
 
-def test_a_flood_is_told_with_the_name_of_the_drone_that_sends_most():
+def test_a_flood_is_reported_with_the_name_of_the_drone_that_sends_most():
     watch = ServerWatch(queue_limit=16)
     load = Load(0.0, 0.0, 0.0, 0, ())
     quiet = {'/honest/edge': 20, '/flood/edge': 10}
@@ -151,7 +151,7 @@ def test_device_auto_without_an_edge_tpu_is_no_warning():
     assert found == {'device': 'OK the Edge TPU is not used: no stick'}
 
 
-def test_layers_slower_than_the_profile_are_told():
+def test_layers_slower_than_the_profile_are_reported():
     watch = SpeedWatch()
     assert [bool(list(watch.findings(x))) for x in (1.2, 1.6, 1.4, 1.2)] == [
         False, True, True, False]
@@ -162,7 +162,7 @@ def reading(volt: float = 5.0, ampere: float = 0.4, unknown: tuple[str, ...] = (
     return Sample(0.0, shown, repeated=False)
 
 
-def test_gaps_and_errors_of_a_meter_are_told():
+def test_gaps_and_errors_of_a_meter_are_reported():
     watch = meter.ReadingsWatch()
     assert not list(watch.findings(Counters(polls=30), 0.0))
     watch.event(Event(0.0, 'gap', 'no reading for 3.4 s'))
@@ -172,7 +172,7 @@ def test_gaps_and_errors_of_a_meter_are_told():
     assert found['readings'].startswith('WARN 12 of 60 polls failed in the last 60 s, most as s')
 
 
-def test_under_voltage_and_no_current_are_told_until_they_are_over():
+def test_under_voltage_and_no_current_are_reported_until_they_are_over():
     watch, counters = meter.ReadingsWatch(), Counters()
     for volt, low in ((4.7, False), (4.6, True), (4.7, True), (4.8, False)):
         watch.sample(reading(volt))

@@ -147,7 +147,7 @@ def test_endless_headers_are_given_up(filler):
         decode_image(b'\xff\xd8' + filler * 1_000_000)
 
 
-def test_a_size_behind_too_many_segments_is_not_looked_for():
+def test_a_size_after_too_many_segments_is_not_looked_for():
     file = FILES['jpeg']
     assert decode_image(file[:2] + b'\xff\xfe\x00\x02' * 100 + file[2:]).shape == (48, 64, 3)
     with pytest.raises(ImageError, match='no picture size in its first'):

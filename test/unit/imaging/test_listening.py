@@ -19,7 +19,7 @@ def test_without_a_publisher_all_stays_as_it_was(before):
     assert choose([], [], before) == before
 
 
-def test_what_the_user_said_holds():
+def test_what_the_user_chose_holds():
     assert fixed(RAW, 'auto', 'auto') == RAW
     assert fixed(RAW, 'compressed', 'best_effort') == JPEG_LOSSY
     assert fixed(JPEG_LOSSY, 'raw', 'reliable') == RAW

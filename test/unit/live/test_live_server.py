@@ -199,7 +199,7 @@ def test_a_viewer_changes_the_drone_from_the_page_alone(server):
     assert drone_told.told == [('split', 'block3_pool')]
 
 
-def test_what_the_drone_refuses_and_what_makes_no_sense_is_told(server):
+def test_what_the_drone_refuses_and_what_makes_no_sense_is_reported(server):
     server.control = Recorder()
     own = f'http://127.0.0.1:{server.port}'
     assert post(server, '{"parameter": "split", "value": "no"}', Origin=own) == (

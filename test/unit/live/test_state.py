@@ -66,7 +66,7 @@ def test_rates_are_of_now_and_the_last_latency_stays(state, clock):
     assert shown['frame_age_s'] == 60 and shown['link']['sent_per_second'] == 0
 
 
-def test_who_falls_silent_is_told_apart_and_the_worst_comes_first(state, clock):
+def test_who_falls_silent_is_distinguished_and_the_worst_comes_first(state, clock):
     drone.fill(state)
     clock.now_s += 2 * warnings.SILENT_S
     state.add_health('/drone1/camera', 0, 'playing', {})
@@ -75,7 +75,7 @@ def test_who_falls_silent_is_told_apart_and_the_worst_comes_first(state, clock):
                       ('silent', '/drone1/um25c'), ('ok', '/drone1/camera')]
 
 
-def test_a_mission_policy_that_is_not_said_again_holds_no_more(state, clock):
+def test_a_mission_policy_that_is_not_repeated_expires(state, clock):
     assert state.snapshot()['policy'] == ''
     state.add_policy(drone.policy('full', reason='in flight', min_period=0.0, deadline_scale=1.0))
     assert state.snapshot()['policy'] == 'full: in flight'
@@ -181,7 +181,7 @@ def test_a_weak_link_and_a_busy_server_are_no_lost_ones(state):
     assert state.snapshot()['state']['kind'] == 'live'
 
 
-def test_what_flies_is_told_with_all_that_means_nothing(state):
+def test_what_flies_is_reported_with_all_that_means_nothing(state):
     assert state.snapshot()['caveats'] == []
     drone.fill(state)
     heard(state, '/drone1/camera', source='photos+terrain', shows='9 pictures')
@@ -238,7 +238,7 @@ def test_a_picture_comes_with_the_result_of_its_own_image(state, clock):
     assert picture.jpeg == b'four' and result is None
 
 
-def test_an_unknown_server_and_an_estimate_that_is_none_are_told(state):
+def test_an_unknown_server_and_an_estimate_that_is_none_are_reported(state):
     state.add_decision(drone.decision())
     shown = state.snapshot()
     assert [s['age_s'] for s in shown['servers']] == [None, None]

@@ -81,7 +81,7 @@ def probing(session, nbytes=64):
     return probe
 
 
-def test_no_probe_goes_out_behind_a_frame_or_before_the_first_plan(strategy, session):
+def test_no_probe_is_sent_after_a_frame_or_before_the_first_plan(strategy, session):
     probing(session)
     assert strategy.next_probe(link_idle=True) is None
     strategy(Frame(1, 99.0, 'header', None))

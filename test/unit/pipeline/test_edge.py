@@ -137,13 +137,13 @@ def test_remote_result(fly, cut):
 
 
 @pytest.mark.parametrize(('plan', 'sent', 'ended'), [(REMOTE, 1, 0), (LOCAL, 0, 1)])
-def test_a_decision_is_told_behind_the_work_on_its_frame(fly, plan, sent, ended):
+def test_a_decision_is_reported_after_the_work_on_its_frame(fly, plan, sent, ended):
     drone = fly(replace(plan, decision='as planned'))
     drone.offer()
     assert drone.decided.wait_for(1) == [('as planned', sent, ended)]
 
 
-def test_a_decision_that_cannot_be_told_is_a_problem_and_the_frame_flies(fly):
+def test_a_decision_that_cannot_be_reported_is_a_problem_and_the_frame_flies(fly):
     drone = fly(replace(LOCAL, decision=OSError('no telemetry')))
     drone.offer()
     assert drone.ended.wait_for(1)[0].frame.outcome is Outcome.LOCAL

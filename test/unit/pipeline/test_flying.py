@@ -72,7 +72,7 @@ def test_a_frame_in_a_hurry_is_overdue_at_once_and_none_is_put_off(flying):
 @pytest.mark.parametrize('change', [
     lambda flying, f: flying.land(f), lambda flying, f: flying.hurry(f, 0.0),
     lambda flying, f: flying.land_unanswered(2.0)], ids=['land', 'hurry', 'give up'])
-def test_whoever_waits_hears_of_room_and_of_hurry(change):
+def test_waiting_threads_are_woken_by_room_and_by_hurry(change):
     changed, one = Condition(), frame(1, encoded_s=1.0)
     flying = with_frames(Flying(changed), one)
     with changed:

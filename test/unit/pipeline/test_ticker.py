@@ -3,7 +3,7 @@ from threading import Event
 from offload_perception.pipeline.ticker import Ticker
 
 
-def test_what_a_call_raises_is_told_and_the_next_one_comes():
+def test_what_a_call_raises_is_reported_and_the_next_one_comes():
     told, calls, again = [], [], Event()
 
     def tick():

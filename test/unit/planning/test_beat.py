@@ -51,7 +51,7 @@ def test_without_beats_nothing_is_known():
     assert not watch.in_doubt(1e6) and not watch.late(1e6)
 
 
-def test_steady_beats_tell_nothing():
+def test_steady_beats_are_no_warning():
     air = Air()
     assert set(air.beats(1000)) == {1.0}
     assert not air.in_doubt
@@ -146,7 +146,7 @@ def test_a_server_that_has_started_again_is_a_new_one(air):
     assert set(air.beats(50)) == {1.0} and not air.in_doubt
 
 
-def test_beats_behind_or_twice_tell_nothing(air):
+def test_old_and_repeated_beats_are_ignored(air):
     before = dict(vars(air.watch))
     clock_s = air.now_s + air.offset_s
     for at_s in (clock_s, clock_s - 0.05, clock_s - 0.1, clock_s):

@@ -26,7 +26,7 @@ def test_a_linear_ramp_is_integrated_exactly(start_a, slope, steps_s):
     assert counter.covered_s == pytest.approx(t_s)
 
 
-def test_a_gap_adds_nothing_and_is_told():
+def test_a_gap_adds_nothing_and_is_reported():
     counter = EnergyCounter(max_gap_s=1.0)
     for t_s in (0.0, 1.0, 5.0, 6.0):
         counter.add(t_s, 5.0, 1.0)

@@ -53,7 +53,7 @@ def test_usb_channel_is_enabled(device):
     assert {CHANNELS.USBCurrent, CHANNELS.USBVoltage} <= device.enabled
 
 
-def test_dropped_samples_are_told(device):
+def test_dropped_samples_are_reported(device):
     device.dropped = 17
     assert open_monsoon().read(10).dropped == 17
 
@@ -129,7 +129,7 @@ def test_times_stretch_over_what_was_dropped(device):
     assert np.diff(block.times_s) == pytest.approx(1.0 / 500)
 
 
-def test_sampling_that_never_returns_is_told_and_holds_nothing_up(device):
+def test_sampling_that_never_returns_is_reported_and_holds_nothing_up(device):
     first, now_s = threading.Event(), [0.0]
     reader = MonsoonReader(
         open_monsoon, lambda _: (device.never_returns.set(), first.set()), lambda _: None,

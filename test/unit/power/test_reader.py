@@ -129,7 +129,7 @@ def test_commands_go_out_between_readings_and_only_when_asked():
     assert reader.counters.commands == 1
 
 
-def test_no_current_at_all_is_told_once():
+def test_no_current_at_all_is_reported_once():
     _, _, events, _ = run(FakeMeter(*[reading(current_a=0.0, power_w=0.0)] * 12))
     told = [e for e in events if e.kind == 'no_load']
     assert len(told) == 1
@@ -179,7 +179,7 @@ def test_a_reading_that_comes_after_the_stop_is_nobodys():
     assert reader.stop() and not samples
 
 
-def test_a_session_that_raises_what_it_should_not_is_told_and_followed_by_another():
+def test_a_session_that_raises_what_it_should_not_is_reported_and_followed_by_another():
     samples, events, again = [], [], threading.Event()
 
     def on_sample(sample):

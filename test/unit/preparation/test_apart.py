@@ -43,7 +43,7 @@ def build(stub: Stub, go_on=lambda: None, progress=lambda text: None) -> None:
 @pytest.mark.parametrize(('end', 'text'), [
     ('refused', '^no layers; add some$'), ('fault', 'ZeroDivisionError: division by zero'),
     ('killed', 'ended with SIGKILL; is there enough memory')])
-def test_what_goes_wrong_there_is_told_here(tmp_path, end, text):
+def test_what_goes_wrong_there_is_reported_here(tmp_path, end, text):
     told = []
     with pytest.raises(ModelError, match=text):
         build(Stub(end, tmp_path), progress=told.append)

@@ -241,7 +241,7 @@ def test_cache_that_cannot_be_made(tmp_path):
         prepare('tiny', 'seed:0', cache_dir=tmp_path / 'file' / 'below')
 
 
-def test_whoever_waits_for_another_program_that_builds_the_model_says_so(tmp_path):
+def test_a_wait_for_another_program_that_builds_the_model_is_reported(tmp_path):
     asked, told = Event(), []
 
     def progress(text: str) -> None:

@@ -37,7 +37,7 @@ def test_scores_stay_what_they_are(activation):
     assert with_scores(model, heard.append) is model and not heard
 
 
-def test_logits_get_a_softmax_and_it_is_said(pixels):
+def test_logits_get_a_softmax_and_it_is_reported(pixels):
     model, heard = network(dense(3)), []
     whole = with_scores(model, heard.append)
     assert 'mine ends in linear outputs' in heard[0] and 'softmax is appended' in heard[0]

@@ -59,7 +59,7 @@ def test_stop_ends_the_playing_at_once(reader):
     assert len(list(play(reader, Timeline(1.0, clock), clock.wait))) == 2
 
 
-def test_the_time_of_the_bag_is_told_while_it_plays(reader):
+def test_the_time_of_the_bag_is_reported_while_it_plays(reader):
     clock, told = Clock(), []
     timeline = Timeline(2.0, clock)
     wait = ticking(clock.wait, lambda: told.append(timeline.now_ns - 10**18), period_s=0.25,

@@ -269,7 +269,7 @@ def test_a_decision_that_predicts_nothing_is_no_prediction(tmp_path):
     assert len(analysis.predictions(load_flight(tmp_path / 'static'))) == 0
 
 
-def test_a_policy_holds_until_the_next_or_until_it_is_not_said_again(tmp_path):
+def test_a_policy_holds_until_the_next_or_until_it_is_not_repeated(tmp_path):
     late = [*FRAMES[:3], frame(4, 2, 0.01, reason='paced', remote=2, local=1, dropped=1),
             *(frame(n, 1, 0.04, remote=2, local=n - 3, dropped=1) for n in range(5, 11))]
     flight = load_flight(write(tmp_path / 'paced', frames=late))
@@ -285,7 +285,7 @@ def decision(sequence: int, split: int, name: str, codec: str, reason: str, roun
                    round_trip=round_trip)
 
 
-def test_changes_of_the_choice_are_told_with_their_reasons(tmp_path):
+def test_changes_of_the_choice_are_reported_with_their_reasons(tmp_path):
     said = [(14, 'block4_pool', 'raw', 'cheapest'), (14, 'block4_pool', 'raw', 'still'),
             (14, 'block4_pool', 'zstd', 'link fell'), (21, 'predictions', '', 'link lost'),
             (14, 'block4_pool', 'zstd', 'link back', 0.01)]

@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_refused(slow):
         network.run(1, 3, np.int8(1))
 
 
-def test_the_end_of_the_emulation_is_told(slow):
+def test_the_end_of_the_emulation_is_reported(slow):
     network, _, powers = slow
     network.close()
     assert np.isnan(powers[-1]) and network._network.closed

@@ -88,7 +88,7 @@ def test_what_is_wrong_at_the_start_is_not_hidden():
         Failover(open_device, Spare())
 
 
-def test_the_newest_reason_is_told_while_frames_are_dropped():
+def test_the_newest_reason_is_reported_while_frames_are_dropped():
     device = Device()
     network = Failover(lambda: device, on_change=lambda text: None, back_off_s=(60.0,))
     device.broken = True

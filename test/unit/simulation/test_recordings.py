@@ -111,12 +111,12 @@ def test_drones_and_then_seeds_fly_one_piece_after_the_other(written):
     assert first == pytest.approx([1000, 1001, 1002, 1003])
 
 
-def test_recording_goes_on_behind_the_flight(written):
+def test_recording_goes_on_after_the_flight(written):
     path = written(rows([1e3, 0.0, 1e3]))
     assert link(path).finish_s(2.0, 1e3) == pytest.approx(3.0, abs=0.01)
 
 
-def test_scaling_keeps_the_ratios_of_the_flights_and_is_said(written):
+def test_scaling_keeps_the_ratios_of_the_flights_and_is_reported(written):
     path = written(rows([10e3, 10e3, 50e3, 50e3]))
     for flight, kept in enumerate((20e3, 100e3)):
         assert flown(path, flight=flight, scaled=True) == pytest.approx(kept)

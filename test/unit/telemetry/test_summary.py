@@ -106,7 +106,7 @@ def test_a_metered_energy_does_not_say_emulated():
     assert 'metered' in summary.closing_lines()[2] and 'mulated' not in summary.live_line(1.0)
 
 
-def test_a_silent_meter_is_said():
+def test_a_silent_meter_is_reported():
     summary = Summary()
     summary.add_power(PowerRecord(0.0, 5.0, 0.0, False))
     for frame in records([(Outcome.LOCAL, '')] * 10):
