@@ -5,7 +5,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline_fakes import ARTEFACT, CUT_IMAGE, POOLED, WAIT_S, Clock, FakeNetwork, Log, packet
+from pipeline_fakes import (
+    ARTEFACT,
+    CUT_IMAGE,
+    CUT_POOL,
+    POOLED,
+    WAIT_S,
+    Clock,
+    FakeNetwork,
+    Log,
+    packet,
+)
 
 from offload_perception import codec
 from offload_perception.frames import PROBE_CODEC, Status, TopK
@@ -111,6 +121,15 @@ def test_a_packet_that_cannot_be_right_is_refused_in_words(server, changes, text
     assert reply.top == TopK()
     server.pipeline.submit(packet(2))
     assert server.replies.wait_for(2)[1].status is Status.OK
+
+
+@pytest.mark.parametrize('cut', [CUT_IMAGE, CUT_POOL])
+def test_data_may_be_twice_the_tensor_and_4_kb_and_no_more(server, cut):
+    limit = 2 * ARTEFACT.tensor(cut).nbytes + 4096
+    for n in (limit, limit + 1):
+        server.pipeline.submit(packet(n, cut=cut, data=bytes(n)))
+    said = {r.packet.sequence: r.message for r in server.replies.wait_for(2)}
+    assert 'magic' in said[limit] and f'{limit + 1} bytes of data' in said[limit + 1]
 
 
 def test_data_of_another_tensor_than_announced_are_refused(server):
