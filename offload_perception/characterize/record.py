@@ -19,7 +19,7 @@ class Row:
 
     `power_w` is the mean over the timed runs. Half widths are those of 95 % intervals. The
     peak memory is that of the measuring process; `base_bytes` of it are the bare runtime, and
-    `predicted_bytes` were expected for the whole. Where the prefix does not fit, `note` says
+    `predicted_bytes` were expected for the whole. If the prefix does not fit, `note` says
     why and the rest is NaN.
     """
 

@@ -1,7 +1,7 @@
 """train_tables: learn the entropy coder's tables from activations of two networks.
 
-The bundled model and VGG16 see generated terrain; each cut counts alike. Needed only where
-`codec/rans.c` gets another context; then the version in `codec/container.py` has to go up, as
+The bundled model and VGG16 see generated terrain; each cut counts alike. Needed only if
+the context in `codec/rans.c` changes; the version in `codec/container.py` then has to go up, as
 old streams need old tables.
 """
 

@@ -101,7 +101,7 @@ def levels_of(components: np.ndarray, step: float) -> np.ndarray:
 def digits(levels: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return `levels`, int16 (n, k), as (n, 2 k): low digits, -128 to 127, and those of 256.
 
-    Where `high` is False, (k,), there is no high digit, and larger levels are clipped.
+    If `high` is False, (k,), there is no high digit, and larger levels are clipped.
     """
     levels = np.where(high, levels, levels.clip(-128, 127))
     upper = levels + 128 >> 8

@@ -29,7 +29,7 @@ class LinkEstimator:
     `t` is a frame's time on the link, up and down, with `n` bytes up. Both parameters range over
     orders of magnitude, so the filter works on their logarithms: the errors are relative, the
     noise is learned, and neither can become negative. Both drift, so old frames are forgotten,
-    and an estimate that nothing confirms grows uncertain. Outliers are clipped. Where errors add
+    and an estimate that nothing confirms grows uncertain. Outliers are clipped. If errors add
     up on one side (Page's CUSUM test) the link has changed, and the filter opens again. Links
     stand still at times and never run ahead, so late and early frames have noises of their own.
     """

@@ -12,7 +12,7 @@ _SOONEST_S, _IN_DOUBT_S = 0.25, 0.1  # between two probes; if the link seems to 
 _PATIENCE = 0.3  # of the time since the link changed passes between two probes
 _BYTES = (64, 256, 4096)  # a small probe; a large one at least and at most
 _UNCLEAR = 0.15  # relative spread of a round trip, or of a bandwidth, that a probe should settle
-# Where sending would take up to so many times the energy, a little more bandwidth makes it the
+# If sending would take up to this many times the energy, a little more bandwidth makes it the
 # better choice: worth a large probe, not sooner after the last word of the link than that.
 _NEARLY, _RECENT_S = 1.5, 0.4
 _LONGEST_S = 3.0  # without a word of the link, whatever a probe may cost

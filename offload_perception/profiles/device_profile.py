@@ -106,7 +106,7 @@ class DeviceProfile:
     def head_j(self) -> np.ndarray:
         """Return the energy of each head above idle, float64 (N + 1,) [J].
 
-        Where none was metered it is `active_w` times the head's time.
+        If none was metered it is `active_w` times the head's time.
         """
         metered = np.array([cut.energy_j for cut in self.cuts])
         if self.energy_baseline == WHOLE_RUN:

@@ -86,7 +86,7 @@ class RefreshClock:
     def _follow(self, last: _Interval, seen: _Interval, unseen: bool) -> None:
         """Advance by as many periods as agree with what was seen.
 
-        Where two numbers agree: the smaller, as a refresh that changes nothing is rare; but the
+        If two numbers agree: the smaller, as a refresh that changes nothing is rare; but the
         better one if some went by unseen.
         """
         likely = round((seen.middle_s - last.middle_s) / self._period_s)
