@@ -13,7 +13,7 @@ def shown(source: str) -> set[str]:
 
 
 def caveat(trained: bool, weights: str, source: str) -> str:
-    """Return in words if the labels mean nothing; empty if nothing is against them.
+    """Return why the labels mean nothing, in words; empty if they are meaningful.
 
     :param weights: those of the prepared model, as its manifest names them.
     :param source: parameter `source` of the camera; empty if the camera is not ours.
@@ -30,7 +30,7 @@ def caveat(trained: bool, weights: str, source: str) -> str:
 
 def run_caveats(trained: bool | None, edge: Mapping[str, str],
                 camera: Mapping[str, str]) -> list[str]:
-    """Return what the labels of a run do not mean; empty if nothing is against them.
+    """Return the caveats on the labels of a run; empty if there are none.
 
     :param trained: as the results say of their network; None if there is none yet.
     :param edge: values in the diagnostics of the drone's edge_inference; empty if unknown.

@@ -281,7 +281,7 @@ function look() {  // a page that looks alive and is not is worse than none
       + 'Trying again.'];
   } else if (silent > STALE_MS) {
     [kind, words] = ['gone', 'connection lost'];
-    banner = `No word from the drone for ${age(silent / 1e3)}: everything below is old. `
+    banner = `No messages from the drone for ${age(silent / 1e3)}: everything below is old. `
       + 'Trying to connect again.';
   }
   if (silent > STALE_MS && now - tried > RETRY_MS) {
