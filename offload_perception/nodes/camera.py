@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -19,7 +20,7 @@ from offload_perception.imaging.encodings import ValueRange
 from offload_perception.msg import Classification
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array, image_message
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import ManagedNode, Session
 from offload_perception.nodes.running import main_of
 
 STOP_TIMEOUT_S = 2.0
@@ -27,78 +28,34 @@ NAMED = 5  # of the files that are left out
 SLOW_SHARE = 0.2  # of the frames asked for
 
 
-class CameraNode(ManagedNode):
-    """Plays a source at a rate from a thread of its own."""
+class ShowSession(Session):
+    """One activation: publishes the frames of a player, and counts them."""
 
-    doing = 'playing'
+    def __init__(self, node: 'CameraNode', player: Player, images: LifecyclePublisher,
+                 truths: LifecyclePublisher) -> None:
+        self._node, self._player, self._images, self._truths = node, player, images, truths
+        self._arrivals, self._recent = Arrivals('frame', time.monotonic()), Recent()
+        self.published = self.unheard = 0
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__('camera', CameraConfig, **kwargs)
-        self._player: Player | None = None
-        self._image_pub = self._truth_pub = None
-        self._published = self._unheard = 0
-
-    def configure(self) -> None:
-        """Open the source."""
-        if self._player is not None:
-            self._player.check_free()  # an earlier activation's thread may still hold the device
-        c = self.config
-        how = {'width': c.width, 'height': c.height, 'rate_hz': c.rate, 'loop': c.loop,
-               'values': ValueRange(c.black, c.white)}
-        log = self.get_logger()
-        self._player = Player(lambda: open_source(c.source, **how), self._show, log.warning)
-        if c.transport == 'jpeg':
-            self._image_pub = self.create_lifecycle_publisher(
-                CompressedImage, 'image_raw/compressed', qos.CAMERA)
-        else:
-            self._image_pub = self.create_lifecycle_publisher(Image, 'image_raw', qos.CAMERA)
-        self._truth_pub = self.create_lifecycle_publisher(
-            Classification, 'ground_truth', qos.TELEMETRY)
-        source = self._player.source
-        log.info(f'showing {source.description}')
-        if left_out := source.left_out:
-            log.warning(f'{len(left_out)} file(s) left out: {_some(left_out)}')
-
-    def activate(self) -> None:
+    def start(self) -> None:
         """Start to play."""
-        self._published = self._unheard = 0
-        self._frames, self._recent = Arrivals('frame', time.monotonic()), Recent()
+        self._node.resources.callback(self._player.stop, STOP_TIMEOUT_S)
         self._player.start()
 
-    def deactivate(self) -> None:
-        """Stop playing; a thread that waits for a frame ends after it."""
-        self._player.stop(STOP_TIMEOUT_S)
-
-    def release(self) -> None:
-        """Close the source: now, or as soon as no thread reads it."""
-        if self._player is not None:
-            self._player.close()
-        if self._image_pub is not None:
-            self.destroy_lifecycle_publisher(self._image_pub)
-            self.destroy_lifecycle_publisher(self._truth_pub)
-            self._image_pub = self._truth_pub = None
-
-    def _show(self, frame: Frame) -> None:
-        self._frames.arrived(time.monotonic())
-        self._publish(frame)
-
-    def _publish(self, frame: Frame) -> None:
-        if not self._image_pub.get_subscription_count():
-            self._unheard += 1
+    def show(self, frame: Frame) -> None:
+        """Publish a frame, if it has a subscriber."""
+        self._arrivals.arrived(time.monotonic())
+        if not self._images.get_subscription_count():
+            self.unheard += 1
             return
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.config.frame_id)
-        self._image_pub.publish(self._message(frame, header))
-        self._published += 1
+        node, source = self._node, self._player.source
+        header = Header(stamp=node.get_clock().now().to_msg(), frame_id=node.config.frame_id)
+        self._images.publish(_message(frame, header, node.config.transport))
+        self.published += 1
         if frame.label is not None:
-            self._truth_pub.publish(Classification(
+            self._truths.publish(Classification(
                 header=header, where='truth', trained=True, ids=[frame.label],
-                labels=[self._player.source.classes[frame.label]], scores=[1.0]))
-
-    def _message(self, frame: Frame, header: Header) -> Image | CompressedImage:
-        if self.config.transport == 'raw':
-            return image_message(frame.rgb, header)
-        return CompressedImage(header=header, format='jpeg',
-                               data=byte_array(encode_image(frame.rgb, 'jpeg')))
+                labels=[source.classes[frame.label]], scores=[1.0]))
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the source, and whether there is a subscriber."""
@@ -107,15 +64,15 @@ class CameraNode(ManagedNode):
             yield said('source', player.ended)
         elif player.problem:
             yield error('source', player.problem)
-        elif silent := self._frames.finding(now_s, where=without_password(self.config.source),
-                                            why=source.hangs):
+        elif silent := self._arrivals.finding(
+                now_s, where=without_password(self._node.config.source), why=source.hangs):
             yield silent
         if slow := self._slowness(player, now_s):
             yield slow
         if left_out := source.left_out:
             yield said('pictures', f'{len(left_out)} file(s) left out: {_some(left_out)}')
-        if not self._image_pub.get_subscription_count():
-            yield said('listeners', f'{self._image_pub.topic_name} has no subscriber')
+        if not self._images.get_subscription_count():
+            yield said('listeners', f'{self._images.topic_name} has no subscriber')
 
     def _slowness(self, player: Player, now_s: float) -> Finding | None:
         """Return the finding for a source that does not keep its rate."""
@@ -129,15 +86,57 @@ class CameraNode(ManagedNode):
         return warning('rate', f'{(1 - min(share, 1)) * rate_hz:.1f} of {rate_hz:g} frames a '
                        'second come: the source, the size or this computer is too slow')
 
+
+class CameraNode(ManagedNode[CameraConfig, ShowSession]):
+    """Plays a source at a rate from a thread of its own."""
+
+    doing = 'playing'
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('camera', CameraConfig, **kwargs)
+        self._player: Player | None = None
+
+    def configure(self) -> None:
+        """Open the source."""
+        if self._player is not None:
+            self._player.check_free()  # an earlier activation's thread may still hold the device
+        c = self.config
+        how = {'width': c.width, 'height': c.height, 'rate_hz': c.rate, 'loop': c.loop,
+               'values': ValueRange(c.black, c.white)}
+        log = self.get_logger()
+        self._player = Player(lambda: open_source(c.source, **how),
+                              self.to_session(ShowSession.show), log.warning)
+        self.resources.callback(self._player.close)  # now, or as soon as it is not read any more
+        kind, topic = ((CompressedImage, 'image_raw/compressed') if c.transport == 'jpeg' else
+                       (Image, 'image_raw'))
+        self._images = self.add_publisher(kind, topic, qos.CAMERA)
+        self._truths = self.add_publisher(Classification, 'ground_truth', qos.TELEMETRY)
+        source = self._player.source
+        log.info(f'showing {source.description}')
+        if left_out := source.left_out:
+            log.warning(f'{len(left_out)} file(s) left out: {_some(left_out)}')
+
+    def activate(self) -> ShowSession:
+        """Start to play."""
+        assert self._player is not None
+        return ShowSession(self, self._player, self._images, self._truths)
+
     def values(self) -> dict[str, Any]:
         """Return the source and how many frames it gave."""
-        player = self._player if self.config else None
+        player, session = self._player if self.config else None, self.latest
         return {'source': without_password(self.config.source) if self.config else 'none',
                 'shows': player.source.description if player else 'nothing, it is closed',
-                'frames published': self._published,
-                'frames without a subscriber': self._unheard,
+                'frames published': session.published if session else 0,
+                'frames without a subscriber': session.unheard if session else 0,
                 'pictures skipped': player.source.skipped if player else 0,
                 'outages over': player.reopened if player else 0}
+
+
+def _message(frame: Frame, header: Header, transport: str) -> Image | CompressedImage:
+    if transport == 'raw':
+        return image_message(frame.rgb, header)
+    return CompressedImage(header=header, format='jpeg',
+                           data=byte_array(encode_image(frame.rgb, 'jpeg')))
 
 
 def _some(left_out: dict[str, str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rclpy._rclpy_pybind11 import RMWError
 from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from offload_perception.bringup.config import DashboardConfig
@@ -16,7 +17,7 @@ from offload_perception.live.picture import jpeg_of_compressed, jpeg_of_raw
 from offload_perception.live.server import LiveServer
 from offload_perception.live.state import LiveState
 from offload_perception.nodes import qos
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import ManagedNode, Session
 from offload_perception.nodes.monitor import listen
 from offload_perception.nodes.running import main_of
 from offload_perception.nodes.servers import namespaces
@@ -28,84 +29,49 @@ _IMAGES = {'image_raw/compressed': (CompressedImage, jpeg_of_compressed),
            'image_raw': (Image, jpeg_of_raw)}
 
 
-class DashboardNode(ManagedNode):
-    """Feeds the page from the drone's topics; takes images only while there are viewers."""
+class ViewSession(Session):
+    """One activation: feeds the page from the drone's topics; images only while it is viewed."""
 
-    doing = 'serving'
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__('dashboard', DashboardConfig, **kwargs)
-        self._server: LiveServer | None = None
-        self._tuner = Tuner(self, self.get_namespace())
-        self._telemetry: list[Any] = []
-        self._images: Any = None
+    def __init__(self, node: 'DashboardNode', server: LiveServer, state: LiveState) -> None:
+        self._node, self._server, self._state = node, server, state
+        self._values = ValueRange(node.config.black, node.config.white)
+        self._images: Subscription | None = None
         self._image_topic = self._problem = ''
-
-    # -- lifecycle --------------------------------------------------------------------------
-
-    def configure(self) -> None:
-        """Serve the page; refuse if the address is not available."""
-        c = self.config
-        self._values = ValueRange(c.black, c.white)
-        self._state = LiveState(self.get_namespace(), namespaces(c.server))
-        names = [name.strip() for name in c.names.split(',') if name.strip()]
-        self._server = LiveServer(self._state, c.host, c.port, names)
-        if c.control == 'on' or (c.control == 'auto' and self._server.local_only):
-            self._server.control = self._tuner
-        self.get_logger().info(f'live page on http://{c.host}:{self._server.port}/')
-        if not self._server.local_only:
-            self.get_logger().warning(
-                'the live page has NO LOGIN: everyone who can reach it sees the camera'
-                + (' and may change cut, codec and deadline' if c.control == 'on' else '')
-                + '; host:=127.0.0.1 serves it to this computer alone')
-
-    def activate(self) -> None:
-        """Subscribe."""
-        self._telemetry = listen(self, self.border, self._state)
         self._next_image_s = 0.0
-        self._look_timer = self.create_timer(LOOK_PERIOD_S, self._look)
 
-    def deactivate(self) -> None:
-        """Unsubscribe."""
-        if self._telemetry:
-            self.destroy_timer(self._look_timer)
-        while self._telemetry:
-            self.destroy_subscription(self._telemetry.pop())
-        self._take_images('')
-
-    def release(self) -> None:
-        """Close the page."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-
-    # -- images -----------------------------------------------------------------------------
+    def start(self) -> None:
+        """Subscribe."""
+        for subscription in listen(self._node, self._node.border, self._state):
+            self._node.resources.callback(self._node.destroy_subscription, subscription)
+        self._node.resources.callback(self._take_images, '')
+        self._look_timer = self._node.add_timer(LOOK_PERIOD_S, self._look)
 
     def _look(self) -> None:
         """Subscribe to the published image topic, while there is a viewer."""
-        published = (t for t in _IMAGES if self.count_publishers(self.resolve_topic_name(t)))
+        node = self._node
+        published = (t for t in _IMAGES if node.count_publishers(node.resolve_topic_name(t)))
         self._take_images(next(published, '') if self._server.viewers else '')
 
     def _take_images(self, topic: str) -> None:
         if topic == self._image_topic:
             return
         if self._images is not None:
-            self.destroy_subscription(self._images)
+            self._node.destroy_subscription(self._images)
             self._images = None
         self._image_topic = topic
         if topic:  # undecoded: the page shows only a few of the images
-            self._images = self.create_subscription(
+            self._images = self._node.create_subscription(
                 _IMAGES[topic][0], topic, self._on_image, qos.images('best_effort'), raw=True)
 
     def _on_image(self, data: bytes) -> None:
         now = time.monotonic()
         if now < self._next_image_s or not self._image_topic:
             return
-        self._next_image_s = now + 1.0 / self.config.image_rate
+        self._next_image_s = now + 1.0 / self._node.config.image_rate
         kind, jpeg_of = _IMAGES[self._image_topic]
         try:
             message = deserialize_message(data, kind)
-            jpeg = jpeg_of(message, self.config.image_width, self._values)
+            jpeg = jpeg_of(message, self._node.config.image_width, self._values)
             self._state.add_picture(message.header, jpeg)
             self._problem = ''
         except (ImageError, RMWError) as e:
@@ -119,11 +85,41 @@ class DashboardNode(ManagedNode):
             yield warning('picture', self._problem)
 
     def values(self) -> dict[str, Any]:
-        """Return the viewers of the page."""
-        if not self.active:
-            return {}
-        return {'address': f'{self.config.host}:{self._server.port}',
-                'viewers': self._server.viewers, 'images from': self._image_topic or 'nowhere'}
+        """Return the viewers, and where images come from."""
+        c = self._node.config
+        return {'address': f'{c.host}:{self._server.port}', 'viewers': self._server.viewers,
+                'images from': self._image_topic or 'nowhere'}
+
+
+class DashboardNode(ManagedNode[DashboardConfig, ViewSession]):
+    """Serves the page while it is configured; `ViewSession` feeds it."""
+
+    doing = 'serving'
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('dashboard', DashboardConfig, **kwargs)
+        self._tuner = Tuner(self, self.get_namespace())
+
+    def configure(self) -> None:
+        """Serve the page; refuse if the address is not available."""
+        c = self.config
+        ValueRange(c.black, c.white)  # a wrong range refuses
+        self._state = LiveState(self.get_namespace(), namespaces(c.server))
+        names = [name.strip() for name in c.names.split(',') if name.strip()]
+        self._server = LiveServer(self._state, c.host, c.port, names)
+        self.resources.callback(self._server.close)
+        if c.control == 'on' or (c.control == 'auto' and self._server.local_only):
+            self._server.control = self._tuner
+        self.get_logger().info(f'live page on http://{c.host}:{self._server.port}/')
+        if not self._server.local_only:
+            self.get_logger().warning(
+                'the live page has NO LOGIN: everyone who can reach it sees the camera'
+                + (' and may change cut, codec and deadline' if c.control == 'on' else '')
+                + '; host:=127.0.0.1 serves it to this computer alone')
+
+    def activate(self) -> ViewSession:
+        """Subscribe."""
+        return ViewSession(self, self._server, self._state)
 
 
 main = main_of(DashboardNode)

@@ -29,18 +29,10 @@ class FrameEnergyReporter:
 
     def __init__(self, node: ManagedNode, *, source: str, emulated: bool,
                  attribution: RegressionAttribution | IntegralAttribution) -> None:
-        self._node, self._source, self._emulated = node, source, emulated
+        self._source, self._emulated = source, emulated
         self.attribution, self._lock = attribution, threading.Lock()
-        self._publisher = node.create_lifecycle_publisher(
-            FrameEnergy, 'frame_energy', qos.TELEMETRY)
-        self._subscription = node.create_subscription(
-            FrameLatency, 'frame_latency',
-            node.border.checked(FrameLatency, 'frame_latency', self._on_latency), qos.TELEMETRY)
-
-    def close(self) -> None:
-        """Give the topics back."""
-        self._node.destroy_subscription(self._subscription)
-        self._node.destroy_lifecycle_publisher(self._publisher)
+        self._publisher = node.add_publisher(FrameEnergy, 'frame_energy', qos.TELEMETRY)
+        node.add_subscription(FrameLatency, 'frame_latency', self._on_latency, qos.TELEMETRY)
 
     def add_power(self, *power: object) -> None:
         """Take a sample, or a block of samples, as the attribution takes them."""

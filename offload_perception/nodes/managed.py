@@ -1,12 +1,14 @@
 """What all nodes of this package share: lifecycle, parameters, diagnostics, a clean end."""
 
+import inspect
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
@@ -14,15 +16,24 @@ from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import (
+    LifecycleNode,
+    LifecyclePublisher,
+    LifecycleState,
+    TransitionCallbackReturn,
+)
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
+from offload_perception.bringup.config import Config
 from offload_perception.errors import CancelledError, OffloadError
 from offload_perception.health import Finding, error, said
 from offload_perception.nodes import params, qos
 from offload_perception.nodes.border import Border
 from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S, Diagnostics
+from offload_perception.nodes.executor import subscribe_in_lane
 from offload_perception.nodes.setup import Setup
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -30,26 +41,53 @@ ERROR = TransitionCallbackReturn.ERROR
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
-class ManagedNode(LifecycleNode):
+ConfigT = TypeVar('ConfigT', bound=Config)
+SessionT = TypeVar('SessionT', bound='Session')
+
+
+class Session:
+    """What one activation of a node works with; `activate` makes it, and it ends with that."""
+
+    def start(self) -> None:
+        """Start what calls the node back; `to_session` leads to this session from now on."""
+
+    def findings(self, now_s: float) -> Iterable[Finding]:
+        """Return what is wrong now, at `now_s` (monotonic)."""
+        return ()
+
+    def values(self) -> dict[str, Any]:
+        """Return further values for the diagnostics."""
+        return {}
+
+
+class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
     """A lifecycle node with checked parameters, `autostart` and diagnostics.
 
-    A subclass says what it needs in `load`, `configure`, `activate`, `deactivate` and `release`;
-    an OffloadError there refuses the transition with its message in the log. `deactivate` also
-    follows an `activate` that failed, and `release` may run twice. `findings` and `values` fill
-    the diagnostics; `doing` is what they say if all is well.
+    A subclass says what it needs in `load`, `configure` and `activate`; an OffloadError there
+    refuses the transition with its message in the log. What it takes there it gives back through
+    `resources`, an ExitStack: that of the configuration in `load` and `configure`, that of the
+    activation in `activate`. `add_publisher` and the like do so themselves. Whatever belongs to
+    one activation is held by the session that `activate` returns.
 
     Requests to change the state are served in a thread of their own, so that all else goes on
     during `load`; every other step runs where the callbacks run (`on_loop`), between them.
+
+    :ivar config: the parameters' values while the node is configured.
+    :ivar session: the session while the node is active, None otherwise.
+    :ivar latest: the session of the last activation since the node was configured.
+    :ivar doing: what the diagnostics say if all is well.
     """
 
     doing = 'running'
 
-    def __init__(self, name: str, config_class: type, **kwargs: Any) -> None:
+    def __init__(self, name: str, config_class: type[ConfigT], **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self._config_class = config_class
         params.declare(self, config_class)
         self.config: Any = None
-        self.active = False
+        self.session: SessionT | None = None
+        self.latest: SessionT | None = None
+        self.resources = self._configuration = ExitStack()
         self._refusal = self._loading = ''
         self.cancelled = Event()  # the process is to end
         self.discovered_s = time.monotonic() + qos.DISCOVERY_S  # others are usually known then
@@ -68,6 +106,11 @@ class ManagedNode(LifecycleNode):
             self._autostart_timer = self.create_timer(0.0, self._autostart,
                                                       callback_group=self.orders)
 
+    @property
+    def active(self) -> bool:
+        """Return whether the node works."""
+        return self.session is not None
+
     def create_timer(self, timer_period_sec: float, callback: Callable[[], None],
                      *args: Any, clock: Clock = STEADY, **kwargs: Any) -> Timer:
         """Return a timer of a steady clock: with `use_sim_time` a paused /clock stops no work."""
@@ -84,14 +127,9 @@ class ManagedNode(LifecycleNode):
     def configure(self) -> None:
         """Open and create what the node needs; `self.config` is set."""
 
-    def activate(self) -> None:
-        """Start working; publishers are enabled."""
-
-    def deactivate(self) -> None:
-        """Stop working; publishers are still enabled."""
-
-    def release(self) -> None:
-        """Give back what `configure` took; may run twice."""
+    def activate(self) -> SessionT:
+        """Start working, publishers are enabled; return the session of this activation."""
+        raise NotImplementedError
 
     def awaits_others(self) -> bool:
         """Return whether others of the graph may still say what this active node must hear.
@@ -107,12 +145,12 @@ class ManagedNode(LifecycleNode):
         """Raise an OffloadError if changed values of dynamic parameters cannot be taken."""
 
     def findings(self, now_s: float) -> Iterable[Finding]:
-        """Return what is wrong now, at `now_s` (monotonic); asked only while active."""
-        return ()
+        """Return what is wrong now, at `now_s` (monotonic); called only while active."""
+        return () if self.session is None else self.session.findings(now_s)
 
     def values(self) -> dict[str, Any]:
         """Return further values for the diagnostics; called in every state."""
-        return {}
+        return {} if self.latest is None else self.latest.values()
 
     def mend_qos(self, topic: str) -> str:
         """Return how this node's QoS on `topic` can be changed; empty = it cannot."""
@@ -132,6 +170,47 @@ class ManagedNode(LifecycleNode):
         if self.cancelled.is_set():
             raise CancelledError('the process is to end')
 
+    # -- what lives as long as the configuration, or the activation, that is being made --------
+
+    def add_publisher(self, kind: type, topic: str, profile: QoSProfile) -> LifecyclePublisher:
+        """Return a publisher that is enabled while the node is active."""
+        publisher = self.create_lifecycle_publisher(kind, topic, profile)
+        self.resources.callback(self.destroy_lifecycle_publisher, publisher)
+        return publisher
+
+    def add_subscription(self, kind: type, topic: str, take: Callable[..., None],
+                         profile: QoSProfile, *, lane: bool = False) -> Subscription:
+        """Subscribe; `take` gets the messages that pass the check of `telemetry.rules`.
+
+        :param lane: whether they come in a thread of their own, as those that carry frames.
+        """
+        subscribe = partial(subscribe_in_lane, self) if lane else self.create_subscription
+        subscription = subscribe(kind, topic, self.border.checked(kind, topic, take), profile)
+        self.resources.callback(self.destroy_subscription, subscription)
+        return subscription
+
+    def add_timer(self, period_s: float, call: Callable[[], None]) -> Timer:
+        """Have `call` called every `period_s`."""
+        timer = self.create_timer(period_s, call)
+        self.resources.callback(self.destroy_timer, timer)
+        return timer
+
+    def to_session(self, method: Callable[..., None]) -> Callable[..., None]:
+        """Return a callback that calls a method of the session that there is when it is called.
+
+        What comes while the node is not active is ignored.
+
+        :param method: of the session's class, not bound.
+        """
+        def receive(*arguments: Any) -> None:
+            session = self.session  # another thread may be ending it
+            if session is not None:
+                method(session, *arguments)
+        signature = inspect.signature(method)
+        receive.__signature__ = signature.replace(  # type: ignore[attr-defined]  # rclpy asks
+            parameters=list(signature.parameters.values())[1:])
+        return receive
+
     # -- transitions ------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -145,16 +224,19 @@ class ManagedNode(LifecycleNode):
             self.load()
             self.on_loop(self.configure)
         except BaseException:
-            self.on_loop(self._release)
+            self.on_loop(self.release)
             raise
         finally:
             self._loading = ''
         self.wake_lane()
 
-    def _release(self) -> None:
-        self.release()
-        self.wake_lane()
-        self.config = None
+    def release(self) -> None:
+        """Give back what configuring took; may run twice."""
+        try:
+            self._configuration.close()
+        finally:
+            self.wake_lane()
+            self.config = self.latest = None
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enable the publishers, then start working; if that fails, neither."""
@@ -162,42 +244,53 @@ class ManagedNode(LifecycleNode):
 
     def _activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         super().on_activate(state)
-        result = self._guard('activate', self.activate)
-        self.active = result == SUCCESS
-        if self.active:
+        self.resources = ExitStack()
+        result = self._guard('activate', self._begin)
+        if result == SUCCESS:
             self._setup.publish(self)
         else:
             refusal = self._refusal
-            self._guard('deactivate', self.deactivate)
+            self._guard('deactivate', self._stop)
             super().on_deactivate(state)
             self._refusal = refusal
         return result
+
+    def _begin(self) -> None:
+        self.session = self.latest = self.activate()
+        self.session.start()
+        self.wake_lane()
+
+    def _stop(self) -> None:
+        activation, self.resources = self.resources, self._configuration
+        try:
+            activation.close()
+        finally:
+            self.session = None
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working, then disable the publishers."""
         return self.on_loop(partial(self._deactivate, state))
 
     def _deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        result = self._guard('deactivate', self.deactivate)
-        self.active = False
+        result = self._guard('deactivate', self._stop)
         super().on_deactivate(state)
         return result if result == SUCCESS else ERROR  # FAILURE would leave the state active
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back."""
-        result = self.on_loop(lambda: self._guard('clean up', self._release))
+        result = self.on_loop(lambda: self._guard('clean up', self.release))
         return result if result == SUCCESS else ERROR  # FAILURE would leave it half released
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working if need be, and give everything back."""
         if self.active:
             self.on_deactivate(state)
-        return self.on_loop(lambda: self._guard('shut down', self._release))
+        return self.on_loop(lambda: self._guard('shut down', self.release))
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back, so that the node can be configured again."""
-        self.active, refusal = False, self._refusal
-        result = self.on_loop(lambda: self._guard('recover', self._release))
+        refusal = self._refusal
+        result = self.on_loop(lambda: self._guard('recover', self.release))
         self._refusal = self._refusal or refusal
         return result
 

@@ -16,9 +16,7 @@ class MissionFollower:
     def __init__(self, node: ManagedNode, apply: Callable[[float, float], None]) -> None:
         self._node, self._apply = node, apply
         self._heard_s, self.policy = -inf, ''
-        self._subscription = node.create_subscription(
-            MissionPolicy, 'mission_policy',
-            node.border.checked(MissionPolicy, 'mission_policy', self._on_policy), qos.LATCHED)
+        node.add_subscription(MissionPolicy, 'mission_policy', self._on_policy, qos.LATCHED)
 
     def _on_policy(self, m: MissionPolicy) -> None:
         self._heard_s, self.policy = time.monotonic(), f'{m.policy}: {m.reason}'
@@ -30,7 +28,3 @@ class MissionFollower:
             self.policy = ''
             self._node.get_logger().warning(f'no mission policy for {VALID_S:.0f} s: full again')
             self._apply(0.0, 1.0)
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._node.destroy_subscription(self._subscription)

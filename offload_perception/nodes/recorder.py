@@ -8,6 +8,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from offload_perception.bringup.config import RecorderConfig
@@ -26,7 +27,7 @@ from offload_perception.msg import (
     ServerStatus,
 )
 from offload_perception.nodes import qos
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import ManagedNode, Session
 from offload_perception.nodes.message_types import class_of, name_of
 from offload_perception.nodes.running import main_of
 from offload_perception.nodes.servers import namespaces
@@ -50,64 +51,57 @@ _SMALL = {name_of(kind) for kind in (*(kind for kind, _ in _TELEMETRY), OffloadD
                                      MissionPolicy, DiagnosticStatus, ServerStatus)}
 
 
-class RecorderNode(ManagedNode):
-    """Writes every message as it came, undecoded; each activation makes a bag of its own."""
+class Recording(Session):
+    """One activation: writes every message as it came, undecoded, into a bag of its own."""
 
-    doing = 'recording'
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__('recorder', RecorderConfig, **kwargs)
-        self._bag: BagWriter | None = None
-        self._listeners: dict[str, Any] = {}
-        self._bag_timers: list[Any] = []
+    def __init__(self, node: 'RecorderNode', servers: tuple[str, ...]) -> None:
+        """Make the bag."""
+        c: RecorderConfig = node.config
+        self._node, self._servers = node, servers
+        self._listeners: dict[str, Subscription] = {}
         self._announced: set[str] = set()
         self._skipped: set[str] = set()
         self._problem = ''
-
-    # -- lifecycle --------------------------------------------------------------------------
-
-    def configure(self) -> None:
-        """Choose the topics."""
-        self._servers = namespaces(self.config.server)
-
-    def activate(self) -> None:
-        """Make the bag and subscribe."""
-        c = self.config
-        self._problem = ''
         # Images and tensors hardly shrink; compressing them would cost the drone power.
-        self._bag = BagWriter(
+        self._bag: BagWriter | None = BagWriter(
             c.bag or time.strftime('bag_%Y_%m_%d-%H_%M_%S'), max_file_bytes=c.max_file_size * MB,
             min_free_bytes=c.min_free * MB, compress=not (c.images or c.tensors))
         self._disk = DiskWatch(c.min_free * MB)
-        self._listen_to_known(c)
-        self._bag_timers = [self.create_timer(c.flush_period, self._flush),
-                            self.create_timer(LOOK_PERIOD_S, self._look_for_topics)]
-        self.get_logger().info(f'recording into {self._bag.folder}')
+        node.resources.callback(self._finish)
+        node.get_logger().info(f'recording into {self._bag.folder}')
 
-    def deactivate(self) -> None:
+    def start(self) -> None:
+        """Listen."""
+        self._listen_to_known(self._node.config)
+        self._node.add_timer(self._node.config.flush_period, self._flush)
+        self._node.add_timer(LOOK_PERIOD_S, self._look_for_topics)
+
+    def _finish(self) -> None:
         """Finish the bag with all that has come in."""
         self._take_waiting()
         self._stop_listening()
         if self._bag is not None:
             bag, self._bag = self._bag, None
             bag.close()
-            self.get_logger().info(f'{bag.messages} messages in {bag.folder}')
+            self._node.get_logger().info(f'{bag.messages} messages in {bag.folder}')
+
+    def _fail(self, problem: str) -> None:
+        """Stop recording; the drone flies on."""
+        self._problem = problem
+        self._node.get_logger().error(problem)
+        self._stop_listening()
+        bag, self._bag = self._bag, None
+        if bag is not None:
+            with suppress(OSError):
+                bag.close()
 
     def awaits_others(self) -> bool:
         """Return whether a topic of the bag still has a publisher other than this node."""
         if self._bag is None:
             return False
-        own = self.get_name(), self.get_namespace()
+        own = self._node.get_name(), self._node.get_namespace()
         return any((p.node_name, p.node_namespace) != own for topic in tuple(self._listeners)
-                   for p in self.get_publishers_info_by_topic(topic))
-
-    def release(self) -> None:
-        """Finish the bag if the node was not deactivated."""
-        self._stop_listening()
-        if self._bag is not None:
-            with suppress(OSError):
-                self._bag.close()
-            self._bag = None
+                   for p in self._node.get_publishers_info_by_topic(topic))
 
     def _take_waiting(self) -> None:
         """Write what the middleware has received and no callback has seen yet.
@@ -123,11 +117,8 @@ class RecorderNode(ManagedNode):
                 self._on_message(topic, name_of(subscription.msg_type), *taken)
 
     def _stop_listening(self) -> None:
-        while self._bag_timers:
-            self.destroy_timer(self._bag_timers.pop())
         while self._listeners:
-            self.destroy_subscription(self._listeners.popitem()[1])
-        self._announced.clear()
+            self._node.destroy_subscription(self._listeners.popitem()[1])
 
     # -- topics -----------------------------------------------------------------------------
 
@@ -146,17 +137,17 @@ class RecorderNode(ManagedNode):
             self._listen(kind, name, qos.images('best_effort'))
 
     def _listen(self, kind: type, name: str, profile: QoSProfile) -> None:
-        topic = self.resolve_topic_name(name)
+        topic = self._node.resolve_topic_name(name)
         if topic not in self._listeners:
-            self._listeners[topic] = self.create_subscription(
+            self._listeners[topic] = self._node.create_subscription(
                 kind, topic, partial(self._on_message, topic, name_of(kind)), profile, raw=True)
 
     def _look_for_topics(self) -> None:
         """Subscribe to all other topics in the drone's namespace, with their publishers' QoS."""
-        inside = f'{self.get_namespace().rstrip("/")}/'
-        for topic, kinds in self.get_topic_names_and_types():
+        inside = f'{self._node.get_namespace().rstrip("/")}/'
+        for topic, kinds in self._node.get_topic_names_and_types():
             new = topic.startswith(inside) and topic not in self._listeners
-            if new and topic not in self._skipped and self.count_publishers(topic):
+            if new and topic not in self._skipped and self._node.count_publishers(topic):
                 self._listen_to_found(topic, kinds[0])
 
     def _listen_to_found(self, topic: str, name: str) -> None:
@@ -165,7 +156,7 @@ class RecorderNode(ManagedNode):
             kind = class_of(name)
         except BagError as e:
             self._skipped.add(topic)
-            self.get_logger().warning(f'{topic} is not recorded: {e}')
+            self._node.get_logger().warning(f'{topic} is not recorded: {e}')
             return
         if self._wanted(kind):
             self._listen(kind, topic, self._matching(topic))
@@ -174,12 +165,12 @@ class RecorderNode(ManagedNode):
 
     def _wanted(self, kind: type) -> bool:
         if kind in (Image, CompressedImage):
-            return self.config.images
-        return kind is not FeatureTensor or self.config.tensors
+            return self._node.config.images
+        return kind is not FeatureTensor or self._node.config.tensors
 
     def _matching(self, topic: str) -> QoSProfile:
         """Return the strictest profile that every publisher of a topic can serve."""
-        offered = [i.qos_profile for i in self.get_publishers_info_by_topic(topic)]
+        offered = [i.qos_profile for i in self._node.get_publishers_info_by_topic(topic)]
         return _profile(
             reliable=all(p.reliability == ReliabilityPolicy.RELIABLE for p in offered),
             latched=all(p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in offered))
@@ -190,18 +181,18 @@ class RecorderNode(ManagedNode):
         if self._bag is None:
             return
         if len(data) > (limit := _LARGEST_TELEMETRY if kind in _SMALL else _LARGEST):
-            self.border.ignore(topic, f'it has {len(data)} bytes, and of {kind} at most {limit} '
-                               'are recorded')
+            self._node.border.ignore(topic, f'it has {len(data)} bytes, and of {kind} at most '
+                                     f'{limit} are recorded')
             return
         with self._ending_on_failure():
             if topic not in self._announced:
                 self._announced.add(topic)
                 self._bag.add_topic(topic, installed_type(kind), list(self._offered(topic)))
-            self._bag.write(topic, data, self.get_clock().now().nanoseconds,
+            self._bag.write(topic, data, self._node.get_clock().now().nanoseconds,
                             info['source_timestamp'])
 
     def _offered(self, topic: str) -> Iterator[dict[str, Any]]:
-        for info in self.get_publishers_info_by_topic(topic):
+        for info in self._node.get_publishers_info_by_topic(topic):
             p = info.qos_profile
             yield qos_profile(reliable=p.reliability == ReliabilityPolicy.RELIABLE,
                               latched=p.durability == DurabilityPolicy.TRANSIENT_LOCAL,
@@ -218,15 +209,10 @@ class RecorderNode(ManagedNode):
         try:
             yield
         except OSError as e:
-            self._end(f'recording ended: {self._bag.folder} cannot be written: {e.strerror}; '
+            self._fail(f'recording ended: {self._bag.folder} cannot be written: {e.strerror}; '
                       'was it removed, or the disk?')
         except BagError as e:
-            self._end(str(e))
-
-    def _end(self, problem: str) -> None:
-        self._problem = problem
-        self.get_logger().error(problem)
-        self.release()
+            self._fail(str(e))
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the bag and the disk."""
@@ -258,6 +244,27 @@ class RecorderNode(ManagedNode):
                 'written [MB/min]': f'{self._disk.rate * 60 / MB:.1f}',
                 'time left [min]': f'{self._disk.left_s / 60:.0f}',
                 'topics left out': ', '.join(sorted(self._skipped)) or 'none'}
+
+
+class RecorderNode(ManagedNode[RecorderConfig, Recording]):
+    """Records a drone's topics; each activation makes a bag of its own."""
+
+    doing = 'recording'
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('recorder', RecorderConfig, **kwargs)
+
+    def configure(self) -> None:
+        """Find out which servers to record."""
+        self._servers = namespaces(self.config.server)
+
+    def activate(self) -> Recording:
+        """Make the bag."""
+        return Recording(self, self._servers)
+
+    def awaits_others(self) -> bool:
+        """Return whether a topic of the bag still has a publisher other than this node."""
+        return self.session is not None and self.session.awaits_others()
 
 
 def _profile(*, reliable: bool = True, latched: bool = False) -> QoSProfile:

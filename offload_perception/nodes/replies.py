@@ -4,7 +4,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 
-from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 
 from offload_perception.msg import Classification
 from offload_perception.nodes import qos
@@ -24,7 +24,7 @@ class ReplyPublishers:
     counts those that waited in vain. A topic without a subscriber gets no publisher.
     """
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: Node) -> None:
         self._node, self._lock = node, threading.Lock()
         self._publishers: OrderedDict = OrderedDict()
         self._waiting: deque[tuple[float, str, Classification]] = deque()

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError
@@ -86,7 +87,7 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
                                'killed processes had left')
     if node.declare_parameter('exit_when_refused', False).value:
         node.when_refused = lambda: wish.end(1)
-    spinners = _spin(node)
+    spinners = spin(node)
     exit_code = wish.wait()
     if not exit_code:
         _let_others_end(node)
@@ -99,7 +100,7 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     return exit_code
 
 
-class _Spinner:
+class Spinner:
     """An executor in a thread of its own."""
 
     def __init__(self, name: str, node: ManagedNode,
@@ -115,15 +116,23 @@ class _Spinner:
         return self._worker.stop(timeout_s)
 
 
-def _spin(node: ManagedNode) -> list[_Spinner]:
-    """Spin the node in three threads; return them in the order of their end."""
+class Spinners(NamedTuple):
+    """The three threads of a node, in the order of their end."""
+
+    orders: Spinner
+    lane: Spinner
+    rest: Spinner
+
+
+def spin(node: ManagedNode) -> Spinners:
+    """Spin the node in three threads."""
     own = (node.orders, node.lane)
-    orders = _Spinner('orders', node, lambda group: group is node.orders)
-    lane = _Spinner('lane', node, lambda group: group is node.lane)
-    rest = _Spinner('callbacks', node, lambda group: group not in own)
+    orders = Spinner('orders', node, lambda group: group is node.orders)
+    lane = Spinner('lane', node, lambda group: group is node.lane)
+    rest = Spinner('callbacks', node, lambda group: group not in own)
     rest.executor.add_node(node)
     node.wake_lane, node.on_loop = lane.executor.wake, rest.executor.call
-    spinners = [orders, lane, rest]
+    spinners = Spinners(orders, lane, rest)
     for spinner in spinners:
         spinner.start()
     return spinners

@@ -10,7 +10,6 @@ from offload_perception.health.trend import Lasting
 from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import feature_message
-from offload_perception.nodes.executor import subscribe_in_lane
 from offload_perception.nodes.managed import ManagedNode
 
 
@@ -31,32 +30,22 @@ class Servers:
 
     def __init__(self, node: ManagedNode, names: tuple[str, ...], *, depth: int,
                  on_status: Callable[[str, ServerStatus], None],
-                 on_beat: Callable[[str, ServerBeat, int], None] | None) -> None:
+                 on_beat: Callable[[str, ServerBeat, dict[str, Any]], None] | None) -> None:
         """Make the topics.
 
-        :param on_beat: takes a server's beat and when the middleware received it, by the system's
-            clock [ns], 0 if unknown; None = without beats.
+        :param on_beat: gets a server's beat and what the middleware reports of its receiving;
+            None = without beats.
         """
         self._node, self.names = node, names
         self._several = {name: Lasting(qos.GHOST_S) for name in names}
-        self._publishers = {
-            name: node.create_lifecycle_publisher(FeatureTensor, f'{name}/features',
-                                                  qos.features(depth)) for name in names}
-        self._subscriptions = [
-            node.create_subscription(
-                ServerStatus, f'{name}/status',
-                node.border.checked(ServerStatus, f'{name}/status', partial(on_status, name)),
-                qos.LATCHED)
-            for name in names]
-        if on_beat is not None:
-            self._subscriptions += [self._hear_beats(name, on_beat) for name in names]
-
-    def _hear_beats(self, name: str, on_beat: Callable[[str, ServerBeat, int], None]) -> Any:
-        def heard(message: ServerBeat, info: dict[str, Any]) -> None:
-            on_beat(name, message, info['received_timestamp'])
-        return subscribe_in_lane(self._node, ServerBeat, f'{name}/beat',
-                                 self._node.border.checked(ServerBeat, f'{name}/beat', heard),
-                                 qos.BEAT)
+        self._publishers = {name: node.add_publisher(FeatureTensor, f'{name}/features',
+                                                     qos.features(depth)) for name in names}
+        for name in names:
+            node.add_subscription(ServerStatus, f'{name}/status', partial(on_status, name),
+                                  qos.LATCHED)
+            if on_beat is not None:
+                node.add_subscription(ServerBeat, f'{name}/beat', partial(on_beat, name),
+                                      qos.BEAT, lane=True)
 
     def send(self, packet: FeaturePacket, server: str) -> bool:
         """Publish a packet to a server; False if it is not subscribed."""
@@ -80,11 +69,3 @@ class Servers:
             return (f'{len(serving)} servers answer on {topic}, so every tensor is computed '
                     'more than once; give each a namespace of its own')
         return ''
-
-    def close(self) -> None:
-        """Give the topics back; may run twice."""
-        for publisher in self._publishers.values():
-            self._node.destroy_lifecycle_publisher(publisher)
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        self._publishers, self._subscriptions = {}, []

@@ -23,21 +23,19 @@ _REMEMBERED = 256  # ended frames whose metered energy may still come
 
 
 class AutoStrategy:
-    """Wraps a PlanningSession; may be called from several threads."""
+    """Wraps a PlanningSession during one activation; may be called from several threads.
+
+    What the session has learned goes on from one activation to the next.
+    """
 
     def __init__(self, session: PlanningSession, *, calibration: Calibration | None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.session, self._calibration = session, calibration
         self._clock, self._lock = clock, Lock()
-        self.begin()
-
-    def begin(self) -> None:
-        """Start again with frame 1; the session keeps what it has learned."""
-        with self._lock:
-            self._latest: Decision | None = None
-            self._ended: OrderedDict[int, Frame] = OrderedDict()
-            self._overdue: OrderedDict[int, Frame] = OrderedDict()
-            self._probes: dict[int, tuple[Probe, float]] = {}
+        self._latest: Decision | None = None
+        self._ended: OrderedDict[int, Frame] = OrderedDict()
+        self._overdue: OrderedDict[int, Frame] = OrderedDict()
+        self._probes: dict[int, tuple[Probe, float]] = {}
 
     def __call__(self, frame: Frame) -> Plan:
         """Return the plan for a frame whose work starts now."""

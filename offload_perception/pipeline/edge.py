@@ -25,9 +25,9 @@ from offload_perception.frames import (
     top_k,
 )
 from offload_perception.pipeline.board import Board, Layers, Preprocess
-from offload_perception.pipeline.flying import Flying
 from offload_perception.pipeline.ledger import Counts, FrameLedger
 from offload_perception.pipeline.packing import pack
+from offload_perception.pipeline.pending import PendingFrames
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan, Strategy
 from offload_perception.pipeline.validate import foreign
 from offload_perception.threads import FOREVER, PATIENCE, JobQueue, Worker
@@ -63,7 +63,7 @@ class EdgePipeline:
         self._wake = Condition()
         self._newest: Frame | None = None
         self._taken_s = -inf  # arrival of the last image that was not paced
-        self._flying = Flying(self._wake)
+        self._pending = PendingFrames(self._wake)
         self._plan = Plan(split=self._artefact.last)
         self._running = False
         self._worker: Worker | None = None
@@ -91,7 +91,7 @@ class EdgePipeline:
             self._sender.stop()
             self._worker = self._sender = None
         with self._wake:
-            left = [*self._flying.land_all(), *([self._newest] if self._newest else [])]
+            left = [*self._pending.remove_all(), *([self._newest] if self._newest else [])]
             self._newest = None
         for frame in left:
             self._drop(frame, DropReason.SHUTDOWN)
@@ -119,7 +119,7 @@ class EdgePipeline:
     @property
     def link_idle(self) -> bool:
         """Return whether no frame is on the link."""
-        return not len(self._flying)
+        return not len(self._pending)
 
     @property
     def counts(self) -> Counts:
@@ -151,12 +151,12 @@ class EdgePipeline:
         """Take a server's reply; one that no frame waits for is counted and ignored."""
         now = self._clock()
         ok = reply.status is Status.OK
-        frame = self._flying.find(reply.sequence)
+        frame = self._pending.find(reply.sequence)
         if frame is not None and (why := foreign(reply, frame, self._artefact.digest)):
             self._ledger.count_foreign_reply()
             self._problem(FOREIGN_REPLY, why)
             return
-        if frame is None or not self._flying.land(frame, keep_hedged=not ok):
+        if frame is None or not self._pending.remove(frame, keep_hedged=not ok):
             self._ledger.count_unexpected_reply()
             self._late(reply)
             return
@@ -178,13 +178,13 @@ class EdgePipeline:
         if not frame.hedged:
             self._fail(frame, reason, text)
             return
-        self._flying.hurry(frame, self._clock())
+        self._pending.hurry(frame, self._clock())
         self._problem(reason, f'{text}; finished on board')
 
     def expire(self) -> None:
         """Drop the frames whose reply has not come in time; call this from a timer."""
         limit = self._clock() - self._settings.reply_timeout_s
-        for frame in self._flying.land_unanswered(limit):
+        for frame in self._pending.remove_unanswered(limit):
             self._fail(frame, DropReason.TIMEOUT, f'no reply from {frame.server} within '
                        f'{self._settings.reply_timeout_s:.2f} s')
 
@@ -201,17 +201,17 @@ class EdgePipeline:
         with self._wake:
             while self._running:
                 now = self._clock()
-                if (overdue := self._flying.overdue(now)) is not None:
+                if (overdue := self._pending.overdue(now)) is not None:
                     return partial(self._finish_on_board, overdue)
                 if self._newest is not None and self._has_room():
                     frame, self._newest = self._newest, None
                     return partial(self._process, frame)
-                self._wake.wait(min(self._flying.next_hedge_s - now, _LONGEST_WAIT_S))
+                self._wake.wait(min(self._pending.next_hedge_s - now, _LONGEST_WAIT_S))
         return None
 
     def _has_room(self) -> bool:
         return (self._plan.split == self._artefact.last
-                or len(self._flying) < self._settings.max_in_flight)
+                or len(self._pending) < self._settings.max_in_flight)
 
     def _process(self, frame: Frame) -> None:
         step = DropReason.PLAN_FAILED
@@ -228,25 +228,25 @@ class EdgePipeline:
             if plan.split == self._artefact.last:
                 self._end_on_board(frame, self._board.scores(tensor))
             else:
-                self._take_off(frame, tensor)
+                self._hand_over(frame, tensor)
         finally:
             if frame.decision is not None:
                 self._sender.submit(partial(self._decided, frame))
 
-    def _take_off(self, frame: Frame, tensor: np.ndarray) -> None:
+    def _hand_over(self, frame: Frame, tensor: np.ndarray) -> None:
         frame.tensor = tensor if frame.hedged else None
-        self._flying.take_off(frame)
+        self._pending.add(frame)
         self._sender.submit(partial(self._transmit, frame, tensor, self._clock()))
 
     def _finish_on_board(self, frame: Frame) -> None:
         """Compute the rest of a frame whose reply is late; the first result counts."""
         try:
-            scores = self._board.rest(frame, lambda: frame in self._flying)
+            scores = self._board.rest(frame, lambda: frame in self._pending)
         except Exception as e:
-            if self._flying.land(frame):
+            if self._pending.remove(frame):
                 self._fail(frame, DropReason.HEAD_FAILED, _words(e))
             return
-        if scores is not None and self._flying.land(frame):
+        if scores is not None and self._pending.remove(frame):
             self._end_on_board(frame, scores)
 
     # -- sender thread ----------------------------------------------------------------------
@@ -262,7 +262,7 @@ class EdgePipeline:
             step, why = DropReason.NO_SERVER, f'no server listens at {frame.server}'
         except Exception as e:  # as above
             why = _words(e)
-        if self._flying.land(frame, keep_hedged=True):
+        if self._pending.remove(frame, keep_hedged=True):
             self._turned_away(frame, step, why)
 
     def _failed(self, e: Exception) -> None:

@@ -1,12 +1,13 @@
-"""A frame's tensor as the packet that goes to a server."""
+"""The packets that go to a server: a frame's tensor, or a probe of the link."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from offload_perception import codec
 from offload_perception.codec.calibration import basis_of
-from offload_perception.frames import FeaturePacket, Frame
+from offload_perception.frames import PROBE_CODEC, FeaturePacket, Frame
 from offload_perception.network.artefact import Artefact
 from offload_perception.pipeline.plan import EdgeSettings
 
@@ -26,3 +27,12 @@ def pack(frame: Frame, tensor: np.ndarray, ready_s: float, artefact: Artefact,
         nonce=frame.nonce, model_digest=artefact.digest, split=frame.split,
         split_name=frame.split_name, codec=frame.codec, dtype=spec.dtype, shape=spec.shape,
         scale=spec.scale, zero_point=spec.zero_point, remaining_s=remaining_s, data=data)
+
+
+def probe_packet(nonce: int, nbytes: int, *, header: Any, drone: str,
+                 artefact: Artefact) -> FeaturePacket:
+    """Return a packet of `nbytes` zeros that is answered at once and only measures the link."""
+    return FeaturePacket(
+        header=header, drone=drone, sequence=0, nonce=nonce, model_digest=artefact.digest,
+        split=0, split_name='', codec=PROBE_CODEC, dtype='', shape=(), scale=0.0, zero_point=0,
+        remaining_s=0.0, data=np.zeros(nbytes, np.uint8))

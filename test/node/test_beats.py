@@ -23,7 +23,7 @@ def test_beats_tell_clock_period_and_backlog(world, server, beats):
     first = beats.wait_for(3)[:3]
     assert all(m.period == pytest.approx(PERIOD_S) and m.expected_wait == 0.0 for m in first)
     assert all(a.clock < b.clock for a, b in pairwise(first))
-    node._pipeline.backlog_s = lambda: 1.5
+    node.session.pipeline.backlog_s = lambda: 1.5
     beats.wait_for(lambda m: m.expected_wait == 1.5)
 
 
@@ -31,31 +31,30 @@ def test_beats_come_while_the_executor_is_busy(world, server, beats):
     server(beat_period=PERIOD_S)
     sent, go = [], threading.Event()
     beats.wait_for(1)
-    node = world._nodes[-1]
-    publish = node._beat_pub.publish
+    node = world.newest
+    publish = node._parts.beats.publish
 
     def counting(message):
         sent.append(publish(message))
         if len(sent) == 3:
             go.set()
-    node._beat_pub.publish = counting
-    assert world.do(lambda: go.wait(5.0))
+    node._parts.beats.publish = counting
+    assert world.do(lambda: go.wait(5.0), node)
 
 
 def test_no_beats_where_the_period_is_zero_and_where_inactive(world, server, beats):
     statuses = world.hear(ServerStatus, 'server/status', qos.LATCHED)
     node = server(beat_period=0.0)
     statuses.wait_for(5)
-    assert not beats and node._beats is None
+    assert not beats
     world.drive(node, 'deactivate', 'cleanup')
     world.set(node, beat_period=PERIOD_S)
     world.drive(node, 'configure')
-    assert node._beats is None
     world.drive(node, 'activate')
     beats.wait_for(3)
     assert 'beats' in {t.name for t in threading.enumerate()}
     world.drive(node, 'deactivate')
-    assert node._beats is None and 'beats' not in {t.name for t in threading.enumerate()}
+    assert 'beats' not in {t.name for t in threading.enumerate()}
     world.drive(node, 'activate')
     beats.wait_for(len(beats) + 3)
 
@@ -71,17 +70,17 @@ def test_the_planner_hears_beats_at_the_time_of_the_middleware(world, edge, serv
     node = server(beat_period=PERIOD_S)
     drone = edge(split='auto')
     name = f'{world.ns}/server'
-    until(lambda: name in drone._strategy.session._routes)
+    until(lambda: name in drone.session.strategy.session._routes)
     heard = []
-    drone._strategy.beat = lambda *args, **fields: heard.append((args, fields))
+    drone.session.strategy.beat = lambda *args, **fields: heard.append((args, fields))
     until(lambda: len(heard) > 3)
     (server_name, age_s), fields = heard[-1]
     assert server_name == name and 0.0 < age_s < 1.0  # exactly 0 where the stamp is missing
     assert fields['period_s'] == pytest.approx(PERIOD_S) and fields['wait_s'] == 0.0
-    del drone._strategy.beat
-    node._pipeline.backlog_s = lambda: 0.75
-    load = drone._strategy.session._routes[name].load
-    until(lambda: load.seen_wait_s(drone._strategy._clock()) == 0.75)
+    del drone.session.strategy.beat
+    node.session.pipeline.backlog_s = lambda: 0.75
+    load = drone.session.strategy.session._routes[name].load
+    until(lambda: load.seen_wait_s(drone.session.strategy._clock()) == 0.75)
 
 
 def test_a_drone_with_a_fixed_split_does_not_listen_to_beats(world, edge, server):
@@ -89,4 +88,4 @@ def test_a_drone_with_a_fixed_split_does_not_listen_to_beats(world, edge, server
     edge(split='block4_pool')
     until(lambda: world.node.count_subscribers(f'{world.ns}/server/features') == 1)
     until(lambda: world.node.count_subscribers(f'{world.ns}/server/status') == 1)
-    assert not node._beat_pub.get_subscription_count()
+    assert not node._parts.beats.get_subscription_count()

@@ -130,14 +130,14 @@ def flight(ros, artefact, tmp_path_factory):
         world.start(DashboardNode, port=0, server=f'{world.ns}/server'),
         world.start(Um25cNode),
         world.start(RecorderNode, bag=str(tmp_path_factory.mktemp('bags') / 'bag'), images=True)]
-    nodes[2]._look_timer.cancel()  # as if somebody looked
-    nodes[2]._take_images('image_raw')
+    nodes[2].session._look_timer.cancel()  # as if somebody looked
+    nodes[2].session._take_images('image_raw')
     monitor = MonitorNode(namespace=world.ns, server=f'{world.ns}/server')
-    world.do(lambda: world._executor.add_node(monitor))
+    world.do(lambda: world.executor.add_node(monitor))
     yield SimpleNamespace(world=world, nodes=nodes, monitor=monitor,
                           hear=[s for node in (*nodes, monitor) for s in node.subscriptions],
                           eye=world.speak(Image, 'image_raw', qos.CAMERA))
-    world.do(lambda: world._executor.remove_node(monitor))
+    world.do(lambda: world.executor.remove_node(monitor))
     world.close()
     monitor.destroy_node()
 
@@ -147,11 +147,11 @@ def flight(ros, artefact, tmp_path_factory):
 def test_no_message_stops_a_node(flight, data):
     world = flight.world
     GOOD['ServerStatus']['model_digest'] = GOOD['FeatureTensor']['model_digest'] = (
-        flight.nodes[0]._artefact.digest)
+        flight.nodes[0]._network.artefact.digest)
     subscription = flight.hear[data.draw(st.integers(0, len(flight.hear) - 1))]
     throw(world, subscription, data, **GOOD)
     for health in flight.nodes:
-        world.do(health.publish_diagnostics)
+        world.do(health.publish_diagnostics, health)
     for state in (flight.monitor.state, flight.nodes[2]._state):
         json.dumps(state.snapshot(), allow_nan=False)
     assert all(line.isprintable() for line in (
@@ -164,8 +164,8 @@ def test_after_all_that_a_frame_flies_and_is_metered(flight):
     ends = flight.world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
     results = flight.world.hear(Classification, 'classification', qos.RESULTS)
     powers = flight.world.hear(PowerSample, 'power', qos.TELEMETRY)
-    flight.nodes[1]._set_pace(0.0, 1.0)
+    flight.nodes[1].session.pipeline.set_pace(0.0, 1.0)
     until(lambda: flight.eye.publish(image(2)) or any(m.outcome != 2 for m in ends))
     results.wait_for(1)
     powers.wait_for(1)
-    assert flight.nodes[0]._pipeline._worker.alive and flight.nodes[4]._bag is not None
+    assert flight.nodes[0].session.pipeline._worker.alive and flight.nodes[4].session._bag

@@ -43,7 +43,7 @@ def told(world):
                     and re.search(pattern, status.message) is not None)
 
         def told_now() -> bool:
-            world.do(node.publish_diagnostics)
+            world.do(node.publish_diagnostics, node)
             return any(map(found, heard))
         until(told_now)
         return heard.wait_for(found).status[0].level
@@ -96,7 +96,7 @@ def test_no_image_yet_and_a_camera_that_stopped(world, edge, told, impatient, ph
     node = edge(split='-1')
     assert told(node, f'no image yet on {world.ns}/image_raw or .*: it has no publisher') == WARN
     camera = world.start(CameraNode, source=photos, width=64, height=48, rate=100.0)
-    until(lambda: node._pipeline.counts.captured > 2)
+    until(lambda: node.session.pipeline.counts.captured > 2)
     world.drive(camera, 'deactivate')
     assert told(node, rf'no image for \d+ s on .*{world.ns}/camera publishes it, but nothing '
                 'arrives') == ERROR
@@ -121,7 +121,7 @@ def test_a_server_that_was_stopped(world, edge, server, told):
 def test_a_link_that_is_lost(world, edge, told):
     node = edge(split='block4_pool', reply_timeout=0.05)
     silent = world.hear(FeatureTensor, f'{world.ns}/server/features', qos.features(4))
-    until(lambda: node._servers.listening(node._servers.names[0]))
+    until(lambda: node._parts.servers.listening(node._parts.servers.names[0]))
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     silent.wait_for(1)
     assert told(node, f'link lost: no reply from {world.ns}/server to 1 tensor;') == ERROR
@@ -150,7 +150,7 @@ def test_an_overloaded_server(world, server, send, told):
     node, goes_on = server(queue_limit=1), Event()
     tail, node._network.tail = node._network.tail, lambda *a: goes_on.wait() and tail(*a)
     try:
-        until(lambda: send(1) or node._pipeline.counts.replies[Status.BUSY])
+        until(lambda: send(1) or node.session.pipeline.counts.replies[Status.BUSY])
         assert told(node, r'overloaded: busy \d+% of the time, 1 of 1 tensors wait, [1-9] '
                     'rejected in the last 10 s; add a server') == WARN
     finally:
@@ -169,7 +169,7 @@ def test_replies_without_a_subscriber_are_counted(monkeypatch, server, send, tol
     monkeypatch.setattr(replies, 'MAX_TOPICS', 2)
     node = server(queue_limit=8)
     send(5)
-    until(lambda: node._replies.lost >= 3)  # the oldest make room
+    until(lambda: node._parts.replies.lost >= 3)  # the oldest make room
     assert told(node, r'[345] of the replies had no subscriber in the last 10 s') == WARN
 
 
@@ -227,13 +227,16 @@ def test_heat_and_under_voltage_of_a_fake_sysfs(which, monkeypatch, tmp_path, to
 
 def test_a_loop_that_was_blocked(world, told, photos):
     node = world.start(CameraNode, source=photos)
-    world.do(node.publish_diagnostics)
+    world.do(node.publish_diagnostics, node)
     node._health._loop._last_s -= 3.0
     assert told(node, r'busy for [12]\.\d s') == WARN
 
 
 def test_two_drones_in_one_namespace(world, edge, told):
-    drones = [edge(split='-1'), edge(split='-1')]
+    drones = [first := edge(split='-1')]
+    world.drive(first, 'deactivate')  # an active one would refuse the other
+    drones.append(edge(split='-1'))
+    world.drive(first, 'activate')
     for node in drones:
         node._health._doubled = Lasting(0.0)  # a node that was killed stays in the graph for long
     for node in drones:

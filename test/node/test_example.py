@@ -18,7 +18,7 @@ EXAMPLE = Path(__file__).parents[2] / 'docs' / 'examples' / 'photo_request.py'
 def example(world):
     """Run the example beside two publishers; yields a function that says a pair."""
     node = runpy.run_path(str(EXAMPLE))['PhotoRequest'](namespace=world.ns)
-    world._executor.add_node(node)
+    world.executor.add_node(node)
     tagged = world.speak(GeotaggedClassification, 'geotagged', qos.RESULTS)
     latency = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
     until(lambda: world.node.count_publishers(f'{world.ns}/photo_request'))
@@ -33,7 +33,7 @@ def example(world):
         for publisher, half in ((latency, end), (tagged, m))[::-1 if stamp % 2 else 1]:
             publisher.publish(half)
     yield say
-    world._executor.remove_node(node)
+    world.executor.remove_node(node)
     node.destroy_node()
 
 

@@ -16,7 +16,7 @@ from offload_perception.bringup.config import CameraConfig
 from offload_perception.nodes import qos
 from offload_perception.nodes.executor import GroupExecutor, subscribe_in_lane
 from offload_perception.nodes.managed import ManagedNode
-from offload_perception.nodes.running import _spin
+from offload_perception.nodes.running import spin
 
 
 class Notes:
@@ -66,7 +66,7 @@ def note() -> Notes:
 def hearing(world, note):
     """The node on the executors of its process."""
     node = Hearing(note, namespace=world.ns, cli_args=['--ros-args', '-p', 'autostart:=false'])
-    spinners = _spin(node)
+    spinners = spin(node)
     yield node
     node.let_go.set()
     assert all([spinner.stop(WAIT_S) for spinner in spinners])

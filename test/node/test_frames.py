@@ -44,7 +44,7 @@ def camera(world):
 
 def served(world, node) -> None:
     """Wait until the drone has found a server."""
-    until(lambda: node._servers.listening(node._servers.names[0]))
+    until(lambda: node._parts.servers.listening(node._parts.servers.names[0]))
 
 
 def a_frame(camera, stamp: int = 1, **changes) -> None:
@@ -205,9 +205,10 @@ def test_counters_add_up_and_every_frame_ends_once(world, edge, server, camera, 
     eye = camera()
     for n in range(60):
         a_frame(eye, stamp=n, **({'encoding': 'thermal32'} if n % 7 == 3 else {}))
-    until(lambda: drone._pipeline.counts.captured and not drone._pipeline.counts.under_way)
+    pipeline = drone.session.pipeline
+    until(lambda: pipeline.counts.captured and not pipeline.counts.under_way)
     world.drive(drone, 'deactivate')
-    captured = drone._pipeline.counts.captured
+    captured = pipeline.counts.captured
     ends.wait_for(captured)
     assert sorted(m.sequence for m in ends) == list(range(1, captured + 1))
     last = max(ends, key=lambda m: m.remote + m.local + m.dropped)
@@ -242,8 +243,8 @@ def test_a_reply_that_cannot_be_is_survived(world, edge, camera, ends):
                    {'header': Header(frame_id='of another life')}, {}, {}):
         answer.publish(Classification(**{**true, **forged}))
     assert ends.wait_for(1)[0].outcome == FrameLatency.REMOTE
-    until(lambda: drone._pipeline.counts.unexpected_replies == 1)  # the doubled one
-    assert drone._pipeline.counts.foreign_replies == 4
+    until(lambda: drone.session.pipeline.counts.unexpected_replies == 1)  # the doubled one
+    assert drone.session.pipeline.counts.foreign_replies == 4
     ignored, = drone.border.findings()
     assert ignored.text.startswith(f'3 messages on {world.ns}/remote_result ignored')
     assert ignored.text.endswith('scores is nan, not in -1e+09 .. 1e+09')
@@ -310,20 +311,20 @@ def test_a_name_that_can_be_and_nobody_goes_by_costs_no_publisher(world, link, d
     link(drone=drone)
     link(sequence=2)
     assert replies.wait_for(1)[0].sequence == 2
-    server = world._nodes[-1]
+    server = world.newest
     assert [p.topic_name for p in server.publishers if p.topic_name.endswith('remote_result')] == [
         f'{world.ns}/remote_result']
 
 
 def test_tensors_that_the_middleware_overwrote_are_counted_with_their_sender(world, link):
     statuses = world.hear(ServerStatus, 'server/status', qos.LATCHED)
-    server_node = world._nodes[-1]
+    server_node = world.newest
     link(sequence=1)
     statuses.wait_for(lambda m: m.received)
-    world.do(lambda: [link(sequence=n) for n in range(2, 501)])  # nothing is taken in that time
+    world.hold_lane(server_node, lambda: [link(sequence=n) for n in range(2, 501)])
     lost = statuses.wait_for(lambda m: m.lost).lost
-    until(lambda: server_node._senders.sent[f'{world.ns}/drone'] == 500)
-    assert server_node._pipeline.counts.received + server_node._senders.lost == 500
+    until(lambda: server_node.session.senders.sent[f'{world.ns}/drone'] == 500)
+    assert server_node.session.pipeline.counts.received + server_node.session.senders.lost == 500
     assert lost >= 500 - 2 * (16 + SPARE_DEPTH)
 
 
@@ -354,8 +355,8 @@ def test_a_tensor_that_comes_while_the_server_ends_is_let_go(world, server, link
     tensors = world.hear(FeatureTensor, 'server/features', qos.features(4))
     link()
     tensor, = tensors.wait_for(1)
-    node = world._nodes[-1]
-    pipeline = node._pipeline
+    node = world.newest
+    pipeline = node.session.pipeline
     world.drive(node, 'deactivate', 'cleanup')
     before = pipeline.counts.replies[Status.BUSY]  # 1 if the first one still waited
     pipeline.submit(packet_of(tensor))  # by a thread that had asked before whether it is active

@@ -54,7 +54,7 @@ def test_a_driver_of_the_image_transport_kind_gives_each_picture_once(world, edg
         assert driver.take(stamp) == 1
         ends.wait_for(stamp)
     looked = Event()
-    world.do(lambda: (node._feed.look(), looked.set()))
+    world.do(lambda: (node._feed.look(), looked.set()), node)
     assert looked.is_set() and [m.header.stamp.sec for m in ends] == list(range(1, 31))
     assert not driver._compressed.get_subscription_count()
     changes = [m.msg for m in world.log if 'listening to' in m.msg]
@@ -95,13 +95,13 @@ def test_what_the_user_chose_holds(world, edge):
     node = edge(split='-1', transport='raw', image_reliability='best_effort')
     publisher = world.node.create_publisher(CompressedImage, 'image_raw/compressed', RELIABLE)
     until(lambda: world.node.count_publishers(f'{world.ns}/image_raw/compressed'))
-    world.do(node._feed.look)
+    world.do(node._feed.look, node)
     assert not publisher.get_subscription_count()
     assert node._feed.describe() == f'{world.ns}/image_raw, best effort'
 
 
 def delivery(world, node) -> list[str]:
-    return [f.text for f in world.do(lambda: list(node._feed.findings(0.0)))
+    return [f.text for f in world.do(lambda: list(node.session.images.findings(0.0)), node)
             if f.name == 'delivery']
 
 
@@ -128,10 +128,11 @@ def test_only_what_one_camera_published_and_nobody_got_is_lost(world, edge, ends
 
     show(again, 300)
 
-    def burst() -> None:  # in one callback: the subscription holds five of them
+    def burst() -> None:  # the subscription holds five of them
         for stamp in range(301, 351):
             again.publish(image(stamp))
 
-    world.do(burst)
+    world.hold_lane(node, burst)
+    ends.wait_for(lambda m: m.header.stamp.sec == 350)
     show(again, 400)
     assert '45 of ' in delivery(world, node)[0]

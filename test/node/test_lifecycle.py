@@ -16,7 +16,7 @@ from offload_perception.bringup.config import EdgeConfig
 from offload_perception.health import Finding, said
 from offload_perception.nodes.camera import CameraNode
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import ManagedNode, Session
 from offload_perception.nodes.remote_inference import RemoteInferenceNode
 from offload_perception.nodes.um25c import Um25cNode
 from offload_perception.threads import Worker
@@ -58,7 +58,7 @@ def test_health_is_reported_in_every_state(world, options, node_class):
         diagnostics.wait_for(lambda m: m.status[0].name == name
                              and m.status[0].message == 'not active')
         world.drive(node, transition)
-    world.do(node.publish_diagnostics)
+    world.do(node.publish_diagnostics, node)
     diagnostics.wait_for(lambda m: m.status[0].name == name
                          and m.status[0].message != 'not active')
 
@@ -81,14 +81,14 @@ def test_parameters_describe_themselves(world, node_class):
 def test_autostart_activates(world, photos):
     node = world.make(CameraNode, autostart=True, source=photos)
     world.said('showing')
-    world.do(lambda: None)  # after the callback that logged it
+    world.order(node, lambda: None)  # after the callback that said so
     assert world.state(node) == ACTIVE
 
 
 def test_without_autostart_nothing_happens(world, photos):
     node = world.make(CameraNode, source=photos)
     for _ in range(3):
-        world.do(lambda: None)
+        world.order(node, lambda: None)
     assert world.state(node) == UNCONFIGURED
 
 
@@ -127,7 +127,7 @@ def test_a_refused_autostart_is_reported(world):
     told = []
     node.when_refused = lambda: told.append(True)
     node._autostart_timer = node.create_timer(100.0, lambda: None)
-    world.do(node._autostart)
+    world.order(node, node._autostart)
     assert told and world.state(node) == UNCONFIGURED
 
 
@@ -187,7 +187,7 @@ def test_autostart_takes_the_steps_that_nobody_has_taken(world, photos, taken):
     node = world.make(CameraNode, source=photos)
     world.drive(node, *taken)
     node._autostart_timer = node.create_timer(100.0, lambda: None)
-    world.do(node._autostart)
+    world.order(node, node._autostart)
     assert world.state(node) == ACTIVE
 
 
@@ -208,16 +208,13 @@ class FaultyNode(ManagedNode):
         self._do('load')
 
     def configure(self) -> None:
-        self.pub = self.create_lifecycle_publisher(Log, 'words', 10)
+        self.resources.callback(self._do, 'release')
+        self.pub = self.add_publisher(Log, 'words', 10)
 
-    def activate(self) -> None:
+    def activate(self) -> Session:
+        self.resources.callback(self._do, 'deactivate')
         self._do('activate')
-
-    def deactivate(self) -> None:
-        self._do('deactivate')
-
-    def release(self) -> None:
-        self._do('release')
+        return Session()
 
     def verify(self, changes: dict[str, Any]) -> None:
         self._do('verify')

@@ -20,14 +20,14 @@ def drone(edge):
 def tensors(world, drone):
     """What a server would hear; it never answers by itself."""
     heard = world.hear(FeatureTensor, f'{world.ns}/server/features', qos.features(8))
-    until(lambda: drone._servers.listening(f'{world.ns}/server'))
+    until(lambda: drone._parts.servers.listening(f'{world.ns}/server'))
     return heard
 
 
 @pytest.fixture
 def sent(world, drone, tensors):
     """A frame's tensor that is out; the planner has nothing to say in it."""
-    drone._pipeline._strategy = lambda frame: Plan(0, 'raw', f'{world.ns}/server')
+    drone.session.pipeline._strategy = lambda frame: Plan(0, 'raw', f'{world.ns}/server')
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     return tensors.wait_for(lambda m: m.codec == 'raw')
 
@@ -42,7 +42,8 @@ def answer_to(tensor: FeatureTensor, **changes) -> Classification:
 
 def test_an_energy_is_learned_only_if_it_is_known_better_than_nothing(world, drone):
     learned = []
-    drone._strategy.metered = lambda header, sequence, joules: learned.append((sequence, joules))
+    drone.session.strategy.metered = lambda _, sequence, joules: learned.append(
+        (sequence, joules))
     meter = world.speak(FrameEnergy, 'frame_energy', qos.TELEMETRY)
     for sequence, uncertainty in enumerate((float('inf'), float('nan'), 2.0, 0.5)):
         meter.publish(FrameEnergy(sequence=sequence, energy=3.0, idle_energy=1.0,
@@ -53,7 +54,7 @@ def test_an_energy_is_learned_only_if_it_is_known_better_than_nothing(world, dro
 
 def test_no_probe_is_asked_for_while_a_frame_is_on_the_link(world, drone, sent):
     asked = []
-    drone._strategy.next_probe = lambda link_idle: asked.append(link_idle)
+    drone.session.strategy.next_probe = lambda link_idle: asked.append(link_idle)
     until(lambda: len(asked) > 1)
     assert not any(asked)
     world.speak(Classification, 'remote_result', qos.RESULTS).publish(answer_to(sent))
@@ -62,40 +63,40 @@ def test_no_probe_is_asked_for_while_a_frame_is_on_the_link(world, drone, sent):
 
 def test_a_probe_that_nobody_takes_is_given_back(world, drone):
     unsent, probe = [], Probe('/nobody', 64, 0.0)
-    drone._servers._publishers['/nobody'] = drone.create_lifecycle_publisher(
+    drone._parts.servers._publishers['/nobody'] = drone.create_lifecycle_publisher(
         FeatureTensor, '/nobody/features', qos.features(1))
-    drone._strategy.probe_unsent = unsent.append
-    drone._strategy.next_probe = lambda link_idle: (7, probe) if not unsent else None
+    drone.session.strategy.probe_unsent = unsent.append
+    drone.session.strategy.next_probe = lambda link_idle: (7, probe) if not unsent else None
     until(lambda: unsent)
     assert unsent == [7]
 
 
 def test_a_probe_and_its_answer_carry_one_nonce(world, drone, tensors):
     answered, probe = [], Probe(f'{world.ns}/server', 64, 0.0)
-    drone._strategy.next_probe = lambda link_idle: (77, probe) if not answered else None
-    drone._strategy.probe_answered = lambda *what: answered.append(what)
+    drone.session.strategy.next_probe = lambda link_idle: (77, probe) if not answered else None
+    drone.session.strategy.probe_answered = lambda *what: answered.append(what)
     tensor = tensors.wait_for(lambda m: m.codec == PROBE_CODEC)
     assert (tensor.nonce, len(tensor.data)) == (77, 64)
     world.speak(Classification, 'remote_result', qos.RESULTS).publish(
         answer_to(tensor, status=Classification.PROBE, server_total=0.25))
     until(lambda: answered)
     assert answered == [(77, f'{world.ns}/server', 0.25)]
-    assert drone._pipeline.counts.unexpected_replies == 0
+    assert drone.session.pipeline.counts.unexpected_replies == 0
 
 
 def test_numbers_of_the_activation_before_are_forgotten(world, drone):
     ends = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     assert ends.wait_for(1)[0].outcome == FrameLatency.LOCAL
-    until(lambda: drone._strategy._ended)  # learned after it was published
+    until(lambda: drone.session.strategy._ended)  # learned after it was published
     world.drive(drone, 'deactivate', 'activate')
-    assert not drone._strategy._ended and not drone._strategy._probes
+    assert not drone.session.strategy._ended and not drone.session.strategy._probes
 
 
 @pytest.mark.parametrize('status', [Classification.REFUSED, Classification.FAILED])
 def test_a_refused_frame_that_was_to_be_safe_is_finished_on_board(world, drone, tensors, status):
     plan = Plan(0, 'raw', f'{world.ns}/server', hedge_at_s=1e9)
-    drone._pipeline._strategy = lambda frame: plan
+    drone.session.pipeline._strategy = lambda frame: plan
     ends = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     tensor = tensors.wait_for(lambda m: m.codec == 'raw')

@@ -58,7 +58,7 @@ def record(world, tmp_path):
 
 
 def count(recorder, topic: str) -> int:
-    return recorder._bag._files[-1].counts.get(topic, 0)
+    return recorder.session._bag._files[-1].counts.get(topic, 0)
 
 
 def messages_of(tmp_path, world) -> dict[str, list]:
@@ -91,7 +91,7 @@ def test_the_last_word_from_before_the_start_is_recorded_too(world, record, tmp_
     world.node.create_publisher(OffloadDecision, 'offload_decision', qos.LATCHED).publish(
         OffloadDecision(reason='before'))
     recorder = record()
-    until(lambda: f'{world.ns}/offload_decision' in recorder._announced)
+    until(lambda: f'{world.ns}/offload_decision' in recorder.session._announced)
     world.drive(recorder, 'deactivate')
     (m,) = messages_of(tmp_path, world)['offload_decision']
     assert m.decode().reason == 'before' and m.qos[0]['durability'] == 'transient_local'
@@ -101,13 +101,16 @@ def test_what_came_in_before_the_end_is_in_the_bag(world, record, tmp_path):
     recorder = record()
     ends = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
 
+    end = threading.Thread(target=world.drive, args=(recorder, 'deactivate'))
+
     def publish_and_end() -> None:  # in one callback: no other one can run between
         for sequence in range(1, 51):
             ends.publish(FrameLatency(sequence=sequence))
         assert ends.wait_for_all_acked(Duration(seconds=WAIT_S))
-        recorder.trigger_deactivate()
+        end.start()
 
-    world.do(publish_and_end)
+    world.do(publish_and_end, recorder)
+    end.join(WAIT_S)
     found = messages_of(tmp_path, world)['frame_latency']
     assert [m.decode().sequence for m in found] == list(range(1, 51))
 
@@ -117,10 +120,10 @@ def test_other_topics_of_the_drone_are_found_and_images_left_out(world, record, 
     battery = world.node.create_publisher(BatteryState, 'mavros/battery', QoSProfile(depth=1))
     thermal = world.node.create_publisher(Image, 'thermal', QoSProfile(depth=1))
     until(battery.get_subscription_count)
-    until(lambda: f'{world.ns}/thermal' in recorder._skipped)
+    until(lambda: f'{world.ns}/thermal' in recorder.session._skipped)
     battery.publish(BatteryState(voltage=11.0))
     thermal.publish(image())
-    until(lambda: f'{world.ns}/mavros/battery' in recorder._announced)
+    until(lambda: f'{world.ns}/mavros/battery' in recorder.session._announced)
     world.drive(recorder, 'deactivate')
     found = messages_of(tmp_path, world)
     assert [m.decode().voltage for m in found['mavros/battery']] == [11.0]
@@ -139,7 +142,7 @@ def test_a_message_beyond_all_measure_is_counted_and_not_recorded(
         publisher.publish(message)
     until(lambda: count(recorder, f'{world.ns}/{topic}') == 2)
     world.said(f'bytes, and of {name_of(kind)} at most {largest} are recorded')
-    found, = [f for f in world.do(lambda: list(recorder.border.findings()))]
+    found, = [f for f in world.do(lambda: list(recorder.border.findings()), recorder)]
     assert found.text.startswith(f'1 message on {world.ns}/{topic} ignored')
     world.drive(recorder, 'deactivate')
     assert [len(m.decode().header.frame_id) for m in messages_of(tmp_path, world)[topic]] == [
@@ -155,7 +158,7 @@ def test_a_disk_that_is_full_at_the_start_refuses_and_leaves_nothing(world, reco
 
 def test_a_full_disk_ends_the_recording_and_says_so(world, record, tmp_path):
     recorder = record(flush_period=0.05)
-    recorder._bag._min_free_bytes = 10**18
+    recorder.session._bag._min_free_bytes = 10**18
     world.said('recording ended')
     heard: Heard = world.hear(DiagnosticArray, '/diagnostics', 10)
     m = heard.wait_for(lambda m: 'recording ended' in m.status[0].message)

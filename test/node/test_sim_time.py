@@ -29,7 +29,7 @@ def test_frames_without_a_reply_end_and_health_is_reported(world, edge, clock):
     silent = world.hear(FeatureTensor, 'server/features', qos.features(8))
     node = edge(split='0', use_sim_time=True, reply_timeout=0.1)
     paused = clock(node)
-    until(lambda: node._servers.listening(node._servers.names[0]))
+    until(lambda: node._parts.servers.listening(node._parts.servers.names[0]))
     eye = world.speak(Image, 'image_raw', qos.CAMERA)
     for stamp in (1, 2, 3):
         eye.publish(image(stamp))

@@ -53,7 +53,7 @@ def test_the_emulator_ends_with_the_node(world, samples):
     world.drive(node, 'deactivate')
     assert world.state(node) == INACTIVE
     world.drive(node, 'cleanup')
-    assert world.state(node) == UNCONFIGURED and node._emulator is None
+    assert world.state(node) == UNCONFIGURED
     world.set(node, port=str(port))
     world.drive(node, 'configure')
     assert str(port) in world.said('refused to configure')

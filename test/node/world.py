@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from itertools import count
 from threading import Condition, Thread
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import rclpy
 from lifecycle_msgs.msg import State
 from rcl_interfaces.msg import Log
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -19,6 +20,8 @@ from waits import WAIT_S
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import image_message
 from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.running import Spinners, spin
+from offload_perception.threads import fulfil
 
 UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = (
     State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE,
@@ -52,31 +55,43 @@ class Heard(list):
 
 
 class World:
-    """Spins nodes in a thread; everything in a namespace of its own."""
+    """Spins nodes as their executables do; everything in a namespace of its own.
+
+    The test's own node, and what is not of this package, spins in one more thread.
+    """
 
     def __init__(self) -> None:
         self.ns = f'/world{next(_numbers)}'
-        self._executor = SingleThreadedExecutor()
-        self._nodes: list[ManagedNode] = []
+        self.executor = SingleThreadedExecutor()
+        self._nodes: dict[ManagedNode, Spinners] = {}
         self.node = rclpy.create_node('test', namespace=self.ns)
-        self._executor.add_node(self.node)
+        self.executor.add_node(self.node)
         self.log: Heard = self.hear(Log, '/rosout', 100)
-        self._thread = Thread(target=self._executor.spin, daemon=True)
+        self._thread = Thread(target=self.executor.spin, daemon=True)
         self._thread.start()
 
-    def do(self, function: Callable[[], Any]) -> Any:
-        """Run `function` where the callbacks run, and return its result."""
-        done = Condition()
-        task = self._executor.create_task(function)
-        with done:
-            task.add_done_callback(lambda _: self._notify(done))
-            assert done.wait_for(task.done, WAIT_S)
-        return task.result()
+    def do(self, function: Callable[[], Any], node: ManagedNode | None = None) -> Any:
+        """Run `function` where the callbacks of `node` run, or of the test; return its result."""
+        return self._call(self._nodes[node].rest.executor if node else self.executor, function)
+
+    def order(self, node: ManagedNode, function: Callable[[], Any]) -> Any:
+        """Run `function` where a node takes orders, and return its result."""
+        return self._call(self._nodes[node].orders.executor, function)
+
+    def hold_lane(self, node: ManagedNode, function: Callable[[], Any]) -> Any:
+        """Run `function` where a node's frames come in, so that none does; return its result."""
+        return self._call(self._nodes[node].lane.executor, function)
 
     @staticmethod
-    def _notify(condition: Condition) -> None:
-        with condition:
-            condition.notify_all()
+    def _call(executor: Executor, function: Callable[[], Any]) -> Any:
+        future: Future[Any] = Future()
+        executor.create_task(fulfil, future, function)
+        return future.result(WAIT_S)
+
+    @property
+    def newest(self) -> ManagedNode:
+        """Return the node that was made last."""
+        return list(self._nodes)[-1]
 
     def make(self, node_class: type[ManagedNode], *, ns: str = '', autostart: bool = False,
              remap: str = '', **parameters: Any) -> ManagedNode:
@@ -85,8 +100,7 @@ class World:
                      for name, value in {'autostart': autostart, **parameters}.items()]
         node = node_class(namespace=self.ns + ns, parameter_overrides=overrides,
                           cli_args=['--ros-args', '-r', remap] if remap else None)
-        self._nodes.append(node)
-        self._executor.add_node(node)
+        self._nodes[node] = spin(node)
         return node
 
     def start(self, node_class: type[ManagedNode], **options: Any) -> ManagedNode:
@@ -98,7 +112,7 @@ class World:
 
     def drive(self, node: ManagedNode, *transitions: str) -> None:
         for transition in transitions:
-            self.do(getattr(node, f'trigger_{transition}'))
+            self.order(node, getattr(node, f'trigger_{transition}'))
 
     def state(self, node: ManagedNode) -> int:
         return node._state_machine.current_state[0]
@@ -106,7 +120,7 @@ class World:
     def set(self, node: ManagedNode, **parameters: Any) -> Any:
         """Set parameters as `ros2 param set` does; return the node's verdict."""
         changes = [Parameter(name, value=value) for name, value in parameters.items()]
-        return self.do(lambda: node.set_parameters_atomically(changes))
+        return self.do(lambda: node.set_parameters_atomically(changes), node)
 
     def hear(self, kind: type, topic: str, profile: Any) -> Heard:
         heard = Heard()
@@ -124,13 +138,15 @@ class World:
         return self.log.wait_for(lambda m: text in m.msg).msg
 
     def close(self) -> None:
-        for node in self._nodes:
+        for node, spinners in self._nodes.items():
             if self.state(node) == ACTIVE:
                 self.drive(node, 'deactivate')
-        self._executor.shutdown()
+            assert all([spinner.stop(WAIT_S) for spinner in spinners])
+        self.executor.shutdown()
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
         for node in self._nodes:
+            node.on_loop = lambda step: step()
             node.release()
             node.destroy_node()
         self.node.destroy_node()

@@ -202,7 +202,7 @@ def test_what_is_remembered_is_bounded(strategy, session):
 
 def test_frames_of_the_activation_before_are_forgotten(strategy, session):
     strategy.ended(Ended(unanswered('same header'), Counts()))
-    strategy.begin()
-    strategy.late(reply_to(packet(1, header='same header')))
-    strategy.metered('same header', 1, 0.5)
+    next_one = AutoStrategy(session, calibration=None, clock=Clock())
+    next_one.late(reply_to(packet(1, header='same header')))
+    next_one.metered('same header', 1, 0.5)
     assert not session.observe_late.called and not session.observe_energy.called

@@ -298,7 +298,7 @@ def test_a_frame_in_flight_keeps_its_tensor_only_to_finish_it_on_board(fly, plan
     drone = fly(plan)
     drone.offer()
     packet, = drone.sent.wait_for(1)
-    frame = drone.pipeline._flying.find(packet.sequence)
+    frame = drone.pipeline._pending.find(packet.sequence)
     assert frame.image is None and (frame.tensor is not None) is kept
     drone.pipeline.reply(reply_to(packet))
     assert drone.ended[0].frame is frame and frame.tensor is None

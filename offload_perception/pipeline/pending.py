@@ -1,4 +1,4 @@
-"""The frames in flight: sent, and without a reply so far."""
+"""The frames that were sent and whose reply is pending."""
 
 from math import inf
 from threading import Condition
@@ -6,8 +6,8 @@ from threading import Condition
 from offload_perception.frames import Frame
 
 
-class Flying:
-    """The frames in flight; each change wakes the threads that wait for `changed`.
+class PendingFrames:
+    """The frames whose reply is pending; each change wakes the threads that wait for `changed`.
 
     May be used from several threads.
     """
@@ -22,18 +22,18 @@ class Flying:
     def __contains__(self, frame: Frame) -> bool:
         return self._frames.get(frame.sequence) is frame
 
-    def take_off(self, frame: Frame) -> None:
-        """Take a frame."""
+    def add(self, frame: Frame) -> None:
+        """Add a frame."""
         with self._changed:
             self._frames[frame.sequence] = frame
 
     def find(self, sequence: int) -> Frame | None:
-        """Return the frame in flight with that number, or None."""
+        """Return the pending frame with that number, or None."""
         with self._changed:
             return self._frames.get(sequence)
 
-    def land(self, frame: Frame, *, keep_hedged: bool = False) -> bool:
-        """Remove a frame; False if it is no longer in flight.
+    def remove(self, frame: Frame, *, keep_hedged: bool = False) -> bool:
+        """Remove a frame; False if it is no longer pending.
 
         :param keep_hedged: do not remove one that is to be finished on board.
         """
@@ -45,7 +45,7 @@ class Flying:
                 self._changed.notify()
             return True
 
-    def land_unanswered(self, limit_s: float) -> list[Frame]:
+    def remove_unanswered(self, limit_s: float) -> list[Frame]:
         """Remove those that were ready to be sent before `limit_s` and are not hedged."""
         with self._changed:
             lost = [f for f in self._frames.values() if f.encoded_s < limit_s and not f.hedged]
@@ -54,7 +54,7 @@ class Flying:
             self._changed.notify()
             return lost
 
-    def land_all(self) -> list[Frame]:
+    def remove_all(self) -> list[Frame]:
         """Remove all."""
         with self._changed:
             left = list(self._frames.values())

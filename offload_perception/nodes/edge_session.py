@@ -1,0 +1,250 @@
+"""One activation of the drone's node: its pipeline, and what it counts and watches."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from rclpy.lifecycle import LifecyclePublisher
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from offload_perception.bringup.config import EdgeConfig
+from offload_perception.edgetpu.mapping import CompileReport
+from offload_perception.errors import PlanError
+from offload_perception.frames import REPORTING_FAILED, Frame, Status
+from offload_perception.health import Finding
+from offload_perception.health.computer import ComputerWatch
+from offload_perception.health.drone import FramesWatch, servers_findings
+from offload_perception.health.guard import guarded, told
+from offload_perception.health.layers import SpeedWatch, network_findings
+from offload_perception.imaging.encodings import ValueRange
+from offload_perception.incoming import text
+from offload_perception.msg import (
+    Classification,
+    FrameEnergy,
+    OffloadDecision,
+    ServerBeat,
+    ServerStatus,
+)
+from offload_perception.nodes.convert import fit_image, latency_message, reply_of, result_message
+from offload_perception.nodes.convert_decision import (
+    decision_message,
+    server_report,
+    static_decision,
+)
+from offload_perception.nodes.image_feed import ImageFeed, ImageWatch
+from offload_perception.nodes.managed import Session
+from offload_perception.nodes.mission import MissionFollower
+from offload_perception.nodes.servers import Servers
+from offload_perception.pipeline.auto import AutoStrategy
+from offload_perception.pipeline.edge import EdgePipeline
+from offload_perception.pipeline.packing import probe_packet
+from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
+from offload_perception.pipeline.planner_setup import calibration
+from offload_perception.planning.beat import age_s
+from offload_perception.planning.session import PlanningSession
+from offload_perception.runtime.network import Network
+
+if TYPE_CHECKING:
+    from offload_perception.nodes.edge_inference import EdgeInferenceNode
+
+EXPIRE_PERIOD_S = 0.05
+PROBE_PERIOD_S = 0.1
+
+
+@dataclass(frozen=True)
+class EdgeParts:
+    """What an activation works with, made when the node was configured."""
+
+    network: Network
+    planner: PlanningSession | None
+    compiled: CompileReport | None
+    servers: Servers
+    feed: ImageFeed
+    results: LifecyclePublisher
+    latencies: LifecyclePublisher
+    decisions: LifecyclePublisher
+
+
+class EdgeSession(Session):
+    """Wires images, servers, planner and telemetry to an EdgePipeline."""
+
+    def __init__(self, node: 'EdgeInferenceNode', parts: EdgeParts, plan: Plan | None) -> None:
+        """Make the pipeline; it starts with `plan`, or with the planner if that is None."""
+        c: EdgeConfig = node.config
+        self._node, self._parts, self._artefact = node, parts, parts.network.artefact
+        self._first_plan = plan
+        self._problem_lock, self._problems = Lock(), dict[str, str]()
+        self._unreported = 0
+        self._reported: OffloadDecision | None = None
+        self.images = ImageWatch(parts.feed, lambda: node.get_clock().now().nanoseconds)
+        self._frames, self._speed = FramesWatch(c.reply_timeout), SpeedWatch()
+        self._computer = ComputerWatch()
+        self.strategy = None if parts.planner is None else AutoStrategy(
+            parts.planner, calibration=calibration(self._artefact))
+        self.pipeline = EdgePipeline(
+            network=parts.network, ended=self._on_ended,
+            preprocess=partial(fit_image, how=self._artefact.fit,
+                               values=ValueRange(c.black, c.white)),
+            send=parts.servers.send, problem=self._on_problem, strategy=self.strategy,
+            late=self.strategy.late if self.strategy else lambda reply: None,
+            decided=self._on_decided,
+            settings=EdgeSettings(
+                drone=node.get_fully_qualified_name(), deadline_s=c.deadline,
+                reply_timeout_s=c.reply_timeout, max_in_flight=c.max_in_flight, top_k=c.top_k))
+        self._mission = MissionFollower(node, self.pipeline.set_pace)
+
+    def start(self) -> None:
+        """Start the pipeline."""
+        self._node.add_timer(EXPIRE_PERIOD_S, self._expire)
+        if self.strategy is not None:
+            self._node.add_timer(PROBE_PERIOD_S, partial(self._probe, self.strategy))
+        self._node.resources.callback(self.pipeline.stop)
+        plan = self._first_plan
+        self.pipeline.start(plan or Plan(self._artefact.last, codec=''))
+        if plan is not None:
+            self._announce(plan)
+
+    # -- the plan ---------------------------------------------------------------------------
+
+    def replan(self, plan: Plan | None, deadline_s: float) -> None:
+        """Use a new deadline, and a new plan if there is one, from the next frame on."""
+        self.pipeline.set_deadline(deadline_s)
+        if plan is not None and plan != self.pipeline.plan:
+            self.pipeline.set_plan(plan)
+            self._announce(plan)
+
+    def _announce(self, plan: Plan) -> None:
+        message = static_decision(plan, self._artefact.cut_names[plan.split],
+                                  sequence=self.pipeline.counts.captured,
+                                  deadline_s=self._node.config.deadline)
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._report(message)
+
+    def _on_decided(self, frame: Frame) -> None:
+        assert self._parts.planner is not None
+        self._report(decision_message(frame, frame.decision, self._parts.planner,
+                                      self._artefact.cut_names))
+
+    def _report(self, m: OffloadDecision) -> None:
+        """Publish a decision, and log it if it differs from the one before."""
+        self._parts.decisions.publish(m)
+        before, self._reported = self._reported, m
+        if before is None or (m.split, m.codec, m.server) != (
+                before.split, before.codec, before.server):
+            where = f'{m.codec} to {m.server}' if m.server else 'all on board'
+            self._node.get_logger().info(f'split {m.split} ({m.split_name}), {where}: {m.reason}')
+
+    # -- frames, servers, meter -------------------------------------------------------------
+
+    def on_image(self, message: Image | CompressedImage, info: dict[str, Any]) -> None:
+        """Offer an image to the pipeline."""
+        message.header.frame_id = text(message.header.frame_id)  # goes a long way
+        self.pipeline.offer(message.header, message)
+        self.images.arrived(message, info)
+
+    def on_reply(self, message: Classification) -> None:
+        """Take a server's reply to a frame or to a probe."""
+        if message.status != Status.PROBE:
+            self.pipeline.reply(reply_of(message))
+        elif self.strategy is not None:
+            self.strategy.probe_answered(message.nonce, message.server, message.server_total)
+
+    def on_status(self, server: str, message: ServerStatus) -> None:
+        """Take what a server reports of its load."""
+        if self.strategy is None:
+            return
+        try:
+            self.strategy.observe_server(server_report(server, message),
+                                         digest=message.model_digest)
+        except PlanError as e:
+            self._node.get_logger().warning(str(e), throttle_duration_sec=10.0)
+
+    def on_beat(self, server: str, message: ServerBeat, info: dict[str, Any]) -> None:
+        """Take a server's beat, and when the middleware received it."""
+        if self.strategy is not None:
+            self.strategy.beat(server, age_s(info['received_timestamp'], time.time_ns()),
+                               clock_s=message.clock, period_s=message.period,
+                               wait_s=message.expected_wait)
+
+    def on_energy(self, message: FrameEnergy) -> None:
+        """Take the metered energy of a frame, unless its uncertainty exceeds it."""
+        active_j = message.energy - message.idle_energy
+        # A slow meter cannot always distinguish frames; uncertain energies must not be learned.
+        if self.strategy is not None and message.uncertainty < active_j:
+            self.strategy.metered(message.header, message.sequence, active_j)
+
+    def _on_ended(self, ended: Ended) -> None:
+        if ended.top is not None:
+            self._parts.results.publish(result_message(
+                ended, self._artefact, self._node.get_fully_qualified_name()))
+        self._parts.latencies.publish(latency_message(ended))
+        if self.strategy is not None:
+            self.strategy.ended(ended)
+
+    def _on_problem(self, reason: str, why: str) -> None:
+        with self._problem_lock:
+            self._problems[str(reason)] = why
+            self._unreported += reason == REPORTING_FAILED
+        self._node.get_logger().warning(f'{reason}: {why}', throttle_duration_sec=5.0)
+
+    def _expire(self) -> None:
+        self.pipeline.expire()
+        self._mission.expire()
+
+    def _probe(self, strategy: AutoStrategy) -> None:
+        """Send a probe if the planner wants one."""
+        if (found := strategy.next_probe(self.pipeline.link_idle)) is not None:
+            nonce, probe = found
+            packet = probe_packet(nonce, probe.nbytes, header=Header(), artefact=self._artefact,
+                                  drone=self._node.get_fully_qualified_name())
+            if not self._parts.servers.send(packet, probe.server):
+                strategy.probe_unsent(nonce)
+
+    # -- health -----------------------------------------------------------------------------
+
+    def findings(self, now_s: float) -> Iterator[Finding]:
+        """Yield what is wrong with images, servers, frames, layers and computer."""
+        yield from guarded('images', lambda: self.images.findings(now_s))
+        yield from guarded('servers', lambda: self._server_findings(now_s))
+        yield from guarded('frames', lambda: self._frames.findings(
+            self.pipeline.counts, self._problems, self.pipeline.plan.server or 'the server',
+            now_s, self._unreported))
+        yield from guarded('computer', lambda: self._computer.findings(now_s))
+        yield from guarded('layers', self._layer_findings)
+
+    def _server_findings(self, now_s: float) -> Iterator[Finding]:
+        plan, planner, servers = self.pipeline.plan, self._parts.planner, self._parts.servers
+        names = servers.names if planner else (plan.server,) if plan.server else ()
+        return servers_findings({n: servers.problem(n, now_s) for n in names},
+                                lost=planner.lost if planner else (), local=bool(planner),
+                                turning_away=planner.turning_away(now_s) if planner else {})
+
+    def _layer_findings(self) -> Iterator[Finding]:
+        network, compiled = self._parts.network, self._parts.compiled
+        if self._parts.planner:
+            yield from self._speed.findings(self._parts.planner.head.slowdown)
+        yield from network_findings(
+            network.trouble, network.choice.fallback, self._artefact.trained,
+            compiled.streamed_bytes(self.pipeline.plan.split) if compiled else 0,
+            self._artefact.doubt)
+
+    def values(self) -> dict[str, Any]:
+        """Return the counts, the runtime and what went wrong last."""
+        counts, plan, artefact = self.pipeline.counts, self.pipeline.plan, self._artefact
+        return {
+            'split': f'{plan.split} ({artefact.cut_names[plan.split]})',
+            'model': artefact.name, 'weights': artefact.weights, 'fit': artefact.fit,
+            'images from': self._parts.feed.describe(),
+            'emulates': self._node.config.emulate,
+            'runtime': self._parts.network.describe(), 'captured': counts.captured,
+            'remote': counts.remote, 'local': counts.local, 'dropped': counts.dropped,
+            'under way': counts.under_way, 'unexpected replies': counts.unexpected_replies,
+            'foreign replies': counts.foreign_replies,
+            'mission policy': self._mission.policy or 'none',
+            **{f'dropped: {reason}': n for reason, n in counts.reasons.items()},
+            **{f'last {reason}': why for reason, why in dict(self._problems).items()},
+            **told('computer', self._computer.values)}
