@@ -15,7 +15,7 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from waits import WAIT_S
+from waits import LONG_S, WAIT_S
 
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import image_message
@@ -76,17 +76,18 @@ class World:
 
     def order(self, node: ManagedNode, function: Callable[[], Any]) -> Any:
         """Run `function` where a node takes orders, and return its result."""
-        return self._call(self._nodes[node].orders.executor, function)
+        return self._call(self._nodes[node].orders.executor, function, LONG_S)
 
     def hold_lane(self, node: ManagedNode, function: Callable[[], Any]) -> Any:
         """Run `function` where a node's frames come in, so that none does; return its result."""
         return self._call(self._nodes[node].lane.executor, function)
 
     @staticmethod
-    def _call(executor: Executor, function: Callable[[], Any]) -> Any:
+    def _call(executor: Executor, function: Callable[[], Any],
+              timeout_s: float = WAIT_S) -> Any:
         future: Future[Any] = Future()
         executor.create_task(fulfil, future, function)
-        return future.result(WAIT_S)
+        return future.result(timeout_s)
 
     @property
     def newest(self) -> ManagedNode:
