@@ -3,14 +3,19 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from offload_perception.errors import OffloadError
 
-Main = Callable[[Sequence[str] | None], int]
+
+class Main(Protocol):
+    """The main function of a command: arguments (default: those of the process) to exit code."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        """Run the command."""
 
 
 def command(main: Main) -> Main:

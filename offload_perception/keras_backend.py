@@ -1,11 +1,12 @@
 """Keras on TensorFlow, imported on first use: a drone that has a prepared model needs neither."""
 
 import os
+from typing import Any
 
 from offload_perception.errors import ModelError
 
 
-def import_keras():
+def import_keras() -> Any:
     """Return the `keras` module on its TensorFlow backend, imported on first use.
 
     :raises ModelError: if TensorFlow is not installed.

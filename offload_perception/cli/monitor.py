@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 
 from offload_perception.console import command
 from offload_perception.stopping import StopSignal
@@ -11,7 +12,7 @@ VIEW_PERIOD_S = 0.5
 
 
 @command
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Watch until Ctrl-C or for a time, and close with what was seen."""
     parser = argparse.ArgumentParser(prog='monitor', description=__doc__)
     parser.add_argument('--namespace', default='drone1', help='of the drone (default: drone1)')

@@ -1,13 +1,14 @@
 """Show or change cut, codec and deadline of a drone that flies."""
 
 import argparse
+from collections.abc import Sequence
 
 from offload_perception.bringup.tuning import TUNABLE
 from offload_perception.console import command
 
 
 @command
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Set one parameter, and show all that may change in flight as they are then."""
     parser = argparse.ArgumentParser(
         prog='tune', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,

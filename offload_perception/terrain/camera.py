@@ -33,13 +33,15 @@ def light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     grey = image.mean(2, keepdims=True)
     image = grey + (image - grey) * np.float32(rng.uniform(0.6, 1.3))
     mean = image.mean()
-    return ((image - mean) * rng.uniform(0.75, 1.2) + mean) * gain.astype(np.float32)
+    image = ((image - mean) * rng.uniform(0.75, 1.2) + mean) * gain.astype(np.float32)
+    return image
 
 
 def haze(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return `image` seen through air that scatters a bluish white."""
     density = np.float32(max(0.0, rng.uniform(-0.2, 0.4)))
-    return image + density * (np.array((190, 200, 212), np.float32) - image)
+    image = image + density * (np.array((190, 200, 212), np.float32) - image)
+    return image
 
 
 def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -57,4 +59,5 @@ def _streak(length: float, angle: float) -> np.ndarray:
     step = np.array((np.cos(angle), np.sin(angle))) * length / 2
     start, end = np.round((3 - step) * 16).astype(int), np.round((3 + step) * 16).astype(int)
     cv2.line(kernel, tuple(map(int, start)), tuple(map(int, end)), 1.0, 1, cv2.LINE_8, 4)
-    return kernel / kernel.sum()
+    streak: np.ndarray = kernel / kernel.sum()
+    return streak

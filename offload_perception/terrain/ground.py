@@ -6,7 +6,8 @@ from math import cos, hypot, sin, tau
 import cv2
 import numpy as np
 
-Colour = Sequence[float]
+Pair = Sequence[float] | np.ndarray
+Colour = Sequence[float] | np.ndarray
 _SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
 
@@ -39,7 +40,8 @@ class Ground:
         x = (np.arange(width, dtype=np.float32) - self._middle[0]) / self.px_per_m
         y = (np.arange(height, dtype=np.float32) - self._middle[1]) / self.px_per_m
         (ux, uy), _ = self._axes.astype(np.float32)
-        return (ux * x)[None, :] + (uy * y)[:, None]
+        across: np.ndarray = (ux * x)[None, :] + (uy * y)[:, None]
+        return across
 
     def noise(self, size_m: float) -> np.ndarray:
         """Return smooth noise with features of `size_m`, mean 0, deviation about 1."""
@@ -86,13 +88,13 @@ class Ground:
         inside = (px > -margin) & (px < 2 * self._middle + margin)
         return points[inside.all(1)]
 
-    def boxes(self, centres: np.ndarray, size: Sequence[float], colour: np.ndarray,
+    def boxes(self, centres: np.ndarray, size: Pair, colour: np.ndarray,
               height_m: float = 0.0) -> None:
         """Draw rectangles of `size` (u, v) metres at `centres` (N, 2), one after the other.
 
         `colour` is one for all or (N, 3). With a height they cast shadows.
         """
-        corners = self._pixels(np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * size / 2)
+        corners = self._pixels(np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.asarray(size) / 2)
         places = self._pixels(np.reshape(centres, (-1, 1, 2))) - self._middle
         if height_m:
             cast = corners + self._sun * (height_m * self.px_per_m)
@@ -100,7 +102,7 @@ class Ground:
             self._polygons(places + hull, np.array((38, 40, 46)))
         self._polygons(places + corners, colour)
 
-    def box(self, centre: Sequence[float], size: Sequence[float], colour: Colour,
+    def box(self, centre: Pair, size: Pair, colour: Colour,
             height_m: float = 0.0) -> None:
         """Draw one rectangle, as `boxes` does."""
         self.boxes(np.asarray(centre), size, np.asarray(colour), height_m)
@@ -147,7 +149,8 @@ class Ground:
                               borderMode=cv2.BORDER_REPLICATE)
 
     def _pixels(self, metres: np.ndarray) -> np.ndarray:
-        return np.asarray(metres) @ self._axes * self.px_per_m + self._middle
+        pixels: np.ndarray = np.asarray(metres) @ self._axes * self.px_per_m + self._middle
+        return pixels
 
     def _polygons(self, pixels: np.ndarray, colour: np.ndarray) -> None:
         """Draw convex polygons (N, K, 2), in turn, so that later ones lie on top."""

@@ -55,7 +55,7 @@ class Framer:
         found = [at for word in _ID_WORDS if (at := self._buffer.find(word, start)) >= 0]
         if found:
             return min(found)
-        half = self._buffer[start:][-1:] in (b'\x09', b'\x0d')
+        half = bytes(self._buffer[start:][-1:]) in (b'\x09', b'\x0d')
         return len(self._buffer) - half
 
     def _drop(self, count: int) -> None:

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
+from typing import Protocol
 
 import numpy as np
 
@@ -56,7 +57,8 @@ class PowerBlock:
     @property
     def power_w(self) -> np.ndarray:
         """Power of each sample."""
-        return self.voltage_v * self.current_a
+        power_w: np.ndarray = self.voltage_v * self.current_a
+        return power_w
 
     @property
     def plausible(self) -> bool:
@@ -66,11 +68,29 @@ class PowerBlock:
             and np.all((self.current_a >= -ZERO_A) & (self.current_a <= MAX_CURRENT_A)))
 
 
+class _Device(Protocol):
+    """What is used of the package's device."""
+
+    def closeDevice(self) -> None: ...
+
+
+class _Engine(Protocol):
+    """What is used of the package's sample engine; a channel's number is its column's place."""
+
+    dropped: int
+
+    def ConsoleOutput(self, wanted: bool, /) -> None: ...
+    def enableChannel(self, channel: int, /) -> None: ...
+    def periodicStartSampling(self) -> bool | None: ...
+    def periodicCollectSamples(self, samples: int, /) -> Sequence[Sequence[float]]: ...
+    def periodicStopSampling(self) -> None: ...
+
+
 class MonsoonMeter:
     """An open power monitor. Used by one thread; each call may block, see the module's text."""
 
     def __init__(
-        self, device: object, engine: object, channels: ModuleType | SimpleNamespace,
+        self, device: _Device, engine: _Engine, channels: ModuleType | SimpleNamespace,
         channel: str, clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device, self._engine, self._clock = device, engine, clock

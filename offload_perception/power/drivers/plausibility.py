@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from enum import Enum
+from typing import Any
 
 from offload_perception.power.drivers.commands import (
     MAX_BACKLIGHT,
@@ -50,19 +51,23 @@ def implausible(reading: Reading) -> Refusal | None:
 
 def without_impossible(reading: Reading) -> Reading:
     """Return the reading with None for every impossible field; volts to watts stay."""
-    return replace(reading, **dict.fromkeys(_impossible(reading)))
+    unknown: dict[str, Any] = dict.fromkeys(_impossible(reading))
+    return replace(reading, **unknown)
 
 
 def _impossible(r: Reading) -> Iterator[str]:
-    """Yield the names of the impossible fields."""
-    if (not MIN_TEMPERATURE_C <= r.temperature_c <= MAX_TEMPERATURE_C
-            or abs(r.temperature_f - (1.8 * r.temperature_c + 32)) > 3):
+    """Yield the names of the impossible fields; a field that is unknown already stays so."""
+    celsius, fahrenheit = r.temperature_c, r.temperature_f
+    if (celsius is not None and not MIN_TEMPERATURE_C <= celsius <= MAX_TEMPERATURE_C) or (
+            celsius is not None and fahrenheit is not None
+            and abs(fahrenheit - (1.8 * celsius + 32)) > 3):
         yield from ('temperature_c', 'temperature_f')
     limits = {'d_plus_v': MAX_DATA_LINE_V, 'd_minus_v': MAX_DATA_LINE_V,
               'data_group': GROUP_COUNT - 1, 'backlight': MAX_BACKLIGHT,
               'screen_timeout_min': MAX_SCREEN_TIMEOUT_MIN,
               'record_threshold_a': MAX_THRESHOLD_A, 'resistance_ohm': OPEN_CIRCUIT_OHM}
-    yield from (name for name, most in limits.items() if getattr(r, name) > most)
+    yield from (name for name, most in limits.items()
+                if (value := getattr(r, name)) is not None and value > most)
 
 
 def ran_backwards(reading: Reading, previous: Reading) -> bool:

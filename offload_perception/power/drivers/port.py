@@ -42,7 +42,7 @@ def open_port(path: str) -> serial.Serial:
 
 
 def _remedy(path: str, error: Exception) -> str:
-    code = getattr(error, 'errno', None)
+    code = getattr(error, 'errno', None) or 0
     if code == errno.ENOENT:
         return f'{_REMEDIES[code]} (ports here: {_ports()})'
     if code in (errno.EACCES, errno.EPERM):

@@ -91,16 +91,16 @@ class MeterReader:
         """Open, poll until the link is lost, close; whether any sample came."""
         samples_before = self._counters.samples
         try:
-            self._meter = self._open_meter()
+            self._meter = meter = self._open_meter()
         except MeterError as e:
             self._count(failed_opens=1)
             self._supervisor.enter(State.LOST, 'lost', str(e))
             return False
         self._count(connects=1)
         try:
-            self._poll_until_lost(self._meter)
+            self._poll_until_lost(meter)
         finally:
-            self._close()
+            self._close(meter)
         return self._counters.samples > samples_before
 
     def _poll_until_lost(self, meter: SerialMeter) -> None:
@@ -115,8 +115,8 @@ class MeterReader:
         finally:
             self._count(missed_ticks=cadence.missed)
 
-    def _close(self) -> None:
-        meter, self._meter = self._meter, None
+    def _close(self, meter: SerialMeter) -> None:
+        self._meter = None
         with suppress(OSError):
             meter.close()
 

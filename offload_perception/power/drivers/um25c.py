@@ -143,12 +143,13 @@ def decode(frame: bytes) -> Reading:
         raise MeterError(f'a reply has {FRAME_LENGTH} bytes, not {len(frame)}: ask again')
     model = model_of(frame)
     words = _LAYOUT.unpack(frame)
+    temperature_c, temperature_f, data_group = words[4:_FIRST_GROUP]
     return Reading(
         model,
         words[1] / model.counts_per_volt,
         words[2] / model.counts_per_ampere,
         words[3] / 1000,
-        *words[4:_FIRST_GROUP],
+        temperature_c, temperature_f, data_group,
         _groups(words[_FIRST_GROUP:_AFTER_GROUPS]),
         *_decode_rest(*words[_AFTER_GROUPS:]),
     )
@@ -161,6 +162,8 @@ def encode(reading: Reading) -> bytes:
     """
     if reading.unknown:
         raise MeterError(f'no frame without {", ".join(reading.unknown)}: give every field')
+    assert reading.d_plus_v is not None and reading.d_minus_v is not None
+    assert reading.record_threshold_a is not None and reading.resistance_ohm is not None
     model = reading.model
     counters = [n for g in reading.groups for n in (g.charge_mah, g.energy_mwh)]
     words = (
@@ -210,7 +213,7 @@ def _groups(words: Sequence[int]) -> tuple[Accumulator, ...]:
 def _decode_rest(
     d_plus: int, d_minus: int, mode: int, charge: int, energy: int, threshold: int, seconds: int,
     recording: int, timeout: int, backlight: int, resistance: int, screen: int, tail: int,
-) -> tuple:
+) -> tuple[float, float, int, Accumulator, float, int, bool, int, int, float, int, int]:
     """Scale the fields after the groups, in the order of `Reading`."""
     return (
         d_plus / 100, d_minus / 100, mode, Accumulator(charge, energy), threshold / 100, seconds,

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import offload_perception
 from offload_perception.errors import MeterError
@@ -42,9 +43,10 @@ class EmulatorControl:
         """Spoil the next `count` replies."""
         self._ask(f'fault {fault.value} {count}')
 
-    def stats(self) -> dict:
+    def stats(self) -> dict[str, Any]:
         """Return 'requests', 'faults' by name, 'energy_j' (the truth) and 'stage'."""
-        return json.loads(self._ask('stats'))
+        stats: dict[str, Any] = json.loads(self._ask('stats'))
+        return stats
 
     def close(self) -> None:
         """Close the socket; the emulator goes on."""
@@ -73,7 +75,8 @@ class EmulatorProcess(EmulatorControl):
     `port` stays the same path when the emulated meter is unplugged and plugged again.
     """
 
-    def __init__(self, process: subprocess.Popen, folder: tempfile.TemporaryDirectory) -> None:
+    def __init__(self, process: subprocess.Popen[str],
+                 folder: tempfile.TemporaryDirectory[str]) -> None:
         self._process, self._folder = process, folder
         self.port = str(Path(folder.name, 'meter'))
         super().__init__(Path(folder.name, 'control'))
@@ -92,7 +95,8 @@ class EmulatorProcess(EmulatorControl):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stdout.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         self._folder.cleanup()
 
     def __enter__(self) -> EmulatorProcess:
@@ -116,11 +120,12 @@ def spawn_emulator(**options: object) -> EmulatorProcess:
     process = subprocess.Popen(
         [sys.executable, '-m', COMMAND, *_arguments(options | paths)],
         stdout=subprocess.PIPE, env=_environment(), text=True)
-    if not select.select([process.stdout], [], [], START_TIMEOUT_S)[0] or not (
-            process.stdout.readline()):
+    output = process.stdout
+    assert output is not None
+    if not select.select([output], [], [], START_TIMEOUT_S)[0] or not output.readline():
         process.kill()
         process.wait()
-        process.stdout.close()
+        output.close()
         folder.cleanup()
         raise MeterError('the meter emulator did not start: run `um25c_emulator` to see why')
     return EmulatorProcess(process, folder)

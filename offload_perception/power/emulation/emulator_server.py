@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from offload_perception.errors import ConfigError, OffloadError
 from offload_perception.power.drivers import commands
@@ -168,7 +169,7 @@ class EmulatorServer:
         self._plan.injected.extend([fault_named(name)] * int(count))
         return 'ok'
 
-    def stats(self) -> dict:
+    def stats(self) -> dict[str, Any]:
         """Return what was asked and what was done to it, and the true energy so far."""
         return {
             'requests': self.requests, 'faults': dict(self.faults),

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 from offload_perception.errors import ConfigError
 from offload_perception.power.drivers.um25c import FRAME_LENGTH, decode, encode, seal
@@ -13,8 +14,10 @@ from offload_perception.power.drivers.um25c import FRAME_LENGTH, decode, encode,
 LINE_BYTES_PER_S = 960
 """9600 baud, ten bits to the byte."""
 _PIECE_BYTES = 20
-_LIES = ({'power_w': 500.0}, {'voltage_v': 60.0})  # of what vouches for each other
-_ODD_FIELDS = ({'temperature_f': 300}, {'backlight': 200}, {'d_plus_v': 33.0}, {'data_group': 77})
+_Lie = dict[str, Any]
+_LIES: tuple[_Lie, ...] = ({'power_w': 500.0}, {'voltage_v': 60.0})  # of what vouches for each other
+_ODD_FIELDS: tuple[_Lie, ...] = (
+    {'temperature_f': 300}, {'backlight': 200}, {'d_plus_v': 33.0}, {'data_group': 77})
 
 
 class Fault(Enum):
@@ -78,7 +81,7 @@ def _damage(frame: bytes, fault: Fault | None, random_: random.Random) -> bytes:
     return frame
 
 
-def _with_one_of(lies: Sequence[dict[str, float]], frame: bytes, random_: random.Random) -> bytes:
+def _with_one_of(lies: Sequence[_Lie], frame: bytes, random_: random.Random) -> bytes:
     """Change one value to something that cannot be, with a tail that fits."""
     return seal(encode(replace(decode(frame), **random_.choice(lies))))
 

@@ -71,7 +71,7 @@ class RefreshClock:
             seen = _Interval(max(before_s, t_s - self._period_s), t_s)
             unseen = self._steady or t_s - before_s > self._period_s
             self._follow(self._last, seen, unseen)
-        elif (periods := self._surely_passed(t_s)) > 0:
+        elif (periods := self._surely_passed(self._last, t_s)) > 0:
             self._number += periods
             self._last = self._last.after(periods, self._period_s)
         else:
@@ -79,9 +79,9 @@ class RefreshClock:
         self._steady = not changed
         return Refresh(self._number, self._last.middle_s)
 
-    def _surely_passed(self, t_s: float) -> int:
+    def _surely_passed(self, last: _Interval, t_s: float) -> int:
         """How many periods have ended since the last refresh, however long they are."""
-        return int((t_s - self._last.high_s) / (self._period_s * (1 + _TOLERANCE)))
+        return int((t_s - last.high_s) / (self._period_s * (1 + _TOLERANCE)))
 
     def _follow(self, last: _Interval, seen: _Interval, unseen: bool) -> None:
         """Advance by as many periods as agree with what was seen.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -50,7 +49,8 @@ class StageTime:
     def within(self, stage: str, starts_s: np.ndarray, ends_s: np.ndarray) -> np.ndarray:
         """Seconds that a stage ran within each of the stretches, float64 of the same length."""
         busy = self.busy(stage)
-        return busy(ends_s) - busy(starts_s)
+        seconds: np.ndarray = busy(ends_s) - busy(starts_s)
+        return seconds
 
     def busy(self, stage: str) -> Callable[[np.ndarray], np.ndarray]:
         """Return the function from moments to the seconds that a stage ran before each of them.
@@ -63,4 +63,4 @@ class StageTime:
         running = np.cumsum(np.repeat([1, -1], len(spans))[order])
         knees_s = edges[order]
         busy_s = np.concatenate([[0.0], np.cumsum(running[:-1] * np.diff(knees_s))])
-        return partial(np.interp, xp=knees_s, fp=busy_s)
+        return lambda moments_s: np.interp(moments_s, knees_s, busy_s)

@@ -59,6 +59,11 @@ def test_a_field_that_cannot_be_is_not_known_and_the_power_stays(changes, unknow
     assert (known.selected is None) == ('data_group' in unknown)
 
 
+def test_a_field_that_is_unknown_already_stays_unknown():
+    unknown = without_impossible(reading(temperature_f=81, backlight=6))
+    assert without_impossible(unknown) == unknown
+
+
 @pytest.mark.parametrize('frame', [UM34C_CAPTURE, UM34C_WITHOUT_TAIL + b'\0\0'])
 def test_published_readings_are_plausible(frame):
     assert implausible(decode(frame)) is None
