@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from offload_perception.characterize.job import Job
 from offload_perception.characterize.memory import predict
@@ -59,8 +60,9 @@ class Backend:
     def job(self, cut: int, *, threads: int, seconds: float, runs: int,
             limit_bytes: int | None) -> Iterator[Job]:
         """Give the job that measures a prefix; cut 0 loads the bare runtime only."""
-        what = {'threads': threads, 'seconds': seconds, 'runs': runs, 'runtime': self.runtime,
-                'limit_bytes': limit_bytes if cut else None, 'cut': cut}
+        what: dict[str, Any] = {
+            'threads': threads, 'seconds': seconds, 'runs': runs, 'runtime': self.runtime,
+            'limit_bytes': limit_bytes if cut else None, 'cut': cut}
         if cut == 0:
             yield Job(**what)
         elif self.name == EDGETPU:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic, perf_counter
+from typing import Any
 
 import numpy as np
 import psutil
@@ -27,7 +28,7 @@ def main() -> None:
         _be_first_to_go()
         if job.limit_bytes:
             resource.setrlimit(resource.RLIMIT_DATA, (job.limit_bytes, job.limit_bytes))
-        answer = {'timing': asdict(_measure(job))}
+        answer: dict[str, Any] = {'timing': asdict(_measure(job))}
     except (OffloadError, MemoryError) as e:
         answer = {'error': type(e).__name__, 'message': str(e)}
     print(json.dumps(answer), flush=True)

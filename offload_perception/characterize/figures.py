@@ -24,7 +24,7 @@ class Line:
     """
 
     label: str
-    values: Sequence[float]
+    values: Sequence[float] | np.ndarray
     half_widths: Sequence[float] | None = None
     floor: Sequence[float] | None = None
 

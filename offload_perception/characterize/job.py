@@ -45,6 +45,7 @@ class Job:
     @property
     def specs(self) -> tuple[TensorSpec, TensorSpec]:
         """Return the tensors at both ends of `file`."""
+        assert self.input is not None and self.output is not None
         return TensorSpec.from_dict(self.input), TensorSpec.from_dict(self.output)
 
 

@@ -47,7 +47,9 @@ def available_bytes() -> int:
 def peak_bytes(pid: int | str = 'self') -> int:
     """Return the most memory that a process has held so far (VmHWM of proc(5)), in bytes."""
     status = Path(f'/proc/{pid}/status').read_text()
-    return 1024 * int(re.search(r'VmHWM:\s+(\d+) kB', status)[1])
+    peak = re.search(r'VmHWM:\s+(\d+) kB', status)
+    assert peak is not None
+    return 1024 * int(peak[1])
 
 
 def _group_left() -> float:

@@ -7,7 +7,7 @@ import statistics
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -142,7 +142,7 @@ def open_meter(name: str, device: str) -> Iterator[Meter]:
             yield Meter(log, f'UM meter on {name}', False)
 
 
-def _um_meter(port: str, log: PowerLog) -> contextmanager:
+def _um_meter(port: str, log: PowerLog) -> AbstractContextManager[None]:
     def add(sample: Sample) -> None:
         if not sample.repeated:
             log.add(sample.t_s, sample.reading.voltage_v * sample.reading.current_a)

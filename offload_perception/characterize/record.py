@@ -84,7 +84,9 @@ class Row:
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> 'Row':
         """Return the row that `to_dict` described."""
-        return cls(**{f.name: nan if d[f.name] is None else d[f.name] for f in fields(cls)})
+        values: dict[str, Any] = {f.name: nan if d[f.name] is None else d[f.name]
+                                  for f in fields(cls)}
+        return cls(**values)
 
 
 def nulls(d: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
+from mmap import mmap
 from typing import Any
 
 import flatbuffers
@@ -43,7 +44,7 @@ class Graph:
         branches, or has several subgraphs, open dimensions or data outside the flatbuffer.
     """
 
-    def __init__(self, model: bytes, what: str = 'the model') -> None:
+    def __init__(self, model: bytes | mmap, what: str = 'the model') -> None:
         self.what = what
         with reading(what):
             self.model = _unpack(model, what)
@@ -172,7 +173,7 @@ class Graph:
         return copy
 
 
-class _Numbering(dict):
+class _Numbering(dict[int, int]):
     """Numbers things 0, 1, 2... in the order in which they are first asked for."""
 
     def __missing__(self, key: int) -> int:
@@ -180,12 +181,13 @@ class _Numbering(dict):
         return self[key]
 
 
-class _AlignedBuilder(flatbuffers.Builder):
+class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]  # the library has no types
     """A builder that aligns byte vectors, which hold the tensor data."""
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
         aligned = BUFFER_ALIGNMENT if elemSize == 1 else alignment
-        return super().StartVector(elemSize, numElems, aligned)
+        start: int = super().StartVector(elemSize, numElems, aligned)
+        return start
 
 
 def _pack(model: Any) -> bytes:
@@ -195,7 +197,7 @@ def _pack(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def _unpack(model: bytes, what: str) -> Any:
+def _unpack(model: bytes | mmap, what: str) -> Any:
     if model[4:8] != IDENTIFIER:
         raise ModelError(f'{what} is not a .tflite file; prepare or export it again')
     return schema().ModelT.InitFromObj(schema().Model.GetRootAs(model))
@@ -224,7 +226,8 @@ def _operator_names() -> dict[int, str]:
 
 
 def _code(operator_code: Any) -> int:
-    return max(operator_code.builtinCode, operator_code.deprecatedBuiltinCode)
+    code: int = max(operator_code.builtinCode, operator_code.deprecatedBuiltinCode)
+    return code
 
 
 def _text(name: bytes | str | None) -> str:

@@ -59,6 +59,7 @@ def _child(pipe: Connection, what: tuple[Any, ...]) -> Iterator[subprocess.Popen
             start_new_session=True,  # Ctrl-C is for us, who then end it
             env={**os.environ, 'PYTHONPATH': os.pathsep.join(p for p in sys.path if p)})
     try:
+        assert child.stdin is not None
         pickle.dump(what, child.stdin)
         child.stdin.close()
         yield child

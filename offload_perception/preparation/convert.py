@@ -76,7 +76,8 @@ def _converter(model: 'keras.Model') -> Any:
 def _convert(converter: Any, name: str) -> bytes:
     try:
         with redirect_stdout(StringIO()):  # Keras prints its export there
-            return converter.convert()
+            model: bytes = converter.convert()
+            return model
     except Exception as e:  # the converter may raise anything
         raise ModelError(f'{name} cannot be converted to .tflite: {e}') from e
 

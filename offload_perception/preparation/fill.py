@@ -66,7 +66,8 @@ def class_count(path: Path) -> int:
         raise ModelError(f"weights '{path}' are neither a name nor a file; {REMEDIES}")
     arrays = read_arrays(path)
     last = arrays.get('predictions') or list(arrays.values())[-1]
-    return last[-1].shape[-1]
+    count: int = last[-1].shape[-1]
+    return count
 
 
 def _seed(model: 'keras.Model', spec: VggSpec, number: int) -> None:

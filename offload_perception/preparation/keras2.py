@@ -84,7 +84,8 @@ def _chain(model: dict[str, Any], weights: 'h5py.Group', path: Path,
 
 
 def _in_order(model: dict[str, Any], path: Path) -> list[dict[str, Any]]:
-    layers = model['config']['layers'] if isinstance(model['config'], dict) else model['config']
+    config = model['config']
+    layers: list[dict[str, Any]] = config['layers'] if isinstance(config, dict) else config
     if model['class_name'] == 'Sequential':
         return layers
     for before, layer in zip([None, *layers], layers, strict=False):
@@ -125,8 +126,8 @@ def _layer(entry: Entry, path: Path) -> 'keras.layers.Layer':
     return cls(**_arguments(cls, entry.config))
 
 
-def _arguments(cls: type, config: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a layer's description Keras 3 takes and the results depend on."""
+def _arguments(cls: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a layer's description its class `cls` takes and the results depend on."""
     known = inspect.signature(cls.__init__).parameters
     kept = {key: value for key, value in config.items()
             if (key in known or key == 'name') and key not in _UNUSED

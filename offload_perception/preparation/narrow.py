@@ -32,7 +32,9 @@ def _halve(graph: Graph, index: int) -> None:
     """Halve a constant and double its scale: int8 weights, or the int32 bias on their scale."""
     tensor = graph.tensor(index)
     is_bias = len(tensor.shape) == 1
-    values = np.rint(graph.constant(index).view(np.int32 if is_bias else np.int8) / 2)
-    values = values.astype('<i4' if is_bias else np.int8)
+    constant = graph.constant(index)
+    assert constant is not None
+    stored: np.ndarray = constant.view(np.int32 if is_bias else np.int8)
+    values = np.rint(stored / 2).astype('<i4' if is_bias else np.int8)
     graph.model.buffers[tensor.buffer].data = values.view(np.uint8)
     tensor.quantization.scale = np.asarray(tensor.quantization.scale, np.float32) * 2

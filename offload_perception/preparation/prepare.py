@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from offload_perception.preparation.narrow import WEIGHT_BITS
 from offload_perception.preparation.scores import with_scores
 from offload_perception.preparation.source import Source, is_model_file, open_source
 from offload_perception.preparation.write import write_artefact
+
+if TYPE_CHECKING:
+    import keras
 
 BUNDLED = Path(__file__).parents[1] / 'weights'
 Progress = Callable[[str], None]
@@ -127,13 +130,14 @@ def build_model(source: Source, folder: Path, labels: str | Path | None,
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _labels(source: Source, keras_model: object, file: str | Path | None) -> tuple[str, ...]:
+def _labels(source: Source, keras_model: 'keras.Model',
+            file: str | Path | None) -> tuple[str, ...]:
     if file is not None:
         return read_labels(file, keras_model.output_shape[-1])
     return imagenet_labels() if source.weights == 'imagenet' else ()
 
 
-def _images(keras_model: object, folder: str | Path | None, fit: str) -> np.ndarray:
+def _images(keras_model: 'keras.Model', folder: str | Path | None, fit: str) -> np.ndarray:
     from offload_perception.preparation import convert, representative
 
     shape = convert.input_shape(keras_model)
@@ -145,7 +149,7 @@ def _images(keras_model: object, folder: str | Path | None, fit: str) -> np.ndar
 def _key(source: Source, labels: str | Path | None, representative: str | Path | None,
          weight_bits: int, fit: str) -> str:
     """Return a short hash of all that the prepared model depends on."""
-    parts = {'source': source.identity(), 'format': FORMAT,
+    parts: dict[str, Any] = {'source': source.identity(), 'format': FORMAT,
              'labels': None if labels is None else file_digest(Path(labels)),
              'representative': _listing(representative)}
     if weight_bits != 8:

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 class Source(Protocol):
     """A float network that can be built; `weights` and `trained` as in `Artefact`."""
 
-    name: str
-    weights: str
-    trained: bool
+    @property
+    def name(self) -> str:
+        """Name of the network."""
+
+    @property
+    def weights(self) -> str:
+        """Name of the weights, or their digest."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether the weights are trained."""
 
     def build(self) -> 'keras.Model':
         """Return the network: float32 RGB pixels 0..255 in, class scores out."""

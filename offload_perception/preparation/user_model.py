@@ -95,11 +95,13 @@ def _read(path: Path) -> 'keras.Model':
 
 def _front(preprocess: str | None) -> list['keras.layers.Layer']:
     layers = import_keras().layers
-    return {
-        'caffe': lambda: [preprocess_layer()],
-        'unit': lambda: [layers.Rescaling(1 / 255, name='preprocess')],
-        'tf': lambda: [layers.Rescaling(1 / 127.5, offset=-1, name='preprocess')],
-    }.get(preprocess, list)()
+    if preprocess == 'caffe':
+        return [preprocess_layer()]
+    if preprocess == 'unit':
+        return [layers.Rescaling(1 / 255, name='preprocess')]
+    if preprocess == 'tf':
+        return [layers.Rescaling(1 / 127.5, offset=-1, name='preprocess')]
+    return []
 
 
 def _chain(layers: list['keras.layers.Layer'], model: 'keras.Model',

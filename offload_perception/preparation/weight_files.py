@@ -51,7 +51,7 @@ def _collect(file: 'h5py.File') -> Arrays:
     """Gather the arrays: convolutions before dense layers, each kind in natural order."""
     groups: dict[str, list[np.ndarray]] = {}
 
-    def visit(name: str, item: object) -> None:
+    def visit(name: str, item: 'h5py.Group | h5py.Dataset') -> None:
         if hasattr(item, 'shape') and not name.startswith('optimizer'):
             groups.setdefault(item.parent.name, []).append(item[()])
 

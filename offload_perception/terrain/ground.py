@@ -94,7 +94,8 @@ class Ground:
 
         `colour` is one for all or (N, 3). With a height they cast shadows.
         """
-        corners = self._pixels(np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.asarray(size) / 2)
+        unit = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
+        corners = self._pixels(unit * np.asarray(size))
         places = self._pixels(np.reshape(centres, (-1, 1, 2))) - self._middle
         if height_m:
             cast = corners + self._sun * (height_m * self.px_per_m)
