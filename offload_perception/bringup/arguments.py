@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -28,7 +29,7 @@ class Argument:
     default: str
     description: str
     choices: tuple[str, ...] = ()
-    parameter: Field | None = None
+    parameter: Field[Any] | None = None
 
 
 # What every node has, whatever its configuration.
@@ -84,7 +85,7 @@ def _with_nodes(own: Argument, nodes: tuple[NodeEntry, ...]) -> Argument:
     return replace(own, choices=new + own.choices) if own.choices else own
 
 
-def _of_parameter(name: str, f: Field) -> Argument:
+def _of_parameter(name: str, f: Field[Any]) -> Argument:
     boolean = isinstance(f.default, bool)
     return Argument(name, str(f.default).lower() if boolean else str(f.default),
                     f.metadata['description'],
@@ -165,13 +166,14 @@ def _shown(choices: tuple[str, ...]) -> list[str]:
     return [c for c in choices if c not in ('True', '1', 'False', '0')]
 
 
-def _value(f: Field, text: str) -> Value:
+def _value(f: Field[Any], text: str) -> Value:
     """Return a parameter's value; text if it is none of that type, which `check` refuses."""
-    kind = type(f.default)
+    kind: Any = type(f.default)
     if kind is bool:
         return text in _TRUE
     try:
-        return kind(text)
+        value: Value = kind(text)
+        return value
     except ValueError:
         return text
 
@@ -205,7 +207,7 @@ def _parameter_file(text: str) -> None:
                           '"/**: {ros__parameters: {threads: 1}}"')
 
 
-def _inner(content: dict) -> dict:
+def _inner(content: dict[str, Any]) -> dict[str, Any]:
     """Return the level of a file's nested namespaces that has the parameters."""
     while 'ros__parameters' not in content and content:
         content = next((c for c in content.values() if isinstance(c, dict)), {})

@@ -5,13 +5,16 @@ their arguments and defaults from them.
 """
 
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from offload_perception.errors import ConfigError
 from offload_perception.fitting import FITS
 from offload_perception.power.emulation.device_model import PRESETS
 
-Config = TypeVar('Config')
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar('Config', bound='DataclassInstance')
 
 
 def param(default: Any, description: str, *, low: float | None = None, high: float | None = None,
@@ -24,7 +27,7 @@ def param(default: Any, description: str, *, low: float | None = None, high: flo
                                             'choices': choices, 'dynamic': dynamic})
 
 
-def check(f: Field, value: Any) -> Any:
+def check(f: Field[Any], value: Any) -> Any:
     """Return `value` in the field's type.
 
     :raises ConfigError: if it has another type, is out of range or not one of the choices.

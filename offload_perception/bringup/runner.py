@@ -66,6 +66,7 @@ class NodeProcess:
         self._reader.start()
 
     def _forward(self, show: Callable[[str], None]) -> None:
+        assert self._process.stdout is not None
         for line in self._process.stdout:
             show(f'[{self.name}] {line.rstrip()}')
 

@@ -1,11 +1,12 @@
 """The parameters that may change in flight, and values for them from a command or a form."""
 
 from dataclasses import Field, fields
+from typing import Any
 
 from offload_perception.bringup.config import EdgeConfig, check
 from offload_perception.errors import ConfigError
 
-TUNABLE: dict[str, Field] = {f.name: f for f in fields(EdgeConfig) if f.metadata['dynamic']}
+TUNABLE: dict[str, Field[Any]] = {f.name: f for f in fields(EdgeConfig) if f.metadata['dynamic']}
 """The parameters of the edge node that may change while it is active, by name."""
 
 
@@ -18,10 +19,9 @@ def parse(name: str, text: str) -> str | float:
     """
     if (f := TUNABLE.get(name)) is None:
         raise ConfigError(f"'{name}' cannot change in flight; these can: {', '.join(TUNABLE)}")
-    if not isinstance(f.default, float):
-        return check(f, text)
     try:
-        return check(f, float(text))
+        value: str | float = check(f, float(text) if isinstance(f.default, float) else text)
+        return value
     except ValueError:
         raise ConfigError(f"parameter {name} is '{text}'; it takes a number: "
                           f'{f.metadata["description"]}') from None

@@ -32,7 +32,6 @@ class Source(ABC):
     rate_hz = 0.0
     description = ''
     hangs = 'the camera hangs; unplug it and plug it in'
-    skipped = 0
     classes: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -53,6 +52,11 @@ class Source(ABC):
     def left_out(self) -> dict[str, str]:
         """Return which files are not shown, and why; any thread may ask."""
         return {}
+
+    @property
+    def skipped(self) -> int:
+        """Return how often a broken picture was left out."""
+        return 0
 
     @abstractmethod
     def _picture(self, index: int) -> tuple[np.ndarray, int | None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from offload_perception.camera.base import Source
 from offload_perception.camera.folder import FolderSource, list_pictures, no_picture
@@ -19,6 +19,13 @@ USUAL_HZ = 10.0
 """How fast pictures and generated flights play if no rate is given."""
 
 
+class Size(TypedDict):
+    """Height and width of a picture."""
+
+    height: int
+    width: int
+
+
 class Wanted(NamedTuple):
     """The request to a source: RGB of `height` x `width`; see `open_source`."""
 
@@ -29,7 +36,7 @@ class Wanted(NamedTuple):
     values: ValueRange
 
     @property
-    def size(self) -> dict[str, int]:
+    def size(self) -> Size:
         """Return height and width by name."""
         return {'height': self.height, 'width': self.width}
 

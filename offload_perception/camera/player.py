@@ -81,11 +81,13 @@ class Player:
 
     def _beat(self) -> bool:
         """Show one frame; False at the end."""
+        worker = self._worker
+        assert worker is not None  # it calls this
         try:
-            if self._worker.stopping.wait(self._pause_s()):
+            if worker.stopping.wait(self._pause_s()):
                 return self._leave()
             frame = self._next()
-            if self._worker.stopping.is_set():
+            if worker.stopping.is_set():
                 return self._leave()
         except SourceEnded as e:
             self.ended = str(e)

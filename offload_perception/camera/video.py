@@ -26,7 +26,7 @@ class VideoSource(Source):
         self._path, self._size, self._endless = Path(path), (height, width), loop
         check_file(self._path)
         self._capture = cv2.VideoCapture(str(path))
-        self._pending = self._read() or self._rewind()
+        self._pending: tuple[np.ndarray] | None = self._read() or self._rewind()
         self.rate_hz = rate_hz or self._own_rate_hz()
         self.description = (f'video {self._path.name} at {self.rate_hz:.4g} Hz, '
                             f'{"looped" if loop else "once"}')

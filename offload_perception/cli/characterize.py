@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, or compare."""
     args = _parser().parse_args(argv)
     if args.compare:
-        _compare(*args.compare, args)
+        a, b = args.compare
+        _compare(a, b, args)
     else:
         _characterize(args)
     return 0

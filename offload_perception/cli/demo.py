@@ -4,12 +4,16 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from offload_perception.bringup.arguments import Settings, arguments
 from offload_perception.bringup.graph import DRONE
 from offload_perception.bringup.runner import GraphRunner, parse_arguments
 from offload_perception.errors import OffloadError
 from offload_perception.stopping import StopSignal
+
+if TYPE_CHECKING:
+    from offload_perception.nodes.monitor import MonitorNode
 
 READY_TIMEOUT_S = 900.0  # the first use of the full VGG16 prepares it
 DRAIN_TIMEOUT_S = 5.0
@@ -67,7 +71,7 @@ def _fly(settings: Settings, duration_s: float | None, stop: StopSignal) -> int:
     return 0
 
 
-def _run(settings: Settings, monitor, duration_s: float | None, stop: StopSignal,
+def _run(settings: Settings, monitor: 'MonitorNode', duration_s: float | None, stop: StopSignal,
          complaints: list[str]) -> None:
     """Start the graph, watch it, and end it so that the outcome of every frame arrives.
 
@@ -89,14 +93,14 @@ def _run(settings: Settings, monitor, duration_s: float | None, stop: StopSignal
         _drain(lambda: not monitor.summary.under_way)
 
 
-def _is_ready(graph: GraphRunner, monitor) -> bool:
+def _is_ready(graph: GraphRunner, monitor: 'MonitorNode') -> bool:
     return _is_active(monitor, 'edge_inference') and (
         monitor.server_seen or 'remote_inference' not in graph) and all(
         name not in graph or _is_active(monitor, name)
         for name in ('recorder', 'dashboard', 'flight'))
 
 
-def _is_active(monitor, name: str) -> bool:
+def _is_active(monitor: 'MonitorNode', name: str) -> bool:
     health = monitor.health_of(name)
     return health is not None and not health.message.startswith('not active')
 
@@ -113,7 +117,8 @@ def _wait_until(ready: Callable[[], bool], graph: GraphRunner, stop: StopSignal)
     return False
 
 
-def _watch(graph: GraphRunner, monitor, duration_s: float | None, stop: StopSignal) -> None:
+def _watch(graph: GraphRunner, monitor: 'MonitorNode', duration_s: float | None,
+           stop: StopSignal) -> None:
     """Print a line a second until the time is over or a stop is requested."""
     started = last = time.monotonic()
     while duration_s is None or last - started < duration_s:

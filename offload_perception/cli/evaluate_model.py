@@ -24,8 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.data:
         labelled_files(args.data)  # report a wrong folder before the work
     artefact = prepared(args)
-    count = args.count if args.count or args.data else TILES
-    images, labels = held_out(args.data, artefact, count, args.seed)
+    images, labels = held_out(args.data, artefact, args.count, args.seed)
     cuts = [artefact.cut(c) for c in args.tail_cuts] or range(1, artefact.last)
     evaluation = Evaluation(artefact, images, labels)
     rows = list(evaluation.rows(cuts, progress))
@@ -59,7 +58,8 @@ def held_out(folder: Path | None, artefact: Artefact, count: int | None,
              seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return images uint8 (N, H, W, 3) and labels: of a folder, else of generated tiles.
 
-    Images of a folder are at most `count` (None: all), taken at random by `seed`.
+    Images of a folder are at most `count` (None: all, or `TILES` tiles), taken at random by
+    `seed`.
     """
     if folder:
         return read_folder(folder, artefact, count, seed)
@@ -69,6 +69,7 @@ def held_out(folder: Path | None, artefact: Artefact, count: int | None,
     if artefact.labels and artefact.labels != CLASSES:
         raise ConfigError(f'{artefact.name} does not know the generated classes; '
                           'name a folder of labelled images: --data FOLDER')
+    count = TILES if count is None else count
     progress(f'generating {count} tiles')
     return tiles('test', count, seed=seed, size=artefact.input.shape[0])
 

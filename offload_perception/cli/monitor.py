@@ -4,9 +4,13 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from offload_perception.console import command
 from offload_perception.stopping import StopSignal
+
+if TYPE_CHECKING:
+    from offload_perception.nodes.monitor import MonitorNode
 
 VIEW_PERIOD_S = 0.5
 
@@ -32,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _lines(node, duration_s: float, stop: StopSignal) -> None:
+def _lines(node: 'MonitorNode', duration_s: float, stop: StopSignal) -> None:
     started = last = time.monotonic()
     while last - started < duration_s and not stop.wait(1.0):
         now = time.monotonic()
@@ -41,7 +45,7 @@ def _lines(node, duration_s: float, stop: StopSignal) -> None:
         last = now
 
 
-def _view(node, duration_s: float, stop: StopSignal) -> None:
+def _view(node: 'MonitorNode', duration_s: float, stop: StopSignal) -> None:
     from offload_perception.live.terminal import Screen
 
     end_s = time.monotonic() + duration_s

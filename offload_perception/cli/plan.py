@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         'choice': decision.option.named(shape.names), 'feasible': decision.feasible,
         'reason': decision.reason,
         'candidates': [_record(shape, sizes, forecast, place) for place in
-                       np.flatnonzero(allowed)]})
+                       np.flatnonzero(allowed).tolist()]})
     return 0
 
 
@@ -83,7 +84,8 @@ def _table(shape: NetworkShape, sizes: SizeTable, forecast: Forecast, allowed: n
            front: list[int], deadline_s: float, top: int) -> str:
     """Return the cheapest candidates, those of the Pareto front marked."""
     rows = []
-    for place in sorted(np.flatnonzero(allowed), key=lambda p: forecast.energy_j[p])[:top]:
+    places = sorted(np.flatnonzero(allowed).tolist(), key=forecast.energy_j.__getitem__)
+    for place in places[:top]:
         r = _record(shape, sizes, forecast, place)
         marks = ['Pareto'] * (place in front) + ['late'] * (0 < deadline_s < r['latency_s'])
         rows.append((r['candidate'], r['bytes'], f'{r["latency_s"]:.4f}',
@@ -92,7 +94,8 @@ def _table(shape: NetworkShape, sizes: SizeTable, forecast: Forecast, allowed: n
     return table(HEAD, rows)
 
 
-def _record(shape: NetworkShape, sizes: SizeTable, forecast: Forecast, place: int) -> dict:
+def _record(shape: NetworkShape, sizes: SizeTable, forecast: Forecast,
+            place: int) -> dict[str, Any]:
     option = forecast.options[place]
     nbytes = 0 if option.local else round(sizes.column(option.cut, option.codec)[0])
     return {'candidate': option.named(shape.names), 'bytes': nbytes,

@@ -78,7 +78,7 @@ def _fly_all(scenario: Scenario, wanted: list[str] | None, rows: dict[str, list[
         progress(f'{scenario.drones} drones, {name}: {perf_counter() - started:.1f} s')
 
 
-def _cells(s: Summary, drones: int) -> tuple:
+def _cells(s: Summary, drones: int) -> tuple[str | int, ...]:
     mostly, share = next(iter(s.choices.items()))
     return (s.policy, drones, f'{100 * s.met:.1f}', f'{100 * s.lost:.1f}', f'{s.energy_j:.4f}',
             f'{s.latency_s:.3f}', f'{mostly} {share:.0%}')

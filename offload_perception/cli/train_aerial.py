@@ -13,10 +13,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from offload_perception.console import command, progress, write_json
 from offload_perception.terrain.dataset import dataset
 from offload_perception.terrain.painters import CLASSES
+
+if TYPE_CHECKING:
+    import keras
 
 REPRESENTATIVE = 300
 
@@ -48,8 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def finish(model, images, test_set, out: Path) -> dict:
-    """Prepare the trained model in `out`/artefact and return its accuracy on `test_set`."""
+def finish(model: 'keras.Model', images: np.ndarray, test_set: tuple[np.ndarray, np.ndarray],
+           out: Path) -> dict[str, Any]:
+    """Prepare the trained model in `out`/artefact and return its accuracy on `test_set`.
+
+    :param images: uint8 (N, H, W, 3), of the training; `test_set` also has class ids (N,).
+    """
     from offload_perception.preparation.write import write_artefact
     from offload_perception.training.report import compare
 

@@ -7,6 +7,7 @@ old streams need old tables.
 
 import argparse
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for model, weights, images in MODELS:
         for cut in activations(model, weights, images):
             count_cut(cut, counts)
-    np.savez_compressed(FILE, **{f'bits{bits}': smooth(c) for bits, c in counts.items()})
+    tables: dict[str, Any] = {f'bits{bits}': smooth(c) for bits, c in counts.items()}
+    np.savez_compressed(FILE, **tables)
     print(f'{FILE}: {FILE.stat().st_size} bytes')
     return 0
 
@@ -71,7 +73,9 @@ def smooth(counts: np.ndarray) -> np.ndarray:
             pooled[i] = pooled[i - 1]
     whole = np.maximum(pooled.sum(2, keepdims=True), 1)
     weights = (by_class + PSEUDO_COUNT * pooled / whole).reshape(counts.shape)
-    return (65535 * weights / np.maximum(weights.max(1, keepdims=True), FLOOR)).astype(np.uint16)
+    scale = np.maximum(weights.max(1, keepdims=True), FLOOR)
+    scaled: np.ndarray = (65535 * weights / scale).astype(np.uint16)
+    return scaled
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class Calibration:
 
     def save(self, folder: str | Path) -> None:
         """Write the file into the folder of the model."""
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for cut, basis in self.bases.items():
             for field in fields(Basis):
                 value = np.asarray(getattr(basis, field.name))
@@ -96,7 +96,7 @@ class Calibration:
 def basis_of(artefact: Artefact, cut: int) -> Basis | None:
     """Return the transform of a cut, read once; None if none was calibrated for this model."""
     calibration = _loaded(artefact)
-    return calibration and calibration.bases.get(artefact.cut_names[cut])
+    return calibration.bases.get(artefact.cut_names[cut]) if calibration else None
 
 
 @lru_cache(8)
@@ -128,7 +128,7 @@ def pooled(artefact: Artefact) -> list[int]:
             if layer.kind == 'pool' and is_rectified(layer.output)]
 
 
-def calibrate(network: Network, images: Sequence[np.ndarray],
+def calibrate(network: Network, images: Sequence[np.ndarray] | np.ndarray,
               metrics: Mapping[int, np.ndarray] | None = None) -> Calibration:
     """Return clips and transforms of least error for `images`, uint8 of the model's input.
 
@@ -139,7 +139,7 @@ def calibrate(network: Network, images: Sequence[np.ndarray],
     cuts = [k for k in range(1, artefact.last) if is_rectified(artefact.tensor(k))]
     counts = {k: np.zeros(256, np.int64) for k in cuts}
     sides = {k: block_side(artefact.tensor(k).shape) for k in pooled(artefact)}
-    samples = {k: [] for k in sides}
+    samples: dict[int, list[np.ndarray]] = {k: [] for k in sides}
     rng = np.random.default_rng(0)
     for x in images:
         for k in range(1, max(cuts, default=0) + 1):

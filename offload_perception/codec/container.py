@@ -39,6 +39,11 @@ class Frame:
     payload: memoryview
 
 
+def view_of(data: Buffer) -> memoryview:
+    """Return the bytes of `data`, which is contiguous, without a copy."""
+    return (data.data if isinstance(data, np.ndarray) else memoryview(data)).cast('B')
+
+
 def pack(spec: TensorSpec, codec: int, parameters: tuple[int, ...],
          parts: list[Buffer]) -> memoryview:
     """Return header and payload `parts` as one contiguous read-write buffer."""
@@ -51,7 +56,7 @@ def pack(spec: TensorSpec, codec: int, parameters: tuple[int, ...],
     details = b''.join((
         bytes(parameters), struct.pack('<d', spec.scale) if wide else scale,
         _varint(2 * zero if zero >= 0 else -2 * zero - 1), *map(_varint, spec.shape)))
-    views = [memoryview(details), *(memoryview(part).cast('B') for part in parts)]
+    views = [memoryview(details), *map(view_of, parts)]
     out = np.empty(_HEAD.size + sum(view.nbytes for view in views), np.uint8).data
     kind = _NAMES.index(spec.dtype) | wide << 2 | len(parameters) << 3 | len(spec.shape) << 5
     _HEAD.pack_into(out, 0, MAGIC, VERSION, codec, kind, 0)
@@ -68,7 +73,7 @@ def unpack(data: Buffer, max_bytes: int) -> Frame:
 
     :raises DecodeError: if `data` is no intact frame, or its tensor exceeds `max_bytes`.
     """
-    view = memoryview(data).cast('B')
+    view = view_of(data)
     if len(view) < _HEAD.size:
         raise DecodeError(f'{len(view)} bytes are shorter than the header of an encoded tensor')
     magic, version, codec, kind, crc = _HEAD.unpack_from(view)

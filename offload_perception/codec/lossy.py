@@ -60,7 +60,9 @@ def step_of_level(bits: int, clip: int) -> np.ndarray:
 
 @lru_cache(64)
 def _level_of_byte(dtype: str, bits: int, clip: int) -> np.ndarray:
-    return level_of_step(bits, clip)[above_lowest(np.arange(256, dtype=np.uint8).view(dtype))]
+    steps = above_lowest(np.arange(256, dtype=np.uint8).view(dtype))
+    levels: np.ndarray = level_of_step(bits, clip)[steps]
+    return levels
 
 
 @lru_cache(64)

@@ -44,7 +44,8 @@ class _Tally:
 
 
 def measure(network: Network, cuts: Sequence[int], codecs: Sequence[str],
-            images: Sequence[np.ndarray], labels: Sequence[int] | None = None,
+            images: Sequence[np.ndarray] | np.ndarray,
+            labels: Sequence[int] | np.ndarray | None = None,
             calibration: Calibration | None = None, repeats: int = 1) -> list[Measurement]:
     """Return one row for each cut and codec, in that order.
 
@@ -63,7 +64,7 @@ def measure(network: Network, cuts: Sequence[int], codecs: Sequence[str],
         reference.append(int(tensors[last].argmax()))
         for cut, codec in jobs:
             spec, tally = network.artefact.tensor(cut), tallies[cut, codec]
-            basis = calibration and calibration.bases.get(names[cut])
+            basis = calibration.bases.get(names[cut]) if calibration else None
             for _ in range(repeats):
                 decoded = _trip(tensors[cut], spec, codec, basis, tally)
             same = np.array_equal(decoded, tensors[cut])
@@ -96,7 +97,7 @@ def _trip(q: np.ndarray, spec: TensorSpec, codec: str, basis: Basis | None,
 
 
 def _row(cut: str, codec: str, size: int, tally: _Tally, reference: np.ndarray,
-         labels: Sequence[int] | None) -> Measurement:
+         labels: Sequence[int] | np.ndarray | None) -> Measurement:
     classes = np.array(tally.classes)
     return Measurement(
         cut, codec, mean(tally.sizes), 8 * mean(tally.sizes) / size,

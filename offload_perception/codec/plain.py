@@ -32,12 +32,12 @@ def decode_zstd(payload: memoryview, spec: TensorSpec, _: int) -> np.ndarray:
     return channels_last(planes, spec.shape)
 
 
-def zstd(data: Buffer, level: int = 1) -> bytes:
+def zstd(data: np.ndarray, level: int = 1) -> bytes:
     """Return `data` as one zstd frame that states its content size."""
-    return zstandard.ZstdCompressor(level=level).compress(data)
+    return zstandard.ZstdCompressor(level=level).compress(data.data)
 
 
-def unzstd(data: Buffer, size: int) -> bytes:
+def unzstd(data: memoryview, size: int) -> bytes:
     """Return the `size` bytes in the zstd frame `data`.
 
     :raises DecodeError: for a broken frame, or one of another size; then nothing is allocated.

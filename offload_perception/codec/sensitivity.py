@@ -1,6 +1,7 @@
 """How much the class depends on each element of a block, from gradients of the Keras network."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from offload_perception.network.keras_cut import first_behind
 _BATCH, _MARGIN = 10, 1.0  # the margin limits the weight of images between two classes
 
 
-def metrics(artefact: Artefact, images: Sequence[np.ndarray],
+def metrics(artefact: Artefact, images: Sequence[np.ndarray] | np.ndarray,
             cuts: Sequence[int]) -> dict[int, np.ndarray]:
     """Return for each cut the mean outer product of gradients over all blocks, (d, d).
 
@@ -29,7 +30,7 @@ def metrics(artefact: Artefact, images: Sequence[np.ndarray],
     except (ImportError, OSError, ValueError) as e:
         raise ModelError(f'gradients need TensorFlow and the float32 network: {e}') from e
     behind = {first_behind(layers, artefact.cut_names, cut): cut for cut in cuts}
-    total = dict.fromkeys(cuts, 0.0)
+    total: dict[int, Any] = dict.fromkeys(cuts, 0.0)
     for start in range(0, len(images), _BATCH):
         x = tf.constant(np.asarray(images[start:start + _BATCH], np.float32))
         with tf.GradientTape(persistent=True) as tape:

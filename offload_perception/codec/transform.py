@@ -47,7 +47,7 @@ class Basis:
     def check(self) -> int:
         """Return a byte that another calibration would hardly have."""
         arrays = (self.mean, self.forward, self.inverse, self.offsets, self.rows)
-        return sum(crc32(np.ascontiguousarray(a)) for a in arrays) & 0xFF
+        return sum(crc32(np.ascontiguousarray(a).data) for a in arrays) & 0xFF
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Return whether this is a basis for tensors of `shape`."""
@@ -94,8 +94,9 @@ def decode_transform(payload: memoryview, spec: TensorSpec, step: int,
 
 def levels_of(components: np.ndarray, step: float) -> np.ndarray:
     """Return the levels, int16, of components."""
-    levels = np.floor(np.abs(components) / step + _ROUND_UP)
-    return (np.sign(components) * np.minimum(levels, 32_000)).astype(np.int16)
+    sizes = np.minimum(np.floor(np.abs(components) / step + _ROUND_UP), 32_000)
+    levels: np.ndarray = (np.sign(components) * sizes).astype(np.int16)
+    return levels
 
 
 def digits(levels: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -110,12 +111,14 @@ def digits(levels: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 def restored(levels: np.ndarray, step: float) -> np.ndarray:
     """Return the components, float32, that levels stand for."""
-    return (levels + np.float32(_SHIFT) * np.sign(levels)) * np.float32(step)
+    components: np.ndarray = (levels + np.float32(_SHIFT) * np.sign(levels)) * np.float32(step)
+    return components
 
 
 def to_steps(values: np.ndarray) -> np.ndarray:
     """Return values rounded and clipped to uint8."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    steps: np.ndarray = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return steps
 
 
 def blocks(steps: np.ndarray, side: int) -> np.ndarray:

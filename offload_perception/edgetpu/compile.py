@@ -98,7 +98,7 @@ def _empty(out: Path) -> None:
                          'that you may write, and name that') from e
 
 
-def _check(done: subprocess.CompletedProcess, log: CompilerLog, files: list[Path],
+def _check(done: subprocess.CompletedProcess[str], log: CompilerLog, files: list[Path],
            out: Path) -> None:
     missing = [f.name for f in files if not _output(f, out).is_file()]
     if done.returncode != 0 or missing:
@@ -110,7 +110,7 @@ def _check(done: subprocess.CompletedProcess, log: CompilerLog, files: list[Path
                             f'have changed (version {log.version})')
 
 
-def _reason(done: subprocess.CompletedProcess, log: CompilerLog) -> str:
+def _reason(done: subprocess.CompletedProcess[str], log: CompilerLog) -> str:
     if log.errors:
         return '; '.join(log.errors)
     if done.returncode < 0:

@@ -7,6 +7,7 @@ Standard output says `Input model: x.tflite`, a `.log` file `Input: x.tflite`, a
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 UNITS = {'': 1, 'Ki': 1024, 'Mi': 1024**2, 'Gi': 1024**3}
 MAPPED = 'Mapped to Edge TPU'
@@ -78,8 +79,10 @@ class CompilerLog:
 
 def parse_log(text: str) -> CompilerLog:
     """Return what standard output, or a `.log` file, of the compiler says."""
-    version, models, errors = None, [], []
-    fields: dict = {}
+    version: str | None = None
+    models: list[dict[str, Any]] = []
+    errors: list[str] = []
+    fields: dict[str, Any] = {}
     for key, value in _facts(text):
         if key == 'version':
             version = value
@@ -100,7 +103,7 @@ def parse_size(number: str, unit: str) -> int:
     return round(float(number) * UNITS[unit])
 
 
-def _facts(text: str) -> Iterator[tuple[str, object]]:
+def _facts(text: str) -> Iterator[tuple[str, Any]]:
     for line in map(str.strip, text.splitlines()):
         for key, pattern in _LINES.items():
             if match := pattern.match(line):
@@ -112,14 +115,14 @@ def _facts(text: str) -> Iterator[tuple[str, object]]:
                 yield 'operator', Operator(name, int(count), status)
 
 
-def _value(match: re.Match) -> int | str:
+def _value(match: re.Match[str]) -> int | str:
     if match.re.groups == 2:
         return parse_size(*match.groups())
     text = match.group(1)
     return int(text) if _NUMBER in match.re.pattern else text
 
 
-def _model(fields: dict) -> ModelLog:
+def _model(fields: dict[str, Any]) -> ModelLog:
     """Complete the counts: the compiler leaves them out if all operators are mapped."""
     operators = tuple(fields.pop('operators'))
     if operators and 'on_tpu' not in fields:

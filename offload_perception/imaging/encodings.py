@@ -48,7 +48,8 @@ class ValueRange:
         # Bounded first: infinity times a scale is no number to OpenCV.
         known = np.fmax(np.require(pixels, np.float32, 'A'), np.float32(self.black))
         above = np.minimum(known, np.float32(self.white)) - np.float32(self.black)
-        return cv2.convertScaleAbs(above, alpha=255 / (self.white - self.black))
+        shown: np.ndarray = cv2.convertScaleAbs(above, alpha=255 / (self.white - self.black))
+        return shown
 
 
 FULL_RANGE = ValueRange()
@@ -152,7 +153,8 @@ def stored_pixels(data: Any, *, height: int, width: int, step: int, encoding: st
     _check_bytes(layout, raw.size, rows, width, step, encoding)
     dtype = np.dtype(f'{">" if is_bigendian else "<"}{_TYPES[layout.depth]}')
     pixel_bytes = layout.channels * layout.depth
-    shape, strides = (rows, width), (step, pixel_bytes)
+    shape: tuple[int, ...] = rows, width
+    strides: tuple[int, ...] = step, pixel_bytes
     if layout.channels > 1:
         shape, strides = (*shape, layout.channels), (*strides, layout.depth)
     return np.ndarray(shape, dtype, raw, 0, strides)

@@ -89,11 +89,12 @@ def _with_reshapes(graph: Graph, start: int) -> int:
 
 def _point(graph: Graph, name: str, start: int, first: int, stop: int) -> CutPoint:
     operators = graph.operators[first:stop]
-    weights = [i for o in operators if graph.opcode(o) in KINDS for i in graph.constants(o)]
+    weights = [graph.constant(i) for o in operators if graph.opcode(o) in KINDS
+               for i in graph.constants(o)]
     return CutPoint(
         name=name, kind=KINDS[graph.opcode(graph.operators[start])], first=first, stop=stop,
         output=graph.spec(operators[-1].outputs[0]),
-        weight_bytes=sum(graph.constant(i).nbytes for i in weights),
+        weight_bytes=sum(array.nbytes for array in weights if array is not None),
         macs=sum(_macs(graph, o) for o in operators))
 
 

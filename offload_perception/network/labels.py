@@ -35,8 +35,8 @@ def _by_number(path: str | Path, lines: list[str], classes: int) -> list[str] | 
 
     Numbers that cannot be those of the classes belong to the labels, as in `1 euro`, `5 euro`.
     """
-    found = [_INDEXED.fullmatch(line) for line in lines]
-    if not found or not all(found):
+    found = [match for line in lines if (match := _INDEXED.fullmatch(line))]
+    if not found or len(found) < len(lines):
         return None
     numbers = [int(match[1]) for match in found]
     if max(numbers) >= classes:

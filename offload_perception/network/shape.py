@@ -65,7 +65,8 @@ def _of_vgg(vgg: VggSpec) -> NetworkShape:
     int8 weights have int32 biases. The image's preprocessing counts for nothing here.
     """
     size, channels = vgg.input_size, 3
-    names, shapes, macs, weights = ['input'], [(size, size, 3)], [], []
+    names, macs, weights = ['input'], list[int](), list[int]()
+    shapes: list[tuple[int, ...]] = [(size, size, 3)]
 
     def add(name: str, shape: tuple[int, ...], kernel: int, positions: int) -> None:
         names.append(name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
+from PIL.TiffImagePlugin import TiffImageFile
 
 from offload_perception.errors import ImageError
 from offload_perception.pictures.jpeg import read_jpeg
@@ -90,7 +91,7 @@ def decode(data: bytes | bytearray | memoryview | np.ndarray, bound: Bound) -> n
     try:
         with Image.open(io.BytesIO(_prepared(kind, raw, bound)), formats=[_DECODED[kind]]) as file:
             bound.check(kind, file.height, file.width)
-            if kind == 'tiff':
+            if isinstance(file, TiffImageFile):
                 _check_tiff(file, bound)
             return _pixels(file, bound)
     except ImageError:
@@ -136,7 +137,7 @@ def _webp_size(raw: memoryview) -> tuple[int, int]:
     raise ImageError('broken webp data: its first chunk is no picture')
 
 
-def _check_tiff(file: Image.Image, bound: Bound) -> None:
+def _check_tiff(file: TiffImageFile, bound: Bound) -> None:
     """Raise ImageError for tiles above the bound, and for the preview of a raw camera file."""
     tags = file.tag_v2
     if _DNG in tags or int(tags.get(_SUBFILE, 0)) & 1:
@@ -172,7 +173,7 @@ def _turned(pixels: np.ndarray, file: Image.Image) -> np.ndarray:
 def _as_bytes(data: bytes | bytearray | memoryview | np.ndarray) -> memoryview:
     """Return a flat view of bytes-like data."""
     try:
-        return memoryview(data).cast('B')
+        return (data.data if isinstance(data, np.ndarray) else memoryview(data)).cast('B')
     except (TypeError, ValueError) as e:
         raise ImageError(f'compressed image of type {type(data).__name__} is not contiguous '
                          f'bytes: {e}') from e

@@ -57,13 +57,14 @@ def some_of(files: list[Path], count: int | None, seed: int = 0) -> list[Path]:
     return [files[i] for i in np.random.default_rng(seed).permutation(len(files))[:count]]
 
 
-def read_image(path: Path, shape: tuple[int, int, int], how: str = 'crop') -> np.ndarray:
+def read_image(path: Path, shape: tuple[int, ...], how: str = 'crop') -> np.ndarray:
     """Return the picture in `path`, uint8 RGB, fitted to `shape` `(H, W, 3)` as the drone does.
 
     :raises ModelError: if the file is no picture.
     """
+    height, width, _ = shape
     try:
-        return fit(read_picture(path), *shape[:2], how=how)
+        return fit(read_picture(path), height, width, how=how)
     except SourceError as e:
         raise ModelError(f'{e}; remove or replace it') from e
 

@@ -154,7 +154,7 @@ class DeviceProfile:
             if record['schema'] != SCHEMA:
                 raise PlanError(f'{where}: schema {record["schema"]}, this version reads '
                                 f'{SCHEMA}; {_AGAIN}')
-            return _built(cls, record)
+            return _built(record)
         except PlanError as e:
             raise PlanError(f'{where}: {e}') from e
         except KeyError as e:
@@ -198,12 +198,15 @@ def _nulls(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _built(cls: type, record: dict[str, Any]) -> Any:
-    radio = Radio(**record['radio'])
-    cuts = tuple(CutCost(**{key: nan if v is None else v for key, v in cut.items()})
-                 for cut in record['cuts'])
-    plain = {f.name: record[f.name] for f in fields(cls) if f.name not in ('radio', 'cuts')}
-    return cls(**{k: nan if v is None else v for k, v in plain.items()}, radio=radio, cuts=cuts)
+def _built(record: dict[str, Any]) -> DeviceProfile:
+    plain = {f.name: record[f.name] for f in fields(DeviceProfile)
+             if f.name not in ('radio', 'cuts')}
+    return DeviceProfile(**_numbers(plain), radio=Radio(**record['radio']),
+                         cuts=tuple(CutCost(**_numbers(cut)) for cut in record['cuts']))
+
+
+def _numbers(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: nan if value is None else value for key, value in record.items()}
 
 
 def _check(profile: DeviceProfile) -> None:

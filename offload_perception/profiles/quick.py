@@ -1,7 +1,8 @@
 """A first profile of this computer, from the warm-up runs of the network that it has loaded."""
 
+from collections.abc import Sequence
 from statistics import median
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,7 +15,11 @@ _RUNS = 5
 
 
 class Network(Protocol):
-    """A `runtime.network.Network`: `times` are the parts of the last run."""
+    """A `runtime.network.Network`."""
+
+    @property
+    def times(self) -> Sequence[Any]:
+        """The parts of the last run, each with its `last` layer and its `seconds`."""
 
     def warm_up(self, runs: int = 2) -> None:
         """Run every layer."""
@@ -47,7 +52,7 @@ def measure(network: Network, shape: NetworkShape, *, runtime: str, device: str,
                        zip(shape.names, head_s, spread_s, strict=True))))
 
 
-def _memory(compiled: CompileReport | None, cut: int) -> dict[str, float]:
+def _memory(compiled: CompileReport | None, cut: int) -> dict[str, Any]:
     """Return the bytes of a head's parameters on and off the chip, if they are known."""
     if compiled is None:
         return {}

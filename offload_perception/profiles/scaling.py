@@ -61,4 +61,5 @@ def _carried(work: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndar
     slope = (y[-1] - y[0]) / (x[-1] - x[0])
     inside = np.interp(work, x, y)
     inside[work == 0] = 0.0
-    return np.where(work > x[-1], y[-1] + (work - x[-1]) * slope, inside)
+    carried: np.ndarray = np.where(work > x[-1], y[-1] + (work - x[-1]) * slope, inside)
+    return carried

@@ -59,7 +59,7 @@ def unzstd(data: bytes) -> bytes:
 def _unlz4(data: bytes) -> bytes:
     decompressor = load_lz4().LZ4FrameDecompressor()
     try:
-        plain = decompressor.decompress(data, max_length=LARGEST)
+        plain: bytes = decompressor.decompress(data, max_length=LARGEST)
     except RuntimeError as e:
         raise BagError(f'compressed data are damaged: {e}') from e
     if not decompressor.eof:

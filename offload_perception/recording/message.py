@@ -76,7 +76,8 @@ def _decoder_of(kind: MessageType) -> Callable[[bytes], Any]:
         raise BagError(f'the bag defines {kind.name} as {kind.encoding}, which cannot be decoded')
     schema = load_records().Schema(id=1, name=kind.name, encoding='ros2msg',
                                    data=kind.text.encode())
-    return load_decoder().DecoderFactory().decoder_for('cdr', schema)
+    decode: Callable[[bytes], Any] = load_decoder().DecoderFactory().decoder_for('cdr', schema)
+    return decode
 
 
 def _foreign(topic: str, kind: MessageType, encoding: str) -> str:

@@ -51,7 +51,7 @@ def write_metadata(folder: Path, topics: Iterable[Topic], files: list[FileSpan],
     os.replace(part, folder / FILE_NAME)
 
 
-def _information(topics: list[Topic], files: list[FileSpan], distribution: str) -> dict:
+def _information(topics: list[Topic], files: list[FileSpan], distribution: str) -> dict[str, Any]:
     start_ns = min((f.start_ns for f in files if f.start_ns is not None), default=0)
     end_ns = max((f.end_ns for f in files), default=0)
     return {
@@ -67,12 +67,12 @@ def _information(topics: list[Topic], files: list[FileSpan], distribution: str) 
         'custom_data': None, 'ros_distro': distribution}
 
 
-def _span(start_ns: int, end_ns: int) -> dict:
+def _span(start_ns: int, end_ns: int) -> dict[str, Any]:
     return {'duration': {'nanoseconds': max(0, end_ns - start_ns)},
             'starting_time': {'nanoseconds_since_epoch': start_ns}}
 
 
-def _topic(t: Topic) -> dict:
+def _topic(t: Topic) -> dict[str, Any]:
     return {'name': t.name, 'type': t.type, 'serialization_format': 'cdr',
             'offered_qos_profiles': t.qos, 'type_description_hash': t.hash}
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -49,7 +49,8 @@ class BagWriter:
                              else self._mcap.CompressionType.NONE)
         self._topics: dict[str, tuple[Topic, MessageType]] = {}
         self._files: list[FileSpan] = []
-        self._stream = self._writer = None
+        self._stream: BinaryIO | None = None
+        self._writer: Any = None
         self._closed = False
         self._begin()
 
@@ -66,6 +67,7 @@ class BagWriter:
 
     def write(self, topic: str, data: Buffer, time_ns: int, sent_ns: int | None = None) -> None:
         """Write a serialized (CDR) message, received at `time_ns` and sent at `sent_ns`."""
+        assert self._stream is not None
         if self._stream.tell() > self._max_file_bytes:
             self._close_file()
             self._open_file()
@@ -136,10 +138,10 @@ class BagWriter:
 
     def _open_file(self) -> None:
         name = f'{self.folder.resolve().name}_{len(self._files)}.mcap'
-        self._stream = (self.folder / name).open('xb')
+        self._stream = stream = (self.folder / name).open('xb')
         with suppress(OSError):  # a file system without locks; readers ask `being_written`
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._writer = self._mcap.Writer(self._stream, compression=self._compression)
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._writer = self._mcap.Writer(stream, compression=self._compression)
         self._writer.start(profile='ros2', library='offload_perception')
         self._schemas: dict[tuple[str, str, bytes], int] = {}
         self._channels: dict[str, int] = {}
@@ -158,7 +160,7 @@ class BagWriter:
 
     def _close_file(self) -> None:
         writer, self._writer = self._writer, None
-        if writer is not None:
+        if writer is not None and self._stream is not None:
             with self._stream:
                 writer.finish()
 

@@ -17,7 +17,8 @@ from offload_perception.telemetry.summary import NOT_DELIVERED
 
 def has_result(frames: Table) -> np.ndarray:
     """Return which frames have a result, bool of shape (frames,)."""
-    return frames['outcome'] != Outcome.DROPPED
+    result: np.ndarray = frames['outcome'] != Outcome.DROPPED
+    return result
 
 
 def miss_reasons(frames: Table) -> list[str]:
@@ -169,7 +170,8 @@ def policy_spans(flight: Flight) -> list[PolicySpan]:
 
     One that was not repeated has no effect after `VALID_S`.
     """
-    said, spans = flight.policies, []
+    said = flight.policies
+    spans: list[PolicySpan] = []
     for policy, t, until in zip(said['policy'], said['t'], [*said['t'][1:], inf], strict=False):
         end_s = min(until, t + VALID_S, flight.duration_s)
         if spans and spans[-1].policy == policy and spans[-1].end_s == t:

@@ -1,7 +1,7 @@
 """A flight as its bag records it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,8 @@ class Flight:
 
     def __getattr__(self, name: str) -> Table:
         try:
-            return self.__dict__['tables'][name]
+            table: Table = self.__dict__['tables'][name]
+            return table
         except KeyError:
             raise AttributeError(name) from None
 
@@ -208,10 +209,11 @@ def _flight_of(heard: _Heard, name: str, namespace: str) -> Flight:
 def _summary_of(raw: dict[str, list[tuple[int, Any]]]) -> Summary:
     """Return the summary, fed in the order of recording as the monitor is."""
     summary = Summary()
-    feeds = (('frames', lambda t, m: frame_record(m, 1e-9 * t), summary.add_frame),
-             ('power', lambda t, m: power_record(m, 1e-9 * t), summary.add_power),
-             ('results', lambda _, m: label_record(m), summary.add_result),
-             ('truths', lambda _, m: label_record(m), summary.add_truth))
+    feeds: list[tuple[str, Callable[[int, Any], Any], Callable[[Any], None]]] = [
+        ('frames', lambda t, m: frame_record(m, 1e-9 * t), summary.add_frame),
+        ('power', lambda t, m: power_record(m, 1e-9 * t), summary.add_power),
+        ('results', lambda _, m: label_record(m), summary.add_result),
+        ('truths', lambda _, m: label_record(m), summary.add_truth)]
     events = [(t, n, i) for n, (table, *_) in enumerate(feeds)
               for i, (t, _) in enumerate(raw[table])]
     for _, n, i in sorted(events):

@@ -10,6 +10,7 @@ from offload_perception.frames import Outcome
 from offload_perception.report import analysis, plotting
 from offload_perception.report.flight import Flight
 from offload_perception.report.plotting import BAD, DRONE, GREY, LINK, SERVER, STAGE_COLOURS
+from offload_perception.telemetry.records import STAGES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,11 +28,11 @@ def latency(flight: Flight) -> 'Figure | None':
     figure, axes = plotting.new_figure(3.6)
     edges, of_frame = _bins(frames['t'])
     middle = (edges[:-1] + edges[1:]) / 2
-    stages = (np.nan_to_num(frames[s].astype(float)) * 1e3 for s in analysis.STAGES)
+    stages = (np.nan_to_num(frames[s].astype(float)) * 1e3 for s in STAGES)
     means = [_binned(stage, of_frame, len(middle), np.mean) for stage in stages]
     axes.stackplot(middle, np.nan_to_num(means),
-                   colors=[STAGE_COLOURS[s] for s in analysis.STAGES],
-                   labels=[s.replace('_', ' ') for s in analysis.STAGES])
+                   colors=[STAGE_COLOURS[s] for s in STAGES],
+                   labels=[s.replace('_', ' ') for s in STAGES])
     slowest = _binned(frames['total'] * 1e3, of_frame, len(middle), np.max)
     axes.plot(middle, slowest, color='black', lw=0.8, label='slowest')
     _deadline_line(axes, frames)
@@ -76,7 +77,7 @@ def decisions(flight: Flight) -> 'Figure | None':
     if not len(frames):
         return None
     names = analysis.choice_names(flight, frames)
-    used = [names[i] for i in np.lexsort((names, frames['split']))]
+    used = [names[i] for i in np.lexsort((np.array(names), frames['split']))]
     row_of = {name: row for row, name in enumerate(dict.fromkeys(used))}
     rows = np.array([row_of[name] for name in names])
     figure, axes = plotting.new_figure(1.4 + 0.25 * len(row_of))
@@ -172,7 +173,7 @@ def _binned(values: np.ndarray, of_frame: np.ndarray, bins: int,
 def _robust_top(frames: Any) -> float:
     """Return an upper end that shows all but the rarest frames, and a deadline near them [ms]."""
     usual, deadline = np.percentile(frames['total'], 99.0), float(frames['deadline'].max())
-    return 1.15e3 * (max(usual, deadline) if deadline < FAR * usual else usual)
+    return float(1.15e3 * (max(usual, deadline) if deadline < FAR * usual else usual))
 
 
 def _deadline_line(axes: Any, frames: Any) -> None:

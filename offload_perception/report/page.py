@@ -1,8 +1,10 @@
 """A report as one HTML page that needs no network: pictures are inside it."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from offload_perception.report import analysis, text
 from offload_perception.report.charts import CHARTS, Chart
@@ -122,8 +124,8 @@ def _picture(flight: Flight, picture: Path | None, title: str, named: bool) -> s
             f'src="data:image/png;base64,{data}"></div>')
 
 
-def _table(head: list[str], rows: list) -> str:
-    def row(cells: list, tag: str) -> str:
+def _table(head: list[str], rows: Sequence[Sequence[Any]]) -> str:
+    def row(cells: Sequence[Any], tag: str) -> str:
         return '<tr>' + ''.join(f'<{tag}>{escape(str(c))}</{tag}>' for c in cells) + '</tr>'
     body = row(head, 'th') + ''.join(row(r, 'td') for r in rows)
     return f'<div class="wide"><table>{body}</table></div>'

@@ -1,6 +1,7 @@
 """A report's words: headings, caveats, the table of key figures, and the Markdown summary."""
 
 from math import isfinite, isnan
+from typing import Any
 
 from offload_perception.console import table
 from offload_perception.report import analysis
@@ -80,7 +81,7 @@ def _change(before: float, after: float) -> str:
 POLICY_HEAD = ['policy', 'held [s]', 'frames', 'of them paced']
 
 
-def policy_rows(flight: Flight) -> list[list]:
+def policy_rows(flight: Flight) -> list[list[Any]]:
     """Return the rows of the table of mission policies; none if there was none."""
     return [[name, f'{held_s:.1f}', frames, paced]
             for name, held_s, frames, paced in analysis.policy_counts(flight)]
@@ -89,7 +90,7 @@ def policy_rows(flight: Flight) -> list[list]:
 CHANGE_HEAD = ['time [s]', 'from', 'to', 'reason', 'held [s]']
 
 
-def change_rows(flight: Flight) -> list[list]:
+def change_rows(flight: Flight) -> list[list[Any]]:
     """Return the rows of the table of the choice's longest lasting changes."""
     return [[f'{c.t:.1f}', c.before, c.after, c.reason, f'{c.held_s:.1f}']
             for c in analysis.changes(flight)]
@@ -98,7 +99,7 @@ def change_rows(flight: Flight) -> list[list]:
 WARNING_HEAD = ['node', 'last text', 'times']
 
 
-def warning_rows(flight: Flight) -> list[list]:
+def warning_rows(flight: Flight) -> list[list[Any]]:
     """Return the rows of the table of the commonest diagnostics above OK."""
     return [[node, flight.texts[node, name], n]
             for (node, name), n in flight.warnings.most_common(10)]

@@ -67,7 +67,8 @@ class EdgeTpuProcess:
         try:
             self._pipe.send(request)
             if self._pipe.poll(timeout_s):
-                return self._pipe.recv()
+                answer: tuple[Any, ...] = self._pipe.recv()
+                return answer
         except (OSError, EOFError) as e:
             raise self._died(doing) from e
         self._kill()
@@ -92,7 +93,7 @@ class EdgeTpuProcess:
         return ModelError(text)
 
 
-def _spawn(size: int) -> tuple[mmap.mmap, Connection, subprocess.Popen]:
+def _spawn(size: int) -> tuple[mmap.mmap, Connection, subprocess.Popen[bytes]]:
     memory = os.memfd_create('offload_perception_tensors')
     ours, theirs = socket.socketpair()
     with ours, theirs:

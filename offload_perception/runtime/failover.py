@@ -116,9 +116,11 @@ class Failover(Network):
 
     def _reopen(self) -> bool:
         """Try once to open the accelerator, after a pause; return whether to go on trying."""
+        reopener = self._reopener
+        assert reopener is not None  # it calls this
         pause_s = self._back_off_s[min(self._attempts, len(self._back_off_s) - 1)]
         self._attempts += 1
-        if self._reopener.stopping.wait(pause_s):
+        if reopener.stopping.wait(pause_s):
             return False
         try:
             device = self._open()

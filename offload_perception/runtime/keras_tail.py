@@ -32,7 +32,8 @@ class KerasTail:
         x = spec.dequantise(tensor).astype(np.float32, copy=False)
         if cut == self.artefact.last:
             return x
-        return self._function(cut)(x[None]).numpy()[0]
+        scores: np.ndarray = self._function(cut)(x[None]).numpy()[0]
+        return scores
 
     def warm_up(self, cut: int) -> None:
         """Build and trace the tail after `cut`, so that the first frame does not wait."""

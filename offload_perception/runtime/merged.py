@@ -62,7 +62,7 @@ class MergedParts:
         """Return the merged runner of a part, None if the segments are used."""
         return self._winners.get((first, last))
 
-    def request(self, first: int, last: int) -> Future | None:
+    def request(self, first: int, last: int) -> Future[None] | None:
         """Merge a range in the background; a second request does nothing."""
         return self._request(first, last, REST)
 
@@ -71,7 +71,7 @@ class MergedParts:
         future = self._request(first, last, 0.0) or self._submit(lambda: None)
         future.result()
 
-    def _request(self, first: int, last: int, rest: float) -> Future | None:
+    def _request(self, first: int, last: int, rest: float) -> Future[None] | None:
         with self._lock:
             if (first, last) in self._asked:
                 return None
@@ -158,8 +158,9 @@ class MergedParts:
             runners = {c: self._open(a, b, c) for c in self._candidates(a, b)}
             for runner in runners.values():
                 losers.callback(runner.close)
-            runs = {SEGMENTS: partial(self._segments, a, b, x),
-                    **{c: partial(_fresh, r, x) for c, r in runners.items()}}
+            runs: dict[Candidate | str, Callable[[], np.ndarray]] = {
+                SEGMENTS: partial(self._segments, a, b, x),
+                **{c: partial(_fresh, r, x) for c, r in runners.items()}}
             least = race({c: partial(self._unless_closing, run) for c, run in runs.items()},
                          rest=rest, sleep=self._closing.wait)
             best = min(runners, key=least.__getitem__)

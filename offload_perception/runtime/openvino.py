@@ -51,7 +51,7 @@ class OpenVinoRunner:
         self._y = self._view(self._request.get_output_tensor(), output)
 
     def _view(self, tensor: Any, spec: TensorSpec) -> np.ndarray:
-        view = tensor.data[0]
+        view: np.ndarray = tensor.data[0]
         check_ends((view.shape, view.dtype.name), spec, self._name)
         return view
 
@@ -64,4 +64,4 @@ class OpenVinoRunner:
 
     def close(self) -> None:
         """Drop the request; its memory goes with the last array that looks at it."""
-        self._request = self._x = self._y = None
+        self._request, self._x, self._y = None, np.empty(0), np.empty(0)

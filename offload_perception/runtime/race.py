@@ -9,7 +9,7 @@ Key = TypeVar('Key')
 
 def race(runs: Mapping[Key, Callable[[], object]], *, rounds: int = 30, budget_s: float = 0.5,
          rest: float = 0.0, clock: Callable[[], float] = perf_counter,
-         sleep: Callable[[float], None] = sleep) -> dict[Key, float]:
+         sleep: Callable[[float], object] = sleep) -> dict[Key, float]:
     """Return the least time in seconds of each alternative.
 
     One round runs each once; there are at least three, then more until `rounds` or the budget

@@ -85,7 +85,7 @@ class TfliteRunner:
 
     def close(self) -> None:
         """Drop the interpreter; its memory goes with the last array that looks at it."""
-        self._interpreter = self._x = self._y = None
+        self._interpreter, self._x, self._y = None, np.empty(0), np.empty(0)
 
 
 class _Memory:

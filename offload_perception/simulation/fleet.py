@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf, nan
 
 import numpy as np
@@ -47,6 +48,12 @@ class _Frame:
     hedge_end_s: float = inf
     done: bool = False
 
+    @property
+    def chosen(self) -> Option:
+        """The option of a frame that was planned."""
+        assert self.option is not None
+        return self.option
+
 
 @dataclass(frozen=True)
 class Record:
@@ -78,9 +85,9 @@ class Drone:
         self.probe_j = 0.0
         for i, truth in enumerate(truths):
             arrival_s = (i + (seed + number) * STAGGER % 1.0) / rate_hz
-            clock.at(arrival_s, lambda t=truth: self._arrive(t))
+            clock.at(arrival_s, partial(self._arrive, truth))
         if isinstance(policy, Planned):
-            self._probe()
+            self._probe(policy)
 
     def beat(self, server: str, wait_s: float) -> None:
         """Send a server's beat down the link, after the one before it; a third one is dropped."""
@@ -133,17 +140,17 @@ class Drone:
                        lambda: self._ready(frame))
 
     def _encode(self, frame: _Frame) -> None:
-        if frame.option.local:
+        if frame.chosen.local:
             return
-        nbytes, _, encode_s, _, _, _ = self._world.sizes.column(frame.option.cut,
-                                                                frame.option.codec)
+        nbytes, _, encode_s, _, _, _ = self._world.sizes.column(frame.chosen.cut,
+                                                                frame.chosen.codec)
         frame.encode_s = encode_s
-        frame.nbytes = int(nbytes * (1.0 if frame.option.codec == 'raw' else frame.truth.size))
+        frame.nbytes = int(nbytes * (1.0 if frame.chosen.codec == 'raw' else frame.truth.size))
         frame.energy_j += self._world.profile.active_w * encode_s
 
     def _ready(self, frame: _Frame) -> None:
         self._working = False
-        if frame.option.local:
+        if frame.chosen.local:
             self._finish(frame, Outcome.LOCAL)
         else:
             self._send(frame)
@@ -179,7 +186,7 @@ class Drone:
                 radio.sending_w * sending_s + radio.j_per_byte * nbytes)
 
     def _serve(self, frame: _Frame) -> None:
-        served = self._servers[frame.option.server].take(frame.option.cut, frame.truth.tail)
+        served = self._servers[frame.chosen.server].take(frame.chosen.cut, frame.truth.tail)
         back_s = self._clock.now_s + self._link.round_trip_s / 2
         if served is None:
             self._clock.at(back_s, lambda: self._refused(frame))
@@ -235,13 +242,13 @@ class Drone:
             self._working = False
             self._finish(frame, Outcome.LOCAL)
 
-    def _probe(self) -> None:
+    def _probe(self, policy: Planned) -> None:
         """Check periodically whether the policy wants to send a probe."""
         now_s = self._clock.now_s
-        self._clock.at(now_s + PROBE_PERIOD_S, self._probe)
+        self._clock.at(now_s + PROBE_PERIOD_S, lambda: self._probe(policy))
         if self._in_flight or self._probing or not self.records:
             return
-        if (probe := self._policy.probe(now_s)) is None:
+        if (probe := policy.probe(now_s)) is None:
             return
         self._probing = True
         left_s, radio_j = self._occupy_link(probe.nbytes, now_s + PROBE_TIMEOUT_S)
@@ -249,11 +256,11 @@ class Drone:
         done_s = left_s + self._link.round_trip_s
         answered = done_s - now_s <= PROBE_TIMEOUT_S
         self._clock.at(min(done_s, now_s + PROBE_TIMEOUT_S), lambda: self._probed(
-            probe, done_s - now_s if answered else None))
+            policy, probe, done_s - now_s if answered else None))
 
-    def _probed(self, probe: Probe, answer_s: float | None) -> None:
+    def _probed(self, policy: Planned, probe: Probe, answer_s: float | None) -> None:
         self._probing = False
-        self._policy.session.observe_probe(probe, self._clock.now_s, answer_s)
+        policy.session.observe_probe(probe, self._clock.now_s, answer_s)
 
     # -- its end ----------------------------------------------------------------------------
 
@@ -281,7 +288,7 @@ class Drone:
                 tail_s: float) -> FrameReport:
         now_s, world = self._clock.now_s, self._world
         return FrameReport(
-            frame.option.cut, frame.option.codec, frame.option.server, outcome, reason,
+            frame.chosen.cut, frame.chosen.codec, frame.chosen.server, outcome, reason,
             frame.queue_s, world.preprocess_s, frame.head_s, frame.encode_s,
             now_s - frame.sent_s - wait_s - world.decode_s - tail_s, wait_s, world.decode_s,
             tail_s, now_s - frame.arrival_s, frame.nbytes)

@@ -35,7 +35,7 @@ class LinkTrace:
     def sent_by(self, time_s: float) -> float:
         """Return how many bytes the link can have carried until `time_s`."""
         step = min(int(time_s / STEP_S), len(self.bandwidth) - 1)
-        return self._sent[step] + (time_s - step * STEP_S) * self.bandwidth[step]
+        return float(self._sent[step] + (time_s - step * STEP_S) * self.bandwidth[step])
 
     def sending_s(self, start_s: float, end_s: float) -> float:
         """Return for how long a radio sends between two times: not while the link stalls."""
@@ -43,18 +43,19 @@ class LinkTrace:
 
     def _carried_by(self, time_s: float) -> float:
         step = min(int(time_s / STEP_S), len(self.bandwidth) - 1)
-        return self._carried_s[step] + (time_s - step * STEP_S) * self._carries[step]
+        return float(self._carried_s[step] + (time_s - step * STEP_S) * self._carries[step])
 
     def staying(self, seen_s: float) -> 'LinkTrace':
         """Return a link that stays for ever as this one was at `seen_s`."""
         step = min(int(seen_s / STEP_S), len(self.bandwidth) - 1)
         return LinkTrace(self.bandwidth[step:step + 1], self.round_trip_s)
 
-    def finish_s(self, start_s: float, nbytes: np.ndarray) -> np.ndarray:
+    def finish_s(self, start_s: float, nbytes: np.ndarray | float) -> np.ndarray:
         """Return when `nbytes` that start at `start_s` have left, float64 as `nbytes` [s]."""
         target = self.sent_by(start_s) + np.asarray(nbytes, float)
         step = np.searchsorted(self._sent[1:-1], target)
-        return step * STEP_S + (target - self._sent[step]) / self.bandwidth[step]
+        left_s: np.ndarray = step * STEP_S + (target - self._sent[step]) / self.bandwidth[step]
+        return left_s
 
 
 def steady(mean: float, steps: int, rng: np.random.Generator) -> np.ndarray:
@@ -65,7 +66,8 @@ def steady(mean: float, steps: int, rng: np.random.Generator) -> np.ndarray:
 def collapse(mean: float, steps: int, rng: np.random.Generator) -> np.ndarray:
     """Return `mean`, a tenth, a fiftieth, and back up, in equal parts."""
     levels = np.array([1.0, 0.1, 0.02, 0.1, 1.0])[np.arange(steps) * 5 // steps]
-    return levels * steady(mean, steps, rng)
+    bandwidth: np.ndarray = levels * steady(mean, steps, rng)
+    return bandwidth
 
 
 def wifi(mean: float, steps: int, rng: np.random.Generator, *, good_s: float = 8.0,

@@ -181,7 +181,9 @@ class Planned:
 
     def probe(self, now_s: float) -> Probe | None:
         """Return a probe of the link that the session wants now."""
-        return self.session.probe(now_s, self.decision) if self._probes else None
+        if not self._probes or self.decision is None:
+            return None
+        return self.session.probe(now_s, self.decision)
 
     def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:

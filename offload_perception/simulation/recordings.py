@@ -35,7 +35,8 @@ class Recording:
         """Return mean bandwidths over steps from `start_s` on, float64 (steps,) [byte/s]."""
         times, rest_s = np.divmod(start_s + np.arange(steps + 1) * step_s, self.length_s)
         sent = times * self._sent[-1] + np.interp(rest_s, self._edges_s, self._sent)
-        return np.maximum(np.diff(sent), 0.0) / step_s  # rounding can be negative
+        bandwidth: np.ndarray = np.maximum(np.diff(sent), 0.0) / step_s  # rounding can be negative
+        return bandwidth
 
 
 def read(path: Path) -> Recording:
@@ -67,7 +68,7 @@ def _read(path: Path, _changed_ns: int) -> Recording:
 
 
 def _csv(path: Path, lines: list[tuple[int, str]]) -> Recording:
-    rows = []
+    rows: list[tuple[float, float]] = []
     for number, line in lines:
         try:
             second, value = map(float, line.split(',')[:2])

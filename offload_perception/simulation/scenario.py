@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import inf, isfinite, nan
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class Summary:
     latency_s: float
     choices: dict[str, float]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready record."""
         return {k: None if isinstance(v, float) and not isfinite(v) else v
                 for k, v in asdict(self).items()}
@@ -133,8 +134,11 @@ def policies(scenario: Scenario) -> dict[str, Callable[[World], Policy]]:
 def every_static(world: World) -> dict[str, Callable[[World], Policy]]:
     """Return a policy for each single option."""
     options = [Option(world.shape.last), *(Option(*pair, SERVER) for pair in world.pairs)]
-    return {option.named(world.shape.names): (lambda w, o=option: Static(o))
-            for option in options}
+    return {option.named(world.shape.names): _always(option) for option in options}
+
+
+def _always(option: Option) -> Callable[[World], Policy]:
+    return lambda _: Static(option)
 
 
 def simulate(scenario: Scenario, policy_of: Callable[[World], Policy], name: str) -> Summary:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class World:
         scale = 50e9 / self.server_macs_per_s
         object.__setattr__(self, 'tails_s', guess_s * scale * bent)
 
-    def head(self, cut: int | np.ndarray, now_s: float, noise: float) -> tuple:
+    def head(self, cut: int | np.ndarray, now_s: float, noise: float) -> tuple[Any, Any]:
         """Return true time [s] and energy [J] of heads that start at `now_s`."""
         slow = self.slowdown(now_s)
         return (self.profile.head_s[cut] * slow * noise,

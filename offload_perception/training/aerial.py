@@ -11,7 +11,7 @@ images, at a quarter of the cost (see `Recipe`).
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -146,7 +146,8 @@ def fold(model: 'keras.Model', spec: VggSpec) -> 'keras.Model':
     for layer in pure.layers:
         weights = model.get_layer(layer.name).get_weights()
         if _is_conv(layer):
-            weights = folded(*weights, model.get_layer(layer.name + NORM))
+            kernel, bias = weights
+            weights = folded(kernel, bias, model.get_layer(layer.name + NORM))
         layer.set_weights(weights)
     return pure
 
@@ -158,14 +159,14 @@ def folded(kernel: np.ndarray, bias: np.ndarray, norm: 'keras.layers.Layer') -> 
     return [(kernel * gain).astype(np.float32), ((bias - mean) * gain + beta).astype(np.float32)]
 
 
-def density(weight: float) -> Callable:
+def density(weight: float) -> Callable[[Any], Any]:
     """Return a penalty on the share of active elements that scaling cannot cheat.
 
     It is the mean over the root mean square: the root of the share, if active ones are alike.
     """
     ops = import_keras().ops
 
-    def penalty(x):
+    def penalty(x: Any) -> Any:
         return weight * ops.mean(x) / ops.sqrt(ops.mean(ops.square(x)) + 1e-6)
 
     return penalty
@@ -184,17 +185,19 @@ def batches(images: np.ndarray, labels: np.ndarray,
 
 def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return `images` (N, H, W, 3) as float32, as seen from elsewhere on another day."""
-    images = np.rot90(images, rng.integers(4), axes=(1, 2))
+    images = np.rot90(images, int(rng.integers(4)), axes=(1, 2))
     if rng.random() < 0.5:
         images = images[:, ::-1]
     gain = rng.uniform(0.8, 1.2, (len(images), 1, 1, 1)) + rng.normal(0, 0.04, (len(images), 1,
                                                                                1, 3))
-    return np.clip(images * gain.astype(np.float32), 0, 255)
+    lit: np.ndarray = np.clip(images * gain.astype(np.float32), 0, 255)
+    return lit
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
     """Return class ids (N,) as float32 (N, classes)."""
-    return np.eye(len(CLASSES), dtype=np.float32)[labels]
+    shares: np.ndarray = np.eye(len(CLASSES), dtype=np.float32)[labels]
+    return shares
 
 
 def _is_conv(layer: 'keras.layers.Layer') -> bool:
