@@ -146,7 +146,7 @@ FAULTY = """
 import sys, time
 from offload_perception.bringup.config import CameraConfig
 from offload_perception.nodes import running
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import ManagedNode, Session
 from offload_perception.nodes.running import run
 from offload_perception.threads import Worker
 
@@ -156,8 +156,10 @@ class Faulty(ManagedNode):
     def load(self):
         {load}
     def activate(self):
+        self.resources.callback(self.stop)
         {activate}
-    def deactivate(self):
+        return Session()
+    def stop(self):
         {deactivate}
     def tick(self):
         self.ticks = getattr(self, 'ticks', 0) + 1
