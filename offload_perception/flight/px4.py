@@ -42,7 +42,7 @@ def vehicle(m: Any) -> Vehicle:
 
 def landed(m: Any) -> bool:
     """Return whether a px4_msgs/VehicleLandDetected says landed."""
-    return m.landed
+    return bool(m.landed)
 
 
 def battery(m: Any) -> Battery:

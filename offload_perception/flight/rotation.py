@@ -50,4 +50,6 @@ def slerp(a: Quaternion, b: Quaternion, share: float) -> Quaternion:
     else:
         angle = acos(cosine)
         near, far = sin((1 - share) * angle) / sin(angle), sin(share * angle) / sin(angle)
-    return unit(Quaternion(*(near * x + far * y for x, y in zip(a, b, strict=True))))
+    between = unit(Quaternion(*(near * x + far * y for x, y in zip(a, b, strict=True))))
+    assert between is not None  # the short way never leads through zero
+    return between

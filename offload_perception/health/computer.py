@@ -52,7 +52,7 @@ class ComputerWatch:
                      if state.clock_hz < state.top_clock_hz else '')
             yield warning('heat', f'the CPU is throttled{at} by {", ".join(slowed)}{clock}: '
                           f'layers take longer; {_COOLER}')
-        elif hot:
+        elif zone is not None and hot:
             yield warning('heat', f'hot{at}: throttling starts at {zone.limit_c:.0f} C; {_COOLER}')
 
 

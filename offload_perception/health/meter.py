@@ -56,7 +56,7 @@ class ReadingsWatch:
                           f'last: {self._gap}; frames in a gap have no energy: bring the meter '
                           'nearer, or use a cable')
         if n['errors'] > ERRORS * n['polls']:
-            worst = max(counters.errors, key=counters.errors.get)
+            worst = max(counters.errors, key=lambda kind: counters.errors[kind])
             yield warning('readings', f'{n["errors"]} of {n["polls"]} polls failed in the '
                           f'last {WINDOW_S:.0f} s, most as {worst}: bring the meter nearer, '
                           'or use a cable')

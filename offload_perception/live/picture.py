@@ -29,7 +29,8 @@ def jpeg_of_compressed(m: Any, width: int, values: ValueRange = FULL_RANGE) -> b
     :raises ImageError: if it is broken.
     """
     rgb = compressed_to_rgb(m.data, m.format, at_least=(width, width), values=values)
-    rows, cols = _shrunk(*rgb.shape[:2], width)
+    height, full_width = rgb.shape[:2]
+    rows, cols = _shrunk(height, full_width, width)
     return _jpeg(cv2.resize(rgb, (cols, rows), interpolation=cv2.INTER_AREA))
 
 

@@ -14,13 +14,17 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from offload_perception.errors import ConfigError, OffloadError
 from offload_perception.live import access
 from offload_perception.live.plain import plain
 from offload_perception.live.state import LiveState, Picture
 from offload_perception.threads import Worker
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+    from aiohttp.web import Request, Response, StreamResponse
 
 EVENT_PERIOD_S = 0.2
 MAX_VIEWERS = 8
@@ -93,10 +97,10 @@ class LiveServer:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        web = self._web
+        from aiohttp import web
 
         @web.middleware
-        async def check(request, handler):
+        async def check(request: 'Request', handler: 'Handler') -> 'StreamResponse':
             why = self._refusal(request)
             return web.Response(status=403, text=why) if why else await handler(request)
 
@@ -113,21 +117,23 @@ class LiveServer:
         finally:
             await runner.cleanup()
 
-    async def _file(self, request):
+    async def _file(self, request: 'Request') -> 'Response':
         name, kind = _FILES[request.path]
         return self._web.Response(body=(_PAGE / name).read_bytes(), content_type=kind,
                                   charset='utf-8')
 
-    def _refusal(self, request) -> str:
+    def _refusal(self, request: 'Request') -> str:
         """Return why a request is refused; empty if it is allowed."""
+        if request.transport is None:
+            return 'the connection is closed'
         served = request.transport.get_extra_info('sockname')[0]
         return access.refusal(request.method, request.headers, served, self._names)
 
-    async def _values(self, request):
+    async def _values(self, request: 'Request') -> 'Response':
         """Return what may be changed, with its current values."""
         return await self._answer(lambda control: control.values())
 
-    async def _change(self, request):
+    async def _change(self, request: 'Request') -> 'Response':
         """Change what the body names: a JSON object with `parameter` and `value`, both texts."""
         try:
             body = await request.json()
@@ -139,7 +145,7 @@ class LiveServer:
                 {'error': 'send {"parameter": "split", "value": "block3_pool"}'}, status=400)
         return await self._answer(lambda control: control.set(name, value))
 
-    async def _answer(self, call: Callable[[Control], object]):
+    async def _answer(self, call: Callable[[Control], object]) -> 'Response':
         """Return the result of a call that waits for the drone, or why it refuses."""
         if self.control is None:
             return self._web.json_response({'error': NO_CONTROL}, status=403)
@@ -148,24 +154,27 @@ class LiveServer:
         except OffloadError as e:
             return self._web.json_response({'error': plain(str(e))}, status=409)
 
-    async def _events(self, request):
+    async def _events(self, request: 'Request') -> 'StreamResponse':
         response = self._web.StreamResponse(headers={'Content-Type': 'text/event-stream'})
-        await response.prepare(request)
-        if self.viewers >= MAX_VIEWERS:  # as an event: a page cannot read another refusal
-            why = f'{self.viewers} viewers watch already; close one'
-            await response.write(_event('refused', {'why': why}))
-            return response
-        request.transport.set_write_buffer_limits(high=0)
+        with suppress(ConnectionError, TimeoutError):  # the viewer has gone, or hangs
+            await response.prepare(request)
+            if self.viewers < MAX_VIEWERS:
+                await self._serve_viewer(request, response)
+            else:  # as an event: a page cannot read another refusal
+                why = f'{self.viewers} viewers watch already; close one'
+                await response.write(_event('refused', {'why': why}))
+        return response
+
+    async def _serve_viewer(self, request: 'Request', response: 'StreamResponse') -> None:
+        if request.transport is not None:  # else the viewer has gone, and writing fails
+            request.transport.set_write_buffer_limits(high=0)
         self.viewers += 1
         try:
             await self._tell(response)
-        except (ConnectionError, TimeoutError):  # the viewer has gone, or hangs
-            pass
         finally:
             self.viewers -= 1
-        return response
 
-    async def _tell(self, response) -> None:
+    async def _tell(self, response: 'StreamResponse') -> None:
         """Write the newest state and picture, each when the viewer has taken what came before."""
         shown = None
         while not self._closing.is_set():
@@ -187,16 +196,16 @@ class LiveServer:
         return self._event
 
 
-def _event(kind: str, data: dict) -> bytes:
+def _event(kind: str, data: dict[str, Any]) -> bytes:
     return f'event: {kind}\ndata: {json.dumps(data, allow_nan=False)}\n\n'.encode()
 
 
-def _picture_event(picture: Picture, result: dict | None) -> bytes:
+def _picture_event(picture: Picture, result: dict[str, Any] | None) -> bytes:
     """Return a picture with its result: in one event, so that no other picture's label shows."""
     return _event('picture', {'jpeg': b64encode(picture.jpeg).decode(), 'result': result})
 
 
-async def _add_headers(request, response) -> None:
+async def _add_headers(request: 'Request', response: 'StreamResponse') -> None:
     response.headers.update(_HEADERS)
 
 

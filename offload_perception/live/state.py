@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from offload_perception.live import view, warnings
 from offload_perception.live.plain import plain
@@ -20,6 +20,8 @@ from offload_perception.telemetry.summary import Summary
 
 WINDOW_S = 5.0  # what 'now' means for rates and latencies
 PICTURE_S = 3.0  # how long a picture with a result is preferred to a newer one without
+Key = TypeVar('Key')
+Value = TypeVar('Value')
 _FRAMES, _LABELS, _NODES, _CUTS, _PICTURES = 1024, 256, 256, 1024, 16
 
 
@@ -198,7 +200,7 @@ class LiveState:
             seconds = max(1.0, min(WINDOW_S, now - self.started_s))
             last = next((h.message for h in reversed(self.frames)
                          if view.has_result(h.message)), None)
-            return plain({
+            shown: dict[str, Any] = plain({
                 'drone': self.drone, 'state': warnings.pill(self, now),
                 'flight_s': None if self.first_frame_s is None else now - self.first_frame_s,
                 'frame_age_s': now - self.frames[-1].at_s if self.frames else None,
@@ -218,9 +220,10 @@ class LiveState:
                 'warnings': warnings.items(self.health, now, unused),
                 'health': warnings.nodes(self.health, now, unused),
                 'result': view.result(self, now)})
+            return shown
 
 
-def _keep(store: OrderedDict, key: Any, value: Any, limit: int) -> None:
+def _keep(store: OrderedDict[Key, Value], key: Key, value: Value, limit: int) -> None:
     """Store as the newest entry, and forget the oldest beyond the limit."""
     store[key] = value
     store.move_to_end(key)

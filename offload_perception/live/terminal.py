@@ -215,7 +215,7 @@ def _server(x: dict[str, Any], foreign: bool) -> Text:
 
 def _warnings(s: dict[str, Any], width: int, room: float) -> list[Text]:
     """Return the warnings in at most `room` lines, and how many there is no room for."""
-    found, lines = s['warnings'], []
+    found, lines = s['warnings'], list[Text]()
     for k, item in enumerate(found):
         node = item['node'].removeprefix(f'{s["drone"].rstrip("/")}/')
         wrapped = wrap(f'{item["level"]} {node}: {item["text"]}', max(20, width))[:_LINES]

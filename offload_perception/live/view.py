@@ -22,7 +22,7 @@ _TOP = 3
 
 def has_result(m: Any) -> bool:
     """Return whether a FrameLatency ended with a result."""
-    return m.outcome != Outcome.DROPPED
+    return bool(m.outcome != Outcome.DROPPED)
 
 
 def counts(summary: Summary) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecyclePublisher
@@ -101,11 +102,10 @@ class CameraNode(ManagedNode[CameraConfig, ShowSession]):
         if self._player is not None:
             self._player.check_free()  # an earlier activation's thread may still hold the device
         c = self.config
-        how = {'width': c.width, 'height': c.height, 'rate_hz': c.rate, 'loop': c.loop,
-               'values': ValueRange(c.black, c.white)}
+        open_it = partial(open_source, c.source, width=c.width, height=c.height, rate_hz=c.rate,
+                          loop=c.loop, values=ValueRange(c.black, c.white))
         log = self.get_logger()
-        self._player = Player(lambda: open_source(c.source, **how),
-                              self.to_session(ShowSession.show), log.warning)
+        self._player = Player(open_it, self.to_session(ShowSession.show), log.warning)
         self.resources.callback(self._player.close)  # now, or as soon as it is not read any more
         kind, topic = ((CompressedImage, 'image_raw/compressed') if c.transport == 'jpeg' else
                        (Image, 'image_raw'))
@@ -123,8 +123,8 @@ class CameraNode(ManagedNode[CameraConfig, ShowSession]):
 
     def values(self) -> dict[str, Any]:
         """Return the source and how many frames it gave."""
-        player, session = self._player if self.config else None, self.latest
-        return {'source': without_password(self.config.source) if self.config else 'none',
+        player, session = self._player if self.configured else None, self.latest
+        return {'source': without_password(self.config.source) if self.configured else 'none',
                 'shows': player.source.description if player else 'nothing, it is closed',
                 'frames published': session.published if session else 0,
                 'frames without a subscriber': session.unheard if session else 0,

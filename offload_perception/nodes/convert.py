@@ -29,7 +29,7 @@ from offload_perception.power.drivers.um25c import Reading
 UNKNOWN_GROUP = 255  # in PowerSample.data_group
 
 
-def byte_array(data: Any) -> array:
+def byte_array(data: Any) -> 'array[int]':
     """Return a message field's own bytes from any contiguous buffer: one copy, no list."""
     field = array('B')
     field.frombytes(memoryview(data).cast('B'))
@@ -121,6 +121,7 @@ def result_message(ended: Ended, artefact: Artefact, drone: str) -> Classificati
 def latency_message(ended: Ended) -> FrameLatency:
     """Return the times of a frame's stages, with the running counters."""
     frame, counts = ended.frame, ended.counts
+    assert frame.outcome is not None  # it has ended
     return FrameLatency(
         header=frame.header, sequence=frame.sequence, outcome=int(frame.outcome),
         reason=frame.reason, split=frame.split, split_name=frame.split_name, codec=frame.codec,

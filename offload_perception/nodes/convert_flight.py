@@ -18,7 +18,7 @@ _NO_ATTITUDE = Quaternion(nan, nan, nan, nan)
 
 def seconds(stamp: Time) -> float:
     """Return a stamp in seconds."""
-    return stamp.sec + stamp.nanosec * 1e-9
+    return float(stamp.sec + stamp.nanosec * 1e-9)
 
 
 def policy_message(verdict: Verdict, settings: PolicySettings, stamp: Time) -> MissionPolicy:

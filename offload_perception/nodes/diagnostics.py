@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ROSClock
 
 from offload_perception.health import Finding, Steady, as_values, error, verdict, warning
 from offload_perception.health.clocks import LoopWatch
@@ -16,7 +17,7 @@ from offload_perception.nodes.qos_check import mismatches
 from offload_perception.threads import troubled
 
 if TYPE_CHECKING:
-    from offload_perception.nodes.managed import ManagedNode
+    from offload_perception.nodes.managed import AnyManagedNode
 
 PERIOD_S = 1.0
 LONGEST_TEXT = 2000  # characters; texts from outside were cut before
@@ -26,14 +27,14 @@ NOT_ACTIVE = 'not active'
 class Diagnostics:
     """Publishes the health of one node; `fault` is a finding for the next message only."""
 
-    def __init__(self, node: 'ManagedNode') -> None:
+    def __init__(self, node: 'AnyManagedNode') -> None:
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._steady, self._loop = Steady(), LoopWatch(PERIOD_S)
         self._before: object = None
         self._doubled = Lasting(GHOST_S)
         self.fault: Finding | None = None
 
-    def publish(self, node: 'ManagedNode') -> None:
+    def publish(self, node: 'AnyManagedNode') -> None:
         """Publish the node's current health, and log what is new in it."""
         now_s = time.monotonic()
         values, faults = _values(node)
@@ -56,7 +57,7 @@ class Diagnostics:
         array.header.stamp = node.get_clock().now().to_msg()
         self._publisher.publish(array)
 
-    def _forget_before_a_transition(self, node: 'ManagedNode') -> None:
+    def _forget_before_a_transition(self, node: 'AnyManagedNode') -> None:
         """Forget earlier findings at a transition, which may take long."""
         state = node.active, node.state_now
         if state != self._before:
@@ -64,7 +65,7 @@ class Diagnostics:
             self._loop.restart()
         self._before = state
 
-    def _find(self, node: 'ManagedNode', now_s: float) -> Iterator[Finding]:
+    def _find(self, node: 'AnyManagedNode', now_s: float) -> Iterator[Finding]:
         own, self.fault = self.fault, None
         yield from (f for f in (own, node.state_now) if f)
         yield from thread_findings(troubled())
@@ -72,7 +73,7 @@ class Diagnostics:
             return
         if late := self._loop.tick(now_s):
             yield late
-        if node.get_clock().ros_time_is_active and not node.get_clock().now().nanoseconds:
+        if _awaits_first_time(node.get_clock()):
             yield warning('clock', 'use_sim_time is set and no /clock comes, so what this node '
                           'stamps itself is stamped 0: play or simulate a clock, or leave '
                           'use_sim_time false')
@@ -81,7 +82,7 @@ class Diagnostics:
         yield from guarded('name', lambda: self._namesakes(node, now_s))
         yield from guarded(node.get_name(), lambda: node.findings(now_s))
 
-    def _namesakes(self, node: 'ManagedNode', now_s: float) -> Iterator[Finding]:
+    def _namesakes(self, node: 'AnyManagedNode', now_s: float) -> Iterator[Finding]:
         """Yield a finding if other nodes have this name, as with two drones in one namespace."""
         me = node.get_name(), node.get_namespace()
         count = node.get_node_names_and_namespaces().count(me)
@@ -91,7 +92,12 @@ class Diagnostics:
                         'each server a namespace of its own (namespace:=drone2)')
 
 
-def _values(node: 'ManagedNode') -> tuple[dict[str, Any], tuple[Finding, ...]]:
+def _awaits_first_time(clock: Clock) -> bool:
+    """Return whether a clock follows /clock, and nothing has come there."""
+    return isinstance(clock, ROSClock) and clock.ros_time_is_active and not clock.now().nanoseconds
+
+
+def _values(node: 'AnyManagedNode') -> tuple[dict[str, Any], tuple[Finding, ...]]:
     try:
         return node.values(), ()
     except Exception as e:

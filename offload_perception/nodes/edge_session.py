@@ -11,7 +11,6 @@ from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from offload_perception.bringup.config import EdgeConfig
 from offload_perception.edgetpu.mapping import CompileReport
 from offload_perception.errors import PlanError
 from offload_perception.frames import REPORTING_FAILED, Frame, Status
@@ -74,7 +73,7 @@ class EdgeSession(Session):
 
     def __init__(self, node: 'EdgeInferenceNode', parts: EdgeParts, plan: Plan | None) -> None:
         """Make the pipeline; it starts with `plan`, or with the planner if that is None."""
-        c: EdgeConfig = node.config
+        c = node.config
         self._node, self._parts, self._artefact = node, parts, parts.network.artefact
         self._first_plan = plan
         self._problem_lock, self._problems = Lock(), dict[str, str]()

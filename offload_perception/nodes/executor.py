@@ -10,7 +10,7 @@ Jazzy: its timers never fire with the wheels of 7.1.6.
 from collections.abc import Callable
 from concurrent.futures import Future
 from time import sleep
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -20,6 +20,9 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 
 from offload_perception.threads import fulfil
+
+if TYPE_CHECKING:
+    from offload_perception.nodes.managed import AnyManagedNode
 
 Result = TypeVar('Result')
 
@@ -69,8 +72,8 @@ class GroupExecutor(SingleThreadedExecutor):
         return future.result()
 
 
-def subscribe_in_lane(node: Any, kind: type, topic: str, callback: Callable[..., None],
-                      qos: Any) -> Subscription:
+def subscribe_in_lane(node: 'AnyManagedNode', kind: type, topic: str,
+                      callback: Callable[..., None], qos: Any) -> Subscription:
     """Subscribe in the lane of a ManagedNode: `callback` runs in a thread of its own.
 
     Without rclpy's event handlers, which enlarge the wait set; the diagnostics report what they

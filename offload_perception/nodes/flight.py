@@ -57,7 +57,7 @@ class FlightSession(Session):
     """One activation: what the flight stack reported, the policy, and results without a tag."""
 
     def __init__(self, node: 'FlightNode', parts: FlightParts) -> None:
-        c: FlightConfig = node.config
+        c = node.config
         self._node, self._parts = node, parts
         self._situation, self._verdict = Situation(c.timeout), Verdict()
         self._tagger = Geotagger(keep_s=c.pose_keep, max_gap_s=c.pose_gap, wait_s=c.pose_wait)
@@ -100,7 +100,7 @@ class FlightSession(Session):
         """Take how the vehicle was turned at `stamp_s`; None = not known."""
         self._on_pose('attitude', self._tagger.attitude, stamp_s, attitude)
 
-    def _on_pose(self, name: str, track: Track, stamp_s: float, value: Any) -> None:
+    def _on_pose(self, name: str, track: Track[Any], stamp_s: float, value: Any) -> None:
         self._watch.pose(name, stamp_s - self._node.get_clock().now().nanoseconds * 1e-9,
                          value is not None, time.monotonic())
         if value is not None:

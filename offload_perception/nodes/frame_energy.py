@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Iterable
 from math import isnan
+from typing import Any, Generic, TypeVar
 
 from offload_perception.msg import FrameEnergy, FrameLatency
 from offload_perception.nodes import qos
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import AnyManagedNode
 from offload_perception.power.energy import frame_energy as energies
 from offload_perception.power.energy.attribution import (
     IntegralAttribution,
@@ -16,25 +17,27 @@ from offload_perception.power.energy.attribution import (
     timed_frame,
 )
 
+AttributionT = TypeVar('AttributionT', RegressionAttribution, IntegralAttribution)
 # The radio is on, and the processor waits, while a frame is on the link or at the server.
 _AWAY = ('link', 'server_wait', 'decode', 'tail')
 
 
-class FrameEnergyReporter:
+class FrameEnergyReporter(Generic[AttributionT]):
     """Feeds an attribution, and publishes what it gives; the meter's thread may call `add_power`.
 
     A frame ends when its FrameLatency arrives: the meter's node runs on the drone's computer, so
     both use one monotonic clock.
     """
 
-    def __init__(self, node: ManagedNode, *, source: str, emulated: bool,
-                 attribution: RegressionAttribution | IntegralAttribution) -> None:
+    def __init__(self, node: AnyManagedNode, *, source: str, emulated: bool,
+                 attribution: AttributionT) -> None:
         self._source, self._emulated = source, emulated
-        self.attribution, self._lock = attribution, threading.Lock()
+        self.attribution: AttributionT = attribution
+        self._lock = threading.Lock()
         self._publisher = node.add_publisher(FrameEnergy, 'frame_energy', qos.TELEMETRY)
         node.add_subscription(FrameLatency, 'frame_latency', self._on_latency, qos.TELEMETRY)
 
-    def add_power(self, *power: object) -> None:
+    def add_power(self, *power: Any) -> None:
         """Take a sample, or a block of samples, as the attribution takes them."""
         with self._lock:
             self._publish(self.attribution.add_power(*power))

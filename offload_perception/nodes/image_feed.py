@@ -15,7 +15,7 @@ from offload_perception.health.delivery import DeliveryWatch, why_lost
 from offload_perception.imaging.listening import Listening, choose, fixed
 from offload_perception.nodes import qos
 from offload_perception.nodes.executor import subscribe_in_lane
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import AnyManagedNode
 
 LOOK_PERIOD_S = 0.25
 RAW, COMPRESSED = 'image_raw', 'image_raw/compressed'
@@ -27,7 +27,7 @@ class ImageFeed:
     :param take: gets each image, and what the middleware reports of it, in the node's lane.
     """
 
-    def __init__(self, node: ManagedNode, *, transport: str, reliability: str,
+    def __init__(self, node: AnyManagedNode, *, transport: str, reliability: str,
                  take: Callable[[Image | CompressedImage, dict[str, Any]], None]) -> None:
         self._node, self._take = node, take
         self._transport, self._reliability = transport, reliability
@@ -132,7 +132,7 @@ def _why(cameras: str, reliable: bool, offered: bool) -> str:
 
 def is_reliable(publisher: TopicEndpointInfo) -> bool:
     """Tell whether a publisher offers reliable delivery."""
-    return publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    return bool(publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE)
 
 
 def _name(publisher: TopicEndpointInfo) -> str:

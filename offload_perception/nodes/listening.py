@@ -1,7 +1,7 @@
 """Run a node beside other code: it spins in a thread of its own."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TypeVar
 
 import rclpy
@@ -18,19 +18,18 @@ AnyNode = TypeVar('AnyNode', bound=Node)
 @contextmanager
 def spinning(make: Callable[[], AnyNode]) -> Iterator[AnyNode]:
     """Yield the node that `make` makes, and run its callbacks in a thread until the end."""
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = make()
-    executor = GroupExecutor(node, lambda group: True)
-    executor.add_node(node)
-    spinner = Worker(node.get_name(), executor.step, patience=FOREVER)
-    spinner.start()
-    try:
+    with ExitStack() as ends:
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        ends.callback(rclpy.shutdown)
+        node = make()
+        ends.callback(node.destroy_node)
+        executor = GroupExecutor(node, lambda group: True)
+        executor.add_node(node)
+        spinner = Worker(node.get_name(), executor.step, patience=FOREVER)
+        spinner.start()
+        ends.callback(spinner.stop)
+        ends.callback(executor.shutdown)
         yield node
-    finally:
-        executor.shutdown()
-        spinner.stop()
-        node.destroy_node()
-        rclpy.shutdown()
 
 
 def listening(namespace: str, server: str) -> AbstractContextManager[MonitorNode]:

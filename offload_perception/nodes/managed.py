@@ -8,26 +8,27 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from threading import Event
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import (
     LifecycleNode,
     LifecyclePublisher,
     LifecycleState,
     TransitionCallbackReturn,
 )
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
-from offload_perception.bringup.config import Config
 from offload_perception.errors import CancelledError, OffloadError
 from offload_perception.health import Finding, error, said
 from offload_perception.nodes import params, qos
@@ -36,12 +37,14 @@ from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S, Diagnosti
 from offload_perception.nodes.executor import subscribe_in_lane
 from offload_perception.nodes.setup import Setup
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
-
-ConfigT = TypeVar('ConfigT', bound=Config)
+ConfigT = TypeVar('ConfigT', bound='DataclassInstance')
 SessionT = TypeVar('SessionT', bound='Session')
 
 
@@ -72,7 +75,6 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
     Requests to change the state are served in a thread of their own, so that all else goes on
     during `load`; every other step runs where the callbacks run (`on_loop`), between them.
 
-    :ivar config: the parameters' values while the node is configured.
     :ivar session: the session while the node is active, None otherwise.
     :ivar latest: the session of the last activation since the node was configured.
     :ivar doing: what the diagnostics say if all is well.
@@ -84,7 +86,7 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
         super().__init__(name, **kwargs)
         self._config_class = config_class
         params.declare(self, config_class)
-        self.config: Any = None
+        self._config: ConfigT | None = None
         self.session: SessionT | None = None
         self.latest: SessionT | None = None
         self.resources = self._configuration = ExitStack()
@@ -107,14 +109,34 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
                                                       callback_group=self.orders)
 
     @property
+    def configured(self) -> bool:
+        """Return whether the node has a configuration."""
+        return self._config is not None
+
+    @property
+    def config(self) -> ConfigT:
+        """Return the parameters' values while the node is configured."""
+        config = self._config  # another thread may be releasing it
+        if config is None:
+            raise RuntimeError(f'{self.get_name()} is not configured')
+        return config
+
+    @property
     def active(self) -> bool:
         """Return whether the node works."""
         return self.session is not None
 
-    def create_timer(self, timer_period_sec: float, callback: Callable[[], None],
-                     *args: Any, clock: Clock = STEADY, **kwargs: Any) -> Timer:
+    def create_timer(self, timer_period_sec: float, callback: Callable[..., Any],
+                     callback_group: CallbackGroup | None = None, clock: Clock | None = None,
+                     autostart: bool = True) -> Timer:
         """Return a timer of a steady clock: with `use_sim_time` a paused /clock stops no work."""
-        return super().create_timer(timer_period_sec, callback, *args, clock=clock, **kwargs)
+        return super().create_timer(timer_period_sec, callback, callback_group,
+                                    STEADY if clock is None else clock, autostart)
+
+    def get_logger(self) -> RcutilsLogger:
+        """Return the node's logger; rclpy does not say of which type it is."""
+        logger: RcutilsLogger = Node.get_logger(self)
+        return logger
 
     # -- for subclasses ---------------------------------------------------------------------
 
@@ -174,7 +196,8 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
 
     def add_publisher(self, kind: type, topic: str, profile: QoSProfile) -> LifecyclePublisher:
         """Return a publisher that is enabled while the node is active."""
-        publisher = self.create_lifecycle_publisher(kind, topic, profile)
+        create: Callable[..., LifecyclePublisher] = self.create_lifecycle_publisher
+        publisher = create(kind, topic, profile)
         self.resources.callback(self.destroy_lifecycle_publisher, publisher)
         return publisher
 
@@ -218,7 +241,7 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
         return self._guard('configure', self._configure)
 
     def _configure(self) -> None:
-        self.config = params.read(self, self._config_class)
+        self._config = params.read(self, self._config_class)
         self._loading = 'loading'
         try:
             self.load()
@@ -236,7 +259,7 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
             self._configuration.close()
         finally:
             self.wake_lane()
-            self.config = self.latest = None
+            self._config = self.latest = None
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enable the publishers, then start working; if that fails, neither."""
@@ -338,8 +361,9 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
     def _autostart(self) -> None:
         """Take the steps to `active` that no launch file has taken yet."""
         self._autostart_timer.destroy()
-        for state, step in (('unconfigured', self.trigger_configure),
-                            ('inactive', self.trigger_activate)):
+        steps: tuple[tuple[str, Callable[[], TransitionCallbackReturn]], ...] = (
+            ('unconfigured', self.trigger_configure), ('inactive', self.trigger_activate))
+        for state, step in steps:
             if self._state_machine.current_state[1] == state and step() != SUCCESS:
                 self.when_refused()
                 return
@@ -357,20 +381,20 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
         if self._loading:
             return SetParametersResult(reason=f'this node is busy ({self._loading}); try again '
                                        'when it is configured')
-        result = params.verdict(self._config_class, changes, self.config)
-        if result.successful and self.config is not None:
+        result = params.verdict(self._config_class, changes, self._config)
+        if result.successful and self._config is not None:
             try:
-                self.verify(params.changed(self._config_class, self.config, changes))
+                self.verify(params.changed(self._config_class, self._config, changes))
             except OffloadError as e:
                 result.successful, result.reason = False, str(e)
         return result
 
     def _after_set_parameters(self, changes: list[Parameter]) -> None:
-        if self.config is None:
+        if self._config is None:
             return
-        new = params.changed(self._config_class, self.config, changes)
+        new = params.changed(self._config_class, self._config, changes)
         if new:
-            self.config = replace(self.config, **new)
+            self._config = replace(self._config, **new)
             if self.active:
                 self._setup.publish(self)
                 self._reconfigure(new)
@@ -401,3 +425,7 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
         if self._loading:
             return said('state', self._loading)
         return error('state', f'{NOT_ACTIVE}: {self._refusal}') if self._refusal else None
+
+
+AnyManagedNode = ManagedNode[Any, Any]
+"""A node of any parameters and session."""

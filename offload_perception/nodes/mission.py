@@ -7,13 +7,13 @@ from math import inf
 from offload_perception.flight.policy import VALID_S
 from offload_perception.msg import MissionPolicy
 from offload_perception.nodes import qos
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import AnyManagedNode
 
 
 class MissionFollower:
     """Calls `apply(min_period_s, deadline_scale)` with the current policy; without one 0 and 1."""
 
-    def __init__(self, node: ManagedNode, apply: Callable[[float, float], None]) -> None:
+    def __init__(self, node: AnyManagedNode, apply: Callable[[float, float], None]) -> None:
         self._node, self._apply = node, apply
         self._heard_s, self.policy = -inf, ''
         node.add_subscription(MissionPolicy, 'mission_policy', self._on_policy, qos.LATCHED)

@@ -4,14 +4,14 @@ import time
 
 from offload_perception.bringup.config import NetworkConfig
 from offload_perception.network.artefact import Artefact
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import AnyManagedNode
 from offload_perception.preparation.apart import building_apart
 from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.network import Network
 from offload_perception.runtime.open import open_network
 
 
-def load_artefact(node: ManagedNode, config: NetworkConfig) -> Artefact:
+def load_artefact(node: AnyManagedNode, config: NetworkConfig) -> Artefact:
     """Return the prepared model; the first time this can take minutes, and the log says so."""
     log = node.get_logger()
     artefact = prepare(config.model, config.weights, labels=config.labels or None,
@@ -26,7 +26,7 @@ def load_artefact(node: ManagedNode, config: NetworkConfig) -> Artefact:
     return artefact
 
 
-def load_network(node: ManagedNode, config: NetworkConfig,
+def load_network(node: AnyManagedNode, config: NetworkConfig,
                  artefact: Artefact) -> Network:
     """Return the artefact on the device and runtime that the parameters ask for, warmed up."""
     started, log = time.monotonic(), node.get_logger()

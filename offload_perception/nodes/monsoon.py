@@ -32,7 +32,7 @@ class MonsoonParts:
     source: str
     open: Callable[[], Any]
     power: LifecyclePublisher
-    frames: FrameEnergyReporter
+    frames: FrameEnergyReporter[IntegralAttribution]
 
 
 class MonsoonSession(Session):

@@ -7,12 +7,12 @@ from diagnostic_msgs.msg import DiagnosticArray
 
 from offload_perception.errors import ConfigError
 from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import AnyManagedNode
 
 LISTEN_S = 2.5 * PERIOD_S
 
 
-def refuse_namesake(node: ManagedNode) -> None:
+def refuse_namesake(node: AnyManagedNode) -> None:
     """Look whether another node of this name is active; for `load`, which may wait.
 
     The graph alone is not enough: it keeps a node that was killed, for as long as its lease. One

@@ -16,7 +16,7 @@ from offload_perception.bringup.config import Config, check, make
 from offload_perception.errors import ConfigError
 
 
-def _descriptor(f: Field) -> ParameterDescriptor:
+def _descriptor(f: Field[Any]) -> ParameterDescriptor:
     meta = f.metadata
     text = f.metadata['description']
     if meta['choices']:

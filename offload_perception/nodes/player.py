@@ -6,8 +6,10 @@ from functools import partial
 from typing import Any
 
 import rclpy
+from rclpy.context import Context
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
@@ -43,7 +45,7 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
         topics.pop(CLOCK, None)
     if not topics:
         raise BagError(f'{reader.path} has no message to play on the chosen topics')
-    context = rclpy.Context()
+    context = Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = Node('player', context=context, start_parameter_services=False)
     try:
@@ -52,10 +54,9 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
             raise BagError(f'no message type of {reader.path} is installed')
         clock = node.create_publisher(Clock, CLOCK, qos.CLOCK) if clock_hz else None
         _wait_for_subscribers([*publishers.values(), *([clock] if clock else [])], wait_s, stop)
-        tell = partial(_tell, clock) if clock else None
-        published = _play_once(reader, publishers, rate, stop, tell, clock_hz)
+        published = _play_once(reader, publishers, rate, stop, clock, clock_hz)
         while loop and not stop.wait(0.0):
-            published += _play_once(reader, publishers, rate, stop, tell, clock_hz)
+            published += _play_once(reader, publishers, rate, stop, clock, clock_hz)
         return published
     finally:
         let_last_words_arrive(node)
@@ -64,10 +65,11 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
 
 
 def _play_once(reader: BagReader, publishers: dict[str, Any], rate: float, stop: StopSignal,
-               tell: Callable[[int], None] | None, clock_hz: float | None) -> int:
-    timeline, wait = Timeline(rate, time.monotonic), stop.wait
-    if tell is not None:
-        wait = ticking(wait, lambda: tell(timeline.now_ns), period_s=1.0 / clock_hz,
+               clock: Publisher | None, clock_hz: float | None) -> int:
+    timeline = Timeline(rate, time.monotonic)
+    wait: Callable[[float], bool] = stop.wait
+    if clock is not None and clock_hz:
+        wait = ticking(wait, partial(_tell, clock, timeline), period_s=1.0 / clock_hz,
                        clock=time.monotonic)
     chosen = (m for m in reader if m.topic in publishers)
     published = 0
@@ -77,9 +79,10 @@ def _play_once(reader: BagReader, publishers: dict[str, Any], rate: float, stop:
     return published
 
 
-def _tell(publisher: Any, now_ns: int) -> None:
-    """Publish a time [ns] on /clock."""
-    publisher.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
+def _tell(clock: Publisher, timeline: Timeline) -> None:
+    """Publish the time of the bag on /clock."""
+    if (now_ns := timeline.now_ns) is not None:
+        clock.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
 
 
 def _publishers(node: Node, topics: dict[str, BagMessage], selection: Selection) -> dict[str, Any]:

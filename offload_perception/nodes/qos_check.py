@@ -11,28 +11,28 @@ from offload_perception.health import Finding, error, warning
 from offload_perception.nodes.message_types import name_of
 
 if TYPE_CHECKING:
-    from offload_perception.nodes.managed import ManagedNode
+    from offload_perception.nodes.managed import AnyManagedNode
 
 
-def mismatches(node: 'ManagedNode') -> Iterator[Finding]:
+def mismatches(node: 'AnyManagedNode') -> Iterator[Finding]:
     """Yield what other nodes offer or ask for that a node's own topics do not fit.
 
     From the graph, since QoS events would wake the executor for each subscription.
     """
-    for mine in node.subscriptions:
-        topic, kind = mine.topic_name, name_of(mine.msg_type)
+    for taken in node.subscriptions:
+        topic, kind = taken.topic_name, name_of(taken.msg_type)
         for other in node.get_publishers_info_by_topic(topic):
             name = _name(other)
             if other.topic_type != kind:
                 yield error(f'type of {name} on {topic}', f'{name} publishes {other.topic_type} '
                             f'on {topic}, but this node takes {kind}: remap one of them')
-            elif why := _why(other.qos_profile, mine.qos_profile):
+            elif why := _why(other.qos_profile, taken.qos_profile):
                 yield error(f'QoS of {name} on {topic}', f'QoS mismatch on {topic}, nothing '
                             f'arrives from {name}: {why}; {_remedy(node, topic, name)}')
-    for mine in node.publishers:
-        topic = mine.topic_name
+    for given in node.publishers:
+        topic = given.topic_name
         for other in node.get_subscriptions_info_by_topic(topic):
-            if why := _why(mine.qos_profile, other.qos_profile):
+            if why := _why(given.qos_profile, other.qos_profile):
                 name = _name(other)
                 yield warning(f'QoS of {name} on {topic}', f'QoS mismatch on {topic}, {name} gets '
                               f'nothing: {why}; {_remedy(node, topic, name)}')
@@ -43,7 +43,7 @@ def _why(publisher: QoSProfile, subscription: QoSProfile) -> str:
     compatible, reason = qos_check_compatible(_specified(publisher), _specified(subscription))
     if compatible != QoSCompatibility.ERROR:
         return ''
-    return reason.replace('ERROR: ', '').strip('; ').replace(';', ', ').lower()
+    return str(reason).replace('ERROR: ', '').strip('; ').replace(';', ', ').lower()
 
 
 def _specified(profile: QoSProfile) -> QoSProfile:
@@ -60,7 +60,7 @@ def _finite(duration: Duration) -> Duration:
     return Duration() if duration >= Infinite else duration
 
 
-def _remedy(node: 'ManagedNode', topic: str, other: str) -> str:
+def _remedy(node: 'AnyManagedNode', topic: str, other: str) -> str:
     return node.mend_qos(topic) or f'change the QoS of {other}'
 
 

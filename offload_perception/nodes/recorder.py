@@ -56,7 +56,7 @@ class Recording(Session):
 
     def __init__(self, node: 'RecorderNode', servers: tuple[str, ...]) -> None:
         """Make the bag."""
-        c: RecorderConfig = node.config
+        c = node.config
         self._node, self._servers = node, servers
         self._listeners: dict[str, Subscription] = {}
         self._announced: set[str] = set()
@@ -178,17 +178,17 @@ class Recording(Session):
     # -- messages ---------------------------------------------------------------------------
 
     def _on_message(self, topic: str, kind: str, data: bytes, info: dict[str, Any]) -> None:
-        if self._bag is None:
+        if (bag := self._bag) is None:
             return
         if len(data) > (limit := _LARGEST_TELEMETRY if kind in _SMALL else _LARGEST):
             self._node.border.ignore(topic, f'it has {len(data)} bytes, and of {kind} at most '
                                      f'{limit} are recorded')
             return
-        with self._ending_on_failure():
+        with self._ending_on_failure(bag):
             if topic not in self._announced:
                 self._announced.add(topic)
-                self._bag.add_topic(topic, installed_type(kind), list(self._offered(topic)))
-            self._bag.write(topic, data, self._node.get_clock().now().nanoseconds,
+                bag.add_topic(topic, installed_type(kind), list(self._offered(topic)))
+            bag.write(topic, data, self._node.get_clock().now().nanoseconds,
                             info['source_timestamp'])
 
     def _offered(self, topic: str) -> Iterator[dict[str, Any]]:
@@ -199,17 +199,17 @@ class Recording(Session):
                               depth=p.depth or 10)  # discovery does not report the depth: 0
 
     def _flush(self) -> None:
-        if self._bag is not None:
-            with self._ending_on_failure():
-                self._bag.flush()
+        if (bag := self._bag) is not None:
+            with self._ending_on_failure(bag):
+                bag.flush()
 
     @contextmanager
-    def _ending_on_failure(self) -> Iterator[None]:
+    def _ending_on_failure(self, bag: BagWriter) -> Iterator[None]:
         """Stop recording if the bag cannot be written; the drone flies on."""
         try:
             yield
         except OSError as e:
-            self._fail(f'recording ended: {self._bag.folder} cannot be written: {e.strerror}; '
+            self._fail(f'recording ended: {bag.folder} cannot be written: {e.strerror}; '
                       'was it removed, or the disk?')
         except BagError as e:
             self._fail(str(e))
@@ -218,28 +218,21 @@ class Recording(Session):
         """Yield what is wrong with the bag and the disk."""
         if self._problem:
             yield error('bag', self._problem)
-        if self._bag is None:
+        if (bag := self._bag) is None:
             return
-        if (free := self._free()) is None:
-            yield error('bag', f'the folder {self._bag.folder} is gone, and the bag with it')
+        if (free := _free(bag)) is None:
+            yield error('bag', f'the folder {bag.folder} is gone, and the bag with it')
         elif filling := self._disk.look(free, now_s):
             yield filling
-        if not self._bag.messages:
+        if not bag.messages:
             yield said('messages', 'no message yet')
-
-    def _free(self) -> int | None:
-        """Return the space on the bag's disk [bytes], None if the folder was removed."""
-        try:
-            return free_bytes(self._bag.folder)
-        except OSError:
-            return None
 
     def values(self) -> dict[str, Any]:
         """Return how much is written, and how long the disk lasts."""
-        if self._bag is None:
+        if (bag := self._bag) is None:
             return {}
-        free = self._free()
-        return {'bag': self._bag.folder, 'messages': self._bag.messages,
+        free = _free(bag)
+        return {'bag': bag.folder, 'messages': bag.messages,
                 'free [MB]': 'unknown' if free is None else free // MB,
                 'written [MB/min]': f'{self._disk.rate * 60 / MB:.1f}',
                 'time left [min]': f'{self._disk.left_s / 60:.0f}',
@@ -265,6 +258,14 @@ class RecorderNode(ManagedNode[RecorderConfig, Recording]):
     def awaits_others(self) -> bool:
         """Return whether a topic of the bag still has a publisher other than this node."""
         return self.session is not None and self.session.awaits_others()
+
+
+def _free(bag: BagWriter) -> int | None:
+    """Return the space on the bag's disk [bytes], None if the folder was removed."""
+    try:
+        return free_bytes(bag.folder)
+    except OSError:
+        return None
 
 
 def _profile(*, reliable: bool = True, latched: bool = False) -> QoSProfile:

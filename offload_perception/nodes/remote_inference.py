@@ -49,7 +49,7 @@ class TailSession(Session):
     """One activation: wires tensors and replies to a TailPipeline."""
 
     def __init__(self, node: 'RemoteInferenceNode', parts: TailParts) -> None:
-        c: RemoteConfig = node.config
+        c = node.config
         self._node, self._parts = node, parts
         self._artefact: Artefact = parts.network.artefact
         self.senders, self._refusals = Senders(), dict[Status, str]()

@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict, deque
 
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 
 from offload_perception.msg import Classification
 from offload_perception.nodes import qos
@@ -26,7 +27,7 @@ class ReplyPublishers:
 
     def __init__(self, node: Node) -> None:
         self._node, self._lock = node, threading.Lock()
-        self._publishers: OrderedDict = OrderedDict()
+        self._publishers: OrderedDict[str, Publisher] = OrderedDict()
         self._waiting: deque[tuple[float, str, Classification]] = deque()
         self.lost, self._closed = 0, False
         self._timer = node.create_timer(RETRY_PERIOD_S, self._retry, autostart=False)
@@ -58,7 +59,7 @@ class ReplyPublishers:
         publisher.publish(message)
         return True
 
-    def _publisher(self, topic: str):
+    def _publisher(self, topic: str) -> Publisher:
         if topic not in self._publishers:
             self._publishers[topic] = self._node.create_publisher(
                 Classification, topic, qos.RESULTS)

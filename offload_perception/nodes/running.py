@@ -11,17 +11,19 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 import rclpy
+from lifecycle_msgs.msg import State
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
+from rclpy.lifecycle import LifecycleState
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from offload_perception.bringup.dds import remove_leftovers
 from offload_perception.memory import keep_large_buffers
 from offload_perception.nodes.executor import GroupExecutor
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import AnyManagedNode
 from offload_perception.threads import PATIENCE, Worker, running, troubled
 
 # Python lets a thread keep its lock for 5 ms by default; a frame's worker would wait as long for
@@ -32,6 +34,7 @@ WATCH_PERIOD_S = 1.0
 OTHERS_S = 2.0  # for other nodes to end before this one; some never do
 OTHERS_PERIOD_S = 0.02
 GRACE_S = 1.0  # grace period for the current callback
+ACTIVE = LifecycleState('active', State.PRIMARY_STATE_ACTIVE)
 SAME_WISH_S = 0.5  # one Ctrl-C may arrive twice: from the terminal and from the launcher
 
 
@@ -65,7 +68,7 @@ class _Wish:
                 return 1
 
 
-def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
+def run(make: Callable[[], AnyManagedNode], args: list[str] | None = None) -> int:
     """Run a node until SIGINT or SIGTERM, or until a thread has died that it cannot do without.
 
     With `exit_when_refused` the process ends with code 1 when an autostart is refused; otherwise
@@ -78,7 +81,7 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
     try:
         # Not rclpy's handlers: they would close the context before the final diagnostics.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        node = node_class()
+        node = make()
     except (ParameterException, RCLError) as e:  # of a wrong type or out of range, or unreadable
         print(f'error: {e}', file=sys.stderr)
         return 1
@@ -103,7 +106,7 @@ def run(node_class: type[ManagedNode], args: list[str] | None = None) -> int:
 class Spinner:
     """An executor in a thread of its own."""
 
-    def __init__(self, name: str, node: ManagedNode,
+    def __init__(self, name: str, node: AnyManagedNode,
                  accepts: Callable[[CallbackGroup], bool]) -> None:
         self.executor = GroupExecutor(node, accepts)
         self._worker = Worker(name, self.executor.step, patience=PATIENCE,
@@ -124,7 +127,7 @@ class Spinners(NamedTuple):
     rest: Spinner
 
 
-def spin(node: ManagedNode) -> Spinners:
+def spin(node: AnyManagedNode) -> Spinners:
     """Spin the node in three threads."""
     own = (node.orders, node.lane)
     orders = Spinner('orders', node, lambda group: group is node.orders)
@@ -138,7 +141,7 @@ def spin(node: ManagedNode) -> Spinners:
     return spinners
 
 
-def _let_others_end(node: ManagedNode) -> None:
+def _let_others_end(node: AnyManagedNode) -> None:
     """Keep running while the node awaits final messages; bounded, and a second signal ends it.
 
     A launch file's Ctrl-C reaches all nodes at once.
@@ -151,13 +154,13 @@ def _let_others_end(node: ManagedNode) -> None:
         time.sleep(OTHERS_PERIOD_S)
 
 
-def _end(node: ManagedNode, exit_code: int, idle: bool) -> None:
+def _end(node: AnyManagedNode, exit_code: int, idle: bool) -> None:
     """Report why, stop working, publish the final diagnostics; no step may prevent the next.
 
     What a thread still works with is not released, but the node leaves the graph.
     """
     node.on_loop = lambda step: step()
-    stop: list[Callable[[], object]] = [lambda: node.active and node.on_deactivate(None)]
+    stop: list[Callable[[], object]] = [lambda: node.active and node.on_deactivate(ACTIVE)]
     last_words: list[Callable[[], object]] = [
         node.publish_diagnostics, lambda: let_last_words_arrive(node)]
     for step in (*(last_words[:1] if exit_code else ()), *(stop if idle else ()), *last_words,
@@ -183,10 +186,10 @@ def leave(exit_code: int) -> None:
     os._exit(exit_code)
 
 
-def main_of(node_class: type[ManagedNode]) -> Callable[[], None]:
+def main_of(make: Callable[[], AnyManagedNode]) -> Callable[[], None]:
     """Return the entry point of a node executable."""
     def main() -> None:
-        exit_code = run(node_class, sys.argv)
+        exit_code = run(make, sys.argv)
         if running():
             leave(exit_code)
         sys.exit(exit_code)

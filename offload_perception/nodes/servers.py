@@ -10,7 +10,7 @@ from offload_perception.health.trend import Lasting
 from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import feature_message
-from offload_perception.nodes.managed import ManagedNode
+from offload_perception.nodes.managed import AnyManagedNode
 
 
 def namespaces(parameter: str) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def namespaces(parameter: str) -> tuple[str, ...]:
 class Servers:
     """Topics to and from some servers, each named by its namespace."""
 
-    def __init__(self, node: ManagedNode, names: tuple[str, ...], *, depth: int,
+    def __init__(self, node: AnyManagedNode, names: tuple[str, ...], *, depth: int,
                  on_status: Callable[[str, ServerStatus], None],
                  on_beat: Callable[[str, ServerBeat, dict[str, Any]], None] | None) -> None:
         """Make the topics.

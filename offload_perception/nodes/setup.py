@@ -5,8 +5,8 @@ import platform
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from offload_perception.camera.stream import without_password
 from offload_perception.characterize import host
@@ -14,7 +14,7 @@ from offload_perception.nodes import qos
 from offload_perception.telemetry.records import PARAMETER
 
 if TYPE_CHECKING:
-    from offload_perception.nodes.managed import ManagedNode
+    from offload_perception.nodes.managed import AnyManagedNode
 
 TOPIC = 'setup'
 
@@ -22,10 +22,10 @@ TOPIC = 'setup'
 class Setup:
     """Publishes the set-up of one node, latched, mainly for recorders."""
 
-    def __init__(self, node: 'ManagedNode') -> None:
+    def __init__(self, node: 'AnyManagedNode') -> None:
         self._publisher = node.create_publisher(DiagnosticStatus, TOPIC, qos.LATCHED)
 
-    def publish(self, node: 'ManagedNode') -> None:
+    def publish(self, node: 'AnyManagedNode') -> None:
         """Publish the current set-up; the node is configured."""
         parameters = {PARAMETER + name: without_password(str(value))
                       for name, value in asdict(node.config).items()}
@@ -39,7 +39,7 @@ def _computer() -> dict[str, str]:
     found = host.describe()
     packages = {**found['packages'], 'python': found['python'],
                 'ROS': os.environ.get('ROS_DISTRO', 'unknown'),
-                'middleware': rclpy.get_rmw_implementation_identifier()}
+                'middleware': get_rmw_implementation_identifier()}
     return {'host': platform.node(),
             'computer': f'{found["board"] or found["processor"]}, {found["cores"]} cores, '
                         f'{found["memory_bytes"] / 1e9:.1f} GB',

@@ -59,7 +59,7 @@ class MeterParts:
     emulated: bool
     power: LifecyclePublisher
     supply: LifecyclePublisher | None
-    frames: FrameEnergyReporter
+    frames: FrameEnergyReporter[RegressionAttribution]
 
 
 class MeterSession(Session):
@@ -69,7 +69,7 @@ class MeterSession(Session):
     """
 
     def __init__(self, node: 'Um25cNode', parts: MeterParts, model: Model | None) -> None:
-        c: MeterConfig = node.config
+        c = node.config
         self._node, self._parts, self.model = node, parts, model
         self._energy, self._watch = EnergyCounter(max_gap_s=c.max_gap), meter.ReadingsWatch()
         self._wanted = {name: getattr(c, name) for name in _SETTINGS}

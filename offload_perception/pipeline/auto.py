@@ -112,8 +112,8 @@ class AutoStrategy:
         with self._lock:
             lost = [n for n, (_, sent_s) in self._probes.items()
                     if sent_s < now - PROBE_TIMEOUT_S]
-            for probe, _ in map(self._probes.pop, lost):
-                self.session.observe_probe(probe, now, None)
+            for unanswered, _ in map(self._probes.pop, lost):
+                self.session.observe_probe(unanswered, now, None)
             if self._latest is None or self._probes or not link_idle:
                 return None
             probe = self.session.probe(now, self._latest)

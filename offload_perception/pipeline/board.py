@@ -15,9 +15,18 @@ class Layers(Protocol):
     """The network on board: a `runtime.network.Network`."""
 
     artefact: Artefact
-    ran: str
-    ran_on: str
-    emulated: str
+
+    @property
+    def ran(self) -> str:
+        """Return the runtimes of this thread's last run."""
+
+    @property
+    def ran_on(self) -> str:
+        """Return the devices of this thread's last run."""
+
+    @property
+    def emulated(self) -> str:
+        """Return `emulated NAME` if another computer is emulated, else ''."""
 
     def head(self, cut: int, image: np.ndarray) -> np.ndarray:
         """Return the tensor at `cut`."""
@@ -68,6 +77,8 @@ class Board:
         """
         started = self._clock()
         at, tensor, last = frame.split, frame.tensor, self.artefact.last
+        if tensor is None:  # a reply has ended the frame
+            return None
         for end in (*(e for e in self._block_ends if e > at), last):
             if not wanted():
                 return None

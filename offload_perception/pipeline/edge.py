@@ -58,26 +58,27 @@ class EdgePipeline:
         self._board, self._artefact = Board(network, preprocess, clock), network.artefact
         self._settings, self._send, self._ended = settings, send, ended
         self._problem, self._late, self._decided, self._clock = problem, late, decided, clock
-        self._strategy = strategy or (lambda frame: self._plan)
         self._ledger = FrameLedger()
         self._wake = Condition()
         self._newest: Frame | None = None
         self._taken_s = -inf  # arrival of the last image that was not paced
         self._pending = PendingFrames(self._wake)
         self._plan = Plan(split=self._artefact.last)
+        self._strategy = strategy or (lambda frame: self._plan)
         self._running = False
-        self._worker: Worker | None = None
-        self._sender: JobQueue | None = None
-
-    # -- from outside, any thread -----------------------------------------------------------
-
-    def start(self, plan: Plan) -> None:
-        """Start the worker; `plan` holds until `set_plan`, or until the strategy makes another."""
-        self._plan, self._running = plan, True
         self._sender = JobQueue('edge_sender', failed=self._failed, patience=FOREVER,
                                 vital=True)
         self._worker = Worker('edge_worker', self._work, failed=self._failed,
                               patience=PATIENCE, vital=True)
+
+    # -- from outside, any thread -----------------------------------------------------------
+
+    def start(self, plan: Plan) -> None:
+        """Start the threads, once.
+
+        :param plan: holds until `set_plan`, or until the strategy makes another.
+        """
+        self._plan, self._running = plan, True
         self._sender.start()
         self._worker.start()
 
@@ -86,10 +87,8 @@ class EdgePipeline:
         with self._wake:
             self._running = False
             self._wake.notify_all()
-        if self._worker is not None:
-            self._worker.stop()
-            self._sender.stop()
-            self._worker = self._sender = None
+        self._worker.stop()
+        self._sender.stop()
         with self._wake:
             left = [*self._pending.remove_all(), *([self._newest] if self._newest else [])]
             self._newest = None

@@ -32,8 +32,14 @@ class Tail(Protocol):
     """The layers on the server: a `runtime.network.Network` or a float32 tail."""
 
     artefact: Artefact
-    ran: str
-    ran_on: str
+
+    @property
+    def ran(self) -> str:
+        """Return the runtimes of this thread's last run."""
+
+    @property
+    def ran_on(self) -> str:
+        """Return the devices of this thread's last run."""
 
     def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
         """Return the class scores, float32 (classes,)."""

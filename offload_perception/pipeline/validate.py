@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from offload_perception import codec
 from offload_perception.codec.calibration import basis_of
 from offload_perception.errors import DecodeError
@@ -32,7 +34,7 @@ def refusal(packet: FeaturePacket, artefact: Artefact) -> str:
     return ''
 
 
-def decoded(packet: FeaturePacket, artefact: Artefact):
+def decoded(packet: FeaturePacket, artefact: Artefact) -> np.ndarray:
     """Return the tensor in a packet that `refusal` accepted.
 
     :raises DecodeError: if the data are damaged or hold another tensor than they should.

@@ -41,7 +41,7 @@ class Options:
 
     def place(self, option: Option | None) -> int:
         """Return the row of `option`, or -1."""
-        return self._places.get(option, -1)
+        return -1 if option is None else self._places.get(option, -1)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ class Forecaster:
         All of them are linear in 1, n, n^2, u^2 (see `LinkEstimator.coefficients`) and `ahead`,
         so one product of matrices does it; only the tails come on top.
         """
-        radio, rows = self._profile.radio, ([], [], [], [])
+        radio = self._profile.radio
+        rows: tuple[list[tuple[float, ...]], ...] = ([], [], [], [])
         for route, slow in zip(routes, moment.slowdowns or [1.0] * len(routes), strict=True):
             t0, v0, v1, v2, v3 = route.link.coefficients(moment.now_s, slow)
             wait_s, wait_sd = route.load.wait(moment.now_s)
@@ -152,7 +153,7 @@ class Forecaster:
             rows[1].append((v0 + wait_sd * wait_sd, v1, v2, v3, 0, 1, 0, 0))
             rows[2].append((0, radio.sending_w * s_per_byte + radio.j_per_byte, 0, 0, 0, 0, 1, 0))
             rows[3].append((w2 * v0, w2 * v1, w2 * v2, w2 * v3, 0, 0, 0, 1))
-        remote = np.array(rows, float) @ np.concatenate([self._sizes.powers, ahead])
+        remote: np.ndarray = np.array(rows, float) @ np.concatenate([self._sizes.powers, ahead])
         for i, route in enumerate(routes):
             tails_s, tails_var = route.load.tails()
             remote[0, i] += tails_s[self._cuts]

@@ -35,8 +35,9 @@ class FrameReport:
 
     @classmethod
     def of(cls, frame: Frame) -> 'FrameReport':
-        """Return the report of a frame of the drone's pipeline."""
+        """Return the report of an ended frame of the drone's pipeline."""
         s = frame.stages
+        assert frame.outcome is not None  # it has ended
         return cls(frame.split, frame.codec, frame.server, frame.outcome,
                    frame.turned_away or frame.reason, s.queue, s.preprocess, s.head, s.encode,
                    s.link, s.server_wait, s.decode, s.tail, s.total, frame.sent_bytes,

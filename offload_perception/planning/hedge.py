@@ -42,7 +42,8 @@ class Rest:
         working_s = scale_s * (np.logaddexp(0.0, (latency_s - start_s) / scale_s)
                                - np.logaddexp(0.0, (latency_s - deadline_s) / scale_s))
         window_s = np.maximum(deadline_s - start_s, _SHORTEST_S)
-        return self.joules * np.minimum(working_s / window_s, 1.0)
+        expected_j: np.ndarray = self.joules * np.minimum(working_s / window_s, 1.0)
+        return expected_j
 
     def start_s(self, at: int, deadline_s: float, overdue_s: float, *, insured: bool) -> float:
         """Return when to start finishing option `at`, from the frame's arrival.

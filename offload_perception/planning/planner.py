@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf, nan
+from typing import Any
 
 import numpy as np
 
@@ -177,7 +178,7 @@ class Planner:
         if insured and extra_mj > 100.0 * self._PREMIUM * forecast.energy_j[chosen]:
             reason += ('; may be late, and is finished on board then, for '
                        f'{extra_mj:.0f} mJ on average')
-        extra = {} if runner_up_cost == inf else {
+        extra: dict[str, Any] = {} if runner_up_cost == inf else {
             'runner_up': forecast.options[second],
             'runner_up_latency_s': float(forecast.latency_s[second]),
             'runner_up_energy_j': float(energy_j[second]),
@@ -210,7 +211,7 @@ class Planner:
 
     def _decision(self, forecast: Forecast, at: int, deadline_s: float, feasible: bool, *,
                   insured: bool = False, energy_j: float | None = None,
-                  **more: object) -> Decision:
+                  **more: Any) -> Decision:
         option = forecast.options[at]
         bandwidth, round_trip_s, wait_s = forecast.routes.get(option.server, (nan, nan, nan))
         latency_s, spread_s = float(forecast.latency_s[at]), float(forecast.latency_spread_s[at])

@@ -133,15 +133,15 @@ class ServerEstimator:
     def _model(self) -> None:
         """Fill the arrays; between measured cuts by interpolation over work."""
         work, last = self._work, len(self._tails)
-        known = [cut for cut in range(last) if self._tails[cut] is not None]
-        if not known:
+        tails = {cut: tail for cut, tail in enumerate(self._tails) if tail is not None}
+        if not tails:
             self._seconds = work[:last] / GUESSED_MACS_PER_S
             self._variance = (GUESS_SPREAD * self._seconds) ** 2
             return
-        levels = np.array([self._tails[cut].level for cut in known])
+        known, levels = list(tails), np.array([tail.level for tail in tails.values()])
         rate = float(np.median(levels / work[known]))
         ratio = np.interp(np.arange(last), known, levels / (rate * work[known]))
         self._seconds = ratio * rate * work[:last]
         spread = GUESS_SPREAD * self._seconds
-        spread[known] = [self._tails[cut].spread for cut in known]
+        spread[known] = [tail.spread for tail in tails.values()]
         self._variance = spread * spread

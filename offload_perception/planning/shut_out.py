@@ -13,16 +13,16 @@ class ShutOut:
     def __init__(self) -> None:
         self.served()
 
+    def served(self) -> None:
+        """Note a result, or another sign that the server works."""
+        self._pause_s, self._until_s, self.why = 0.0, float('-inf'), ''
+
     def refused(self, now_s: float, why: str) -> None:
         """Take a refusal; refusals of frames sent before the pause are ignored."""
         if self.holds(now_s):
             return
         self._pause_s = min(max(2.0 * self._pause_s, _FIRST_S), _LONGEST_S)
         self._until_s, self.why = now_s + self._pause_s, why or 'without a word of why'
-
-    def served(self) -> None:
-        """Note a result, or another sign that the server works."""
-        self._pause_s, self._until_s, self.why = 0.0, float('-inf'), ''
 
     def holds(self, now_s: float) -> bool:
         """Return whether no frame may be sent now; a clock that went back ends the pause."""

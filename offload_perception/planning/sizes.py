@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from offload_perception.errors import ConfigError, PlanError
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.robust import RobustLevel
 from offload_perception.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    from offload_perception.codec.measure import Measurement
 
 COSTS_FILE = 'codec_costs.json'  # beside a model, written by measure_codecs
 IMAGE_CODECS = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
@@ -34,16 +37,6 @@ _LOSSLESS_BITS = {'zstd': 5.0, 'rans': 3.3, 'auto': 3.3}
 _ENCODE_S_PER_BYTE = {'raw': 2e-10, 'jpeg': 2.5e-8, 'webp': 2e-7}
 _OTHER_ENCODE_S_PER_BYTE = 5e-8
 _GUESS_SPREAD = 0.3
-
-
-class Measured(Protocol):
-    """A row of `codec.measure.measure`."""
-
-    cut: str
-    codec: str
-    bytes: float
-    encode_ms: float
-    agreement: float
 
 
 def codecs_for(spec: TensorSpec) -> tuple[str, ...]:
@@ -78,7 +71,7 @@ class SizeTable:
         self._table, self._powers = np.empty((6, 0)), np.empty((4, 0))
         self.version = 0  # of agreements and of what is guessed; sizes change with every frame
 
-    def load(self, rows: Iterable[Measured]) -> int:
+    def load(self, rows: Iterable['Measurement']) -> int:
         """Take measurements by `codec.measure.measure`; return how many were of these cuts."""
         taken = 0
         for row in rows:
@@ -190,7 +183,7 @@ def guessed_bits(codec: str, spec: TensorSpec) -> float:
     raise ConfigError(f"no size is known for codec '{codec}'; load measurements of it")
 
 
-def from_records(records: Iterable[dict[str, Any]]) -> list[Measured]:
+def from_records(records: Iterable[dict[str, Any]]) -> list['Measurement']:
     """Return the rows of a JSON file by `measure_codecs` as measurements."""
     from offload_perception.codec.measure import Measurement
 
@@ -198,7 +191,7 @@ def from_records(records: Iterable[dict[str, Any]]) -> list[Measured]:
     return [Measurement(**{key: record[key] for key in fields}) for record in records]
 
 
-def load_costs(path: Path) -> list[Measured]:
+def load_costs(path: Path) -> list['Measurement']:
     """Return the measurements in a file by measure_codecs, of its `--json` or beside a model.
 
     :param path: the file, or the folder of a model that has one.

@@ -43,7 +43,7 @@ class FrameEnergyCounter:
     """
 
     def __init__(self) -> None:
-        self._start_s: float | None = None
+        self._start_s = inf  # of the first frame
         self._last_end_s = -inf
         self._early: deque[tuple[float, float]] = deque(maxlen=_EARLY)
         self._sample: tuple[float, float] | None = None
@@ -52,7 +52,7 @@ class FrameEnergyCounter:
 
     def add_frame(self, end_s: float, took_s: float, has_result: bool) -> None:
         """Note that a frame ended, `took_s` after it began."""
-        if self._start_s is None:
+        if self._start_s == inf:
             self._start_s = end_s - (took_s if took_s > 0.0 else 0.0)  # NaN: unknown
             for before, after in pairwise(self._early):
                 self._add_interval(before, after)
@@ -64,7 +64,7 @@ class FrameEnergyCounter:
     def add_power(self, at_s: float, energy_j: float) -> None:
         """Note what the meter had counted in all at a time."""
         sample = at_s, energy_j
-        if self._start_s is None:
+        if self._start_s == inf:
             self._early.append(sample)
             return
         if self._sample is not None:
@@ -94,6 +94,6 @@ class FrameEnergyCounter:
     @property
     def energy(self) -> FrameEnergy:
         """Return the energy of the frames up to the last sample."""
-        if self._start_s is None:
+        if self._start_s == inf:
             return FrameEnergy()
         return replace(self._until_last, span_s=self._last_end_s - self._start_s)

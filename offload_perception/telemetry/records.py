@@ -49,4 +49,4 @@ def label_record(m: Any) -> LabelRecord | None:
 
 def stamp_ns(header: Any) -> int:
     """Return a header's stamp in nanoseconds."""
-    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+    return int(header.stamp.sec * 1_000_000_000 + header.stamp.nanosec)

@@ -59,14 +59,14 @@ _forecast = partial(number, low=-inf, high=inf, unknown=True)
 _count = partial(number, low=0, high=2**63)
 _header = inside({'frame_id': identifier})
 _score = partial(number, low=-1e9, high=1e9)  # logits too
-_ran = {name: _shown for name in ('runtime', 'device')}
-_place = {'split_name': identifier, 'server': identifier}
+_ran: Rules = {name: _shown for name in ('runtime', 'device')}
+_place: Rules = {'split_name': identifier, 'server': identifier}
 
-_DIAGNOSTICS = {
+_DIAGNOSTICS: Rules = {
     'level': _level, 'name': _shown, 'message': _said, 'hardware_id': _shown,
     'values': each(inside({'key': _shown, 'value': _said}), 256)}
 
-_RESULT = {
+_RESULT: Rules = {
     'header': _header, 'drone': identifier, 'model_digest': identifier, **_place,
     'where': identifier, **_ran, 'status': partial(member, kind=Status), 'message': _said,
     'labels': each(_shown, MAX_CLASSES), 'ids': partial(bounded, limit=MAX_CLASSES),

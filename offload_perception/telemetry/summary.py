@@ -128,7 +128,8 @@ class Summary:
         """Note what an image really shows (generated images only)."""
         self._judge(self._truths, r, self._guesses)
 
-    def _judge(self, own: OrderedDict, r: LabelRecord, other: OrderedDict) -> None:
+    def _judge(self, own: OrderedDict[int, str], r: LabelRecord,
+               other: OrderedDict[int, str]) -> None:
         """Pair a guess with its truth by the image's stamp, whichever comes first."""
         counterpart = other.pop(r.stamp_ns, None)
         if counterpart is None:
@@ -230,7 +231,7 @@ class Summary:
         energy = self.energy
         if (joules := energy.per_result_j) is None:
             return []
-        meter = 'EMULATED meter, ' if self._power.emulated else ''
+        meter = 'EMULATED meter, ' if self._power and self._power.emulated else ''
         return [f'energy: {joules:.3f} J per frame with a result, idle power included '
                 f'({meter}metered {percent(energy.metered)} of the time)']
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import socket
+import struct
 import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -234,6 +235,19 @@ def test_a_viewer_that_does_not_read_holds_nobody_up_and_is_left(server, state, 
                 await event('state')
     visit(server, visitor)
     hanging.close()
+
+
+def test_viewers_that_leave_at_once_are_no_error(server, caplog):
+    for _ in range(10):
+        with socket.create_connection(('127.0.0.1', server.port)) as leaving:
+            leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+            leaving.sendall(b'GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n')
+
+    async def arrive_after_them(session) -> int:
+        async with session.get('/') as answer:
+            return answer.status
+    assert visit(server, arrive_after_them) == 200
+    assert not caplog.records
 
 
 def test_closing_ends_the_streams(state):
