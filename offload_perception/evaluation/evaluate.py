@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -96,15 +98,15 @@ class Evaluation:
 
     def _part(self, first: int, last: int, tensors: np.ndarray) -> np.ndarray:
         """Run layers `first` to `last`, cut from the whole as one file."""
-        start, stop = self._operators(first)[0], self._operators(last)[1]
-        return self._run_bytes(self._graph.segment(start, stop), self.artefact.tensor(first - 1),
-                               self.artefact.tensor(last), tensors)
+        model = self._graph.segment(self._operators[first - 1], self._operators[last])
+        return self._run_bytes(model, self.artefact.tensor(first - 1), self.artefact.tensor(last),
+                               tensors)
 
-    def _operators(self, layer: int) -> tuple[int, int]:
-        """Return the operators of a layer, found by counting those of the segments."""
-        counts = [len(Graph(self.artefact.segment_file(k).read_bytes()).operators)
-                  for k in range(1, layer + 1)]
-        return sum(counts[:-1]), sum(counts)
+    @cached_property
+    def _operators(self) -> list[int]:
+        """Return how many operators the first 0, 1, ... layers have, counted in the segments."""
+        files = [self.artefact.segment_file(layer.index) for layer in self.artefact.layers]
+        return list(accumulate((len(Graph(f.read_bytes()).operators) for f in files), initial=0))
 
     def _float_tflite(self) -> np.ndarray:
         pixels = TensorSpec(self.artefact.input.shape, 'float32')

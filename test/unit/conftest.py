@@ -16,6 +16,9 @@ settings.register_profile('unhurried', deadline=None, max_examples=50)
 settings.load_profile('unhurried')
 
 SPEC = VggSpec('tiny', input_size=32, width=1 / 16, classes=10)
+# Of four layers, for tests in which every layer costs a conversion or a process.
+SMALL = VggSpec('small', input_size=32, width=1 / 16, classes=10, blocks=(1,), fc=(16,))
+LABELS = tuple(f'c{i}' for i in range(10))
 
 
 @pytest.fixture
@@ -54,4 +57,17 @@ def tiny():
 @pytest.fixture(scope='session')
 def tiny_artefact(tiny, images, tmp_path_factory):
     return write_artefact(tiny, tmp_path_factory.mktemp('artefact'), name='tiny', images=images,
-                          weights='seed:3', trained=False, labels=[f'c{i}' for i in range(10)])
+                          weights='seed:3', trained=False, labels=LABELS)
+
+
+@pytest.fixture(scope='session')
+def small():
+    model = build(SMALL)
+    load_weights(model, SMALL, 'seed:2')
+    return model
+
+
+@pytest.fixture(scope='session')
+def small_artefact(small, images, tmp_path_factory):
+    return write_artefact(small, tmp_path_factory.mktemp('small'), name='small', images=images,
+                          weights='seed:2', trained=False, labels=LABELS)

@@ -1,15 +1,25 @@
-"""Run a .tflite file on one image, without any of our own runtime code."""
+"""Run a .tflite file on images, without any of our own runtime code."""
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 
 def run(model: bytes, x: np.ndarray) -> np.ndarray:
+    return run_each(model, x[None])[0]
+
+
+def run_each(model: bytes, inputs: np.ndarray) -> np.ndarray:
+    """Return the outputs of inputs `(N, ...)`, taken one by one."""
     interpreter = Interpreter(model_content=model, num_threads=1)
     interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]['index'], x[None])
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])[0]
+    given = interpreter.get_input_details()[0]['index']
+    wanted = interpreter.get_output_details()[0]['index']
+    outputs = []
+    for x in inputs:
+        interpreter.set_tensor(given, x[None])
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(wanted)[0])
+    return np.stack(outputs)
 
 
 def input_details(model: bytes) -> dict:

@@ -2,5 +2,5 @@ import pytest
 
 
 @pytest.fixture(scope='session')
-def artefact(tiny_artefact):
-    return tiny_artefact
+def artefact(small_artefact):
+    return small_artefact

@@ -25,9 +25,9 @@ def changed(data: bytes, change) -> bytes:
     return _pack(model)
 
 
-def test_float_only(tiny):
+def test_float_only(small):
     with pytest.raises(ModelError, match='float32, not int8; use a fully integer-quantised'):
-        Graph(to_float(tiny))
+        Graph(to_float(small))
 
 
 @pytest.mark.parametrize('broken', [b'', b'junk' * 50])

@@ -6,7 +6,7 @@ RGB to BGR, minus the ImageNet mean, before the first convolution pads with zero
 
 import numpy as np
 import pytest
-from litert import input_details, run
+from litert import input_details, run_each
 
 from offload_perception.network.cut import PREPROCESS
 from offload_perception.network.vgg16 import VggSpec
@@ -47,7 +47,7 @@ def int8_model(network, images):
 
 @pytest.fixture(scope='module')
 def int8_scores(int8_model, images):
-    return np.stack([(run(int8_model, x) + 128.0) / 256 for x in images])
+    return (run_each(int8_model, images) + 128.0) / 256
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -89,3 +89,9 @@ def test_float_network_equals_keras_vgg16_of_full_depth():
     pool = keras.Model(ours.inputs, ours.get_layer('block5_pool').output)
     expected = theirs(keras.applications.vgg16.preprocess_input(pixels.copy()))
     np.testing.assert_allclose(pool(pixels), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_stored_agreement_counts_every_image(small, small_artefact, images):
+    exact = np.asarray(small(images.astype(np.float32))).argmax(1)
+    rounded = run_each(small_artefact.model_file.read_bytes(), images).argmax(1)
+    assert small_artefact.agreement == (exact == rounded).mean()

@@ -3,6 +3,10 @@
 import csv
 import json
 import re
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,9 +95,35 @@ def camera_diagnostics(drone: str, published: int):
     return message('diagnostic_msgs/msg/DiagnosticArray', status=[status])
 
 
+@pytest.fixture(scope='module')
+def bag(tmp_path_factory):
+    """The bag of a whole flight, only to be read."""
+    return write(tmp_path_factory.mktemp('bags') / 'flight')
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What the command wrote and printed of the whole flight."""
+
+    out: Path
+    figures: dict
+    printed: str
+
+
+@pytest.fixture(scope='module')
+def reported(bag, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('reported')
+    with redirect_stdout(StringIO()) as printed:
+        assert report.main([str(bag), '--out', str(folder / 'out'),
+                            '--json', str(folder / 'f.json')]) == 0
+    figures = json.loads((folder / 'f.json').read_text(), parse_constant=pytest.fail)
+    return Reported(folder / 'out', figures['flight'], printed.getvalue())
+
+
 @pytest.fixture
-def bag(tmp_path):
-    return write(tmp_path / 'flight')
+def no_charts(monkeypatch):
+    """Draw nothing, where only the texts are looked at."""
+    monkeypatch.setattr('offload_perception.report.write.CHARTS', ())
 
 
 def test_the_counts_are_those_of_the_demos_closing_line(bag):
@@ -113,7 +143,7 @@ def test_key_figures(bag):
     assert np.isnan(figures['energy while a frame was under way [J]'])  # no FrameEnergy
 
 
-def test_key_figures_agree_with_the_closing_line(bag, tmp_path):
+def test_key_figures_agree_with_the_closing_line(bag, reported):
     flight = load_flight(bag)
     figures = analysis.key_figures(flight)
     assert (figures['captured'], figures['dropped'],
@@ -124,9 +154,7 @@ def test_key_figures_agree_with_the_closing_line(bag, tmp_path):
     assert figures['results a second [1/s]'] == pytest.approx(3 / 4.05)
     joules = figures['energy per result, idle included [J]']
     assert f'energy: {joules:.3f} J per frame with a result' in flight.closing_lines[2]
-    assert report.main([str(bag), '--out', str(tmp_path / 'out'),
-                        '--json', str(tmp_path / 'f.json')]) == 0
-    told = json.loads((tmp_path / 'f.json').read_text(), parse_constant=pytest.fail)['flight']
+    told = reported.figures
     assert told['energy per result, idle included [J]'] == pytest.approx(joules)
     assert told['energy while a frame was under way [J]'] is None
 
@@ -166,7 +194,7 @@ def diagnostics(name: str, **values: str):
     return message('diagnostic_msgs/msg/DiagnosticArray', status=[setup(name, **values)])
 
 
-def test_what_was_flown_is_recorded_and_shown(bag, tmp_path, capsys):
+def test_what_was_flown_is_recorded_and_shown(reported, tmp_path, capsys, no_charts):
     with FlightBag(tmp_path / 'known') as known:
         known.add('/d/frame_latency', frame(1, 0, 0.05, split=0, split_name='input', runtime='',
                                             device='emulated raspberry_pi_3b_plus', remote=1),
@@ -188,8 +216,8 @@ def test_what_was_flown_is_recorded_and_shown(bag, tmp_path, capsys):
         for part in ('pi7', 'Pi 4, 4 cores', 'offload_perception 9.9', 'photos+terrain', 'aerial',
                      'rate: 5.0'):
             assert part in text
-    assert report.main([str(bag), '--out', str(tmp_path / 'old')]) == 0
-    assert 'The bag does not contain the parameters' in (tmp_path / 'old/index.html').read_text()
+    old = (reported.out / 'index.html').read_text()
+    assert 'The bag does not contain the parameters' in old
 
 
 def test_what_a_message_cannot_say_is_left_out_and_counted(tmp_path):
@@ -212,7 +240,7 @@ def test_figures_have_three_digits(value, text):
     assert _number(value) == text
 
 
-def test_tables_have_the_five_best_labels(tmp_path):
+def test_tables_have_the_five_best_labels(tmp_path, no_charts):
     best = message('Classification', header=header(1), labels=list('abcdefg'),
                    trained=True, ids=np.arange(7, dtype=np.uint32),
                    scores=np.linspace(0.7, 0.1, 7, dtype=np.float32))
@@ -354,14 +382,13 @@ def test_a_finding_is_counted_by_its_name_whatever_its_numbers(tmp_path):
     assert warning_rows(flight) == [['/d/meter', '2 gaps; of 3 s', 3]]
 
 
-def test_geotags_are_written_for_gis_programs(bag, tmp_path):
-    assert report.main([str(bag), '--out', str(tmp_path / 'out')]) == 0
-    first, _, last = json.loads((tmp_path / 'out' / 'geotags.geojson').read_text())['features']
+def test_geotags_are_written_for_gis_programs(reported):
+    first, _, last = json.loads((reported.out / 'geotags.geojson').read_text())['features']
     assert first['geometry'] == {'type': 'Point', 'coordinates': [8.0, 47.0, 500.0]}
     assert first['properties']['label'] == 'water' and first['properties']['score'] == 0.9
     assert first['properties']['time'] == '1970-01-01T00:00:01+00:00'
     assert last['geometry'] is None and last['properties']['reason'].startswith('no position')
-    row = next(csv.DictReader((tmp_path / 'out' / 'geotags.csv').open()))
+    row = next(csv.DictReader((reported.out / 'geotags.csv').open()))
     assert row['latitude'] == '47.0' and row['classification_labels'] == 'water'
 
 
@@ -373,10 +400,9 @@ def test_what_no_flight_has_is_named_and_not_drawn(tmp_path):
     assert 'Nothing in the bag for: ' in page and '<h2>Mission policy' not in page
 
 
-def test_the_report_of_one_flight(bag, tmp_path, capsys):
-    out = tmp_path / 'out'
-    assert report.main([str(bag), '--out', str(out), '--json', str(tmp_path / 'f.json')]) == 0
-    assert 'remote 2 + local 1 + dropped 3' in capsys.readouterr().out
+def test_the_report_of_one_flight(reported):
+    out = reported.out
+    assert 'remote 2 + local 1 + dropped 3' in reported.printed
     page = (out / 'index.html').read_text()
     assert not re.search(r'(src|href)="(?!data:)', page) and 'url(' not in page
     assert 'EMULATED' in page and 'UNTRAINED' not in page and 'too warm' in page
@@ -387,7 +413,7 @@ def test_the_report_of_one_flight(bag, tmp_path, capsys):
     assert '| late: link' and '(latency.png)' in summary
     rows = list(csv.DictReader((out / 'frames.csv').open()))
     assert [r['reason'] for r in rows] == ['', '', '', 'no reply', 'superseded']
-    assert json.loads((tmp_path / 'f.json').read_text())['flight']['remote'] == 2
+    assert reported.figures['remote'] == 2
 
 
 @pytest.mark.parametrize('topic', ['/front/image', '/front/image/compressed'])
@@ -415,14 +441,15 @@ def test_a_flight_compared_with_itself_gets_two_names(bag):
     assert [f.name for f in flights] == ['flight (before)', 'flight (after)']
 
 
-def test_a_killed_bag_is_reported_and_says_so(bag, tmp_path):
+def test_a_killed_bag_is_reported_and_says_so(tmp_path, no_charts):
+    bag = write(tmp_path / 'flight')
     file = bag / 'flight_0.mcap'
     file.write_bytes(file.read_bytes()[:-40])
     assert report.main([str(bag), '--out', str(tmp_path / 'out')]) == 0
     assert 'The recorder was killed' in (tmp_path / 'out' / 'index.html').read_text()
 
 
-def test_a_bag_that_is_still_being_recorded_is_not_called_killed(tmp_path):
+def test_a_bag_that_is_still_being_recorded_is_not_called_killed(tmp_path, no_charts):
     bag = FlightBag(tmp_path / 'growing')
     bag.add('/d/frame_latency', FRAMES[0], 0.0)
     bag._bag.flush()
@@ -434,8 +461,9 @@ def test_a_bag_that_is_still_being_recorded_is_not_called_killed(tmp_path):
 
 def test_texts_of_a_bag_cannot_break_the_page(tmp_path):
     evil = [frame(1, 2, 0.01, reason='<script>alert(1)</script>', dropped=1)]
-    bag = write(tmp_path / 'evil', frames=evil)
-    assert report.main([str(bag), '--out', str(tmp_path / 'out')]) == 0
+    with FlightBag(tmp_path / 'evil') as bag:
+        bag.add('/d/frame_latency', evil[0], 0.0)
+    assert report.main([str(tmp_path / 'evil'), '--out', str(tmp_path / 'out')]) == 0
     assert '<script' not in (tmp_path / 'out' / 'index.html').read_text()
 
 
