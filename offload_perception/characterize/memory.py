@@ -45,11 +45,13 @@ def available_bytes() -> int:
 
 
 def peak_bytes(pid: int | str = 'self') -> int:
-    """Return the most memory that a process has held so far (VmHWM of proc(5)), in bytes."""
-    status = Path(f'/proc/{pid}/status').read_text()
-    peak = re.search(r'VmHWM:\s+(\d+) kB', status)
-    assert peak is not None
-    return 1024 * int(peak[1])
+    """Return the most memory that a process has held so far, in bytes; 0 if it has ended."""
+    try:
+        status = Path(f'/proc/{pid}/status').read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    peak = re.search(r'VmHWM:\s+(\d+) kB', status)  # see proc(5); a zombie has none
+    return 1024 * int(peak[1]) if peak else 0
 
 
 def _group_left() -> float:

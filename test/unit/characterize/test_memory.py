@@ -1,4 +1,5 @@
 import os
+import subprocess
 
 from offload_perception.characterize import memory
 from offload_perception.network.artefact import Layer
@@ -39,3 +40,11 @@ def test_peak_grows_with_what_was_touched():
     before = memory.peak_bytes(os.getpid())
     block = bytearray(b'x' * (before + (64 << 20)))
     assert memory.peak_bytes() >= len(block)
+
+
+def test_a_process_that_has_ended_holds_nothing():
+    child = subprocess.Popen(['true'])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it stays as a zombie
+    assert memory.peak_bytes(child.pid) == 0
+    child.wait()
+    assert memory.peak_bytes(child.pid) == 0
