@@ -131,6 +131,7 @@ build_package() {
   step 'building with colcon' "The lines above say why; if the checkout was moved, remove build/ and install/." \
     env -C "$root" colcon --log-base log build --symlink-install --event-handlers console_direct+ \
     --cmake-args -DPython3_EXECUTABLE="$venv/bin/python" -Wno-dev
+  find "$root/install" -xtype l -delete  # links to files that have gone since
   printf '%s\n' "$state" >"$stamp"
 }
 

@@ -8,7 +8,7 @@ Jazzy: its timers never fire with the wheels of 7.1.6.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from time import sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from offload_perception.nodes.managed import AnyManagedNode
 
 Result = TypeVar('Result')
+SETTLE_S = 1.0  # a callback of the lane takes milliseconds
 
 
 class GroupExecutor(SingleThreadedExecutor):
@@ -70,6 +71,17 @@ class GroupExecutor(SingleThreadedExecutor):
         future: Future[Result] = Future()
         self.create_task(fulfil, future, step)
         return future.result()
+
+
+    def settle(self) -> None:
+        """Wait until no entity is waited on that was destroyed before this call; bounded.
+
+        The middleware keeps an entity in the graph as long as an executor waits on it.
+        """
+        if not self._over:
+            future: Future[None] = Future()
+            self.create_task(fulfil, future, lambda: None)
+            wait([future], SETTLE_S)
 
 
 def subscribe_in_lane(node: 'AnyManagedNode', kind: type, topic: str,

@@ -94,7 +94,8 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
         self.cancelled = Event()  # the process is to end
         self.discovered_s = time.monotonic() + qos.DISCOVERY_S  # others are usually known then
         self.when_refused: Callable[[], None] = lambda: None
-        self.wake_lane: Callable[[], None] = lambda: None  # its subscriptions have changed
+        self.wake_lane: Callable[[], None] = lambda: None  # it has new subscriptions
+        self.settle_lane: Callable[[], None] = lambda: None  # subscriptions of it have gone
         self.on_loop: Callable[[Callable[[], Any]], Any] = lambda step: step()
         self.lane = MutuallyExclusiveCallbackGroup()  # of the subscriptions that carry frames
         self.orders = MutuallyExclusiveCallbackGroup()  # of requests to change the state
@@ -258,7 +259,7 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
         try:
             self._configuration.close()
         finally:
-            self.wake_lane()
+            self.settle_lane()
             self._config = self.latest = None
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

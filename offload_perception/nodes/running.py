@@ -134,7 +134,8 @@ def spin(node: AnyManagedNode) -> Spinners:
     lane = Spinner('lane', node, lambda group: group is node.lane)
     rest = Spinner('callbacks', node, lambda group: group not in own)
     rest.executor.add_node(node)
-    node.wake_lane, node.on_loop = lane.executor.wake, rest.executor.call
+    node.wake_lane, node.settle_lane = lane.executor.wake, lane.executor.settle
+    node.on_loop = rest.executor.call
     spinners = Spinners(orders, lane, rest)
     for spinner in spinners:
         spinner.start()

@@ -351,6 +351,15 @@ def test_a_second_server_is_refused_and_told_what_to_do(world, server, artefact)
     assert other.active
 
 
+def test_a_server_that_was_cleaned_up_is_no_second_server(world, server):
+    node = server()
+    world.drive(node, 'deactivate')
+    for _ in range(20):
+        world.drive(node, 'cleanup')
+        assert not node.second_server(own=0)
+        world.drive(node, 'configure')
+
+
 def test_a_tensor_that_comes_while_the_server_ends_is_let_go(world, server, link):
     tensors = world.hear(FeatureTensor, 'server/features', qos.features(4))
     link()
