@@ -22,7 +22,7 @@ from rclpy.subscription import Subscription
 from offload_perception.threads import fulfil
 
 if TYPE_CHECKING:
-    from offload_perception.nodes.managed import AnyManagedNode
+    from offload_perception.nodes.resources import ResourceNode
 
 Result = TypeVar('Result')
 SETTLE_S = 1.0  # a callback of the lane takes milliseconds
@@ -84,7 +84,7 @@ class GroupExecutor(SingleThreadedExecutor):
             wait([future], SETTLE_S)
 
 
-def subscribe_in_lane(node: 'AnyManagedNode', kind: type, topic: str,
+def subscribe_in_lane(node: 'ResourceNode', kind: type, topic: str,
                       callback: Callable[..., None], qos: Any) -> Subscription:
     """Subscribe in the lane of a ManagedNode: `callback` runs in a thread of its own.
 

@@ -13,28 +13,18 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
-from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
-from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import (
-    LifecycleNode,
-    LifecyclePublisher,
     LifecycleState,
     TransitionCallbackReturn,
 )
-from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
-from rclpy.subscription import Subscription
-from rclpy.timer import Timer
 
 from offload_perception.errors import CancelledError, OffloadError
 from offload_perception.health import Finding, error, said
 from offload_perception.nodes import params, qos
-from offload_perception.nodes.border import Border
 from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S, Diagnostics
-from offload_perception.nodes.executor import subscribe_in_lane
+from offload_perception.nodes.resources import ResourceNode
 from offload_perception.nodes.setup import Setup
 
 if TYPE_CHECKING:
@@ -42,7 +32,6 @@ if TYPE_CHECKING:
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
-STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 ConfigT = TypeVar('ConfigT', bound='DataclassInstance')
 SessionT = TypeVar('SessionT', bound='Session')
@@ -63,7 +52,7 @@ class Session:
         return {}
 
 
-class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
+class ManagedNode(ResourceNode, Generic[ConfigT, SessionT]):
     """A lifecycle node with checked parameters, `autostart` and diagnostics.
 
     A subclass says what it needs in `load`, `configure` and `activate`; an OffloadError there
@@ -89,7 +78,7 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
         self._config: ConfigT | None = None
         self.session: SessionT | None = None
         self.latest: SessionT | None = None
-        self.resources = self._configuration = ExitStack()
+        self._configuration = self.resources
         self._refusal = self._loading = ''
         self.cancelled = Event()  # the process is to end
         self.discovered_s = time.monotonic() + qos.DISCOVERY_S  # others are usually known then
@@ -97,10 +86,8 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
         self.wake_lane: Callable[[], None] = lambda: None  # it has new subscriptions
         self.settle_lane: Callable[[], None] = lambda: None  # subscriptions of it have gone
         self.on_loop: Callable[[Callable[[], Any]], Any] = lambda step: step()
-        self.lane = MutuallyExclusiveCallbackGroup()  # of the subscriptions that carry frames
         self.orders = MutuallyExclusiveCallbackGroup()  # of requests to change the state
         self._take_orders()
-        self.border = Border(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._health, self._setup = Diagnostics(self), Setup(self)
@@ -126,18 +113,6 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
     def active(self) -> bool:
         """Return whether the node works."""
         return self.session is not None
-
-    def create_timer(self, timer_period_sec: float, callback: Callable[..., Any],
-                     callback_group: CallbackGroup | None = None, clock: Clock | None = None,
-                     autostart: bool = True) -> Timer:
-        """Return a timer of a steady clock: with `use_sim_time` a paused /clock stops no work."""
-        return super().create_timer(timer_period_sec, callback, callback_group,
-                                    STEADY if clock is None else clock, autostart)
-
-    def get_logger(self) -> RcutilsLogger:
-        """Return the node's logger; rclpy does not say of which type it is."""
-        logger: RcutilsLogger = Node.get_logger(self)
-        return logger
 
     # -- for subclasses ---------------------------------------------------------------------
 
@@ -193,31 +168,7 @@ class ManagedNode(LifecycleNode, Generic[ConfigT, SessionT]):
         if self.cancelled.is_set():
             raise CancelledError('the process is to end')
 
-    # -- what lives as long as the configuration, or the activation, that is being made --------
-
-    def add_publisher(self, kind: type, topic: str, profile: QoSProfile) -> LifecyclePublisher:
-        """Return a publisher that is enabled while the node is active."""
-        create: Callable[..., LifecyclePublisher] = self.create_lifecycle_publisher
-        publisher = create(kind, topic, profile)
-        self.resources.callback(self.destroy_lifecycle_publisher, publisher)
-        return publisher
-
-    def add_subscription(self, kind: type, topic: str, take: Callable[..., None],
-                         profile: QoSProfile, *, lane: bool = False) -> Subscription:
-        """Subscribe; `take` gets the messages that pass the check of `telemetry.rules`.
-
-        :param lane: whether they come in a thread of their own, as those that carry frames.
-        """
-        subscribe = partial(subscribe_in_lane, self) if lane else self.create_subscription
-        subscription = subscribe(kind, topic, self.border.checked(kind, topic, take), profile)
-        self.resources.callback(self.destroy_subscription, subscription)
-        return subscription
-
-    def add_timer(self, period_s: float, call: Callable[[], None]) -> Timer:
-        """Have `call` called every `period_s`."""
-        timer = self.create_timer(period_s, call)
-        self.resources.callback(self.destroy_timer, timer)
-        return timer
+    # -- sessions -------------------------------------------------------------------------------
 
     def to_session(self, method: Callable[..., None]) -> Callable[..., None]:
         """Return a callback that calls a method of the session that there is when it is called.
