@@ -142,7 +142,7 @@ def flight(ros, artefact, tmp_path_factory):
     monitor.destroy_node()
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_message_stops_a_node(flight, data):
     world = flight.world

@@ -16,7 +16,7 @@ def test_labels_are_the_classes():
 
 
 def test_most_frames_of_a_flight_are_labelled_right():
-    images, labels = flight_crops('test', 100, range(2))
+    images, labels = flight_crops('test', 50, range(2))
     model = prepare('aerial')
     found = classify(model.model_file, model.input, model.tensor(model.last), images)
     assert np.mean(found == labels) >= 0.85

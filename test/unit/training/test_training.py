@@ -3,8 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from offload_perception.network.vgg16 import PIXEL_SPREAD, VggSpec
 from offload_perception.terrain.tiles import tiles
 from offload_perception.training.report import confusion, draw_curves
+
+# Of two blocks, whose weights are folded and grown as those of five are.
+SMALL = VggSpec('small', input_size=16, width=1 / 16, classes=10, blocks=(1, 2), fc=(16,),
+                pixel_gain=1 / PIXEL_SPREAD)
 
 
 @pytest.fixture(scope='module')
@@ -15,13 +20,13 @@ def training():
 
 
 def test_folding_keeps_what_the_network_computes(training):
-    model = training.trainable(training.SPEC, training.Recipe())
+    model = training.trainable(SMALL, training.Recipe())
     rng = np.random.default_rng(0)
     for layer in model.layers:
         if layer.name.endswith(training.NORM):
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
-    images = tiles('train', 4)[0].astype(np.float32)
-    pure = training.fold(model, training.SPEC)
+    images = tiles('train', 4, size=16)[0].astype(np.float32)
+    pure = training.fold(model, SMALL)
     assert np.allclose(pure(images), model(images, training=False), atol=1e-4)
     assert not any(layer.name.endswith(training.NORM) for layer in pure.layers)
 
@@ -64,10 +69,10 @@ def test_curves_are_drawn(tmp_path):
 
 def test_growing_keeps_what_fc1_makes_of_equal_places(training):
     recipe = training.Recipe()
-    quarter = training.trainable(replace(training.SPEC, input_size=32), recipe)
-    model = training.trainable(training.SPEC, recipe)
+    quarter = training.trainable(replace(SMALL, input_size=4), recipe)
+    model = training.trainable(replace(SMALL, input_size=8), recipe)
     training.grow(quarter, model)
-    place = np.random.default_rng(0).random((1, 64)).astype(np.float32)
+    place = np.random.default_rng(0).random((1, 8)).astype(np.float32)
     small = quarter.get_layer('fc1')(place)
     assert np.allclose(model.get_layer('fc1')(np.tile(place, 4)), small, atol=1e-5)
 
