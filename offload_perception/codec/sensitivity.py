@@ -9,7 +9,7 @@ from offload_perception.codec.fit import block_side
 from offload_perception.codec.transform import blocks
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.keras_cut import first_behind
+from offload_perception.network.keras_cut import first_layer_after
 
 _BATCH, _MARGIN = 10, 1.0  # the margin limits the weight of images between two classes
 
@@ -29,7 +29,7 @@ def metrics(artefact: Artefact, images: Sequence[np.ndarray] | np.ndarray,
         layers = keras.models.load_model(artefact.keras_file).layers
     except (ImportError, OSError, ValueError) as e:
         raise ModelError(f'gradients need TensorFlow and the float32 network: {e}') from e
-    behind = {first_behind(layers, artefact.cut_names, cut): cut for cut in cuts}
+    behind = {first_layer_after(layers, artefact.cut_names, cut): cut for cut in cuts}
     total: dict[int, Any] = dict.fromkeys(cuts, 0.0)
     for start in range(0, len(images), _BATCH):
         x = tf.constant(np.asarray(images[start:start + _BATCH], np.float32))

@@ -18,7 +18,7 @@ from offload_perception.network.cut import cut, cut_points
 from offload_perception.network.dense import check_dense
 from offload_perception.network.digest import file_digest
 from offload_perception.network.flatbuffer import Graph
-from offload_perception.network.keras_cut import first_behind
+from offload_perception.network.keras_cut import first_layer_after
 from offload_perception.preparation.convert import to_float
 from offload_perception.preparation.write import layer_names
 from offload_perception.tensor import TensorSpec
@@ -106,7 +106,7 @@ class Exporter:
 
     def _prefix(self, layer: Layer) -> 'keras.Model':
         keras, layers = import_keras(), self._model.layers
-        stop = first_behind(layers, self.artefact.cut_names, layer.index)
+        stop = first_layer_after(layers, self.artefact.cut_names, layer.index)
         return keras.Sequential([keras.Input(self._model.input_shape[1:]), *layers[:stop]],
                                 name=f'{self._model.name}_{layer.name}')
 

@@ -8,12 +8,21 @@ from offload_perception.health.finding import (
     Level,
     as_values,
     error,
-    said,
-    told,
+    findings_of,
+    note,
     verdict,
     warning,
 )
 from offload_perception.health.steady import Steady
 
-__all__ = ['Finding', 'Level', 'Steady', 'as_values', 'error', 'said', 'told', 'verdict',
-           'warning']
+__all__ = [
+    'Finding',
+    'Level',
+    'Steady',
+    'as_values',
+    'error',
+    'findings_of',
+    'note',
+    'verdict',
+    'warning',
+]

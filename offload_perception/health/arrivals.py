@@ -2,7 +2,7 @@
 
 from math import nan
 
-from offload_perception.health.finding import Finding, error, said, warning
+from offload_perception.health.finding import Finding, error, note, warning
 
 FIRST_S = 5.0
 """Grace period for the first one."""
@@ -46,7 +46,7 @@ class Arrivals:
         if self._last_s != self._last_s:
             waited_s = now_s - self._started_s
             if waited_s < FIRST_S:
-                return said(what, f'waiting for the first {what} on {where}')
+                return note(what, f'waiting for the first {what} on {where}')
             return warning(what, f'no {what} yet on {where}: {why}')
         silent_s = now_s - self._last_s
         if silent_s <= self._limit_s:

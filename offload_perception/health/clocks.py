@@ -44,7 +44,7 @@ class StampWatch:
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what was wrong with the stamps of the last seconds; `now_s` is monotonic."""
-        n = self._recent.grown(self._seen, now_s)
+        n = self._recent.increase(self._seen, now_s)
         if n['none']:
             yield warning('stamps', 'images carry no stamp: results cannot be located; have the '
                           'camera driver set header.stamp')

@@ -37,7 +37,7 @@ class FramesWatch:
         """
         totals = {**counts.reasons, 'remote': counts.remote, REPORTING_FAILED: unreported,
                   FOREIGN_REPLY: counts.foreign_replies}
-        n, lately = self._recent.grown(totals, now_s), self._lately.grown(totals, now_s)
+        n, lately = self._recent.increase(totals, now_s), self._lately.increase(totals, now_s)
         within = f'in the last {self._recent.window_s:.0f} s'
         answered = n['remote'] + sum(n[reason] for reason in _ANSWERS)
         if lately[DropReason.TIMEOUT] and not (

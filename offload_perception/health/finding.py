@@ -26,7 +26,7 @@ class Finding:
     text: str
 
 
-def said(name: str, text: str) -> Finding:
+def note(name: str, text: str) -> Finding:
     """Return a finding of level OK."""
     return Finding(name, Level.OK, text)
 
@@ -56,7 +56,7 @@ def as_values(findings: Iterable[Finding]) -> dict[str, str]:
     return {f'{f.level.name} {f.name}': f.text for f in findings}
 
 
-def told(level: int, message: str, values: Mapping[str, str]) -> list[Finding]:
+def findings_of(level: int, message: str, values: Mapping[str, str]) -> list[Finding]:
     """Return the findings in a diagnostics message; for a node that is not ours its message.
 
     :param level: of the message; level OK without findings gives none.

@@ -19,7 +19,7 @@ def guarded(name: str, source: Callable[[], Iterable[Finding]]) -> Iterator[Find
         yield fault(name, e)
 
 
-def told(name: str, source: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+def guarded_values(name: str, source: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the values of `source`; if it raises, that fault under `name`."""
     try:
         return source()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from offload_perception.health.finding import Finding, said, warning
+from offload_perception.health.finding import Finding, note, warning
 from offload_perception.health.trend import Hysteresis
 
 SLOW, CALM = 1.5, 1.3  # time of a head by that in the profile
@@ -20,14 +20,14 @@ def network_findings(trouble: str, fallback: str, trained: bool,
     if trouble:
         yield warning('device', trouble)
     elif fallback:
-        yield said('device', fallback)
+        yield note('device', fallback)
     if streamed:
         yield warning('on-chip memory', f'{streamed} bytes of parameters do not fit on the Edge '
                       'TPU and are streamed for every frame; cut earlier')
     if doubt:
         yield warning('agreement', doubt)
     if not trained:
-        yield said('weights', 'UNTRAINED weights: the labels mean nothing')
+        yield note('weights', 'UNTRAINED weights: the labels mean nothing')
 
 
 class SpeedWatch:

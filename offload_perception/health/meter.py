@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from math import nan
 
-from offload_perception.health.finding import Finding, error, said, several, warning
+from offload_perception.health.finding import Finding, error, note, several, warning
 from offload_perception.health.trend import Hysteresis, Recent
 from offload_perception.power.drivers.samples import Counters, Event, Sample, State, Status
 
@@ -18,7 +18,7 @@ ERRORS = 0.1  # of the polls
 def link(status: Status) -> Iterator[Finding]:
     """Yield what is wrong with the link to a meter."""
     if status.state is State.CONNECTING:
-        yield said('meter', status.message)
+        yield note('meter', status.message)
     elif status.state is not State.MEASURING:
         make = error if status.state is State.LOST else warning
         yield make('meter', f'{status.state.value}: {status.message}')
@@ -48,7 +48,7 @@ class ReadingsWatch:
 
     def findings(self, counters: Counters, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong; `now_s` is monotonic."""
-        n = self._recent.grown(Counter({
+        n = self._recent.increase(Counter({
             'gaps': counters.gaps, 'polls': counters.polls,
             'errors': sum(counters.errors.values())}), now_s)
         if n['gaps']:
@@ -61,7 +61,7 @@ class ReadingsWatch:
                           f'last {WINDOW_S:.0f} s, most as {worst}: bring the meter nearer, '
                           'or use a cable')
         if self._unknown:
-            yield said('fields', f'unknown: {", ".join(self._unknown)}, since the meter sends '
+            yield note('fields', f'unknown: {", ".join(self._unknown)}, since the meter sends '
                        'impossible values; volts, amperes and watts are right')
         if self._no_load:
             yield warning('current', self._no_load)

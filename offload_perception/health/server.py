@@ -37,9 +37,9 @@ class ServerWatch:
         :param overwritten: how many tensors the middleware lost so far.
         :param sent: how many each drone has sent.
         """
-        n = self._recent.grown({**{s.name: replies[s] for s in Status}, 'lost': lost_replies,
+        n = self._recent.increase({**{s.name: replies[s] for s in Status}, 'lost': lost_replies,
                                 'overwritten': overwritten}, now_s)
-        by_drone = self._by_drone.grown(sent, now_s)
+        by_drone = self._by_drone.increase(sent, now_s)
         within = f'in the last {self._recent.window_s:.0f} s'
         yield from self._overload(load, n, within)
         if n['overwritten'] > NOTABLE * by_drone.total():

@@ -42,17 +42,17 @@ class Steady:
         newest_first = sorted(self._held.values(), key=lambda held: -held.since_s)
         return (*quiet, *(self._shown(held, now_s) for held in newest_first))
 
-    def news(self, now_s: float) -> list[Finding]:
+    def due(self, now_s: float) -> list[Finding]:
         """Return what to log: each finding once, when it has lasted for a while, and its end.
 
         The end has level OK.
         """
-        news, self._over = self._over, []
+        due, self._over = self._over, []
         for held in self._held.values():
             if not held.told and now_s - held.since_s >= LOG_AFTER_S and held.seen_s == now_s:
                 held.told = True
-                news.append(held.finding)
-        return news
+                due.append(held.finding)
+        return due
 
     def clear(self) -> None:
         """Forget everything."""

@@ -14,7 +14,7 @@ class Recent:
         self.window_s = window_s
         self._seen: deque[tuple[float, Counter[str]]] = deque()
 
-    def grown(self, totals: Mapping[str, int], now_s: float) -> Counter[str]:
+    def increase(self, totals: Mapping[str, int], now_s: float) -> Counter[str]:
         """Take the totals at `now_s`; return their growth since the start of the window."""
         self._seen.append((now_s, Counter(totals)))
         while len(self._seen) > 1 and self._seen[1][0] <= now_s - self.window_s:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from offload_perception.health import Finding, Level, told
+from offload_perception.health import Finding, Level, findings_of
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.incoming import TEXT_LIMIT, text
 from offload_perception.live.plain import WORDS_LIMIT
@@ -39,7 +39,7 @@ class Health:
 def follow(before: Health | None, now: float, level: int, message: str,
            values: Mapping[str, str]) -> Health:
     """Return a node's health from its new diagnostics and its health before."""
-    found = tuple(told(level, message, values)[:_FINDINGS])
+    found = tuple(findings_of(level, message, values)[:_FINDINGS])
     known = before.since_s if before else {}
     since_s = {key: known.get(key, now) for key in ((f.level, f.name) for f in found)}
     worst = Level(min(max(level, Level.OK), Level.ERROR))

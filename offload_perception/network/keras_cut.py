@@ -8,7 +8,7 @@ from offload_perception.errors import ModelError
 _BELONG_TO_THE_NEXT = ('Flatten', 'ZeroPadding2D', 'Reshape')
 
 
-def first_behind(layers: Sequence[Any], cut_names: Sequence[str], cut: int) -> int:
+def first_layer_after(layers: Sequence[Any], cut_names: Sequence[str], cut: int) -> int:
     """Return the index of the first Keras layer after `cut`.
 
     What follows a layer of the network without being one itself, such as an activation or a

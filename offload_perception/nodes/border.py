@@ -49,7 +49,7 @@ class Border:
     def findings(self) -> Iterator[Finding]:
         """Yield the topics on which messages were ignored recently."""
         with self._lock:
-            grown, last = self._recent.grown(self._ignored, time.monotonic()), dict(self._last)
+            grown, last = self._recent.increase(self._ignored, time.monotonic()), dict(self._last)
         for topic, n in grown.items():
             if n:
                 yield warning(f'messages on {topic}', f'{several(n, "message")} on {topic} '

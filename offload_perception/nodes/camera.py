@@ -13,7 +13,7 @@ from offload_perception.bringup.config import CameraConfig
 from offload_perception.camera import Frame, open_source
 from offload_perception.camera.player import Player
 from offload_perception.camera.stream import without_password
-from offload_perception.health import Finding, error, said, warning
+from offload_perception.health import Finding, error, note, warning
 from offload_perception.health.arrivals import Arrivals
 from offload_perception.health.trend import Recent
 from offload_perception.imaging.compressed import encode_image
@@ -62,7 +62,7 @@ class ShowSession(Session):
         """Yield what is wrong with the source, and whether there is a subscriber."""
         player, source = self._player, self._player.source
         if player.ended:
-            yield said('source', player.ended)
+            yield note('source', player.ended)
         elif player.problem:
             yield error('source', player.problem)
         elif silent := self._arrivals.finding(
@@ -71,16 +71,16 @@ class ShowSession(Session):
         if slow := self._slowness(player, now_s):
             yield slow
         if left_out := source.left_out:
-            yield said('pictures', f'{len(left_out)} file(s) left out: {_some(left_out)}')
+            yield note('pictures', f'{len(left_out)} file(s) left out: {_some(left_out)}')
         if not self._images.get_subscription_count():
-            yield said('listeners', f'{self._images.topic_name} has no subscriber')
+            yield note('listeners', f'{self._images.topic_name} has no subscriber')
 
     def _slowness(self, player: Player, now_s: float) -> Finding | None:
         """Return the finding for a source that does not keep its rate."""
         cadence, rate_hz = player.cadence, player.source.rate_hz
         if cadence is None or player.problem or player.ended:
             return None
-        missed = self._recent.grown({'frames': cadence.missed}, now_s)['frames']
+        missed = self._recent.increase({'frames': cadence.missed}, now_s)['frames']
         share = missed / (rate_hz * self._recent.window_s)
         if share <= SLOW_SHARE:
             return None

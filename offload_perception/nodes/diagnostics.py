@@ -40,11 +40,11 @@ class Diagnostics:
         values, faults = _values(node)
         self._forget_before_a_transition(node)
         found = self._steady.update((*self._find(node, now_s), *faults), now_s)
-        for news in self._steady.news(now_s):
-            if news.level:  # two calls: rclpy raises if one call changes its severity
-                node.get_logger().warning(news.text)
+        for finding in self._steady.due(now_s):
+            if finding.level:  # two calls: rclpy raises if one call changes its severity
+                node.get_logger().warning(finding.text)
             else:
-                node.get_logger().info(news.text)
+                node.get_logger().info(finding.text)
         level, message = verdict(node.doing if node.active else NOT_ACTIVE, found)
         values = {**as_values(found), **values}
         status = DiagnosticStatus(

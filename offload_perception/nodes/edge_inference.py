@@ -139,9 +139,9 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
             self.session.replan(_static_plan(self.config, self._network.artefact),
                                 self.config.deadline)
 
-    def mend_qos(self, topic: str) -> str:
+    def qos_remedy(self, topic: str) -> str:
         """Return how to fit a camera's QoS."""
-        return self._feed.mend_qos(topic)
+        return self._feed.qos_remedy(topic)
 
 
 def _static_plan(c: EdgeConfig, artefact: Artefact) -> Plan | None:

@@ -17,7 +17,7 @@ from offload_perception.frames import REPORTING_FAILED, Frame, Status
 from offload_perception.health import Finding
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.drone import FramesWatch, servers_findings
-from offload_perception.health.guard import guarded, told
+from offload_perception.health.guard import guarded, guarded_values
 from offload_perception.health.layers import SpeedWatch, network_findings
 from offload_perception.imaging.encodings import ValueRange
 from offload_perception.incoming import text
@@ -246,4 +246,4 @@ class EdgeSession(Session):
             'mission policy': self._mission.policy or 'none',
             **{f'dropped: {reason}': n for reason, n in counts.reasons.items()},
             **{f'last {reason}': why for reason, why in dict(self._problems).items()},
-            **told('computer', self._computer.values)}
+            **guarded_values('computer', self._computer.values)}

@@ -81,7 +81,7 @@ class ImageFeed:
         """Return who publishes on a topic."""
         return self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
 
-    def mend_qos(self, topic: str) -> str:
+    def qos_remedy(self, topic: str) -> str:
         """Return how to fit a camera's QoS; empty if `topic` is not the camera's."""
         return 'set parameter image_reliability to auto' if topic == self.topic else ''
 

@@ -21,7 +21,7 @@ from rclpy.lifecycle import (
 from rclpy.parameter import Parameter
 
 from offload_perception.errors import CancelledError, OffloadError
-from offload_perception.health import Finding, error, said
+from offload_perception.health import Finding, error, note
 from offload_perception.nodes import params, qos
 from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S, Diagnostics
 from offload_perception.nodes.resources import ResourceNode
@@ -150,7 +150,7 @@ class ManagedNode(ResourceNode, Generic[ConfigT, SessionT]):
         """Return further values for the diagnostics; called in every state."""
         return {} if self.latest is None else self.latest.values()
 
-    def mend_qos(self, topic: str) -> str:
+    def qos_remedy(self, topic: str) -> str:
         """Return how this node's QoS on `topic` can be changed; empty = it cannot."""
         return ''
 
@@ -375,7 +375,7 @@ class ManagedNode(ResourceNode, Generic[ConfigT, SessionT]):
         if self.active:
             return None
         if self._loading:
-            return said('state', self._loading)
+            return note('state', self._loading)
         return error('state', f'{NOT_ACTIVE}: {self._refusal}') if self._refusal else None
 
 

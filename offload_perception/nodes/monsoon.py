@@ -69,7 +69,7 @@ class MonsoonSession(Session):
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the link to the meter and with its samples."""
         yield from meter.link(self.reader.status)
-        n = self._recent.grown(
+        n = self._recent.increase(
             {'dropped': self._dropped, 'refused': self.reader.refused}, now_s)
         if n['dropped']:
             yield warning('samples', f'{n["dropped"]} samples were lost in '

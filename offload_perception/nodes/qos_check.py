@@ -61,7 +61,7 @@ def _finite(duration: Duration) -> Duration:
 
 
 def _remedy(node: 'AnyManagedNode', topic: str, other: str) -> str:
-    return node.mend_qos(topic) or f'change the QoS of {other}'
+    return node.qos_remedy(topic) or f'change the QoS of {other}'
 
 
 def _name(endpoint: TopicEndpointInfo) -> str:

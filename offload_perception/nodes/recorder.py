@@ -13,7 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from offload_perception.bringup.config import RecorderConfig
 from offload_perception.errors import BagError
-from offload_perception.health import Finding, error, said
+from offload_perception.health import Finding, error, note
 from offload_perception.health.disk import DiskWatch
 from offload_perception.msg import (
     Classification,
@@ -225,7 +225,7 @@ class Recording(Session):
         elif filling := self._disk.look(free, now_s):
             yield filling
         if not bag.messages:
-            yield said('messages', 'no message yet')
+            yield note('messages', 'no message yet')
 
     def values(self) -> dict[str, Any]:
         """Return how much is written, and how long the disk lasts."""

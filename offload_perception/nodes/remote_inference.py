@@ -13,7 +13,7 @@ from offload_perception.errors import ConfigError
 from offload_perception.frames import Reply, Status, reply_topic
 from offload_perception.health import Finding, error
 from offload_perception.health.computer import ComputerWatch
-from offload_perception.health.guard import guarded, told
+from offload_perception.health.guard import guarded, guarded_values
 from offload_perception.health.layers import network_findings
 from offload_perception.health.server import ServerWatch
 from offload_perception.health.trend import Lasting
@@ -143,7 +143,7 @@ class TailSession(Session):
                 'received': counts.received, 'overwritten': self.senders.lost,
                 'lost replies': self._parts.replies.lost,
                 **{s.name.lower(): counts.replies[s] for s in Status},
-                **told('computer', self._computer.values)}
+                **guarded_values('computer', self._computer.values)}
 
 
 class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):

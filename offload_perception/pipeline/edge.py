@@ -29,7 +29,7 @@ from offload_perception.pipeline.ledger import Counts, FrameLedger
 from offload_perception.pipeline.packing import pack
 from offload_perception.pipeline.pending import PendingFrames
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan, Strategy
-from offload_perception.pipeline.validate import foreign
+from offload_perception.pipeline.validate import reason_foreign
 from offload_perception.threads import FOREVER, PATIENCE, JobQueue, Worker
 
 _LONGEST_WAIT_S = 60.0  # Condition.wait takes no number of any size
@@ -151,7 +151,7 @@ class EdgePipeline:
         now = self._clock()
         ok = reply.status is Status.OK
         frame = self._pending.find(reply.sequence)
-        if frame is not None and (why := foreign(reply, frame, self._artefact.digest)):
+        if frame is not None and (why := reason_foreign(reply, frame, self._artefact.digest)):
             self._ledger.count_foreign_reply()
             self._problem(FOREIGN_REPLY, why)
             return

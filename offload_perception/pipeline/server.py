@@ -22,7 +22,7 @@ from offload_perception.frames import (
 from offload_perception.incoming import text
 from offload_perception.network.artefact import Artefact
 from offload_perception.pipeline.load import Load, LoadMeter
-from offload_perception.pipeline.validate import decoded, refusal
+from offload_perception.pipeline.validate import decode_packet, reason_to_refuse
 from offload_perception.threads import PATIENCE, Worker
 
 _LONGEST_WHY = 1000  # characters of a refusal
@@ -119,7 +119,7 @@ class TailPipeline:
         job = _Job(packet, now, now + packet.remaining_s if packet.remaining_s else 0.0)
         with self._wake:
             self._received += 1
-        if why := refusal(packet, self._artefact):
+        if why := reason_to_refuse(packet, self._artefact):
             self._refuse(job, Status.REFUSED, why)
             return
         with self._wake:
@@ -179,7 +179,7 @@ class TailPipeline:
     def _compute(self, job: _Job) -> None:
         started = self._clock()
         try:
-            tensor = decoded(job.packet, self._artefact)
+            tensor = decode_packet(job.packet, self._artefact)
             ready = self._clock()
             scores = self._network.tail(job.packet.split, tensor)
             done = self._clock()

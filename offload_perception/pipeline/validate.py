@@ -13,7 +13,7 @@ from offload_perception.network.artefact import Artefact
 _OVERHEAD_BYTES = 4096  # what a codec may add to incompressible data
 
 
-def refusal(packet: FeaturePacket, artefact: Artefact) -> str:
+def reason_to_refuse(packet: FeaturePacket, artefact: Artefact) -> str:
     """Return why the server of `artefact` has to refuse `packet`; empty if all is well."""
     if packet.model_digest != artefact.digest:
         return (f'{packet.drone} runs another model (digest {packet.model_digest[:12]}..., this '
@@ -34,8 +34,8 @@ def refusal(packet: FeaturePacket, artefact: Artefact) -> str:
     return ''
 
 
-def decoded(packet: FeaturePacket, artefact: Artefact) -> np.ndarray:
-    """Return the tensor in a packet that `refusal` accepted.
+def decode_packet(packet: FeaturePacket, artefact: Artefact) -> np.ndarray:
+    """Return the tensor in a packet that `reason_to_refuse` accepted.
 
     :raises DecodeError: if the data are damaged or hold another tensor than they should.
     """
@@ -48,7 +48,7 @@ def decoded(packet: FeaturePacket, artefact: Artefact) -> np.ndarray:
     return found.array
 
 
-def foreign(reply: ReceivedReply, frame: Frame, digest: str) -> str:
+def reason_foreign(reply: ReceivedReply, frame: Frame, digest: str) -> str:
     """Return why `reply` does not belong to the tensor of `frame`; empty if it does.
 
     :param digest: of the drone's model; a server with another one may only refuse.

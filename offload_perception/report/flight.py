@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.errors import BagError, IncomingError
-from offload_perception.health import told
+from offload_perception.health import findings_of
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.recording import BagMessage, BagReader
 from offload_perception.report.table import Table, table_of
@@ -227,7 +227,7 @@ def _add_diagnostics(flight: Flight, m: Any) -> None:
     for s in m.status:
         values = {v.key: v.value for v in s.values}
         level = int.from_bytes(s.level) if isinstance(s.level, bytes) else s.level
-        for f in told(level, s.message, values):
+        for f in findings_of(level, s.message, values):
             if f.level:
                 name = f.name or s.message
                 flight.warnings[s.name, name] += 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from offload_perception.errors import ModelError, RuntimeUnavailableError
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.keras_cut import first_behind
+from offload_perception.network.keras_cut import first_layer_after
 from offload_perception.runtime.base import check_tensor
 from offload_perception.runtime.select import Choice
 
@@ -56,7 +56,7 @@ class KerasTail:
     def _trace(self, cut: int) -> Any:
         import tensorflow as tf
 
-        layers = self._layers[first_behind(self._layers, self.artefact.cut_names, cut):]
+        layers = self._layers[first_layer_after(self._layers, self.artefact.cut_names, cut):]
 
         def tail(x: Any) -> Any:
             for layer in layers:

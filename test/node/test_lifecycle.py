@@ -13,7 +13,7 @@ from rcl_interfaces.msg import Log, ParameterType
 from world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S
 
 from offload_perception.bringup.config import EdgeConfig
-from offload_perception.health import Finding, said
+from offload_perception.health import Finding, note
 from offload_perception.nodes.camera import CameraNode
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
 from offload_perception.nodes.managed import ManagedNode, Session
@@ -220,7 +220,7 @@ class FaultyNode(ManagedNode):
         self._do('verify')
 
     def findings(self, now_s: float) -> Iterator[Finding]:
-        yield said('first', 'found before the fault')
+        yield note('first', 'found before the fault')
         self._do('findings')
 
     def values(self) -> dict[str, Any]:

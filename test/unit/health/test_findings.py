@@ -8,8 +8,8 @@ from offload_perception.health import (
     Steady,
     as_values,
     error,
-    said,
-    told,
+    findings_of,
+    note,
     verdict,
     warning,
 )
@@ -18,22 +18,22 @@ from offload_perception.health.trend import Hysteresis, Recent
 
 
 def test_the_worst_level_wins_and_every_text_is_there():
-    found = [said('a', 'untrained'), warning('b', 'hot'), error('c', 'no link')]
+    found = [note('a', 'untrained'), warning('b', 'hot'), error('c', 'no link')]
     assert verdict('running', found) == (Level.ERROR, 'no link; hot; untrained')
     assert verdict('running', found[:1]) == (Level.OK, 'running; untrained')
     assert verdict('running', []) == (Level.OK, 'running')
 
 
 def test_findings_cross_a_diagnostics_message_with_their_levels():
-    found = [warning('server /a b', 'hot; odd'), said('OK', 'untrained'), error('link', '')]
+    found = [warning('server /a b', 'hot; odd'), note('OK', 'untrained'), error('link', '')]
     values = {**as_values(found), 'remote': '3', 'OKAY then': '', 'last refused': 'ERROR no'}
-    assert told(2, 'whatever', values) == found
-    assert told(0, 'running', {'remote': '3'}) == []
+    assert findings_of(2, 'whatever', values) == found
+    assert findings_of(0, 'running', {'remote': '3'}) == []
 
 
 @pytest.mark.parametrize(('level', 'ours'), [(1, Level.WARN), (2, Level.ERROR), (3, Level.ERROR)])
 def test_of_a_foreign_node_the_message_is_the_finding(level, ours):
-    assert told(level, 'warm; odd', {'fan': 'ERROR'}) == [Finding('', ours, 'warm; odd')]
+    assert findings_of(level, 'warm; odd', {'fan': 'ERROR'}) == [Finding('', ours, 'warm; odd')]
 
 
 def test_of_what_lasts_the_newest_comes_first():
@@ -60,14 +60,14 @@ def test_a_warning_does_not_flicker():
 
 def test_information_is_not_held():
     steady = Steady()
-    assert steady.update([said('first', 'waiting')], 0.0) and not steady.update([], 1.0)
+    assert steady.update([note('first', 'waiting')], 0.0) and not steady.update([], 1.0)
 
 
 def test_what_lasts_is_logged_once_and_its_end_once():
     steady, told = Steady(), []
     for second in range(20):
         steady.update([warning('hot', 'hot')] if second < 8 else [], float(second))
-        told += [(second, f.level, f.text) for f in steady.news(float(second))]
+        told += [(second, f.level, f.text) for f in steady.due(float(second))]
     assert told == [(int(LOG_AFTER_S), Level.WARN, 'hot'),
                     (7 + int(HOLD_S), Level.OK, 'over: hot')]
 
@@ -76,7 +76,7 @@ def test_what_passes_is_not_logged():
     steady = Steady()
     for second in range(20):
         steady.update([warning('server', 'not found yet')] if second < 2 else [], float(second))
-        assert not steady.news(float(second))
+        assert not steady.due(float(second))
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60))
@@ -84,7 +84,7 @@ def test_recent_is_what_came_within_the_window(steps):
     recent, total = Recent(window_s=10.0), 0
     for now_s, step in enumerate(steps):
         total += step
-        grown = recent.grown({'x': total}, float(now_s))['x']
+        grown = recent.increase({'x': total}, float(now_s))['x']
         assert grown == sum(steps[max(0, now_s - 9):now_s + 1])
 
 

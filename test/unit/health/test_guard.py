@@ -1,15 +1,15 @@
 """Faults of health code itself."""
 
-from offload_perception.health import Level, said
-from offload_perception.health.guard import guarded, told
+from offload_perception.health import Level, note
+from offload_perception.health.guard import guarded, guarded_values
 
 
 def test_what_was_found_before_the_fault_stays_and_the_fault_is_found():
     def source():
-        yield said('device', 'on the CPU')
+        yield note('device', 'on the CPU')
         raise FileNotFoundError(2, 'No such file or directory')
     kept, fault = guarded('disk', source)
-    assert kept == said('device', 'on the CPU')
+    assert kept == note('device', 'on the CPU')
     assert fault.level is Level.ERROR
     assert fault.text == ('the health of disk is unknown: FileNotFoundError: [Errno 2] No '
                           'such file or directory')
@@ -21,6 +21,6 @@ def test_a_source_that_raises_at_once_is_a_finding_too():
 
 
 def test_values_that_cannot_be_read_are_unknown():
-    assert told('computer', lambda: {'load': 1}) == {'load': 1}
-    assert told('computer', lambda: {}['gone']) == {
+    assert guarded_values('computer', lambda: {'load': 1}) == {'load': 1}
+    assert guarded_values('computer', lambda: {}['gone']) == {
         'computer': "unknown: KeyError: 'gone'"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload_perception.health import Finding, as_values, error, said, verdict, warning
+from offload_perception.health import Finding, as_values, error, note, verdict, warning
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.live import warnings
 from offload_perception.live.plain import plain
@@ -89,9 +89,9 @@ def heard(state: LiveState, node: str, *found: Finding, **values: str) -> None:
 
 
 def test_complaints_are_few_and_spare_what_is_only_said(state):
-    heard(state, '/drone1/edge', said('device', 'the Edge TPU is not used: no stick'))
+    heard(state, '/drone1/edge', note('device', 'the Edge TPU is not used: no stick'))
     assert state.complaints() == []
-    heard(state, '/drone1/edge', said('device', 'no stick'), warning('heat', 'hot'))
+    heard(state, '/drone1/edge', note('device', 'no stick'), warning('heat', 'hot'))
     heard(state, '/drone1/meter', error('meter', 'gone\x1b'))
     assert state.complaints() == [r'diagnostics: error, /drone1/meter: gone\x1b',
                                   'diagnostics: warning, /drone1/edge: hot']
@@ -105,7 +105,7 @@ def test_each_finding_is_one_item_the_worst_and_newest_first(state, clock):
     heard(state, '/drone1/edge', heat)
     clock.now_s += 2
     heard(state, '/drone1/edge', stamps, heat)
-    heard(state, '/drone1/camera', error('source', 'gone'), said('listeners', 'nobody'))
+    heard(state, '/drone1/camera', error('source', 'gone'), note('listeners', 'nobody'))
     clock.now_s += 1
     heard(state, '/drone1/edge', error('link', 'link lost'), heat, stamps)
     shown = [(i['level'], i['text'], i['for_s']) for i in state.snapshot()['warnings']]
