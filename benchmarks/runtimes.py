@@ -24,7 +24,7 @@ from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.agree import difference
 from offload_perception.runtime.base import Runner
 from offload_perception.runtime.chain import Chain
-from offload_perception.runtime.edgetpu_plan import Load, Plan
+from offload_perception.runtime.edgetpu_plan import EdgeTpuPlan, SegmentLoad
 from offload_perception.runtime.edgetpu_process import EdgeTpuProcess
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.merge import Merger
@@ -160,7 +160,8 @@ def process_hop(artefact: Artefact, image: np.ndarray) -> dict[str, float]:
     for cut in sorted({1, artefact.last}):
         ends = artefact.input, artefact.tensor(cut)
         with Merger(artefact).file(1, cut) as file:
-            process = EdgeTpuProcess(Plan((Load(file, *ends, None),), 'litert', '', 1))
+            loads = (SegmentLoad(file, *ends, None),)
+            process = EdgeTpuProcess(EdgeTpuPlan(loads, 'litert', '', 1))
         times = []
         for _ in range(200):
             before = time.perf_counter()

@@ -10,7 +10,7 @@ from offload_perception.imaging.fit import fit
 
 
 @dataclass(frozen=True)
-class Frame:
+class CameraImage:
     """One picture: RGB, (H, W, 3) uint8; its true class if known; its number from 0."""
 
     rgb: np.ndarray
@@ -37,7 +37,7 @@ class Source(ABC):
     def __init__(self) -> None:
         self._index = 0
 
-    def next(self) -> Frame:
+    def next(self) -> CameraImage:
         """Return the next frame.
 
         :raises SourceEnded: if all was shown that there is.
@@ -46,7 +46,7 @@ class Source(ABC):
         index = self._index
         rgb, label = self._picture(index)
         self._index = index + 1
-        return Frame(rgb, label, index)
+        return CameraImage(rgb, label, index)
 
     @property
     def left_out(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from offload_perception.cadence import Cadence
-from offload_perception.camera import Frame, Source
+from offload_perception.camera import CameraImage, Source
 from offload_perception.errors import SourceEnded, SourceError
 from offload_perception.threads import FOREVER, Worker
 
@@ -20,7 +20,7 @@ class Player:
     over.
     """
 
-    def __init__(self, open_: Callable[[], Source], show: Callable[[Frame], None],
+    def __init__(self, open_: Callable[[], Source], show: Callable[[CameraImage], None],
                  say: Callable[[str], None] = lambda text: None) -> None:
         """Open the source.
 
@@ -103,7 +103,7 @@ class Player:
             return BACK_OFF_S[min(self._failures, len(BACK_OFF_S)) - 1]
         return self.cadence.wait_s(time.monotonic()) if self.cadence else 0.0
 
-    def _next(self) -> Frame:
+    def _next(self) -> CameraImage:
         if self._source is None:
             self.source = self._source = self._open()
         frame = self._source.next()

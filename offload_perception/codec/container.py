@@ -1,4 +1,4 @@
-"""The frame around every encoded tensor: a small header and a checksum over all of it.
+"""The stream of every encoded tensor: a small header and a checksum over all of it.
 
 Little-endian; 16 to 20 bytes for a tensor of three dimensions, and one for each parameter:
 
@@ -30,8 +30,8 @@ _HEAD, _LONGEST = struct.Struct('<BBBBI'), 5
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What a frame holds: the tensor's description, the codec that made the payload, and it."""
+class Stream:
+    """What a stream holds: the tensor's description, the codec that made the payload, and it."""
 
     spec: TensorSpec
     codec: int
@@ -68,7 +68,7 @@ def pack(spec: TensorSpec, codec: int, parameters: tuple[int, ...],
     return out
 
 
-def unpack(data: Buffer, max_bytes: int) -> Frame:
+def unpack(data: Buffer, max_bytes: int) -> Stream:
     """Return the frame in `data`; its payload is a view, nothing is copied.
 
     :raises DecodeError: if `data` is no intact frame, or its tensor exceeds `max_bytes`.
@@ -87,7 +87,7 @@ def unpack(data: Buffer, max_bytes: int) -> Frame:
     spec, parameters, body = _details(view, kind)
     if spec.nbytes > max_bytes:
         raise DecodeError(f'a tensor of {spec.nbytes} bytes exceeds the bound of {max_bytes}')
-    return Frame(spec, codec, parameters, view[body:])
+    return Stream(spec, codec, parameters, view[body:])
 
 
 def _details(view: memoryview, kind: int) -> tuple[TensorSpec, tuple[int, ...], int]:

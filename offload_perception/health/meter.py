@@ -6,7 +6,7 @@ from math import nan
 
 from offload_perception.health.finding import Finding, error, note, several, warning
 from offload_perception.health.trend import Hysteresis, Recent
-from offload_perception.power.drivers.samples import Counters, Event, Sample, State, Status
+from offload_perception.power.drivers.samples import Counters, Event, MeterStatus, Sample, State
 
 LOW_V, CALM_V = 4.63, 4.75
 """A Raspberry Pi warns below 4.63 V (raspberrypi/documentation, power-supplies.adoc); after the
@@ -15,7 +15,7 @@ WINDOW_S = 60.0  # the meter answers a few times a second at most
 ERRORS = 0.1  # of the polls
 
 
-def link(status: Status) -> Iterator[Finding]:
+def link(status: MeterStatus) -> Iterator[Finding]:
     """Yield what is wrong with the link to a meter."""
     if status.state is State.CONNECTING:
         yield note('meter', status.message)

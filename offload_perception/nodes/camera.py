@@ -10,7 +10,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from offload_perception.bringup.config import CameraConfig
-from offload_perception.camera import Frame, open_source
+from offload_perception.camera import CameraImage, open_source
 from offload_perception.camera.player import Player
 from offload_perception.camera.stream import without_password
 from offload_perception.health import Finding, error, note, warning
@@ -43,7 +43,7 @@ class ShowSession(Session):
         self._node.resources.callback(self._player.stop, STOP_TIMEOUT_S)
         self._player.start()
 
-    def show(self, frame: Frame) -> None:
+    def show(self, frame: CameraImage) -> None:
         """Publish a frame, if it has a subscriber."""
         self._arrivals.arrived(time.monotonic())
         if not self._images.get_subscription_count():
@@ -132,7 +132,7 @@ class CameraNode(ManagedNode[CameraConfig, ShowSession]):
                 'outages over': player.reopened if player else 0}
 
 
-def _message(frame: Frame, header: Header, transport: str) -> Image | CompressedImage:
+def _message(frame: CameraImage, header: Header, transport: str) -> Image | CompressedImage:
     if transport == 'raw':
         return image_message(frame.rgb, header)
     return CompressedImage(header=header, format='jpeg',

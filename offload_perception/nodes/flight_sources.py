@@ -48,7 +48,7 @@ class Listener:
     attitude: Callable[[float, Quaternion | None], None]
 
 
-class Source(NamedTuple):
+class StackTopic(NamedTuple):
     """A topic to subscribe to."""
 
     name: str
@@ -58,7 +58,7 @@ class Source(NamedTuple):
     profile: QoSProfile = qos.SENSOR
 
 
-def sources(c: FlightConfig, to: Listener) -> list[Source]:
+def sources(c: FlightConfig, to: Listener) -> list[StackTopic]:
     """Return what to subscribe to; none for stack `none`.
 
     :raises ConfigError: if the stack's messages are not installed.
@@ -66,30 +66,30 @@ def sources(c: FlightConfig, to: Listener) -> list[Source]:
     if c.stack == 'none':
         return []
     found = _mavros(c, to) if c.stack == 'mavros' else _px4(c, to)
-    return [Source(s.name, s.kind, getattr(c, f'{s.name}_topic') or s.topic, s.receive,
+    return [StackTopic(s.name, s.kind, getattr(c, f'{s.name}_topic') or s.topic, s.receive,
                    s.profile) for s in found]
 
 
-def _mavros(c: FlightConfig, to: Listener) -> list[Source]:
+def _mavros(c: FlightConfig, to: Listener) -> list[StackTopic]:
     m, prefix = messages('mavros_msgs'), c.prefix or '/mavros'
     return [
-        Source('state', m.State, f'{prefix}/state', lambda m: to.vehicle(mavros.vehicle(m)),
+        StackTopic('state', m.State, f'{prefix}/state', lambda m: to.vehicle(mavros.vehicle(m)),
                qos.LATCHED),
-        Source('landed', m.ExtendedState, f'{prefix}/extended_state',
+        StackTopic('landed', m.ExtendedState, f'{prefix}/extended_state',
                lambda m: to.landed(mavros.landed(m)), qos.LATCHED),
-        Source('battery', BatteryState, f'{prefix}/battery',
+        StackTopic('battery', BatteryState, f'{prefix}/battery',
                lambda m: to.battery(text(m.location), mavros.battery(m))),
-        Source('position', NavSatFix, f'{prefix}/global_position/global',
+        StackTopic('position', NavSatFix, f'{prefix}/global_position/global',
                lambda m: to.position(seconds(m.header.stamp), mavros.position(m))),
-        Source('attitude', Imu, f'{prefix}/imu/data',
+        StackTopic('attitude', Imu, f'{prefix}/imu/data',
                lambda m: to.attitude(seconds(m.header.stamp), mavros.attitude(m)))]
 
 
-def _px4(c: FlightConfig, to: Listener) -> list[Source]:
+def _px4(c: FlightConfig, to: Listener) -> list[StackTopic]:
     m, prefix = messages('px4_msgs'), c.prefix or '/fmu'
 
-    def source(name: str, topic: str, kind: type, receive: Callable[[Any], None]) -> Source:
-        return Source(name, kind, f'{prefix}/out/{px4.topic_name(topic, kind)}', receive)
+    def source(name: str, topic: str, kind: type, receive: Callable[[Any], None]) -> StackTopic:
+        return StackTopic(name, kind, f'{prefix}/out/{px4.topic_name(topic, kind)}', receive)
 
     return [
         source('state', 'vehicle_status', m.VehicleStatus, lambda m: to.vehicle(px4.vehicle(m))),

@@ -22,7 +22,7 @@ from offload_perception.network.vgg16 import find_spec
 from offload_perception.preparation.imagenet import imagenet_labels
 from offload_perception.preparation.narrow import WEIGHT_BITS
 from offload_perception.preparation.scores import with_scores
-from offload_perception.preparation.source import Source, is_model_file, open_source
+from offload_perception.preparation.source import FloatNetwork, is_model_file, open_source
 from offload_perception.preparation.write import write_artefact
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Progress = Callable[[str], None]
 class Build(Protocol):
     """A function like `build_model`."""
 
-    def __call__(self, source: Source, folder: Path, labels: str | Path | None,
+    def __call__(self, source: FloatNetwork, folder: Path, labels: str | Path | None,
                  representative: str | Path | None, weight_bits: int, fit: str, *,
                  progress: Progress) -> None:
         """Build `source` into `folder`."""
@@ -111,7 +111,7 @@ def _fitted(artefact: Artefact, fit: str | None) -> Artefact:
     return artefact if fit is None else replace(artefact, fit=check_fit(fit))
 
 
-def build_model(source: Source, folder: Path, labels: str | Path | None,
+def build_model(source: FloatNetwork, folder: Path, labels: str | Path | None,
                 representative: str | Path | None, weight_bits: int, fit: str, *,
                 progress: Progress) -> None:
     """Build beside the final place and rename, so that a half-made folder is never seen."""
@@ -130,7 +130,7 @@ def build_model(source: Source, folder: Path, labels: str | Path | None,
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _labels(source: Source, keras_model: 'keras.Model',
+def _labels(source: FloatNetwork, keras_model: 'keras.Model',
             file: str | Path | None) -> tuple[str, ...]:
     if file is not None:
         return read_labels(file, keras_model.output_shape[-1])
@@ -146,7 +146,7 @@ def _images(keras_model: 'keras.Model', folder: str | Path | None, fit: str) -> 
     return representative.folder_images(folder, shape, how=fit)
 
 
-def _key(source: Source, labels: str | Path | None, representative: str | Path | None,
+def _key(source: FloatNetwork, labels: str | Path | None, representative: str | Path | None,
          weight_bits: int, fit: str) -> str:
     """Return a short hash of all that the prepared model depends on."""
     parts: dict[str, Any] = {'source': source.identity(), 'format': FORMAT,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 
-class Source(Protocol):
+class FloatNetwork(Protocol):
     """A float network that can be built; `weights` and `trained` as in `Artefact`."""
 
     @property
@@ -98,7 +98,7 @@ def is_model_file(model: str) -> bool:
     return model.endswith(('.keras', '.h5', '.hdf5'))
 
 
-def open_source(model: str, weights: str, preprocess: str | None = None) -> Source:
+def open_source(model: str, weights: str, preprocess: str | None = None) -> FloatNetwork:
     """Return the network that `model` and `weights` name, as `prepare` takes them.
 
     A preset with a weights file takes its class count from the file.

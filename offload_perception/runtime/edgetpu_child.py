@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.runtime.base import Runner
-from offload_perception.runtime.edgetpu_plan import Load, Plan
+from offload_perception.runtime.edgetpu_plan import EdgeTpuPlan, SegmentLoad
 from offload_perception.runtime.tflite import TfliteRunner, interpreter_module, open_tflite
 from offload_perception.tensor import TensorSpec
 
@@ -31,7 +31,7 @@ def main() -> int:
 
 def serve(pipe: Connection, memory: mmap.mmap) -> None:
     """Load the plan that comes first, then answer requests `(first, last)` with times."""
-    plan: Plan = pipe.recv()
+    plan: EdgeTpuPlan = pipe.recv()
     try:
         runners = [open_load(load, plan) for load in plan.loads]
     except Exception as e:  # the parent turns it into an error
@@ -64,7 +64,7 @@ def tensor(memory: mmap.mmap, half: int, spec: TensorSpec) -> np.ndarray:
     return np.frombuffer(memory, spec.dtype, spec.size, offset).reshape(spec.shape)
 
 
-def open_load(load: Load, plan: Plan) -> Runner:
+def open_load(load: SegmentLoad, plan: EdgeTpuPlan) -> Runner:
     """Open a file on the CPU or on the Edge TPU, through pycoral if Google's is installed."""
     ends = load.input, load.output
     if load.device is None:

@@ -19,7 +19,7 @@ _DEVICE = re.compile(r'|usb|pci|(usb|pci)?:\d+')
 
 
 @dataclass(frozen=True)
-class Load:
+class SegmentLoad:
     """A file to open: on an Edge TPU by its device string, or on the CPU if that is None."""
 
     file: Path
@@ -29,10 +29,10 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EdgeTpuPlan:
     """All that the process needs to know; it is sent once."""
 
-    loads: tuple[Load, ...]
+    loads: tuple[SegmentLoad, ...]
     runtime: str
     library: str
     threads: int
@@ -44,7 +44,7 @@ class Plan:
 
 
 def make_plan(artefact: Artefact, devices: str, *, runtime: str, threads: int,
-              library: str = LIBRARY) -> Plan:
+              library: str = LIBRARY) -> EdgeTpuPlan:
     """Put every layer that is compiled on an Edge TPU and the rest on the CPU.
 
     `devices` is one device string of libedgetpu (``, `usb`, `usb:0`, `pci`, `:1`) or several
@@ -60,8 +60,8 @@ def make_plan(artefact: Artefact, devices: str, *, runtime: str, threads: int,
         raise not_compiled(f'{artefact.name} ({artefact.path})')
     sticks = spread([layer.weight_bytes * compiled for layer, compiled in
                      zip(artefact.layers, on_device, strict=True)], len(names))
-    return Plan(tuple(
-        Load(file if compiled else artefact.segment_file(k), artefact.tensor(k - 1),
+    return EdgeTpuPlan(tuple(
+        SegmentLoad(file if compiled else artefact.segment_file(k), artefact.tensor(k - 1),
              artefact.tensor(k), names[stick] if compiled else None)
         for k, (file, compiled, stick) in enumerate(zip(files, on_device, sticks, strict=True), 1)
     ), runtime, library, threads)
@@ -96,7 +96,7 @@ def spread(weights: list[int], count: int) -> list[int]:
     return sticks
 
 
-def share_off_device(artefact: Artefact, plan: Plan) -> float:
+def share_off_device(artefact: Artefact, plan: EdgeTpuPlan) -> float:
     """Return the share of the network's multiply-adds that the plan runs on the CPU.
 
     It is NaN if the TFLite schema, which comes with ai-edge-litert, is not installed.

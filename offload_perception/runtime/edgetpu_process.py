@@ -14,7 +14,7 @@ import numpy as np
 from offload_perception.errors import DeviceError, ModelError
 from offload_perception.runtime.edgetpu_bus import Bus
 from offload_perception.runtime.edgetpu_child import tensor
-from offload_perception.runtime.edgetpu_plan import Plan
+from offload_perception.runtime.edgetpu_plan import EdgeTpuPlan
 from offload_perception.runtime.edgetpu_refusal import crashed, hung, library_missing, refused
 
 CHILD = 'offload_perception.runtime.edgetpu_child'
@@ -31,8 +31,8 @@ class EdgeTpuProcess:
     :raises ModelError: if a file cannot be loaded.
     """
 
-    def __init__(self, plan: Plan, *, load_timeout_s: float = 60.0, run_timeout_s: float = 5.0,
-                 bus: Bus | None = None) -> None:
+    def __init__(self, plan: EdgeTpuPlan, *, load_timeout_s: float = 60.0,
+                 run_timeout_s: float = 5.0, bus: Bus | None = None) -> None:
         self._plan, self._bus, self._timeout_s = plan, bus or Bus(), run_timeout_s
         self._memory, self._pipe, self._child = _spawn(2 * _page_up(plan.tensor_bytes))
         answer = self._ask(plan, 'loading', load_timeout_s)

@@ -28,7 +28,7 @@ from typing import Protocol
 import numpy as np
 
 from offload_perception.errors import MeterError
-from offload_perception.power.drivers.samples import Event, State, Status
+from offload_perception.power.drivers.samples import Event, MeterStatus, State
 from offload_perception.power.drivers.supervisor import BACK_OFF_S, Supervisor
 
 SAMPLE_PERIOD_S = 0.0002
@@ -175,12 +175,12 @@ class MonsoonReader:
         return self._supervisor.stop()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> MeterStatus:
         """The state now; faulty when nothing has come for longer than the deadline."""
         silent_s = self._clock() - self._progress_s
         if silent_s <= self._deadline_s or self._supervisor.stopping.is_set():
             return self._supervisor.status
-        return Status(
+        return MeterStatus(
             State.FAULTY, f'no samples for {silent_s:.0f} s: switch the Monsoon off and on; if it '
             'stays so, restart this program', self._progress_s)
 

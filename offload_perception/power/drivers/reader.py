@@ -15,10 +15,10 @@ from offload_perception.power.drivers.meter import LinkLost, PollError, SerialMe
 from offload_perception.power.drivers.samples import (
     Counters,
     Event,
+    MeterStatus,
     Sample,
     SampleStream,
     State,
-    Status,
 )
 from offload_perception.power.drivers.supervisor import BACK_OFF_S, Supervisor
 from offload_perception.power.drivers.um25c import Reading
@@ -77,7 +77,7 @@ class MeterReader:
         self._commands.put(command)
 
     @property
-    def status(self) -> Status:
+    def status(self) -> MeterStatus:
         """The state now."""
         return self._supervisor.status
 

@@ -24,7 +24,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
-class Status:
+class MeterStatus:
     """The state, the sentence that goes with it, and since when (monotonic seconds)."""
 
     state: State

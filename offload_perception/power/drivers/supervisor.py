@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from offload_perception.power.drivers.samples import Event, State, Status
+from offload_perception.power.drivers.samples import Event, MeterStatus, State
 from offload_perception.threads import FOREVER, Worker
 
 BACK_OFF_S = (0.2, 10.0)
@@ -27,7 +27,7 @@ class Supervisor:
         self._back_off_s, self._pause_s = back_off_s, 0.0
         self._worker = Worker('meter', self._step, patience=FOREVER, failed=self._failed)
         self.stopping = self._worker.stopping
-        self.status = Status(State.CONNECTING, 'not connected yet', clock())
+        self.status = MeterStatus(State.CONNECTING, 'not connected yet', clock())
 
     def start(self) -> None:
         """Start the thread."""
@@ -42,7 +42,7 @@ class Supervisor:
 
     def enter(self, state: State, kind: str, message: str) -> None:
         """Change the state, and report it."""
-        self.status = Status(state, message, self._clock())
+        self.status = MeterStatus(state, message, self._clock())
         self.tell(kind, message)
 
     def tell(self, kind: str, message: str) -> None:
