@@ -17,7 +17,7 @@ settings.load_profile('unhurried')
 
 SPEC = VggSpec('tiny', input_size=32, width=1 / 16, classes=10)
 # Of four layers, for tests in which every layer costs a conversion or a process.
-SMALL = VggSpec('small', input_size=32, width=1 / 16, classes=10, blocks=(1,), fc=(16,))
+SMALL = VggSpec('small', input_size=32, width=1 / 16, classes=10, blocks=(1,), fc=(256,))
 LABELS = tuple(f'c{i}' for i in range(10))
 
 

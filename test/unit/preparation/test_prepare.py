@@ -21,7 +21,7 @@ from offload_perception.preparation import prepare as prepare_module
 from offload_perception.preparation.prepare import prepare
 from offload_perception.tensor import TensorSpec
 
-TINY = VggSpec('tiny', input_size=32, width=1 / 16, classes=3, blocks=(1,), fc=(16,))
+TINY = VggSpec('tiny', input_size=32, width=1 / 16, classes=3, blocks=(1,), fc=(256,))
 
 
 @pytest.fixture(autouse=True)
