@@ -23,7 +23,15 @@ def missing(lines: list[str]) -> list[str]:
     """Return the requirements in a file's lines whose module the distribution does not have."""
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith('#')]
     return [line for line in wanted
-            if find_spec(MODULES.get(name := _NAME.match(line)[0], name)) is None]
+            if not _present(_NAME.match(line)[0])]
+
+
+def _present(name: str) -> bool:
+    """Return whether a package is installed: by its name, or by its module where apt did that."""
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return find_spec(MODULES.get(name, name)) is not None
 
 
 def pins() -> list[str]:

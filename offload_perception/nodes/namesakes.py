@@ -9,7 +9,7 @@ from offload_perception.errors import ConfigError
 from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S
 from offload_perception.nodes.managed import AnyManagedNode
 
-LISTEN_S = 2.5 * PERIOD_S
+LISTEN_S = 5.0 * PERIOD_S
 
 
 def refuse_namesake(node: AnyManagedNode) -> None:

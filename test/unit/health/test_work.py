@@ -196,6 +196,6 @@ def test_a_field_that_is_not_known_is_said_and_no_warning():
     (samples.State.CONNECTING, Level.OK), (samples.State.FAULTY, Level.WARN),
     (samples.State.LOST, Level.ERROR)])
 def test_the_link_to_a_meter(state, level):
-    finding, = meter.link(samples.Status(state, 'why', 0.0))
+    finding, = meter.link(samples.MeterStatus(state, 'why', 0.0))
     assert finding.level is level and 'why' in finding.text
-    assert not list(meter.link(samples.Status(samples.State.MEASURING, '', 0.0)))
+    assert not list(meter.link(samples.MeterStatus(samples.State.MEASURING, '', 0.0)))
