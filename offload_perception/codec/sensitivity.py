@@ -29,16 +29,16 @@ def metrics(artefact: Artefact, images: Sequence[np.ndarray] | np.ndarray,
         layers = keras.models.load_model(artefact.keras_file).layers
     except (ImportError, OSError, ValueError) as e:
         raise ModelError(f'gradients need TensorFlow and the float32 network: {e}') from e
-    behind = {first_layer_after(layers, artefact.cut_names, cut): cut for cut in cuts}
+    cut_before = {first_layer_after(layers, artefact.cut_names, cut): cut for cut in cuts}
     total: dict[int, Any] = dict.fromkeys(cuts, 0.0)
     for start in range(0, len(images), _BATCH):
         x = tf.constant(np.asarray(images[start:start + _BATCH], np.float32))
         with tf.GradientTape(persistent=True) as tape:
             at = {}
             for i, layer in enumerate(layers[:-1]):
-                if i in behind:
+                if i in cut_before:
                     tape.watch(x)
-                    at[behind[i]] = x
+                    at[cut_before[i]] = x
                 x = layer(x, training=False)
             last = layers[-1]
             top = tf.math.top_k(tf.matmul(x, last.kernel) + last.bias, 3).values

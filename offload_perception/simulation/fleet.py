@@ -382,21 +382,18 @@ def fly(world: World, links: list[LinkTrace], policy_of: Callable[[World], Polic
               rate_hz=rate_hz, deadline_s=deadline_s, seed=seed)
         for i, link in enumerate(links)]
 
-    def announce() -> None:
-        for server in fleet_servers:
-            for drone in drones:
-                drone.hear(server.report())
-        if clock.now_s < duration_s:
-            clock.at(clock.now_s + STATUS_PERIOD_S, announce)
+    def every(period_s: float, send: Callable[[Drone, Server], None]) -> Callable[[], None]:
+        def step() -> None:
+            for server in fleet_servers:
+                for drone in drones:
+                    send(drone, server)
+            if clock.now_s < duration_s:
+                clock.at(clock.now_s + period_s, step)
+        return step
 
-    def beat() -> None:
-        for server in fleet_servers:
-            for drone in drones:
-                drone.beat(server.name, server.backlog_s())
-        if clock.now_s < duration_s:
-            clock.at(clock.now_s + BEAT_PERIOD_S, beat)
-
-    announce()
-    clock.at(BEAT_PERIOD_S * (seed * STAGGER ** 2 % 1.0), beat)  # in step with no camera or link
+    every(STATUS_PERIOD_S, lambda drone, server: drone.hear(server.report()))()
+    clock.at(BEAT_PERIOD_S * (seed * STAGGER ** 2 % 1.0),  # in step with no camera or link
+             every(BEAT_PERIOD_S, lambda drone, server: drone.beat(server.name,
+                                                                   server.backlog_s())))
     clock.run(duration_s + 10 * deadline_s)
     return drones

@@ -244,12 +244,12 @@ def test_insures_what_brute_force_insures():
     rng, seen = np.random.default_rng(4), set()
     for _ in range(1000):
         rests_s = rng.uniform(0.0, 0.4, COUNT)
-        behind = Rest(np.array([inf, *rests_s[1:]]), 0.1 * rests_s, 4.0 * rests_s)
-        f = forecast(rng.uniform(0.1, 1.0, COUNT), rng.uniform(0.5, 2.0, COUNT), rest=behind)
+        rest = Rest(np.array([inf, *rests_s[1:]]), 0.1 * rests_s, 4.0 * rests_s)
+        f = forecast(rng.uniform(0.1, 1.0, COUNT), rng.uniform(0.5, 2.0, COUNT), rest=rest)
         f.latency_spread_s[:] = rng.uniform(0.0, 0.2, COUNT)
         f.energy_j[0] += 2.0
         deadline_s = rng.uniform(0.3, 1.2)
-        rows = list(insured_by_brute_force(f, behind, deadline_s))
+        rows = list(insured_by_brute_force(f, rest, deadline_s))
         decision = planner(margin=1.5).choose(f, deadline_s, 0.0)
         assert decision.feasible is bool(rows)
         if rows:

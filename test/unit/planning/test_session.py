@@ -195,10 +195,10 @@ def test_frame_waits_for_the_radio_that_sends_another(session):
     session.started(fly(session, 0.0, 30, bandwidth=1e6), 6.0)
     link = session.forecast(6.0)
     session.started(replace(session.plan(6.0, 3.0), option=Option(1, 'raw', SERVER)), 6.0)
-    behind = session.forecast(6.0)
-    assert behind.latency_s[0] == link.latency_s[0] and np.isfinite(idle_s).all()
-    assert (behind.latency_s[1:] >= link.latency_s[1:]).all()
-    assert behind.latency_s[1] > link.latency_s[1] + 0.5  # 800 kB at 1 MB/s are ahead
+    queued = session.forecast(6.0)
+    assert queued.latency_s[0] == link.latency_s[0] and np.isfinite(idle_s).all()
+    assert (queued.latency_s[1:] >= link.latency_s[1:]).all()
+    assert queued.latency_s[1] > link.latency_s[1] + 0.5  # 800 kB at 1 MB/s are ahead
 
 
 def test_missing_reply_is_believed_before_the_frame_has_ended(session):
