@@ -25,8 +25,8 @@ from offload_perception.nodes.convert import (
     reply_of,
     result_message,
 )
-from offload_perception.pipeline.edge import EdgePipeline, EdgeSettings, Ended, Plan
-from offload_perception.pipeline.server import ServerSettings, TailPipeline
+from offload_perception.pipeline.edge_pipeline import EdgePipeline, EdgeSettings, Ended, Plan
+from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
 
 STEPS = ('drone: resize and encode', 'drone: tensor message', 'server: decode and classes',
          'server: result message', 'drone: result and latency messages')

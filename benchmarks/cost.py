@@ -26,7 +26,7 @@ from goals import Goal, publish
 
 from offload_perception.console import command, progress, table
 from offload_perception.errors import OffloadError
-from offload_perception.pipeline.edge import Plan
+from offload_perception.pipeline.edge_pipeline import Plan
 from offload_perception.runtime.network import Network
 
 NAMESPACE, SERVER = 'cost_benchmark', 'cost_benchmark_server'

@@ -18,9 +18,9 @@ from typing import Any
 
 import common
 import numpy as np
-from flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
 from goals import Goal, at_most, publish
 from machines import Machines, inside
+from planned_flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
 
 from offload_perception.console import command, progress, table
 

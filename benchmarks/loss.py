@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import common
-from flight import Telemetry, parse, planned_graph, wait_for_first
 from goals import Goal, at_most, publish
 from machines import Machines, inside
+from planned_flight import Telemetry, parse, planned_graph, wait_for_first
 
 from offload_perception.bringup.dds import PROFILE_VARIABLE
 from offload_perception.console import command, progress, table

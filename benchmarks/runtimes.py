@@ -22,13 +22,13 @@ from offload_perception.errors import OffloadError
 from offload_perception.network.artefact import Artefact
 from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.agree import difference
-from offload_perception.runtime.base import Runner
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.edgetpu_plan import EdgeTpuPlan, SegmentLoad
 from offload_perception.runtime.edgetpu_process import EdgeTpuProcess
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.merge import Merger
 from offload_perception.runtime.openvino import OpenVinoRunner
+from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.select import Choice, cpu_choice, resolve
 from offload_perception.runtime.table import RUNTIMES
 from offload_perception.runtime.tflite import TfliteRunner

@@ -13,10 +13,10 @@ import threading
 import time
 
 import common
-from flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
 from forecast import errors, forecasts, of_constants, sent
 from goals import Goal, at_most, publish
 from machines import Machines, inside
+from planned_flight import Telemetry, demo_parser, parse, planned_graph, wait_for_first
 
 from offload_perception.console import command, progress, table
 

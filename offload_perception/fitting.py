@@ -1,4 +1,4 @@
-"""The ways to bring a picture to the shape that a network wants; `imaging.fit` does it."""
+"""The ways to bring a picture to the shape that a network wants; `imaging.resize` does it."""
 
 from offload_perception.errors import ConfigError
 

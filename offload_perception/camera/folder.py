@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from offload_perception.camera.base import Source
+from offload_perception.camera.source import Source
 from offload_perception.errors import ImageError, SourceEnded, SourceError
 from offload_perception.imaging.compressed import decode_image
 from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
-from offload_perception.imaging.fit import fit
+from offload_perception.imaging.resize import fit
 from offload_perception.pictures import DECODERS, MAX_PIXELS, Bound, kind_of
 from offload_perception.pictures.kind import HEAD
 

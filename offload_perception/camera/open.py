@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from offload_perception.camera.base import Source
 from offload_perception.camera.folder import FolderSource, list_pictures, no_picture
 from offload_perception.camera.pan import PanSource, photos_folder, photos_source
+from offload_perception.camera.source import Source
 from offload_perception.camera.stream import StreamSource, check_stream, is_stream
 from offload_perception.camera.terrain import TerrainSource, check_seed
 from offload_perception.camera.turns import TurnsSource

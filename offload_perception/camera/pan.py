@@ -10,7 +10,7 @@ import numpy as np
 from offload_perception.camera.folder import FilesSource, PictureLoop
 from offload_perception.errors import SourceError
 from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
-from offload_perception.imaging.fit import fit
+from offload_perception.imaging.resize import fit
 
 _LEG_S = 20.0  # how long each picture is flown over
 _ZOOM = (0.55, 0.95)  # side of the window as a share of the largest that fits

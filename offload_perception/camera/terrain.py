@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from offload_perception.camera.base import Source
+from offload_perception.camera.source import Source
 from offload_perception.errors import SourceError
 
 
@@ -13,9 +13,11 @@ class TerrainSource(Source):
         """Generate the terrain of `seed`, a whole number, 0 if empty."""
         super().__init__()
         check_seed(seed)
-        from offload_perception.terrain.flight import Flight  # costly, and only needed here
+        from offload_perception.terrain.generated_flight import (
+            GeneratedFlight,  # costly, and only needed here
+        )
         self.rate_hz = rate_hz
-        self._flight = Flight(int(seed or 0), width, height)
+        self._flight = GeneratedFlight(int(seed or 0), width, height)
         self.classes = self._flight.classes
         self.description = f'generated flight over terrain, seed {int(seed or 0)}'
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from offload_perception.camera.base import Source
+from offload_perception.camera.source import Source
 
 TURN_S = 5.0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from offload_perception.camera.base import Source, fit_bgr
+from offload_perception.camera.source import Source, fit_bgr
 from offload_perception.errors import SourceEnded, SourceError
 
 _USUAL_HZ = 25.0  # of a video without a frame rate

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from offload_perception.codec.features import above_lowest
-from offload_perception.codec.fit import block_side, fit
+from offload_perception.codec.learn_transform import block_side, fit
 from offload_perception.codec.lossy import BITS, is_rectified, level_of_step, step_of_level
 from offload_perception.codec.registry import parse
 from offload_perception.codec.transform import Basis, blocks

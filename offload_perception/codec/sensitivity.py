@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from offload_perception.codec.fit import block_side
+from offload_perception.codec.learn_transform import block_side
 from offload_perception.codec.transform import blocks
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact

@@ -7,7 +7,7 @@ import numpy as np
 
 from offload_perception.imaging.compressed import compressed_to_rgb, encode_image
 from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
-from offload_perception.imaging.fit import fit_message
+from offload_perception.imaging.resize import fit_message
 
 QUALITY = 75
 

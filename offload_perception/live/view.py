@@ -10,7 +10,7 @@ from offload_perception.flight.policy import VALID_S
 from offload_perception.frames import Outcome
 from offload_perception.live.warnings import NO_FRAME_S, SILENT_S, lost_servers
 from offload_perception.telemetry import meaning
-from offload_perception.telemetry.layers import cut_names
+from offload_perception.telemetry.cut_names import cut_names
 from offload_perception.telemetry.records import STAGES
 from offload_perception.telemetry.summary import Summary
 

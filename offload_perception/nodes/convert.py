@@ -20,7 +20,7 @@ from offload_perception.frames import (
 )
 from offload_perception.imaging.compressed import compressed_to_rgb
 from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
-from offload_perception.imaging.fit import fit, fit_message
+from offload_perception.imaging.resize import fit, fit_message
 from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
 from offload_perception.network.artefact import Artefact
 from offload_perception.pipeline.plan import Ended
@@ -45,7 +45,7 @@ def image_message(rgb: np.ndarray, header: Header) -> Image:
 
 def fit_image(message: Image | CompressedImage, out: np.ndarray, how: str = 'crop',
               values: ValueRange = FULL_RANGE) -> None:
-    """Write an image message, resized as `imaging.fit` does, into `out`, uint8 (H, W, 3) RGB.
+    """Write an image message, resized as `imaging.resize` does, into `out`, uint8 (H, W, 3) RGB.
 
     :raises ImageError: if the message is broken or its encoding unknown.
     """

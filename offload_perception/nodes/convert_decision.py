@@ -4,7 +4,7 @@ from offload_perception.frames import Frame
 from offload_perception.msg import OffloadDecision, ServerStatus
 from offload_perception.pipeline.plan import Plan
 from offload_perception.planning.decision import Decision
-from offload_perception.planning.server import ServerReport
+from offload_perception.planning.server_estimate import ServerReport
 from offload_perception.planning.session import PlanningSession
 
 

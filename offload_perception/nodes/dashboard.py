@@ -13,8 +13,8 @@ from offload_perception.bringup.config import DashboardConfig
 from offload_perception.errors import ImageError
 from offload_perception.health import Finding, error, warning
 from offload_perception.imaging.encodings import ValueRange
+from offload_perception.live.http_server import LiveServer
 from offload_perception.live.picture import jpeg_of_compressed, jpeg_of_raw
-from offload_perception.live.server import LiveServer
 from offload_perception.live.state import LiveState
 from offload_perception.nodes import qos
 from offload_perception.nodes.managed import ManagedNode, Session

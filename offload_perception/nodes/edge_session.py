@@ -16,7 +16,7 @@ from offload_perception.errors import PlanError
 from offload_perception.frames import REPORTING_FAILED, Frame, Status
 from offload_perception.health import Finding
 from offload_perception.health.computer import ComputerWatch
-from offload_perception.health.drone import FramesWatch, servers_findings
+from offload_perception.health.frames_watch import FramesWatch, servers_findings
 from offload_perception.health.guard import guarded, guarded_values
 from offload_perception.health.layers import SpeedWatch, network_findings
 from offload_perception.imaging.encodings import ValueRange
@@ -39,7 +39,7 @@ from offload_perception.nodes.managed import Session
 from offload_perception.nodes.mission import MissionFollower
 from offload_perception.nodes.servers import Servers
 from offload_perception.pipeline.auto import AutoStrategy
-from offload_perception.pipeline.edge import EdgePipeline
+from offload_perception.pipeline.edge_pipeline import EdgePipeline
 from offload_perception.pipeline.packing import probe_packet
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.planner_setup import calibration

@@ -21,7 +21,7 @@ from offload_perception.flight.records import Battery, Position, Quaternion, Veh
 from offload_perception.flight.situation import Situation
 from offload_perception.flight.track import Track
 from offload_perception.health import Finding, warning
-from offload_perception.health.flight import FlightWatch
+from offload_perception.health.flight_watch import FlightWatch
 from offload_perception.msg import Classification, GeotaggedClassification, MissionPolicy
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert_flight import (

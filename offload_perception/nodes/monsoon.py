@@ -9,7 +9,7 @@ from rclpy.lifecycle import LifecyclePublisher
 from std_msgs.msg import Header
 
 from offload_perception.bringup.config import MonsoonConfig
-from offload_perception.health import Finding, meter, warning
+from offload_perception.health import Finding, meter_watch, warning
 from offload_perception.health.trend import Recent
 from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
@@ -68,7 +68,7 @@ class MonsoonSession(Session):
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the link to the meter and with its samples."""
-        yield from meter.link(self.reader.status)
+        yield from meter_watch.link_findings(self.reader.status)
         n = self._recent.increase(
             {'dropped': self._dropped, 'refused': self.reader.refused}, now_s)
         if n['dropped']:

@@ -15,7 +15,7 @@ from offload_perception.health import Finding, error
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.guard import guarded, guarded_values
 from offload_perception.health.layers import network_findings
-from offload_perception.health.server import ServerWatch
+from offload_perception.health.server_watch import ServerWatch
 from offload_perception.health.trend import Lasting
 from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
 from offload_perception.network.artefact import Artefact
@@ -26,7 +26,7 @@ from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.nodes.running import main_of
 from offload_perception.pipeline.senders import Senders
-from offload_perception.pipeline.server import ServerSettings, TailPipeline
+from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
 from offload_perception.pipeline.ticker import Ticker
 from offload_perception.runtime.keras_tail import KerasTail
 from offload_perception.runtime.network import Network

@@ -13,7 +13,7 @@ from std_srvs.srv import Trigger
 
 from offload_perception.bringup.config import MeterConfig
 from offload_perception.errors import MeterError
-from offload_perception.health import Finding, meter
+from offload_perception.health import Finding, meter_watch
 from offload_perception.health.guard import guarded
 from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
@@ -71,7 +71,7 @@ class MeterSession(Session):
     def __init__(self, node: 'Um25cNode', parts: MeterParts, model: Model | None) -> None:
         c = node.config
         self._node, self._parts, self.model = node, parts, model
-        self._energy, self._watch = EnergyCounter(max_gap_s=c.max_gap), meter.ReadingsWatch()
+        self._energy, self._watch = EnergyCounter(max_gap_s=c.max_gap), meter_watch.ReadingsWatch()
         self._wanted = {name: getattr(c, name) for name in _SETTINGS}
         self.reader = MeterReader(lambda: open_serial_meter(parts.port), self._on_sample,
                                   self._on_event, rate_hz=c.rate)
@@ -137,7 +137,7 @@ class MeterSession(Session):
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the link to the meter, its readings and the supply."""
-        yield from guarded('link', lambda: meter.link(self.reader.status))
+        yield from guarded('link', lambda: meter_watch.link_findings(self.reader.status))
         yield from guarded('readings', lambda: self._watch.findings(self.reader.counters, now_s))
 
     def values(self) -> dict[str, Any]:

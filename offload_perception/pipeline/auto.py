@@ -14,7 +14,7 @@ from offload_perception.pipeline.plan import Ended, Plan
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.probing import Probe
-from offload_perception.planning.server import ServerReport
+from offload_perception.planning.server_estimate import ServerReport
 from offload_perception.planning.session import PlanningSession
 
 PROBE_TIMEOUT_S = 1.0

@@ -16,7 +16,7 @@ from offload_perception.planning.decision import Option
 from offload_perception.planning.head import HeadEstimator
 from offload_perception.planning.hedge import Rest
 from offload_perception.planning.link import LinkEstimator
-from offload_perception.planning.server import ServerEstimator
+from offload_perception.planning.server_estimate import ServerEstimator
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.profiles.device_profile import DeviceProfile
 

@@ -8,6 +8,7 @@ from offload_perception.errors import PlanError
 from offload_perception.frames import Outcome
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.accuracy import ForecastError
+from offload_perception.planning.back_off import BackOff
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.forecast import Forecast, Forecaster, Moment, Route
 from offload_perception.planning.frame_report import FrameReport
@@ -18,8 +19,7 @@ from offload_perception.planning.planner import Planner, PlannerSettings
 from offload_perception.planning.probing import Probe, Prober
 from offload_perception.planning.robust import RobustLevel
 from offload_perception.planning.route_watch import RouteWatch
-from offload_perception.planning.server import ServerEstimator, ServerReport
-from offload_perception.planning.shut_out import ShutOut
+from offload_perception.planning.server_estimate import ServerEstimator, ServerReport
 from offload_perception.planning.sizes import SizeTable, codecs_for
 from offload_perception.profiles.device_profile import DeviceProfile
 
@@ -51,7 +51,7 @@ class PlanningSession:
         self.planner = Planner(self.settings, shape.names)
         self._routes: dict[str, Route] = {}
         self._watches: dict[str, RouteWatch] = {}
-        self._shut_out: dict[str, ShutOut] = {}
+        self._back_offs: dict[str, BackOff] = {}
         self._foreign: dict[str, str] = {}  # servers of another model, and what to do
         self._overhead = RobustLevel.of_times(0.0, 0.0)
         self._in_flight = InFlight()
@@ -93,7 +93,7 @@ class PlanningSession:
         watch = self._watches[route.server]
         return (route.load.usable(now_s) and not watch.lost
                 and route.server not in self._foreign
-                and not self._shut_out[route.server].holds(now_s)
+                and not self._back_offs[route.server].holds(now_s)
                 and not (watch.suspect and self.profile.fits[-1]))
 
     def started(self, decision: Decision, now_s: float) -> None:
@@ -143,7 +143,7 @@ class PlanningSession:
         route, watch = self._routes[report.server], self._watches[report.server]
         if report.outcome is Outcome.REMOTE:
             watch.answered()
-            self._shut_out[report.server].served()
+            self._back_offs[report.server].served()
             self._observe_link(route, now_s, report.nbytes, report.link_s,
                                warned=sent is not None and sent.warned)
             route.load.observe(now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
@@ -162,7 +162,7 @@ class PlanningSession:
             route.load.refused(now_s)
         elif report.rejected:
             watch.answered()
-            self._shut_out[report.server].refused(now_s, report.trouble)
+            self._back_offs[report.server].refused(now_s, report.trouble)
         elif report.unheard:  # nothing was sent, so the link was not measured
             route.load.refused(now_s)
 
@@ -234,8 +234,8 @@ class PlanningSession:
                     f'{self.shape.digest[:12]}; start both with the same model')
                 raise PlanError(self._foreign[report.server])
             if self._foreign.pop(report.server, ''):
-                self._shut_out.pop(report.server, None)
-            self._shut_out.setdefault(report.server, ShutOut())
+                self._back_offs.pop(report.server, None)
+            self._back_offs.setdefault(report.server, BackOff())
             if report.server not in self._routes:
                 self._routes[report.server] = Route(report.server, self._first_link(),
                                                     ServerEstimator(self.shape))
@@ -279,7 +279,7 @@ class PlanningSession:
     def turning_away(self, now_s: float) -> dict[str, str]:
         """Return the servers that are paused since they refuse or fail, and why."""
         with self._lock:
-            refusing = {name: shut.why for name, shut in self._shut_out.items()
+            refusing = {name: shut.why for name, shut in self._back_offs.items()
                         if shut.holds(now_s)}
             return {**refusing, **self._foreign}
 

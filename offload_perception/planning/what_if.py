@@ -11,7 +11,7 @@ from offload_perception.planning.forecast import Forecast, Forecaster, Moment, R
 from offload_perception.planning.head import HeadEstimator
 from offload_perception.planning.link import LinkEstimator
 from offload_perception.planning.planner import Planner, PlannerSettings
-from offload_perception.planning.server import ServerEstimator, ServerReport
+from offload_perception.planning.server_estimate import ServerEstimator, ServerReport
 from offload_perception.planning.session import default_pairs
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.profiles.device_profile import DeviceProfile

@@ -8,7 +8,7 @@ import numpy as np
 
 from offload_perception.camera.folder import no_picture, read_picture
 from offload_perception.errors import ModelError, SourceError
-from offload_perception.imaging.fit import fit
+from offload_perception.imaging.resize import fit
 from offload_perception.pictures import DECODERS
 
 COUNT = 64
@@ -31,7 +31,7 @@ def folder_images(folder: str | Path, shape: tuple[int, int, int], count: int = 
                   how: str = 'crop') -> np.ndarray:
     """Return up to `count` images found below `folder`, uint8 RGB `(N, H, W, 3)`.
 
-    They are taken at random, always the same ones, and fitted as the drone does (`imaging.fit`).
+    They are a random choice, always the same one, resized as on the drone (`imaging.resize`).
 
     :raises ModelError: if the folder holds no picture, or one that cannot be read.
     """

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from offload_perception.report.flight import Flight
 from offload_perception.report.flight_charts import energy, policy, samples, servers, track
 from offload_perception.report.frame_charts import (
     decisions,
@@ -14,6 +13,7 @@ from offload_perception.report.frame_charts import (
     misses,
     network,
 )
+from offload_perception.report.recorded_flight import Flight
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

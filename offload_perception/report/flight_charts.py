@@ -13,8 +13,8 @@ from offload_perception.flight.policy import POLICIES
 from offload_perception.imaging.compressed import compressed_to_rgb
 from offload_perception.imaging.encodings import to_rgb
 from offload_perception.report import analysis, plotting
-from offload_perception.report.flight import Flight, Sample
 from offload_perception.report.plotting import BAD, DRONE, GREY, LINK, SERVER
+from offload_perception.report.recorded_flight import Flight, Sample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,8 +8,8 @@ import numpy as np
 
 from offload_perception.frames import Outcome
 from offload_perception.report import analysis, plotting
-from offload_perception.report.flight import Flight
 from offload_perception.report.plotting import BAD, DRONE, GREY, LINK, SERVER, STAGE_COLOURS
+from offload_perception.report.recorded_flight import Flight
 from offload_perception.telemetry.records import STAGES
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from offload_perception.report import analysis, text
 from offload_perception.report.charts import CHARTS, Chart
-from offload_perception.report.flight import Flight
+from offload_perception.report.recorded_flight import Flight
 
 _STYLE = """
 :root { color-scheme: light; }

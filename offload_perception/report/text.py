@@ -5,7 +5,7 @@ from typing import Any
 
 from offload_perception.console import table
 from offload_perception.report import analysis
-from offload_perception.report.flight import Flight
+from offload_perception.report.recorded_flight import Flight
 from offload_perception.telemetry.records import PARAMETER
 
 

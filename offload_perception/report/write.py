@@ -6,9 +6,9 @@ from pathlib import Path
 from offload_perception.errors import ConfigError
 from offload_perception.report import plotting, text
 from offload_perception.report.charts import CHARTS
-from offload_perception.report.flight import Flight
 from offload_perception.report.geojson import feature_collection
 from offload_perception.report.page import page
+from offload_perception.report.recorded_flight import Flight
 from offload_perception.report.table import Table
 
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from offload_perception.errors import ConfigError
 from offload_perception.network.artefact import Artefact
-from offload_perception.runtime.base import Runner
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.merge import parts
 from offload_perception.runtime.merged import MergedParts
 from offload_perception.runtime.network import Network, PartTime
+from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.select import Choice
 
 Plan = list[tuple[int, int, Runner]]  # first and last layer of each part

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from offload_perception.runtime.base import Runner
 from offload_perception.runtime.edgetpu_plan import EdgeTpuPlan, SegmentLoad
+from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.tflite import TfliteRunner, interpreter_module, open_tflite
 from offload_perception.tensor import TensorSpec
 

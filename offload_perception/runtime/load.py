@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from offload_perception.runtime.base import Runner
+from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.table import RUNTIMES
 from offload_perception.tensor import TensorSpec
 

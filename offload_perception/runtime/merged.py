@@ -12,10 +12,10 @@ import numpy as np
 from offload_perception.errors import CancelledError, OffloadError
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.agree import difference
-from offload_perception.runtime.base import Runner
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.merge import Merger, parts
 from offload_perception.runtime.race import race
+from offload_perception.runtime.runner import Runner
 from offload_perception.threads import FOREVER, JobQueue, fulfil
 
 MIN_GAIN = 0.02  # below it the segments are used, and no memory is spent

@@ -7,7 +7,7 @@ import numpy as np
 
 from offload_perception.errors import CutError
 from offload_perception.network.artefact import Artefact
-from offload_perception.runtime.base import check_tensor
+from offload_perception.runtime.runner import check_tensor
 from offload_perception.runtime.select import Choice
 
 

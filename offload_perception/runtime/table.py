@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from offload_perception.runtime.base import Runner
 from offload_perception.runtime.openvino import OpenVinoRunner
+from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.tflite import INTERPRETERS, open_tflite
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.errors import ModelError, RuntimeUnavailableError
-from offload_perception.runtime.base import check_ends, check_tensor
+from offload_perception.runtime.runner import check_ends, check_tensor
 from offload_perception.tensor import TensorSpec
 
 # Runtime -> (module with Interpreter and load_delegate, what to install for it).

@@ -12,10 +12,10 @@ from offload_perception.planning.beat import BEAT_BYTES
 from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.probing import Probe
-from offload_perception.planning.server import ServerReport
+from offload_perception.planning.server_estimate import ServerReport
 from offload_perception.simulation.links import LinkTrace
 from offload_perception.simulation.policies import Planned, Policy, Prospects
-from offload_perception.simulation.server import Clock, Server
+from offload_perception.simulation.simulated_server import Clock, Server
 from offload_perception.simulation.world import FrameTruth, World
 
 STATUS_PERIOD_S, BEAT_PERIOD_S = 1.0, 0.1  # as servers do

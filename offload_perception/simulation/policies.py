@@ -10,7 +10,7 @@ from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.probing import Probe
-from offload_perception.planning.server import ServerReport
+from offload_perception.planning.server_estimate import ServerReport
 from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.simulation.world import World

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.network.shape import NetworkShape
-from offload_perception.planning.server import ServerEstimator
+from offload_perception.planning.server_estimate import ServerEstimator
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.profiles.device_profile import DeviceProfile
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from offload_perception.imaging.fit import fit
-from offload_perception.terrain.flight import Flight
+from offload_perception.imaging.resize import fit
+from offload_perception.terrain.generated_flight import GeneratedFlight
 
 
 def flight_crops(split: str, per_flight: int, seeds: range,
@@ -15,7 +15,7 @@ def flight_crops(split: str, per_flight: int, seeds: range,
     """
     images, labels = [], []
     for seed in seeds:
-        flight = Flight(seed, split=split)
+        flight = GeneratedFlight(seed, split=split)
         for i in np.linspace(0, len(flight), per_flight, endpoint=False).astype(int):
             if (truth := flight.truth(int(i))) is not None:
                 images.append(fit(flight.frame(int(i)), size, size))

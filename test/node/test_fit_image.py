@@ -8,7 +8,7 @@ from std_msgs.msg import Header
 from offload_perception.fitting import FITS
 from offload_perception.imaging.compressed import encode_image
 from offload_perception.imaging.encodings import ValueRange
-from offload_perception.imaging.fit import fit
+from offload_perception.imaging.resize import fit
 from offload_perception.nodes.convert import byte_array, fit_image, image_message
 
 RGB = np.random.default_rng(0).integers(0, 256, (60, 120, 3), np.uint8)

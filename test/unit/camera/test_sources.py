@@ -219,8 +219,8 @@ class FakeFlight:
 @pytest.fixture
 def fake_flight(monkeypatch):
     module = ModuleType('flight')
-    module.Flight = FakeFlight
-    monkeypatch.setitem(sys.modules, 'offload_perception.terrain.flight', module)
+    module.GeneratedFlight = FakeFlight
+    monkeypatch.setitem(sys.modules, 'offload_perception.terrain.generated_flight', module)
 
 
 @pytest.mark.parametrize(('uri', 'seed'), [('terrain', 0), ('terrain:7', 7), ('terrain:', 0)])

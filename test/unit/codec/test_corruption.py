@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from offload_perception.codec import codecs, container, decode, encode, image
 from offload_perception.codec.features import above_lowest
-from offload_perception.codec.fit import block_side, fit
+from offload_perception.codec.learn_transform import block_side, fit
 from offload_perception.codec.registry import CODECS
 from offload_perception.codec.transform import blocks
 from offload_perception.errors import ConfigError, DecodeError

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from offload_perception.codec import decode, encode
-from offload_perception.codec.fit import block_side, fit
+from offload_perception.codec.learn_transform import block_side, fit
 from offload_perception.codec.transform import STEPS, Basis, blocks, tables, unblocked
 from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec

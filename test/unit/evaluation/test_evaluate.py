@@ -8,7 +8,7 @@ from offload_perception.cli import evaluate_model, measure_codecs
 from offload_perception.console import table
 from offload_perception.errors import ModelError
 from offload_perception.evaluation.evaluate import Evaluation, read_folder
-from offload_perception.imaging.fit import fit
+from offload_perception.imaging.resize import fit
 from offload_perception.preparation.representative import folder_images, read_image
 
 

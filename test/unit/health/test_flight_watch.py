@@ -2,7 +2,7 @@
 
 import pytest
 
-from offload_perception.health.flight import CLOCKS_APART_S, FlightWatch
+from offload_perception.health.flight_watch import CLOCKS_APART_S, FlightWatch
 
 TOPICS = {'state': '/state', 'position': '/fix', 'attitude': '/imu'}
 

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from offload_perception.frames import DropReason, Status
-from offload_perception.health import Level, meter
-from offload_perception.health.drone import FramesWatch, servers_findings
+from offload_perception.health import Level, meter_watch
+from offload_perception.health.frames_watch import FramesWatch, servers_findings
 from offload_perception.health.layers import SpeedWatch, network_findings
-from offload_perception.health.server import ServerWatch
+from offload_perception.health.server_watch import ServerWatch
 from offload_perception.pipeline.ledger import Counts
-from offload_perception.pipeline.load import Load
+from offload_perception.pipeline.server_load import Load
 from offload_perception.power.drivers import samples
 from offload_perception.power.drivers.samples import Counters, Event, Sample
 
@@ -163,7 +163,7 @@ def reading(volt: float = 5.0, ampere: float = 0.4, unknown: tuple[str, ...] = (
 
 
 def test_gaps_and_errors_of_a_meter_are_reported():
-    watch = meter.ReadingsWatch()
+    watch = meter_watch.ReadingsWatch()
     assert not list(watch.findings(Counters(polls=30), 0.0))
     watch.event(Event(0.0, 'gap', 'no reading for 3.4 s'))
     found = texts(watch.findings(
@@ -173,7 +173,7 @@ def test_gaps_and_errors_of_a_meter_are_reported():
 
 
 def test_under_voltage_and_no_current_are_reported_until_they_are_over():
-    watch, counters = meter.ReadingsWatch(), Counters()
+    watch, counters = meter_watch.ReadingsWatch(), Counters()
     for volt, low in ((4.7, False), (4.6, True), (4.7, True), (4.8, False)):
         watch.sample(reading(volt))
         assert ('voltage' in texts(watch.findings(counters, 0.0))) is low
@@ -184,7 +184,7 @@ def test_under_voltage_and_no_current_are_reported_until_they_are_over():
 
 
 def test_a_field_that_is_not_known_is_said_and_no_warning():
-    watch = meter.ReadingsWatch()
+    watch = meter_watch.ReadingsWatch()
     watch.sample(reading(unknown=('temperature_c',)))
     finding, = watch.findings(Counters(), 0.0)
     assert finding.level is Level.OK and 'temperature_c' in finding.text
@@ -196,6 +196,7 @@ def test_a_field_that_is_not_known_is_said_and_no_warning():
     (samples.State.CONNECTING, Level.OK), (samples.State.FAULTY, Level.WARN),
     (samples.State.LOST, Level.ERROR)])
 def test_the_link_to_a_meter(state, level):
-    finding, = meter.link(samples.MeterStatus(state, 'why', 0.0))
+    finding, = meter_watch.link_findings(samples.MeterStatus(state, 'why', 0.0))
     assert finding.level is level and 'why' in finding.text
-    assert not list(meter.link(samples.MeterStatus(samples.State.MEASURING, '', 0.0)))
+    measuring = samples.MeterStatus(samples.State.MEASURING, '', 0.0)
+    assert not list(meter_watch.link_findings(measuring))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from offload_perception.errors import ConfigError
-from offload_perception.live import server as serving
-from offload_perception.live.server import LiveServer
+from offload_perception.live import http_server as serving
+from offload_perception.live.http_server import LiveServer
 from offload_perception.live.state import LiveState
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason='no Chromium is installed')

@@ -15,8 +15,8 @@ from waits import WAIT_S
 
 from offload_perception.errors import ConfigError
 from offload_perception.live import access
-from offload_perception.live import server as serving
-from offload_perception.live.server import MAX_VIEWERS, LiveServer
+from offload_perception.live import http_server as serving
+from offload_perception.live.http_server import MAX_VIEWERS, LiveServer
 from offload_perception.live.state import LiveState
 
 aiohttp = pytest.importorskip('aiohttp')

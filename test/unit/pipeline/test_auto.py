@@ -15,7 +15,7 @@ from offload_perception.pipeline.ledger import Counts
 from offload_perception.pipeline.plan import Ended, Plan
 from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.probing import Probe
-from offload_perception.planning.server import ServerReport
+from offload_perception.planning.server_estimate import ServerReport
 from offload_perception.planning.session import PlanningSession
 
 

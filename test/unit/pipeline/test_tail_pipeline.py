@@ -19,7 +19,7 @@ from pipeline_fakes import (
 
 from offload_perception import codec
 from offload_perception.frames import PROBE_CODEC, Status, TopK
-from offload_perception.pipeline.server import ServerSettings, TailPipeline
+from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
 from offload_perception.tensor import TensorSpec
 
 

@@ -9,7 +9,7 @@ import pytest
 from offload_perception.planning.forecast import Forecaster, Moment, Route
 from offload_perception.planning.head import HeadEstimator
 from offload_perception.planning.link import LinkEstimator
-from offload_perception.planning.server import ServerEstimator, ServerReport
+from offload_perception.planning.server_estimate import ServerEstimator, ServerReport
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.profiles.device_profile import Radio
 

@@ -17,10 +17,10 @@ from offload_perception.errors import BagError
 from offload_perception.imaging.compressed import encode_image
 from offload_perception.report import analysis
 from offload_perception.report.charts import CHARTS
-from offload_perception.report.flight import load_flight
 from offload_perception.report.flight_charts import samples
 from offload_perception.report.frame_charts import decisions, drops, latency, misses
 from offload_perception.report.plotting import share_limits
+from offload_perception.report.recorded_flight import load_flight
 from offload_perception.report.text import _number, caveats, change_rows, warning_rows
 from offload_perception.report.write import tell_apart
 

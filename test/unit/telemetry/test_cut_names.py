@@ -1,6 +1,6 @@
 import pytest
 
-from offload_perception.telemetry.layers import cut_names
+from offload_perception.telemetry.cut_names import cut_names
 
 
 def test_cuts_of_a_known_network_have_the_names_of_all_its_layers():

@@ -19,7 +19,7 @@ from pipeline_fakes import (
 from offload_perception import codec
 from offload_perception.errors import ImageError
 from offload_perception.frames import FOREIGN_REPLY, DropReason, Outcome, Status
-from offload_perception.pipeline.edge import EdgePipeline
+from offload_perception.pipeline.edge_pipeline import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Plan
 from offload_perception.planning.frame_report import FrameReport
 

@@ -2,17 +2,21 @@ import numpy as np
 import pytest
 
 from offload_perception.errors import ConfigError
-from offload_perception.terrain import flight as flight_module
+from offload_perception.terrain import generated_flight as flight_module
 from offload_perception.terrain import world as world_module
 from offload_perception.terrain.crops import flight_crops
-from offload_perception.terrain.flight import Flight, clear_majority, closed_spline
+from offload_perception.terrain.generated_flight import (
+    GeneratedFlight,
+    clear_majority,
+    closed_spline,
+)
 from offload_perception.terrain.painters import CLASSES
 from offload_perception.terrain.world import World
 
 
 @pytest.fixture(scope='module')
 def flight():
-    return Flight(seed=1)
+    return GeneratedFlight(seed=1)
 
 
 def two_halves(rng):
@@ -32,7 +36,7 @@ def small_maps(monkeypatch):
 @pytest.fixture
 def plain(monkeypatch):
     monkeypatch.setattr(flight_module, 'build_world', two_halves)
-    return Flight(width=160, height=120, frames_per_patch=10)
+    return GeneratedFlight(width=160, height=120, frames_per_patch=10)
 
 
 def test_frame_shape_and_type(flight):
@@ -40,14 +44,14 @@ def test_frame_shape_and_type(flight):
 
 
 def test_frames_depend_on_seed_and_number_alone(small_maps):
-    flight, again = Flight(seed=1), Flight(seed=1)
+    flight, again = GeneratedFlight(seed=1), GeneratedFlight(seed=1)
     assert np.array_equal(again.frame(77), flight.frame(77))
     assert again.truth(77) == flight.truth(77)
-    assert not np.array_equal(Flight(seed=2).frame(77), flight.frame(77))
+    assert not np.array_equal(GeneratedFlight(seed=2).frame(77), flight.frame(77))
 
 
 def test_splits_fly_over_different_maps(small_maps):
-    frames = [Flight(seed=1, split=split).frame(0) for split in ('train', 'test')]
+    frames = [GeneratedFlight(seed=1, split=split).frame(0) for split in ('train', 'test')]
     assert not np.array_equal(*frames)
 
 
@@ -113,4 +117,4 @@ def test_crops_are_labelled_by_the_truth(small_maps):
                                     {'seed': -1}])
 def test_nonsense_is_named(change):
     with pytest.raises(ConfigError, match='use'):
-        Flight(**change)
+        GeneratedFlight(**change)

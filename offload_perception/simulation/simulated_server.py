@@ -7,8 +7,8 @@ from itertools import count
 
 import numpy as np
 
-from offload_perception.pipeline.load import LoadMeter
-from offload_perception.planning.server import ServerReport
+from offload_perception.pipeline.server_load import LoadMeter
+from offload_perception.planning.server_estimate import ServerReport
 from offload_perception.simulation.world import World
 
 QUEUE_LIMIT = 16

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from offload_perception.imaging.fit import fit
+from offload_perception.imaging.resize import fit
 
 
 @dataclass(frozen=True)

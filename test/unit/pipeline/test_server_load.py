@@ -3,7 +3,7 @@ from math import isnan
 import numpy as np
 import pytest
 
-from offload_perception.pipeline.load import LoadMeter
+from offload_perception.pipeline.server_load import LoadMeter
 
 
 def steady_loads(rate: float, service_s: np.ndarray, seed: int = 0):

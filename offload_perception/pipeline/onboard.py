@@ -35,7 +35,7 @@ class Layers(Protocol):
         """Return the tensor after layer `last` for the one before layer `first`."""
 
 
-class Board:
+class OnboardLayers:
     """Runs layers on frames, and records time, runtime and device in them.
 
     :param preprocess: writes an image into a uint8 array of the network's input shape, and

@@ -21,7 +21,7 @@ from offload_perception.frames import (
 )
 from offload_perception.incoming import text
 from offload_perception.network.artefact import Artefact
-from offload_perception.pipeline.load import Load, LoadMeter
+from offload_perception.pipeline.server_load import Load, LoadMeter
 from offload_perception.pipeline.validate import decode_packet, reason_to_refuse
 from offload_perception.threads import PATIENCE, Worker
 

@@ -3,7 +3,7 @@
 _FIRST_S, _LONGEST_S = 1.0, 30.0
 
 
-class ShutOut:
+class BackOff:
     """Pauses a server after a refusal that its load does not explain, longer each time.
 
     When the time is over a frame may try again: a result ends it for good, another refusal

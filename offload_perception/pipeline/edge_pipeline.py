@@ -24,8 +24,8 @@ from offload_perception.frames import (
     TopK,
     top_k,
 )
-from offload_perception.pipeline.board import Board, Layers, Preprocess
 from offload_perception.pipeline.ledger import Counts, FrameLedger
+from offload_perception.pipeline.onboard import Layers, OnboardLayers, Preprocess
 from offload_perception.pipeline.packing import pack
 from offload_perception.pipeline.pending import PendingFrames
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan, Strategy
@@ -40,10 +40,10 @@ class EdgePipeline:
 
     Images and replies come in from any thread and return at once. One worker thread runs the
     layers on board; a second one encodes and sends, so that the next head can run.
-    `preprocess` is that of a `Board`. `send` publishes a packet to a server, or returns False
-    if that is not subscribed. `ended` is called with the end of every frame, in the thread that
-    ended it; `problem` with a DropReason, REPORTING_FAILED or FOREIGN_REPLY and a sentence for
-    the log; `late` with replies that no frame waits for.
+    `preprocess` is that of `OnboardLayers`. `send` publishes a packet to a server, or returns
+    False if that is not subscribed. `ended` is called with the end of every frame, in the thread
+    that ended it; `problem` with a DropReason, REPORTING_FAILED or FOREIGN_REPLY and a sentence
+    for the log; `late` with replies that no frame waits for.
     `strategy` plans each frame; without one the plan of `start` and `set_plan` holds. `decided`
     is called with each planned frame after it was sent or ended on board, so that this does not
     delay it.
@@ -55,7 +55,7 @@ class EdgePipeline:
                  late: Callable[[ReceivedReply], None] = lambda reply: None,
                  decided: Callable[[Frame], None] = lambda frame: None,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._board, self._artefact = Board(network, preprocess, clock), network.artefact
+        self._onboard, self._artefact = OnboardLayers(network, preprocess, clock), network.artefact
         self._settings, self._send, self._ended = settings, send, ended
         self._problem, self._late, self._decided, self._clock = problem, late, decided, clock
         self._ledger = FrameLedger()
@@ -130,7 +130,7 @@ class EdgePipeline:
         settings = self._settings
         frame = self._ledger.open(self._clock(), header, image,
                                   settings.deadline_s * settings.deadline_scale)
-        frame.device = self._board.emulated  # of a frame without layers on board, too
+        frame.device = self._onboard.emulated  # of a frame without layers on board, too
         if frame.arrival_s < self._taken_s + settings.min_period_s:
             frame.deadline_s = 0.0  # its result is not wanted, so it cannot miss a deadline
             self._drop(frame, DropReason.PACED)
@@ -218,14 +218,14 @@ class EdgePipeline:
             self._plan = plan = self._strategy(frame)
             frame.take_plan(plan, self._artefact.cut_names[plan.split])
             step = DropReason.HEAD_FAILED
-            tensor = self._board.head(frame)
+            tensor = self._onboard.head(frame)
         except ImageError as e:
             self._fail(frame, DropReason.BAD_IMAGE, str(e))
         except Exception as e:  # whatever it is, the frame is accounted and the drone goes on
             self._fail(frame, step, _words(e))
         else:
             if plan.split == self._artefact.last:
-                self._end_on_board(frame, self._board.scores(tensor))
+                self._end_on_board(frame, self._onboard.scores(tensor))
             else:
                 self._hand_over(frame, tensor)
         finally:
@@ -240,7 +240,7 @@ class EdgePipeline:
     def _finish_on_board(self, frame: Frame) -> None:
         """Compute the rest of a frame whose reply is late; the first result counts."""
         try:
-            scores = self._board.rest(frame, lambda: frame in self._pending)
+            scores = self._onboard.rest(frame, lambda: frame in self._pending)
         except Exception as e:
             if self._pending.remove(frame):
                 self._fail(frame, DropReason.HEAD_FAILED, _words(e))

@@ -3,7 +3,7 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from offload_perception.planning.server import ServerEstimator, ServerReport, queue_wait_s
+from offload_perception.planning.server_estimate import ServerEstimator, ServerReport, queue_wait_s
 
 
 def report(wait_s=0.01, tails=(), utilisation=nan):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from offload_perception.errors import ConfigError, ImageError
 from offload_perception.fitting import FITS
 from offload_perception.imaging.encodings import ENCODINGS, to_rgb
-from offload_perception.imaging.fit import centre_crop, fit, fit_message
+from offload_perception.imaging.resize import centre_crop, fit, fit_message
 
 sides = st.integers(1, 70)
 

@@ -19,7 +19,7 @@ _NOISE_SHIFT = 64
 _TRUTH_SAMPLES = 48
 
 
-class Flight:
+class GeneratedFlight:
     """Frames of a flight; frame `i` depends on the arguments and on `i` alone.
 
     Building the map takes a second or two; a frame takes milliseconds. The flight is a loop of

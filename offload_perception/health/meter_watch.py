@@ -15,7 +15,7 @@ WINDOW_S = 60.0  # the meter answers a few times a second at most
 ERRORS = 0.1  # of the polls
 
 
-def link(status: MeterStatus) -> Iterator[Finding]:
+def link_findings(status: MeterStatus) -> Iterator[Finding]:
     """Yield what is wrong with the link to a meter."""
     if status.state is State.CONNECTING:
         yield note('meter', status.message)
