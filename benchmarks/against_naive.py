@@ -25,7 +25,7 @@ from cost import bare_cpu_s
 from goals import Goal, at_least, publish
 from std_msgs.msg import String
 
-from offload_perception.bringup.runner import GraphRunner
+from offload_perception.bringup.process_runner import GraphRunner
 from offload_perception.console import command, progress, table
 from offload_perception.runtime.network import Network
 

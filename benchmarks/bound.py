@@ -11,7 +11,7 @@ import numpy as np
 
 from offload_perception.errors import OffloadError
 from offload_perception.network.artefact import Artefact
-from offload_perception.runtime.open import open_network
+from offload_perception.runtime.open_network import open_network
 
 _SLOTS = 2  # tensors between the two stages, as many as the drone keeps in flight
 

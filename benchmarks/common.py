@@ -27,7 +27,7 @@ from std_msgs.msg import Header
 
 from offload_perception.bringup.dds import profile_environment
 from offload_perception.bringup.graph import DRONE
-from offload_perception.bringup.runner import GraphRunner, NodeProcess, parse_arguments
+from offload_perception.bringup.process_runner import GraphRunner, NodeProcess, parse_arguments
 from offload_perception.camera import open_source
 from offload_perception.console import progress
 from offload_perception.errors import OffloadError
@@ -37,7 +37,7 @@ from offload_perception.nodes import qos
 from offload_perception.nodes.convert import fit_image, image_message
 from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.network import Network
-from offload_perception.runtime.open import open_network
+from offload_perception.runtime.open_network import open_network
 
 START_TIMEOUT_S = 900.0  # preparing the full network for the first time takes minutes
 RESULT_TIMEOUT_S = 30.0

@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, String
 
 from offload_perception.preparation.prepare import prepare
-from offload_perception.runtime.open import open_network
+from offload_perception.runtime.open_network import open_network
 
 
 class NaiveNode(Node):

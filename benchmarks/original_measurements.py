@@ -17,7 +17,7 @@ from offload_perception.console import command, table
 from offload_perception.network.shape import NetworkShape
 from offload_perception.profiles import device_profile as profiles
 from offload_perception.profiles.device_profile import DeviceProfile
-from offload_perception.simulation.figures import pyplot, save
+from offload_perception.simulation.plots import pyplot, save
 
 NAMES = {'raspberry_pi_3b_plus': 'Pi 3B+, float32',
          'raspberry_pi_3b_plus_coral': 'with Coral, uint8'}

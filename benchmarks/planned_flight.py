@@ -14,7 +14,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from offload_perception.bringup.graph import DRONE
-from offload_perception.bringup.runner import GraphRunner, parse_arguments
+from offload_perception.bringup.process_runner import GraphRunner, parse_arguments
 from offload_perception.errors import OffloadError
 from offload_perception.nodes import qos
 

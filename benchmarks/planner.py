@@ -37,7 +37,7 @@ from offload_perception.simulation.scenario import (
     policies,
     simulate,
 )
-from offload_perception.simulation.world import assumed_sizes
+from offload_perception.simulation.simulated_world import assumed_sizes
 
 # A drone whose computer is ten times as fast as the measured one, so that all on board fits into
 # the deadline and every kind of choice is open.

@@ -29,8 +29,8 @@ from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.merge import Merger
 from offload_perception.runtime.openvino import OpenVinoRunner
 from offload_perception.runtime.runner import Runner
+from offload_perception.runtime.runtimes import RUNTIMES
 from offload_perception.runtime.select import Choice, cpu_choice, resolve
-from offload_perception.runtime.table import RUNTIMES
 from offload_perception.runtime.tflite import TfliteRunner
 
 DEFAULT, CHAIN = 'default', 'chain of segments'

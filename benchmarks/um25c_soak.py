@@ -22,8 +22,8 @@ import psutil
 from goals import Goal, at_most, publish
 
 from offload_perception.power.drivers.meter import open_serial_meter
+from offload_perception.power.drivers.meter_reader import DEFAULT_RATE_HZ, MeterReader
 from offload_perception.power.drivers.plausibility import implausible
-from offload_perception.power.drivers.reader import DEFAULT_RATE_HZ, MeterReader
 from offload_perception.power.drivers.samples import GAP_S, Event, Sample
 from offload_perception.power.emulation.device_model import preset
 from offload_perception.power.emulation.emulator_process import EmulatorProcess, spawn_emulator

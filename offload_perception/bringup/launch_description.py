@@ -7,7 +7,7 @@ from launch import LaunchContext, LaunchDescription
 from offload_perception.bringup.arguments import Argument, Settings, arguments
 from offload_perception.bringup.dds import profile_environment
 from offload_perception.bringup.graph import NodeEntry
-from offload_perception.bringup.runner import RESPAWN_DELAY_S
+from offload_perception.bringup.process_runner import RESPAWN_DELAY_S
 
 
 def describe(nodes: tuple[NodeEntry, ...]) -> LaunchDescription:

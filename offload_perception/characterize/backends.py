@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from offload_perception.characterize.job import Job
-from offload_perception.characterize.memory import predict
 from offload_perception.characterize.prefix import FloatPrefixes, Int8Prefixes, write_float
+from offload_perception.characterize.prefix_memory import predict
 from offload_perception.errors import ConfigError
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.edgetpu_bus import Bus

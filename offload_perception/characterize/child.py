@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from offload_perception.characterize.job import Job, Timing
-from offload_perception.characterize.memory import peak_bytes
+from offload_perception.characterize.prefix_memory import peak_bytes
 from offload_perception.errors import OffloadError
 
 WARM_UP_RUNS = 2

@@ -15,8 +15,8 @@ import psutil
 
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers.meter import open_serial_meter
+from offload_perception.power.drivers.meter_reader import MeterReader
 from offload_perception.power.drivers.monsoon import MonsoonReader, PowerBlock, open_monsoon
-from offload_perception.power.drivers.reader import MeterReader
 from offload_perception.power.drivers.samples import REFRESH_S, Event, Sample
 from offload_perception.power.emulation.device_model import preset
 from offload_perception.power.emulation.emulator_process import EmulatorProcess, spawn_emulator

@@ -16,11 +16,11 @@ from typing import Any
 from offload_perception.characterize import host
 from offload_perception.characterize.backends import BACKENDS, Backend, choose
 from offload_perception.characterize.compare import ORIGINAL, Pair, load_run, pair
-from offload_perception.characterize.figures import draw_profiles
+from offload_perception.characterize.measurement import Effort, Session
 from offload_perception.characterize.metering import EMULATED, MONSOON, open_meter
+from offload_perception.characterize.prefix_charts import draw_profiles
 from offload_perception.characterize.record import Journal, Row
-from offload_perception.characterize.report import Report, device_kind
-from offload_perception.characterize.session import Effort, Session
+from offload_perception.characterize.results import Report, device_kind
 from offload_perception.characterize.to_profile import PUBLISHED_RADIO
 from offload_perception.cli.prepare_model import add_model_arguments, prepared
 from offload_perception.console import command, progress, table, write_json

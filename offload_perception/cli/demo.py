@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from offload_perception.bringup.arguments import Settings, arguments
 from offload_perception.bringup.graph import DRONE
-from offload_perception.bringup.runner import GraphRunner, parse_arguments
+from offload_perception.bringup.process_runner import GraphRunner, parse_arguments
 from offload_perception.errors import OffloadError
 from offload_perception.stopping import StopSignal
 

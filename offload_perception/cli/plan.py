@@ -23,7 +23,7 @@ from offload_perception.planning.what_if import Conditions, WhatIf, pareto
 from offload_perception.preparation.prepare import BUNDLED
 from offload_perception.profiles import device_profile as profiles
 from offload_perception.profiles.scaling import for_network
-from offload_perception.simulation.world import assumed_sizes
+from offload_perception.simulation.simulated_world import assumed_sizes
 
 HEAD = ('candidate', 'bytes', 'latency [s]', '+-', 'energy [J]', 'agreement', '')
 
@@ -107,20 +107,20 @@ def _record(shape: NetworkShape, sizes: SizeTable, forecast: Forecast,
 
 def _draw(args: argparse.Namespace, what_if: WhatIf, conditions: Conditions, forecast: Forecast,
           allowed: np.ndarray, front: list[int]) -> None:
-    from offload_perception.simulation import figures
+    from offload_perception.simulation import plots
 
     title = (f'{args.profile}, {what_if.shape.name}, '
              f'agreement at least {args.agreement_floor:g}')
     if args.figure:
         option = what_if.choose(conditions, args.deadline).option
-        figures.draw_candidates(args.figure, forecast, allowed, front,
+        plots.draw_candidates(args.figure, forecast, allowed, front,
                                 forecast.options.place(option), args.deadline,
                                 f'{title}, {args.bandwidth * 8e-6:g} Mbit/s')
     if args.map:
         bandwidths = np.geomspace(args.bandwidth / 100, args.bandwidth * 100, 60)
         deadlines_s = np.geomspace(max(args.deadline, 0.01) / 10, max(args.deadline, 0.01) * 10,
                                    40)
-        figures.draw_map(args.map, what_if.choice_map(conditions, bandwidths, deadlines_s),
+        plots.draw_map(args.map, what_if.choice_map(conditions, bandwidths, deadlines_s),
                          bandwidths, deadlines_s, what_if.shape.names, title)
 
 

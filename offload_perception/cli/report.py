@@ -8,7 +8,7 @@ from pathlib import Path
 from offload_perception.console import command, progress, write_json
 from offload_perception.report.analysis import key_figures
 from offload_perception.report.recorded_flight import load_flight
-from offload_perception.report.write import write_report
+from offload_perception.report.write_report import write_report
 
 
 @command

@@ -59,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(HEAD, [_cells(s, drones) for summaries in rows.values()
                        for s, drones in zip(summaries, loads, strict=True)]))
     if args.figure:
-        from offload_perception.simulation import figures
-        figures.draw_fleet(args.figure, loads, rows, f'{Path(scenario.link).name} link, simulated')
+        from offload_perception.simulation import plots
+        plots.draw_fleet(args.figure, loads, rows, f'{Path(scenario.link).name} link, simulated')
     write_json(args.json, {'scenario': asdict(scenario), 'link': link, 'loads': loads,
                            'profile': profile.name, 'origin': profile.origin, 'policies': {
                                name: [s.to_dict() for s in summaries]

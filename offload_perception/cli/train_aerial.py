@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     from offload_perception.keras_backend import import_keras
     from offload_perception.training.aerial import Recipe, train  # needs TensorFlow
-    from offload_perception.training.report import draw_curves
+    from offload_perception.training.training_report import draw_curves
 
     recipe = replace(Recipe(), steps=args.steps, seed=args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -60,8 +60,8 @@ def finish(model: 'keras.Model', images: np.ndarray, test_set: tuple[np.ndarray,
 
     :param images: uint8 (N, H, W, 3), of the training; `test_set` also has class ids (N,).
     """
-    from offload_perception.preparation.write import write_artefact
-    from offload_perception.training.report import compare
+    from offload_perception.preparation.write_artefact import write_artefact
+    from offload_perception.training.training_report import compare
 
     artefact = write_artefact(
         model, out / 'artefact', name='aerial', trained=True, labels=CLASSES, progress=progress,

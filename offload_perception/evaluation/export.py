@@ -20,7 +20,7 @@ from offload_perception.network.digest import file_digest
 from offload_perception.network.flatbuffer import Graph
 from offload_perception.network.keras_cut import first_layer_after
 from offload_perception.preparation.convert import to_float
-from offload_perception.preparation.write import layer_names
+from offload_perception.preparation.write_artefact import layer_names
 from offload_perception.tensor import TensorSpec
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from offload_perception.flight.records import Position, Quaternion
 from offload_perception.flight.rotation import slerp
 from offload_perception.flight.track import Fix, Track, between_positions
+from offload_perception.flight.vehicle_state import Position, Quaternion
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from math import inf, isfinite
 from typing import Any
 
-from offload_perception.flight.records import (
+from offload_perception.flight.rotation import unit
+from offload_perception.flight.vehicle_state import (
     NO_BATTERY_V,
     Battery,
     Position,
     Quaternion,
     Vehicle,
 )
-from offload_perception.flight.rotation import unit
 from offload_perception.incoming import text
 
 # Modes in which the vehicle goes home or comes down by itself, as MAVROS names them for PX4 and

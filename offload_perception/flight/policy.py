@@ -6,7 +6,7 @@ It only advises this package's own nodes. What is unknown never holds perception
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from offload_perception.flight.records import Battery, Vehicle
+from offload_perception.flight.vehicle_state import Battery, Vehicle
 
 VALID_S = 5.0  # a policy is published once a second; an older one has no effect
 

@@ -3,14 +3,14 @@
 from math import inf, isfinite
 from typing import Any
 
-from offload_perception.flight.records import (
+from offload_perception.flight.rotation import ned_frd_to_enu_flu, unit
+from offload_perception.flight.vehicle_state import (
     NO_BATTERY_V,
     Battery,
     Position,
     Quaternion,
     Vehicle,
 )
-from offload_perception.flight.rotation import ned_frd_to_enu_flu, unit
 
 _ARMED = 2
 # nav_state: return, descend, termination, land, precision land

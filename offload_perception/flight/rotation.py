@@ -2,7 +2,7 @@
 
 from math import acos, isfinite, sin, sqrt
 
-from offload_perception.flight.records import Quaternion
+from offload_perception.flight.vehicle_state import Quaternion
 
 _STRAIGHT = 0.9995  # cosine from which on sin(angle) is too small to divide by
 # North-east-down to east-north-up: half a turn about the axis between north and east. Its own

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from offload_perception.flight.records import Battery, Vehicle
+from offload_perception.flight.vehicle_state import Battery, Vehicle
 
 Value = TypeVar('Value')
 MAX_BATTERIES = 16

@@ -8,7 +8,7 @@ from math import remainder
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-from offload_perception.flight.records import Position
+from offload_perception.flight.vehicle_state import Position
 
 Value = TypeVar('Value')
 _stamp = itemgetter(0)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from offload_perception.errors import ConfigError, OffloadError
 from offload_perception.live import access
-from offload_perception.live.plain import plain
+from offload_perception.live.plain_data import plain
 from offload_perception.live.state import LiveState, Picture
 from offload_perception.threads import Worker
 

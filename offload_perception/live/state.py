@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from offload_perception.live import view, warnings
-from offload_perception.live.plain import plain
+from offload_perception.live.plain_data import plain
 from offload_perception.live.warnings import Health
 from offload_perception.telemetry.records import (
     frame_record,

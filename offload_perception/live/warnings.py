@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from offload_perception.health import Finding, Level, findings_of
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.incoming import TEXT_LIMIT, text
-from offload_perception.live.plain import WORDS_LIMIT
+from offload_perception.live.plain_data import WORDS_LIMIT
 
 if TYPE_CHECKING:
     from offload_perception.live.state import LiveState

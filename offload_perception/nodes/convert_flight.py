@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 
 from offload_perception.flight.geotag import Geotag
 from offload_perception.flight.policy import PolicySettings, Verdict
-from offload_perception.flight.records import Position, Quaternion
+from offload_perception.flight.vehicle_state import Position, Quaternion
 from offload_perception.msg import Classification, GeotaggedClassification, MissionPolicy
 
 _NOWHERE = Position(nan, nan, nan)

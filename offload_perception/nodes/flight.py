@@ -17,9 +17,9 @@ from offload_perception.bringup.config import FlightConfig
 from offload_perception.errors import ConfigError
 from offload_perception.flight.geotag import Geotagger
 from offload_perception.flight.policy import PolicySettings, Verdict, decide
-from offload_perception.flight.records import Battery, Position, Quaternion, Vehicle
 from offload_perception.flight.situation import Situation
 from offload_perception.flight.track import Track
+from offload_perception.flight.vehicle_state import Battery, Position, Quaternion, Vehicle
 from offload_perception.health import Finding, warning
 from offload_perception.health.flight_watch import FlightWatch
 from offload_perception.msg import Classification, GeotaggedClassification, MissionPolicy

@@ -11,7 +11,7 @@ from sensor_msgs.msg import BatteryState, Imu, NavSatFix
 from offload_perception.bringup.config import FlightConfig
 from offload_perception.errors import ConfigError
 from offload_perception.flight import mavros, px4
-from offload_perception.flight.records import Battery, Position, Quaternion, Vehicle
+from offload_perception.flight.vehicle_state import Battery, Position, Quaternion, Vehicle
 from offload_perception.incoming import text
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert_flight import seconds

@@ -8,7 +8,7 @@ from offload_perception.nodes.managed import AnyManagedNode
 from offload_perception.preparation.apart import building_apart
 from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.network import Network
-from offload_perception.runtime.open import open_network
+from offload_perception.runtime.open_network import open_network
 
 
 def load_artefact(node: AnyManagedNode, config: NetworkConfig) -> Artefact:

@@ -24,7 +24,7 @@ from offload_perception.nodes.meter_events import check_ended, log_event
 from offload_perception.nodes.running import main_of
 from offload_perception.power.drivers import commands
 from offload_perception.power.drivers.meter import PollError, WrongDevice, open_serial_meter
-from offload_perception.power.drivers.reader import MeterReader
+from offload_perception.power.drivers.meter_reader import MeterReader
 from offload_perception.power.drivers.samples import Event, Sample
 from offload_perception.power.drivers.um25c import Model
 from offload_perception.power.emulation.emulator_process import EmulatorProcess, spawn_emulator

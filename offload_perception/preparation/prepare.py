@@ -20,10 +20,10 @@ from offload_perception.network.digest import file_digest
 from offload_perception.network.labels import read_labels
 from offload_perception.network.vgg16 import find_spec
 from offload_perception.preparation.imagenet import imagenet_labels
+from offload_perception.preparation.model_source import FloatNetwork, is_model_file, open_source
 from offload_perception.preparation.narrow import WEIGHT_BITS
 from offload_perception.preparation.scores import with_scores
-from offload_perception.preparation.source import FloatNetwork, is_model_file, open_source
-from offload_perception.preparation.write import write_artefact
+from offload_perception.preparation.write_artefact import write_artefact
 
 if TYPE_CHECKING:
     import keras

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from math import inf
 
 from offload_perception.errors import ConfigError
+from offload_perception.recording.bag_reader import BagReader
 from offload_perception.recording.message import BagMessage
-from offload_perception.recording.reader import BagReader
 
 LONGEST_WAIT_S = 3600.0  # at a time: a damaged time of a message may be centuries off
 

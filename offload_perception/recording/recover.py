@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from offload_perception.recording.reader import BagReader
+from offload_perception.recording.bag_reader import BagReader
 from offload_perception.recording.writer import BagWriter
 
 

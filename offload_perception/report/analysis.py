@@ -9,7 +9,7 @@ import numpy as np
 from offload_perception.flight.policy import VALID_S
 from offload_perception.frames import DropReason, Outcome
 from offload_perception.report.recorded_flight import Flight
-from offload_perception.report.table import Table
+from offload_perception.report.topic_table import Table
 from offload_perception.telemetry.cut_names import cut_names as names_of_cuts
 from offload_perception.telemetry.records import STAGES
 from offload_perception.telemetry.summary import NOT_DELIVERED

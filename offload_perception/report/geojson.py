@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from offload_perception.report.table import Table
+from offload_perception.report.topic_table import Table
 
 
 def feature_collection(geotags: Table) -> dict[str, Any]:

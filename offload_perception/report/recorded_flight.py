@@ -12,7 +12,7 @@ from offload_perception.errors import BagError, IncomingError
 from offload_perception.health import findings_of
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.recording import BagMessage, BagReader
-from offload_perception.report.table import Table, table_of
+from offload_perception.report.topic_table import Table, table_of
 from offload_perception.telemetry.meaning import run_caveats
 from offload_perception.telemetry.records import (
     frame_record,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from offload_perception.runtime.runner import Runner
-from offload_perception.runtime.table import RUNTIMES
+from offload_perception.runtime.runtimes import RUNTIMES
 from offload_perception.tensor import TensorSpec
 
 

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from offload_perception.errors import ConfigError, RuntimeUnavailableError
-from offload_perception.runtime.table import RUNTIMES, is_x86
+from offload_perception.runtime.runtimes import RUNTIMES, is_x86
 
 DEVICES = ('auto', 'edgetpu', 'cpu')
 NO_EDGE_TPU = 'the Edge TPU is not used'  # begins the `fallback` of device auto on the CPU

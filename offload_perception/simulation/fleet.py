@@ -16,7 +16,7 @@ from offload_perception.planning.server_estimate import ServerReport
 from offload_perception.simulation.links import LinkTrace
 from offload_perception.simulation.policies import Planned, Policy, Prospects
 from offload_perception.simulation.simulated_server import Clock, Server
-from offload_perception.simulation.world import FrameTruth, World
+from offload_perception.simulation.simulated_world import FrameTruth, World
 
 STATUS_PERIOD_S, BEAT_PERIOD_S = 1.0, 0.1  # as servers do
 BEAT_JITTER_S = 2e-3

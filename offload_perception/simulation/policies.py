@@ -13,7 +13,7 @@ from offload_perception.planning.probing import Probe
 from offload_perception.planning.server_estimate import ServerReport
 from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.sizes import SizeTable
-from offload_perception.simulation.world import World
+from offload_perception.simulation.simulated_world import World
 
 _LONG_S = 1e9  # stands for ever
 LATENCY_ONLY_W = 1e3  # weight of a second, so that energy does not count

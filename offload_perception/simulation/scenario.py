@@ -25,7 +25,7 @@ from offload_perception.simulation.policies import (
     latency_best,
     ours,
 )
-from offload_perception.simulation.world import World, assumed_sizes, idle, never
+from offload_perception.simulation.simulated_world import World, assumed_sizes, idle, never
 
 SERVER = '/server1'
 

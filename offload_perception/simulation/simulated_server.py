@@ -9,7 +9,7 @@ import numpy as np
 
 from offload_perception.pipeline.server_load import LoadMeter
 from offload_perception.planning.server_estimate import ServerReport
-from offload_perception.simulation.world import World
+from offload_perception.simulation.simulated_world import World
 
 QUEUE_LIMIT = 16
 _LIKELY = (np.arange(25) + 0.5) / 25  # quantiles of a chance

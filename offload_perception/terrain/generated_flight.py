@@ -8,7 +8,7 @@ import numpy as np
 from offload_perception.errors import ConfigError
 from offload_perception.terrain.painters import CLASSES
 from offload_perception.terrain.seeds import stream
-from offload_perception.terrain.world import PX_PER_M, build_world
+from offload_perception.terrain.terrain_map import PX_PER_M, build_world
 
 FRAMES_PER_PATCH = 180  # six seconds at 30 frames/s
 SPAN_M = 96.0  # ground seen along the shorter image edge, at mean height

@@ -8,7 +8,7 @@ from offload_perception.network.shape import NetworkShape
 from offload_perception.network.vgg16 import VggSpec
 from offload_perception.preparation.fill import load_weights
 from offload_perception.preparation.keras_vgg import build
-from offload_perception.preparation.write import write_artefact
+from offload_perception.preparation.write_artefact import write_artefact
 from offload_perception.profiles import device_profile
 
 # A busy machine is no failure: no example has a time limit.

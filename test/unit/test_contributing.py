@@ -14,10 +14,10 @@ from offload_perception.camera import check_source, open_source
 from offload_perception.codec import decode, encode
 from offload_perception.errors import DecodeError, SourceError
 from offload_perception.flight import policy
-from offload_perception.flight.records import Vehicle
+from offload_perception.flight.vehicle_state import Vehicle
 from offload_perception.runtime.load import load_cpu
+from offload_perception.runtime.runtimes import RUNTIMES
 from offload_perception.runtime.select import resolve
-from offload_perception.runtime.table import RUNTIMES
 from offload_perception.tensor import TensorSpec
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -93,3 +94,10 @@ def test_no_modules_import_each_other_in_a_circle():
     inner = {name: {target for target in targets if target not in packages}
              for name, targets in edges(typing_too=False).items() if name not in packages}
     TopologicalSorter(inner).prepare()  # CycleError names them
+
+
+def test_a_module_name_is_used_once():
+    """Nodes and commands are named after their executables, and may share a name with others."""
+    own = [name.rpartition('.')[2] for name, path in MODULES.items()
+           if path.name != '__init__.py' and unit(name) not in ('nodes', 'cli')]
+    assert not [name for name, count in Counter(own).items() if count > 1]

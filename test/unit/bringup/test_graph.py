@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from offload_perception.bringup import runner
+from offload_perception.bringup import process_runner
 from offload_perception.bringup.arguments import Settings, arguments
 from offload_perception.bringup.dds import PROFILE_VARIABLE
 from offload_perception.bringup.graph import DRONE, SERVER, NodeEntry
@@ -146,10 +146,10 @@ def started(nodes, given: dict[str, str]) -> list:
 @pytest.mark.parametrize('nodes', NODES.values(), ids=NODES)
 def test_launch_and_runner_start_the_same_graph(nodes, monkeypatch):
     settings = Settings(nodes, {})
-    monkeypatch.setattr(runner, 'executable', lambda name: f'/bin/{name}')
+    monkeypatch.setattr(process_runner, 'executable', lambda name: f'/bin/{name}')
     running = [n for n in nodes if settings.runs(n)]
     for action, node in zip(started(nodes, {}), running, strict=True):
-        line = runner.command_of(node, settings, {})
+        line = process_runner.command_of(node, settings, {})
         assert line[0] == f'/bin/{action.node_executable}'
         assert f'__node:={action.node_name.split("/")[-1]}' in line
         assert f'__ns:={action.expanded_node_namespace}' in line

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from offload_perception.camera import check_source, open_source, pan, stream
-from offload_perception.camera import open as source_opening
+from offload_perception.camera import sources as source_opening
 from offload_perception.camera import v4l2 as camera
 from offload_perception.errors import SourceEnded, SourceError
 from offload_perception.imaging.compressed import encode_image

@@ -3,7 +3,7 @@ import json
 import pytest
 from characterize_fakes import FakeMeter, FakeRuns
 
-from offload_perception.characterize import session
+from offload_perception.characterize import measurement
 from offload_perception.characterize.host import decode_throttled
 from offload_perception.characterize.job import DoesNotFitError
 from offload_perception.cli import characterize
@@ -16,8 +16,8 @@ from offload_perception.profiles.device_profile import load
 def runs(monkeypatch):
     """Nothing is measured, and nothing waited for."""
     fake = FakeRuns()
-    monkeypatch.setattr(session, 'run_job', fake)
-    monkeypatch.setattr(session, 'sleep', lambda s: None)
+    monkeypatch.setattr(measurement, 'run_job', fake)
+    monkeypatch.setattr(measurement, 'sleep', lambda s: None)
     return fake
 
 

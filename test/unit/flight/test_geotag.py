@@ -1,7 +1,7 @@
 from math import inf
 
 from offload_perception.flight.geotag import Geotagger
-from offload_perception.flight.records import Position, Quaternion
+from offload_perception.flight.vehicle_state import Position, Quaternion
 
 LEVEL = Quaternion(1.0, 0.0, 0.0, 0.0)
 

@@ -14,7 +14,7 @@ from offload_perception.flight.policy import (
     Verdict,
     decide,
 )
-from offload_perception.flight.records import Battery, Vehicle
+from offload_perception.flight.vehicle_state import Battery, Vehicle
 
 SETTINGS = PolicySettings(hold_s=2.0)
 FLYING = Vehicle(armed=True, returning=False, mode='AUTO.MISSION', landed=False)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from offload_perception.flight.records import Quaternion
 from offload_perception.flight.rotation import multiply, ned_frd_to_enu_flu, slerp, unit
+from offload_perception.flight.vehicle_state import Quaternion
 
 ONE = st.floats(-1, 1)
 ATTITUDES = st.builds(Quaternion, ONE, ONE, ONE, ONE).map(unit).filter(

@@ -1,5 +1,5 @@
-from offload_perception.flight.records import Battery, Vehicle
 from offload_perception.flight.situation import Situation
+from offload_perception.flight.vehicle_state import Battery, Vehicle
 
 FLYING = Vehicle(armed=True, returning=False, mode='POSCTL')
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload_perception.flight import mavros, px4
-from offload_perception.flight.records import Battery, Position, Quaternion, Vehicle
+from offload_perception.flight.vehicle_state import Battery, Position, Quaternion, Vehicle
 
 
 def f32(value: float) -> float:

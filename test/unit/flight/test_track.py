@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload_perception.flight.records import Position
 from offload_perception.flight.track import Track, between_positions
+from offload_perception.flight.vehicle_state import Position
 
 
 def linear(a: float, b: float, share: float) -> float:

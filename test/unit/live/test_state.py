@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from offload_perception.health import Finding, as_values, error, note, verdict, warning
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.live import warnings
-from offload_perception.live.plain import plain
+from offload_perception.live.plain_data import plain
 from offload_perception.live.state import WINDOW_S, LiveState
 
 ENDS = st.lists(st.sampled_from([0, 1, 2]), max_size=40)

@@ -6,7 +6,7 @@ from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.cut import cut, cut_points
 from offload_perception.network.flatbuffer import BUFFER_ALIGNMENT, Graph, schema
-from offload_perception.preparation.write import layer_names
+from offload_perception.preparation.write_artefact import layer_names
 
 NAMES = [f'block{b}_{layer}' for b, convs in enumerate((2, 2, 3, 3, 3), 1)
          for layer in (*(f'conv{c}' for c in range(1, convs + 1)), 'pool')]

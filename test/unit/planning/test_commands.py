@@ -9,7 +9,7 @@ from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.session import default_pairs
 from offload_perception.planning.sizes import COSTS_FILE
 from offload_perception.planning.what_if import Conditions, WhatIf, pareto
-from offload_perception.simulation.world import assumed_sizes
+from offload_perception.simulation.simulated_world import assumed_sizes
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers import commands
 from offload_perception.power.drivers.meter import MeterSilent, ReadingRefused, open_serial_meter
-from offload_perception.power.drivers.reader import MeterReader
+from offload_perception.power.drivers.meter_reader import MeterReader
 from offload_perception.power.drivers.um25c import UM34C
 from offload_perception.power.emulation.emulator_process import (
     COMMAND,

@@ -222,7 +222,7 @@ def test_failed_download_names_every_remedy(tmp_path, monkeypatch):
         raise Exception('URL fetch failure: Name or service not known')  # as Keras raises it
 
     monkeypatch.setattr(keras.applications, 'VGG16', offline)
-    monkeypatch.setattr('offload_perception.preparation.source.build', lambda spec: None)
+    monkeypatch.setattr('offload_perception.preparation.model_source.build', lambda spec: None)
     with pytest.raises(ModelError, match=r'URL fetch.*file.*aerial.*bundled.*seed:0') as e:
         prepare('vgg16', 'imagenet', cache_dir=tmp_path)
     assert '\n' not in str(e.value)

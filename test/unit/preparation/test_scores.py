@@ -8,7 +8,7 @@ from offload_perception.errors import ModelError
 from offload_perception.network.flatbuffer import Graph
 from offload_perception.preparation.convert import to_int8
 from offload_perception.preparation.scores import with_scores
-from offload_perception.preparation.write import write_artefact
+from offload_perception.preparation.write_artefact import write_artefact
 
 keras = pytest.importorskip('keras')
 

@@ -8,7 +8,7 @@ from offload_perception.network.labels import read_labels
 from offload_perception.network.vgg16 import VggSpec
 from offload_perception.preparation.fill import class_count, load_weights
 from offload_perception.preparation.keras_vgg import build
-from offload_perception.preparation.source import open_source
+from offload_perception.preparation.model_source import open_source
 from offload_perception.preparation.user_model import load
 from offload_perception.preparation.weight_files import read_arrays
 

@@ -22,7 +22,7 @@ from offload_perception.report.frame_charts import decisions, drops, latency, mi
 from offload_perception.report.plotting import share_limits
 from offload_perception.report.recorded_flight import load_flight
 from offload_perception.report.text import _number, caveats, change_rows, warning_rows
-from offload_perception.report.write import tell_apart
+from offload_perception.report.write_report import tell_apart
 
 # Remote in time, remote but late by the link, on board, dropped, dropped.
 FRAMES = [frame(1, 0, 0.05, remote=1),
@@ -123,7 +123,7 @@ def reported(bag, tmp_path_factory):
 @pytest.fixture
 def no_charts(monkeypatch):
     """Draw nothing, where only the texts are looked at."""
-    monkeypatch.setattr('offload_perception.report.write.CHARTS', ())
+    monkeypatch.setattr('offload_perception.report.write_report.CHARTS', ())
 
 
 def test_the_counts_are_those_of_the_demos_closing_line(bag):

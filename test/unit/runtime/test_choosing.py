@@ -1,7 +1,7 @@
 import pytest
 
 from offload_perception.errors import ConfigError, RuntimeUnavailableError
-from offload_perception.runtime import select, table
+from offload_perception.runtime import runtimes, select
 from offload_perception.runtime.select import resolve
 
 
@@ -11,7 +11,7 @@ def machine(monkeypatch):
 
     def pretend(*modules, processor='x86_64', flags=()):
         monkeypatch.setattr(select, 'find_spec', lambda name: name in modules or None)
-        monkeypatch.setattr(table.platform, 'machine', lambda: processor)
+        monkeypatch.setattr(runtimes.platform, 'machine', lambda: processor)
         monkeypatch.setattr(select, '_cpu_flags', lambda: set(flags))
 
     return pretend

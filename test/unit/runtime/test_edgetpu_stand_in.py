@@ -13,11 +13,12 @@ from stand_in import build_delegate, bus_with_stick, compile_layers, computed
 from tiny_model import build_artefact, image
 
 from offload_perception.errors import ConfigError, DeviceError, ModelError
-from offload_perception.runtime import failover, open
+from offload_perception.runtime import failover
+from offload_perception.runtime import open_network as opening
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.edgetpu import EdgeTpuNetwork
 from offload_perception.runtime.edgetpu_bus import Bus
-from offload_perception.runtime.open import open_network
+from offload_perception.runtime.open_network import open_network
 from offload_perception.runtime.select import edgetpu_choice
 
 pytestmark = pytest.mark.skipif(not shutil.which('gcc'), reason='gcc builds the stand-in')
@@ -204,7 +205,7 @@ def test_stand_in_drop_out_ends_its_process(compiled, library, bus, fault):
 @pytest.mark.parametrize('word', ['abort', 'hang', 'error'])
 def test_stand_in_drop_out_the_same_frame_runs_on_the_cpu(
         opened, compiled, fault, word):
-    told, exact = [], Chain(compiled, open.resolve('cpu', 'litert'), merge=False)
+    told, exact = [], Chain(compiled, opening.resolve('cpu', 'litert'), merge=False)
     network = opened('auto', run_timeout_s=0.3, on_change=told.append)
     assert network.on_device
     fault(word)
@@ -218,7 +219,7 @@ def test_stand_in_drop_out_the_same_frame_runs_on_the_cpu(
 
 def test_stand_in_comes_back_after_a_drop_out(opened, compiled, fault, monkeypatch):
     back, told = Event(), []
-    monkeypatch.setattr(open, 'Failover', partial(failover.Failover, back_off_s=(0.0, 0.01)))
+    monkeypatch.setattr(opening, 'Failover', partial(failover.Failover, back_off_s=(0.0, 0.01)))
 
     def on_change(text):
         told.append(text)

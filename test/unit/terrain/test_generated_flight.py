@@ -3,7 +3,7 @@ import pytest
 
 from offload_perception.errors import ConfigError
 from offload_perception.terrain import generated_flight as flight_module
-from offload_perception.terrain import world as world_module
+from offload_perception.terrain import terrain_map as world_module
 from offload_perception.terrain.crops import flight_crops
 from offload_perception.terrain.generated_flight import (
     GeneratedFlight,
@@ -11,7 +11,7 @@ from offload_perception.terrain.generated_flight import (
     closed_spline,
 )
 from offload_perception.terrain.painters import CLASSES
-from offload_perception.terrain.world import World
+from offload_perception.terrain.terrain_map import World
 
 
 @pytest.fixture(scope='module')

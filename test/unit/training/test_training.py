@@ -5,7 +5,7 @@ import pytest
 
 from offload_perception.network.vgg16 import PIXEL_SPREAD, VggSpec
 from offload_perception.terrain.tiles import tiles
-from offload_perception.training.report import confusion, draw_curves
+from offload_perception.training.training_report import confusion, draw_curves
 
 # Of two blocks, whose weights are folded and grown as those of five are.
 SMALL = VggSpec('small', input_size=16, width=1 / 16, classes=10, blocks=(1, 2), fc=(256,),

@@ -9,9 +9,14 @@ import psutil
 import pytest
 from waits import WAIT_S
 
-from offload_perception.bringup import runner
+from offload_perception.bringup import process_runner
 from offload_perception.bringup.graph import DRONE
-from offload_perception.bringup.runner import GraphRunner, NodeProcess, command_of, parse_arguments
+from offload_perception.bringup.process_runner import (
+    GraphRunner,
+    NodeProcess,
+    command_of,
+    parse_arguments,
+)
 from offload_perception.errors import ConfigError
 
 EDGE = next(n for n in DRONE if n.name == 'edge_inference')
@@ -67,13 +72,13 @@ def test_a_wrong_argument_is_named(words, text):
 
 @pytest.mark.parametrize('name', ['', '/', 'drone1', '/fleet/drone_1/'])
 def test_a_namespace_may_be_written_with_and_without_slashes(name, monkeypatch):
-    monkeypatch.setattr(runner, 'executable', lambda name: name)
+    monkeypatch.setattr(process_runner, 'executable', lambda name: name)
     values = parse_arguments(DRONE, [f'namespace:={name}'])
     assert f'__ns:=/{name.strip("/")}' in command_of(EDGE, values, {})
 
 
 def test_text_stays_text_and_numbers_stay_numbers(monkeypatch):
-    monkeypatch.setattr(runner, 'executable', lambda name: name)
+    monkeypatch.setattr(process_runner, 'executable', lambda name: name)
     values = parse_arguments(DRONE, ['split:=14', 'model:=/my "model"', 'deadline:=0.5'])
     line = command_of(EDGE, values, {'exit_when_refused': 'true'})
     assert 'split:="14"' in line and r'model:="/my \"model\""' in line
@@ -81,7 +86,7 @@ def test_text_stays_text_and_numbers_stay_numbers(monkeypatch):
 
 
 def test_what_is_given_comes_after_the_parameter_file_so_that_it_wins(monkeypatch, tmp_path):
-    monkeypatch.setattr(runner, 'executable', lambda name: name)
+    monkeypatch.setattr(process_runner, 'executable', lambda name: name)
     file = tmp_path / 'a.yaml'
     file.write_text('/**: {ros__parameters: {threads: 1}}')
     line = command_of(EDGE, parse_arguments(DRONE, [f'params_file:={file}', 'deadline:=0.2']), {})
@@ -120,7 +125,7 @@ def test_stop_lets_a_node_end_in_good_order(start, lines):
 
 
 def test_who_does_not_listen_is_ended_by_force(start, lines, monkeypatch):
-    monkeypatch.setattr(runner, 'STOP_TIMEOUT_S', 0.2)
+    monkeypatch.setattr(process_runner, 'STOP_TIMEOUT_S', 0.2)
     process = start("""
         import signal
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -156,7 +161,7 @@ def test_a_node_that_ends_by_itself_is_reported(executables, lines):
 
 
 def test_a_node_is_started_again_where_that_is_wanted(executables, lines, monkeypatch):
-    monkeypatch.setattr(runner, 'RESPAWN_DELAY_S', 0.0)
+    monkeypatch.setattr(process_runner, 'RESPAWN_DELAY_S', 0.0)
     with GraphRunner(DRONE, parse_arguments(DRONE, ['respawn:=true']), lines) as graph:
         graph.start('camera')
         for _ in range(2):
@@ -181,7 +186,7 @@ def test_the_condition_of_a_node_decides(executables, lines):
 def test_nodes_die_with_a_runner_that_is_killed(tmp_path):
     parent = subprocess.Popen([sys.executable, '-c', textwrap.dedent("""
         import sys, time
-        from offload_perception.bringup.runner import NodeProcess
+        from offload_perception.bringup.process_runner import NodeProcess
         node = NodeProcess('n', ['sleep', '1000'], print)
         print(node._process.pid, flush=True)
         time.sleep(1000)

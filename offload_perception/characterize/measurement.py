@@ -7,8 +7,8 @@ from time import monotonic, sleep
 from offload_perception.characterize import host
 from offload_perception.characterize.backends import Backend
 from offload_perception.characterize.job import DoesNotFitError, Timing, run_job
-from offload_perception.characterize.memory import available_bytes
 from offload_perception.characterize.metering import MeanPower, Meter
+from offload_perception.characterize.prefix_memory import available_bytes
 from offload_perception.characterize.record import Journal, Row
 from offload_perception.errors import ConfigError
 from offload_perception.network.artefact import Artefact, Layer

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from offload_perception.characterize.compare import PREFIX
-from offload_perception.characterize.figures import draw_run
+from offload_perception.characterize.prefix_charts import draw_run
 from offload_perception.characterize.record import Journal, Row, write_csv
 from offload_perception.characterize.shares import KINDS, by_kind, percent
 from offload_perception.characterize.to_profile import PUBLISHED_RADIO, to_profile

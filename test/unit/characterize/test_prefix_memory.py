@@ -1,7 +1,7 @@
 import os
 import subprocess
 
-from offload_perception.characterize import memory
+from offload_perception.characterize import prefix_memory
 from offload_perception.network.artefact import Layer
 from offload_perception.tensor import TensorSpec
 
@@ -11,40 +11,40 @@ POOL = Layer(2, 'p', 'pool', TensorSpec((2, 2, 8), 'int8'), 0, 0, '', '')
 
 
 def test_int8_weights_count_as_the_manifest_says():
-    assert memory.weight_bytes((CONV, POOL), float32=False) == 248
+    assert prefix_memory.weight_bytes((CONV, POOL), float32=False) == 248
 
 
 def test_float32_weights_are_four_times_the_kernel_with_biases_that_stay():
-    assert memory.weight_bytes((CONV, POOL), float32=True) == 4 * 9 * 3 * 8 + 4 * 8
+    assert prefix_memory.weight_bytes((CONV, POOL), float32=True) == 4 * 9 * 3 * 8 + 4 * 8
 
 
 def test_the_largest_neighbours_live_together():
-    assert memory.activation_bytes(IMAGE, (CONV, POOL), float32=False) == 128 + 48
-    assert memory.activation_bytes(IMAGE, (CONV, POOL), float32=True) == 4 * (128 + 48)
+    assert prefix_memory.activation_bytes(IMAGE, (CONV, POOL), float32=False) == 128 + 48
+    assert prefix_memory.activation_bytes(IMAGE, (CONV, POOL), float32=True) == 4 * (128 + 48)
 
 
 def test_weights_are_needed_twice():
-    assert memory.predict(IMAGE, (CONV,), float32=False) == 2 * 248 + 176
+    assert prefix_memory.predict(IMAGE, (CONV,), float32=False) == 2 * 248 + 176
 
 
 def test_a_control_group_limits_what_is_available(tmp_path, monkeypatch):
     (tmp_path / 'memory.max').write_text('1000\n')
     (tmp_path / 'memory.current').write_text('400\n')
-    monkeypatch.setattr(memory, '_CGROUP', tmp_path)
-    assert memory.available_bytes() == 600
+    monkeypatch.setattr(prefix_memory, '_CGROUP', tmp_path)
+    assert prefix_memory.available_bytes() == 600
     (tmp_path / 'memory.max').write_text('max\n')
-    assert memory.available_bytes() > 1000
+    assert prefix_memory.available_bytes() > 1000
 
 
 def test_peak_grows_with_what_was_touched():
-    before = memory.peak_bytes(os.getpid())
+    before = prefix_memory.peak_bytes(os.getpid())
     block = bytearray(b'x' * (before + (64 << 20)))
-    assert memory.peak_bytes() >= len(block)
+    assert prefix_memory.peak_bytes() >= len(block)
 
 
 def test_a_process_that_has_ended_holds_nothing():
     child = subprocess.Popen(['true'])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it stays as a zombie
-    assert memory.peak_bytes(child.pid) == 0
+    assert prefix_memory.peak_bytes(child.pid) == 0
     child.wait()
-    assert memory.peak_bytes(child.pid) == 0
+    assert prefix_memory.peak_bytes(child.pid) == 0

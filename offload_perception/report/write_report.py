@@ -9,7 +9,7 @@ from offload_perception.report.charts import CHARTS
 from offload_perception.report.geojson import feature_collection
 from offload_perception.report.page import page
 from offload_perception.report.recorded_flight import Flight
-from offload_perception.report.table import Table
+from offload_perception.report.topic_table import Table
 
 
 def write_report(flights: list[Flight], out: Path) -> list[Path]:

@@ -15,8 +15,8 @@ from offload_perception.power.drivers.meter import (
     ReadingRefused,
     ShortReply,
 )
+from offload_perception.power.drivers.meter_reader import MeterReader
 from offload_perception.power.drivers.plausibility import Refusal
-from offload_perception.power.drivers.reader import MeterReader
 from offload_perception.power.drivers.samples import State
 
 PATIENCE_S = 10.0
