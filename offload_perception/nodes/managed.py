@@ -81,7 +81,8 @@ class ManagedNode(ResourceNode, Generic[ConfigT, SessionT]):
         self._configuration = self.resources
         self._refusal = self._loading = ''
         self.cancelled = Event()  # the process is to end
-        self.discovered_s = time.monotonic() + qos.DISCOVERY_S  # others are usually known then
+        self.discovered_s = time.monotonic() + self.declare_parameter(
+            'discovery_time', qos.DISCOVERY_S, params.DISCOVERY).value
         self.when_refused: Callable[[], None] = lambda: None
         self.wake_lane: Callable[[], None] = lambda: None  # it has new subscriptions
         self.settle_lane: Callable[[], None] = lambda: None  # subscriptions of it have gone

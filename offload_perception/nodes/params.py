@@ -15,6 +15,11 @@ from rclpy.parameter import Parameter
 from offload_perception.bringup.config import Config, check, make
 from offload_perception.errors import ConfigError
 
+DISCOVERY = ParameterDescriptor(
+    description='how long a node that starts looks for another of its name, which it would double '
+                '[s]; more on a network that discovers slowly',
+    floating_point_range=[FloatingPointRange(from_value=0.0, to_value=60.0)])
+
 
 def _descriptor(f: Field[Any]) -> ParameterDescriptor:
     meta = f.metadata

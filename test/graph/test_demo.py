@@ -136,9 +136,9 @@ def test_a_second_drone_in_a_namespace_refuses(run, artefact):
     command = ['edge_inference_node', '--ros-args', '-r', '__ns:=/drone1', '-p', 'split:=-1',
                '-p', f'model:={artefact.path}', '-p', 'runtime:=litert',
                '-p', 'exit_when_refused:=true']
-    first = run(*command)
+    first = run(*command, '-p', 'discovery_time:=0.0')
     first.said('all on board')
-    second = run(*command)
+    second = run(*command, '-p', 'discovery_time:=60.0')  # a busy computer discovers late
     assert second.wait() == 1
     assert re.search('another /drone1/edge_inference is active.*namespace of its own',
                      second.output), second.output

@@ -27,7 +27,7 @@ def captured(run, artefact):
 
 
 @pytest.mark.parametrize(('rate', 'width', 'height', 'least'), [
-    (5, 640, 480, 30), (30, 640, 480, 16), (5, 1920, 1080, 16), (30, 1920, 1080, 1)])
+    (5, 640, 480, 30), (30, 640, 480, 8), (5, 1920, 1080, 8), (30, 1920, 1080, 1)])
 def test_large_images_of_a_reliable_stock_publisher_arrive(captured, rate, width, height, least):
     published, arrived, log = captured(rate, width, height)
     assert 'listening to /drone1/image_raw, reliable' in log and published == 30
