@@ -1,5 +1,6 @@
 """What a tensor looks like from outside: shape, element type and quantisation."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
@@ -7,13 +8,17 @@ from typing import Any
 import numpy as np
 
 
+Tensors = tuple[np.ndarray, ...]
+"""The tensors that cross a cut, in the order in which the network makes them; mostly one."""
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """Shape and number format of a tensor at a cut.
 
-    `shape` leaves the batch dimension out: `(H, W, C)` or `(C,)`. `dtype` is a numpy name:
+    `shape` leaves the batch dimension out: `(H, W, C)` or `(C,)`. `dtype` is a numpy name, as
     `int8`, `uint8` or `float32`. A quantised element `q` stands for the real number
-    `scale * (q - zero_point)`; float32 tensors have scale 1 and zero point 0.
+    `scale * (q - zero_point)`; tensors that are not quantised have scale 1 and zero point 0.
     """
 
     shape: tuple[int, ...]
@@ -32,8 +37,8 @@ class TensorSpec:
         return self.size * np.dtype(self.dtype).itemsize
 
     def dequantise(self, q: np.ndarray) -> np.ndarray:
-        """Return `q` as float32 real numbers."""
-        if self.dtype == 'float32':
+        """Return `q` as float32 real numbers; what is not quantised stays as it is."""
+        if self.dtype not in ('int8', 'uint8', 'int16'):
             return q
         return (q.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
 
@@ -45,3 +50,8 @@ class TensorSpec:
     def from_dict(cls, d: dict[str, Any]) -> 'TensorSpec':
         """Return the spec that `to_dict` described."""
         return cls(**{**d, 'shape': tuple(d['shape'])})
+
+
+def total_bytes(specs: Iterable[TensorSpec]) -> int:
+    """Return the size of several uncompressed tensors in bytes."""
+    return sum(spec.nbytes for spec in specs)

@@ -9,19 +9,10 @@ from tempfile import TemporaryDirectory
 from offload_perception.errors import ModelError
 from offload_perception.keras_backend import import_keras
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.cut import KINDS, PREPROCESS, CutPoint, cut, cut_points
-from offload_perception.network.flatbuffer import Graph
+from offload_perception.network.graph import Graph
+from offload_perception.network.layers import KINDS, PREPROCESS, LayerCut, named_layers
 from offload_perception.preparation.convert import to_float
 from offload_perception.runtime.merge import Merger
-from offload_perception.tensor import TensorSpec
-
-
-class FloatGraph(Graph):
-    """A float32 .tflite file; everything else is as in `Graph`."""
-
-    def spec(self, index: int) -> TensorSpec:
-        """Return the shape of a computed tensor."""
-        return TensorSpec(self.shape(index)[1:], 'float32')
 
 
 class FloatPrefixes:
@@ -32,7 +23,7 @@ class FloatPrefixes:
 
     def __init__(self, artefact: Artefact, file: Path) -> None:
         self._file = file
-        self._graph = FloatGraph(_map(file), str(file))
+        self._graph = Graph(_map(file), str(file))
         self._points = _points(self._graph, artefact)
 
     @contextmanager
@@ -43,7 +34,7 @@ class FloatPrefixes:
             return
         with TemporaryDirectory(prefix='offload_perception_') as folder:
             prefix = Path(folder) / f'{last:02d}_float32.tflite'
-            prefix.write_bytes(cut(self._graph, self._points, 1, last))
+            prefix.write_bytes(self._graph.segment(0, self._points[last - 1].stop))
             yield prefix
 
 
@@ -76,12 +67,14 @@ def write_float(artefact: Artefact, file: Path) -> Path:
     return partial.rename(file)
 
 
-def _points(graph: Graph, artefact: Artefact) -> tuple[CutPoint, ...]:
+def _points(graph: Graph, artefact: Artefact) -> tuple[LayerCut, ...]:
     names = list(artefact.cut_names[1:])
     count = sum(graph.opcode(operator) in KINDS for operator in graph.operators)
-    points = cut_points(graph, names if count == len(names) else [PREPROCESS, *names])
-    ends = [artefact.input.shape, *(layer.output.shape for layer in artefact.layers)]
-    if [graph.input.shape, *(point.output.shape for point in points)] != ends:
+    points = named_layers(graph, names if count == len(names) else [PREPROCESS, *names])
+    ends = [[spec.shape for spec in artefact.tensors(cut)] for cut in range(artefact.last + 1)]
+    found = [[graph.spec(i).shape for i in graph.boundary(stop)]
+             for stop in (0, *(point.stop for point in points))]
+    if found != ends:
         raise ModelError(f'{graph.what} is not the float32 form of {artefact.name}: its tensors '
                          'have other shapes')
     return points

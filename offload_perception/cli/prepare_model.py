@@ -10,10 +10,10 @@ from offload_perception.edgetpu import compile as edgetpu_compile
 from offload_perception.fitting import FITS
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.dense import check_dense
-from offload_perception.network.flatbuffer import Graph
+from offload_perception.network.graph import Graph
+from offload_perception.network.pixels import PREPROCESSING
 from offload_perception.preparation.narrow import WEIGHT_BITS
 from offload_perception.preparation.prepare import prepare
-from offload_perception.preparation.user_model import PREPROCESSING
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

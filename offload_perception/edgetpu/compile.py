@@ -10,7 +10,7 @@ from offload_perception.edgetpu.log import CompilerLog, ModelLog, parse_log
 from offload_perception.edgetpu.mapping import CompileReport, LayerReport, activations, estimate
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.flatbuffer import Graph
+from offload_perception.network.graph import Graph
 
 COMPILER = 'edgetpu_compiler'
 COMPILED = 'edgetpu'

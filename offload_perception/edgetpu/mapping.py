@@ -12,7 +12,8 @@ from pathlib import Path
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.dense import is_portable
-from offload_perception.network.flatbuffer import Graph
+from offload_perception.network.graph import Graph
+from offload_perception.tensor import total_bytes
 
 REPORT = 'edgetpu.json'
 MIB = 1024**2
@@ -130,4 +131,4 @@ def _problems(graph: Graph) -> list[str]:
 
 def activations(artefact: Artefact, index: int) -> int:
     """Return the bytes of input and output of layer `index` (1 to N)."""
-    return artefact.tensor(index - 1).nbytes + artefact.tensor(index).nbytes
+    return sum(map(total_bytes, artefact.end_specs(index, index)))

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +10,7 @@ import numpy as np
 from offload_perception.errors import ModelError
 from offload_perception.keras_backend import import_keras
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.flatbuffer import Graph
+from offload_perception.network.graph import Graph
 from offload_perception.pictures import DECODERS
 from offload_perception.preparation.convert import to_float
 from offload_perception.preparation.representative import picture_files, read_image, some_of
@@ -57,7 +55,7 @@ class Evaluation:
         self._float = np.concatenate([
             np.asarray(self._keras(batch.astype(np.float32)))
             for batch in np.array_split(images, range(32, len(images), 32))])
-        self._int8 = self._run(artefact.model_file, artefact.input, self._scores, images)
+        self._int8 = self._run(artefact.model_file, artefact.pixels.spec, self._scores, images)
 
     def rows(self, tail_cuts: Iterable[int], progress: Progress) -> Iterator[Row]:
         """Yield a row for each way, with float tails after the heads of `tail_cuts`."""
@@ -72,13 +70,13 @@ class Evaluation:
         tail = KerasTail(self.artefact)
         for cut in tail_cuts:
             progress(f'float tail after cut {cut}')
-            scores = np.stack([tail.tail(cut, x) for x in self._head(cut)])
+            scores = np.stack([tail.tail(cut, (x,))[0] for x in self._head(cut)])
             yield self._row(f'int8 to {self.artefact.cut_names[cut]}, then float32', scores)
         tail.close()
 
     @property
     def _scores(self) -> TensorSpec:
-        return self.artefact.layers[-1].output
+        return self.artefact.tensors(self.artefact.last)[0]
 
     def _row(self, name: str, scores: np.ndarray, exact: np.ndarray | None = None) -> Row:
         five = np.argsort(-scores.astype(np.float32), axis=1, kind='stable')[:, :5]
@@ -98,15 +96,11 @@ class Evaluation:
 
     def _part(self, first: int, last: int, tensors: np.ndarray) -> np.ndarray:
         """Run layers `first` to `last`, cut from the whole as one file."""
-        model = self._graph.segment(self._operators[first - 1], self._operators[last])
-        return self._run_bytes(model, self.artefact.tensor(first - 1), self.artefact.tensor(last),
-                               tensors)
-
-    @cached_property
-    def _operators(self) -> list[int]:
-        """Return how many operators the first 0, 1, ... layers have, counted in the segments."""
-        files = [self.artefact.segment_file(layer.index) for layer in self.artefact.layers]
-        return list(accumulate((len(Graph(f.read_bytes()).operators) for f in files), initial=0))
+        layers = self.artefact.layers
+        model = self._graph.segment(layers[first - 2].stop if first > 1 else 0,
+                                    layers[last - 1].stop)
+        (given,), (wanted,) = self.artefact.end_specs(first, last)
+        return self._run_bytes(model, given, wanted, tensors)
 
     def _float_tflite(self) -> np.ndarray:
         pixels = TensorSpec(self.artefact.input.shape, 'float32')
@@ -123,8 +117,8 @@ class Evaluation:
 
     def _run(self, file: Path, given: TensorSpec, wanted: TensorSpec,
              tensors: np.ndarray) -> np.ndarray:
-        runner = load_cpu('litert', file, given, wanted, threads=2)
-        results = np.stack([runner.run(x).copy() for x in tensors])
+        runner = load_cpu('litert', file, (given,), (wanted,), threads=2)
+        results = np.stack([runner.run((x,))[0].copy() for x in tensors])
         runner.close()
         return results
 

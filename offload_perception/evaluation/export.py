@@ -14,10 +14,9 @@ from offload_perception.edgetpu import compile as edgetpu_compile
 from offload_perception.errors import ModelError
 from offload_perception.keras_backend import import_keras
 from offload_perception.network.artefact import Artefact, Layer
-from offload_perception.network.cut import cut, cut_points
 from offload_perception.network.dense import check_dense
 from offload_perception.network.digest import file_digest
-from offload_perception.network.flatbuffer import Graph
+from offload_perception.network.graph import Graph
 from offload_perception.network.keras_cut import first_layer_after
 from offload_perception.preparation.convert import to_float
 from offload_perception.preparation.write_artefact import layer_names
@@ -53,7 +52,6 @@ class Exporter:
         self._model = _load_keras(artefact)
         self._graph = Graph(artefact.model_file.read_bytes(), artefact.name)
         check_dense(self._graph)
-        self._points = cut_points(self._graph, layer_names(self._model))
         self._claim()
 
     def run(self, progress: Progress) -> list[dict[str, Any]]:
@@ -98,7 +96,7 @@ class Exporter:
 
     def _int8_writer(self, layer: Layer) -> Writer:
         return lambda path: path.write_bytes(
-            cut(self._graph, self._points, 1, layer.index))
+            self._graph.segment(0, layer.stop))
 
     def _edgetpu_writer(self, base: Path) -> Writer:
         int8 = Path(f'{base}_int8.tflite')

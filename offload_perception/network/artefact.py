@@ -1,15 +1,15 @@
-"""A prepared model on disk: the int8 network, its segments, its labels and a manifest.
+"""A prepared model on disk: the network, its segments, its labels and a manifest.
 
 <artefact>/
 manifest.json      what stands below, see `Artefact`
-model.tflite       the whole int8 network, uint8 RGB in
+model.tflite       the whole network, an RGB image in
 segments/          one .tflite for each layer; their chain equals the whole, bit for bit
 labels.txt         one label a line (may be missing)
 model.keras        the float32 network (may be missing; float tails need it)
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,28 +17,32 @@ from typing import Any
 from offload_perception.errors import ConfigError, CutError, ModelError
 from offload_perception.fitting import check_fit
 from offload_perception.network.digest import file_digest
-from offload_perception.tensor import TensorSpec
+from offload_perception.network.meaning import Meaning, classes_of
+from offload_perception.network.pixels import PixelInput, PixelRule
+from offload_perception.tensor import Tensors, TensorSpec
 
 MANIFEST = 'manifest.json'
 MODEL_FILE = 'model.tflite'
 AGREEMENT_FLOOR = 0.9  # below it quantisation has damaged a trained network
-FORMAT = 2  # 1 had no digests of segments, and dense layers that older TFLite misreads
+FORMAT = 3  # 2 had one tensor at each cut
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the network and the segment that computes it from the cut before.
+    """One layer of the network and the segment that computes it.
 
-    `index` counts from 1; `kind` is `conv`, `pool` or `fc`; `output` is the tensor at the cut
-    after the layer; `weight_bytes` are the int8 weights with their int32 biases; `macs` are
-    multiply-adds for one image; `segment` is the file, relative to the artefact, and `sha256`
-    (hex) its digest.
+    `index` counts from 1; `kind` is `conv`, `pool`, `fc` or another operation; `stop` is the
+    number of operators up to its end; it `takes` and `gives` the tensors of these numbers;
+    `weight_bytes` are its weights with their biases; `macs` are multiply-adds for one image;
+    `segment` is the file, relative to the artefact, and `sha256` (hex) its digest.
     """
 
     index: int
     name: str
     kind: str
-    output: TensorSpec
+    stop: int
+    takes: tuple[int, ...]
+    gives: tuple[int, ...]
     weight_bytes: int
     macs: int
     segment: str
@@ -53,7 +57,9 @@ class Artefact:
     False if the weights are random; a viewer has to say so with every label.
     `agreement` is the share, 0..1, of representative images on which the int8 and the float32
     network gave the same class when the model was prepared, None if not compared. `fit` is
-    how a picture is fitted to the input's shape, one of `fitting.FITS`.
+    how a picture is fitted to the input's shape, one of `fitting.FITS`. `specs` describes the
+    tensors that cross cuts, by their numbers; `image_id` is the number of the input, `outputs`
+    those of what the network gives.
     Cut 0 is the image itself, cut k comes after layer k, cut N means all on board.
     """
 
@@ -62,11 +68,20 @@ class Artefact:
     digest: str
     weights: str
     trained: bool
-    input: TensorSpec
+    pixels: PixelInput
+    image_id: int
+    outputs: tuple[int, ...]
+    specs: dict[int, TensorSpec]
     layers: tuple[Layer, ...]
     labels: tuple[str, ...]
+    meaning: Meaning = Meaning()
     agreement: float | None = None
     fit: str = 'crop'
+
+    @property
+    def input(self) -> TensorSpec:
+        """Return the image that crosses at cut 0, uint8 RGB (H, W, 3)."""
+        return self.pixels.image
 
     @property
     def model_file(self) -> Path:
@@ -91,6 +106,11 @@ class Artefact:
     def segment_file(self, index: int) -> Path:
         """Return the file of the segment that computes layer `index` (1 to N)."""
         return self.path / self.layers[index - 1].segment
+
+    @property
+    def classes(self) -> int | None:
+        """Return how many classes the outputs know, None if they do not say."""
+        return classes_of(self.meaning, [self.spec(i) for i in self.outputs])
 
     @property
     def last(self) -> int:
@@ -122,9 +142,52 @@ class Artefact:
             f"{self.name} has no cut '{split}'; use 0..{self.last} or one of "
             f'{", ".join(self.cut_names)}')
 
-    def tensor(self, cut: int) -> TensorSpec:
-        """Return the tensor that crosses the link at cut `cut`."""
-        return self.input if cut == 0 else self.layers[cut - 1].output
+    def boundary(self, cut: int) -> tuple[int, ...]:
+        """Return the numbers of the tensors that cross at cut `cut`, in the order of making."""
+        return self._boundaries[cut]
+
+    def tensors(self, cut: int) -> tuple[TensorSpec, ...]:
+        """Return the tensors that cross the link at cut `cut`."""
+        return tuple(map(self.spec, self.boundary(cut)))
+
+    def real_outputs(self, ys: Tensors) -> Tensors:
+        """Return the tensors at the last cut dequantised, in the order of the network's outputs."""
+        at = self.boundary(self.last)
+        return tuple(self.spec(i).dequantise(ys[at.index(i)]) for i in self.outputs)
+
+    def spec(self, number: int) -> TensorSpec:
+        """Return the tensor of that number; the input crosses as the image."""
+        return self.input if number == self.image_id else self.specs[number]
+
+    def ends(self, first: int, last: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the tensors that layers `first` to `last` take from before, and give."""
+        layers = self.layers[first - 1:last]
+        made = {i for layer in layers for i in layer.gives}
+        takes = {i for layer in layers for i in layer.takes} - made
+        crossing = {*self.boundary(last)}
+        return (tuple(i for i in self._order if i in takes),
+                tuple(i for i in self._order if i in made & crossing))
+
+    def end_specs(self, first: int,
+                  last: int) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """Return the tensors at both ends of a file of layers `first` to `last`."""
+        takes, gives = self.ends(first, last)
+        return (tuple(self.pixels.spec if i == self.image_id else self.specs[i] for i in takes),
+                tuple(self.specs[i] for i in gives))
+
+    @cached_property
+    def _order(self) -> tuple[int, ...]:
+        return (self.image_id, *(i for layer in self.layers for i in layer.gives))
+
+    @cached_property
+    def _boundaries(self) -> tuple[tuple[int, ...], ...]:
+        wanted, found = set(self.outputs), list[tuple[int, ...]]()
+        made = [{self.image_id, *(i for layer in self.layers[:cut] for i in layer.gives)}
+                for cut in range(self.last + 1)]
+        for cut in range(self.last, -1, -1):
+            found.append(tuple(i for i in self._order if i in wanted & made[cut]))
+            wanted |= {i for layer in self.layers[cut - 1:cut] for i in layer.takes}
+        return tuple(reversed(found))
 
     def label(self, class_id: int) -> str:
         """Return the label of a class, or its number if no label is known."""
@@ -135,8 +198,11 @@ class Artefact:
         manifest: dict[str, Any] = {
             'format': FORMAT, 'name': self.name, 'digest': self.digest, 'weights': self.weights,
             'trained': self.trained, 'agreement': self.agreement, 'fit': self.fit,
-            'input': self.input.to_dict(), 'labels': list(self.labels),
-            'layers': [{**vars(layer), 'output': layer.output.to_dict()} for layer in self.layers],
+            'input': {'number': self.image_id, **self.pixels.spec.to_dict()},
+            'pixels': self.pixels.rule.to_dict(), 'meaning': self.meaning.to_dict(),
+            'outputs': list(self.outputs), 'labels': list(self.labels),
+            'tensors': {str(i): spec.to_dict() for i, spec in self.specs.items()},
+            'layers': [asdict(layer) for layer in self.layers],
         }
         (self.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + '\n')
 
@@ -170,12 +236,17 @@ class Artefact:
             if m['format'] != FORMAT:
                 raise ModelError(f'{path}: artefact format {m["format"]}, this version reads '
                                  f'{FORMAT}; delete the folder and prepare the model again')
+            image_id = m['input'].pop('number')
             return cls(
                 path=path, name=m['name'], digest=m['digest'], weights=m['weights'],
-                trained=m['trained'], input=TensorSpec.from_dict(m['input']),
+                trained=m['trained'], image_id=image_id,
+                pixels=PixelInput(TensorSpec.from_dict(m['input']),
+                                  PixelRule.from_dict(m['pixels'])),
                 labels=tuple(m['labels']), agreement=m['agreement'],
-                fit=check_fit(m.get('fit', 'crop')),
-                layers=tuple(Layer(**{**d, 'output': TensorSpec.from_dict(d['output'])})
+                fit=check_fit(m.get('fit', 'crop')), outputs=tuple(m['outputs']),
+                meaning=Meaning.from_dict(m['meaning']),
+                specs={int(i): TensorSpec.from_dict(d) for i, d in m['tensors'].items()},
+                layers=tuple(Layer(**{**d, 'takes': tuple(d['takes']), 'gives': tuple(d['gives'])})
                              for d in m['layers']))
         except (OSError, ValueError, KeyError, TypeError, ConfigError) as e:
             raise ModelError(f'{path} is not a prepared model ({e}); '

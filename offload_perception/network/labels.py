@@ -7,12 +7,13 @@ from offload_perception.errors import ModelError
 from offload_perception.incoming import text
 
 FILE_BYTES = 4 << 20
+MOST_CLASSES = 1 << 16
 _INDEXED = re.compile(r'(\d{1,9})(?:[ \t]*[:,;][ \t]*|[ \t]+)(\S.*)', re.ASCII)
 _BYTE_ORDER_MARKS = {b'\xff\xfe': 'utf-16', b'\xfe\xff': 'utf-16'}
 
 
-def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
-    """Return the labels in `path` for a network of `classes` classes.
+def read_labels(path: str | Path, classes: int | None) -> tuple[str, ...]:
+    """Return the labels in `path` for a network of `classes` classes, None if it does not say.
 
     One label a line, in the order of training; or, as Coral and Teachable Machine write them,
     each after its class number (`0  person`, `1: car`), in any order. Classes that such a file
@@ -22,8 +23,8 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
     :raises ModelError: if the file cannot be read or does not fit the network.
     """
     lines = [line.strip() for line in _read(Path(path)).split('\n') if line.strip()]
-    labels = _by_number(path, lines, classes) or lines
-    if len(labels) != classes:
+    labels = _by_number(path, lines, classes or MOST_CLASSES) or lines
+    if classes is not None and len(labels) != classes:
         raise ModelError(f'the labels file {path} has {len(labels)} lines, but the network has '
                          f'{classes} classes; write one label a line, in the order of training, '
                          'or each after its class number')
@@ -41,13 +42,13 @@ def _by_number(path: str | Path, lines: list[str], classes: int) -> list[str] | 
     numbers = [int(match[1]) for match in found]
     if max(numbers) >= classes:
         return None
-    if max(numbers) < classes - 1:
+    if max(numbers) < classes - 1 and classes != MOST_CLASSES:
         raise ModelError(f'the labels file {path} ends with class {max(numbers)}, but the network '
                          f'has {classes} classes, 0 to {classes - 1}; is it the right file?')
     if len(set(numbers)) != len(numbers):
         twice = next(n for n in numbers if numbers.count(n) > 1)
         raise ModelError(f'the labels file {path} names class {twice} more than once; keep one')
-    labels = [f'class {i}' for i in range(classes)]
+    labels = [f'class {i}' for i in range(min(classes, max(numbers) + 1))]
     for number, match in zip(numbers, found, strict=True):
         labels[number] = match[2]
     return labels

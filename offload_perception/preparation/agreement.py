@@ -33,8 +33,9 @@ def agreement(keras_model: 'keras.Model', model_file: Path, given: TensorSpec,
 def classify(model_file: Path, given: TensorSpec, wanted: TensorSpec, images: np.ndarray,
              runtime: str | None = None) -> np.ndarray:
     """Return the class ids, int64 `(N,)`, that the int8 network gives to uint8 `images`."""
-    runner = load_cpu(runtime or cpu_choice().runtime, model_file, given, wanted, threads=1)
+    runner = load_cpu(runtime or cpu_choice().runtime, model_file, (given,), (wanted,),
+                      threads=1)
     try:
-        return np.array([runner.run(image).argmax() for image in images], np.int64)
+        return np.array([runner.run((image,))[0].argmax() for image in images], np.int64)
     finally:
         runner.close()

@@ -9,7 +9,7 @@ import numpy as np
 
 from offload_perception.errors import ModelError
 from offload_perception.network.dense import check_dense
-from offload_perception.network.flatbuffer import Graph
+from offload_perception.network.graph import Graph
 from offload_perception.tensor import TensorSpec
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def _pin_range(images: Iterable[np.ndarray]) -> list[np.ndarray]:
 
 
 def _check_pixels(model: bytes, shape: tuple[int, int, int]) -> bytes:
-    found, wanted = Graph(model).input, TensorSpec(shape, 'uint8', 1.0, 0)
+    graph = Graph(model)
+    found, wanted = graph.spec(graph.inputs[0]), TensorSpec(shape, 'uint8', 1.0, 0)
     if found != wanted:
         raise ModelError(f'the converter changed the input to {found}, not {wanted}; '
                          'raw pixels would be misread')

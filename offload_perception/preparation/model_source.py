@@ -1,22 +1,35 @@
-"""Where a float network comes from: a preset with weights, or a user's own model file."""
+"""Where a network comes from: a preset with weights, or a user's own model file."""
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from offload_perception.errors import ModelError
 from offload_perception.network.digest import file_digest
+from offload_perception.network.labels import read_labels
 from offload_perception.network.vgg16 import VggSpec, find_spec
-from offload_perception.preparation import user_model
+from offload_perception.preparation import representative, user_model
+from offload_perception.preparation.convert import input_shape
 from offload_perception.preparation.fill import class_count, identity, load_weights, seed
+from offload_perception.preparation.imagenet import imagenet_labels
 from offload_perception.preparation.keras_vgg import build
+from offload_perception.preparation.scores import with_scores
+from offload_perception.preparation.tflite_file import TfliteFile
+from offload_perception.preparation.wishes import Progress, Wishes
+from offload_perception.preparation.write_artefact import write_artefact
 
 if TYPE_CHECKING:
     import keras
 
+TFLITE = '.tflite'
+KERAS = ('.keras', '.h5', '.hdf5')
 
-class FloatNetwork(Protocol):
-    """A float network that can be built; `weights` and `trained` as in `Artefact`."""
+
+class Source(Protocol):
+    """Something that can be made a prepared model; `weights` and `trained` as in `Artefact`."""
 
     @property
     def name(self) -> str:
@@ -30,15 +43,48 @@ class FloatNetwork(Protocol):
     def trained(self) -> bool:
         """Whether the weights are trained."""
 
-    def build(self) -> 'keras.Model':
-        """Return the network: float32 RGB pixels 0..255 in, class scores out."""
-
     def identity(self) -> dict[str, Any]:
         """Return, JSON-ready, all that the network depends on."""
 
+    def write(self, folder: Path, wishes: Wishes, progress: Progress) -> None:
+        """Write the prepared model into `folder`."""
+
+
+class KerasSource(ABC):
+    """A float32 Keras network, which is quantised once."""
+
+    name: str
+    weights: str
+    trained: bool
+
+    @abstractmethod
+    def build(self) -> 'keras.Model':
+        """Return the network: float32 RGB pixels 0..255 in, class scores out."""
+
+    def write(self, folder: Path, wishes: Wishes, progress: Progress) -> None:
+        """Quantise and cut the network into `folder`, as a prepared model."""
+        progress(f'building {self.name} with weights {self.weights}')
+        model = with_scores(self.build(), progress)
+        write_artefact(
+            model, folder, name=self.name, weights=self.weights, trained=self.trained,
+            labels=self._labels(model, wishes), images=_images(model, wishes), fit=wishes.fit,
+            weight_bits=wishes.weight_bits, progress=progress)
+
+    def _labels(self, model: 'keras.Model', wishes: Wishes) -> tuple[str, ...]:
+        if wishes.labels is not None:
+            return read_labels(wishes.labels, model.output_shape[-1])
+        return imagenet_labels() if self.weights == 'imagenet' else ()
+
+
+def _images(model: 'keras.Model', wishes: Wishes) -> np.ndarray:
+    shape = input_shape(model)
+    if wishes.representative is None:
+        return representative.default_images(shape)
+    return representative.folder_images(wishes.representative, shape, how=wishes.fit)
+
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(KerasSource):
     """One of our own networks with the named weights."""
 
     spec: VggSpec
@@ -66,7 +112,7 @@ class Preset:
 
 
 @dataclass(frozen=True)
-class UserModel:
+class UserModel(KerasSource):
     """A user's own sequential network in a `.keras` or `.h5` file."""
 
     path: Path
@@ -75,12 +121,12 @@ class UserModel:
     trained = True
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]  # read only here
         """Return the file's name without its suffix."""
         return self.path.stem
 
     @property
-    def weights(self) -> str:
+    def weights(self) -> str:  # type: ignore[override]
         """Return the file, which holds the weights too."""
         return str(self.path)
 
@@ -95,10 +141,11 @@ class UserModel:
 
 def is_model_file(model: str) -> bool:
     """Return whether `model` names a file of a network, by its suffix."""
-    return model.endswith(('.keras', '.h5', '.hdf5'))
+    return model.endswith((TFLITE, *KERAS))
 
 
-def open_source(model: str, weights: str, preprocess: str | None = None) -> FloatNetwork:
+def open_source(model: str, weights: str, preprocess: str | None = None,
+                task: str = '') -> Source:
     """Return the network that `model` and `weights` name, as `prepare` takes them.
 
     A preset with a weights file takes its class count from the file.
@@ -109,10 +156,19 @@ def open_source(model: str, weights: str, preprocess: str | None = None) -> Floa
         if weights != 'bundled':
             raise ModelError(f'weights={weights}: {model} brings its own weights; leave weights '
                              'out, or name a preset as the model')
+        if model.endswith(TFLITE):
+            return TfliteFile(Path(model), preprocess or '', task)
+        _refuse_task(task, model)
         return UserModel(Path(model), preprocess)
+    _refuse_task(task, model)
     spec = find_spec(model)
     if preprocess is not None:
         raise ModelError(f'preprocess={preprocess} is for model files; {model} has its own')
     if weights != 'imagenet' and seed(weights) is None:
         spec = replace(spec, classes=class_count(Path(weights)))
     return Preset(spec, weights)
+
+
+def _refuse_task(task: str, model: str) -> None:
+    if task:
+        raise ModelError(f'task={task} is for .tflite files; {model} is a classifier')

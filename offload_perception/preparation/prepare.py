@@ -5,13 +5,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from typing import Any, Protocol
 
 from offload_perception.errors import ModelError
 from offload_perception.fitting import check_fit
@@ -19,40 +17,35 @@ from offload_perception.network.artefact import FORMAT, MANIFEST, Artefact
 from offload_perception.network.digest import file_digest
 from offload_perception.network.labels import read_labels
 from offload_perception.network.vgg16 import find_spec
-from offload_perception.preparation.imagenet import imagenet_labels
-from offload_perception.preparation.model_source import FloatNetwork, is_model_file, open_source
+from offload_perception.preparation.model_source import Source, is_model_file, open_source
 from offload_perception.preparation.narrow import WEIGHT_BITS
-from offload_perception.preparation.scores import with_scores
-from offload_perception.preparation.write_artefact import write_artefact
-
-if TYPE_CHECKING:
-    import keras
+from offload_perception.preparation.wishes import Progress, Wishes
 
 BUNDLED = Path(__file__).parents[1] / 'weights'
-Progress = Callable[[str], None]
 
 
 class Build(Protocol):
     """A function like `build_model`."""
 
-    def __call__(self, source: FloatNetwork, folder: Path, labels: str | Path | None,
-                 representative: str | Path | None, weight_bits: int, fit: str, *,
+    def __call__(self, source: Source, folder: Path, wishes: Wishes, *,
                  progress: Progress) -> None:
         """Build `source` into `folder`."""
 
 
 def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
             labels: str | Path | None = None, representative: str | Path | None = None,
-            preprocess: str | None = None, weight_bits: int = 8, fit: str | None = None,
+            preprocess: str | None = None, task: str = '', weight_bits: int = 8,
+            fit: str | None = None,
             cache_dir: str | Path | None = None, progress: Progress | None = None,
             build: Build | None = None) -> Artefact:
     """Return the prepared model, from the cache if it was made before.
 
-    `model` is a preset (`aerial`, `vgg16`, `vgg16_112`), the folder of a prepared model, or a
-    `.keras` or `.h5` file of a sequential VGG-like network. `weights` is `bundled`, `imagenet`,
-    `seed:N` or a file; a model file brings its own. `labels` is a file of class names,
-    `representative` a folder of images that fix the quantisation, `preprocess` the preprocessing
-    of a model file that has none of its own (see `user_model.PREPROCESSING`).
+    `model` is a preset (`aerial`, `vgg16`, `vgg16_112`), the folder of a prepared model, a
+    `.tflite` file, or a `.keras` or `.h5` file of a sequential VGG-like network. `weights` is
+    `bundled`, `imagenet`, `seed:N` or a file; a model file brings its own. `labels` is a file of
+    class names, `representative` a folder of images that fix the quantisation, `preprocess` the
+    preprocessing of a model file that has none of its own (see `pixels.PREPROCESSING`). `task`
+    says what the outputs of a `.tflite` file mean (see `meaning.KINDS`), if that is not found.
     `weight_bits` 7 makes int8 right on x86 without VNNI at full speed (see `narrow`). `fit` is how
     pictures are fitted to the shape of the input, None as the model says (a new one: crop).
     `progress` is called with each step, in words. A model that is ready needs no TensorFlow.
@@ -65,17 +58,16 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
         raise ModelError(f'{weight_bits} bits a weight cannot be made; use 8 or 7')
     if (folder := _ready(model, weights)) is not None:
         _refuse_changes(folder, weights=weights != 'bundled', representative=representative,
-                        preprocess=preprocess, weight_bits=weight_bits != 8)
+                        preprocess=preprocess, task=task, weight_bits=weight_bits != 8)
         return _fitted(_relabelled(Artefact.load(folder), labels), fit)
-    source = open_source(model, weights, preprocess)
-    fit = check_fit(fit or 'crop')
-    key = _key(source, labels, representative, weight_bits, fit)
+    source = open_source(model, weights, preprocess, task)
+    wishes = Wishes(labels, representative, weight_bits, check_fit(fit or 'crop'))
+    key = _key(source, wishes)
     folder = _cache(cache_dir) / f'{source.name}-{key}'
     progress = progress or (lambda text: None)
     with _locked(folder, progress):
         if not (folder / MANIFEST).is_file():
-            (build or build_model)(source, folder, labels, representative, weight_bits, fit,
-                                   progress=progress)
+            (build or build_model)(source, folder, wishes, progress=progress)
     return Artefact.load(folder)
 
 
@@ -104,58 +96,32 @@ def _refuse_changes(folder: Path, **asked: object) -> None:
 def _relabelled(artefact: Artefact, file: str | Path | None) -> Artefact:
     if file is None:
         return artefact
-    return replace(artefact, labels=read_labels(file, artefact.tensor(artefact.last).size))
+    return replace(artefact, labels=read_labels(file, artefact.classes))
 
 
 def _fitted(artefact: Artefact, fit: str | None) -> Artefact:
     return artefact if fit is None else replace(artefact, fit=check_fit(fit))
 
 
-def build_model(source: FloatNetwork, folder: Path, labels: str | Path | None,
-                representative: str | Path | None, weight_bits: int, fit: str, *,
-                progress: Progress) -> None:
+def build_model(source: Source, folder: Path, wishes: Wishes, *, progress: Progress) -> None:
     """Build beside the final place and rename, so that a half-made folder is never seen."""
     partial = folder.with_name(f'.{folder.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed; we hold the lock
     try:
-        progress(f'building {source.name} with weights {source.weights}')
-        keras_model = with_scores(source.build(), progress)
-        write_artefact(keras_model, partial, name=source.name, weights=source.weights,
-                       trained=source.trained, labels=_labels(source, keras_model, labels),
-                       images=_images(keras_model, representative, fit), fit=fit,
-                       weight_bits=weight_bits, progress=progress)
+        source.write(partial, wishes, progress)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _labels(source: FloatNetwork, keras_model: 'keras.Model',
-            file: str | Path | None) -> tuple[str, ...]:
-    if file is not None:
-        return read_labels(file, keras_model.output_shape[-1])
-    return imagenet_labels() if source.weights == 'imagenet' else ()
-
-
-def _images(keras_model: 'keras.Model', folder: str | Path | None, fit: str) -> np.ndarray:
-    from offload_perception.preparation import convert, representative
-
-    shape = convert.input_shape(keras_model)
-    if folder is None:
-        return representative.default_images(shape)
-    return representative.folder_images(folder, shape, how=fit)
-
-
-def _key(source: FloatNetwork, labels: str | Path | None, representative: str | Path | None,
-         weight_bits: int, fit: str) -> str:
+def _key(source: Source, wishes: Wishes) -> str:
     """Return a short hash of all that the prepared model depends on."""
-    parts: dict[str, Any] = {'source': source.identity(), 'format': FORMAT,
-             'labels': None if labels is None else file_digest(Path(labels)),
-             'representative': _listing(representative)}
-    if weight_bits != 8:
-        parts['weight_bits'] = weight_bits
-    if fit != 'crop':
-        parts['fit'] = fit
+    parts: dict[str, Any] = {
+        'source': source.identity(), 'format': FORMAT,
+        'labels': None if wishes.labels is None else file_digest(Path(wishes.labels)),
+        'representative': _listing(wishes.representative),
+        'weight_bits': wishes.weight_bits, 'fit': wishes.fit}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from offload_perception.errors import ModelError
 from offload_perception.keras_backend import import_keras
-from offload_perception.network.cut import PREPROCESS
+from offload_perception.network.layers import PREPROCESS
+from offload_perception.network.pixels import PREPROCESSING
 from offload_perception.preparation import keras2
 from offload_perception.preparation.convert import input_shape
 from offload_perception.preparation.keras_vgg import preprocess_layer
@@ -22,12 +23,6 @@ from offload_perception.preparation.supported import (
 if TYPE_CHECKING:
     import keras
 
-PREPROCESSING = {
-    'inside': 'the model takes RGB pixels 0..255 as they are',
-    'caffe': "BGR minus the ImageNet mean, as keras.applications' VGG16",
-    'unit': 'RGB / 255',
-    'tf': 'RGB / 127.5 - 1',
-}
 _PREPARING = ('Rescaling', 'Normalization', 'BatchNormalization')
 
 

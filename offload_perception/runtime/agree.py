@@ -8,9 +8,15 @@ MAX_QUANTA = 1
 MAX_SHARE = 1e-3
 
 
+FLOAT_TOLERANCE = 1e-4  # of the largest value: sums of float32 in another order
+
+
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference in quanta, and the share of elements that differ at all."""
+    """The largest difference in quanta, and the share of elements that differ at all.
+
+    Of floats, quanta of FLOAT_TOLERANCE of the largest value, and the elements that differ by one.
+    """
 
     quanta: int
     share: float
@@ -26,6 +32,10 @@ class Difference:
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> Difference:
-    """Compare two int8 or uint8 tensors of one shape."""
-    apart = np.abs(np.subtract(a, b, dtype=np.int16))
+    """Compare two tensors of one shape and type."""
+    if np.issubdtype(b.dtype, np.floating):
+        quantum = FLOAT_TOLERANCE * max(float(np.abs(b).max(initial=0.0)), 1e-6)
+        apart = np.abs(np.subtract(a, b, dtype=np.float64)) // quantum
+    else:
+        apart = np.abs(np.subtract(a, b, dtype=np.int64))
     return Difference(int(apart.max(initial=0)), float(np.count_nonzero(apart) / apart.size))

@@ -1,9 +1,7 @@
 """The network as a chain of segments: any head and any tail, nothing loaded between cuts."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from threading import Lock, local
-from time import perf_counter
 
 import numpy as np
 
@@ -15,8 +13,10 @@ from offload_perception.runtime.merged import MergedParts
 from offload_perception.runtime.network import Network, PartTime
 from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.select import Choice
+from offload_perception.runtime.steps import Step, crossing, known_before, run_steps
+from offload_perception.tensor import Tensors
 
-Plan = list[tuple[int, int, Runner]]  # first and last layer of each part
+Plan = list[Step]
 
 
 class Chain(Network):
@@ -37,21 +37,21 @@ class Chain(Network):
         self.artefact, self.choice, self.threads = artefact, choice, threads
         self._lock, self._mine = Lock(), local()
         self._runners = [
-            load(choice.runtime, artefact.segment_file(k), artefact.tensor(k - 1),
-                 artefact.tensor(k), threads=threads) for k in range(1, artefact.last + 1)]
+            load(choice.runtime, artefact.segment_file(k), *artefact.end_specs(k, k),
+                 threads=threads) for k in range(1, artefact.last + 1)]
         self._plans: dict[tuple[int, int], Plan] = {}
         self._merged = MergedParts(
             artefact, self._segments, runtimes=choice.rivals, exact=choice.runtime,
             threads=threads, load=load, on_change=self._forget_plans,
         ) if merge and choice.rivals else None
 
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
         """Run layers `first` to `last`; see `Network.run`."""
-        self.check(first, last, x)
+        self.check(first, last, xs)
         if self._merged and first <= last:
             self._merged.request(first, last)
         with self._lock:
-            return self._run(self._plan(first, last), x).copy()
+            return self._run(self._plan(first, last), first, last, xs)
 
     def prepare(self, cut: int) -> None:
         """Merge the head and the tail of `cut` and wait for it, so that no frame pays for it."""
@@ -64,17 +64,16 @@ class Chain(Network):
         """Run every segment and compare the runtimes, so that no frame pays for it."""
         spec = self.artefact.input
         for _ in range(runs):
-            self._segments(1, self.artefact.last, np.zeros(spec.shape, spec.dtype))
+            self._segments(1, self.artefact.last, (np.zeros(spec.shape, spec.dtype),))
         if self._merged:
             self._merged.check()
 
     @property
     def times(self) -> tuple[PartTime, ...]:
         """Return the times of this thread's last run, in its order."""
-        plan, stamps = getattr(self._mine, 'last', ((), ()))
-        return tuple(PartTime(first, last, after - before, runner.runtime, runner.device)
-                     for (first, last, runner), (before, after)
-                     in zip(plan, pairwise(stamps), strict=True))
+        plan, seconds = getattr(self._mine, 'last', ((), ()))
+        return tuple(PartTime(step.first, step.last, s, step.runner.runtime, step.runner.device)
+                     for step, s in zip(plan, seconds, strict=True))
 
     def describe(self) -> str:
         """Return the one line for the log: what runs where, and what was found out."""
@@ -107,20 +106,20 @@ class Chain(Network):
         plan: Plan = []
         for a, b in parts(self.artefact, first, last):
             merged = self._merged and self._merged.get(a, b)
-            plan += [(a, b, merged)] if merged else self._single(a, b)
+            plan += ([Step(a, b, merged, *self.artefact.ends(a, b))] if merged
+                     else self._single(a, b))
         return plan
 
     def _single(self, first: int, last: int) -> Plan:
-        return [(k, k, self._runners[k - 1]) for k in range(first, last + 1)]
+        return [Step(k, k, self._runners[k - 1], *self.artefact.ends(k, k))
+                for k in range(first, last + 1)]
 
-    def _segments(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+    def _segments(self, first: int, last: int, xs: Tensors) -> Tensors:
         with self._lock:
-            return self._run(self._single(first, last), x).copy()
+            return self._run(self._single(first, last), first, last, xs)
 
-    def _run(self, plan: Plan, x: np.ndarray) -> np.ndarray:
-        stamps = [perf_counter()]
-        for _, _, runner in plan:
-            x = runner.run(x)
-            stamps.append(perf_counter())
-        self._mine.last = plan, stamps
-        return x
+    def _run(self, plan: Plan, first: int, last: int, xs: Tensors) -> Tensors:
+        known = known_before(self.artefact, first - 1, xs)
+        ys, seconds = run_steps(plan, known, self.artefact.boundary(last))
+        self._mine.last = plan, seconds
+        return crossing(self.artefact, last, ys, first - 1, xs)

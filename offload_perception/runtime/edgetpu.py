@@ -12,6 +12,8 @@ from offload_perception.runtime.edgetpu_process import EdgeTpuProcess
 from offload_perception.runtime.edgetpu_refusal import check_attached
 from offload_perception.runtime.network import Network, PartTime
 from offload_perception.runtime.select import Choice
+from offload_perception.runtime.steps import crossing, known_before
+from offload_perception.tensor import Tensors
 
 
 class EdgeTpuNetwork(Network):
@@ -35,22 +37,23 @@ class EdgeTpuNetwork(Network):
         self._process = EdgeTpuProcess(self._plan, load_timeout_s=load_timeout_s,
                                        run_timeout_s=run_timeout_s, bus=bus)
 
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
         """Run layers `first` to `last`; see `Network.run`."""
-        self.check(first, last, x)
+        self.check(first, last, xs)
         if first > last:
             self._mine.times = ()
-            return x.copy()
-        return self._run(first, last, x)
+            return tuple(x.copy() for x in xs)
+        return self._run(first, last, xs)
 
-    def _run(self, first: int, last: int, x: np.ndarray,
-             timeout_s: float | None = None) -> np.ndarray:
+    def _run(self, first: int, last: int, xs: Tensors,
+             timeout_s: float | None = None) -> Tensors:
+        known = known_before(self.artefact, first - 1, xs)
         with self._lock:
-            y, seconds = self._process.run(first, last, x, timeout_s)
+            ys, seconds = self._process.run(first, last, tuple(known.values()), timeout_s)
             self._mine.times = tuple(
                 PartTime(k, k, s, self.choice.runtime, self._device(k))
                 for k, s in enumerate(seconds, first))
-            return y.copy()
+            return crossing(self.artefact, last, ys, first - 1, xs)
 
     @property
     def times(self) -> tuple[PartTime, ...]:
@@ -65,7 +68,7 @@ class EdgeTpuNetwork(Network):
         """Run every segment: the first run uploads the parameters, so it may take its time."""
         spec = self.artefact.input
         for _ in range(runs):
-            self._run(1, self.artefact.last, np.zeros(spec.shape, spec.dtype),
+            self._run(1, self.artefact.last, (np.zeros(spec.shape, spec.dtype),),
                       self._load_timeout_s)
 
     def describe(self) -> str:

@@ -10,15 +10,15 @@ import sys
 from contextlib import suppress
 from ctypes import CDLL
 from multiprocessing.connection import Connection
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from offload_perception.runtime.edgetpu_plan import EdgeTpuPlan, SegmentLoad
+from offload_perception.runtime.edgetpu_plan import EdgeTpuPlan, SegmentLoad, places
 from offload_perception.runtime.runner import Runner
+from offload_perception.runtime.steps import Step, run_steps
 from offload_perception.runtime.tflite import TfliteRunner, interpreter_module, open_tflite
-from offload_perception.tensor import TensorSpec
+from offload_perception.tensor import Tensors
 
 
 def main() -> int:
@@ -41,32 +41,37 @@ def serve(pipe: Connection, memory: mmap.mmap) -> None:
     while True:
         first, last = pipe.recv()
         try:
-            pipe.send(('done', run(runners[first - 1:last], memory)))
+            pipe.send(('done', run(plan, runners, first, last, memory)))
         except Exception as e:  # a delegate that reports an error instead of crashing
             pipe.send(('failed', type(e).__name__, str(e)))
 
 
-def run(runners: list[Runner], memory: mmap.mmap) -> list[float]:
-    """Run files in sequence, from and to the shared memory; return their seconds."""
-    times, x, before = [], tensor(memory, 0, runners[0].input), perf_counter()
-    for runner in runners:
-        x = runner.run(x)
-        after = perf_counter()
-        times.append(after - before)
-        before = after
-    np.copyto(tensor(memory, 1, runners[-1].output), x)
-    return times
+def run(plan: EdgeTpuPlan, runners: list[Runner], first: int, last: int,
+        memory: mmap.mmap) -> list[float]:
+    """Run files `first` to `last`, from and to the shared memory; return their seconds."""
+    steps = [Step(k, k, runners[k - 1], plan.loads[k - 1].takes, plan.loads[k - 1].gives)
+             for k in range(first, last + 1)]
+    known = dict(zip(plan.boundaries[first - 1], tensors(memory, 0, plan, first - 1),
+                     strict=True))
+    ys, seconds = run_steps(steps, known, plan.boundaries[last])
+    for mine, y in zip(tensors(memory, 1, plan, last), ys, strict=True):
+        np.copyto(mine, y)
+    return seconds
 
 
-def tensor(memory: mmap.mmap, half: int, spec: TensorSpec) -> np.ndarray:
-    """Return a view of the input (0) or output (1) half of the memory."""
-    offset = half * len(memory) // 2
-    return np.frombuffer(memory, spec.dtype, spec.size, offset).reshape(spec.shape)
+def tensors(memory: mmap.mmap, half: int, plan: EdgeTpuPlan, cut: int) -> Tensors:
+    """Return views of the tensors at a cut in the input (0) or output (1) half of the memory."""
+    numbers = plan.boundaries[cut]
+    starts = places(plan.specs, numbers)
+    return tuple(
+        np.frombuffer(memory, (spec := plan.specs[i]).dtype, spec.size,
+                      half * len(memory) // 2 + start).reshape(spec.shape)
+        for i, start in zip(numbers, starts, strict=False))
 
 
 def open_load(load: SegmentLoad, plan: EdgeTpuPlan) -> Runner:
     """Open a file on the CPU or on the Edge TPU, through pycoral if Google's is installed."""
-    ends = load.input, load.output
+    ends = tuple(tuple(plan.specs[i] for i in numbers) for numbers in (load.takes, load.gives))
     if load.device is None:
         return open_tflite(load.file, *ends, runtime=plan.runtime, threads=plan.threads)
     name = f'edgetpu {load.device}'.strip()

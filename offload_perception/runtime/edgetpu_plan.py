@@ -1,7 +1,9 @@
 """What the Edge TPU process is to load: files, tensors, devices."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from offload_perception.runtime.edgetpu_refusal import not_compiled
 from offload_perception.tensor import TensorSpec
 
 CUSTOM_OP = b'edgetpu-custom-op'
+ALIGNMENT = 64  # of each tensor in shared memory [bytes]
 LIBRARY = 'libedgetpu.so.1'
 COMPILED = 'edgetpu'
 
@@ -20,27 +23,41 @@ _DEVICE = re.compile(r'|usb|pci|(usb|pci)?:\d+')
 
 @dataclass(frozen=True)
 class SegmentLoad:
-    """A file to open: on an Edge TPU by its device string, or on the CPU if that is None."""
+    """A file to open: on an Edge TPU by its device string, or on the CPU if that is None.
+
+    It takes and gives the tensors of these numbers.
+    """
 
     file: Path
-    input: TensorSpec
-    output: TensorSpec
+    takes: tuple[int, ...]
+    gives: tuple[int, ...]
     device: str | None
 
 
 @dataclass(frozen=True)
 class EdgeTpuPlan:
-    """All that the process needs to know; it is sent once."""
+    """All that the process needs to know; it is sent once.
+
+    `specs` are the tensors by number, `boundaries` those that cross at each cut, 0 to N; at cut 0
+    it is the input tensor of the network.
+    """
 
     loads: tuple[SegmentLoad, ...]
+    specs: dict[int, TensorSpec]
+    boundaries: tuple[tuple[int, ...], ...]
     runtime: str
     library: str
     threads: int
 
     @property
     def tensor_bytes(self) -> int:
-        """Return the size of the largest tensor at either end of a file."""
-        return max(spec.nbytes for load in self.loads for spec in (load.input, load.output))
+        """Return the most bytes that cross at a cut, each tensor on a place of its own."""
+        return max(places(self.specs, numbers)[-1] for numbers in self.boundaries)
+
+
+def places(specs: dict[int, TensorSpec], numbers: Iterable[int]) -> list[int]:
+    """Return where in shared memory each of the tensors begins, and where the last one ends."""
+    return [0, *accumulate(-(-specs[i].nbytes // ALIGNMENT) * ALIGNMENT for i in numbers)]
 
 
 def make_plan(artefact: Artefact, devices: str, *, runtime: str, threads: int,
@@ -61,10 +78,11 @@ def make_plan(artefact: Artefact, devices: str, *, runtime: str, threads: int,
     sticks = spread([layer.weight_bytes * compiled for layer, compiled in
                      zip(artefact.layers, on_device, strict=True)], len(names))
     return EdgeTpuPlan(tuple(
-        SegmentLoad(file if compiled else artefact.segment_file(k), artefact.tensor(k - 1),
-             artefact.tensor(k), names[stick] if compiled else None)
+        SegmentLoad(file if compiled else artefact.segment_file(k), *artefact.ends(k, k),
+                    names[stick] if compiled else None)
         for k, (file, compiled, stick) in enumerate(zip(files, on_device, sticks, strict=True), 1)
-    ), runtime, library, threads)
+    ), {**artefact.specs, artefact.image_id: artefact.pixels.spec},
+        tuple(map(artefact.boundary, range(artefact.last + 1))), runtime, library, threads)
 
 
 def parse_devices(text: str) -> list[str]:

@@ -13,9 +13,10 @@ import numpy as np
 
 from offload_perception.errors import DeviceError, ModelError
 from offload_perception.runtime.edgetpu_bus import Bus
-from offload_perception.runtime.edgetpu_child import tensor
+from offload_perception.runtime.edgetpu_child import tensors
 from offload_perception.runtime.edgetpu_plan import EdgeTpuPlan
 from offload_perception.runtime.edgetpu_refusal import crashed, hung, library_missing, refused
+from offload_perception.tensor import Tensors
 
 CHILD = 'offload_perception.runtime.edgetpu_child'
 END_S = 2.0
@@ -40,20 +41,20 @@ class EdgeTpuProcess:
             self.close()
             raise self._refusal(*answer[1:])
 
-    def run(self, first: int, last: int, x: np.ndarray,
-            timeout_s: float | None = None) -> tuple[np.ndarray, list[float]]:
-        """Run the files `first` to `last` of the plan, from 1; return output and seconds each.
+    def run(self, first: int, last: int, xs: Tensors,
+            timeout_s: float | None = None) -> tuple[Tensors, list[float]]:
+        """Run the files `first` to `last` of the plan, from 1; return outputs and seconds each.
 
-        The output is a view that holds until the next run.
+        The outputs are views that hold until the next run.
         """
-        loads = self._plan.loads
-        np.copyto(tensor(self._memory, 0, loads[first - 1].input), x)
+        for mine, x in zip(tensors(self._memory, 0, self._plan, first - 1), xs, strict=True):
+            np.copyto(mine, x)
         answer = self._ask((first, last), 'running', timeout_s or self._timeout_s)
         if answer[0] != 'done':
             self.close()
             raise DeviceError(f'the Edge TPU failed while running: {answer[2] or answer[1]}; '
                               'check cable, hub and supply')
-        return tensor(self._memory, 1, loads[last - 1].output), answer[1]
+        return tensors(self._memory, 1, self._plan, last), answer[1]
 
     def close(self) -> None:
         """End the child: politely, then by force."""

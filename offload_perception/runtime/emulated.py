@@ -5,11 +5,10 @@ from collections.abc import Callable
 from math import isfinite, nan
 from threading import local
 
-import numpy as np
-
 from offload_perception.errors import DeviceError
 from offload_perception.profiles.device_profile import DeviceProfile
 from offload_perception.runtime.network import Network, PartTime
+from offload_perception.tensor import Tensors
 
 
 class EmulatedNetwork(Network):
@@ -29,7 +28,7 @@ class EmulatedNetwork(Network):
         self.artefact, self.choice = network.artefact, network.choice
         on_power(0.0)
 
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
         """Run layers `first` to `last`; see `Network.run`.
 
         :raises DeviceError: if they do not fit into the emulated computer.
@@ -38,13 +37,13 @@ class EmulatedNetwork(Network):
         started = self._clock()
         self._on_power(joules / seconds if seconds > 0.0 else 0.0)
         try:
-            y = self._network.run(first, last, x)
+            ys = self._network.run(first, last, xs)
             self._wait(max(started + seconds - self._clock(), 0.0))
         finally:
             self._on_power(0.0)
         self._mine.times = (PartTime(first, last, self._clock() - started, self._network.ran,
                                      self.emulated),)
-        return y
+        return ys
 
     def _cost(self, first: int, last: int) -> tuple[float, float]:
         p = self.profile

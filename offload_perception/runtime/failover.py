@@ -4,10 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 from threading import Lock, local
 
-import numpy as np
-
 from offload_perception.errors import DeviceError, OffloadError
 from offload_perception.runtime.network import Network, PartTime
+from offload_perception.tensor import Tensors
 from offload_perception.threads import FOREVER, Worker
 
 CLOSE_S = 0.5  # for a current attempt to open
@@ -44,19 +43,19 @@ class Failover(Network):
         """Return whether the accelerator is in use now."""
         return self._device is not None
 
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
         """Run layers `first` to `last`; see `Network.run`."""
         device = self._device
         if device is not None:
             try:
                 self._mine.ran = device
-                return device.run(first, last, x)
+                return device.run(first, last, xs)
             except DeviceError as e:
                 self._lose(device, e)
         if self._spare is None:
             raise DeviceError(self._lost)
         self._mine.ran = self._spare
-        return self._spare.run(first, last, x)
+        return self._spare.run(first, last, xs)
 
     @property
     def times(self) -> tuple[PartTime, ...]:

@@ -7,8 +7,9 @@ import numpy as np
 from offload_perception.errors import ModelError, RuntimeUnavailableError
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.keras_cut import first_layer_after
-from offload_perception.runtime.runner import check_tensor
+from offload_perception.runtime.runner import check_tensors
 from offload_perception.runtime.select import Choice
+from offload_perception.tensor import Tensors
 
 
 class KerasTail:
@@ -25,20 +26,19 @@ class KerasTail:
         self._layers = _load(artefact).layers
         self._functions: dict[int, Any] = {}
 
-    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
+    def tail(self, cut: int, xs: Tensors) -> Tensors:
         """Return the class scores, float32 of shape (classes,), for the tensor at `cut`."""
-        spec = self.artefact.tensor(cut)
-        check_tensor(tensor, spec, f'the tail after cut {cut}')
-        x = spec.dequantise(tensor).astype(np.float32, copy=False)
+        spec, = self.artefact.tensors(cut)
+        check_tensors(xs, (spec,), f'the tail after cut {cut}')
+        x = spec.dequantise(xs[0]).astype(np.float32, copy=False)
         if cut == self.artefact.last:
-            return x
-        scores: np.ndarray = self._function(cut)(x[None]).numpy()[0]
-        return scores
+            return (x,)
+        return (self._function(cut)(x[None]).numpy()[0],)
 
     def warm_up(self, cut: int) -> None:
         """Build and trace the tail after `cut`, so that the first frame does not wait."""
-        spec = self.artefact.tensor(cut)
-        self.tail(cut, np.zeros(spec.shape, spec.dtype))
+        spec, = self.artefact.tensors(cut)
+        self.tail(cut, (np.zeros(spec.shape, spec.dtype),))
 
     def describe(self) -> str:
         """Return the one line for the log."""
@@ -63,14 +63,16 @@ class KerasTail:
                 x = layer(x, training=False)
             return x
 
-        shape = (1, *self.artefact.tensor(cut).shape)
+        shape = (1, *self.artefact.tensors(cut)[0].shape)
         return tf.function(tail, input_signature=[tf.TensorSpec(shape, tf.float32)])
 
 
 def _load(artefact: Artefact) -> Any:
     if not artefact.keras_file.exists():
-        raise ModelError(f'{artefact.keras_file} is missing, and float32 tails need it; '
-                         'prepare the model again or choose the int8 tail')
+        raise ModelError(f'{artefact.keras_file} is missing: only a model that was prepared from '
+                         'a Keras network has float32 tails; choose backend int8, which runs the '
+                         'same file as the drone'
+                         )
     try:
         import keras
     except ImportError as e:

@@ -4,7 +4,6 @@ import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,15 +11,21 @@ from typing import Any
 from offload_perception.errors import RuntimeUnavailableError
 from offload_perception.network.artefact import Artefact
 
+# What may follow a dense layer without being one.
+DENSE_END = ('fc', 'reshape', 'softmax', 'logistic', 'quantize', 'dequantize', 'squeeze')
+
 
 def parts(artefact: Artefact, first: int, last: int) -> list[tuple[int, int]]:
-    """Split layers `first` to `last` before the fully connected ones.
+    """Split layers `first` to `last` before the fully connected ones at the network's end.
 
     Convolutions are bound by arithmetic and fully connected layers by memory, so one runtime
     is seldom the best for both.
     """
-    kinds = [layer.kind for layer in artefact.layers]
-    convs = kinds.index('fc') if 'fc' in kinds else artefact.last
+    convs = artefact.last
+    while convs and artefact.layers[convs - 1].kind in DENSE_END:
+        convs -= 1
+    if all(layer.kind != 'fc' for layer in artefact.layers[convs:]):
+        convs = artefact.last
     halves = ((first, min(last, convs)), (max(first, convs + 1), last))
     return [(a, b) for a, b in halves if a <= b]
 
@@ -47,23 +52,21 @@ class Merger:
         else:
             with TemporaryDirectory(prefix='offload_perception_') as folder:
                 file = Path(folder) / f'{first:02d}-{last:02d}.tflite'
-                file.write_bytes(self._graph.segment(self._stops[first - 1], self._stops[last]))
+                file.write_bytes(self._graph.segment(self._stop(first - 1), self._stop(last)))
                 yield file
 
     @cached_property
     def _graph(self) -> Any:
         return _open(self._artefact.model_file)
 
-    @cached_property
-    def _stops(self) -> list[int]:
-        """Return the number of operators up to each cut."""
-        files = map(self._artefact.segment_file, range(1, self._artefact.last + 1))
-        return [0, *accumulate(len(_open(file).operators) for file in files)]
+    def _stop(self, cut: int) -> int:
+        """Return the number of operators before a cut."""
+        return self._artefact.layers[cut - 1].stop if cut else 0
 
 
 def _open(file: Path) -> Any:
     try:  # a Raspberry Pi with tflite-runtime alone has no flatbuffers, and runs without merging
-        from offload_perception.network.flatbuffer import Graph
+        from offload_perception.network.graph import Graph
     except ImportError as e:
         raise RuntimeUnavailableError(f'reading .tflite files needs flatbuffers ({e}); '
                                       'pip install ai-edge-litert') from e

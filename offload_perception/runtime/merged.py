@@ -16,6 +16,8 @@ from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.merge import Merger, parts
 from offload_perception.runtime.race import race
 from offload_perception.runtime.runner import Runner
+from offload_perception.runtime.steps import known_before
+from offload_perception.tensor import Tensors
 from offload_perception.threads import FOREVER, JobQueue, fulfil
 
 MIN_GAIN = 0.02  # below it the segments are used, and no memory is spent
@@ -41,8 +43,8 @@ class MergedParts:
     are replaced, never changed, so that any thread may read them.
     """
 
-    def __init__(self, artefact: Artefact, segments: Callable[[int, int, np.ndarray], np.ndarray],
-                 *, runtimes: tuple[str, ...], exact: str, threads: int,
+    def __init__(self, artefact: Artefact, segments: Callable[[int, int, Tensors], Tensors], *,
+                 runtimes: tuple[str, ...], exact: str, threads: int,
                  budget_bytes: int = BUDGET_BYTES, load: Callable[..., Runner] = load_cpu,
                  on_change: Callable[[], None] = lambda: None) -> None:
         self._artefact, self._segments, self._load = artefact, segments, load
@@ -106,12 +108,12 @@ class MergedParts:
         try:
             self._check_runtimes()
             self._go_on()
-            x = self._segments(1, first - 1, _noise(self._artefact))
+            xs = self._segments(1, first - 1, _noise(self._artefact))
             for a, b in parts(self._artefact, first, last):
                 self._go_on()
                 if (a, b) not in self._winners:
-                    self._winners[a, b] = self._fastest(a, b, x, rest)
-                x = self._segments(a, b, x)
+                    self._winners[a, b] = self._fastest(a, b, xs, rest)
+                xs = self._segments(a, b, xs)
             self._keep_to_budget(parts(self._artefact, first, last))
             self._on_change()
         except (OffloadError, OSError, RuntimeError) as e:  # in the background, so report it here
@@ -125,42 +127,49 @@ class MergedParts:
         """
         if self._checked:
             return
-        x = _noise(self._artefact)
+        xs = _noise(self._artefact)
         for k in range(1, self._artefact.last + 1):
             if self._closing.is_set():
                 return
-            y = self._segments(k, k, x)
+            ys = self._segments(k, k, xs)
             for runtime in [r for r in self._runtimes if r != self._exact]:
-                self._check(runtime, k, x, y)
-            x = y
+                self._check(runtime, k, xs, ys)
+            xs = ys
         self._checked = True
 
-    def _check(self, runtime: str, k: int, x: np.ndarray, y: np.ndarray) -> None:
+    def _check(self, runtime: str, k: int, xs: Tensors, ys: Tensors) -> None:
         try:
             runner = self._open(k, k, (runtime, self._threads))
         except OffloadError as e:
             self._leave_out(runtime, str(e))
             return
-        found = difference(runner.run(x), y)
+        takes, gives = self._artefact.ends(k, k)
+        known = known_before(self._artefact, k - 1, xs)
+        made = runner.run(tuple(known[i] for i in takes))
+        right = dict(zip(self._artefact.boundary(k), ys, strict=True))
+        found = [difference(made[n], right[i]) for n, i in enumerate(gives)]
         runner.close()
-        if not found.agrees:
+        for different in (d for d in found if not d.agrees):
             name = self._artefact.cut_names[k]
-            self._leave_out(runtime, f'at {name} it differs from {self._exact} by {found}')
+            self._leave_out(runtime, f'at {name} it differs from {self._exact} by {different}')
+            return
 
     def _leave_out(self, runtime: str, why: str) -> None:
         self._runtimes.remove(runtime)
         self.left_out = self.left_out | {runtime}
         self._find(runtime, f'left out: {why}')
 
-    def _fastest(self, a: int, b: int, x: np.ndarray, rest: float) -> Runner | None:
+    def _fastest(self, a: int, b: int, xs: Tensors, rest: float) -> Runner | None:
         """Race the candidates for one part; None if no file gains enough on the segments."""
         with ExitStack() as losers:
             runners = {c: self._open(a, b, c) for c in self._candidates(a, b)}
             for runner in runners.values():
                 losers.callback(runner.close)
-            runs: dict[Candidate | str, Callable[[], np.ndarray]] = {
-                SEGMENTS: partial(self._segments, a, b, x),
-                **{c: partial(_fresh, r, x) for c, r in runners.items()}}
+            known = known_before(self._artefact, a - 1, xs)
+            taken = tuple(known[i] for i in self._artefact.ends(a, b)[0])
+            runs: dict[Candidate | str, Callable[[], Tensors]] = {
+                SEGMENTS: partial(self._segments, a, b, xs),
+                **{c: partial(_fresh, r, taken) for c, r in runners.items()}}
             least = race({c: partial(self._unless_closing, run) for c, run in runs.items()},
                          rest=rest, sleep=self._closing.wait)
             best = min(runners, key=least.__getitem__)
@@ -175,7 +184,7 @@ class MergedParts:
                    f'{least[best] * 1e3:.2f} ms (segments {least[SEGMENTS] * 1e3:.2f} ms)')
         return runners[best]
 
-    def _unless_closing(self, run: Callable[[], np.ndarray]) -> None:
+    def _unless_closing(self, run: Callable[[], Tensors]) -> None:
         self._go_on()
         run()
 
@@ -191,8 +200,7 @@ class MergedParts:
     def _open(self, a: int, b: int, candidate: Candidate) -> Runner:
         runtime, threads = candidate
         with self._merger.file(a, b) as file:
-            return self._load(runtime, file, self._artefact.tensor(a - 1),
-                              self._artefact.tensor(b), threads=threads)
+            return self._load(runtime, file, *self._artefact.end_specs(a, b), threads=threads)
 
     def _keep_to_budget(self, needed: list[Range]) -> None:
         for part in [p for p in self._winners if p not in needed]:
@@ -215,11 +223,10 @@ class MergedParts:
         log.info('%s: %s', what, finding)
 
 
-def _fresh(runner: Runner, x: np.ndarray) -> np.ndarray:
-    return runner.run(x).copy()
+def _fresh(runner: Runner, xs: Tensors) -> Tensors:
+    return tuple(y.copy() for y in runner.run(xs))
 
 
-def _noise(artefact: Artefact) -> np.ndarray:
+def _noise(artefact: Artefact) -> Tensors:
     """Return an image of noise: it drives accumulators harder than photographs do."""
-    spec = artefact.input
-    return np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
+    return (np.random.default_rng(0).integers(0, 256, artefact.input.shape, np.uint8),)

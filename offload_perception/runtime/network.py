@@ -7,8 +7,9 @@ import numpy as np
 
 from offload_perception.errors import CutError
 from offload_perception.network.artefact import Artefact
-from offload_perception.runtime.runner import check_tensor
+from offload_perception.runtime.runner import check_tensors
 from offload_perception.runtime.select import Choice
+from offload_perception.tensor import Tensors
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ class Network(ABC):
     choice: Choice
 
     @abstractmethod
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
         """Run layers `first` to `last`, counted from 1; none if `first` is `last` + 1.
 
+        `xs` are the tensors at the cut before layer `first`, the result those after `last`.
+
         :raises CutError: for layers that the network does not have.
-        :raises ModelError: if `x` is not the tensor in front of layer `first`.
+        :raises ModelError: if `xs` are not the tensors before layer `first`.
         :raises DeviceError: if an accelerator failed during the run and there is no fallback.
         """
 
@@ -71,14 +74,13 @@ class Network(ABC):
     def close(self) -> None:
         """Release everything."""
 
-    def head(self, cut: int, image: np.ndarray) -> np.ndarray:
-        """Return the tensor at `cut` for an image, uint8 RGB of the artefact's input shape."""
-        return self.run(1, cut, image)
+    def head(self, cut: int, image: np.ndarray) -> Tensors:
+        """Return the tensors at `cut` for an image, uint8 RGB of the artefact's input shape."""
+        return self.run(1, cut, (image,))
 
-    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
-        """Return the class scores, float32 of shape (classes,), for the tensor at `cut`."""
-        last = self.artefact.last
-        return self.artefact.tensor(last).dequantise(self.run(cut + 1, last, tensor))
+    def tail(self, cut: int, xs: Tensors) -> Tensors:
+        """Return the network's outputs, dequantised, for the tensors at `cut`."""
+        return self.artefact.real_outputs(self.run(cut + 1, self.artefact.last, xs))
 
     @property
     def ran(self) -> str:
@@ -90,9 +92,9 @@ class Network(ABC):
         """Return the devices of this thread's last run, as `edgetpu usb:0+cpu`."""
         return '+'.join(dict.fromkeys(time.device for time in self.times))
 
-    def check(self, first: int, last: int, x: np.ndarray) -> None:
-        """Raise CutError or ModelError if layers `first` to `last` cannot run on `x`."""
+    def check(self, first: int, last: int, xs: Tensors) -> None:
+        """Raise CutError or ModelError if layers `first` to `last` cannot run on `xs`."""
         if not 1 <= first <= last + 1 <= self.artefact.last + 1:
             raise CutError(f'{self.artefact.name} has layers 1..{self.artefact.last}, '
                            f'asked for {first}..{last}')
-        check_tensor(x, self.artefact.tensor(first - 1), f'layer {first}')
+        check_tensors(xs, self.artefact.tensors(first - 1), f'layer {first}')

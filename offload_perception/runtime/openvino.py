@@ -1,5 +1,6 @@
 """Run a .tflite file on OpenVINO's CPU plugin."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from offload_perception.errors import ModelError, RuntimeUnavailableError
-from offload_perception.runtime.runner import check_ends, check_tensor
-from offload_perception.tensor import TensorSpec
+from offload_perception.runtime.runner import Specs, check_ends, check_tensors
+from offload_perception.runtime.tflite import without_batch
+from offload_perception.tensor import Tensors
 
 
 @cache
@@ -29,15 +31,14 @@ def core() -> Any:
 class OpenVinoRunner:
     """A .tflite file compiled once for the CPU, with one infer request that is used again.
 
-    Input and output are views of the request's own tensors. `infer` does not hold Python's
+    Inputs and outputs are views of the request's own tensors. `infer` does not hold Python's
     global lock.
     """
 
     runtime, device = 'openvino', 'cpu'
 
-    def __init__(self, file: Path, input: TensorSpec, output: TensorSpec, *,
-                 threads: int) -> None:
-        self.input, self.output = input, output
+    def __init__(self, file: Path, inputs: Specs, outputs: Specs, *, threads: int) -> None:
+        self.inputs, self.outputs = inputs, outputs
         self._name = Path(file).name
         try:
             # Threads are not pinned: several runners and the encoder share the cores.
@@ -47,21 +48,25 @@ class OpenVinoRunner:
         except RuntimeError as e:
             raise ModelError(f'{file}: openvino cannot load it: {e}') from e
         self._request = model.create_infer_request()
-        self._x = self._view(self._request.get_input_tensor(), input)
-        self._y = self._view(self._request.get_output_tensor(), output)
+        self._xs = self._views(self._request.input_tensors, inputs)
+        self._ys = self._views(self._request.output_tensors, outputs)
 
-    def _view(self, tensor: Any, spec: TensorSpec) -> np.ndarray:
-        view: np.ndarray = tensor.data[0]
-        check_ends((view.shape, view.dtype.name), spec, self._name)
-        return view
+    def _views(self, tensors: Sequence[Any], specs: Specs) -> Tensors:
+        if len(tensors) != len(specs):
+            raise ModelError(f'{self._name}: openvino has other ends than the manifest')
+        views = tuple(without_batch(tensor.data) for tensor in tensors)
+        for view, spec in zip(views, specs, strict=True):
+            check_ends((view.shape, view.dtype.name), spec, self._name)
+        return views
 
-    def run(self, x: np.ndarray) -> np.ndarray:
-        """Return a view of the output tensor; see `Runner.run`."""
-        check_tensor(x, self.input, self._name)
-        np.copyto(self._x, x)
+    def run(self, xs: Tensors) -> Tensors:
+        """Return views of the output tensors; see `Runner.run`."""
+        check_tensors(xs, self.inputs, self._name)
+        for mine, x in zip(self._xs, xs, strict=True):
+            np.copyto(mine, x)
         self._request.infer()
-        return self._y
+        return self._ys
 
     def close(self) -> None:
         """Drop the request; its memory goes with the last array that looks at it."""
-        self._request, self._x, self._y = None, np.empty(0), np.empty(0)
+        self._request, self._xs, self._ys = None, (), ()

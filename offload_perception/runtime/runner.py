@@ -5,34 +5,44 @@ from typing import Protocol
 import numpy as np
 
 from offload_perception.errors import ModelError
-from offload_perception.tensor import TensorSpec
+from offload_perception.tensor import Tensors, TensorSpec
+
+Specs = tuple[TensorSpec, ...]
 
 
 class Runner(Protocol):
     """One model file, loaded and ready to run on one device.
 
-    `input` and `output` are the tensors at its two ends, `runtime` is `litert`,
+    `inputs` and `outputs` are the tensors at its two ends, `runtime` is `litert`,
     `tflite_runtime`, `tensorflow`, `openvino` or `keras`, `device` is `cpu` or `edgetpu` with
     its device string. A runner serves one thread at a time.
     """
 
-    input: TensorSpec
-    output: TensorSpec
+    inputs: Specs
+    outputs: Specs
     runtime: str
     device: str
 
-    def run(self, x: np.ndarray) -> np.ndarray:
-        """Return the output for `x`, both without a batch dimension.
+    def run(self, xs: Tensors) -> Tensors:
+        """Return the outputs for the inputs `xs`, all without a batch dimension.
 
-        The result may be a view of the runtime's own memory: it holds until the next `run`
-        of this runner, so copy it before handing it to another thread.
+        Results may be views of the runtime's own memory: they hold until the next `run`
+        of this runner, so copy them before handing them to another thread.
 
-        :raises ModelError: if `x` has not the shape and dtype of `input`.
+        :raises ModelError: if `xs` have not the shapes and dtypes of `inputs`.
         :raises DeviceError: if an accelerator failed during the run.
         """
 
     def close(self) -> None:
         """Release the runtime; a second call does nothing."""
+
+
+def check_tensors(xs: Tensors, specs: Specs, what: str) -> None:
+    """Raise ModelError if `xs` have not the shapes and dtypes of `specs`."""
+    if len(xs) != len(specs):
+        raise ModelError(f'{what} takes {len(specs)} tensors, got {len(xs)}')
+    for x, spec in zip(xs, specs, strict=True):
+        check_tensor(x, spec, what)
 
 
 def check_tensor(x: np.ndarray, spec: TensorSpec, what: str) -> None:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from offload_perception.errors import ModelError, RuntimeUnavailableError
-from offload_perception.runtime.runner import check_ends, check_tensor
-from offload_perception.tensor import TensorSpec
+from offload_perception.runtime.runner import Specs, check_ends, check_tensors
+from offload_perception.tensor import Tensors, TensorSpec
 
 # Runtime -> (module with Interpreter and load_delegate, what to install for it).
 INTERPRETERS = {
@@ -35,9 +36,8 @@ def interpreter_module(runtime: str) -> ModuleType:
             'or choose runtime auto') from e
 
 
-def open_tflite(file: Path, input: TensorSpec, output: TensorSpec, *, runtime: str,
-                threads: int, delegates: Sequence[Any] = (),
-                device: str = 'cpu') -> 'TfliteRunner':
+def open_tflite(file: Path, inputs: Specs, outputs: Specs, *, runtime: str, threads: int,
+                delegates: Sequence[Any] = (), device: str = 'cpu') -> 'TfliteRunner':
     """Load a .tflite file on an interpreter, on the CPU or on `delegates`.
 
     :raises RuntimeUnavailableError: if the runtime is not installed.
@@ -53,39 +53,62 @@ def open_tflite(file: Path, input: TensorSpec, output: TensorSpec, *, runtime: s
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as e:
         raise ModelError(f'{file}: {runtime} cannot load it: {e}') from e
-    return TfliteRunner(interpreter, input, output, runtime=runtime, device=device,
+    return TfliteRunner(interpreter, inputs, outputs, runtime=runtime, device=device,
                         name=Path(file).name)
 
 
 class TfliteRunner:
     """An interpreter whose tensors are allocated.
 
-    Input and output are views of the interpreter's own tensors, so that one copy per run, into
-    the input, is all that moves. `invoke` does not hold Python's global lock.
+    Inputs and outputs are views of the interpreter's own tensors, so that one copy per run, into
+    the inputs, is all that moves. `invoke` does not hold Python's global lock.
     """
 
-    def __init__(self, interpreter: Any, input: TensorSpec, output: TensorSpec, *, runtime: str,
+    def __init__(self, interpreter: Any, inputs: Specs, outputs: Specs, *, runtime: str,
                  device: str, name: str) -> None:
-        self.input, self.output, self.runtime, self.device = input, output, runtime, device
+        self.inputs, self.outputs, self.runtime, self.device = inputs, outputs, runtime, device
         self._interpreter, self._name = interpreter, name
-        self._x = self._view(interpreter.get_input_details()[0], input)
-        self._y = self._view(interpreter.get_output_details()[0], output)
+        self._xs = self._views(interpreter.get_input_details(), inputs)
+        made = interpreter.get_output_details()
+        self._late = [d['index'] for d, spec in zip(made, outputs, strict=False)
+                      if prod(map(int, d['shape'])) != spec.size]  # sized by the first run
+        self._ys = () if self._late else self._views(made, outputs)
+
+    def _views(self, details: list[dict[str, Any]], specs: Specs) -> Tensors:
+        if len(details) != len(specs):
+            raise ModelError(f'{self._name} has {len(details)} tensors at one end, but the '
+                             f'manifest says {len(specs)}; prepare the model again')
+        return tuple(map(self._view, details, specs))
 
     def _view(self, details: dict[str, Any], spec: TensorSpec) -> np.ndarray:
-        tensor = self._interpreter.tensor(details['index'])()[0]
+        tensor = without_batch(self._interpreter.tensor(details['index'])())
         check_ends((tensor.shape, tensor.dtype.name), spec, f"{self._name}: {details['name']}")
         return np.asarray(_Memory(tensor, self._interpreter))
 
-    def run(self, x: np.ndarray) -> np.ndarray:
-        """Return a view of the output tensor; see `Runner.run`."""
-        check_tensor(x, self.input, self._name)
-        np.copyto(self._x, x)
+    def run(self, xs: Tensors) -> Tensors:
+        """Return views of the output tensors; see `Runner.run`."""
+        check_tensors(xs, self.inputs, self._name)
+        for mine, x in zip(self._xs, xs, strict=True):
+            np.copyto(mine, x)
         self._interpreter.invoke()
-        return self._y
+        return self._copies() if self._late else self._ys
+
+    def _copies(self) -> Tensors:
+        """Return copies of outputs whose memory a run may move."""
+        made = self._interpreter.get_output_details()
+        ys = tuple(without_batch(self._interpreter.get_tensor(d['index'])) for d in made)
+        check_tensors(ys, self.outputs, self._name)
+        return ys
 
     def close(self) -> None:
         """Drop the interpreter; its memory goes with the last array that looks at it."""
-        self._interpreter, self._x, self._y = None, np.empty(0), np.empty(0)
+        self._interpreter, self._xs, self._ys = None, (), ()
+
+
+def without_batch(tensor: np.ndarray) -> np.ndarray:
+    """Return a view without a batch dimension of one, if there is one."""
+    return tensor[0] if tensor.shape[:1] == (1,) and tensor.ndim > 1 else tensor.reshape(
+        tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape)
 
 
 class _Memory:

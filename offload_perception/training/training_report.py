@@ -21,8 +21,8 @@ def compare(model: 'keras.Model', artefact: Artefact, images: np.ndarray, labels
     `images` are uint8 (N, H, W, 3), `labels` class ids (N,).
     """
     exact = model.predict(images.astype(np.float32), batch_size=256, verbose=0).argmax(1)
-    quantised = classify(artefact.model_file, artefact.input, artefact.tensor(artefact.last),
-                         images, runtime)
+    quantised = classify(artefact.model_file, artefact.pixels.spec,
+                         artefact.tensors(artefact.last)[0], images, runtime)
     return {'images': len(labels), 'float32_top1': _share(exact == labels),
             'int8_top1': _share(quantised == labels), 'agreement': _share(exact == quantised)}
 
