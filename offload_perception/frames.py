@@ -7,7 +7,7 @@ from math import inf, isnan, nan
 from secrets import randbits
 from typing import Any
 
-import numpy as np
+from offload_perception.tensor import Tensors, TensorSpec
 
 
 class Outcome(IntEnum):
@@ -38,7 +38,7 @@ class DropReason(StrEnum):
 
 
 class Status(IntEnum):
-    """A server's verdict on a tensor; the values are those of Classification."""
+    """A server's verdict on a tensor; the values are those of RemoteResult."""
 
     OK = 0
     REFUSED = 1
@@ -75,17 +75,35 @@ def reply_topic(drone: str) -> str:
 
 
 @dataclass(frozen=True)
-class TopK:
-    """The best classes, best first; lists of one length."""
+class Result:
+    """What a network found in an image; `kind` is one of `meaning.KINDS`.
+
+    `ids`, `labels` and `scores` have one length: of the best classes, best first; of detections,
+    with `boxes` (ymin, xmin, ymax, xmax) in 0..1 of the network's input; of the classes in a
+    class map, with the share of its pixels as score, most first. `tensors` are that map, uint8
+    (H, W), or the outputs of a network that means nothing else.
+    """
 
     ids: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    tensors: Tensors = ()
+    kind: str = 'classification'
+
+
+@dataclass(frozen=True)
+class Part:
+    """One tensor of a packet: `size` bytes of its data from `offset`."""
+
+    spec: TensorSpec
+    offset: int
+    size: int
 
 
 @dataclass(frozen=True)
 class FeaturePacket:
-    """A tensor for a server; the fields are those of FeatureTensor."""
+    """The tensors at a cut for a server; the fields are those of FeatureTensor."""
 
     header: Any
     drone: str
@@ -95,10 +113,7 @@ class FeaturePacket:
     split: int
     split_name: str
     codec: str
-    dtype: str
-    shape: tuple[int, ...]
-    scale: float
-    zero_point: int
+    parts: tuple[Part, ...]
     remaining_s: float
     data: Any
 
@@ -110,7 +125,7 @@ class Reply:
     packet: FeaturePacket
     status: Status
     message: str = ''
-    top: TopK = TopK()
+    result: Result = Result()
     server: str = ''
     runtime: str = ''
     device: str = ''
@@ -130,7 +145,7 @@ class ReceivedReply:
     model_digest: str
     status: Status
     message: str
-    top: TopK
+    result: Result
     server: str
     runtime: str
     device: str
@@ -159,9 +174,10 @@ class Stages:
 class Frame:
     """One camera image on its way through the drone, from its arrival to its one outcome.
 
-    `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched. Its
+    `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched;
+    `image_size` its height and width. Its
     tensor was ready to be sent, with `encoded_bytes`, at `encoded_s`; `sent` says whether the
-    middleware has taken it. A `hedged` frame keeps its boundary `tensor` while it is in flight,
+    middleware has taken it. A `hedged` frame keeps its boundary `tensors` while it is in flight,
     to be finished on board at `hedge_at_s`, or when the server gave no result:
     `turned_away` says why, and `trouble` in words. `nonce` is what a reply has to carry.
     """
@@ -170,6 +186,7 @@ class Frame:
     arrival_s: float
     header: Any
     image: Any
+    image_size: tuple[int, int] = (0, 0)
     deadline_s: float = 0.0
     split: int = 0
     split_name: str = ''
@@ -185,7 +202,7 @@ class Frame:
     nonce: int = field(default_factory=new_nonce)
     turned_away: DropReason | None = None
     trouble: str = ''
-    tensor: np.ndarray | None = None
+    tensors: Tensors | None = None
     hedged: bool = False
     hedge_at_s: float = inf
     decision: Any = None
@@ -218,15 +235,3 @@ class Frame:
         if self.outcome in (None, Outcome.DROPPED) or isnan(self.stages.total):
             return False
         return not self.deadline_s or self.stages.total <= self.deadline_s
-
-
-def top_k(scores: np.ndarray, labels: Any, k: int) -> TopK:
-    """Return the `k` best of `scores`, float32 of shape (classes,).
-
-    :param labels: function from class number to label.
-    """
-    k = min(k, scores.size)
-    best = np.argpartition(scores, -k)[-k:]
-    best = best[np.argsort(-scores[best], kind='stable')]
-    return TopK(ids=tuple(map(int, best)), labels=tuple(labels(int(i)) for i in best),
-                scores=tuple(map(float, scores[best])))

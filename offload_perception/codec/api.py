@@ -1,14 +1,15 @@
 """Encode and decode a tensor: what the rest of the package uses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from offload_perception.codec.container import Buffer, pack, unpack
-from offload_perception.codec.registry import AUTO, numbered, parse
+from offload_perception.codec.registry import AUTO, check_name, numbered, parse
 from offload_perception.codec.transform import Basis
 from offload_perception.errors import ConfigError
-from offload_perception.tensor import TensorSpec
+from offload_perception.tensor import Tensors, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,43 @@ def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO, *,
     extra = (basis,) if setting.codec.calibrated else ()
     parts = setting.codec.encode(np.ascontiguousarray(q), spec, *setting.parameters, *extra)
     return pack(spec, setting.codec.number, setting.parameters, parts)
+
+
+def encode_tensors(xs: Tensors, specs: Sequence[TensorSpec], codec: str = AUTO, *,
+                   basis: Basis | None = None) -> list[memoryview]:
+    """Return each of the tensors that cross a cut as a self-describing byte string.
+
+    Parameters as for `encode`; see `setting_of_each` for what cannot take `codec`.
+
+    :raises ConfigError: if none of them can.
+    """
+    return [encode(x, spec, name, basis=basis)
+            for x, spec, name in zip(xs, specs, setting_of_each(codec, specs), strict=True)]
+
+
+def setting_of_each(codec: str, specs: Sequence[TensorSpec]) -> list[str]:
+    """Return the codec of each tensor at a cut: `codec`, or `auto` if it cannot take that one.
+
+    Codecs that are calibrated take the tensor of a cut with a single one alone.
+
+    :raises ConfigError: if it can take none of them.
+    """
+    if len(specs) == 1:
+        parse(codec, specs[0])
+        return [codec]
+    check_name(codec)
+    taken = [_can_take(codec, spec) for spec in specs]
+    if not any(taken):
+        raise ConfigError(f"codec '{codec}' can take none of the {len(specs)} tensors at this "
+                          f'cut; use {AUTO}')
+    return [codec if can else AUTO for can in taken]
+
+
+def _can_take(codec: str, spec: TensorSpec) -> bool:
+    try:
+        return not parse(codec, spec).codec.calibrated
+    except ConfigError:
+        return False
 
 
 def decode(data: Buffer, *, max_bytes: int, basis: Basis | None = None) -> Decoded:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from offload_perception.codec.api import setting_of_each
 from offload_perception.codec.features import above_lowest
 from offload_perception.codec.learn_transform import block_side, fit
 from offload_perception.codec.lossy import BITS, is_rectified, level_of_step, step_of_level
@@ -20,6 +21,7 @@ from offload_perception.codec.registry import parse
 from offload_perception.codec.transform import Basis, blocks
 from offload_perception.errors import ConfigError, ModelError
 from offload_perception.network.artefact import Artefact
+from offload_perception.tensor import Tensors
 
 FILE = 'calibration.npz'
 _BLOCKS = 20_000  # kept of each cut, to learn its transform from
@@ -30,8 +32,8 @@ class Network(Protocol):
 
     artefact: Artefact
 
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
-        """Return the output of layer `last` for `x` in front of layer `first`, from 1."""
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
+        """Return the tensors after layer `last` for those before layer `first`, from 1."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,9 @@ def _loaded(artefact: Artefact) -> Calibration | None:
 
 def check(codec: str, artefact: Artefact, cut: int) -> None:
     """Refuse a codec that cannot be used at a cut of a model; raises ConfigError."""
-    setting = parse(codec, artefact.tensor(cut))
-    if setting.codec.calibrated and basis_of(artefact, cut) is None:
+    specs = artefact.tensors(cut)
+    calibrated = parse(setting_of_each(codec, specs)[0], specs[0]).codec.calibrated
+    if calibrated and basis_of(artefact, cut) is None:
         raise ConfigError(f"codec '{codec}': {artefact.name} is not calibrated for it at "
                           f'{artefact.cut_names[cut]}; measure_codecs calibrates the cuts after '
                           'pooling layers')
@@ -125,7 +128,13 @@ def _basis(values: dict[str, np.ndarray]) -> Basis:
 def pooled(artefact: Artefact) -> list[int]:
     """Return the cuts that get a transform: those after pooling layers."""
     return [k for k, layer in enumerate(artefact.layers, 1)
-            if layer.kind == 'pool' and is_rectified(layer.output)]
+            if layer.kind == 'pool' and is_calibrated(artefact, k)]
+
+
+def is_calibrated(artefact: Artefact, cut: int) -> bool:
+    """Return whether the lossy codecs are calibrated for a cut: for one tensor that they take."""
+    specs = artefact.tensors(cut)
+    return len(specs) == 1 and is_rectified(specs[0])
 
 
 def calibrate(network: Network, images: Sequence[np.ndarray] | np.ndarray,
@@ -136,14 +145,16 @@ def calibrate(network: Network, images: Sequence[np.ndarray] | np.ndarray,
         without it all elements count alike.
     """
     artefact = network.artefact
-    cuts = [k for k in range(1, artefact.last) if is_rectified(artefact.tensor(k))]
+    cuts = [k for k in range(1, artefact.last) if is_calibrated(artefact, k)]
     counts = {k: np.zeros(256, np.int64) for k in cuts}
-    sides = {k: block_side(artefact.tensor(k).shape) for k in pooled(artefact)}
+    sides = {k: block_side(artefact.tensors(k)[0].shape) for k in pooled(artefact)}
     samples: dict[int, list[np.ndarray]] = {k: [] for k in sides}
     rng = np.random.default_rng(0)
-    for x in images:
+    for image in images:
+        xs: Tensors = (image,)
         for k in range(1, max(cuts, default=0) + 1):
-            x = network.run(k, k, x)
+            xs = network.run(k, k, xs)
+            x = xs[0]
             if k in counts:
                 counts[k] += np.bincount(above_lowest(x).reshape(-1), minlength=256)
             if k in samples:

@@ -8,14 +8,15 @@ import numpy as np
 
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.vgg16 import VggSpec, find_spec
-from offload_perception.tensor import TensorSpec
+from offload_perception.tensor import TensorSpec, total_bytes
 
 
 @dataclass(frozen=True)
 class NetworkShape:
     """A network without its weights.
 
-    `names` and `specs` go over cuts 0..N (cut 0 is the image, cut N the result), `macs`
+    `names` and `specs` (the tensors that cross) go over cuts 0..N (cut 0 is the image, cut N the
+    result), `macs`
     (multiply-adds of one image) and `weight_bytes` (int8) over layers 1..N. `digest` is that of
     the prepared model, empty if none was prepared.
     """
@@ -23,7 +24,7 @@ class NetworkShape:
     name: str
     digest: str
     names: tuple[str, ...]
-    specs: tuple[TensorSpec, ...]
+    specs: tuple[tuple[TensorSpec, ...], ...]
     macs: tuple[int, ...]
     weight_bytes: tuple[int, ...]
 
@@ -35,7 +36,7 @@ class NetworkShape:
     @cached_property
     def nbytes(self) -> np.ndarray:
         """Return the size of the uncompressed tensor at each cut, float64 (N + 1,) [bytes]."""
-        return np.array([spec.nbytes for spec in self.specs], float)
+        return np.array([total_bytes(specs) for specs in self.specs], float)
 
     @cached_property
     def head_macs(self) -> np.ndarray:
@@ -46,7 +47,7 @@ class NetworkShape:
     def of(cls, artefact: Artefact) -> 'NetworkShape':
         """Return the shape of a prepared model."""
         return cls(artefact.name, artefact.digest, artefact.cut_names,
-                   tuple(artefact.tensor(cut) for cut in range(artefact.last + 1)),
+                   tuple(artefact.tensors(cut) for cut in range(artefact.last + 1)),
                    tuple(layer.macs for layer in artefact.layers),
                    tuple(layer.weight_bytes for layer in artefact.layers))
 
@@ -84,6 +85,6 @@ def _of_vgg(vgg: VggSpec) -> NetworkShape:
     fc_names = [*(f'fc{i}' for i in range(1, len(units))), 'predictions']
     for name, count in zip(fc_names, units, strict=True):
         add(name, (count,), prod(shapes[-1]) * count, 1)
-    specs = (TensorSpec(shapes[0], 'uint8'),
-             *(TensorSpec(shape, 'int8', 1.0, -128) for shape in shapes[1:]))
+    specs = ((TensorSpec(shapes[0], 'uint8'),),
+             *((TensorSpec(shape, 'int8', 1.0, -128),) for shape in shapes[1:]))
     return NetworkShape(vgg.name, '', tuple(names), specs, tuple(macs), tuple(weights))

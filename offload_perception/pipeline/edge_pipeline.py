@@ -8,8 +8,6 @@ from math import inf
 from threading import Condition
 from typing import Any
 
-import numpy as np
-
 from offload_perception.errors import ImageError
 from offload_perception.frames import (
     DROP_REASON_OF,
@@ -20,16 +18,17 @@ from offload_perception.frames import (
     Frame,
     Outcome,
     ReceivedReply,
+    Result,
     Status,
-    TopK,
-    top_k,
 )
+from offload_perception.network.results import interpret
 from offload_perception.pipeline.ledger import Counts, FrameLedger
 from offload_perception.pipeline.onboard import Layers, OnboardLayers, Preprocess
 from offload_perception.pipeline.packing import pack
 from offload_perception.pipeline.pending import PendingFrames
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan, Strategy
 from offload_perception.pipeline.validate import reason_foreign
+from offload_perception.tensor import Tensors
 from offload_perception.threads import FOREVER, PATIENCE, JobQueue, Worker
 
 _LONGEST_WAIT_S = 60.0  # Condition.wait takes no number of any size
@@ -163,7 +162,7 @@ class EdgePipeline:
         if ok or not frame.hedged:
             frame.take_reply(reply, now)
         if ok:
-            self._end(frame, Outcome.REMOTE, now, top=reply.top, reply=reply)
+            self._end(frame, Outcome.REMOTE, now, result=reply.result, reply=reply)
         else:
             self._turned_away(frame, DROP_REASON_OF[reply.status],
                               f'{reply.server}: {reply.message}')
@@ -218,42 +217,44 @@ class EdgePipeline:
             self._plan = plan = self._strategy(frame)
             frame.take_plan(plan, self._artefact.cut_names[plan.split])
             step = DropReason.HEAD_FAILED
-            tensor = self._onboard.head(frame)
+            tensors = self._onboard.head(frame)
+            outputs = (self._artefact.real_outputs(tensors)
+                       if plan.split == self._artefact.last else None)
         except ImageError as e:
             self._fail(frame, DropReason.BAD_IMAGE, str(e))
         except Exception as e:  # whatever it is, the frame is accounted and the drone goes on
             self._fail(frame, step, _words(e))
         else:
-            if plan.split == self._artefact.last:
-                self._end_on_board(frame, self._onboard.scores(tensor))
+            if outputs is not None:
+                self._end_on_board(frame, outputs)
             else:
-                self._hand_over(frame, tensor)
+                self._hand_over(frame, tensors)
         finally:
             if frame.decision is not None:
                 self._sender.submit(partial(self._decided, frame))
 
-    def _hand_over(self, frame: Frame, tensor: np.ndarray) -> None:
-        frame.tensor = tensor if frame.hedged else None
+    def _hand_over(self, frame: Frame, tensors: Tensors) -> None:
+        frame.tensors = tensors if frame.hedged else None
         self._pending.add(frame)
-        self._sender.submit(partial(self._transmit, frame, tensor, self._clock()))
+        self._sender.submit(partial(self._transmit, frame, tensors, self._clock()))
 
     def _finish_on_board(self, frame: Frame) -> None:
         """Compute the rest of a frame whose reply is late; the first result counts."""
         try:
-            scores = self._onboard.rest(frame, lambda: frame in self._pending)
+            outputs = self._onboard.rest(frame, lambda: frame in self._pending)
         except Exception as e:
             if self._pending.remove(frame):
                 self._fail(frame, DropReason.HEAD_FAILED, _words(e))
             return
-        if scores is not None and self._pending.remove(frame):
-            self._end_on_board(frame, scores)
+        if outputs is not None and self._pending.remove(frame):
+            self._end_on_board(frame, outputs)
 
     # -- sender thread ----------------------------------------------------------------------
 
-    def _transmit(self, frame: Frame, tensor: np.ndarray, ready_s: float) -> None:
+    def _transmit(self, frame: Frame, tensors: Tensors, ready_s: float) -> None:
         step = DropReason.ENCODE_FAILED
         try:
-            packet = pack(frame, tensor, ready_s, self._artefact, self._settings, self._clock)
+            packet = pack(frame, tensors, ready_s, self._artefact, self._settings, self._clock)
             step = DropReason.SEND_FAILED
             if self._send(packet, frame.server):
                 frame.sent = True
@@ -270,9 +271,14 @@ class EdgePipeline:
 
     # -- ends -------------------------------------------------------------------------------
 
-    def _end_on_board(self, frame: Frame, scores: np.ndarray) -> None:
-        top = top_k(scores, self._artefact.label, self._settings.top_k)
-        self._end(frame, Outcome.LOCAL, self._clock(), top=top)
+    def _end_on_board(self, frame: Frame, outputs: Tensors) -> None:
+        try:
+            result = interpret(outputs, self._artefact, top_k=self._settings.top_k,
+                               min_score=self._settings.min_score)
+        except Exception as e:
+            self._fail(frame, DropReason.HEAD_FAILED, _words(e))
+            return
+        self._end(frame, Outcome.LOCAL, self._clock(), result=result)
 
     def _fail(self, frame: Frame, reason: DropReason, text: str) -> None:
         """Drop a frame, and say why."""
@@ -283,13 +289,13 @@ class EdgePipeline:
         self._end(frame, Outcome.DROPPED, self._clock(), reason)
 
     def _end(self, frame: Frame, outcome: Outcome, now: float,
-             reason: DropReason | None = None, top: TopK | None = None,
+             reason: DropReason | None = None, result: Result | None = None,
              reply: ReceivedReply | None = None) -> None:
-        frame.image = frame.tensor = None
+        frame.image = frame.tensors = None
         counts = self._ledger.close(frame, outcome, now, reason)
         if counts is not None:
             try:
-                self._ended(Ended(frame, counts, top, reply))
+                self._ended(Ended(frame, counts, result, reply))
             except Exception as e:
                 self._failed(e)
 

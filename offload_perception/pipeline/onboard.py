@@ -7,8 +7,9 @@ import numpy as np
 
 from offload_perception.frames import Frame
 from offload_perception.network.artefact import Artefact
+from offload_perception.tensor import Tensors
 
-Preprocess = Callable[[Any, np.ndarray], None]
+Preprocess = Callable[[Any, np.ndarray], tuple[int, int]]
 
 
 class Layers(Protocol):
@@ -28,68 +29,72 @@ class Layers(Protocol):
     def emulated(self) -> str:
         """Return `emulated NAME` if another computer is emulated, else ''."""
 
-    def head(self, cut: int, image: np.ndarray) -> np.ndarray:
-        """Return the tensor at `cut`."""
+    def head(self, cut: int, image: np.ndarray) -> Tensors:
+        """Return the tensors at `cut`."""
 
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
-        """Return the tensor after layer `last` for the one before layer `first`."""
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
+        """Return the tensors after layer `last` for those before layer `first`."""
 
 
 class OnboardLayers:
     """Runs layers on frames, and records time, runtime and device in them.
 
-    :param preprocess: writes an image into a uint8 array of the network's input shape, and
-        raises ImageError if it cannot.
+    :param preprocess: writes an image into a uint8 array of the network's input shape and
+        returns the image's own height and width; raises ImageError if it cannot.
     """
 
     def __init__(self, network: Layers, preprocess: Preprocess,
                  clock: Callable[[], float]) -> None:
         self._network, self._preprocess, self._clock = network, preprocess, clock
         self.artefact = network.artefact
-        self._block_ends = [k for k, layer in enumerate(self.artefact.layers, 1)
-                            if layer.kind == 'pool']
+        self._pauses = _pauses(self.artefact)
 
     @property
     def emulated(self) -> str:
         """Return `emulated NAME` if another computer is emulated, else ''."""
         return self._network.emulated
 
-    def head(self, frame: Frame) -> np.ndarray:
-        """Return the tensor at the frame's cut."""
+    def head(self, frame: Frame) -> Tensors:
+        """Return the tensors at the frame's cut."""
         started = self._clock()
         pixels = np.empty(self.artefact.input.shape, np.uint8)
-        self._preprocess(frame.image, pixels)
+        frame.image_size = self._preprocess(frame.image, pixels)
         frame.image = None  # frees the message while the frame is in flight
         prepared = self._clock()
-        tensor = pixels
+        tensors: Tensors = (pixels,)
         if frame.split:
-            tensor = self._network.head(frame.split, pixels)
+            tensors = self._network.head(frame.split, pixels)
             self._note_where(frame)
         stages = frame.stages
         stages.queue, stages.preprocess = started - frame.arrival_s, prepared - started
         stages.head = self._clock() - prepared
-        return tensor
+        return tensors
 
-    def rest(self, frame: Frame, wanted: Callable[[], bool]) -> np.ndarray | None:
-        """Return the class scores for the frame's tensor, float32 of shape (classes,).
+    def rest(self, frame: Frame, wanted: Callable[[], bool]) -> Tensors | None:
+        """Return the network's outputs, dequantised, for the frame's tensors.
 
-        Block by block: None as soon as it is no longer `wanted`, since a reply has come.
+        In several runs: None as soon as it is no longer `wanted`, since a reply has come.
         """
         started = self._clock()
-        at, tensor, last = frame.split, frame.tensor, self.artefact.last
-        if tensor is None:  # a reply has ended the frame
+        at, tensors, last = frame.split, frame.tensors, self.artefact.last
+        if tensors is None:  # a reply has ended the frame
             return None
-        for end in (*(e for e in self._block_ends if e > at), last):
+        for end in (*(e for e in self._pauses if e > at), last):
             if not wanted():
                 return None
-            at, tensor = end, self._network.run(at + 1, end, tensor)
+            at, tensors = end, self._network.run(at + 1, end, tensors)
         frame.stages.tail = self._clock() - started
         self._note_where(frame)
-        return self.scores(tensor)
-
-    def scores(self, tensor: np.ndarray) -> np.ndarray:
-        """Return the class scores in the network's last tensor, float32 of shape (classes,)."""
-        return self.artefact.tensor(self.artefact.last).dequantise(tensor)
+        return self.artefact.real_outputs(tensors)
 
     def _note_where(self, frame: Frame) -> None:
         frame.runtime, frame.device = self._network.ran, self._network.ran_on
+
+
+def _pauses(artefact: Artefact) -> list[int]:
+    """Return the cuts at which the rest of a frame may be given up: pools, or work in quarters."""
+    pools = [k for k, layer in enumerate(artefact.layers, 1) if layer.kind == 'pool']
+    if len(pools) >= 4:
+        return pools
+    work = np.cumsum([layer.macs for layer in artefact.layers])
+    return sorted({int(np.searchsorted(work, work[-1] * q / 4)) + 1 for q in (1, 2, 3)})

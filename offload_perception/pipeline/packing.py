@@ -1,22 +1,25 @@
 """The packets that go to a server: a frame's tensor, or a probe of the link."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from offload_perception import codec
 from offload_perception.codec.calibration import basis_of
-from offload_perception.frames import PROBE_CODEC, FeaturePacket, Frame
+from offload_perception.frames import PROBE_CODEC, FeaturePacket, Frame, Part
 from offload_perception.network.artefact import Artefact
 from offload_perception.pipeline.plan import EdgeSettings
+from offload_perception.tensor import Tensors, TensorSpec
 
 
-def pack(frame: Frame, tensor: np.ndarray, ready_s: float, artefact: Artefact,
+def pack(frame: Frame, tensors: Tensors, ready_s: float, artefact: Artefact,
          settings: EdgeSettings, clock: Callable[[], float]) -> FeaturePacket:
-    """Encode the tensor at the frame's cut; the stage counts from `ready_s`, the head's end."""
-    spec = artefact.tensor(frame.split)
-    data = codec.encode(tensor, spec, frame.codec, basis=basis_of(artefact, frame.split))
+    """Encode the tensors at the frame's cut; the stage counts from `ready_s`, the head's end."""
+    specs = artefact.tensors(frame.split)
+    parts, data = joined(specs, codec.encode_tensors(tensors, specs, frame.codec,
+                                                     basis=basis_of(artefact, frame.split)))
     frame.encoded_bytes, frame.encoded_s = len(data), clock()
     frame.stages.encode = frame.encoded_s - ready_s
     remaining_s = 0.0
@@ -25,8 +28,17 @@ def pack(frame: Frame, tensor: np.ndarray, ready_s: float, artefact: Artefact,
     return FeaturePacket(
         header=frame.header, drone=settings.drone, sequence=frame.sequence,
         nonce=frame.nonce, model_digest=artefact.digest, split=frame.split,
-        split_name=frame.split_name, codec=frame.codec, dtype=spec.dtype, shape=spec.shape,
-        scale=spec.scale, zero_point=spec.zero_point, remaining_s=remaining_s, data=data)
+        split_name=frame.split_name, codec=frame.codec, parts=parts, remaining_s=remaining_s,
+        data=data)
+
+
+def joined(specs: Sequence[TensorSpec],
+           encoded: Sequence[Any]) -> tuple[tuple[Part, ...], Any]:
+    """Return the parts of a packet, and their data: one part's own, or several in a row."""
+    starts = accumulate((len(data) for data in encoded), initial=0)
+    parts = tuple(Part(spec, start, len(data))
+                  for spec, start, data in zip(specs, starts, encoded, strict=False))
+    return parts, encoded[0] if len(encoded) == 1 else b''.join(encoded)
 
 
 def probe_packet(nonce: int, nbytes: int, *, header: Any, drone: str,
@@ -34,5 +46,5 @@ def probe_packet(nonce: int, nbytes: int, *, header: Any, drone: str,
     """Return a packet of `nbytes` zeros that is answered at once and only measures the link."""
     return FeaturePacket(
         header=header, drone=drone, sequence=0, nonce=nonce, model_digest=artefact.digest,
-        split=0, split_name='', codec=PROBE_CODEC, dtype='', shape=(), scale=0.0, zero_point=0,
-        remaining_s=0.0, data=np.zeros(nbytes, np.uint8))
+        split=0, split_name='', codec=PROBE_CODEC, parts=(), remaining_s=0.0,
+        data=np.zeros(nbytes, np.uint8))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from offload_perception.frames import Frame, ReceivedReply, TopK
+from offload_perception.frames import Frame, ReceivedReply, Result
 from offload_perception.pipeline.ledger import Counts
 
 
@@ -44,6 +44,7 @@ class EdgeSettings:
     reply_timeout_s: float = 1.0
     max_in_flight: int = 2
     top_k: int = 5
+    min_score: float = 0.4
     min_period_s: float = 0.0
     deadline_scale: float = 1.0
 
@@ -54,5 +55,5 @@ class Ended:
 
     frame: Frame
     counts: Counts
-    top: TopK | None = None
+    result: Result | None = None
     reply: ReceivedReply | None = None

@@ -8,21 +8,20 @@ from math import nan
 from threading import Condition
 from typing import Protocol
 
-import numpy as np
-
 from offload_perception.errors import DecodeError
 from offload_perception.frames import (
     PROBE_CODEC,
     FeaturePacket,
     Reply,
+    Result,
     Status,
-    TopK,
-    top_k,
 )
 from offload_perception.incoming import text
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.results import interpret
 from offload_perception.pipeline.server_load import Load, LoadMeter
 from offload_perception.pipeline.validate import decode_packet, reason_to_refuse
+from offload_perception.tensor import Tensors
 from offload_perception.threads import PATIENCE, Worker
 
 _LONGEST_WHY = 1000  # characters of a refusal
@@ -41,8 +40,8 @@ class Tail(Protocol):
     def ran_on(self) -> str:
         """Return the devices of this thread's last run."""
 
-    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
-        """Return the class scores, float32 (classes,)."""
+    def tail(self, cut: int, xs: Tensors) -> Tensors:
+        """Return the network's outputs, dequantised."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class ServerSettings:
     name: str
     queue_limit: int = 16
     top_k: int = 5
+    min_score: float = 0.4
 
 
 @dataclass
@@ -179,11 +179,12 @@ class TailPipeline:
     def _compute(self, job: _Job) -> None:
         started = self._clock()
         try:
-            tensor = decode_packet(job.packet, self._artefact)
+            tensors = decode_packet(job.packet, self._artefact)
             ready = self._clock()
-            scores = self._network.tail(job.packet.split, tensor)
+            outputs = self._network.tail(job.packet.split, tensors)
             done = self._clock()
-            top = top_k(scores, self._artefact.label, self._settings.top_k)
+            result = interpret(outputs, self._artefact, top_k=self._settings.top_k,
+                               min_score=self._settings.min_score)
         except DecodeError as e:
             self._refuse(job, Status.REFUSED, str(e))
         except Exception as e:  # whatever it is, the drone gets an answer and the server goes on
@@ -191,21 +192,21 @@ class TailPipeline:
         else:
             self.ran, self.ran_on = self._network.ran, self._network.ran_on
             self._load.computed(job.packet.split, started, done, tail_s=done - ready)
-            self._answer(job, Status.OK, top=top, runtime=self.ran, device=self.ran_on,
+            self._answer(job, Status.OK, result=result, runtime=self.ran, device=self.ran_on,
                          server_wait_s=started - job.arrival_s,
                          decode_s=ready - started, tail_s=done - ready)
 
     def _refuse(self, job: _Job, status: Status, why: str) -> None:
         self._answer(job, status, message=text(why, _LONGEST_WHY))
 
-    def _answer(self, job: _Job, status: Status, message: str = '', top: TopK | None = None,
-                runtime: str = '', device: str = '', server_wait_s: float = nan,
+    def _answer(self, job: _Job, status: Status, message: str = '',
+                result: Result | None = None, runtime: str = '', device: str = '', server_wait_s: float = nan,
                 decode_s: float = nan, tail_s: float = nan) -> None:
         with self._wake:
             self._replies[status] += 1
         settings = self._settings
         self._reply(Reply(
-            packet=job.packet, status=status, message=message, top=top or TopK(),
+            packet=job.packet, status=status, message=message, result=result or Result(),
             server=settings.name, runtime=runtime, device=device,
             server_wait_s=server_wait_s, decode_s=decode_s, tail_s=tail_s,
             server_total_s=self._clock() - job.arrival_s))

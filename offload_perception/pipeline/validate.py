@@ -6,9 +6,11 @@ import numpy as np
 
 from offload_perception import codec
 from offload_perception.codec.calibration import basis_of
+from offload_perception.codec.transform import Basis
 from offload_perception.errors import DecodeError
-from offload_perception.frames import FeaturePacket, Frame, ReceivedReply, Status
+from offload_perception.frames import FeaturePacket, Frame, Part, ReceivedReply, Status
 from offload_perception.network.artefact import Artefact
+from offload_perception.tensor import Tensors, TensorSpec
 
 _OVERHEAD_BYTES = 4096  # what a codec may add to incompressible data
 
@@ -21,30 +23,49 @@ def reason_to_refuse(packet: FeaturePacket, artefact: Artefact) -> str:
                 'model and weights')
     if not 0 <= packet.split < artefact.last:
         return f'cut {packet.split} does not exist; use 0..{artefact.last - 1}'
-    spec = artefact.tensor(packet.split)
-    if (packet.dtype, tuple(packet.shape)) != (spec.dtype, spec.shape):
-        return (f'cut {packet.split} is {spec.dtype} {spec.shape}, '
-                f'got {packet.dtype} {tuple(packet.shape)}')
-    if (not math.isclose(packet.scale, spec.scale, rel_tol=1e-6)  # nor NaN, nor infinite
-            or packet.zero_point != spec.zero_point):
-        return (f'cut {packet.split} has scale {spec.scale:g}, zero point {spec.zero_point}; '
-                f'got {packet.scale:g}, {packet.zero_point}')
-    if not 0 < len(packet.data) <= 2 * spec.nbytes + _OVERHEAD_BYTES:
-        return f'{len(packet.data)} bytes of data for a tensor of {spec.nbytes} bytes'
+    specs = artefact.tensors(packet.split)
+    if len(packet.parts) != len(specs):
+        return f'{len(specs)} tensors cross at cut {packet.split}, got {len(packet.parts)}'
+    end = 0
+    for part, spec in zip(packet.parts, specs, strict=True):
+        if why := _reason_to_refuse(part, spec, f'cut {packet.split}'):
+            return why
+        if part.offset != end:
+            return f'a tensor begins at byte {part.offset} of the data, not {end}'
+        end += part.size
+    return '' if end == len(packet.data) else f'{len(packet.data)} bytes of data, not {end}'
+
+
+def _reason_to_refuse(part: Part, spec: TensorSpec, what: str) -> str:
+    found = part.spec
+    if (found.dtype, found.shape) != (spec.dtype, spec.shape):
+        return f'{what} is {spec.dtype} {spec.shape}, got {found.dtype} {found.shape}'
+    if (not math.isclose(found.scale, spec.scale, rel_tol=1e-6)  # nor NaN, nor infinite
+            or found.zero_point != spec.zero_point):
+        return (f'{what} has scale {spec.scale:g}, zero point {spec.zero_point}; '
+                f'got {found.scale:g}, {found.zero_point}')
+    if not 0 < part.size <= 2 * spec.nbytes + _OVERHEAD_BYTES:
+        return f'{part.size} bytes of data for a tensor of {spec.nbytes} bytes'
     return ''
 
 
-def decode_packet(packet: FeaturePacket, artefact: Artefact) -> np.ndarray:
-    """Return the tensor in a packet that `reason_to_refuse` accepted.
+def decode_packet(packet: FeaturePacket, artefact: Artefact) -> Tensors:
+    """Return the tensors in a packet that `reason_to_refuse` accepted.
 
-    :raises DecodeError: if the data are damaged or hold another tensor than they should.
+    :raises DecodeError: if the data are damaged or hold other tensors than they should.
     """
-    spec = artefact.tensor(packet.split)
-    basis = basis_of(artefact, packet.split)
-    found = codec.decode(packet.data, max_bytes=spec.nbytes, basis=basis)
+    basis, data = basis_of(artefact, packet.split), memoryview(packet.data).cast('B')
+    specs = artefact.tensors(packet.split)
+    return tuple(_decoded(data[part.offset:part.offset + part.size], spec, basis,
+                          f'cut {packet.split}')
+                 for part, spec in zip(packet.parts, specs, strict=True))
+
+
+def _decoded(data: memoryview, spec: TensorSpec, basis: Basis | None, what: str) -> np.ndarray:
+    found = codec.decode(data, max_bytes=spec.nbytes, basis=basis)
     if (found.spec.dtype, found.spec.shape) != (spec.dtype, spec.shape):
         raise DecodeError(f'the data hold {found.spec.dtype} {found.spec.shape}, '
-                          f'cut {packet.split} is {spec.dtype} {spec.shape}')
+                          f'{what} is {spec.dtype} {spec.shape}')
     return found.array
 
 
