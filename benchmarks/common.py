@@ -272,9 +272,10 @@ class Probe:
 
     def measure_all(self, rgb: np.ndarray, frames: int) -> list[float]:
         """Return the seconds of `frames` frames, one after the other; each has to arrive."""
-        found = [self.measure(rgb) for _ in range(frames)]
-        if None in found:
-            raise OffloadError(f'{found.count(None)} of {frames} frames had no result; see why '
+        measured = [self.measure(rgb) for _ in range(frames)]
+        found = [s for s in measured if s is not None]
+        if len(found) < frames:
+            raise OffloadError(f'{frames - len(found)} of {frames} frames had no result; see why '
                                'with --verbose')
         return found
 
@@ -308,8 +309,8 @@ class Probe:
 
 def stamp_ns(header: Header) -> int:
     """Return the stamp of a header in nanoseconds."""
-    return header.stamp.sec * 10**9 + header.stamp.nanosec
+    return int(header.stamp.sec * 10**9 + header.stamp.nanosec)
 
 
 def _none_under_way(m: FrameLatency) -> bool:
-    return m.captured == m.remote + m.local + m.dropped
+    return bool(m.captured == m.remote + m.local + m.dropped)

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from test_demo import FLYING
+from graph.command import FLYING
 
 from offload_perception.bringup.dds import profile_environment
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import rclpy
-from command import WAIT_S, Command
+from graph.command import WAIT_S, Command
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters

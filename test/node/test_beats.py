@@ -4,8 +4,8 @@ import threading
 from itertools import pairwise
 
 import pytest
+from node.world import until
 from offload_perception.msg import ServerBeat, ServerStatus
-from world import until
 
 from offload_perception.nodes import qos
 from offload_perception.nodes.remote_inference import RemoteInferenceNode

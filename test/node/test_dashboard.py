@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from node.world import ACTIVE, INACTIVE, UNCONFIGURED, image, until
 from offload_perception.msg import (
     Classification,
     FrameEnergy,
@@ -20,7 +21,6 @@ from offload_perception.msg import (
 )
 from sensor_msgs.msg import CompressedImage, Image
 from waits import WAIT_S
-from world import ACTIVE, INACTIVE, UNCONFIGURED, image, until
 
 from offload_perception.imaging.compressed import decode_image, encode_image
 from offload_perception.nodes import qos

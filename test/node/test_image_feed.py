@@ -3,10 +3,10 @@
 from threading import Event
 
 import pytest
+from node.world import image, until
 from offload_perception.msg import FrameLatency
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
-from world import image, until
 
 from offload_perception.live.picture import jpeg_of_raw
 from offload_perception.nodes import qos

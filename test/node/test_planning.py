@@ -1,9 +1,9 @@
 """What the drone's node passes on to its planner, and what it keeps from it."""
 
 import pytest
+from node.world import image, until
 from offload_perception.msg import Classification, FeatureTensor, FrameEnergy, FrameLatency
 from sensor_msgs.msg import Image
-from world import image, until
 
 from offload_perception.frames import PROBE_CODEC
 from offload_perception.nodes import qos

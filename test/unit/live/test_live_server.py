@@ -9,8 +9,8 @@ import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import drone
 import pytest
+from unit.live import drone
 from waits import WAIT_S
 
 from offload_perception.errors import ConfigError

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import pytest
-from pipeline_fakes import Clock, packet, reply_to
+from unit.pipeline.pipeline_fakes import Clock, packet, reply_to
 
 from offload_perception.codec.calibration import Calibration
 from offload_perception.errors import PlanError

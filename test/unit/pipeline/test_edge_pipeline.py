@@ -4,7 +4,7 @@ from math import inf, isnan
 
 import numpy as np
 import pytest
-from pipeline_fakes import (
+from unit.pipeline.pipeline_fakes import (
     ARTEFACT,
     CUT_IMAGE,
     CUT_POOL,

@@ -4,7 +4,7 @@ from math import inf, nan
 from threading import Condition, Thread
 
 import pytest
-from pipeline_fakes import WAIT_S
+from unit.pipeline.pipeline_fakes import WAIT_S
 
 from offload_perception.frames import Frame
 from offload_perception.pipeline.pending import PendingFrames

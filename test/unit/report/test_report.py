@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flights import NAN, FlightBag, frame, header, message
+from unit.report.flights import NAN, FlightBag, frame, header, message
 
 from offload_perception.cli import report
 from offload_perception.errors import BagError

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny_model import image
+from unit.runtime.tiny_model import image
 from waits import WAIT_S
 
 from offload_perception.runtime import merged
