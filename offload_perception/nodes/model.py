@@ -17,7 +17,7 @@ def load_artefact(node: AnyManagedNode, config: NetworkConfig) -> Artefact:
     artefact = prepare(config.model, config.weights, labels=config.labels or None,
                        preprocess=config.preprocess or None,
                        fit=None if config.fit == 'model' else config.fit,
-                       progress=node.progress, build=building_apart(node.go_on))
+                       progress=node.progress, build=building_apart(node.raise_if_cancelled))
     trained = '' if artefact.trained else '; UNTRAINED: its labels mean nothing'
     log.info(f'model {artefact.name} ({artefact.weights}), digest '
              f'{artefact.digest[:12]}{trained}')

@@ -78,7 +78,7 @@ class TailSession(Session):
 
     def on_features(self, message: FeatureTensor, info: dict[str, Any]) -> None:
         """Have the tail of a tensor computed."""
-        self.senders.took(message.drone, info['publication_sequence_number'])
+        self.senders.count(message.drone, info['publication_sequence_number'])
         self.pipeline.submit(packet_of(message))
 
     def _on_reply(self, reply: Reply) -> None:

@@ -165,19 +165,19 @@ class EdgePipeline:
         if ok:
             self._end(frame, Outcome.REMOTE, now, top=reply.top, reply=reply)
         else:
-            self._turned_away(frame, DROP_REASON_OF[reply.status],
+            self._hedge_or_drop(frame, DROP_REASON_OF[reply.status],
                               f'{reply.server}: {reply.message}')
 
-    def _turned_away(self, frame: Frame, reason: DropReason, text: str) -> None:
+    def _hedge_or_drop(self, frame: Frame, reason: DropReason, text: str) -> None:
         """Finish a frame without a remote result on board if that was planned, else drop it.
 
         It is planned if time allows.
         """
-        frame.turned_away, frame.trouble = reason, text
+        frame.remote_failure, frame.trouble = reason, text
         if not frame.hedged:
             self._fail(frame, reason, text)
             return
-        self._pending.hurry(frame, self._clock())
+        self._pending.hedge_now(frame, self._clock())
         self._problem(reason, f'{text}; finished on board')
 
     def expire(self) -> None:
@@ -262,7 +262,7 @@ class EdgePipeline:
         except Exception as e:  # as above
             why = _words(e)
         if self._pending.remove(frame, keep_hedged=True):
-            self._turned_away(frame, step, why)
+            self._hedge_or_drop(frame, step, why)
 
     def _failed(self, e: Exception) -> None:
         """Report that publishing failed; the frame is accounted for already."""

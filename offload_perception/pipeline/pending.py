@@ -61,7 +61,7 @@ class PendingFrames:
             self._frames.clear()
             return left
 
-    def hurry(self, frame: Frame, now_s: float) -> None:
+    def hedge_now(self, frame: Frame, now_s: float) -> None:
         """Mark a hedged frame to be finished on board at once."""
         with self._changed:
             frame.hedge_at_s = min(frame.hedge_at_s, now_s)

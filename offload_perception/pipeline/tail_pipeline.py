@@ -125,7 +125,7 @@ class TailPipeline:
         with self._wake:
             why = self._no_room()
             if not why:
-                self._load.arrived(now)
+                self._load.count_arrival(now)
                 self._queue.append(job)
                 self._wake.notify()
         if why:
@@ -190,7 +190,7 @@ class TailPipeline:
             self._refuse(job, Status.FAILED, f'{type(e).__name__}: {e}')
         else:
             self.ran, self.ran_on = self._network.ran, self._network.ran_on
-            self._load.computed(job.packet.split, started, done, tail_s=done - ready)
+            self._load.observe_tail(job.packet.split, started, done, tail_s=done - ready)
             self._answer(job, Status.OK, top=top, runtime=self.ran, device=self.ran_on,
                          server_wait_s=started - job.arrival_s,
                          decode_s=ready - started, tail_s=done - ready)

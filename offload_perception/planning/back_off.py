@@ -11,13 +11,13 @@ class BackOff:
     """
 
     def __init__(self) -> None:
-        self.served()
+        self.reset()
 
-    def served(self) -> None:
+    def reset(self) -> None:
         """Note a result, or another sign that the server works."""
         self._pause_s, self._until_s, self.why = 0.0, float('-inf'), ''
 
-    def refused(self, now_s: float, why: str) -> None:
+    def observe_refusal(self, now_s: float, why: str) -> None:
         """Take a refusal; refusals of frames sent before the pause are ignored."""
         if self.holds(now_s):
             return

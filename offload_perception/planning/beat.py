@@ -83,7 +83,7 @@ class BeatWatch:
         """Take whether a frame or probe that was sent in spite of a late beat was slow."""
         self._right.add(true=right)
 
-    def heard(self, now_s: float, clock_s: float, period_s: float) -> None:
+    def observe(self, now_s: float, clock_s: float, period_s: float) -> None:
         """Take a beat that the server has sent at `clock_s` of its own clock, one a period."""
         if not abs(now_s - clock_s - self._least_s) < _RESTART_S:
             self._begin()
@@ -133,7 +133,7 @@ class BeatWatch:
         """Return whether beats have stopped: then only probes are of use."""
         return now_s - self._clock_s - self._least_s > _SILENT_S
 
-    def settled(self) -> None:
+    def accept_level(self) -> None:
         """Note that the current state of the link is known, so beats are judged from here."""
         self._level_s, self._late, self._changing = self._delay_s, 0, False
 

@@ -39,7 +39,7 @@ class FrameReport:
         s = frame.stages
         assert frame.outcome is not None  # it has ended
         return cls(frame.split, frame.codec, frame.server, frame.outcome,
-                   frame.turned_away or frame.reason, s.queue, s.preprocess, s.head, s.encode,
+                   frame.remote_failure or frame.reason, s.queue, s.preprocess, s.head, s.encode,
                    s.link, s.server_wait, s.decode, s.tail, s.total, frame.sent_bytes,
                    frame.trouble)
 

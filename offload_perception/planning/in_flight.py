@@ -36,7 +36,7 @@ class InFlight:
         """Take a frame."""
         self._frames[id(sent.decision)] = sent
 
-    def ended(self, decision: Decision | None) -> Sent | None:
+    def remove(self, decision: Decision | None) -> Sent | None:
         """Forget a frame, and return what was known of it."""
         return self._frames.pop(id(decision), None)
 

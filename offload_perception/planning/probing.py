@@ -65,7 +65,7 @@ class Prober:
         self.spent_j += probe.energy_j
         return replace(probe, warned=route.beats.warns(now_s))
 
-    def answered(self, probe: Probe, energy_j: float) -> None:
+    def correct_cost(self, probe: Probe, energy_j: float) -> None:
         """Take the cost of the last probe, which may be less than expected."""
         saved_j = max(probe.energy_j - energy_j, 0.0)
         self.spent_j -= saved_j

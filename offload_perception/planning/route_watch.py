@@ -24,14 +24,14 @@ class RouteWatch:
         """Return whether the last thing sent was not answered, and the route is not lost yet."""
         return self._misses > 0 and not self.lost
 
-    def missed(self) -> None:
+    def observe_miss(self) -> None:
         """Note that a result or a probe's answer did not come in time."""
         self._misses += 1
         self._answers = 0
         if self._misses >= _MISSES_TO_LOSE:
             self.lose()
 
-    def answered(self) -> None:
+    def observe_answer(self) -> None:
         """Note a result, a refusal or a probe's answer: the route works both ways."""
         self._misses = 0
         self._answers += 1
@@ -43,7 +43,7 @@ class RouteWatch:
         self.losses += not self.lost
         self.lost, self._answers = True, 0
 
-    def suspect_back(self) -> None:
+    def probe_at_once(self) -> None:
         """Note an external report that the link is up: probe at once."""
         self._probed_s = float('-inf')
 

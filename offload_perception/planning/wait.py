@@ -28,15 +28,15 @@ class WaitEstimator:
         self._unmet = 0  # reports after the last wait that was met
         self._seen_s, self._stale_s, self._error2 = 0.0, -inf, inf
 
-    def see(self, now_s: float, wait_s: float, period_s: float) -> None:
+    def observe_queue(self, now_s: float, wait_s: float, period_s: float) -> None:
         """Take what a tensor would have waited a moment ago; reported once a period."""
         self._seen_s, self._stale_s = wait_s, now_s + _FRESH_PERIODS * period_s
 
-    def seen(self, now_s: float) -> float:
+    def queue_wait(self, now_s: float) -> float:
         """Return the observed wait in the queue, NaN if it is not fresh [s]."""
         return self._seen_s if now_s <= self._stale_s else nan
 
-    def was_off(self, error_s: float) -> None:
+    def observe_error(self, error_s: float) -> None:
         """Take by how much a wait differed from the one observed before."""
         square = error_s * error_s
         if self._error2 == inf:
@@ -61,7 +61,7 @@ class WaitEstimator:
 
     def expected(self, now_s: float) -> tuple[float, float]:
         """Return the expected wait and its standard deviation [s]."""
-        seen_s = self.seen(now_s)
+        seen_s = self.queue_wait(now_s)
         if seen_s == seen_s:
             return seen_s, min(sqrt(self._error2), self.spread)
         return self.level, self.spread

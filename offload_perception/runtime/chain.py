@@ -10,8 +10,8 @@ import numpy as np
 from offload_perception.errors import ConfigError
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.load import load_cpu
-from offload_perception.runtime.merge import parts
-from offload_perception.runtime.merged import MergedParts
+from offload_perception.runtime.merge import split_at_dense
+from offload_perception.runtime.merged import MergedRunners
 from offload_perception.runtime.network import Network, PartTime
 from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.select import Choice
@@ -23,7 +23,7 @@ class Chain(Network):
     """All segments of an artefact on the CPU, loaded once.
 
     They serve any cut at once; merged layers take over if those are faster: a range that is
-    used is merged in the background (see `MergedParts`), unless `merge` is False. `head` and
+    used is merged in the background (see `MergedRunners`), unless `merge` is False. `head` and
     `tail` may be called from several threads; they take turns.
 
     `load` opens one file as `load_cpu` does.
@@ -40,7 +40,7 @@ class Chain(Network):
             load(choice.runtime, artefact.segment_file(k), artefact.tensor(k - 1),
                  artefact.tensor(k), threads=threads) for k in range(1, artefact.last + 1)]
         self._plans: dict[tuple[int, int], Plan] = {}
-        self._merged = MergedParts(
+        self._merged = MergedRunners(
             artefact, self._segments, runtimes=choice.rivals, exact=choice.runtime,
             threads=threads, load=load, on_change=self._forget_plans,
         ) if merge and choice.rivals else None
@@ -105,7 +105,7 @@ class Chain(Network):
 
     def _make_plan(self, first: int, last: int) -> Plan:
         plan: Plan = []
-        for a, b in parts(self.artefact, first, last):
+        for a, b in split_at_dense(self.artefact, first, last):
             merged = self._merged and self._merged.get(a, b)
             plan += [(a, b, merged)] if merged else self._single(a, b)
         return plan

@@ -52,7 +52,7 @@ class Failover(Network):
                 self._mine.ran = device
                 return device.run(first, last, x)
             except DeviceError as e:
-                self._lose(device, e)
+                self._take_over(device, e)
         if self._spare is None:
             raise DeviceError(self._lost)
         self._mine.ran = self._spare
@@ -100,7 +100,7 @@ class Failover(Network):
             if network is not None:
                 network.close()
 
-    def _lose(self, device: Network, error: DeviceError) -> None:
+    def _take_over(self, device: Network, error: DeviceError) -> None:
         with self._lock:
             if self._device is not device:  # another thread was first
                 return

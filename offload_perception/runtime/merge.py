@@ -13,7 +13,7 @@ from offload_perception.errors import RuntimeUnavailableError
 from offload_perception.network.artefact import Artefact
 
 
-def parts(artefact: Artefact, first: int, last: int) -> list[tuple[int, int]]:
+def split_at_dense(artefact: Artefact, first: int, last: int) -> list[tuple[int, int]]:
     """Split layers `first` to `last` before the fully connected ones.
 
     Convolutions are bound by arithmetic and fully connected layers by memory, so one runtime

@@ -37,17 +37,17 @@ class Policy(Protocol):
         :param rest_s: what that truly takes.
         """
 
-    def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
+    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
         """Take the outcome of a frame."""
 
-    def late(self, report: FrameReport, now_s: float) -> None:
+    def observe_late(self, report: FrameReport, now_s: float) -> None:
         """Take a reply to a frame that has ended without it."""
 
-    def heard(self, report: ServerReport, now_s: float) -> None:
+    def observe_server(self, report: ServerReport, now_s: float) -> None:
         """Take a server's status."""
 
-    def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
+    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
              wait_s: float) -> None:
         """Take a server's beat."""
 
@@ -95,17 +95,17 @@ class Static:
         """Never finish on board."""
         return inf
 
-    def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
+    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
         """Learn nothing."""
 
-    def late(self, report: FrameReport, now_s: float) -> None:
+    def observe_late(self, report: FrameReport, now_s: float) -> None:
         """Learn nothing."""
 
-    def heard(self, report: ServerReport, now_s: float) -> None:
+    def observe_server(self, report: ServerReport, now_s: float) -> None:
         """Learn nothing."""
 
-    def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
+    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
              wait_s: float) -> None:
         """Learn nothing."""
 
@@ -171,7 +171,7 @@ class Planned:
     def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
         """Ask the session."""
         decision = self.session.plan(now_s, deadline_s if self._keeps_deadline else 0.0, waited_s)
-        self.session.started(decision, now_s)
+        self.session.observe_start(decision, now_s)
         self.decision = decision
         return decision.option
 
@@ -185,7 +185,7 @@ class Planned:
             return None
         return self.session.probe(now_s, self.decision)
 
-    def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
+    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
         """Pass it to the session."""
         if not self._sees_queue:
@@ -193,18 +193,18 @@ class Planned:
         self.session.observe_frame(report, now_s, decision)
         self.session.observe_energy(report, energy_j, decision, head_j=head_j)
 
-    def late(self, report: FrameReport, now_s: float) -> None:
+    def observe_late(self, report: FrameReport, now_s: float) -> None:
         """Pass it to the session, without the queue if the policy is blind to it."""
         self.session.observe_late(report if self._sees_queue else replace(report, wait_s=0.0),
                                   now_s)
 
-    def heard(self, report: ServerReport, now_s: float) -> None:
+    def observe_server(self, report: ServerReport, now_s: float) -> None:
         """Pass it to the session, without the queue if the policy is blind to it."""
         if not self._sees_queue:
             report = replace(report, expected_wait_s=0.0, utilisation=0.0)
         self.session.observe_server(report, now_s)
 
-    def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
+    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
              wait_s: float) -> None:
         """Pass it to the session, if the policy uses beats."""
         if self._hears_beats:

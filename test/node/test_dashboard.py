@@ -119,7 +119,7 @@ def test_images_are_taken_only_while_somebody_looks(world, dashboard, compressed
         Image, 'image_raw')
     publisher = world.node.create_publisher(kind, topic, qos.CAMERA)
     until(lambda: node.count_publishers(publisher.topic_name))
-    world.do(node.session._look, node)
+    world.do(node.session._subscribe_while_viewed, node)
     assert not publisher.get_subscription_count()
     viewer = Viewer(node._server.port)
     until(lambda: publisher.get_subscription_count() == 1)

@@ -42,7 +42,7 @@ def answer_to(tensor: FeatureTensor, **changes) -> Classification:
 
 def test_an_energy_is_learned_only_if_it_is_known_better_than_nothing(world, drone):
     learned = []
-    drone.session.strategy.metered = lambda _, sequence, joules: learned.append(
+    drone.session.strategy.observe_energy = lambda _, sequence, joules: learned.append(
         (sequence, joules))
     meter = world.speak(FrameEnergy, 'frame_energy', qos.TELEMETRY)
     for sequence, uncertainty in enumerate((float('inf'), float('nan'), 2.0, 0.5)):
@@ -65,7 +65,7 @@ def test_a_probe_that_nobody_takes_is_given_back(world, drone):
     unsent, probe = [], Probe('/nobody', 64, 0.0)
     drone._parts.servers._publishers['/nobody'] = drone.create_lifecycle_publisher(
         FeatureTensor, '/nobody/features', qos.features(1))
-    drone.session.strategy.probe_unsent = unsent.append
+    drone.session.strategy.take_back_probe = unsent.append
     drone.session.strategy.next_probe = lambda link_idle: (7, probe) if not unsent else None
     until(lambda: unsent)
     assert unsent == [7]
@@ -74,7 +74,7 @@ def test_a_probe_that_nobody_takes_is_given_back(world, drone):
 def test_a_probe_and_its_answer_carry_one_nonce(world, drone, tensors):
     answered, probe = [], Probe(f'{world.ns}/server', 64, 0.0)
     drone.session.strategy.next_probe = lambda link_idle: (77, probe) if not answered else None
-    drone.session.strategy.probe_answered = lambda *what: answered.append(what)
+    drone.session.strategy.observe_probe = lambda *what: answered.append(what)
     tensor = tensors.wait_for(lambda m: m.codec == PROBE_CODEC)
     assert (tensor.nonce, len(tensor.data)) == (77, 64)
     world.speak(Classification, 'remote_result', qos.RESULTS).publish(

@@ -240,7 +240,7 @@ def test_what_cannot_be_sent_is_finished_on_board_where_that_was_planned(fly, li
     drone.offer()
     end, = drone.ended.wait_for(1)
     assert end.frame.outcome is Outcome.LOCAL and end.top.labels[0] == 'three'
-    assert (end.frame.sent_bytes, end.frame.turned_away) == (0, reason)
+    assert (end.frame.sent_bytes, end.frame.remote_failure) == (0, reason)
     assert drone.problems[0][0] == reason and drone.problems[0][1].endswith('finished on board')
     report = FrameReport.of(end.frame)
     assert report.finished_on_board and not report.unanswered
