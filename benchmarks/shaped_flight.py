@@ -48,15 +48,15 @@ def _part(args: argparse.Namespace, machines: Machines, telemetry: Telemetry,
     progress(f'{mbit:g} Mbit/s for {args.duration:g} s')
     if mbit:
         machines.shape(mbit)
-        return _told(args, telemetry, mbit)
+        return _measure(args, telemetry, mbit)
     machines.cut()
     try:
-        return _told(args, telemetry, mbit)
+        return _measure(args, telemetry, mbit)
     finally:
         machines.join()
 
 
-def _told(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict[str, Any]:
+def _measure(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict[str, Any]:
     begun_s = time.monotonic()
     threading.Event().wait(args.duration)
     frames = [m for m, at_s in zip(telemetry.frames, telemetry.came_s, strict=True)
@@ -64,7 +64,7 @@ def _told(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict[s
     planned = forecasts(telemetry, frames)
     choices: dict[str, int] = {}
     for m in frames:
-        hedged = ', finished on board' if m.bytes and m.outcome == m.LOCAL else ''
+        hedged = ', hedged' if m.bytes and m.outcome == m.LOCAL else ''
         name = m.reason or sent(m) + hedged
         choices[name] = choices.get(name, 0) + 1
     return {'mbit': mbit, 'frames': len(frames), 'choices': choices,

@@ -162,7 +162,7 @@ class Frame:
     `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched. Its
     tensor was ready to be sent, with `encoded_bytes`, at `encoded_s`; `sent` says whether the
     middleware has taken it. A `hedged` frame keeps its boundary `tensor` while it is in flight,
-    to be finished on board at `hedge_at_s`, or when the server gave no result:
+    and is finished on board from `hedge_at_s` on, or when the server gave no result:
     `remote_failure` says why, and `trouble` in words. `nonce` is what a reply has to carry.
     """
 

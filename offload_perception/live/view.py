@@ -46,7 +46,7 @@ def policy(received: 'Received', now: float) -> str:
 def network(state: 'LiveState', frame: Any, now: float) -> dict[str, Any]:
     """Return where each layer ran for a frame.
 
-    A frame that was sent, got no reply and was finished on board counts as all on board.
+    A frame that was sent, got no reply and was finished by its hedge counts as all on board.
     """
     models = {h.message.model for h in state.servers.values() if h}
     names = cut_names(state.cuts, models)[1:]

@@ -169,16 +169,13 @@ class EdgePipeline:
                               f'{reply.server}: {reply.message}')
 
     def _hedge_or_drop(self, frame: Frame, reason: DropReason, text: str) -> None:
-        """Finish a frame without a remote result on board if that was planned, else drop it.
-
-        It is planned if time allows.
-        """
+        """Start the hedge of a frame that gets no remote result, or drop a frame without one."""
         frame.remote_failure, frame.trouble = reason, text
         if not frame.hedged:
             self._fail(frame, reason, text)
             return
         self._pending.hedge_now(frame, self._clock())
-        self._problem(reason, f'{text}; finished on board')
+        self._problem(reason, f'{text}; hedged, so finished on board')
 
     def expire(self) -> None:
         """Drop the frames whose reply has not come in time; call this from a timer."""
@@ -196,12 +193,12 @@ class EdgePipeline:
         return True
 
     def _next_job(self) -> Callable[[], None] | None:
-        """Wait for a frame to finish on board, or a new one and room for it; None = stopped."""
+        """Wait for a hedge to start, or a new frame and room for it; None = stopped."""
         with self._wake:
             while self._running:
                 now = self._clock()
                 if (overdue := self._pending.overdue(now)) is not None:
-                    return partial(self._finish_on_board, overdue)
+                    return partial(self._run_hedge, overdue)
                 if self._newest is not None and self._has_room():
                     frame, self._newest = self._newest, None
                     return partial(self._process, frame)
@@ -237,10 +234,10 @@ class EdgePipeline:
         self._pending.add(frame)
         self._sender.submit(partial(self._transmit, frame, tensor, self._clock()))
 
-    def _finish_on_board(self, frame: Frame) -> None:
-        """Compute the rest of a frame whose reply is late; the first result counts."""
+    def _run_hedge(self, frame: Frame) -> None:
+        """Run the remaining layers of a frame whose reply is late; the first result counts."""
         try:
-            scores = self._onboard.rest(frame, lambda: frame in self._pending)
+            scores = self._onboard.finish(frame, lambda: frame in self._pending)
         except Exception as e:
             if self._pending.remove(frame):
                 self._fail(frame, DropReason.HEAD_FAILED, _words(e))

@@ -1,4 +1,4 @@
-"""The layers that run on the drone: the head of a frame, and the rest if no server helped."""
+"""The layers that run on the drone: the head of a frame, and the others for a hedge."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -70,10 +70,11 @@ class OnboardLayers:
         stages.head = self._clock() - prepared
         return tensor
 
-    def rest(self, frame: Frame, wanted: Callable[[], bool]) -> np.ndarray | None:
+    def finish(self, frame: Frame, wanted: Callable[[], bool]) -> np.ndarray | None:
         """Return the class scores for the frame's tensor, float32 of shape (classes,).
 
-        Block by block: None as soon as it is no longer `wanted`, since a reply has come.
+        Runs block by block, and returns None as soon as it is no longer `wanted`, since the
+        reply has come.
         """
         started = self._clock()
         at, tensor, last = frame.split, frame.tensor, self.artefact.last

@@ -136,7 +136,7 @@ class PlanningSession:
             if report.server in self._routes:
                 self._observe_route(report, now_s, sent)
             if (decision and report.outcome is not Outcome.DROPPED
-                    and not report.finished_on_board):
+                    and not report.hedge_used):
                 self.latency_error.add(decision.latency_s, report.total_s)
 
     def _observe_route(self, report: FrameReport, now_s: float, sent: Sent | None) -> None:

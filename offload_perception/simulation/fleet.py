@@ -165,10 +165,9 @@ class Drone:
         if left_s < inf:
             self._clock.schedule(left_s + self._link.round_trip_s / 2, lambda: self._serve(frame))
         self._clock.schedule(timeout_s, lambda: self._expire(frame))
-        rest_s = float(self._world.head(self._world.shape.last, frame.sent_s, frame.truth.head)[0]
-                       ) - frame.head_s
+        whole_s, _ = self._world.head(self._world.shape.last, frame.sent_s, frame.truth.head)
         frame.hedge_at_s = frame.arrival_s + self._policy.hedge_s(
-            frame.decision, self._deadline_s, rest_s)
+            frame.decision, self._deadline_s, float(whole_s) - frame.head_s)
         if frame.hedge_at_s < timeout_s:
             self._clock.schedule(max(frame.hedge_at_s, frame.sent_s), self._start_next)
 
@@ -213,7 +212,7 @@ class Drone:
             self._drop(frame, DropReason.TIMEOUT)
 
     def _hedge_next(self) -> bool:
-        """Finish the frame that is overdue for longest on board; False if none is."""
+        """Start the hedge of the frame that is overdue for longest; False if none is."""
         now_s = self._clock.now_s
         overdue = min(self._in_flight.values(), key=lambda f: f.hedge_at_s, default=None)
         if overdue is None or overdue.hedge_at_s > now_s:
@@ -232,7 +231,7 @@ class Drone:
         self._clock.schedule(frame.hedge_end_s, lambda: self._hedged(frame))
 
     def _stop_hedge(self, frame: _Frame) -> None:
-        """The late reply has arrived: the rest of the work on board is cancelled."""
+        """Cancel the remaining work on board, since the late reply has arrived."""
         self._working = False
         left = (frame.hedge_end_s - self._clock.now_s) / frame.hedge_s
         frame.energy_j -= left * frame.hedge_j
@@ -316,13 +315,13 @@ class _View:
         waits_s = [server.likely_waits_s(sent.arrived_s) for server in drone._servers.values()]
         back_s = [(sent.arrived_s + sent.served_s)[:, None] + w for w in waits_s]
         on_board_s = np.full((1, back_s[0].shape[1]), sent.on_board_s)
-        rest_s = sent.on_board_s - drone._clock.now_s - world.preprocess_s - sent.head_s
-        rest_j, servers = sent.on_board_j - sent.head_j, len(back_s)
+        hedge_work_s = sent.on_board_s - drone._clock.now_s - world.preprocess_s - sent.head_s
+        hedge_work_j, servers = sent.on_board_j - sent.head_j, len(back_s)
         return Prospects(
             self._options(), np.concatenate([on_board_s, *back_s]) - frame.arrival_s,
             np.concatenate([[sent.on_board_j], *([sent.energy_j] * servers)]),
-            np.concatenate([[inf], *([rest_s] * servers)]),
-            np.concatenate([[0.0], *([rest_j] * servers)]))
+            np.concatenate([[inf], *([hedge_work_s] * servers)]),
+            np.concatenate([[0.0], *([hedge_work_j] * servers)]))
 
     def _options(self) -> list[Option]:
         return [Option(self._drone._world.shape.last),

@@ -31,10 +31,10 @@ class Policy(Protocol):
              truth: 'Truth') -> Option:
         """Return what to do with a frame that starts at `now_s`, `waited_s` after its arrival."""
 
-    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
-        """Return when to finish a sent frame on board, from its arrival; infinite = never.
+    def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
+        """Return when the hedge of a sent frame starts, from its arrival; infinite = never.
 
-        :param rest_s: what that truly takes.
+        :param hedge_work_s: how long it truly takes.
         """
 
     def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
@@ -56,14 +56,14 @@ class Policy(Protocol):
 class Prospects:
     """Possible outcomes of a frame: `latency_s` (k, n) are n equally likely values of k options.
 
-    `energy_j` (k,) is without, and `rest_s` and `rest_j` (k,) are for finishing it on board.
+    `energy_j` (k,) is without the hedge, which takes `hedge_work_s` and `hedge_work_j` (k,).
     """
 
     options: list[Option]
     latency_s: np.ndarray
     energy_j: np.ndarray
-    rest_s: np.ndarray
-    rest_j: np.ndarray
+    hedge_work_s: np.ndarray
+    hedge_work_j: np.ndarray
 
 
 class Truth(Protocol):
@@ -91,8 +91,8 @@ class Static:
         """Return the one option."""
         return self._option
 
-    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
-        """Never finish on board."""
+    def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
+        """Never hedge."""
         return inf
 
     def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
@@ -127,8 +127,8 @@ class Oracle(Static):
 class Causal(Oracle):
     """Knows the present exactly and at no cost, and of the future the distributions.
 
-    The link is known as it was `age_s` ago and assumed to stay so. A frame that may be late is
-    finished on board in time, at its mean cost.
+    The link is known as it was `age_s` ago and assumed to stay so. A frame that may be late
+    is hedged, at the mean cost.
     """
 
     _OVERDUE = 1.1  # times the latest that is expected
@@ -141,18 +141,18 @@ class Causal(Oracle):
         """Return the option of the least mean energy that keeps the deadline for sure."""
         p = truth.prospects(max(now_s - self._age_s, 0.0))
         latest_s = p.latency_s.max(axis=1)
-        start_s = deadline_s - p.rest_s - self._SLACK_S
+        start_s = deadline_s - p.hedge_work_s - self._SLACK_S
         working_s = np.minimum(p.latency_s, deadline_s) - start_s[:, None]
-        working = np.clip(working_s / np.minimum(p.rest_s, _LONG_S)[:, None], 0.0, 1.0)
-        mean_j = p.energy_j + p.rest_j * working.mean(axis=1)
+        working = np.clip(working_s / np.minimum(p.hedge_work_s, _LONG_S)[:, None], 0.0, 1.0)
+        mean_j = p.energy_j + p.hedge_work_j * working.mean(axis=1)
         in_time = latest_s <= deadline_s
-        insured = ~in_time & in_time[0] & (start_s > waited_s)
-        cost = np.where(in_time, p.energy_j, np.where(insured, mean_j, inf))
+        hedged = ~in_time & in_time[0] & (start_s > waited_s)
+        cost = np.where(in_time, p.energy_j, np.where(hedged, mean_j, inf))
         at = int((cost if cost.min() < inf else p.latency_s.mean(axis=1)).argmin())
-        self._hedge_s = max(start_s[at], 0.0 if insured[at] else self._OVERDUE * latest_s[at])
+        self._hedge_s = max(start_s[at], 0.0 if hedged[at] else self._OVERDUE * latest_s[at])
         return p.options[at]
 
-    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
+    def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
         """Return the last moment, or the moment when a certain reply is overdue."""
         return self._hedge_s
 
@@ -175,8 +175,8 @@ class Planned:
         self.decision = decision
         return decision.option
 
-    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
-        """Return what the session has decided, if the policy finishes frames on board."""
+    def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
+        """Return what the session has decided, if the policy hedges."""
         return decision.hedge_s if decision and self._hedges else inf
 
     def probe(self, now_s: float) -> Probe | None:

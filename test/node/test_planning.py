@@ -105,4 +105,4 @@ def test_a_refused_frame_that_was_to_be_safe_is_finished_on_board(world, drone, 
         answer_to(tensor, status=status, message='not this one', **refusal))
     end, = ends.wait_for(1)
     assert (end.outcome, end.reason, end.bytes) == (FrameLatency.LOCAL, '', len(tensor.data))
-    world.said('not this one; finished on board')
+    world.said('not this one; hedged, so finished on board')
