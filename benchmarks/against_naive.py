@@ -28,7 +28,7 @@ from std_msgs.msg import String
 
 from offload_perception.bringup.process_runner import GraphRunner
 from offload_perception.console import command, progress, table
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 NAMESPACE = 'against_naive'
 NAIVE = Path(__file__).with_name('naive_nodes.py')
@@ -54,7 +54,7 @@ class Way:
     bare_s: list[tuple[float, float]] = field(default_factory=list)
     cpu_s: float = 0.0
 
-    def turn(self, scene: common.Scene, network: Network, frames: int) -> None:
+    def turn(self, scene: common.Scene, network: LoadedNetwork, frames: int) -> None:
         """Measure some frames, then the bare stages as often."""
         before = common.cpu_s(self.nodes)
         self.total_s += self.probe.measure_all(scene.rgb, frames)
@@ -96,7 +96,7 @@ def open_naive(stack: ExitStack, args: argparse.Namespace) -> tuple[Way, common.
 
 
 def measure(args: argparse.Namespace, scene: common.Scene,
-            network: Network) -> list[dict[str, Any]]:
+            network: LoadedNetwork) -> list[dict[str, Any]]:
     """Return a record for each way."""
     cut = scene.artefact.cut(args.cut)
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def measure(args: argparse.Namespace, scene: common.Scene,
     return [way.result(bare_cpu(network, way.cut, scene, args.frames)) for way in ways]
 
 
-def bare_cpu(network: Network, cut: int, scene: common.Scene, frames: int) -> float:
+def bare_cpu(network: LoadedNetwork, cut: int, scene: common.Scene, frames: int) -> float:
     """Return the CPU seconds of head and tail alone."""
     tensor = network.head(cut, scene.image) if cut else scene.image
     head_s = bare_cpu_s(lambda: network.head(cut, scene.image), frames) if cut else 0.0

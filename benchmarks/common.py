@@ -36,7 +36,7 @@ from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import fit_image, image_message
 from offload_perception.preparation.prepare import prepare
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 from offload_perception.runtime.open_network import open_network
 
 START_TIMEOUT_S = 900.0  # preparing the full network for the first time takes minutes
@@ -117,12 +117,12 @@ def open_scene(args: argparse.Namespace) -> Scene:
     return Scene(artefact, rgb, image)
 
 
-def open_bare(args: argparse.Namespace, scene: Scene) -> Network:
+def open_bare(args: argparse.Namespace, scene: Scene) -> LoadedNetwork:
     """Return the network as the nodes open it, to time head and tail alone."""
     return open_network(scene.artefact, 'cpu', args.runtime, args.threads)
 
 
-def bare(network: Network, cut: int, image: np.ndarray) -> tuple[float, float]:
+def bare(network: LoadedNetwork, cut: int, image: np.ndarray) -> tuple[float, float]:
     """Return the seconds of head and tail alone; a cut of 0 has no head."""
     started = time.perf_counter()
     tensor = network.head(cut, image) if cut else image

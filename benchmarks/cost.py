@@ -28,7 +28,7 @@ from goals import Goal, publish
 from offload_perception.console import command, progress, table
 from offload_perception.errors import OffloadError
 from offload_perception.pipeline.plan import Plan
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 NAMESPACE, SERVER = 'cost_benchmark', 'cost_benchmark_server'
 NODES = (('edge_inference', NAMESPACE), ('remote_inference', SERVER))
@@ -126,7 +126,7 @@ def node_cells(r: dict[str, Any]) -> list[Any]:
             *(round(b / 1e6, 1) for b in (resident[0], max(resident), resident[-1]))]
 
 
-def measure_copies(args: argparse.Namespace, scene: common.Scene, network: Network,
+def measure_copies(args: argparse.Namespace, scene: common.Scene, network: LoadedNetwork,
                    cut: int) -> tuple[dict[str, int], int]:
     """Return the bytes of each step, and those of the tensor."""
     tensor = network.head(cut, scene.image) if cut else scene.image

@@ -19,13 +19,13 @@ import numpy as np
 from goals import Goal, at_most, publish
 
 from offload_perception.console import command, progress, table
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 NAMESPACE = 'latency_benchmark'
 RELAYS = Path(__file__).with_name('relay_nodes.py')
 
 
-def measure_cut(args: argparse.Namespace, cut: str, network: Network,
+def measure_cut(args: argparse.Namespace, cut: str, network: LoadedNetwork,
                 scene: common.Scene) -> dict[str, Any]:
     """Return the figures of one cut, in seconds."""
     number = scene.artefact.cut(cut)
@@ -53,7 +53,7 @@ def measure_cut(args: argparse.Namespace, cut: str, network: Network,
                          for s in common.STAGES}}
 
 
-def measure_floor(args: argparse.Namespace, nbytes: int, network: Network, number: int,
+def measure_floor(args: argparse.Namespace, nbytes: int, network: LoadedNetwork, number: int,
                   scene: common.Scene) -> np.ndarray:
     """Return the seconds from image to result through bare relays, of each frame."""
     with (common.Probe(f'{NAMESPACE}_floor') as probe,

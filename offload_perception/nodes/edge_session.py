@@ -45,7 +45,7 @@ from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.planner_setup import calibration
 from offload_perception.planning.beat import age_s
 from offload_perception.planning.session import PlanningSession
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 if TYPE_CHECKING:
     from offload_perception.nodes.edge_inference import EdgeInferenceNode
@@ -58,7 +58,7 @@ PROBE_PERIOD_S = 0.1
 class EdgeParts:
     """What an activation works with, made when the node was configured."""
 
-    network: Network
+    network: LoadedNetwork
     planner: PlanningSession | None
     compiled: CompileReport | None
     servers: Servers

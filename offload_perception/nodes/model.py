@@ -7,7 +7,7 @@ from offload_perception.network.artefact import Artefact
 from offload_perception.nodes.managed import AnyManagedNode
 from offload_perception.preparation.apart import building_apart
 from offload_perception.preparation.prepare import prepare
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 from offload_perception.runtime.open_network import open_network
 
 
@@ -27,7 +27,7 @@ def load_artefact(node: AnyManagedNode, config: NetworkConfig) -> Artefact:
 
 
 def load_network(node: AnyManagedNode, config: NetworkConfig,
-                 artefact: Artefact) -> Network:
+                 artefact: Artefact) -> LoadedNetwork:
     """Return the artefact on the device and runtime that the parameters ask for, warmed up."""
     started, log = time.monotonic(), node.get_logger()
     node.progress(f'loading {artefact.name} and warming it up')

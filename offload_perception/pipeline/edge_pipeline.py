@@ -24,8 +24,9 @@ from offload_perception.frames import (
     TopK,
     top_k,
 )
+from offload_perception.network.runnable import Network
 from offload_perception.pipeline.ledger import Counts, FrameLedger
-from offload_perception.pipeline.onboard import Layers, OnboardLayers, Preprocess
+from offload_perception.pipeline.onboard import OnboardLayers, Preprocess
 from offload_perception.pipeline.packing import pack
 from offload_perception.pipeline.pending import PendingFrames
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan, Strategy
@@ -49,7 +50,7 @@ class EdgePipeline:
     delay it.
     """
 
-    def __init__(self, *, network: Layers, settings: EdgeSettings, preprocess: Preprocess,
+    def __init__(self, *, network: Network, settings: EdgeSettings, preprocess: Preprocess,
                  send: Callable[[FeaturePacket, str], bool], ended: Callable[[Ended], None],
                  problem: Callable[[str, str], None], strategy: Strategy | None = None,
                  late: Callable[[ReceivedReply], None] = lambda reply: None,

@@ -1,38 +1,14 @@
 """The layers that run on the drone: the head of a frame, and the others for a hedge."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from offload_perception.frames import Frame
-from offload_perception.network.artefact import Artefact
+from offload_perception.network.runnable import Network
 
 Preprocess = Callable[[Any, np.ndarray], None]
-
-
-class Layers(Protocol):
-    """The network on board: a `runtime.network.Network`."""
-
-    artefact: Artefact
-
-    @property
-    def ran(self) -> str:
-        """Return the runtimes of this thread's last run."""
-
-    @property
-    def ran_on(self) -> str:
-        """Return the devices of this thread's last run."""
-
-    @property
-    def emulated(self) -> str:
-        """Return `emulated NAME` if another computer is emulated, else ''."""
-
-    def head(self, cut: int, image: np.ndarray) -> np.ndarray:
-        """Return the tensor at `cut`."""
-
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
-        """Return the tensor after layer `last` for the one before layer `first`."""
 
 
 class OnboardLayers:
@@ -42,7 +18,7 @@ class OnboardLayers:
         raises ImageError if it cannot.
     """
 
-    def __init__(self, network: Layers, preprocess: Preprocess,
+    def __init__(self, network: Network, preprocess: Preprocess,
                  clock: Callable[[], float]) -> None:
         self._network, self._preprocess, self._clock = network, preprocess, clock
         self.artefact = network.artefact

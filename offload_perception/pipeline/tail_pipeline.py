@@ -6,9 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import nan
 from threading import Condition
-from typing import Protocol
-
-import numpy as np
 
 from offload_perception.errors import DecodeError
 from offload_perception.frames import (
@@ -20,29 +17,12 @@ from offload_perception.frames import (
     top_k,
 )
 from offload_perception.incoming import text
-from offload_perception.network.artefact import Artefact
+from offload_perception.network.runnable import TailNetwork
 from offload_perception.pipeline.server_load import Load, LoadMeter
 from offload_perception.pipeline.validate import decode_packet, reason_to_refuse
 from offload_perception.threads import PATIENCE, Worker
 
 _LONGEST_WHY = 1000  # characters of a refusal
-
-
-class Tail(Protocol):
-    """The layers on the server: a `runtime.network.Network` or a float32 tail."""
-
-    artefact: Artefact
-
-    @property
-    def ran(self) -> str:
-        """Return the runtimes of this thread's last run."""
-
-    @property
-    def ran_on(self) -> str:
-        """Return the devices of this thread's last run."""
-
-    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
-        """Return the class scores, float32 (classes,)."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +58,7 @@ class TailPipeline:
     from the worker, or at once from the thread that submitted a packet that is refused.
     """
 
-    def __init__(self, *, network: Tail, settings: ServerSettings,
+    def __init__(self, *, network: TailNetwork, settings: ServerSettings,
                  reply: Callable[[Reply], None],
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._network, self._artefact, self._settings = network, network.artefact, settings

@@ -10,16 +10,16 @@ import numpy as np
 from offload_perception.errors import ConfigError
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.load import load_cpu
+from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
 from offload_perception.runtime.merge import split_at_dense
 from offload_perception.runtime.merged import MergedRunners
-from offload_perception.runtime.network import Network, PartTime
 from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.select import Choice
 
 Plan = list[tuple[int, int, Runner]]  # first and last layer of each part
 
 
-class Chain(Network):
+class Chain(LoadedNetwork):
     """All segments of an artefact on the CPU, loaded once.
 
     They serve any cut at once; merged layers take over if those are faster: a range that is
@@ -69,10 +69,10 @@ class Chain(Network):
             self._merged.check()
 
     @property
-    def times(self) -> tuple[PartTime, ...]:
+    def times(self) -> tuple[LayersTime, ...]:
         """Return the times of this thread's last run, in its order."""
         plan, stamps = getattr(self._mine, 'last', ((), ()))
-        return tuple(PartTime(first, last, after - before, runner.runtime, runner.device)
+        return tuple(LayersTime(first, last, after - before, runner.runtime, runner.device)
                      for (first, last, runner), (before, after)
                      in zip(plan, pairwise(stamps), strict=True))
 
