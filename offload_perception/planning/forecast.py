@@ -1,10 +1,10 @@
-"""Latency and energy of every candidate, from the estimators: the model of the whole planner.
+"""The planner's model: latency and energy of every candidate, from the estimators.
 
     T = queue + preprocess + head + encode + round trip + bytes / bandwidth + wait + decode + tail
     E = E_head + P_active * encode + P_radio * bytes / bandwidth + J_byte * bytes [+ idle * T]
 
-The variances of independent terms add. The wait of the frame so far is known, and so is, roughly,
-when the radio will have sent the frames before it.
+The variances of independent terms add. It is known how long the frame has waited, and roughly when
+the radio will have sent the frames before it.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from offload_perception.planning.server_estimate import ServerEstimator
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.profiles.device_profile import DeviceProfile
 
-_NEVER = 1e9  # stands for the infinite figures of a head that does not fit, which never runs
+_NEVER = 1e9  # instead of infinite time or energy of a head that does not fit: no NaN in sums
 Pairs = tuple[tuple[int, str], ...]
 
 

@@ -1,7 +1,8 @@
-"""Whether a server still answers: lost after misses, back after answered probes."""
+"""Whether a server can be reached: lost after missed replies, back after answered probes."""
 
-_MISSES_TO_LOSE = 2
-_ANSWERS_TO_RETURN = 2
+_MISSES_TO_LOSE = 2  # in a row; one loss is common on Wi-Fi
+_ANSWERS_TO_RETURN = 2  # in a row, so that a link at its limit does not flap
+
 
 class RouteWatch:
     """Hysteresis on results: two misses in a row lose a route, two answers in a row restore it.

@@ -1,4 +1,4 @@
-"""What a server will take for a tensor that is sent to it now."""
+"""Estimate of the wait and the tail time of a tensor that is sent to a server now."""
 
 from dataclasses import dataclass
 from math import inf, isfinite, nan
@@ -9,11 +9,11 @@ from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.robust import RobustLevel
 from offload_perception.planning.wait import WaitEstimator
 
-STALE_S = 5.0  # a server announces itself about once a second
-GUESSED_MACS_PER_S = 50e9  # of a server that has not measured any tail yet
-GUESS_SPREAD = 0.5
-_DENSE_WEIGHT = 4.0  # a dense layer is bound by memory: a multiply-add there takes longer
-_AGE_S = 2.0  # a report of the wait loses its weight in about that time
+STALE_S = 5.0  # without a report for that long a server is not used; it sends one a second
+GUESSED_MACS_PER_S = 50e9  # of a server that has not measured any tail yet (a guess)
+GUESS_SPREAD = 0.5  # relative, of a guessed tail
+_DENSE_WEIGHT = 4.0  # of a multiply-add in a dense layer, which is bound by memory (a guess)
+_REPORT_LIFE_S = 2.0  # the spread of a reported wait doubles in that time
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ServerEstimator:
             wait_s = self._modelled_wait_s(report.utilisation)
         self._wait.report(wait_s)
         for cut, tail_s in enumerate(report.tail_times_s[:len(self._tails)]):
-            # A mean that did not change, or changed by the drone's own frames, is nothing new.
+            # A mean that did not change, or changed by the drone's own frames, is no news.
             if tail_s != self._reported_tails.get(cut) and cut not in self._met:
                 self._measured(cut, tail_s, known=0.05)
             self._reported_tails[cut] = tail_s
@@ -104,7 +104,7 @@ class ServerEstimator:
         """Return the expected wait and its standard deviation [s], which age widens."""
         age_s = max(now_s - self._updated_s, 0.0)
         tail_s = float(self._seconds[0])
-        grown = min(age_s / _AGE_S, 3.0)
+        grown = min(age_s / _REPORT_LIFE_S, 3.0)
         wait_s, spread_s = self._wait.expected(now_s)
         return wait_s, spread_s * (1.0 + grown) + 0.1 * tail_s * grown
 

@@ -1,4 +1,4 @@
-"""The planner's whole state in one drone: it makes plans and learns from observations."""
+"""The planner of one drone: plans each frame, and learns from frames, probes and servers."""
 
 from dataclasses import replace
 from math import isfinite, nan
@@ -23,8 +23,8 @@ from offload_perception.planning.server_estimate import ServerEstimator, ServerR
 from offload_perception.planning.sizes import SizeTable, codecs_for
 from offload_perception.profiles.device_profile import DeviceProfile
 
-_MUCH_SLOWER = 2.0  # factor above the expectation from which a warning of the link was right
-_ALLOWANCE_J = 0.1  # for probes, on a device that runs no whole frame
+_MUCH_SLOWER = 2.0  # times the expected time; from there on a warning of the link was right
+_ALLOWANCE_J = 0.1  # for probes after a change, on a device that cannot run a whole frame
 
 
 class PlanningSession:
@@ -89,7 +89,7 @@ class PlanningSession:
                 Moment(now_s, max(waited_s, 0.0), busy_s, slowdowns))
 
     def _usable(self, route: Route, now_s: float) -> bool:
-        """Return whether frames may be sent there; a suspect only if nothing else can be done."""
+        """Return whether frames may be sent there; after a miss only if the drone cannot do it."""
         watch = self._watches[route.server]
         return (route.load.usable(now_s) and not watch.lost
                 and route.server not in self._foreign
@@ -123,7 +123,7 @@ class PlanningSession:
                       for name, route in self._routes.items())
             return next(filter(None, probes), None)
 
-    # -- what came of them ------------------------------------------------------------------
+    # -- observations -----------------------------------------------------------------------
 
     def observe_frame(self, report: FrameReport, now_s: float,
                       decision: Decision | None = None) -> None:
@@ -180,8 +180,8 @@ class PlanningSession:
     def observe_late(self, report: FrameReport, now_s: float) -> None:
         """Learn from a reply to a frame that had ended without it, as `report` has it.
 
-        The missing reply has counted for the link already. The server's wait is taken, since
-        otherwise only short waits would be known.
+        The link has learned from the missing reply already. The server's wait is learned now,
+        since otherwise only short waits would be.
         """
         with self._lock:
             if report.server in self._routes:
@@ -254,7 +254,7 @@ class PlanningSession:
                 self._watches[server].probe_at_once()
 
     def _first_link(self) -> LinkEstimator:
-        """Assume that the link to a new server is like a known one: they share the radio."""
+        """Return a first estimate: that of a known link, since all links share the radio."""
         known = next(iter(self._routes.values()), None)
         return LinkEstimator() if known is None else LinkEstimator(
             bandwidth=known.link.bandwidth, round_trip_s=known.link.round_trip_s)
@@ -277,7 +277,7 @@ class PlanningSession:
                 watch.probe_at_once()
 
     def backing_off(self, now_s: float) -> dict[str, str]:
-        """Return the servers that are paused since they refuse or fail, and why."""
+        """Return the servers that are not used since they refuse or fail, and why."""
         with self._lock:
             refusing = {name: back_off.why for name, back_off in self._back_offs.items()
                         if back_off.holds(now_s)}

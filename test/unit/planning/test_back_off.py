@@ -31,7 +31,7 @@ def test_a_result_ends_it_and_the_next_refusal_begins_anew():
     back_off = BackOff()
     for now_s in (0.0, 2.0, 5.0):
         back_off.observe_refusal(now_s, '')
-    assert back_off.why == 'without a word of why'
+    assert back_off.why == 'without a reason'
     back_off.reset()
     assert not back_off.holds(5.1) and back_off.why == ''
     back_off.observe_refusal(5.2, 'x')
