@@ -13,6 +13,7 @@ nodes, minus bare inference.
 """
 
 import argparse
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from std_msgs.msg import String
 
 from offload_perception.bringup.process_runner import GraphRunner
 from offload_perception.console import command, progress, table
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 NAMESPACE = 'against_naive'
 NAIVE = Path(__file__).with_name('naive_nodes.py')
@@ -53,7 +54,7 @@ class Way:
     bare_s: list[tuple[float, float]] = field(default_factory=list)
     cpu_s: float = 0.0
 
-    def turn(self, scene: common.Scene, network: Network, frames: int) -> None:
+    def turn(self, scene: common.Scene, network: LoadedNetwork, frames: int) -> None:
         """Measure some frames, then the bare stages as often."""
         before = common.cpu_s(self.nodes)
         self.total_s += self.probe.measure_all(scene.rgb, frames)
@@ -94,7 +95,8 @@ def open_naive(stack: ExitStack, args: argparse.Namespace) -> tuple[Way, common.
     return Way('naive nodes', 0, probe, nodes), graph
 
 
-def measure(args: argparse.Namespace, scene: common.Scene, network: Network) -> list[dict]:
+def measure(args: argparse.Namespace, scene: common.Scene,
+            network: LoadedNetwork) -> list[dict[str, Any]]:
     """Return a record for each way."""
     cut = scene.artefact.cut(args.cut)
     with ExitStack() as stack:
@@ -114,14 +116,14 @@ def measure(args: argparse.Namespace, scene: common.Scene, network: Network) -> 
     return [way.result(bare_cpu(network, way.cut, scene, args.frames)) for way in ways]
 
 
-def bare_cpu(network: Network, cut: int, scene: common.Scene, frames: int) -> float:
+def bare_cpu(network: LoadedNetwork, cut: int, scene: common.Scene, frames: int) -> float:
     """Return the CPU seconds of head and tail alone."""
     tensor = network.head(cut, scene.image) if cut else scene.image
     head_s = bare_cpu_s(lambda: network.head(cut, scene.image), frames) if cut else 0.0
     return head_s + bare_cpu_s(lambda: network.tail(cut, tensor), frames)
 
 
-def cells(r: dict[str, Any], ours: dict[str, Any]) -> list:
+def cells(r: dict[str, Any], ours: dict[str, Any]) -> list[Any]:
     """Return the line of the table."""
     return [r['way'], common.ms(r['bare_s']), common.ms(r['total_s']),
             common.ms(r['total_s'], 95), common.ms(r['overhead_s']),
@@ -130,14 +132,14 @@ def cells(r: dict[str, Any], ours: dict[str, Any]) -> list:
             common.ms(r['cpu_s']), common.ms(r['cpu_beyond_s'])]
 
 
-def goals(results: list[dict]) -> list[Goal]:
+def goals(results: list[dict[str, Any]]) -> list[Goal]:
     """Return the goal: a fifth of the overhead of the naive nodes."""
     ours, naive = (float(np.median(r['overhead_s'])) for r in results[:2])
     return [at_least('overhead of the naive nodes by ours', naive / ours, 5.0)]
 
 
 @command
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     p = common.parser(__doc__, frames=20)
     p.add_argument('--cut', default='block4_pool')

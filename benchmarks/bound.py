@@ -87,6 +87,7 @@ def _work(artefact: Artefact, cut: int, image: np.ndarray, runtime: str, threads
 def _acquire(semaphore: Semaphore) -> bool:
     """Wait for `semaphore`; False once the parent has died."""
     while not semaphore.acquire(timeout=1.0):
-        if not multiprocessing.parent_process().is_alive():
+        parent = multiprocessing.parent_process()
+        if parent is None or not parent.is_alive():
             return False
     return True

@@ -103,7 +103,7 @@ def learned_bits(seen: Sequence[np.ndarray], q: np.ndarray) -> float:
 
     Frequencies of all channels count as 8 elements more in each, so that nothing is impossible.
     """
-    counts = sum(map(channel_counts, seen)).astype(float)
+    counts = np.sum([channel_counts(q) for q in seen], axis=0, dtype=float)
     whole = counts.sum(0) + 0.001
     counts += 8 * whole / whole.sum()
     lengths = np.log2(counts.sum(1, keepdims=True) / counts)
@@ -121,7 +121,7 @@ def _entropy(counts: np.ndarray) -> float:
     return float(used @ np.log2(used.sum() / used))
 
 
-def others() -> dict[str, tuple[Callable, Callable]]:
+def others() -> dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]]:
     """Return the general compressors; libraries that are missing are reported."""
     found = {
         'zstd-1, as stored': (lambda q: zstandard.ZstdCompressor(level=1).compress(q),
@@ -157,7 +157,7 @@ def _installed(library: str) -> bool:
     return False
 
 
-def time_others(cut: str, tensors: Sequence[np.ndarray], repeats: int) -> Iterator[Measurement]:
+def time_others(cut: str, tensors: list[np.ndarray], repeats: int) -> Iterator[Measurement]:
     """Yield one row for each compressor of `others`."""
     for name, (encode, decode) in others().items():
         sizes, encode_s, decode_s = [], [], []
@@ -177,7 +177,8 @@ def heads(network: Chain, images: Sequence[np.ndarray],
           cuts: Sequence[int]) -> tuple[dict[int, list[np.ndarray]], dict[int, float]]:
     """Return the tensors at each cut, and the median milliseconds to compute them."""
     network.warm_up()
-    tensors, times = {cut: [] for cut in cuts}, {cut: [] for cut in cuts}
+    tensors: dict[int, list[np.ndarray]] = {cut: [] for cut in cuts}
+    times: dict[int, list[float]] = {cut: [] for cut in cuts}
     for image in images:
         x, elapsed = image, 0.0
         for k in range(1, max(cuts) + 1):
@@ -215,10 +216,11 @@ def bench(network: Chain, images: Sequence[np.ndarray], labels: Sequence[int] | 
 def photos(artefact: Artefact, folder: Path | None,
            count: int) -> tuple[list[np.ndarray], list[int] | None, list[np.ndarray]]:
     """Return images to measure, their labels if known, and images to calibrate with."""
-    size = artefact.input.shape[0]
+    size, width, channels = artefact.input.shape
     train = list(tiles('train', count, seed=1, size=size)[0])
     if folder is not None:
-        return list(folder_images(folder, artefact.input.shape, count, artefact.fit)), None, train
+        shape = size, width, channels
+        return list(folder_images(folder, shape, count, artefact.fit)), None, train
     if artefact.trained:
         images, labels = tiles('test', count, size=size)
         return list(images), list(labels), train

@@ -36,7 +36,7 @@ from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import fit_image, image_message
 from offload_perception.preparation.prepare import prepare
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 from offload_perception.runtime.open_network import open_network
 
 START_TIMEOUT_S = 900.0  # preparing the full network for the first time takes minutes
@@ -117,12 +117,12 @@ def open_scene(args: argparse.Namespace) -> Scene:
     return Scene(artefact, rgb, image)
 
 
-def open_bare(args: argparse.Namespace, scene: Scene) -> Network:
+def open_bare(args: argparse.Namespace, scene: Scene) -> LoadedNetwork:
     """Return the network as the nodes open it, to time head and tail alone."""
     return open_network(scene.artefact, 'cpu', args.runtime, args.threads)
 
 
-def bare(network: Network, cut: int, image: np.ndarray) -> tuple[float, float]:
+def bare(network: LoadedNetwork, cut: int, image: np.ndarray) -> tuple[float, float]:
     """Return the seconds of head and tail alone; a cut of 0 has no head."""
     started = time.perf_counter()
     tensor = network.head(cut, image) if cut else image
@@ -272,9 +272,10 @@ class Probe:
 
     def measure_all(self, rgb: np.ndarray, frames: int) -> list[float]:
         """Return the seconds of `frames` frames, one after the other; each has to arrive."""
-        found = [self.measure(rgb) for _ in range(frames)]
-        if None in found:
-            raise OffloadError(f'{found.count(None)} of {frames} frames had no result; see why '
+        measured = [self.measure(rgb) for _ in range(frames)]
+        found = [s for s in measured if s is not None]
+        if len(found) < frames:
+            raise OffloadError(f'{frames - len(found)} of {frames} frames had no result; see why '
                                'with --verbose')
         return found
 
@@ -308,8 +309,8 @@ class Probe:
 
 def stamp_ns(header: Header) -> int:
     """Return the stamp of a header in nanoseconds."""
-    return header.stamp.sec * 10**9 + header.stamp.nanosec
+    return int(header.stamp.sec * 10**9 + header.stamp.nanosec)
 
 
 def _none_under_way(m: FrameLatency) -> bool:
-    return m.captured == m.remote + m.local + m.dropped
+    return bool(m.captured == m.remote + m.local + m.dropped)

@@ -25,7 +25,8 @@ from offload_perception.nodes.convert import (
     reply_of,
     result_message,
 )
-from offload_perception.pipeline.edge_pipeline import EdgePipeline, EdgeSettings, Ended, Plan
+from offload_perception.pipeline.edge_pipeline import EdgePipeline
+from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
 
 STEPS = ('drone: resize and encode', 'drone: tensor message', 'server: decode and classes',
@@ -40,6 +41,10 @@ class Recorded:
 
     def __init__(self, artefact: Artefact, tensor: np.ndarray, scores: np.ndarray) -> None:
         self.artefact, self._tensor, self._scores = artefact, tensor, scores
+
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+        """Never asked: every frame is finished by the server."""
+        raise NotImplementedError
 
     def head(self, cut: int, image: np.ndarray) -> np.ndarray:
         """Return the recorded tensor."""

@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import common
 import copies
@@ -26,8 +27,8 @@ from goals import Goal, publish
 
 from offload_perception.console import command, progress, table
 from offload_perception.errors import OffloadError
-from offload_perception.pipeline.edge_pipeline import Plan
-from offload_perception.runtime.network import Network
+from offload_perception.pipeline.plan import Plan
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 NAMESPACE, SERVER = 'cost_benchmark', 'cost_benchmark_server'
 NODES = (('edge_inference', NAMESPACE), ('remote_inference', SERVER))
@@ -51,7 +52,8 @@ def idle_load(nodes: list[psutil.Process], seconds: float) -> np.ndarray:
     """Return the CPU seconds a second that each node uses while nothing comes."""
     before = node_cpu_s(nodes)
     time.sleep(seconds)
-    return (node_cpu_s(nodes) - before) / seconds
+    spent: np.ndarray = node_cpu_s(nodes) - before
+    return spent / seconds
 
 
 def node_cpu_s(nodes: list[psutil.Process]) -> np.ndarray:
@@ -96,7 +98,7 @@ def gil_s(probe: common.Probe, rgb: np.ndarray, node: psutil.Process,
     return held / SAMPLES_HZ / frames
 
 
-def measure_nodes(args: argparse.Namespace, scene: common.Scene, bare_s: list[float]) -> list:
+def measure_nodes(args: argparse.Namespace, scene: common.Scene, bare_s: list[float]) -> list[Any]:
     """Return a record for each node."""
     with (common.Probe(NAMESPACE) as probe,
           common.drone_graph(args, NAMESPACE, split=args.cut, codec=args.codec,
@@ -116,7 +118,7 @@ def measure_nodes(args: argparse.Namespace, scene: common.Scene, bare_s: list[fl
             for i, (name, _) in enumerate(NODES)]
 
 
-def node_cells(r: dict) -> list:
+def node_cells(r: dict[str, Any]) -> list[Any]:
     """Return the line of the table."""
     lock_s, resident = r['interpreter_lock_s'], r['resident_bytes']
     return [r['node'], *(common.ms(r[k]) for k in ('cpu_s', 'bare_cpu_s', 'beyond_s')),
@@ -124,7 +126,7 @@ def node_cells(r: dict) -> list:
             *(round(b / 1e6, 1) for b in (resident[0], max(resident), resident[-1]))]
 
 
-def measure_copies(args: argparse.Namespace, scene: common.Scene, network: Network,
+def measure_copies(args: argparse.Namespace, scene: common.Scene, network: LoadedNetwork,
                    cut: int) -> tuple[dict[str, int], int]:
     """Return the bytes of each step, and those of the tensor."""
     tensor = network.head(cut, scene.image) if cut else scene.image
@@ -133,13 +135,13 @@ def measure_copies(args: argparse.Namespace, scene: common.Scene, network: Netwo
                             args.frames), tensor.nbytes
 
 
-def goals(nodes: list[dict]) -> list[Goal]:
+def goals(nodes: list[dict[str, Any]]) -> list[Goal]:
     """Return no goals: the benchmark shows where time and memory go."""
     return []
 
 
 @command
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     p = common.parser(__doc__, frames=200)
     p.add_argument('--cut', default='block4_pool')

@@ -14,6 +14,7 @@ import argparse
 import sys
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from math import nan
 from typing import Any
 
@@ -103,7 +104,7 @@ def _of_sums(pairs: list[tuple[float, float]]) -> float | None:
     return float(np.sum(pairs, axis=0) @ (1, -1) / np.sum(pairs, axis=0)[1]) if pairs else None
 
 
-def _cells(name: str, e: dict[str, float] | None) -> tuple:
+def _cells(name: str, e: dict[str, float] | None) -> tuple[Any, ...]:
     if e is None:
         return name, 0, *['none'] * 4
     return name, e['frames'], *(f'{100 * e[k]:.1f}' for k in ('mape', 'median', 'p95', 'bias'))
@@ -117,7 +118,7 @@ def goals(result: dict[str, Any]) -> list[Goal]:
 
 
 @command
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Fly, compare, print."""
     p = demo_parser(__doc__)
     p.add_argument('--duration', type=float, default=60.0, help='of the flight [s]')

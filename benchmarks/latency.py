@@ -10,21 +10,23 @@ messages take through bare relays that compute nothing (relay_nodes.py), measure
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import common
 import numpy as np
 from goals import Goal, at_most, publish
 
 from offload_perception.console import command, progress, table
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 NAMESPACE = 'latency_benchmark'
 RELAYS = Path(__file__).with_name('relay_nodes.py')
 
 
-def measure_cut(args: argparse.Namespace, cut: str, network: Network,
-                scene: common.Scene) -> dict:
+def measure_cut(args: argparse.Namespace, cut: str, network: LoadedNetwork,
+                scene: common.Scene) -> dict[str, Any]:
     """Return the figures of one cut, in seconds."""
     number = scene.artefact.cut(cut)
     network.prepare(number)
@@ -51,7 +53,7 @@ def measure_cut(args: argparse.Namespace, cut: str, network: Network,
                          for s in common.STAGES}}
 
 
-def measure_floor(args: argparse.Namespace, nbytes: int, network: Network, number: int,
+def measure_floor(args: argparse.Namespace, nbytes: int, network: LoadedNetwork, number: int,
                   scene: common.Scene) -> np.ndarray:
     """Return the seconds from image to result through bare relays, of each frame."""
     with (common.Probe(f'{NAMESPACE}_floor') as probe,
@@ -66,7 +68,7 @@ def measure_floor(args: argparse.Namespace, nbytes: int, network: Network, numbe
     return np.array(totals)
 
 
-def cells(r: dict) -> list:
+def cells(r: dict[str, Any]) -> list[Any]:
     """Return the line of the table."""
     bare_ms = common.ms(r['head_s']) + common.ms(r['tail_s'])
     over_ms = common.ms(r['overhead_s'])
@@ -76,7 +78,7 @@ def cells(r: dict) -> list:
             common.ms(r['floor_s']), common.ms(r['floor_s'], 95)]
 
 
-def goals(results: list[dict]) -> list[Goal]:
+def goals(results: list[dict[str, Any]]) -> list[Goal]:
     """Return the goal at block4_pool: 3 ms, or 2 % of head plus tail if that is more."""
     return [at_most(f'overhead of a frame at {r["cut"]}', common.ms(r['path_s']),
                     max(3.0, 0.02 * (common.ms(r['head_s']) + common.ms(r['tail_s']))), 'ms')
@@ -84,7 +86,7 @@ def goals(results: list[dict]) -> list[Goal]:
 
 
 @command
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     p = common.parser(__doc__, frames=100)
     p.add_argument('--cuts', default='block4_pool', help='layer names, with commas')

@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import common
@@ -73,12 +74,12 @@ def _first_after(telemetry: Telemetry, begun_s: float, *, remote: bool, count: i
                 if at_s > begun_s and m.outcome == outcome]
         return ends if len(ends) >= count else []
     what = 'a remote result' if remote else 'a frame that is finished on board'
-    return telemetry.wait_for(found, WAIT_S, what)[0]
+    return float(telemetry.wait_for(found, WAIT_S, what)[0])
 
 
 def _all_ended(telemetry: Telemetry) -> bool:
     last = telemetry.frames[-1]
-    return last.captured == last.remote + last.local + last.dropped
+    return bool(last.captured == last.remote + last.local + last.dropped)
 
 
 def goals(result: dict[str, Any], deadline_s: float, rate_hz: float) -> list[Goal]:
@@ -92,7 +93,7 @@ def goals(result: dict[str, Any], deadline_s: float, rate_hz: float) -> list[Goa
 
 
 @command
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     p = demo_parser(__doc__, camera=True)
     p.add_argument('--turns', type=int, default=5)

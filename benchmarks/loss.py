@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,14 @@ def fly(args: argparse.Namespace, machines: Machines, loss: float) -> dict[str, 
             'packets_per_frame': packets / len(frames), 'cpu_share': cpu_s / spent_s}
 
 
-def goals(results: list[dict]) -> list[Goal]:
+def goals(results: list[dict[str, Any]]) -> list[Goal]:
     """Return the goal: with the package's own heartbeat losses of a tenth drop no frame."""
     return [at_most(f'frames dropped at a loss of {r["loss"]:g}', r['dropped'], 0.0)
             for r in results if r['heartbeat_s'] == OWN_HEARTBEAT_S and r['loss'] <= 0.1]
 
 
 @command
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -95,9 +95,10 @@ class Machines:
 
     def sent_bytes(self) -> tuple[int, int]:
         """Return the bytes that drone and server have put on the cable, all headers included."""
-        return tuple(int(_call('ip', 'netns', 'exec', name, 'cat',
-                               f'/sys/class/net/{cable}/statistics/tx_bytes'))
-                     for name, cable in self._cables.items())
+        drone, server = (int(_call('ip', 'netns', 'exec', name, 'cat',
+                                   f'/sys/class/net/{cable}/statistics/tx_bytes'))
+                         for name, cable in self._cables.items())
+        return drone, server
 
 
 @contextmanager

@@ -11,6 +11,8 @@ supersedes. Needs root and iproute2; the namespaces are removed at the end.
 import argparse
 import os
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 import common
 import numpy as np
@@ -38,7 +40,7 @@ def fly(probe: common.Probe, rgb: np.ndarray, frames: int, camera_hz: float) -> 
 
 
 def measure(args: argparse.Namespace, scene: common.Scene, machines: Machines,
-            candidate: str) -> list[dict]:
+            candidate: str) -> list[dict[str, Any]]:
     """Return a record for each rate of the link."""
     cut, _, codec = candidate.partition(':')
     drone, server = machines.names
@@ -56,7 +58,7 @@ def measure(args: argparse.Namespace, scene: common.Scene, machines: Machines,
 
 
 def measure_rate(args: argparse.Namespace, scene: common.Scene, machines: Machines,
-                 probe: common.Probe, candidate: str, mbit: float) -> dict:
+                 probe: common.Probe, candidate: str, mbit: float) -> dict[str, Any]:
     """Return the record of one candidate at one rate."""
     machines.shape(mbit)
     before = machines.sent_bytes()
@@ -74,7 +76,7 @@ def measure_rate(args: argparse.Namespace, scene: common.Scene, machines: Machin
             'cable_down_bytes': down / max(len(sent), 1)}
 
 
-def cells(r: dict) -> list:
+def cells(r: dict[str, Any]) -> list[Any]:
     """Return the line of the table."""
     latency = [common.ms(r['latency_s'], q) if r['latency_s'] else 'none' for q in (50, 95)]
     return [r['mbit'], r['candidate'], *latency, f'{r["delivered"]:.0%}',
@@ -82,13 +84,13 @@ def cells(r: dict) -> list:
             round(r['cable_up_bytes'] / 1e3, 1), round(r['cable_down_bytes'] / 1e3, 1)]
 
 
-def goals(results: list[dict]) -> list[Goal]:
+def goals(results: list[dict[str, Any]]) -> list[Goal]:
     """Return no goals: the benchmark compares cuts and codecs."""
     return []
 
 
 @command
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     p = common.parser(__doc__, frames=100)
     p.add_argument('--mbit', type=float, nargs='+', default=[5.0, 20.0, 100.0],

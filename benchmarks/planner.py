@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter, thread_time
+from typing import Any
 
 import numpy as np
 from goals import Goal, at_most, publish
@@ -49,7 +50,6 @@ TRACES = {
     'server overload': Scenario(link='steady', overloaded=True),
     'thermal throttling': Scenario(link='steady', throttled=True, bandwidth=12e3),
 }
-COMMON = {'speed': 10.0, 'rate_hz': 4.0, 'deadline_s': 0.4, 'server_macs_per_s': 100e9}
 BANDWIDTH = 60e3
 # Know the laws of chance and all of the present, or all as it was a frame ago; not the future.
 CAUSAL = ('causal oracle', 'causal oracle, a frame late')
@@ -60,12 +60,13 @@ def scenarios(files: Sequence[str], duration_s: float) -> list[tuple[str, Scenar
     replayed = [(f'{Path(file).name}{", scaled" if scaled else ""}',
                  Scenario(link=file, scaled=scaled))
                 for file in files for scaled in (False, True)]
-    return [(name, replace(s, **COMMON, duration_s=duration_s,
+    return [(name, replace(s, speed=10.0, rate_hz=4.0, deadline_s=0.4, server_macs_per_s=100e9,
+                           duration_s=duration_s,
                            bandwidth=s.bandwidth if s.throttled else BANDWIDTH))
             for name, s in (*TRACES.items(), *replayed)]
 
 
-def decision_times(count: int) -> dict:
+def decision_times(count: int) -> dict[str, Any]:
     """Return the time of a decision, with estimates that change before each."""
     shape = NetworkShape.preset('vgg16_112')
     session = PlanningSession(shape, profiles.load('raspberry_pi_3b_plus_coral'),
@@ -92,7 +93,7 @@ def decision_times(count: int) -> dict:
             'median_cpu_ms': 1e3 * float(np.median(cpu_s))}
 
 
-def against_oracle(name: str, scenario: Scenario, seeds: int) -> dict:
+def against_oracle(name: str, scenario: Scenario, seeds: int) -> dict[str, Any]:
     """Return energy and misses beside the oracle's and the best static choice's.
 
     A recording is flown no more often than it has pieces.
@@ -126,7 +127,7 @@ def _flown(scenario: Scenario) -> dict[str, Summary]:
     return {name: simulate(scenario, policy, name) for name, policy in chosen.items()}
 
 
-def _best_static(flights: list[dict[str, Summary]]) -> dict:
+def _best_static(flights: list[dict[str, Summary]]) -> dict[str, Any]:
     """Return the cheapest static choice that misses no more than ours; else the safest."""
     def figures(name: str) -> tuple[float, float]:
         return (float(np.mean([f[name].met for f in flights])),
@@ -141,7 +142,7 @@ def _best_static(flights: list[dict[str, Summary]]) -> dict:
     return {'static': name, 'static_j': statics[name][1], 'static_missed': 1 - statics[name][0]}
 
 
-def claims(profile_name: str, deadline_s: float) -> list[dict]:
+def claims(profile_name: str, deadline_s: float) -> list[dict[str, Any]]:
     """Return what energy-best splitting chooses with and without a deadline, by server load.
 
     The original candidate set: cuts without compression, the image among them. The server takes
@@ -168,7 +169,7 @@ def claims(profile_name: str, deadline_s: float) -> list[dict]:
     return rows
 
 
-def byte_count_trap() -> list[dict]:
+def byte_count_trap() -> list[dict[str, Any]]:
     """Return the original link model's energies with wrong and right byte counts, by prefix.
 
     Wrong: the digits of the shape joined, so that 112,112,64 became 11,211,264 bytes.
@@ -186,7 +187,7 @@ def byte_count_trap() -> list[dict]:
     return rows
 
 
-def _trace_cells(r: dict) -> tuple:
+def _trace_cells(r: dict[str, Any]) -> tuple[Any, ...]:
     return (r['trace'], r['seeds'], f'{r["oracle_j"]:.4f}', f'{r["ours_j"]:.4f}',
             *(f'{100 * r[key]:+.1f}' for key in ('above_oracle', 'above_causal',
                                                  'above_frame_late')),
@@ -195,7 +196,7 @@ def _trace_cells(r: dict) -> tuple:
             f'{100 * r["above_static"]:+.1f}')
 
 
-def _print_all(result: dict) -> None:
+def _print_all(result: dict[str, Any]) -> None:
     t = result['decision']
     print(f'quietest of five runs, {t["candidates"]} candidates: median {t["median_ms"]:.3f} ms, '
           f'10 % below {t["p10_ms"]:.3f} ms, 99 % below {t["p99_ms"]:.3f} ms; '
@@ -220,7 +221,7 @@ def _print_all(result: dict) -> None:
                   f'{r["right_j"]:.3f}') for r in result['byte_counts']]))
 
 
-def goals(result: dict) -> list[Goal]:
+def goals(result: dict[str, Any]) -> list[Goal]:
     """Return the goals of a decision, and of each trace against oracle and static choices."""
     found = [at_most('median time of a decision', result['decision']['median_ms'], 0.2, 'ms')]
     for r in result['traces']:
@@ -250,9 +251,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for file in args.trace:
         recorded(file)  # what is wrong with it is said before the long work
     progress('timing decisions')
-    result = {'machine': platform.processor() or platform.machine(),
-              'decision': min((decision_times(args.decisions) for _ in range(5)),
-                              key=lambda run: run['median_ms']), 'traces': []}
+    result: dict[str, Any] = {
+        'machine': platform.processor() or platform.machine(),
+        'decision': min((decision_times(args.decisions) for _ in range(5)),
+                        key=lambda run: run['median_ms']),
+        'traces': []}
     for name, scenario in flown:
         progress(f'flying {name}')
         result['traces'].append({**against_oracle(name, scenario, args.seeds),

@@ -6,11 +6,14 @@ take is what rclpy and DDS take for four messages on this machine.
 """
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import rclpy
 from offload_perception.msg import Classification, FeatureTensor
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from offload_perception.memory import keep_large_buffers
@@ -24,7 +27,8 @@ class Relay(Node):
     def __init__(self) -> None:
         super().__init__('relay', start_parameter_services=False, enable_rosout=False)
 
-    def listen(self, kind: type, topic: str, callback, profile) -> None:
+    def listen(self, kind: type, topic: str, callback: Callable[[Any], None],
+               profile: QoSProfile) -> None:
         """Subscribe without event handlers."""
         self.create_subscription(
             kind, topic, callback, profile,

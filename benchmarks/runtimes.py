@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,9 +86,10 @@ def measure_range(artefact: Artefact, first: int, last: int, x: np.ndarray, runt
             for n in threads:
                 runner = load_cpu(runtime, file, artefact.tensor(first - 1),
                                   artefact.tensor(last), threads=n)
-                runs[f'{runtime} {n}'] = lambda runner=runner: runner.run(x).copy()
+                runs[f'{runtime} {n}'] = partial(_run, runner, x)
     chain = Chain(artefact, Choice('cpu', runtimes[0], ''), max(threads), merge=False)
     default = Chain(artefact, resolve('cpu'), max(threads))
+    assert default._merged
     default._merged.settle(first, last)
     runs[CHAIN] = lambda: chain.run(first, last, x)
     runs[DEFAULT] = lambda: default.run(first, last, x)
@@ -100,6 +102,10 @@ def measure_range(artefact: Artefact, first: int, last: int, x: np.ndarray, runt
     chain.close()
     default.close()
     return row
+
+
+def _run(runner: Runner, x: np.ndarray) -> np.ndarray:
+    return runner.run(x).copy()
 
 
 def interleave(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
@@ -140,7 +146,7 @@ def python_overhead(artefact: Artefact) -> dict[str, float]:
     for runtime in ('litert', 'openvino'):
         if _is_installed(runtime):
             chain = Chain(artefact, cpu_choice(runtime), 1, merge=False)
-            times = interleave({'ours': lambda c=chain: c.run(k, k, x),
+            times = interleave({'ours': partial(chain.run, k, k, x),
                                 'bare': _bare(chain._runners[k - 1])}, 300)
             chain.close()
             overhead[runtime] = 1e3 * (min(times['ours']) - min(times['bare']))
@@ -148,10 +154,13 @@ def python_overhead(artefact: Artefact) -> dict[str, float]:
 
 
 def _bare(runner: Runner) -> Callable[[], Any]:
+    bare: Callable[[], Any]
     if isinstance(runner, TfliteRunner):
-        return runner._interpreter.invoke
-    assert isinstance(runner, OpenVinoRunner)
-    return runner._request.infer
+        bare = runner._interpreter.invoke
+    else:
+        assert isinstance(runner, OpenVinoRunner)
+        bare = runner._request.infer
+    return bare
 
 
 def process_hop(artefact: Artefact, image: np.ndarray) -> dict[str, float]:

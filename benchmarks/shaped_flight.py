@@ -11,6 +11,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import common
 from forecast import errors, forecasts, of_constants, sent
@@ -23,7 +25,7 @@ from offload_perception.console import command, progress, table
 NAMESPACE = 'shaped_flight'
 
 
-def fly(args: argparse.Namespace, machines: Machines) -> tuple[list[dict], bool]:
+def fly(args: argparse.Namespace, machines: Machines) -> tuple[list[dict[str, Any]], bool]:
     """Return what was chosen at each rate, and whether every frame is accounted for."""
     drone, server = machines.names
     words = [f'deadline:={args.deadline}', f'rate:={args.rate}', 'record:=true',
@@ -42,19 +44,19 @@ def fly(args: argparse.Namespace, machines: Machines) -> tuple[list[dict], bool]
 
 
 def _part(args: argparse.Namespace, machines: Machines, telemetry: Telemetry,
-          mbit: float) -> dict:
+          mbit: float) -> dict[str, Any]:
     progress(f'{mbit:g} Mbit/s for {args.duration:g} s')
     if mbit:
         machines.shape(mbit)
-        return _told(args, telemetry, mbit)
+        return _measure(args, telemetry, mbit)
     machines.cut()
     try:
-        return _told(args, telemetry, mbit)
+        return _measure(args, telemetry, mbit)
     finally:
         machines.join()
 
 
-def _told(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict:
+def _measure(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict[str, Any]:
     begun_s = time.monotonic()
     threading.Event().wait(args.duration)
     frames = [m for m, at_s in zip(telemetry.frames, telemetry.came_s, strict=True)
@@ -62,7 +64,7 @@ def _told(args: argparse.Namespace, telemetry: Telemetry, mbit: float) -> dict:
     planned = forecasts(telemetry, frames)
     choices: dict[str, int] = {}
     for m in frames:
-        hedged = ', finished on board' if m.bytes and m.outcome == m.LOCAL else ''
+        hedged = ', hedged' if m.bytes and m.outcome == m.LOCAL else ''
         name = m.reason or sent(m) + hedged
         choices[name] = choices.get(name, 0) + 1
     return {'mbit': mbit, 'frames': len(frames), 'choices': choices,
@@ -77,7 +79,7 @@ def goals(adds_up: bool) -> list[Goal]:
 
 
 @command
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Fly and print."""
     p = demo_parser(__doc__, camera=True)
     p.add_argument('bag', help='folder of the bag, which must not exist yet')

@@ -12,6 +12,8 @@ Every stage gets one thread, so that two cores hold both stages; camera and DDS 
 
 import argparse
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 import common
 import numpy as np
@@ -55,7 +57,7 @@ def rate_hz(times_s: np.ndarray | list[float]) -> float:
     return (len(times_s) - 1) / float(times_s[-1] - times_s[0])
 
 
-def measure_cut(args: argparse.Namespace, cut: str, scene: common.Scene) -> list[dict]:
+def measure_cut(args: argparse.Namespace, cut: str, scene: common.Scene) -> list[dict[str, Any]]:
     """Return one record for each turn."""
     number = scene.artefact.cut(cut)
     with (BarePipeline(scene.artefact, number, scene.image, runtime=args.runtime,
@@ -77,7 +79,7 @@ def measure_cut(args: argparse.Namespace, cut: str, scene: common.Scene) -> list
     return turns
 
 
-def goals(results: dict[str, list[dict]]) -> list[Goal]:
+def goals(results: dict[str, list[dict[str, Any]]]) -> list[Goal]:
     """Return the goal of each cut: 97 % of the bound of the slower stage."""
     return [at_least(f'rate of the graph by the bound at {cut}',
                      float(np.median([t['ratio'] for t in turns])), 0.97)
@@ -85,7 +87,7 @@ def goals(results: dict[str, list[dict]]) -> list[Goal]:
 
 
 @command
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     p = common.parser(__doc__, frames=60, threads=1)
     p.add_argument('--cuts', default='block4_pool', help='layer names, with commas')

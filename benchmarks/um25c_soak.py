@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import psutil
 from goals import Goal, at_most, publish
@@ -42,7 +43,9 @@ class Published:
     """Takes what the reader hands over, as a node would; keeps sums only."""
 
     def __init__(self) -> None:
-        self.samples, self.events, self.wrong = Counter(), Counter(), []
+        self.samples: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+        self.wrong: list[dict[str, Any]] = []
         self.energy = EnergyCounter(GAP_S)
         self._device = preset(DEVICE)
 
@@ -60,7 +63,7 @@ class Published:
         self.events[event.kind] += 1
 
 
-def soak(emulator: EmulatorProcess, seconds: float, rate_hz: float) -> dict:
+def soak(emulator: EmulatorProcess, seconds: float, rate_hz: float) -> dict[str, Any]:
     """Run one session; return its figures."""
     published, process = Published(), psutil.Process()
     reader = MeterReader(
@@ -91,7 +94,7 @@ def soak(emulator: EmulatorProcess, seconds: float, rate_hz: float) -> dict:
     }
 
 
-def goals(figures: dict) -> list[Goal]:
+def goals(figures: dict[str, Any]) -> list[Goal]:
     """Return what has to hold: nothing uncounted or wrong, no growth, little work, a quick end."""
     counters, memory_kib = figures['counters'], figures['memory_kib']
     later_kib = memory_kib[len(memory_kib) // 2:]  # Python's allocator fills up to here

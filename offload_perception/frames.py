@@ -178,8 +178,8 @@ class Frame:
     `image_size` its height and width. Its
     tensor was ready to be sent, with `encoded_bytes`, at `encoded_s`; `sent` says whether the
     middleware has taken it. A `hedged` frame keeps its boundary `tensors` while it is in flight,
-    to be finished on board at `hedge_at_s`, or when the server gave no result:
-    `turned_away` says why, and `trouble` in words. `nonce` is what a reply has to carry.
+    and is finished on board from `hedge_at_s` on, or when the server gave no result:
+    `remote_failure` says why, and `trouble` in words. `nonce` is what a reply has to carry.
     """
 
     sequence: int
@@ -200,7 +200,7 @@ class Frame:
     encoded_s: float = nan
     sent: bool = False
     nonce: int = field(default_factory=new_nonce)
-    turned_away: DropReason | None = None
+    remote_failure: DropReason | None = None
     trouble: str = ''
     tensors: Tensors | None = None
     hedged: bool = False

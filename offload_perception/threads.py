@@ -87,13 +87,13 @@ class Worker:
             self.trouble = _words(e)
             if self._failures >= min(self._patience, PATIENCE if self.stopping.is_set() else inf):
                 raise
-            self._tell(e)
+            self._report_failure(e)
             self.stopping.wait(_PAUSES_S[min(self._failures, len(_PAUSES_S)) - 1])
             return True
         self._failures, self.trouble = 0, ''
         return more
 
-    def _tell(self, error: Exception) -> None:
+    def _report_failure(self, error: Exception) -> None:
         try:
             self._failed(error)
         except Exception as e:  # the callback that reports may be what fails

@@ -23,7 +23,7 @@ def missing(lines: list[str]) -> list[str]:
     """Return the requirements in a file's lines whose module the distribution does not have."""
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith('#')]
     return [line for line in wanted
-            if not _present(_NAME.match(line)[0])]
+            if not _present(_NAME.findall(line)[0])]
 
 
 def _present(name: str) -> bool:

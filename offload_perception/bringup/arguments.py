@@ -178,23 +178,23 @@ def _value(f: Field[Any], text: str) -> Value:
         return text
 
 
-def _namespace(text: str) -> None:
+def _check_namespace(text: str) -> None:
     """Refuse a name that is invalid in ROS."""
     if text.strip('/') and not _NAME.fullmatch(text.removeprefix('/').removesuffix('/')):
         raise ConfigError('no name of ROS: use letters, digits and _, parts separated by one /, '
                           'none starting with a digit')
 
 
-def _servers(text: str) -> None:
+def _check_servers(text: str) -> None:
     names = [name.strip().strip('/') for name in text.split(',')]
     if '' in names or len(set(names)) < len(names):
         raise ConfigError('give the namespace of a server, or several different ones with commas '
                           'between')
     for name in names:
-        _namespace(name)
+        _check_namespace(name)
 
 
-def _parameter_file(text: str) -> None:
+def _check_parameter_file(text: str) -> None:
     try:
         content = yaml.safe_load(Path(text).read_text())
     except OSError as e:
@@ -214,29 +214,29 @@ def _inner(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _readable(text: str) -> None:
+def _check_readable(text: str) -> None:
     if not Path(text).expanduser().is_file():
         raise ConfigError('there is no such file')
 
 
-def _absent(text: str) -> None:
+def _check_absent(text: str) -> None:
     if Path(text).expanduser().exists():
         raise ConfigError('it is there already; name another folder')
 
 
-def _profile(text: str) -> None:
+def _check_profile(text: str) -> None:
     from offload_perception.profiles import device_profile as profile  # imports numpy
     profile.load(text)
 
 
-def _source(text: str) -> None:
+def _check_source(text: str) -> None:
     from offload_perception.camera import check_source  # imports OpenCV
     check_source(text)
 
 
 # Checks beyond type and range that need no running node.
 _CHECKS: dict[str, Callable[[str], None]] = {
-    'namespace': _namespace, 'image': _namespace, 'server': _servers, 'labels': _readable,
-    'bag': _absent, 'params_file': _parameter_file, 'profile': _profile, 'emulate': _profile,
-    'source': _source,
+    'namespace': _check_namespace, 'image': _check_namespace, 'server': _check_servers,
+    'labels': _check_readable, 'bag': _check_absent, 'params_file': _check_parameter_file,
+    'profile': _check_profile, 'emulate': _check_profile, 'source': _check_source,
 }

@@ -64,14 +64,14 @@ class StreamSource(Source):
                     if not done:
                         break
                     problem = f'{self._name} has ended; {self.hangs}'
-                    self._tell(bgr, '')
+                    self._store(bgr, '')
             finally:
                 capture.release()
         except Exception as e:  # whatever OpenCV says of data from outside
             problem = f'{self._name}: {e}'
-        self._tell(None, problem)
+        self._store(None, problem)
 
-    def _tell(self, bgr: np.ndarray | None, problem: str) -> None:
+    def _store(self, bgr: np.ndarray | None, problem: str) -> None:
         with self._changed:
             self._newest, self._problem = bgr if bgr is not None else self._newest, problem
             self._changed.notify_all()

@@ -32,8 +32,8 @@ class VideoSource(Source):
                             f'{"looped" if loop else "once"}')
 
     def _own_rate_hz(self) -> float:
-        told = self._capture.get(cv2.CAP_PROP_FPS)
-        return min(told, _FASTEST_HZ) if told > 0.01 else _USUAL_HZ
+        reported_hz = self._capture.get(cv2.CAP_PROP_FPS)
+        return min(reported_hz, _FASTEST_HZ) if reported_hz > 0.01 else _USUAL_HZ
 
     def _picture(self, index: int) -> tuple[np.ndarray, None]:
         frame = self._pending or self._read() or self._rewind()

@@ -25,7 +25,7 @@ def main() -> None:
     """Answer one job: `{"timing": ...}`, or `{"error": class, "message": ...}`."""
     job = Job(**json.load(sys.stdin))
     try:
-        _be_first_to_go()
+        _prefer_oom_kill()
         if job.limit_bytes:
             resource.setrlimit(resource.RLIMIT_DATA, (job.limit_bytes, job.limit_bytes))
         answer: dict[str, Any] = {'timing': asdict(_measure(job))}
@@ -107,7 +107,7 @@ def _peak_bytes() -> int:
     return peak_bytes() + sum(peak_bytes(child.pid) for child in children)
 
 
-def _be_first_to_go() -> None:
+def _prefer_oom_kill() -> None:
     """If memory runs out anyway, let the kernel kill this process and no other."""
     with suppress(OSError):
         Path('/proc/self/oom_score_adj').write_text('1000')

@@ -61,7 +61,7 @@ class PowerLog:
             self._powers.append((t_s, power_w))
             self._changed.notify_all()
 
-    def hear(self, event: Event) -> None:
+    def observe_event(self, event: Event) -> None:
         """Remember what went wrong last."""
         if event.kind != 'connected':
             with self._changed:
@@ -130,7 +130,8 @@ def open_meter(name: str, device: str) -> Iterator[Meter]:
     """
     log = PowerLog()
     if name == MONSOON:
-        with _running(MonsoonReader(open_monsoon, lambda b: _add_block(log, b), log.hear), log):
+        with _running(MonsoonReader(open_monsoon, lambda b: _add_block(log, b),
+                                    log.observe_event), log):
             yield Meter(log, 'Monsoon HVPM', False)
     elif name == EMULATED:
         with spawn_emulator(device=device) as emulator, _um_meter(emulator.port, log), \
@@ -147,7 +148,7 @@ def _um_meter(port: str, log: PowerLog) -> AbstractContextManager[None]:
         if not sample.repeated:
             log.add(sample.t_s, sample.reading.voltage_v * sample.reading.current_a)
 
-    return _running(MeterReader(lambda: open_serial_meter(port), add, log.hear), log)
+    return _running(MeterReader(lambda: open_serial_meter(port), add, log.observe_event), log)
 
 
 @contextmanager

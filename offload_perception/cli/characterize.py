@@ -73,8 +73,8 @@ def _characterize(args: argparse.Namespace) -> None:
 def _measure(args: argparse.Namespace, artefact: Artefact, journal: Journal, effort: Effort,
              backends: list[Backend], total: int) -> None:
     progress(f'{total} prefixes to measure, {effort.seconds:g} s each at least; idle power first')
-    with open_meter(args.meter, args.emulate) as meter, _bar(total) as tell:
-        Session(artefact, journal, meter, effort, tell).run(
+    with open_meter(args.meter, args.emulate) as meter, _bar(total) as show_row:
+        Session(artefact, journal, meter, effort, show_row).run(
             backends, datetime.now(UTC).isoformat(timespec='seconds'))
 
 
@@ -107,10 +107,10 @@ def _bar(total: int) -> Iterator[Callable[[Row], None]]:
         yield lambda row: progress(_line(row))
         return
     with tqdm(total=total, unit='prefix') as bar:
-        def tell(row: Row) -> None:
+        def show_row(row: Row) -> None:
             bar.set_postfix_str(_line(row))
             bar.update()
-        yield tell
+        yield show_row
 
 
 def _line(row: Row) -> str:

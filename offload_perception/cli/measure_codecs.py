@@ -68,7 +68,8 @@ def shares(images: int, calibrate: int, found: int | None) -> tuple[int, int]:
     return measured, calibrated
 
 
-def gradients(artefact: Artefact, images: np.ndarray) -> dict[int, np.ndarray]:
+def gradients(artefact: Artefact,
+              images: Sequence[np.ndarray] | np.ndarray) -> dict[int, np.ndarray]:
     """Return the metric of each cut that gets a transform; empty if none can be had."""
     try:
         return metrics(artefact, images, pooled(artefact))

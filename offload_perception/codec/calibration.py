@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -21,19 +21,11 @@ from offload_perception.codec.registry import parse
 from offload_perception.codec.transform import Basis, blocks
 from offload_perception.errors import ConfigError, ModelError
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.runnable import Network
 from offload_perception.tensor import Tensors
 
 FILE = 'calibration.npz'
 _BLOCKS = 20_000  # kept of each cut, to learn its transform from
-
-
-class Network(Protocol):
-    """A loaded model that runs layer by layer, such as `runtime.chain.Chain`."""
-
-    artefact: Artefact
-
-    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
-        """Return the tensors after layer `last` for those before layer `first`, from 1."""
 
 
 @dataclass(frozen=True)

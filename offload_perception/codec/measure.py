@@ -8,9 +8,10 @@ from time import perf_counter
 import numpy as np
 
 from offload_perception.codec.api import decode, encode
-from offload_perception.codec.calibration import Calibration, Network
+from offload_perception.codec.calibration import Calibration
 from offload_perception.codec.registry import parse
 from offload_perception.codec.transform import Basis
+from offload_perception.network.runnable import Network
 from offload_perception.tensor import TensorSpec
 
 

@@ -15,13 +15,13 @@ class _Recent(Generic[Value]):
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._value: Value | None = None
-        self._heard_s = 0.0
+        self._received_s = 0.0
 
     def put(self, value: Value | None, now_s: float) -> None:
-        self._value, self._heard_s = value, now_s
+        self._value, self._received_s = value, now_s
 
     def get(self, now_s: float) -> Value | None:
-        return self._value if now_s - self._heard_s <= self._timeout_s else None
+        return self._value if now_s - self._received_s <= self._timeout_s else None
 
 
 class Situation:

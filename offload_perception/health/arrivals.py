@@ -22,7 +22,7 @@ class Arrivals:
         self._what, self._started_s = what, started_s
         self._last_s = self.period_s = nan
 
-    def arrived(self, now_s: float) -> None:
+    def observe(self, now_s: float) -> None:
         """Take an arrival."""
         gap_s = now_s - self._last_s
         if self.period_s != self.period_s:

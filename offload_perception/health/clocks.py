@@ -23,7 +23,7 @@ class StampWatch:
         self._seen: Counter[str] = Counter()
         self._recent = Recent()
 
-    def see(self, stamp_s: float, now_s: float) -> None:
+    def observe(self, stamp_s: float, now_s: float) -> None:
         """Take a stamp and its arrival, both in seconds of the node's clock (Unix time)."""
         age_s, step_s = now_s - stamp_s, stamp_s - self._last_s
         self._last_s = stamp_s
@@ -84,7 +84,7 @@ class ClockWatch:
     def __init__(self) -> None:
         self._offset_s = self._jumped_s = self._jump_s = nan
 
-    def look(self, offset_s: float, now_s: float) -> Finding | None:
+    def check(self, offset_s: float, now_s: float) -> Finding | None:
         """Take the offset of the system clock from the monotonic one, NaN if unknown, at `now_s`;
         return the last jump for `REPORT_S`.
         """

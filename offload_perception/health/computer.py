@@ -28,7 +28,7 @@ class ComputerWatch:
         self._state = state = self._board.read(now_s)
         yield from _supply(state)
         yield from self._heat(state)
-        if jump := self._clock.look(self._offset(), now_s):
+        if jump := self._clock.check(self._offset(), now_s):
             yield jump
 
     def values(self) -> dict[str, Any]:

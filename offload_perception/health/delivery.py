@@ -21,7 +21,7 @@ class DeliveryWatch:
         self._numbers: deque[int] = deque(maxlen=_SEEN)
         self._nbytes = 0
 
-    def arrived(self, number: int | None, nbytes: int) -> None:
+    def observe(self, number: int | None, nbytes: int) -> None:
         """Take an image's sequence number and size [bytes].
 
         A number that does not grow comes from another publisher: the watch starts again.

@@ -24,7 +24,7 @@ class DiskWatch:
         self.rate = 0.0  # [bytes/s]
         self.left_s = inf
 
-    def look(self, free: int, now_s: float) -> Finding | None:
+    def check(self, free: int, now_s: float) -> Finding | None:
         """Take the free space [bytes] at `now_s`, monotonic."""
         self._seen.append((now_s, free))
         while len(self._seen) > 2 and self._seen[1][0] <= now_s - WINDOW_S:

@@ -22,10 +22,10 @@ class FlightWatch:
         self._apart_s: dict[str, float] = {}
         self._valid: dict[str, bool] = {}
 
-    def pose(self, name: str, apart_s: float, valid: bool, now_s: float) -> None:
+    def observe_pose(self, name: str, apart_s: float, valid: bool, now_s: float) -> None:
         """Take the arrival of a pose whose stamp is `apart_s` ahead of this computer's clock."""
         self._valid[name] = valid
-        self._arrivals[name].arrived(now_s)
+        self._arrivals[name].observe(now_s)
         self._apart_s[name] = apart_s
 
     def findings(self, vehicle_known: bool, now_s: float) -> Iterator[Finding]:

@@ -48,10 +48,10 @@ class FramesWatch:
         elif (lost := n[DropReason.TIMEOUT]) > NOTABLE * (lost + answered):
             yield warning('link', f'{lost} of {lost + answered} tensors to {server} were not '
                           f'answered in time {within}: weak link, or slow server')
-        turned = n[DropReason.BUSY] + n[DropReason.LATE]
-        if turned > NOTABLE * (turned + n['remote']):
+        rejected = n[DropReason.BUSY] + n[DropReason.LATE]
+        if rejected > NOTABLE * (rejected + n['remote']):
             yield warning('server load', f'{server} is overloaded: it rejected '
-                          f'{several(turned, "tensor")} {within}; add a server, or keep more on '
+                          f'{several(rejected, "tensor")} {within}; add a server, or keep more on '
                           'board')
         yield from self._failed(n, last, within)
 
@@ -73,13 +73,13 @@ class FramesWatch:
 
 
 def servers_findings(problems: Mapping[str, str], lost: Collection[str], local: bool,
-                     turning_away: Mapping[str, str] = MappingProxyType({})) -> Iterator[Finding]:
+                     backing_off: Mapping[str, str] = MappingProxyType({})) -> Iterator[Finding]:
     """Yield what is wrong with a drone's servers.
 
     :param problems: what is wrong with the topic of each server, empty if nothing is.
     :param lost: those that do not answer the planner.
     :param local: whether the drone works alone without a server.
-    :param turning_away: those that refuse or fail, so that the planner pauses them, and why.
+    :param backing_off: those that refuse or fail, so that the planner pauses them, and why.
     """
     stuck = not local or all(problems.values())
     for server, problem in problems.items():
@@ -89,6 +89,6 @@ def servers_findings(problems: Mapping[str, str], lost: Collection[str], local: 
     for server in lost:
         yield warning(f'link to {server}', f'link lost: no reply from {server}; it is not used '
                       'until it answers probes; is the network up?')
-    for server, why in turning_away.items():
+    for server, why in backing_off.items():
         yield error(f'refusals of {server}', f'{server} refuses frames; it is not used, and '
                     f'retried from time to time: {why}')

@@ -12,7 +12,7 @@ def network_findings(trouble: str, fallback: str, trained: bool,
                      streamed: int = 0, doubt: str = '') -> Iterator[Finding]:
     """Yield what is to be known of the layers.
 
-    :param trouble: that of the `runtime.network.Network`.
+    :param trouble: that of the `network.runnable.Network`.
     :param fallback: that of its choice: device auto found no Edge TPU, and none was asked for.
     :param streamed: bytes of parameters that do not fit on an Edge TPU.
     :param doubt: that of the `model.artefact.Artefact`.

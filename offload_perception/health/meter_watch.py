@@ -33,13 +33,13 @@ class ReadingsWatch:
         self._voltage_v, self._gap, self._no_load = nan, '', ''
         self._unknown: tuple[str, ...] = ()
 
-    def sample(self, sample: Sample) -> None:
+    def observe_sample(self, sample: Sample) -> None:
         """Take a sample."""
         self._voltage_v, self._unknown = sample.reading.voltage_v, sample.reading.unknown
         if sample.reading.current_a > 0.0:
             self._no_load = ''
 
-    def event(self, event: Event) -> None:
+    def observe_event(self, event: Event) -> None:
         """Take an event of the reader."""
         if event.kind == 'gap':
             self._gap = event.message

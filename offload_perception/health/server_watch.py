@@ -60,8 +60,8 @@ class ServerWatch:
     def _overload(self, load: Load, n: Counter[str], within: str) -> Iterator[Finding]:
         busy, full = (self._busy.update(load.utilisation),
                       self._full.update(load.queue_length / self._limit))
-        turned = n['BUSY'] + n['LATE']
-        if busy or full or turned > NOTABLE * (turned + n['OK']):
+        rejected = n['BUSY'] + n['LATE']
+        if busy or full or rejected > NOTABLE * (rejected + n['OK']):
             yield warning('load', f'overloaded: busy {load.utilisation:.0%} of the time, '
-                          f'{load.queue_length} of {self._limit} tensors wait, {turned} rejected '
-                          f'{within}; {_REMEDY}')
+                          f'{load.queue_length} of {self._limit} tensors wait, '
+                          f'{rejected} rejected {within}; {_REMEDY}')

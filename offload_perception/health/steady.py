@@ -15,7 +15,7 @@ class _Held:
     finding: Finding
     since_s: float
     seen_s: float
-    told: bool = False
+    logged: bool = False
 
 
 class Steady:
@@ -49,8 +49,8 @@ class Steady:
         """
         due, self._over = self._over, []
         for held in self._held.values():
-            if not held.told and now_s - held.since_s >= LOG_AFTER_S and held.seen_s == now_s:
-                held.told = True
+            if not held.logged and now_s - held.since_s >= LOG_AFTER_S and held.seen_s == now_s:
+                held.logged = True
                 due.append(held.finding)
         return due
 
@@ -61,7 +61,7 @@ class Steady:
     def _drop_old(self, now_s: float) -> None:
         for name in [n for n, held in self._held.items() if now_s - held.seen_s >= HOLD_S]:
             held = self._held.pop(name)
-            if held.told:
+            if held.logged:
                 self._over.append(replace(held.finding, level=Level.OK,
                                           text=f'over: {held.finding.text}'))
 

@@ -170,11 +170,11 @@ class LiveServer:
             request.transport.set_write_buffer_limits(high=0)
         self.viewers += 1
         try:
-            await self._tell(response)
+            await self._push_events(response)
         finally:
             self.viewers -= 1
 
-    async def _tell(self, response: 'StreamResponse') -> None:
+    async def _push_events(self, response: 'StreamResponse') -> None:
         """Write the newest state and picture, each when the viewer has taken what came before."""
         shown = None
         while not self._closing.is_set():

@@ -26,7 +26,7 @@ _FRAMES, _LABELS, _NODES, _CUTS, _PICTURES = 1024, 256, 256, 1024, 16
 
 
 @dataclass(frozen=True)
-class Heard:
+class Received:
     """A message and when it came (monotonic seconds)."""
 
     at_s: float
@@ -53,17 +53,17 @@ class LiveState:
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.drone, self.summary, self.clock = drone, Summary(), clock
         self.started_s = clock()
-        self.frames: deque[Heard] = deque(maxlen=_FRAMES)
+        self.frames: deque[Received] = deque(maxlen=_FRAMES)
         self.first_frame_s: float | None = None
         self.last_result_s: float | None = None
-        self.labels: OrderedDict[int, Heard] = OrderedDict()
+        self.labels: OrderedDict[int, Received] = OrderedDict()
         self.health: OrderedDict[str, Health] = OrderedDict()
-        self.servers: dict[str, Heard | None] = dict.fromkeys(servers)
+        self.servers: dict[str, Received | None] = dict.fromkeys(servers)
         self.cuts: dict[int, str] = {}
-        self.power: Heard | None = None
-        self.energy: Heard | None = None
-        self.decision: Heard | None = None
-        self.policy: Heard | None = None
+        self.power: Received | None = None
+        self.energy: Received | None = None
+        self.decision: Received | None = None
+        self.policy: Received | None = None
         self.digest = ''
         self.pictures: deque[Picture] = deque(maxlen=_PICTURES)
         self._pictures_taken = 0
@@ -127,8 +127,8 @@ class LiveState:
     def add_health(self, name: str, level: int, message: str, values: dict[str, str]) -> None:
         """Take the diagnostics of one node."""
         with self._lock:
-            heard = warnings.follow(self.health.get(name), self.clock(), level, message, values)
-            _keep(self.health, name, heard, _NODES)
+            received = warnings.follow(self.health.get(name), self.clock(), level, message, values)
+            _keep(self.health, name, received, _NODES)
 
     def add_picture(self, header: Any, jpeg: bytes) -> None:
         """Take a camera image; `header` is its own."""
@@ -137,8 +137,8 @@ class LiveState:
             self.pictures.append(
                 Picture(self._pictures_taken, self.clock(), stamp_ns(header), jpeg))
 
-    def _now(self, m: Any) -> Heard:
-        return Heard(self.clock(), m)
+    def _now(self, m: Any) -> Received:
+        return Received(self.clock(), m)
 
     # -- the current state ------------------------------------------------------------------
 
@@ -175,8 +175,8 @@ class LiveState:
             known = (p for p in reversed(self.pictures)
                      if p.stamp_ns in self.labels and p.at_s >= oldest_s)
             shown = next(known, self.pictures[-1])
-            heard = self.labels.get(shown.stamp_ns)
-            return shown, plain(view.labels(heard.message)) if heard else None
+            received = self.labels.get(shown.stamp_ns)
+            return shown, plain(view.labels(received.message)) if received else None
 
     def closing_lines(self, published: int | None = None) -> list[str]:
         """Return the lines that close a run; `published` as for `Summary.tally`."""
@@ -214,8 +214,8 @@ class LiveState:
                 'network': view.network(self, last, now) if last else None,
                 'latency': view.latency(recent, last, seconds),
                 'power': view.power(self, now), 'link': view.link(self, recent, seconds),
-                'servers': [view.server(name, heard, now, used=name not in unused)
-                            for name, heard in self.servers.items()],
+                'servers': [view.server(name, received, now, used=name not in unused)
+                            for name, received in self.servers.items()],
                 'foreign': warnings.foreign_servers(self),
                 'warnings': warnings.items(self.health, now, unused),
                 'health': warnings.nodes(self.health, now, unused),

@@ -192,8 +192,8 @@ def _link_lines(s: dict[str, Any]) -> list[Text]:
                 f'{_seconds(link["time"])}')
     if link['round_trip'] is not None:
         bandwidth = link['bandwidth']
-        told = 'bandwidth unknown' if bandwidth is None else f'{bandwidth / 1e3:.0f} kB/s'
-        line.append(f'; estimated {told}, round trip {_seconds(link["round_trip"])}')
+        estimate = 'bandwidth unknown' if bandwidth is None else f'{bandwidth / 1e3:.0f} kB/s'
+        line.append(f'; estimated {estimate}, round trip {_seconds(link["round_trip"])}')
     return [line]
 
 
@@ -210,7 +210,7 @@ def _server(x: dict[str, Any], foreign: bool) -> Text:
     other = [(' ANOTHER MODEL', 'bold red')] if foreign else []
     return Text.assemble(
         f'{x["name"]}: {x["runs_on"]}', *other, f', busy {_figure(x["utilisation"])} of 1, queue '
-        f'{x["queue"]}, wait {_seconds(x["expected_wait"])}, rejected {x["turned_away"]}')
+        f'{x["queue"]}, wait {_seconds(x["expected_wait"])}, rejected {x["rejected"]}')
 
 
 def _warnings(s: dict[str, Any], width: int, room: float) -> list[Text]:

@@ -15,7 +15,7 @@ from offload_perception.telemetry.records import STAGES
 from offload_perception.telemetry.summary import Summary
 
 if TYPE_CHECKING:
-    from offload_perception.live.state import Heard, LiveState
+    from offload_perception.live.state import LiveState, Received
 
 _TOP = 3
 
@@ -32,11 +32,11 @@ def counts(summary: Summary) -> dict[str, Any]:
             'under_way': t.under_way, 'reasons': dict(t.reasons.most_common())}
 
 
-def policy(heard: 'Heard', now: float) -> str:
+def policy(received: 'Received', now: float) -> str:
     """Return which mission policy holds, and why; the frames that it holds back are `paced`."""
-    if now - heard.at_s > VALID_S:
-        return f'none, the last one came {now - heard.at_s:.0f} s ago'
-    m = heard.message
+    if now - received.at_s > VALID_S:
+        return f'none, the last one came {now - received.at_s:.0f} s ago'
+    m = received.message
     terms = [f'an image every {m.min_period:g} s'] if m.min_period else []
     if m.deadline_scale != 1:
         terms.append(f'deadline times {m.deadline_scale:g}')
@@ -46,7 +46,7 @@ def policy(heard: 'Heard', now: float) -> str:
 def network(state: 'LiveState', frame: Any, now: float) -> dict[str, Any]:
     """Return where each layer ran for a frame.
 
-    A frame that was sent, got no reply and was finished on board counts as all on board.
+    A frame that was sent, got no reply and was finished by its hedge counts as all on board.
     """
     models = {h.message.model for h in state.servers.values() if h}
     names = cut_names(state.cuts, models)[1:]
@@ -118,17 +118,17 @@ def link(state: 'LiveState', frames: Sequence[Any], seconds: float) -> dict[str,
             'bandwidth': d.bandwidth if d else nan, 'round_trip': d.round_trip if d else nan}
 
 
-def server(name: str, heard: 'Heard | None', now: float, *, used: bool) -> dict[str, Any]:
+def server(name: str, received: 'Received | None', now: float, *, used: bool) -> dict[str, Any]:
     """Return a server and its load; `age_s` None: no message has arrived."""
-    if heard is None:
+    if received is None:
         return {'name': name, 'age_s': None, 'used': used}
-    m = heard.message
-    return {'name': name, 'age_s': now - heard.at_s, 'model': m.model,
+    m = received.message
+    return {'name': name, 'age_s': now - received.at_s, 'model': m.model,
             'runs_on': _runs_on(m.runtime, m.device), 'utilisation': m.utilisation,
             'queue': m.queue_length, 'expected_wait': m.expected_wait,
             'arrival_rate': m.arrival_rate, 'completed': m.completed,
-            'turned_away': m.refused + m.busy + m.late + m.failed,
-            'silent': now - heard.at_s > SILENT_S, 'used': used}
+            'rejected': m.refused + m.busy + m.late + m.failed,
+            'silent': now - received.at_s > SILENT_S, 'used': used}
 
 
 def about(state: 'LiveState') -> dict[str, str]:

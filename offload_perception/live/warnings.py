@@ -110,8 +110,8 @@ def _level(name: str, h: Health, now: float, unused: Collection[str] = ()) -> st
 def lost_servers(state: 'LiveState', now: float) -> list[str]:
     """Return the servers that fell silent, or that do not answer the drone."""
     unused = unused_servers(state)
-    found = {name for name, heard in state.servers.items()
-             if heard and name not in unused and now - heard.at_s > SILENT_S}
+    found = {name for name, received in state.servers.items()
+             if received and name not in unused and now - received.at_s > SILENT_S}
     edge = state.node('edge_inference')
     for f in edge.found if edge and now - edge.at_s <= SILENT_S else ():
         if f.text.endswith(JUST_OVER):
@@ -137,9 +137,9 @@ def pill(state: 'LiveState', now: float) -> dict[str, str]:
 def foreign_servers(state: 'LiveState') -> list[str]:
     """Return the servers in use that have another model than the drone."""
     unused = unused_servers(state)
-    return [name for name, heard in state.servers.items()
-            if heard and name not in unused
-            and state.digest and heard.message.model_digest != state.digest]
+    return [name for name, received in state.servers.items()
+            if received and name not in unused
+            and state.digest and received.message.model_digest != state.digest]
 
 
 def _missing(state: 'LiveState', now: float) -> str:

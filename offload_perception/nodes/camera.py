@@ -45,7 +45,7 @@ class ShowSession(Session):
 
     def show(self, frame: CameraImage) -> None:
         """Publish a frame, if it has a subscriber."""
-        self._arrivals.arrived(time.monotonic())
+        self._arrivals.observe(time.monotonic())
         if not self._images.get_subscription_count():
             self.unheard += 1
             return

@@ -44,9 +44,9 @@ class ViewSession(Session):
         for subscription in listen(self._node, self._node.border, self._state):
             self._node.resources.callback(self._node.destroy_subscription, subscription)
         self._node.resources.callback(self._take_images, '')
-        self._look_timer = self._node.add_timer(LOOK_PERIOD_S, self._look)
+        self._look_timer = self._node.add_timer(LOOK_PERIOD_S, self._subscribe_while_viewed)
 
-    def _look(self) -> None:
+    def _subscribe_while_viewed(self) -> None:
         """Subscribe to the published image topic, while there is a viewer."""
         node = self._node
         published = (t for t in _IMAGES if node.count_publishers(node.resolve_topic_name(t)))

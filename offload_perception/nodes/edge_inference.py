@@ -38,7 +38,7 @@ from offload_perception.planning.session import PlanningSession
 from offload_perception.profiles import device_profile
 from offload_perception.profiles.scaling import for_network
 from offload_perception.runtime.emulated import EmulatedNetwork
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 AUTO = 'auto'
 
@@ -70,7 +70,7 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
         self._planner = self._make_planner(c) if plan is None else None
         refuse_namesake(self)  # last: by now a namesake has been discovered
 
-    def _emulated(self, c: EdgeConfig, network: Network) -> Network:
+    def _emulated(self, c: EdgeConfig, network: LoadedNetwork) -> LoadedNetwork:
         """Return the network, emulating another computer if the parameters say so."""
         if not c.emulate:
             return network

@@ -45,7 +45,7 @@ from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.planner_setup import calibration
 from offload_perception.planning.beat import age_s
 from offload_perception.planning.session import PlanningSession
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 if TYPE_CHECKING:
     from offload_perception.nodes.edge_inference import EdgeInferenceNode
@@ -58,7 +58,7 @@ PROBE_PERIOD_S = 0.1
 class EdgeParts:
     """What an activation works with, made when the node was configured."""
 
-    network: Network
+    network: LoadedNetwork
     planner: PlanningSession | None
     compiled: CompileReport | None
     servers: Servers
@@ -89,7 +89,7 @@ class EdgeSession(Session):
             preprocess=partial(fit_image, how=self._artefact.fit,
                                values=ValueRange(c.black, c.white)),
             send=parts.servers.send, problem=self._on_problem, strategy=self.strategy,
-            late=self.strategy.late if self.strategy else lambda reply: None,
+            late=self.strategy.observe_late if self.strategy else lambda reply: None,
             decided=self._on_decided,
             settings=EdgeSettings(
                 drone=node.get_fully_qualified_name(), deadline_s=c.deadline,
@@ -143,14 +143,14 @@ class EdgeSession(Session):
         """Offer an image to the pipeline."""
         message.header.frame_id = text(message.header.frame_id)  # goes a long way
         self.pipeline.offer(message.header, message)
-        self.images.arrived(message, info)
+        self.images.observe(message, info)
 
     def on_reply(self, message: Classification) -> None:
         """Take a server's reply to a frame or to a probe."""
         if message.status != Status.PROBE:
             self.pipeline.reply(reply_of(message))
         elif self.strategy is not None:
-            self.strategy.probe_answered(message.nonce, message.server, message.server_total)
+            self.strategy.observe_probe(message.nonce, message.server, message.server_total)
 
     def on_status(self, server: str, message: ServerStatus) -> None:
         """Take what a server reports of its load."""
@@ -165,7 +165,7 @@ class EdgeSession(Session):
     def on_beat(self, server: str, message: ServerBeat, info: dict[str, Any]) -> None:
         """Take a server's beat, and when the middleware received it."""
         if self.strategy is not None:
-            self.strategy.beat(server, age_s(info['received_timestamp'], time.time_ns()),
+            self.strategy.observe_beat(server, age_s(info['received_timestamp'], time.time_ns()),
                                clock_s=message.clock, period_s=message.period,
                                wait_s=message.expected_wait)
 
@@ -174,7 +174,7 @@ class EdgeSession(Session):
         active_j = message.energy - message.idle_energy
         # A slow meter cannot always distinguish frames; uncertain energies must not be learned.
         if self.strategy is not None and message.uncertainty < active_j:
-            self.strategy.metered(message.header, message.sequence, active_j)
+            self.strategy.observe_energy(message.header, message.sequence, active_j)
 
     def _on_ended(self, ended: Ended) -> None:
         if ended.top is not None:
@@ -182,7 +182,7 @@ class EdgeSession(Session):
                 ended, self._artefact, self._node.get_fully_qualified_name()))
         self._parts.latencies.publish(latency_message(ended))
         if self.strategy is not None:
-            self.strategy.ended(ended)
+            self.strategy.observe_end(ended)
 
     def _on_problem(self, reason: str, why: str) -> None:
         with self._problem_lock:
@@ -201,7 +201,7 @@ class EdgeSession(Session):
             packet = probe_packet(nonce, probe.nbytes, header=Header(), artefact=self._artefact,
                                   drone=self._node.get_fully_qualified_name())
             if not self._parts.servers.send(packet, probe.server):
-                strategy.probe_unsent(nonce)
+                strategy.take_back_probe(nonce)
 
     # -- health -----------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class EdgeSession(Session):
         names = servers.names if planner else (plan.server,) if plan.server else ()
         return servers_findings({n: servers.problem(n, now_s) for n in names},
                                 lost=planner.lost if planner else (), local=bool(planner),
-                                turning_away=planner.turning_away(now_s) if planner else {})
+                                backing_off=planner.backing_off(now_s) if planner else {})
 
     def _layer_findings(self) -> Iterator[Finding]:
         network, compiled = self._parts.network, self._parts.compiled

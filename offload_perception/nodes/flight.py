@@ -76,7 +76,7 @@ class FlightSession(Session):
         """Send waiting results, and lift the policy, since the vehicle is no longer watched."""
         self._send_geotagged(inf)
         self._verdict = Verdict(reason='the flight node was deactivated')
-        self._say()
+        self._publish_policy()
 
     # -- the flight stack -------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class FlightSession(Session):
         self._on_pose('attitude', self._tagger.attitude, stamp_s, attitude)
 
     def _on_pose(self, name: str, track: Track[Any], stamp_s: float, value: Any) -> None:
-        self._watch.pose(name, stamp_s - self._node.get_clock().now().nanoseconds * 1e-9,
+        self._watch.observe_pose(name, stamp_s - self._node.get_clock().now().nanoseconds * 1e-9,
                          value is not None, time.monotonic())
         if value is not None:
             track.add(stamp_s, value)
@@ -126,9 +126,9 @@ class FlightSession(Session):
             self._node.get_logger().info(f'policy {after.policy.name}: {after.reason}')
         if changed or now - self._said_s >= REPEAT_PERIOD_S:
             self._said_s = now
-            self._say()
+            self._publish_policy()
 
-    def _say(self) -> None:
+    def _publish_policy(self) -> None:
         self._parts.publishers['mission_policy'].publish(policy_message(
             self._verdict, self._settings(), self._node.get_clock().now().to_msg()))
 

@@ -33,11 +33,11 @@ class ImageFeed:
         self._transport, self._reliability = transport, reliability
         self._subscription: Any = None
         self.listening = Listening(compressed=False, reliable=True)
-        self.look()
+        self.resubscribe()
         node.resources.callback(self._unsubscribe)
-        node.add_timer(LOOK_PERIOD_S, self.look)
+        node.add_timer(LOOK_PERIOD_S, self.resubscribe)
 
-    def look(self) -> None:
+    def resubscribe(self) -> None:
         """Subscribe to what is published now, unless that is done already."""
         raw, compressed = ([is_reliable(i) for i in self.publishers(t)]
                            for t in (RAW, COMPRESSED))
@@ -95,15 +95,15 @@ class ImageWatch:
         self._delivery, self._senders = DeliveryWatch(), set[bytes]()
         self._listening = feed.listening
 
-    def arrived(self, message: Image | CompressedImage, info: dict[str, Any]) -> None:
+    def observe(self, message: Image | CompressedImage, info: dict[str, Any]) -> None:
         """Take note of an image."""
         stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
-        self._images.arrived(time.monotonic())
+        self._images.observe(time.monotonic())
         if self._listening is not self._feed.listening:  # another topic or QoS counts anew
             self._listening, self._delivery = self._feed.listening, DeliveryWatch()
-        self._delivery.arrived(info['publication_sequence_number'], len(message.data))
+        self._delivery.observe(info['publication_sequence_number'], len(message.data))
         if now_ns := self._ros_now_ns():  # 0: no /clock has come yet
-            self._stamps.see(stamp_s, 1e-9 * now_ns)
+            self._stamps.observe(stamp_s, 1e-9 * now_ns)
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the images; `now_s` is monotonic."""

@@ -160,11 +160,11 @@ class ManagedNode(ResourceNode, Generic[ConfigT, SessionT]):
 
         :raises CancelledError: if the process is to end.
         """
-        self.go_on()
+        self.raise_if_cancelled()
         self._loading = text
         self.get_logger().info(text)
 
-    def go_on(self) -> None:
+    def raise_if_cancelled(self) -> None:
         """Raise CancelledError if the process is to end."""
         if self.cancelled.is_set():
             raise CancelledError('the process is to end')

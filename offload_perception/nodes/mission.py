@@ -15,16 +15,16 @@ class MissionFollower:
 
     def __init__(self, node: AnyManagedNode, apply: Callable[[float, float], None]) -> None:
         self._node, self._apply = node, apply
-        self._heard_s, self.policy = -inf, ''
+        self._received_s, self.policy = -inf, ''
         node.add_subscription(MissionPolicy, 'mission_policy', self._on_policy, qos.LATCHED)
 
     def _on_policy(self, m: MissionPolicy) -> None:
-        self._heard_s, self.policy = time.monotonic(), f'{m.policy}: {m.reason}'
+        self._received_s, self.policy = time.monotonic(), f'{m.policy}: {m.reason}'
         self._apply(m.min_period, m.deadline_scale)
 
     def expire(self) -> None:
         """Lift a policy that was not repeated in time; call this from a timer."""
-        if self.policy and time.monotonic() - self._heard_s > VALID_S:
+        if self.policy and time.monotonic() - self._received_s > VALID_S:
             self.policy = ''
             self._node.get_logger().warning(f'no mission policy for {VALID_S:.0f} s: full again')
             self._apply(0.0, 1.0)

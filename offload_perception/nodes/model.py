@@ -7,7 +7,7 @@ from offload_perception.network.artefact import Artefact
 from offload_perception.nodes.managed import AnyManagedNode
 from offload_perception.preparation.apart import building_apart
 from offload_perception.preparation.prepare import prepare
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 from offload_perception.runtime.open_network import open_network
 
 
@@ -17,7 +17,7 @@ def load_artefact(node: AnyManagedNode, config: NetworkConfig) -> Artefact:
     artefact = prepare(config.model, config.weights, labels=config.labels or None,
                        preprocess=config.preprocess or None,
                        fit=None if config.fit == 'model' else config.fit,
-                       progress=node.progress, build=building_apart(node.go_on))
+                       progress=node.progress, build=building_apart(node.raise_if_cancelled))
     trained = '' if artefact.trained else '; UNTRAINED: its labels mean nothing'
     log.info(f'model {artefact.name} ({artefact.weights}), digest '
              f'{artefact.digest[:12]}{trained}')
@@ -27,7 +27,7 @@ def load_artefact(node: AnyManagedNode, config: NetworkConfig) -> Artefact:
 
 
 def load_network(node: AnyManagedNode, config: NetworkConfig,
-                 artefact: Artefact) -> Network:
+                 artefact: Artefact) -> LoadedNetwork:
     """Return the artefact on the device and runtime that the parameters ask for, warmed up."""
     started, log = time.monotonic(), node.get_logger()
     node.progress(f'loading {artefact.name} and warming it up')

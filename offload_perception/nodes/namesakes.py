@@ -25,15 +25,15 @@ def refuse_namesake(node: AnyManagedNode) -> None:
         if (left_s := node.discovered_s - time.monotonic()) <= 0.0:
             return
         node.cancelled.wait(min(left_s, 0.05))
-    heard = Event()
+    found = Event()
 
     def look(message: DiagnosticArray) -> None:  # this node itself is not active yet
         if any(s.name == name and not s.message.startswith(NOT_ACTIVE) for s in message.status):
-            heard.set()
+            found.set()
     subscription = node.on_loop(
         lambda: node.create_subscription(DiagnosticArray, '/diagnostics', look, 10))
     try:
-        if heard.wait(LISTEN_S):
+        if found.wait(LISTEN_S):
             raise ConfigError(f'another {name} is active, so every result would come twice; give '
                               'each drone a namespace of its own (namespace:=drone2)')
     finally:

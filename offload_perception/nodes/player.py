@@ -18,7 +18,7 @@ from rosgraph_msgs.msg import Clock
 from offload_perception.errors import BagError
 from offload_perception.nodes import qos
 from offload_perception.nodes.message_types import class_of
-from offload_perception.nodes.running import let_last_words_arrive
+from offload_perception.nodes.running import wait_for_acknowledgements
 from offload_perception.recording import BagMessage, BagReader, MessageType, installed_type
 from offload_perception.recording.definitions import comparable, difference
 from offload_perception.recording.playback import Selection, Timeline, play, ticking, topics_of
@@ -59,7 +59,7 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
             published += _play_once(reader, publishers, rate, stop, clock, clock_hz)
         return published
     finally:
-        let_last_words_arrive(node)
+        wait_for_acknowledgements(node)
         node.destroy_node()
         context.try_shutdown()
 
@@ -69,7 +69,7 @@ def _play_once(reader: BagReader, publishers: dict[str, Any], rate: float, stop:
     timeline = Timeline(rate, time.monotonic)
     wait: Callable[[float], bool] = stop.wait
     if clock is not None and clock_hz:
-        wait = ticking(wait, partial(_tell, clock, timeline), period_s=1.0 / clock_hz,
+        wait = ticking(wait, partial(_publish_clock, clock, timeline), period_s=1.0 / clock_hz,
                        clock=time.monotonic)
     chosen = (m for m in reader if m.topic in publishers)
     published = 0
@@ -79,7 +79,7 @@ def _play_once(reader: BagReader, publishers: dict[str, Any], rate: float, stop:
     return published
 
 
-def _tell(clock: Publisher, timeline: Timeline) -> None:
+def _publish_clock(clock: Publisher, timeline: Timeline) -> None:
     """Publish the time of the bag on /clock."""
     if (now_ns := timeline.now_ns) is not None:
         clock.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))

@@ -222,7 +222,7 @@ class Recording(Session):
             return
         if (free := _free(bag)) is None:
             yield error('bag', f'the folder {bag.folder} is gone, and the bag with it')
-        elif filling := self._disk.look(free, now_s):
+        elif filling := self._disk.check(free, now_s):
             yield filling
         if not bag.messages:
             yield note('messages', 'no message yet')

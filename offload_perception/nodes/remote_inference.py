@@ -29,7 +29,7 @@ from offload_perception.pipeline.senders import Senders
 from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
 from offload_perception.pipeline.ticker import Ticker
 from offload_perception.runtime.keras_tail import KerasTail
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 SPARE_DEPTH = 16  # beyond the queue, so that excess tensors are refused and not lost in DDS
 
@@ -38,7 +38,7 @@ SPARE_DEPTH = 16  # beyond the queue, so that excess tensors are refused and not
 class TailParts:
     """What an activation works with, made when the node was configured."""
 
-    network: Network | KerasTail
+    network: LoadedNetwork | KerasTail
     replies: ReplyPublishers
     statuses: LifecyclePublisher
     beats: LifecyclePublisher
@@ -78,7 +78,7 @@ class TailSession(Session):
 
     def on_features(self, message: FeatureTensor, info: dict[str, Any]) -> None:
         """Have the tail of a tensor computed."""
-        self.senders.took(message.drone, info['publication_sequence_number'])
+        self.senders.count(message.drone, info['publication_sequence_number'])
         self.pipeline.submit(packet_of(message))
 
     def _on_reply(self, reply: Reply) -> None:
@@ -193,7 +193,7 @@ class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):
             f'{servers[0]} serves {topic} already, so that every tensor would be computed twice; '
             'start this server in a namespace of its own (--ros-args -r __ns:=/server2)')
 
-    def _load_tail(self, artefact: Artefact) -> Network | KerasTail:
+    def _load_tail(self, artefact: Artefact) -> LoadedNetwork | KerasTail:
         if self.config.backend == 'float32':
             tail = KerasTail(artefact)
             for cut in range(artefact.last):

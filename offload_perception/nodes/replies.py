@@ -37,7 +37,7 @@ class ReplyPublishers:
         with self._lock:
             if not self._closed and not self._delivered(topic, message):
                 if len(self._waiting) >= MAX_TOPICS:
-                    self._lose(*self._waiting.popleft()[1:])
+                    self._count_lost(*self._waiting.popleft()[1:])
                 self._waiting.append((time.monotonic() + MATCH_TIMEOUT_S, topic, message))
                 self._timer.reset()
 
@@ -78,11 +78,11 @@ class ReplyPublishers:
                 if now < give_up_s:
                     self._waiting.append((give_up_s, topic, message))
                 else:
-                    self._lose(topic, message)
+                    self._count_lost(topic, message)
             if not self._waiting:
                 self._timer.cancel()
 
-    def _lose(self, topic: str, message: Classification) -> None:
+    def _count_lost(self, topic: str, message: Classification) -> None:
         self.lost += 1
         self._node.get_logger().warning(
             f'{topic} has no subscriber: a reply to {message.drone} is lost',

@@ -163,7 +163,7 @@ def _end(node: AnyManagedNode, exit_code: int, idle: bool) -> None:
     node.on_loop = lambda step: step()
     stop: list[Callable[[], object]] = [lambda: node.active and node.on_deactivate(ACTIVE)]
     last_words: list[Callable[[], object]] = [
-        node.publish_diagnostics, lambda: let_last_words_arrive(node)]
+        node.publish_diagnostics, lambda: wait_for_acknowledgements(node)]
     for step in (*(last_words[:1] if exit_code else ()), *(stop if idle else ()), *last_words,
                  *([node.release] if idle else ()), node.destroy_node, rclpy.shutdown):
         try:
@@ -172,7 +172,7 @@ def _end(node: AnyManagedNode, exit_code: int, idle: bool) -> None:
             traceback.print_exc()
 
 
-def let_last_words_arrive(node: Node) -> None:
+def wait_for_acknowledgements(node: Node) -> None:
     """Wait until all subscribers have acknowledged; bounded, since some never do."""
     give_up_s = time.monotonic() + LAST_WORDS_S
     for publisher in node.publishers:
@@ -180,7 +180,7 @@ def let_last_words_arrive(node: Node) -> None:
         publisher.wait_for_all_acked(Duration(seconds=left_s))
 
 
-def leave(exit_code: int) -> None:
+def exit_at_once(exit_code: int) -> None:
     """End the process without waiting for any thread: the system takes back what they hold."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -192,6 +192,6 @@ def main_of(make: Callable[[], AnyManagedNode]) -> Callable[[], None]:
     def main() -> None:
         exit_code = run(make, sys.argv)
         if running():
-            leave(exit_code)
+            exit_at_once(exit_code)
         sys.exit(exit_code)
     return main

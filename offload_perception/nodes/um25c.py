@@ -108,7 +108,7 @@ class MeterSession(Session):
 
     def _on_sample(self, sample: Sample) -> None:
         reading, parts = sample.reading, self._parts
-        self._watch.sample(sample)
+        self._watch.observe_sample(sample)
         if self.model is None:
             self.model = reading.model
         if self._wanted:
@@ -132,7 +132,7 @@ class MeterSession(Session):
                 self._node.get_logger().error(f'parameter {name}: {e}')
 
     def _on_event(self, event: Event) -> None:
-        self._watch.event(event)
+        self._watch.observe_event(event)
         log_event(self._node, self._parts.source, event)
 
     def findings(self, now_s: float) -> Iterator[Finding]:
@@ -176,7 +176,7 @@ class Um25cNode(ManagedNode[MeterConfig, MeterSession]):
         self._emulator = None
         if c.port:
             self._port = c.port
-            self._look_at(c.port)
+            self._check_port(c.port)
         else:
             self._emulator = spawn_emulator(device=c.emulated_device)
             self.resources.callback(self._emulator.close)
@@ -186,7 +186,7 @@ class Um25cNode(ManagedNode[MeterConfig, MeterSession]):
                 'from the load of this computer')
         self._source = f'UM25C {c.port}' if c.port else f'emulated UM25C ({c.emulated_device})'
 
-    def _look_at(self, port: str) -> None:
+    def _check_port(self, port: str) -> None:
         """Refuse a port without a meter; one that is silent now may still come to life."""
         meter = open_serial_meter(port)
         try:

@@ -44,7 +44,7 @@ class AutoStrategy:
         self._latest = frame.decision = decision
         if not decision.runnable:
             raise PlanError(decision.reason)
-        self.session.started(decision, now)
+        self.session.observe_start(decision, now)
         return Plan(decision.cut, self._setting(decision), decision.server,
                     frame.arrival_s + decision.hedge_s, decision)
 
@@ -55,7 +55,7 @@ class AutoStrategy:
         name = self.session.shape.names[decision.cut]
         return self._calibration.setting(name, decision.codec)
 
-    def ended(self, ended: Ended) -> None:
+    def observe_end(self, ended: Ended) -> None:
         """Learn from the end of a frame."""
         frame = ended.frame
         if not frame.split_name:  # dropped before it was planned
@@ -67,7 +67,7 @@ class AutoStrategy:
                 _remember(self._overdue, frame, _AWAITED)
         self.session.observe_frame(report, self._clock(), frame.decision)
 
-    def late(self, reply: ReceivedReply) -> None:
+    def observe_late(self, reply: ReceivedReply) -> None:
         """Learn from a reply to a frame that has ended without it."""
         now = self._clock()
         frame = self._recall(self._overdue, reply.sequence, lambda f: (
@@ -89,13 +89,13 @@ class AutoStrategy:
         """Take a server's status; raises PlanError if it serves another model."""
         self.session.observe_server(report, self._clock(), digest=digest)
 
-    def beat(self, server: str, age_s: float, *, clock_s: float, period_s: float,
+    def observe_beat(self, server: str, age_s: float, *, clock_s: float, period_s: float,
              wait_s: float) -> None:
         """Take a server's beat that was received `age_s` ago; see `observe_beat`."""
         self.session.observe_beat(server, self._clock() - age_s, clock_s=clock_s,
                                   period_s=period_s, wait_s=wait_s)
 
-    def metered(self, header: Any, sequence: int, energy_j: float) -> None:
+    def observe_energy(self, header: Any, sequence: int, energy_j: float) -> None:
         """Take a frame's energy above idle (J), as a meter found it."""
         frame = self._recall(self._ended, sequence, lambda f: f.header == header)
         if frame is not None:
@@ -123,14 +123,14 @@ class AutoStrategy:
             self._probes[nonce] = probe, now
             return nonce, probe
 
-    def probe_unsent(self, nonce: int) -> None:
+    def take_back_probe(self, nonce: int) -> None:
         """Note that a probe had no subscriber."""
         with self._lock:
             found = self._probes.pop(nonce, None)
         if found is not None:
             self.session.take_back_probe(found[0])
 
-    def probe_answered(self, nonce: int, server: str, server_total_s: float) -> None:
+    def observe_probe(self, nonce: int, server: str, server_total_s: float) -> None:
         """Take the answer to a probe, if it is that of its server."""
         now = self._clock()
         with self._lock:

@@ -22,8 +22,9 @@ from offload_perception.frames import (
     Status,
 )
 from offload_perception.network.results import interpret
+from offload_perception.network.runnable import Network
 from offload_perception.pipeline.ledger import Counts, FrameLedger
-from offload_perception.pipeline.onboard import Layers, OnboardLayers, Preprocess
+from offload_perception.pipeline.onboard import OnboardLayers, Preprocess
 from offload_perception.pipeline.packing import pack
 from offload_perception.pipeline.pending import PendingFrames
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan, Strategy
@@ -48,7 +49,7 @@ class EdgePipeline:
     delay it.
     """
 
-    def __init__(self, *, network: Layers, settings: EdgeSettings, preprocess: Preprocess,
+    def __init__(self, *, network: Network, settings: EdgeSettings, preprocess: Preprocess,
                  send: Callable[[FeaturePacket, str], bool], ended: Callable[[Ended], None],
                  problem: Callable[[str, str], None], strategy: Strategy | None = None,
                  late: Callable[[ReceivedReply], None] = lambda reply: None,
@@ -164,20 +165,17 @@ class EdgePipeline:
         if ok:
             self._end(frame, Outcome.REMOTE, now, result=reply.result, reply=reply)
         else:
-            self._turned_away(frame, DROP_REASON_OF[reply.status],
+            self._hedge_or_drop(frame, DROP_REASON_OF[reply.status],
                               f'{reply.server}: {reply.message}')
 
-    def _turned_away(self, frame: Frame, reason: DropReason, text: str) -> None:
-        """Finish a frame without a remote result on board if that was planned, else drop it.
-
-        It is planned if time allows.
-        """
-        frame.turned_away, frame.trouble = reason, text
+    def _hedge_or_drop(self, frame: Frame, reason: DropReason, text: str) -> None:
+        """Start the hedge of a frame that gets no remote result, or drop a frame without one."""
+        frame.remote_failure, frame.trouble = reason, text
         if not frame.hedged:
             self._fail(frame, reason, text)
             return
-        self._pending.hurry(frame, self._clock())
-        self._problem(reason, f'{text}; finished on board')
+        self._pending.hedge_now(frame, self._clock())
+        self._problem(reason, f'{text}; hedged, so finished on board')
 
     def expire(self) -> None:
         """Drop the frames whose reply has not come in time; call this from a timer."""
@@ -195,12 +193,12 @@ class EdgePipeline:
         return True
 
     def _next_job(self) -> Callable[[], None] | None:
-        """Wait for a frame to finish on board, or a new one and room for it; None = stopped."""
+        """Wait for a hedge to start, or a new frame and room for it; None = stopped."""
         with self._wake:
             while self._running:
                 now = self._clock()
                 if (overdue := self._pending.overdue(now)) is not None:
-                    return partial(self._finish_on_board, overdue)
+                    return partial(self._run_hedge, overdue)
                 if self._newest is not None and self._has_room():
                     frame, self._newest = self._newest, None
                     return partial(self._process, frame)
@@ -238,10 +236,10 @@ class EdgePipeline:
         self._pending.add(frame)
         self._sender.submit(partial(self._transmit, frame, tensors, self._clock()))
 
-    def _finish_on_board(self, frame: Frame) -> None:
-        """Compute the rest of a frame whose reply is late; the first result counts."""
+    def _run_hedge(self, frame: Frame) -> None:
+        """Run the remaining layers of a frame whose reply is late; the first result counts."""
         try:
-            outputs = self._onboard.rest(frame, lambda: frame in self._pending)
+            outputs = self._onboard.finish(frame, lambda: frame in self._pending)
         except Exception as e:
             if self._pending.remove(frame):
                 self._fail(frame, DropReason.HEAD_FAILED, _words(e))
@@ -263,7 +261,7 @@ class EdgePipeline:
         except Exception as e:  # as above
             why = _words(e)
         if self._pending.remove(frame, keep_hedged=True):
-            self._turned_away(frame, step, why)
+            self._hedge_or_drop(frame, step, why)
 
     def _failed(self, e: Exception) -> None:
         """Report that publishing failed; the frame is accounted for already."""

@@ -1,39 +1,16 @@
-"""The layers that run on the drone: the head of a frame, and the rest if no server helped."""
+"""The layers that run on the drone: the head of a frame, and the others for a hedge."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from offload_perception.frames import Frame
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.runnable import Network
 from offload_perception.tensor import Tensors
 
 Preprocess = Callable[[Any, np.ndarray], tuple[int, int]]
-
-
-class Layers(Protocol):
-    """The network on board: a `runtime.network.Network`."""
-
-    artefact: Artefact
-
-    @property
-    def ran(self) -> str:
-        """Return the runtimes of this thread's last run."""
-
-    @property
-    def ran_on(self) -> str:
-        """Return the devices of this thread's last run."""
-
-    @property
-    def emulated(self) -> str:
-        """Return `emulated NAME` if another computer is emulated, else ''."""
-
-    def head(self, cut: int, image: np.ndarray) -> Tensors:
-        """Return the tensors at `cut`."""
-
-    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
-        """Return the tensors after layer `last` for those before layer `first`."""
 
 
 class OnboardLayers:
@@ -43,7 +20,7 @@ class OnboardLayers:
         returns the image's own height and width; raises ImageError if it cannot.
     """
 
-    def __init__(self, network: Layers, preprocess: Preprocess,
+    def __init__(self, network: Network, preprocess: Preprocess,
                  clock: Callable[[], float]) -> None:
         self._network, self._preprocess, self._clock = network, preprocess, clock
         self.artefact = network.artefact
@@ -70,10 +47,11 @@ class OnboardLayers:
         stages.head = self._clock() - prepared
         return tensors
 
-    def rest(self, frame: Frame, wanted: Callable[[], bool]) -> Tensors | None:
+    def finish(self, frame: Frame, wanted: Callable[[], bool]) -> Tensors | None:
         """Return the network's outputs, dequantised, for the frame's tensors.
 
-        In several runs: None as soon as it is no longer `wanted`, since a reply has come.
+        Runs in several steps, and returns None as soon as it is no longer `wanted`, since the
+        reply has come.
         """
         started = self._clock()
         at, tensors, last = frame.split, frame.tensors, self.artefact.last

@@ -35,7 +35,7 @@ class PendingFrames:
     def remove(self, frame: Frame, *, keep_hedged: bool = False) -> bool:
         """Remove a frame; False if it is no longer pending.
 
-        :param keep_hedged: do not remove one that is to be finished on board.
+        :param keep_hedged: leave a hedged one, for its hedge to finish.
         """
         with self._changed:
             if frame not in self:
@@ -61,14 +61,14 @@ class PendingFrames:
             self._frames.clear()
             return left
 
-    def hurry(self, frame: Frame, now_s: float) -> None:
-        """Mark a hedged frame to be finished on board at once."""
+    def hedge_now(self, frame: Frame, now_s: float) -> None:
+        """Start the hedge of a frame at once."""
         with self._changed:
             frame.hedge_at_s = min(frame.hedge_at_s, now_s)
             self._changed.notify()
 
     def overdue(self, now_s: float) -> Frame | None:
-        """Return a frame to finish on board now, once, or None."""
+        """Return a frame whose hedge starts now, once, or None."""
         with self._changed:
             first = min(self._frames.values(), key=lambda f: f.hedge_at_s, default=None)
             if first is None or first.hedge_at_s > now_s:
@@ -78,6 +78,6 @@ class PendingFrames:
 
     @property
     def next_hedge_s(self) -> float:
-        """Return when the next frame is to be finished on board; infinite = none."""
+        """Return when the next hedge starts; infinite = none."""
         with self._changed:
             return min((f.hedge_at_s for f in self._frames.values()), default=inf)

@@ -13,8 +13,9 @@ from offload_perception.pipeline.ledger import Counts
 class Plan:
     """What to do with a frame: cut, codec and server.
 
-    A frame without a reply by `hedge_at_s` (monotonic) is finished on board from its boundary
-    tensor; infinite = never, it is dropped then. `decision` is the planner's own record of it.
+    The hedge of a frame without a reply starts at `hedge_at_s` (monotonic): it is finished on
+    board from its boundary tensor; infinite = no hedge, it is dropped then. `decision` is the
+    planner's own record of it.
     """
 
     split: int

@@ -10,10 +10,11 @@ from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.sizes import COSTS_FILE, SizeTable, load_costs
-from offload_perception.profiles import device_profile, quick
+from offload_perception.profiles import device_profile
 from offload_perception.profiles.device_profile import DeviceProfile
+from offload_perception.runtime import quick_profile
 from offload_perception.runtime.emulated import EmulatedNetwork
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class ProfileChoice:
     sending_w: float
 
 
-def planning_session(network: Network, choice: ProfileChoice, settings: PlannerSettings,
+def planning_session(network: LoadedNetwork, choice: ProfileChoice, settings: PlannerSettings,
                      compiled: CompileReport | None) -> PlanningSession:
     """Return a planner for the network, which it may run for a quick measurement.
 
@@ -44,13 +45,13 @@ def planning_session(network: Network, choice: ProfileChoice, settings: PlannerS
                            sizes=sizes)
 
 
-def _profile(network: Network, shape: NetworkShape, choice: ProfileChoice,
+def _profile(network: LoadedNetwork, shape: NetworkShape, choice: ProfileChoice,
              compiled: CompileReport | None) -> DeviceProfile:
     if choice.profile:
         return device_profile.load(choice.profile)
     if isinstance(network, EmulatedNetwork):
         return network.profile
-    return quick.measure(network, shape, runtime=network.choice.runtime,
+    return quick_profile.measure(network, shape, runtime=network.choice.runtime,
                          device=network.choice.device, active_w=choice.active_w,
                          sending_w=choice.sending_w, compiled=compiled)
 
@@ -61,7 +62,7 @@ def calibration(artefact: Artefact) -> Calibration | None:
     return Calibration.load(artefact) if found else None
 
 
-def compile_report(network: Network) -> CompileReport | None:
+def compile_report(network: LoadedNetwork) -> CompileReport | None:
     """Return what the compiler reported of the model, if that runs on an Edge TPU."""
     path = network.artefact.path
     on_chip = network.choice.device.startswith('edgetpu') and (path / REPORT).is_file()

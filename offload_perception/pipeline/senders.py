@@ -21,7 +21,7 @@ class Senders:
         self._sent: Counter[str] = Counter()
         self._lost = 0
 
-    def took(self, drone: str, number: int) -> None:
+    def count(self, drone: str, number: int) -> None:
         """Count a message of `drone` with its publisher's `number`."""
         with self._lock:
             newest = self._newest.pop(drone, [])

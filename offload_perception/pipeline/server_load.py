@@ -32,13 +32,13 @@ class LoadMeter:
         self._arrivals = self._computed = self._busy_s = self._busy_s2 = 0.0
         self._tail_s, self._service_s = [nan] * cuts, [nan] * cuts
 
-    def arrived(self, now_s: float) -> None:
+    def count_arrival(self, now_s: float) -> None:
         """Count a tensor that will be computed."""
         with self._lock:
             self._forget(now_s)
             self._arrivals += 1.0
 
-    def computed(self, cut: int, started_s: float, done_s: float, *, tail_s: float) -> None:
+    def observe_tail(self, cut: int, started_s: float, done_s: float, *, tail_s: float) -> None:
         """Count a tensor that was computed; `tail_s` is the network's share of the time."""
         service_s = done_s - started_s
         with self._lock:

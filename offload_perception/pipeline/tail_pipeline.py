@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import nan
 from threading import Condition
-from typing import Protocol
 
 from offload_perception.errors import DecodeError
 from offload_perception.frames import (
@@ -17,31 +16,13 @@ from offload_perception.frames import (
     Status,
 )
 from offload_perception.incoming import text
-from offload_perception.network.artefact import Artefact
 from offload_perception.network.results import interpret
+from offload_perception.network.runnable import TailNetwork
 from offload_perception.pipeline.server_load import Load, LoadMeter
 from offload_perception.pipeline.validate import decode_packet, reason_to_refuse
-from offload_perception.tensor import Tensors
 from offload_perception.threads import PATIENCE, Worker
 
 _LONGEST_WHY = 1000  # characters of a refusal
-
-
-class Tail(Protocol):
-    """The layers on the server: a `runtime.network.Network` or a float32 tail."""
-
-    artefact: Artefact
-
-    @property
-    def ran(self) -> str:
-        """Return the runtimes of this thread's last run."""
-
-    @property
-    def ran_on(self) -> str:
-        """Return the devices of this thread's last run."""
-
-    def tail(self, cut: int, xs: Tensors) -> Tensors:
-        """Return the network's outputs, dequantised."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +59,7 @@ class TailPipeline:
     from the worker, or at once from the thread that submitted a packet that is refused.
     """
 
-    def __init__(self, *, network: Tail, settings: ServerSettings,
+    def __init__(self, *, network: TailNetwork, settings: ServerSettings,
                  reply: Callable[[Reply], None],
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._network, self._artefact, self._settings = network, network.artefact, settings
@@ -125,7 +106,7 @@ class TailPipeline:
         with self._wake:
             why = self._no_room()
             if not why:
-                self._load.arrived(now)
+                self._load.count_arrival(now)
                 self._queue.append(job)
                 self._wake.notify()
         if why:
@@ -191,7 +172,7 @@ class TailPipeline:
             self._refuse(job, Status.FAILED, f'{type(e).__name__}: {e}')
         else:
             self.ran, self.ran_on = self._network.ran, self._network.ran_on
-            self._load.computed(job.packet.split, started, done, tail_s=done - ready)
+            self._load.observe_tail(job.packet.split, started, done, tail_s=done - ready)
             self._answer(job, Status.OK, result=result, runtime=self.ran, device=self.ran_on,
                          server_wait_s=started - job.arrival_s,
                          decode_s=ready - started, tail_s=done - ready)

@@ -2,7 +2,7 @@
 
 from math import isfinite, nan
 
-_GAIN = 0.05
+_LEARNING_RATE = 0.05  # about the last 20 frames
 
 
 class ForecastError:
@@ -16,8 +16,8 @@ class ForecastError:
         if not (isfinite(predicted) and isfinite(actual)) or actual <= 0.0:
             return
         error = abs(predicted - actual) / actual
-        if not isfinite(error):  # of next to nothing
+        if not isfinite(error):  # the actual value is almost 0
             return
         self.count += 1
-        gain = max(_GAIN, 1.0 / self.count)
+        gain = max(_LEARNING_RATE, 1.0 / self.count)
         self.mape = error if self.count == 1 else self.mape + gain * (error - self.mape)

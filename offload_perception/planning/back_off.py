@@ -1,28 +1,28 @@
-"""Whether a server is paused because it refuses frames for a lasting reason."""
+"""Back-off: a server that refuses frames for a lasting reason is not used for a while."""
 
-_FIRST_S, _LONGEST_S = 1.0, 30.0
+_FIRST_S, _LONGEST_S = 1.0, 30.0  # exponential back-off; a restarted server is found in 30 s
 
 
 class BackOff:
-    """Pauses a server after a refusal that its load does not explain, longer each time.
+    """Pauses a server after a refusal that is not due to its load.
 
-    When the time is over a frame may try again: a result ends it for good, another refusal
-    doubles the time.
+    After the pause a frame may try again: a result ends the back-off, another refusal doubles the
+    pause.
     """
 
     def __init__(self) -> None:
-        self.served()
+        self.reset()
 
-    def served(self) -> None:
+    def reset(self) -> None:
         """Note a result, or another sign that the server works."""
         self._pause_s, self._until_s, self.why = 0.0, float('-inf'), ''
 
-    def refused(self, now_s: float, why: str) -> None:
+    def observe_refusal(self, now_s: float, why: str) -> None:
         """Take a refusal; refusals of frames sent before the pause are ignored."""
         if self.holds(now_s):
             return
         self._pause_s = min(max(2.0 * self._pause_s, _FIRST_S), _LONGEST_S)
-        self._until_s, self.why = now_s + self._pause_s, why or 'without a word of why'
+        self._until_s, self.why = now_s + self._pause_s, why or 'without a reason'
 
     def holds(self, now_s: float) -> bool:
         """Return whether no frame may be sent now; a clock that went back ends the pause."""

@@ -31,9 +31,9 @@ class Decision:
     Spreads are standard deviations. `feasible` says whether the deadline is predicted to be kept
     with the margin; `runnable` is False if not even a late result is possible, as with a
     network that does not fit on board and no server. `explored` marks a frame that is used for
-    learning. `hedge_s` after its arrival a sent frame is to be finished on board if no reply
-    has come, infinite = never; what that is expected to take is in `energy_j`. `waited_s` had
-    passed since its arrival when this was decided. `bandwidth` [byte/s], `round_trip_s` and
+    learning. `hedge_s` after its arrival the hedge starts: without a reply the frame is finished
+    on board; infinite = never. `energy_j` includes its expected energy. `waited_s` had passed
+    since the arrival when this was decided. `bandwidth` [byte/s], `round_trip_s` and
     `wait_s` are the estimates for the chosen server, NaN on board; `bandwidth` also if it is
     unknown.
     """

@@ -1,10 +1,10 @@
-"""Latency and energy of every candidate, from the estimators: the model of the whole planner.
+"""The planner's model: latency and energy of every candidate, from the estimators.
 
     T = queue + preprocess + head + encode + round trip + bytes / bandwidth + wait + decode + tail
     E = E_head + P_active * encode + P_radio * bytes / bandwidth + J_byte * bytes [+ idle * T]
 
-The variances of independent terms add. The wait of the frame so far is known, and so is, roughly,
-when the radio will have sent the frames before it.
+The variances of independent terms add. It is known how long the frame has waited, and roughly when
+the radio will have sent the frames before it.
 """
 
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ import numpy as np
 from offload_perception.planning.beat import BeatWatch
 from offload_perception.planning.decision import Option
 from offload_perception.planning.head import HeadEstimator
-from offload_perception.planning.hedge import Rest
+from offload_perception.planning.hedge import HedgeCost
 from offload_perception.planning.link import LinkEstimator
 from offload_perception.planning.server_estimate import ServerEstimator
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.profiles.device_profile import DeviceProfile
 
-_NEVER = 1e9  # stands for the infinite figures of a head that does not fit, which never runs
+_NEVER = 1e9  # instead of infinite time or energy of a head that does not fit: no NaN in sums
 Pairs = tuple[tuple[int, str], ...]
 
 
@@ -48,8 +48,8 @@ class Options:
 class Forecast:
     """One row for each option; all arrays are (k,). `usable` is False if it cannot run now.
 
-    `guessed` marks options whose size no frame and no measurement has confirmed. `rest` is what
-    finishing on board takes after an option was sent, None if nothing can be. `routes` has
+    `guessed` marks options whose size no frame and no measurement has confirmed. `hedge` is the
+    cost of finishing each option on board, None if the network does not fit there. `routes` has
     bandwidth [byte/s], NaN if it is unknown, round trip [s] and expected wait [s] of each
     server.
     """
@@ -62,7 +62,7 @@ class Forecast:
     agreement: np.ndarray
     usable: np.ndarray
     guessed: np.ndarray
-    rest: Rest | None = None
+    hedge: HedgeCost | None = None
     routes: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
 
@@ -167,25 +167,25 @@ class Forecaster:
         agreement, guessed = self._marks_of(len(routes))
         return Forecast(self._options_of(routes), table[0], np.sqrt(table[1]), table[2],
                         np.sqrt(table[3]), agreement, self._mask_of(usable), guessed,
-                        self._rest(heads, len(routes)),
+                        self._hedge_cost(heads, len(routes)),
                         {r.server: (r.link.known_bandwidth, r.link.round_trip_s,
                                     r.load.wait(now_s)[0])
                          for r in routes})
 
-    def _rest(self, heads: np.ndarray, routes: int) -> Rest | None:
-        """Return what the layers after each cut take on board; None if they do not fit.
+    def _hedge_cost(self, heads: np.ndarray, routes: int) -> HedgeCost | None:
+        """Return the cost of the layers after each cut on board; None if they do not fit.
 
-        At least nothing: a head may seem to take longer than the whole network.
+        Never negative, although a head may seem to take longer than the whole network.
         """
         if not self._whole_fits:
             return None
         heads[1] = np.sqrt(heads[1])
-        rest = np.zeros((3, 1 + routes * len(self.pairs)))
-        rest[0, 0] = np.inf
+        cost = np.zeros((3, 1 + routes * len(self.pairs)))
+        cost[0, 0] = np.inf
         if routes:
             after = np.maximum(heads[:3, -1:] - heads[:3], 0.0)[:, self._cuts]
-            rest[:, 1:] = np.tile(after, routes)
-        return Rest(*rest)
+            cost[:, 1:] = np.tile(after, routes)
+        return HedgeCost(*cost)
 
     def _mask_of(self, usable: tuple[bool, ...]) -> np.ndarray:
         """Return which options fit on board and have a usable route."""

@@ -11,8 +11,8 @@ class FrameReport:
     """An ended frame. Durations in seconds of the drone's clock, NaN if a stage did not run.
 
     `wait_s`, `decode_s` and `tail_s` are the server's own. `nbytes` is 0 if nothing was sent.
-    A frame for a server that was finished on board has outcome LOCAL and a `server`; `reason` is
-    then why the server gave no result, empty if its reply was overdue. `trouble`
+    A frame for a server that its hedge finished has outcome LOCAL and a `server`; `reason` is then
+    why the server gave no result, empty if its reply was overdue. `trouble`
     is that in words.
     """
 
@@ -39,7 +39,7 @@ class FrameReport:
         s = frame.stages
         assert frame.outcome is not None  # it has ended
         return cls(frame.split, frame.codec, frame.server, frame.outcome,
-                   frame.turned_away or frame.reason, s.queue, s.preprocess, s.head, s.encode,
+                   frame.remote_failure or frame.reason, s.queue, s.preprocess, s.head, s.encode,
                    s.link, s.server_wait, s.decode, s.tail, s.total, frame.sent_bytes,
                    frame.trouble)
 
@@ -48,14 +48,14 @@ class FrameReport:
         return replace(self, codec=codec)
 
     @property
-    def finished_on_board(self) -> bool:
-        """Return whether the frame was planned for a server and finished on board."""
+    def hedge_used(self) -> bool:
+        """Return whether the frame was planned for a server and ended by its hedge, on board."""
         return self.outcome is Outcome.LOCAL and bool(self.server)
 
     @property
     def unanswered(self) -> bool:
         """Return whether something was sent and nothing came back in time."""
-        return self.nbytes > 0 and ((self.finished_on_board and not self.reason)
+        return self.nbytes > 0 and ((self.hedge_used and not self.reason)
                                     or self.reason == DropReason.TIMEOUT)
 
     @property
@@ -86,7 +86,7 @@ class FrameReport:
 
         :param waited_s: from arrival to decision; NaN = unknown, then it is the preprocessing.
         """
-        if self.outcome is Outcome.DROPPED or self.finished_on_board or waited_s != waited_s:
+        if self.outcome is Outcome.DROPPED or self.hedge_used or waited_s != waited_s:
             return self.preprocess_s
         stages = (self.head_s, self.encode_s, self.link_s, self.wait_s, self.decode_s, self.tail_s)
         return self.total_s - waited_s - sum(s for s in stages if s == s)

@@ -1,4 +1,4 @@
-"""How long the layers on board take now: the profile, corrected by every frame."""
+"""Time and energy of the layers on board: the profile, corrected by every frame."""
 
 from math import inf
 
@@ -7,18 +7,18 @@ import numpy as np
 from offload_perception.planning.robust import RobustLevel
 from offload_perception.profiles.device_profile import DeviceProfile
 
-_CUT_GAIN = 0.05
-_SHORTEST_S = 1e-7  # no clock resolves less
-_CUT_LIMITS = (0.2, 5.0)  # beyond them it must be another network
+_CUT_LEARNING_RATE = 0.05  # about the last 20 frames of a cut
+_SHORTEST_S = 1e-7  # clocks resolve no less
+_CUT_CORRECTIONS = (0.2, 5.0)  # range; the profile is of another network if it is larger
 
 
 class HeadEstimator:
     """Time and energy of every head, refreshed online.
 
-    The device's speed is one factor for all cuts: drift is followed slowly, throttling within
-    three frames. A lasting deviation of a single cut goes into that cut's own correction.
-    Energies have a factor of their own, moved by metered frames only: without a meter a slower
-    head is taken to draw the profile's energy, since a throttled clock draws less power.
+    The device's speed is one factor for all cuts: it follows drift slowly, and throttling within
+    three frames. A lasting deviation of one cut is corrected for that cut alone. Energies have a
+    factor of their own, which only metered frames change: without a meter a slower head is assumed
+    to take the profile's energy, since a throttled clock draws less power.
     """
 
     def __init__(self, profile: DeviceProfile) -> None:
@@ -32,7 +32,7 @@ class HeadEstimator:
 
     @property
     def slowdown(self) -> float:
-        """Return the time of a head now by that in the profile."""
+        """Return the current time of a head, relative to the profile."""
         return self._speed.level
 
     def observe(self, cut: int, head_s: float) -> None:
@@ -45,7 +45,7 @@ class HeadEstimator:
         self._speed.add(ratio)
         own = min(max(ratio / self._speed.level, 0.5), 2.0)
         self._correction[cut] = np.clip(
-            self._correction[cut] * (1.0 + _CUT_GAIN * (own - 1.0)), *_CUT_LIMITS)
+            self._correction[cut] * (1.0 + _CUT_LEARNING_RATE * (own - 1.0)), *_CUT_CORRECTIONS)
 
     def observe_energy(self, cut: int, energy_j: float) -> None:
         """Take the metered energy of the head of `cut` above idle [J]."""

@@ -1,4 +1,4 @@
-"""The pending frames: when the radio is free, and what a missing reply already shows."""
+"""Pending frames: when the radio is free again, and whether a reply is overdue."""
 
 from dataclasses import dataclass
 from math import inf, nan
@@ -6,16 +6,16 @@ from math import inf, nan
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.link import LinkEstimator
 
-_OVERDUE = 2.0  # standard deviations
-_AS_LONG_AGAIN = 2.0  # a delay of t so far is expected to become about 2 t
+_OVERDUE_SPREADS = 2.0  # standard deviations after the expected reply
+_FINAL_DELAY = 2.0  # by that of now: without a time scale, half of a delay has passed on average
 
 
 @dataclass(frozen=True)
 class Sent:
     """A frame whose `nbytes` are to be sent at `ready_s`, an estimate.
 
-    `server_s` is the longest time that the server is likely to take, `seen_wait_s` what beats
-    said of its queue (NaN = nothing), and `warned` whether they warned of the link.
+    `server_s` is the longest time that the server is likely to take, `seen_wait_s` the wait by its
+    beats (NaN = none), and `warned` whether late beats warned of the link.
     """
 
     decision: Decision  # kept, so that its identity is not used again
@@ -36,24 +36,23 @@ class InFlight:
         """Take a frame."""
         self._frames[id(sent.decision)] = sent
 
-    def ended(self, decision: Decision | None) -> Sent | None:
+    def remove(self, decision: Decision | None) -> Sent | None:
         """Forget a frame, and return what was known of it."""
         return self._frames.pop(id(decision), None)
 
     def slowdown(self, server: str, link: LinkEstimator, now_s: float) -> float:
-        """Return how many times as slow as estimated the link to `server` must be by now.
+        """Return the slowdown of the link to `server` by its overdue replies: a factor, >= 1.
 
-        A reply that is pending for longer than link and server explain is not proof, nor is one
-        late reply, but the next frame should not rely on the estimate: sending into a fade costs
-        more than staying on board for a moment.
+        Neither an overdue nor a late reply proves that the link is slower, but the next frame
+        should not rely on the estimate: sending into a fade costs more than a frame on board.
         """
         slowest = link.slowdown
         for frame in self._frames.values():
             if frame.decision.server == server:
                 out_s = now_s - frame.ready_s - frame.server_s
                 expected_s, spread_s = link.time(frame.nbytes, now_s)
-                if out_s > expected_s + _OVERDUE * spread_s:
-                    slowest = max(slowest, _AS_LONG_AGAIN * out_s / expected_s)
+                if out_s > expected_s + _OVERDUE_SPREADS * spread_s:
+                    slowest = max(slowest, _FINAL_DELAY * out_s / expected_s)
         return slowest
 
     def radio_busy_s(self, s_per_byte: dict[str, float], now_s: float) -> float:

@@ -46,9 +46,9 @@ class PlannerSettings:
 class Planner:
     """Chooses one option of a forecast for each frame."""
 
-    _STAYING = 0.7  # of the margin is enough for an option that is in use
-    _PREMIUM = 0.1  # of the energy may go into insuring what is in time anyway
-    _HASTY = 0.2  # has to be saved by a change soon after another
+    _MARGIN_IN_USE = 0.7  # share of the margin that is enough for the option in use
+    _CHEAP_HEDGE = 0.1  # share of the energy; a hedge that costs less is planned in any case
+    _SAVING_IN_DWELL = 0.2  # share that another change within `dwell_s` has to save
 
     def __init__(self, settings: PlannerSettings, cut_names: tuple[str, ...]) -> None:
         self.settings, self._cut_names = settings, cut_names
@@ -73,10 +73,10 @@ class Planner:
         margin_s = self.settings.margin * forecast.latency_spread_s
         upper_s = forecast.latency_s + margin_s
         in_time = allowed & (upper_s <= limit_s)
-        energy_j, insured = self._insured(forecast, allowed, in_time, upper_s, limit_s)
-        feasible = in_time | insured
+        energy_j, hedged = self._hedged(forecast, allowed, in_time, upper_s, limit_s)
+        feasible = in_time | hedged
         if at >= 0 and allowed[at]:
-            feasible[at] |= forecast.latency_s[at] + self._STAYING * margin_s[at] <= limit_s
+            feasible[at] |= forecast.latency_s[at] + self._MARGIN_IN_USE * margin_s[at] <= limit_s
         late = not feasible.any()
         cost = upper_s if late else energy_j
         if not late and (weight_w := self.settings.latency_weight_w * battery):
@@ -89,26 +89,26 @@ class Planner:
             return self._explored(forecast, tried, deadline_s, bool(in_time[0]))
         self._account(forecast, chosen, now_s)
         return self._explained(forecast, chosen, cost, energy_j, deadline_s, late,
-                               bool(insured[chosen]))
+                               bool(hedged[chosen]))
 
-    def _insured(self, forecast: Forecast, allowed: np.ndarray, in_time: np.ndarray,
+    def _hedged(self, forecast: Forecast, allowed: np.ndarray, in_time: np.ndarray,
                  upper_s: np.ndarray, limit_s: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the energies, and which options are to be finished on board in time.
+        """Return the energies, and which options get a hedge that meets the deadline.
 
-        What that is expected to cost is in their energy. It makes the others as safe as all on
-        board; those in time anyway get it if it costs little. What is expected to be late is
-        not sent: it would only burden the server.
+        The energies include the expected cost of the hedge. An option that may be late is as safe
+        with a hedge as all on board; one that is in time gets a hedge if it is cheap. An option
+        whose mean is late gets none, and so is not sent: it would only load the server.
         """
-        if forecast.rest is None or not in_time[0] or limit_s == inf:
+        if forecast.hedge is None or not in_time[0] or limit_s == inf:
             return forecast.energy_j, np.zeros(len(allowed), bool)
-        start_s = forecast.rest.last_start_s(limit_s)
+        start_s = forecast.hedge.last_start_s(limit_s)
         possible = allowed & (start_s > 0.0) & (forecast.latency_s <= limit_s)
-        extra_j = forecast.rest.expected_j(np.where(possible, start_s, 0.0), limit_s,
+        extra_j = forecast.hedge.expected_j(np.where(possible, start_s, 0.0), limit_s,
                                            np.minimum(forecast.latency_s, limit_s),
                                            forecast.latency_spread_s)
-        insured = possible & (~in_time | (start_s >= upper_s)
-                              | (extra_j <= self._PREMIUM * forecast.energy_j))
-        return forecast.energy_j + np.where(insured, extra_j, 0.0), insured
+        hedged = possible & (~in_time | (start_s >= upper_s)
+                              | (extra_j <= self._CHEAP_HEDGE * forecast.energy_j))
+        return forecast.energy_j + np.where(hedged, extra_j, 0.0), hedged
 
     def _agrees(self, agreement: np.ndarray) -> np.ndarray:
         floor = self.settings.agreement_floor
@@ -121,7 +121,7 @@ class Planner:
             return best
         worse = 0.05 if late else self.settings.hysteresis
         if not late and 0.0 <= now_s - self._since_s < self.settings.dwell_s:
-            worse = max(worse, self._HASTY)
+            worse = max(worse, self._SAVING_IN_DWELL)
         return at if cost[at] <= cost[best] * (1.0 + worse) else best
 
     def _worth_trying(self, forecast: Forecast, allowed: np.ndarray, chosen_j: float,
@@ -161,7 +161,7 @@ class Planner:
 
     def _explained(self, forecast: Forecast, chosen: int, cost: np.ndarray,
                    energy_j: np.ndarray, deadline_s: float, late: bool,
-                   insured: bool) -> Decision:
+                   hedged: bool) -> Decision:
         best = int(cost.argmin())
         own, cost[chosen] = float(cost[chosen]), inf
         second = int(cost.argmin())
@@ -175,15 +175,15 @@ class Planner:
         else:
             reason = 'least energy' + (' within the deadline' if deadline_s > 0 else '')
         extra_mj = 1e3 * (energy_j[chosen] - forecast.energy_j[chosen])
-        if insured and extra_mj > 100.0 * self._PREMIUM * forecast.energy_j[chosen]:
-            reason += ('; may be late, and is finished on board then, for '
+        if hedged and extra_mj > 100.0 * self._CHEAP_HEDGE * forecast.energy_j[chosen]:
+            reason += ('; hedged: finished on board if the reply is late, for '
                        f'{extra_mj:.0f} mJ on average')
         extra: dict[str, Any] = {} if runner_up_cost == inf else {
             'runner_up': forecast.options[second],
             'runner_up_latency_s': float(forecast.latency_s[second]),
             'runner_up_energy_j': float(energy_j[second]),
             'runner_up_reason': self._why_not(forecast, energy_j, second, chosen, late)}
-        return self._decision(forecast, chosen, deadline_s, not late, insured=insured,
+        return self._decision(forecast, chosen, deadline_s, not late, hedged=hedged,
                               energy_j=float(energy_j[chosen]), reason=reason, **extra)
 
     @staticmethod
@@ -210,16 +210,16 @@ class Planner:
             'is the closest to it'))
 
     def _decision(self, forecast: Forecast, at: int, deadline_s: float, feasible: bool, *,
-                  insured: bool = False, energy_j: float | None = None,
+                  hedged: bool = False, energy_j: float | None = None,
                   **more: Any) -> Decision:
         option = forecast.options[at]
         bandwidth, round_trip_s, wait_s = forecast.routes.get(option.server, (nan, nan, nan))
         latency_s, spread_s = float(forecast.latency_s[at]), float(forecast.latency_spread_s[at])
         hedge_s = inf
-        if forecast.rest is not None and not option.local:
-            hedge_s = forecast.rest.start_s(
+        if forecast.hedge is not None and not option.local:
+            hedge_s = forecast.hedge.start_s(
                 at, deadline_s if 0.0 < deadline_s < inf else inf,
-                latency_s + self.settings.margin * spread_s, insured=insured)
+                latency_s + self.settings.margin * spread_s, keeps_deadline=hedged)
         return Decision(
             option, latency_s, spread_s,
             float(forecast.energy_j[at]) if energy_j is None else energy_j,

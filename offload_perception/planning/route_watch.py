@@ -1,7 +1,8 @@
-"""Whether a server still answers: lost after misses, back after answered probes."""
+"""Whether a server can be reached: lost after missed replies, back after answered probes."""
 
-_MISSES_TO_LOSE = 2
-_ANSWERS_TO_RETURN = 2
+_MISSES_TO_LOSE = 2  # in a row; one loss is common on Wi-Fi
+_ANSWERS_TO_RETURN = 2  # in a row, so that a link at its limit does not flap
+
 
 class RouteWatch:
     """Hysteresis on results: two misses in a row lose a route, two answers in a row restore it.
@@ -24,14 +25,14 @@ class RouteWatch:
         """Return whether the last thing sent was not answered, and the route is not lost yet."""
         return self._misses > 0 and not self.lost
 
-    def missed(self) -> None:
+    def observe_miss(self) -> None:
         """Note that a result or a probe's answer did not come in time."""
         self._misses += 1
         self._answers = 0
         if self._misses >= _MISSES_TO_LOSE:
             self.lose()
 
-    def answered(self) -> None:
+    def observe_answer(self) -> None:
         """Note a result, a refusal or a probe's answer: the route works both ways."""
         self._misses = 0
         self._answers += 1
@@ -43,7 +44,7 @@ class RouteWatch:
         self.losses += not self.lost
         self.lost, self._answers = True, 0
 
-    def suspect_back(self) -> None:
+    def probe_at_once(self) -> None:
         """Note an external report that the link is up: probe at once."""
         self._probed_s = float('-inf')
 

@@ -1,4 +1,4 @@
-"""What a server will take for a tensor that is sent to it now."""
+"""Estimate of the wait and the tail time of a tensor that is sent to a server now."""
 
 from dataclasses import dataclass
 from math import inf, isfinite, nan
@@ -9,11 +9,11 @@ from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.robust import RobustLevel
 from offload_perception.planning.wait import WaitEstimator
 
-STALE_S = 5.0  # a server announces itself about once a second
-GUESSED_MACS_PER_S = 50e9  # of a server that has not measured any tail yet
-GUESS_SPREAD = 0.5
-_DENSE_WEIGHT = 4.0  # a dense layer is bound by memory: a multiply-add there takes longer
-_AGE_S = 2.0  # a report of the wait loses its weight in about that time
+STALE_S = 5.0  # without a report for that long a server is not used; it sends one a second
+GUESSED_MACS_PER_S = 50e9  # of a server that has not measured any tail yet (a guess)
+GUESS_SPREAD = 0.5  # relative, of a guessed tail
+_DENSE_WEIGHT = 4.0  # of a multiply-add in a dense layer, which is bound by memory (a guess)
+_REPORT_LIFE_S = 2.0  # the spread of a reported wait doubles in that time
 
 
 @dataclass(frozen=True)
@@ -46,65 +46,65 @@ class ServerEstimator:
         left = np.concatenate([np.cumsum(work[::-1])[::-1], [0.0]])
         self._work = np.maximum(left, 1e-3 * left[0])  # a tail without weights takes time too
         self._tails: list[RobustLevel | None] = [None] * shape.last
-        self._told: dict[int, float] = {}
+        self._reported_tails: dict[int, float] = {}
         self._met: set[int] = set()  # cuts of own frames since the last report
         self._wait = WaitEstimator()
         self._decode = RobustLevel.of_times(0.0, 0.0)
-        self._heard_s = -inf
+        self._updated_s = -inf
         self._blocked_until_s = -inf
         self._model()
 
     def usable(self, now_s: float) -> bool:
         """Return whether the server reported recently and has not just refused a frame."""
-        return -1.0 <= now_s - self._heard_s <= STALE_S and now_s >= self._blocked_until_s
+        return -1.0 <= now_s - self._updated_s <= STALE_S and now_s >= self._blocked_until_s
 
     def report(self, now_s: float, report: ServerReport) -> None:
         """Take a status message."""
-        self._heard_s = now_s
+        self._updated_s = now_s
         wait_s = report.expected_wait_s
         if not isfinite(wait_s) or wait_s < 0.0:
             wait_s = self._modelled_wait_s(report.utilisation)
         self._wait.report(wait_s)
         for cut, tail_s in enumerate(report.tail_times_s[:len(self._tails)]):
-            # A mean that did not change, or changed by the drone's own frames, is nothing new.
-            if tail_s != self._told.get(cut) and cut not in self._met:
+            # A mean that did not change, or changed by the drone's own frames, is no news.
+            if tail_s != self._reported_tails.get(cut) and cut not in self._met:
                 self._measured(cut, tail_s, known=0.05)
-            self._told[cut] = tail_s
+            self._reported_tails[cut] = tail_s
         self._met.clear()
         self._model()
 
-    def beat(self, now_s: float, wait_s: float, period_s: float) -> None:
+    def observe_beat(self, now_s: float, wait_s: float, period_s: float) -> None:
         """Take the server's periodic report of the current wait of a tensor [s]."""
-        self._heard_s = max(now_s, self._heard_s)
+        self._updated_s = max(now_s, self._updated_s)
         if isfinite(wait_s) and wait_s >= 0.0:
-            self._wait.see(now_s, wait_s, period_s)
+            self._wait.observe_queue(now_s, wait_s, period_s)
 
     def seen_wait_s(self, now_s: float) -> float:
         """Return the wait in a fresh beat, else NaN [s]."""
-        return self._wait.seen(now_s)
+        return self._wait.queue_wait(now_s)
 
     def observe(self, now_s: float, cut: int, *, wait_s: float, decode_s: float,
                 tail_s: float, seen_wait_s: float = nan) -> None:
         """Take a reply: the waits that its frame met, and that beats had announced [s]."""
-        self._heard_s = max(now_s, self._heard_s)
+        self._updated_s = max(now_s, self._updated_s)
         self._wait.observe(wait_s)
         if seen_wait_s == seen_wait_s:
-            self._wait.was_off(wait_s - seen_wait_s)
+            self._wait.observe_error(wait_s - seen_wait_s)
         self._decode.add(decode_s)
         if 0 <= cut < len(self._tails):
             self._met.add(cut)
             self._measured(cut, tail_s, known=0.1)
             self._model()
 
-    def refused(self, now_s: float, pause_s: float = 1.0) -> None:
+    def pause(self, now_s: float, pause_s: float = 1.0) -> None:
         """Pause the server: it was too busy, or not subscribed."""
         self._blocked_until_s = now_s + pause_s
 
     def wait(self, now_s: float) -> tuple[float, float]:
         """Return the expected wait and its standard deviation [s], which age widens."""
-        age_s = max(now_s - self._heard_s, 0.0)
+        age_s = max(now_s - self._updated_s, 0.0)
         tail_s = float(self._seconds[0])
-        grown = min(age_s / _AGE_S, 3.0)
+        grown = min(age_s / _REPORT_LIFE_S, 3.0)
         wait_s, spread_s = self._wait.expected(now_s)
         return wait_s, spread_s * (1.0 + grown) + 0.1 * tail_s * grown
 

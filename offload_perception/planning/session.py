@@ -1,4 +1,4 @@
-"""The planner's whole state in one drone: it makes plans and learns from observations."""
+"""The planner of one drone: plans each frame, and learns from frames, probes and servers."""
 
 from dataclasses import replace
 from math import isfinite, nan
@@ -23,8 +23,8 @@ from offload_perception.planning.server_estimate import ServerEstimator, ServerR
 from offload_perception.planning.sizes import SizeTable, codecs_for
 from offload_perception.profiles.device_profile import DeviceProfile
 
-_MUCH_SLOWER = 2.0  # factor above the expectation from which a warning of the link was right
-_ALLOWANCE_J = 0.1  # for probes, on a device that runs no whole frame
+_MUCH_SLOWER = 2.0  # times the expected time; from there on a warning of the link was right
+_ALLOWANCE_J = 0.1  # for probes after a change, on a device that cannot run a whole frame
 
 
 class PlanningSession:
@@ -89,14 +89,14 @@ class PlanningSession:
                 Moment(now_s, max(waited_s, 0.0), busy_s, slowdowns))
 
     def _usable(self, route: Route, now_s: float) -> bool:
-        """Return whether frames may be sent there; a suspect only if nothing else can be done."""
+        """Return whether frames may be sent there; after a miss only if the drone cannot do it."""
         watch = self._watches[route.server]
         return (route.load.usable(now_s) and not watch.lost
                 and route.server not in self._foreign
                 and not self._back_offs[route.server].holds(now_s)
                 and not (watch.suspect and self.profile.fits[-1]))
 
-    def started(self, decision: Decision, now_s: float) -> None:
+    def observe_start(self, decision: Decision, now_s: float) -> None:
         """Note that a frame is done as decided; call `observe_frame` at its end."""
         if decision.option.local:
             return
@@ -123,7 +123,7 @@ class PlanningSession:
                       for name, route in self._routes.items())
             return next(filter(None, probes), None)
 
-    # -- what came of them ------------------------------------------------------------------
+    # -- observations -----------------------------------------------------------------------
 
     def observe_frame(self, report: FrameReport, now_s: float,
                       decision: Decision | None = None) -> None:
@@ -131,25 +131,25 @@ class PlanningSession:
         with self._lock:
             self.head.observe(report.cut, report.head_s)
             self.sizes.observe(report.cut, report.codec, report.nbytes, report.encode_s)
-            sent = self._in_flight.ended(decision)
+            sent = self._in_flight.remove(decision)
             self._overhead.add(report.overhead_s(decision.waited_s if decision else nan))
             if report.server in self._routes:
                 self._observe_route(report, now_s, sent)
             if (decision and report.outcome is not Outcome.DROPPED
-                    and not report.finished_on_board):
+                    and not report.hedge_used):
                 self.latency_error.add(decision.latency_s, report.total_s)
 
     def _observe_route(self, report: FrameReport, now_s: float, sent: Sent | None) -> None:
         route, watch = self._routes[report.server], self._watches[report.server]
         if report.outcome is Outcome.REMOTE:
-            watch.answered()
-            self._back_offs[report.server].served()
+            watch.observe_answer()
+            self._back_offs[report.server].reset()
             self._observe_link(route, now_s, report.nbytes, report.link_s,
                                warned=sent is not None and sent.warned)
             route.load.observe(now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
                                tail_s=report.tail_s, seen_wait_s=sent.seen_wait_s if sent else nan)
         elif report.unanswered:
-            watch.missed()
+            watch.observe_miss()
             if sent is not None and sent.warned:
                 route.beats.judge(right=True)
             wait_s, wait_sd = route.load.wait(now_s)
@@ -158,13 +158,13 @@ class PlanningSession:
                 now_s, report.nbytes,
                 report.sent_for_s - tail_s - wait_s - self.settings.margin * wait_sd)
         elif report.overloaded:
-            watch.answered()
-            route.load.refused(now_s)
+            watch.observe_answer()
+            route.load.pause(now_s)
         elif report.rejected:
-            watch.answered()
-            self._back_offs[report.server].refused(now_s, report.trouble)
+            watch.observe_answer()
+            self._back_offs[report.server].observe_refusal(now_s, report.trouble)
         elif report.unheard:  # nothing was sent, so the link was not measured
-            route.load.refused(now_s)
+            route.load.pause(now_s)
 
     @staticmethod
     def _observe_link(route: Route, now_s: float, nbytes: int, link_s: float, *,
@@ -174,18 +174,18 @@ class PlanningSession:
             route.beats.judge(right=link_s > _MUCH_SLOWER * expected_s)
         if route.beats.in_doubt(now_s):
             route.link.forget()
-            route.beats.settled()
+            route.beats.accept_level()
         route.link.observe(now_s, nbytes, link_s)
 
     def observe_late(self, report: FrameReport, now_s: float) -> None:
         """Learn from a reply to a frame that had ended without it, as `report` has it.
 
-        The missing reply has counted for the link already. The server's wait is taken, since
-        otherwise only short waits would be known.
+        The link has learned from the missing reply already. The server's wait is learned now,
+        since otherwise only short waits would be.
         """
         with self._lock:
             if report.server in self._routes:
-                self._watches[report.server].answered()
+                self._watches[report.server].observe_answer()
                 self._routes[report.server].load.observe(
                     now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
                     tail_s=report.tail_s)
@@ -197,20 +197,20 @@ class PlanningSession:
                 return
             route = self._routes[probe.server]
             if link_s is None:
-                self._watches[probe.server].missed()
+                self._watches[probe.server].observe_miss()
                 if probe.warned:
                     route.beats.judge(right=True)
             elif isfinite(link_s):
-                self._watches[probe.server].answered()
+                self._watches[probe.server].observe_answer()
                 radio, sending_s = self.profile.radio, max(link_s - route.link.round_trip_s, 0.0)
-                self._prober.answered(
+                self._prober.correct_cost(
                     probe, radio.sending_w * sending_s + radio.j_per_byte * probe.nbytes)
                 self._observe_link(route, now_s, probe.nbytes, link_s, warned=probe.warned)
 
     def take_back_probe(self, probe: Probe) -> None:
         """Note that a probe was not sent, since it had no subscriber."""
         with self._lock:
-            self._prober.answered(probe, 0.0)
+            self._prober.correct_cost(probe, 0.0)
 
     def observe_energy(self, report: FrameReport, energy_j: float,
                        decision: Decision | None = None, *, head_j: float = nan) -> None:
@@ -225,7 +225,7 @@ class PlanningSession:
     def observe_server(self, report: ServerReport, now_s: float, *, digest: str = '') -> None:
         """Take a server's status; a new server becomes a candidate.
 
-        :raises PlanError: if it serves another model; it is shut out until it serves this one.
+        :raises PlanError: if it serves another model; it is not used until it serves this one.
         """
         with self._lock:
             if digest and self.shape.digest and digest != self.shape.digest:
@@ -248,13 +248,13 @@ class PlanningSession:
         with self._lock:
             if (route := self._routes.get(server)) is None:
                 return
-            route.beats.heard(now_s, clock_s, period_s)
-            route.load.beat(now_s, wait_s, period_s)
+            route.beats.observe(now_s, clock_s, period_s)
+            route.load.observe_beat(now_s, wait_s, period_s)
             if self._watches[server].lost:
-                self._watches[server].suspect_back()
+                self._watches[server].probe_at_once()
 
     def _first_link(self) -> LinkEstimator:
-        """Assume that the link to a new server is like a known one: they share the radio."""
+        """Return a first estimate: that of a known link, since all links share the radio."""
         known = next(iter(self._routes.values()), None)
         return LinkEstimator() if known is None else LinkEstimator(
             bandwidth=known.link.bandwidth, round_trip_s=known.link.round_trip_s)
@@ -264,23 +264,23 @@ class PlanningSession:
         if 0.0 <= charge <= 1.0:
             self._battery = charge
 
-    def link_lost(self) -> None:
+    def observe_link_lost(self) -> None:
         """Note an external report, such as from the radio's driver, that the link is down."""
         with self._lock:
             for watch in self._watches.values():
                 watch.lose()
 
-    def link_back(self) -> None:
+    def observe_link_back(self) -> None:
         """Note an external report that the link is up again: probes are sent at once."""
         with self._lock:
             for watch in self._watches.values():
-                watch.suspect_back()
+                watch.probe_at_once()
 
-    def turning_away(self, now_s: float) -> dict[str, str]:
-        """Return the servers that are paused since they refuse or fail, and why."""
+    def backing_off(self, now_s: float) -> dict[str, str]:
+        """Return the servers that are not used since they refuse or fail, and why."""
         with self._lock:
-            refusing = {name: shut.why for name, shut in self._back_offs.items()
-                        if shut.holds(now_s)}
+            refusing = {name: back_off.why for name, back_off in self._back_offs.items()
+                        if back_off.holds(now_s)}
             return {**refusing, **self._foreign}
 
     @property

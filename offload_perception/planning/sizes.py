@@ -26,7 +26,7 @@ TENSOR_CODECS = ('raw', 'auto')
 LOSSY_CODECS = ('lossy:6', 'lossy:5', 'lossy:4', 'lossy:3', 'lossy:2')
 TRANSFORM_CODECS = (  # candidates at calibrated cuts
     'transform:11', 'transform:22', 'transform:45', 'transform:90')
-_HEADER_BYTES = 24
+_HEADER_BYTES = 24  # of the codec's container, about: 8, and varints for shape and parameters
 # First guesses, refined by the first frames: bits per element of VGG16's activations and bits per
 # pixel of photos as benchmarks/codec.py finds them; encode time per byte on a small ARM core.
 _LOSSY_BITS = {'1': 0.3, '2': 0.8, '3': 1.3, '4': 1.9, '5': 2.4, '6': 2.8, '7': 3.2}
@@ -36,7 +36,7 @@ _IMAGE_BITS = {'jpeg': ((50, 1.2), (75, 1.8), (90, 2.9), (100, 8.0)),
 _LOSSLESS_BITS = {'zstd': 5.0, 'rans': 3.3, 'auto': 3.3}
 _ENCODE_S_PER_BYTE = {'raw': 2e-10, 'jpeg': 2.5e-8, 'webp': 2e-7}
 _OTHER_ENCODE_S_PER_BYTE = 5e-8
-_GUESS_SPREAD = 0.3
+_GUESS_SPREAD = 0.3  # relative, of a guessed size
 
 
 def codecs_for(spec: TensorSpec) -> tuple[str, ...]:

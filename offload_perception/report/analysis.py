@@ -55,7 +55,7 @@ def cut_counts(frames: Table, layers: int) -> np.ndarray:
 def _cuts(frames: Table, layers: int) -> np.ndarray:
     """Return the final cut of each frame with a result.
 
-    A frame that was sent, got no reply and was finished on board counts as all on board.
+    A frame that was sent, got no reply and was finished by its hedge counts as all on board.
     """
     done = frames.where(has_result(frames))
     return np.where(done['outcome'] == Outcome.LOCAL, layers, done['split']).astype(int)

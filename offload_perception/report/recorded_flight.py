@@ -111,22 +111,22 @@ def load_flight(bag: str | Path, namespace: str | None = None) -> Flight:
     :raises BagError: if the bag has no frame of such a drone, or of several.
     """
     reader = BagReader(bag)
-    heard = _Heard()
+    recorded = _Recorded()
     for m in reader:
-        heard.add(m)
-    namespace = _drone_of(heard, Path(bag), namespace)
+        recorded.add(m)
+    namespace = _drone_of(recorded, Path(bag), namespace)
     try:
-        flight = _flight_of(heard, Path(bag).stem, namespace)
+        flight = _flight_of(recorded, Path(bag).stem, namespace)
         flight.samples = list(_samples(reader, flight))
     except (AttributeError, TypeError, ValueError, KeyError, OverflowError) as e:
         raise BagError(f'{bag} has messages of our types with other fields ({e}): was it recorded '
                        'with another version of this package?') from e
     flight.truncated, flight.growing = bool(reader.truncated), bool(reader.growing)
-    flight.notes = [*reader.notes, *heard.notes]
+    flight.notes = [*reader.notes, *recorded.notes]
     return flight
 
 
-class _Heard:
+class _Recorded:
     """Decoded messages by topic; images are only counted.
 
     Invalid messages are left out and counted.
@@ -172,9 +172,9 @@ _WANTED = {_HEALTH, _SETUP, *(f'{_OURS}/{name}' for name in (
     'ServerStatus', 'MissionPolicy', 'GeotaggedClassification'))}
 
 
-def _drone_of(heard: _Heard, bag: Path, wanted: str | None) -> str:
+def _drone_of(recorded: _Recorded, bag: Path, wanted: str | None) -> str:
     suffix = '/frame_latency'
-    drones = [t.removesuffix(suffix) for t, kind in heard.types.items()
+    drones = [t.removesuffix(suffix) for t, kind in recorded.types.items()
               if kind == f'{_OURS}/FrameLatency' and t.endswith(suffix)]
     if wanted is not None:
         drones = [d for d in drones if d == f'/{wanted.strip("/")}']
@@ -187,21 +187,21 @@ def _drone_of(heard: _Heard, bag: Path, wanted: str | None) -> str:
     return drones[0]
 
 
-def _flight_of(heard: _Heard, name: str, namespace: str) -> Flight:
-    raw = {table: heard.messages.get(f'{namespace}/{topic}', [])
+def _flight_of(recorded: _Recorded, name: str, namespace: str) -> Flight:
+    raw = {table: recorded.messages.get(f'{namespace}/{topic}', [])
            for table, topic in _TOPICS.items()}
     if not raw['frames']:
         raise BagError(f'{name}: none of its frames can be used')
     start_ns = raw['frames'][0][0]
     flight = Flight(name, namespace, {t: table_of(m, start_ns) for t, m in raw.items()},
-                    _summary_of(raw), duration_s=(heard.last_ns - start_ns) * 1e-9)
-    status = list(heard.of_type(f'{_OURS}/ServerStatus'))
+                    _summary_of(raw), duration_s=(recorded.last_ns - start_ns) * 1e-9)
+    status = list(recorded.of_type(f'{_OURS}/ServerStatus'))
     flight.tables['servers'] = table_of(status, start_ns)
     flight.models = {m.model for _, m in status}
     flight.trained = all(m.trained for _, m in raw['results'])
-    for _, m in heard.of_type(_HEALTH):
+    for _, m in recorded.of_type(_HEALTH):
         _add_diagnostics(flight, m)
-    for _, m in heard.of_type(_SETUP):
+    for _, m in recorded.of_type(_SETUP):
         flight.setups[m.name] = {v.key: v.value for v in m.values}
     return flight
 

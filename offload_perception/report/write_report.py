@@ -21,7 +21,7 @@ def write_report(flights: list[Flight], out: Path) -> list[Path]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise ConfigError(f'cannot make the folder {out}: {e.strerror}') from e
-    tell_apart(flights)
+    disambiguate_names(flights)
     pictures = _draw(flights, out)
     tables = [file for n, flight in enumerate(flights) for name, t in flight.tables.items()
               if len(t) for file in t.write(out / f'{name}{_suffix(n, flights)}')]
@@ -34,7 +34,7 @@ def write_report(flights: list[Flight], out: Path) -> list[Path]:
     return files
 
 
-def tell_apart(flights: list[Flight]) -> None:
+def disambiguate_names(flights: list[Flight]) -> None:
     """Give two flights of one name different ones."""
     if len({f.name for f in flights}) < len(flights):
         for flight, role in zip(flights, ('before', 'after'), strict=True):

@@ -8,9 +8,9 @@ import numpy as np
 from offload_perception.errors import ConfigError
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.load import load_cpu
-from offload_perception.runtime.merge import parts
-from offload_perception.runtime.merged import MergedParts
-from offload_perception.runtime.network import Network, PartTime
+from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
+from offload_perception.runtime.merge import split_at_dense
+from offload_perception.runtime.merged import MergedRunners
 from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.select import Choice
 from offload_perception.runtime.steps import Step, crossing, known_before, run_steps
@@ -19,11 +19,11 @@ from offload_perception.tensor import Tensors
 Plan = list[Step]
 
 
-class Chain(Network):
+class Chain(LoadedNetwork):
     """All segments of an artefact on the CPU, loaded once.
 
     They serve any cut at once; merged layers take over if those are faster: a range that is
-    used is merged in the background (see `MergedParts`), unless `merge` is False. `head` and
+    used is merged in the background (see `MergedRunners`), unless `merge` is False. `head` and
     `tail` may be called from several threads; they take turns.
 
     `load` opens one file as `load_cpu` does.
@@ -40,7 +40,7 @@ class Chain(Network):
             load(choice.runtime, artefact.segment_file(k), *artefact.end_specs(k, k),
                  threads=threads) for k in range(1, artefact.last + 1)]
         self._plans: dict[tuple[int, int], Plan] = {}
-        self._merged = MergedParts(
+        self._merged = MergedRunners(
             artefact, self._segments, runtimes=choice.rivals, exact=choice.runtime,
             threads=threads, load=load, on_change=self._forget_plans,
         ) if merge and choice.rivals else None
@@ -69,10 +69,10 @@ class Chain(Network):
             self._merged.check()
 
     @property
-    def times(self) -> tuple[PartTime, ...]:
+    def times(self) -> tuple[LayersTime, ...]:
         """Return the times of this thread's last run, in its order."""
         plan, seconds = getattr(self._mine, 'last', ((), ()))
-        return tuple(PartTime(step.first, step.last, s, step.runner.runtime, step.runner.device)
+        return tuple(LayersTime(step.first, step.last, s, step.runner.runtime, step.runner.device)
                      for step, s in zip(plan, seconds, strict=True))
 
     def describe(self) -> str:
@@ -104,7 +104,7 @@ class Chain(Network):
 
     def _make_plan(self, first: int, last: int) -> Plan:
         plan: Plan = []
-        for a, b in parts(self.artefact, first, last):
+        for a, b in split_at_dense(self.artefact, first, last):
             merged = self._merged and self._merged.get(a, b)
             plan += ([Step(a, b, merged, *self.artefact.ends(a, b))] if merged
                      else self._single(a, b))

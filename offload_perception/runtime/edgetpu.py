@@ -10,13 +10,13 @@ from offload_perception.runtime.edgetpu_bus import Bus
 from offload_perception.runtime.edgetpu_plan import LIBRARY, make_plan, share_off_device
 from offload_perception.runtime.edgetpu_process import EdgeTpuProcess
 from offload_perception.runtime.edgetpu_refusal import check_attached
-from offload_perception.runtime.network import Network, PartTime
+from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
 from offload_perception.runtime.select import Choice
 from offload_perception.runtime.steps import crossing, known_before
 from offload_perception.tensor import Tensors
 
 
-class EdgeTpuNetwork(Network):
+class EdgeTpuNetwork(LoadedNetwork):
     """The compiled segments of an artefact, in a process of their own.
 
     Layers that are not compiled run on that process's CPU; `off_device` is the share of the
@@ -51,12 +51,12 @@ class EdgeTpuNetwork(Network):
         with self._lock:
             ys, seconds = self._process.run(first, last, tuple(known.values()), timeout_s)
             self._mine.times = tuple(
-                PartTime(k, k, s, self.choice.runtime, self._device(k))
+                LayersTime(k, k, s, self.choice.runtime, self._device(k))
                 for k, s in enumerate(seconds, first))
             return crossing(self.artefact, last, ys, first - 1, xs)
 
     @property
-    def times(self) -> tuple[PartTime, ...]:
+    def times(self) -> tuple[LayersTime, ...]:
         """Return the times inside the device's process, without the transfer to it."""
         return getattr(self._mine, 'times', ())
 

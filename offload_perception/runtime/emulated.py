@@ -7,19 +7,19 @@ from threading import local
 
 from offload_perception.errors import DeviceError
 from offload_perception.profiles.device_profile import DeviceProfile
-from offload_perception.runtime.network import Network, PartTime
+from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
 from offload_perception.tensor import Tensors
 
 
-class EmulatedNetwork(Network):
+class EmulatedNetwork(LoadedNetwork):
     """Paces a network on this computer by the profile of another; results stay the same.
 
     A computer that is slower than the profile cannot be paced up: then the times are its own.
     `on_power` is called with the emulated power above idle [W] when layers start and end, with NaN
-    at the end of the emulation. Every `PartTime` names the emulated device.
+    at the end of the emulation. Every `LayersTime` names the emulated device.
     """
 
-    def __init__(self, network: Network, profile: DeviceProfile,
+    def __init__(self, network: LoadedNetwork, profile: DeviceProfile,
                  on_power: Callable[[float], None], *,
                  clock: Callable[[], float] = time.monotonic,
                  wait: Callable[[float], None] = time.sleep) -> None:
@@ -41,7 +41,7 @@ class EmulatedNetwork(Network):
             self._wait(max(started + seconds - self._clock(), 0.0))
         finally:
             self._on_power(0.0)
-        self._mine.times = (PartTime(first, last, self._clock() - started, self._network.ran,
+        self._mine.times = (LayersTime(first, last, self._clock() - started, self._network.ran,
                                      self.emulated),)
         return ys
 
@@ -54,7 +54,7 @@ class EmulatedNetwork(Network):
                 max(float(p.head_j[last] - p.head_j[first - 1]), 0.0))
 
     @property
-    def times(self) -> tuple[PartTime, ...]:
+    def times(self) -> tuple[LayersTime, ...]:
         """Return the times of this thread's last run."""
         return getattr(self._mine, 'times', ())
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock, local
 
 from offload_perception.errors import DeviceError, OffloadError
-from offload_perception.runtime.network import Network, PartTime
+from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
 from offload_perception.tensor import Tensors
 from offload_perception.threads import FOREVER, Worker
 
@@ -15,7 +15,7 @@ BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 log = logging.getLogger(__name__)
 
 
-class Failover(Network):
+class Failover(LoadedNetwork):
     """A network on an accelerator, with one on the CPU as fallback if `spare` is given.
 
     The frame on which the accelerator fails is run again on the spare; without one, that frame
@@ -26,14 +26,15 @@ class Failover(Network):
     `open_device` opens and warms up the accelerator's network.
     """
 
-    def __init__(self, open_device: Callable[[], Network], spare: Network | None = None, *,
+    def __init__(self, open_device: Callable[[], LoadedNetwork],
+                 spare: LoadedNetwork | None = None, *,
                  back_off_s: Sequence[float] = BACK_OFF_S,
                  on_change: Callable[[str], None] = log.warning) -> None:
         self._open, self._spare, self._on_change = open_device, spare, on_change
         self._back_off_s = back_off_s
         self._lock, self._closed, self._attempts = Lock(), False, 0
         self._reopener: Worker | None = None
-        self._device: Network | None = open_device()
+        self._device: LoadedNetwork | None = open_device()
         self._mine = local()
         self.artefact, self.choice = self._device.artefact, self._device.choice
         self._lost = ''
@@ -51,14 +52,14 @@ class Failover(Network):
                 self._mine.ran = device
                 return device.run(first, last, xs)
             except DeviceError as e:
-                self._lose(device, e)
+                self._take_over(device, e)
         if self._spare is None:
             raise DeviceError(self._lost)
         self._mine.ran = self._spare
         return self._spare.run(first, last, xs)
 
     @property
-    def times(self) -> tuple[PartTime, ...]:
+    def times(self) -> tuple[LayersTime, ...]:
         """Return the times of this thread's last run, on either network."""
         ran = getattr(self._mine, 'ran', None)
         return ran.times if ran else ()
@@ -99,7 +100,7 @@ class Failover(Network):
             if network is not None:
                 network.close()
 
-    def _lose(self, device: Network, error: DeviceError) -> None:
+    def _take_over(self, device: LoadedNetwork, error: DeviceError) -> None:
         with self._lock:
             if self._device is not device:  # another thread was first
                 return

@@ -15,7 +15,7 @@ from offload_perception.network.artefact import Artefact
 DENSE_END = ('fc', 'reshape', 'softmax', 'logistic', 'quantize', 'dequantize', 'squeeze')
 
 
-def parts(artefact: Artefact, first: int, last: int) -> list[tuple[int, int]]:
+def split_at_dense(artefact: Artefact, first: int, last: int) -> list[tuple[int, int]]:
     """Split layers `first` to `last` before the fully connected ones at the network's end.
 
     Convolutions are bound by arithmetic and fully connected layers by memory, so one runtime

@@ -13,7 +13,7 @@ from offload_perception.errors import CancelledError, OffloadError
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.agree import difference
 from offload_perception.runtime.load import load_cpu
-from offload_perception.runtime.merge import Merger, parts
+from offload_perception.runtime.merge import Merger, split_at_dense
 from offload_perception.runtime.race import race
 from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.steps import known_before
@@ -33,14 +33,15 @@ Candidate = tuple[str, int]  # runtime, threads
 log = logging.getLogger(__name__)
 
 
-class MergedParts:
+class MergedRunners:
     """Runners of merged layers, made in the background while the segments are used.
 
-    Each part of a requested range is raced once: every runtime that agrees with the segments
-    against the segments themselves. The winner is kept until the budget is spent; the least
-    recently requested part is dropped first. `on_change` is called when the winners changed;
-    `findings` are the results in words, `left_out` are the runtimes that do not agree: both
-    are replaced, never changed, so that any thread may read them.
+    A requested range is split before the fully connected layers, and each part is raced once:
+    every runtime that agrees with the segments against the segments themselves. The winner is
+    kept until the budget is spent; the least recently requested part is dropped first.
+    `on_change` is called when the winners changed; `findings` are the results in words,
+    `left_out` are the runtimes that do not agree: both are replaced, never changed, so that any
+    thread may read them.
     """
 
     def __init__(self, artefact: Artefact, segments: Callable[[int, int, Tensors], Tensors], *,
@@ -107,14 +108,14 @@ class MergedParts:
     def _settle(self, first: int, last: int, rest: float) -> None:
         try:
             self._check_runtimes()
-            self._go_on()
+            self._raise_if_closing()
             xs = self._segments(1, first - 1, _noise(self._artefact))
-            for a, b in parts(self._artefact, first, last):
-                self._go_on()
+            for a, b in split_at_dense(self._artefact, first, last):
+                self._raise_if_closing()
                 if (a, b) not in self._winners:
                     self._winners[a, b] = self._fastest(a, b, xs, rest)
                 xs = self._segments(a, b, xs)
-            self._keep_to_budget(parts(self._artefact, first, last))
+            self._keep_to_budget(split_at_dense(self._artefact, first, last))
             self._on_change()
         except (OffloadError, OSError, RuntimeError) as e:  # in the background, so report it here
             self._find(f'layers {first}-{last}', f'not merged: {e}')
@@ -185,10 +186,10 @@ class MergedParts:
         return runners[best]
 
     def _unless_closing(self, run: Callable[[], Tensors]) -> None:
-        self._go_on()
+        self._raise_if_closing()
         run()
 
-    def _go_on(self) -> None:
+    def _raise_if_closing(self) -> None:
         if self._closing.is_set():
             raise CancelledError('the network is being closed')
 
@@ -215,7 +216,7 @@ class MergedParts:
         """Forget a part; its runner may be in use, so its memory is freed by the last user."""
         with self._lock:
             self._asked = {(a, b) for a, b in self._asked
-                           if part not in parts(self._artefact, a, b)}
+                           if part not in split_at_dense(self._artefact, a, b)}
         return self._winners.pop(part)
 
     def _find(self, what: str, finding: str) -> None:

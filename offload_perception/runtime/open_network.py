@@ -10,14 +10,14 @@ from offload_perception.runtime.edgetpu import EdgeTpuNetwork
 from offload_perception.runtime.edgetpu_bus import Bus
 from offload_perception.runtime.edgetpu_plan import LIBRARY
 from offload_perception.runtime.failover import Failover, log
-from offload_perception.runtime.network import Network
+from offload_perception.runtime.loaded_network import LoadedNetwork
 from offload_perception.runtime.select import NO_EDGE_TPU, Choice, edgetpu_choice, resolve
 
 
 def open_network(artefact: Artefact, device: str = 'auto', runtime: str = 'auto',
                  threads: int = 2, *, edgetpu_devices: str = '', library: str = LIBRARY,
                  bus: Bus | None = None, run_timeout_s: float = 5.0,
-                 on_change: Callable[[str], None] = log.warning) -> Network:
+                 on_change: Callable[[str], None] = log.warning) -> LoadedNetwork:
     """Return the model, warmed up, on the device that is resolved here once.
 
     `device` is `cpu`; `edgetpu`, which refuses if the Edge TPU cannot be had; or `auto`,
@@ -33,7 +33,7 @@ def open_network(artefact: Artefact, device: str = 'auto', runtime: str = 'auto'
     if device == 'cpu':
         return _chain(artefact, cpu, threads)
 
-    def open_device() -> Network:
+    def open_device() -> LoadedNetwork:
         network = EdgeTpuNetwork(
             artefact, edgetpu_choice(runtime), edgetpu_devices, threads=threads, library=library,
             bus=bus, run_timeout_s=run_timeout_s)

@@ -85,11 +85,11 @@ class Drone:
         self.probe_j = 0.0
         for i, truth in enumerate(truths):
             arrival_s = (i + (seed + number) * STAGGER % 1.0) / rate_hz
-            clock.at(arrival_s, partial(self._arrive, truth))
+            clock.schedule(arrival_s, partial(self._arrive, truth))
         if isinstance(policy, Planned):
             self._probe(policy)
 
-    def beat(self, server: str, wait_s: float) -> None:
+    def receive_beat(self, server: str, wait_s: float) -> None:
         """Send a server's beat down the link, after the one before it; a third one is dropped."""
         sent_s = self._clock.now_s
         start_s = max(sent_s, self._down_free_s)
@@ -98,12 +98,12 @@ class Drone:
         self._down_free_s = float(self._link.down.finish_s(start_s, BEAT_BYTES))
         at_s = (self._down_free_s + self._link.round_trip_s / 2
                 + self._jitter.exponential(BEAT_JITTER_S))
-        self._clock.at(at_s, lambda: self._policy.beat(
+        self._clock.schedule(at_s, lambda: self._policy.observe_beat(
             server, self._clock.now_s, clock_s=sent_s, period_s=BEAT_PERIOD_S, wait_s=wait_s))
 
-    def hear(self, report: ServerReport) -> None:
+    def observe_server(self, report: ServerReport) -> None:
         """Take a server's status."""
-        self._policy.heard(report, self._clock.now_s)
+        self._policy.observe_server(report, self._clock.now_s)
 
     # -- the path of a frame ----------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class Drone:
             return
         self._encode(frame)
         ready_s = now_s + self._world.preprocess_s + frame.head_s
-        self._clock.at(ready_s + (0.0 if frame.option.local else frame.encode_s),
+        self._clock.schedule(ready_s + (0.0 if frame.option.local else frame.encode_s),
                        lambda: self._ready(frame))
 
     def _encode(self, frame: _Frame) -> None:
@@ -163,14 +163,13 @@ class Drone:
         frame.energy_j += radio_j
         self._in_flight[id(frame)] = frame
         if left_s < inf:
-            self._clock.at(left_s + self._link.round_trip_s / 2, lambda: self._serve(frame))
-        self._clock.at(timeout_s, lambda: self._expire(frame))
-        rest_s = float(self._world.head(self._world.shape.last, frame.sent_s, frame.truth.head)[0]
-                       ) - frame.head_s
+            self._clock.schedule(left_s + self._link.round_trip_s / 2, lambda: self._serve(frame))
+        self._clock.schedule(timeout_s, lambda: self._expire(frame))
+        whole_s, _ = self._world.head(self._world.shape.last, frame.sent_s, frame.truth.head)
         frame.hedge_at_s = frame.arrival_s + self._policy.hedge_s(
-            frame.decision, self._deadline_s, rest_s)
+            frame.decision, self._deadline_s, float(whole_s) - frame.head_s)
         if frame.hedge_at_s < timeout_s:
-            self._clock.at(max(frame.hedge_at_s, frame.sent_s), self._start_next)
+            self._clock.schedule(max(frame.hedge_at_s, frame.sent_s), self._start_next)
 
     def _occupy_link(self, nbytes: int, until_s: float) -> tuple[float, float]:
         """Return when bytes have left, infinite if not by `until_s`, and what that takes [J].
@@ -189,15 +188,15 @@ class Drone:
         served = self._servers[frame.chosen.server].take(frame.chosen.cut, frame.truth.tail)
         back_s = self._clock.now_s + self._link.round_trip_s / 2
         if served is None:
-            self._clock.at(back_s, lambda: self._refused(frame))
+            self._clock.schedule(back_s, lambda: self._refused(frame))
             return
         wait_s, tail_s = served
-        self._clock.at(back_s + wait_s + self._world.decode_s + tail_s,
+        self._clock.schedule(back_s + wait_s + self._world.decode_s + tail_s,
                        lambda: self._reply(frame, wait_s, tail_s))
 
     def _reply(self, frame: _Frame, wait_s: float, tail_s: float) -> None:
         if frame.done:
-            self._policy.late(self._report(frame, Outcome.REMOTE, '', wait_s, tail_s),
+            self._policy.observe_late(self._report(frame, Outcome.REMOTE, '', wait_s, tail_s),
                               self._clock.now_s)
             return
         if frame.hedged:
@@ -213,7 +212,7 @@ class Drone:
             self._drop(frame, DropReason.TIMEOUT)
 
     def _hedge_next(self) -> bool:
-        """Finish the frame that is overdue for longest on board; False if none is."""
+        """Start the hedge of the frame that is overdue for longest; False if none is."""
         now_s = self._clock.now_s
         overdue = min(self._in_flight.values(), key=lambda f: f.hedge_at_s, default=None)
         if overdue is None or overdue.hedge_at_s > now_s:
@@ -229,10 +228,10 @@ class Drone:
         frame.hedge_s, frame.hedge_end_s = (float(whole_s) - frame.head_s,
                                             now_s + float(whole_s) - frame.head_s)
         frame.energy_j += frame.hedge_j
-        self._clock.at(frame.hedge_end_s, lambda: self._hedged(frame))
+        self._clock.schedule(frame.hedge_end_s, lambda: self._hedged(frame))
 
     def _stop_hedge(self, frame: _Frame) -> None:
-        """The late reply has arrived: the rest of the work on board is cancelled."""
+        """Cancel the remaining work on board, since the late reply has arrived."""
         self._working = False
         left = (frame.hedge_end_s - self._clock.now_s) / frame.hedge_s
         frame.energy_j -= left * frame.hedge_j
@@ -245,7 +244,7 @@ class Drone:
     def _probe(self, policy: Planned) -> None:
         """Check periodically whether the policy wants to send a probe."""
         now_s = self._clock.now_s
-        self._clock.at(now_s + PROBE_PERIOD_S, lambda: self._probe(policy))
+        self._clock.schedule(now_s + PROBE_PERIOD_S, lambda: self._probe(policy))
         if self._in_flight or self._probing or not self.records:
             return
         if (probe := policy.probe(now_s)) is None:
@@ -255,7 +254,7 @@ class Drone:
         self.probe_j += radio_j
         done_s = left_s + self._link.round_trip_s
         answered = done_s - now_s <= PROBE_TIMEOUT_S
-        self._clock.at(min(done_s, now_s + PROBE_TIMEOUT_S), lambda: self._probed(
+        self._clock.schedule(min(done_s, now_s + PROBE_TIMEOUT_S), lambda: self._probed(
             policy, probe, done_s - now_s if answered else None))
 
     def _probed(self, policy: Planned, probe: Probe, answer_s: float | None) -> None:
@@ -280,7 +279,7 @@ class Drone:
         self.records.append(Record(self._number, frame.arrival_s, frame.option, latency_s,
                                    frame.energy_j, latency_s <= self._deadline_s))
         if frame.option is not None:
-            self._policy.ended(self._report(frame, outcome, reason, wait_s, tail_s), now_s,
+            self._policy.observe_frame(self._report(frame, outcome, reason, wait_s, tail_s), now_s,
                                frame.energy_j, frame.head_j, frame.decision)
         self._start_next()
 
@@ -316,13 +315,13 @@ class _View:
         waits_s = [server.likely_waits_s(sent.arrived_s) for server in drone._servers.values()]
         back_s = [(sent.arrived_s + sent.served_s)[:, None] + w for w in waits_s]
         on_board_s = np.full((1, back_s[0].shape[1]), sent.on_board_s)
-        rest_s = sent.on_board_s - drone._clock.now_s - world.preprocess_s - sent.head_s
-        rest_j, servers = sent.on_board_j - sent.head_j, len(back_s)
+        hedge_work_s = sent.on_board_s - drone._clock.now_s - world.preprocess_s - sent.head_s
+        hedge_work_j, servers = sent.on_board_j - sent.head_j, len(back_s)
         return Prospects(
             self._options(), np.concatenate([on_board_s, *back_s]) - frame.arrival_s,
             np.concatenate([[sent.on_board_j], *([sent.energy_j] * servers)]),
-            np.concatenate([[inf], *([rest_s] * servers)]),
-            np.concatenate([[0.0], *([rest_j] * servers)]))
+            np.concatenate([[inf], *([hedge_work_s] * servers)]),
+            np.concatenate([[0.0], *([hedge_work_j] * servers)]))
 
     def _options(self) -> list[Option]:
         return [Option(self._drone._world.shape.last),
@@ -388,12 +387,12 @@ def fly(world: World, links: list[LinkTrace], policy_of: Callable[[World], Polic
                 for drone in drones:
                     send(drone, server)
             if clock.now_s < duration_s:
-                clock.at(clock.now_s + period_s, step)
+                clock.schedule(clock.now_s + period_s, step)
         return step
 
-    every(STATUS_PERIOD_S, lambda drone, server: drone.hear(server.report()))()
-    clock.at(BEAT_PERIOD_S * (seed * STAGGER ** 2 % 1.0),  # in step with no camera or link
-             every(BEAT_PERIOD_S, lambda drone, server: drone.beat(server.name,
+    every(STATUS_PERIOD_S, lambda drone, server: drone.observe_server(server.report()))()
+    clock.schedule(BEAT_PERIOD_S * (seed * STAGGER ** 2 % 1.0),  # in step with no camera or link
+             every(BEAT_PERIOD_S, lambda drone, server: drone.receive_beat(server.name,
                                                                    server.backlog_s())))
     clock.run(duration_s + 10 * deadline_s)
     return drones

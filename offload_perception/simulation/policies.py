@@ -31,23 +31,23 @@ class Policy(Protocol):
              truth: 'Truth') -> Option:
         """Return what to do with a frame that starts at `now_s`, `waited_s` after its arrival."""
 
-    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
-        """Return when to finish a sent frame on board, from its arrival; infinite = never.
+    def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
+        """Return when the hedge of a sent frame starts, from its arrival; infinite = never.
 
-        :param rest_s: what that truly takes.
+        :param hedge_work_s: how long it truly takes.
         """
 
-    def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
+    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
         """Take the outcome of a frame."""
 
-    def late(self, report: FrameReport, now_s: float) -> None:
+    def observe_late(self, report: FrameReport, now_s: float) -> None:
         """Take a reply to a frame that has ended without it."""
 
-    def heard(self, report: ServerReport, now_s: float) -> None:
+    def observe_server(self, report: ServerReport, now_s: float) -> None:
         """Take a server's status."""
 
-    def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
+    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
              wait_s: float) -> None:
         """Take a server's beat."""
 
@@ -56,14 +56,14 @@ class Policy(Protocol):
 class Prospects:
     """Possible outcomes of a frame: `latency_s` (k, n) are n equally likely values of k options.
 
-    `energy_j` (k,) is without, and `rest_s` and `rest_j` (k,) are for finishing it on board.
+    `energy_j` (k,) is without the hedge, which takes `hedge_work_s` and `hedge_work_j` (k,).
     """
 
     options: list[Option]
     latency_s: np.ndarray
     energy_j: np.ndarray
-    rest_s: np.ndarray
-    rest_j: np.ndarray
+    hedge_work_s: np.ndarray
+    hedge_work_j: np.ndarray
 
 
 class Truth(Protocol):
@@ -91,21 +91,21 @@ class Static:
         """Return the one option."""
         return self._option
 
-    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
-        """Never finish on board."""
+    def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
+        """Never hedge."""
         return inf
 
-    def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
+    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
         """Learn nothing."""
 
-    def late(self, report: FrameReport, now_s: float) -> None:
+    def observe_late(self, report: FrameReport, now_s: float) -> None:
         """Learn nothing."""
 
-    def heard(self, report: ServerReport, now_s: float) -> None:
+    def observe_server(self, report: ServerReport, now_s: float) -> None:
         """Learn nothing."""
 
-    def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
+    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
              wait_s: float) -> None:
         """Learn nothing."""
 
@@ -127,8 +127,8 @@ class Oracle(Static):
 class Causal(Oracle):
     """Knows the present exactly and at no cost, and of the future the distributions.
 
-    The link is known as it was `age_s` ago and assumed to stay so. A frame that may be late is
-    finished on board in time, at its mean cost.
+    The link is known as it was `age_s` ago and assumed to stay so. A frame that may be late
+    is hedged, at the mean cost.
     """
 
     _OVERDUE = 1.1  # times the latest that is expected
@@ -141,18 +141,18 @@ class Causal(Oracle):
         """Return the option of the least mean energy that keeps the deadline for sure."""
         p = truth.prospects(max(now_s - self._age_s, 0.0))
         latest_s = p.latency_s.max(axis=1)
-        start_s = deadline_s - p.rest_s - self._SLACK_S
+        start_s = deadline_s - p.hedge_work_s - self._SLACK_S
         working_s = np.minimum(p.latency_s, deadline_s) - start_s[:, None]
-        working = np.clip(working_s / np.minimum(p.rest_s, _LONG_S)[:, None], 0.0, 1.0)
-        mean_j = p.energy_j + p.rest_j * working.mean(axis=1)
+        working = np.clip(working_s / np.minimum(p.hedge_work_s, _LONG_S)[:, None], 0.0, 1.0)
+        mean_j = p.energy_j + p.hedge_work_j * working.mean(axis=1)
         in_time = latest_s <= deadline_s
-        insured = ~in_time & in_time[0] & (start_s > waited_s)
-        cost = np.where(in_time, p.energy_j, np.where(insured, mean_j, inf))
+        hedged = ~in_time & in_time[0] & (start_s > waited_s)
+        cost = np.where(in_time, p.energy_j, np.where(hedged, mean_j, inf))
         at = int((cost if cost.min() < inf else p.latency_s.mean(axis=1)).argmin())
-        self._hedge_s = max(start_s[at], 0.0 if insured[at] else self._OVERDUE * latest_s[at])
+        self._hedge_s = max(start_s[at], 0.0 if hedged[at] else self._OVERDUE * latest_s[at])
         return p.options[at]
 
-    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
+    def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
         """Return the last moment, or the moment when a certain reply is overdue."""
         return self._hedge_s
 
@@ -171,12 +171,12 @@ class Planned:
     def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
         """Ask the session."""
         decision = self.session.plan(now_s, deadline_s if self._keeps_deadline else 0.0, waited_s)
-        self.session.started(decision, now_s)
+        self.session.observe_start(decision, now_s)
         self.decision = decision
         return decision.option
 
-    def hedge_s(self, decision: Decision | None, deadline_s: float, rest_s: float) -> float:
-        """Return what the session has decided, if the policy finishes frames on board."""
+    def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
+        """Return what the session has decided, if the policy hedges."""
         return decision.hedge_s if decision and self._hedges else inf
 
     def probe(self, now_s: float) -> Probe | None:
@@ -185,7 +185,7 @@ class Planned:
             return None
         return self.session.probe(now_s, self.decision)
 
-    def ended(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
+    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
               decision: Decision | None) -> None:
         """Pass it to the session."""
         if not self._sees_queue:
@@ -193,18 +193,18 @@ class Planned:
         self.session.observe_frame(report, now_s, decision)
         self.session.observe_energy(report, energy_j, decision, head_j=head_j)
 
-    def late(self, report: FrameReport, now_s: float) -> None:
+    def observe_late(self, report: FrameReport, now_s: float) -> None:
         """Pass it to the session, without the queue if the policy is blind to it."""
         self.session.observe_late(report if self._sees_queue else replace(report, wait_s=0.0),
                                   now_s)
 
-    def heard(self, report: ServerReport, now_s: float) -> None:
+    def observe_server(self, report: ServerReport, now_s: float) -> None:
         """Pass it to the session, without the queue if the policy is blind to it."""
         if not self._sees_queue:
             report = replace(report, expected_wait_s=0.0, utilisation=0.0)
         self.session.observe_server(report, now_s)
 
-    def beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
+    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
              wait_s: float) -> None:
         """Pass it to the session, if the policy uses beats."""
         if self._hears_beats:

@@ -23,7 +23,7 @@ class Clock:
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = count()
 
-    def at(self, time_s: float, action: Callable[[], object]) -> None:
+    def schedule(self, time_s: float, action: Callable[[], object]) -> None:
         """Call `action` at `time_s`."""
         heapq.heappush(self._events, (time_s, next(self._numbers), action))
 
@@ -49,7 +49,7 @@ class Server:
         self._image_s = world.decode_s + float(world.tails_s[0])
         self._others_s = self._arrivals(duration_s, np.random.default_rng(seed))
         for arrival_s in self._others_s:
-            clock.at(float(arrival_s), lambda: self.take(0, 1.0))
+            clock.schedule(float(arrival_s), lambda: self.take(0, 1.0))
 
     def _arrivals(self, duration_s: float, rng: np.random.Generator) -> np.ndarray:
         """Return when images of others arrive, by thinning the arrivals of a full server [s]."""
@@ -88,8 +88,9 @@ class Server:
         start_s, tail_s = max(self._free_s, now_s), float(self._world.tails_s[cut]) * noise
         done_s = self._free_s = start_s + self._world.decode_s + tail_s
         self._starts.append(start_s)
-        self._meter.arrived(now_s)
-        self._clock.at(done_s, lambda: self._meter.computed(cut, start_s, done_s, tail_s=tail_s))
+        self._meter.count_arrival(now_s)
+        self._clock.schedule(done_s, lambda: self._meter.observe_tail(
+            cut, start_s, done_s, tail_s=tail_s))
         return start_s - now_s, tail_s
 
     def backlog_s(self) -> float:

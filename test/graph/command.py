@@ -13,6 +13,8 @@ from waits import WAIT_S
 
 CLOSING = re.compile(r'frames: captured (\d+) = remote (\d+) \+ local (\d+) \+ dropped (\d+)'
                      r'(?: \((.*)\))?(?: \+ under way (\d+))?')
+LIVE = r'^ *\d+\.\d s \|'  # a line a second of a demo or a monitor
+FLYING = LIVE + r' +[1-9]\d*\.\d fps'
 _MARK = 'OFFLOAD_PERCEPTION_TEST_RUN'
 
 

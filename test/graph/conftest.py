@@ -4,7 +4,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from command import Command
+from graph.command import Command
 
 from offload_perception.bringup.installed import executable
 

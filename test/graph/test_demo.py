@@ -5,10 +5,7 @@ import shutil
 import signal
 
 import pytest
-from command import adds_up, closing
-
-LIVE = r'^ *\d+\.\d s \|'
-FLYING = LIVE + r' +[1-9]\d*\.\d fps'
+from graph.command import FLYING, LIVE, adds_up, closing
 
 
 def test_the_demo_flies_and_its_closing_line_adds_up(run, arguments):

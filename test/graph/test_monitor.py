@@ -2,7 +2,7 @@
 
 import sys
 
-from test_demo import FLYING
+from graph.command import FLYING
 
 ON_A_TERMINAL = (sys.executable, '-c', 'import pty, sys; pty.spawn(sys.argv[1:])')
 

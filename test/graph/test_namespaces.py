@@ -11,8 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 import pytest
-from command import Command, adds_up, closing
-from test_demo import FLYING, LIVE
+from graph.command import FLYING, LIVE, Command, adds_up, closing
 
 from offload_perception.bringup.dds import profile_environment
 from offload_perception.profiles import device_profile

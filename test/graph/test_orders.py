@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import rclpy
-from command import WAIT_S, Command
+from graph.command import WAIT_S, Command
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 
 from offload_perception.nodes.running import SAME_WISH_S
 
+ASK_AGAIN_S = 10.0
 KERAS = (Path(__file__).parents[2] / 'offload_perception' / 'weights' / 'aerial'
          / 'model.keras')
 
@@ -31,10 +32,14 @@ class Operator:
     def call(self, kind: type, name: str, request: Any) -> Any:
         client = self._clients.setdefault(name, self._node.create_client(kind, name))
         assert client.wait_for_service(WAIT_S), name
-        answered, future = Event(), client.call_async(request)
-        future.add_done_callback(lambda _: answered.set())
-        assert answered.wait(WAIT_S), f'{name} does not answer'
-        return future.result()
+        give_up_s = time.monotonic() + WAIT_S
+        while time.monotonic() < give_up_s:
+            answered, future = Event(), client.call_async(request)
+            future.add_done_callback(lambda _, answered=answered: answered.set())
+            # A reply is lost if the node has not discovered this client's end of it yet.
+            if answered.wait(WAIT_S if kind is ChangeState else ASK_AGAIN_S):
+                return future.result()
+        raise AssertionError(f'{name} does not answer')
 
     def change(self, name: str, transition: int) -> bool:
         return self.call(ChangeState, f'{name}/change_state',

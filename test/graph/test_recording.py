@@ -5,7 +5,7 @@ import time
 
 import pytest
 import rclpy
-from command import WAIT_S, closing
+from graph.command import FLYING, WAIT_S, closing
 from offload_perception.msg import FrameLatency
 from rclpy.duration import Duration
 
@@ -15,7 +15,6 @@ from offload_perception.telemetry.summary import NOT_DELIVERED
 
 pytest.importorskip('mcap_ros2')
 pytest.importorskip('matplotlib')
-FLYING = r'^ *\d+\.\d s \| +[1-9]\d*\.\d fps'
 
 
 @pytest.fixture

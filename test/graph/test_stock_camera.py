@@ -35,6 +35,6 @@ def test_large_images_of_a_reliable_stock_publisher_arrive(captured, rate, width
 
 
 def test_a_best_effort_stock_publisher_is_followed_and_its_losses_are_explained(captured):
-    _, arrived, log = captured(5, 640, 480, '--best-effort')
+    _, arrived, log = captured(5, 320, 240, '--best-effort')
     assert 'listening to /drone1/image_raw, best effort' in log
     assert arrived > 0

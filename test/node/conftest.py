@@ -24,7 +24,7 @@ def ros():
 
 @pytest.fixture
 def world(ros):
-    from world import World
+    from node.world import World
 
     world = World()
     yield world

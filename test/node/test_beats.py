@@ -4,8 +4,8 @@ import threading
 from itertools import pairwise
 
 import pytest
+from node.world import until
 from offload_perception.msg import ServerBeat, ServerStatus
-from world import until
 
 from offload_perception.nodes import qos
 from offload_perception.nodes.remote_inference import RemoteInferenceNode
@@ -72,12 +72,12 @@ def test_the_planner_hears_beats_at_the_time_of_the_middleware(world, edge, serv
     name = f'{world.ns}/server'
     until(lambda: name in drone.session.strategy.session._routes)
     heard = []
-    drone.session.strategy.beat = lambda *args, **fields: heard.append((args, fields))
+    drone.session.strategy.observe_beat = lambda *args, **fields: heard.append((args, fields))
     until(lambda: len(heard) > 3)
     (server_name, age_s), fields = heard[-1]
     assert server_name == name and 0.0 < age_s < 1.0  # exactly 0 where the stamp is missing
     assert fields['period_s'] == pytest.approx(PERIOD_S) and fields['wait_s'] == 0.0
-    del drone.session.strategy.beat
+    del drone.session.strategy.observe_beat
     node.session.pipeline.backlog_s = lambda: 0.75
     load = drone.session.strategy.session._routes[name].load
     until(lambda: load.seen_wait_s(drone.session.strategy._clock()) == 0.75)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from node.world import World, image, until
 from offload_perception.msg import (
     Classification,
     FeatureTensor,
@@ -22,7 +23,6 @@ from offload_perception.msg import (
 )
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
-from world import World, image, until
 
 from offload_perception import threads
 from offload_perception.nodes import qos

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 from contributing import apply
+from node.world import UNCONFIGURED
 from offload_perception.msg import PowerSample
-from world import UNCONFIGURED
 
 from offload_perception.nodes import qos
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from node.world import ACTIVE, INACTIVE, UNCONFIGURED, image, until
 from offload_perception.msg import (
     Classification,
     FrameEnergy,
@@ -20,7 +21,6 @@ from offload_perception.msg import (
 )
 from sensor_msgs.msg import CompressedImage, Image
 from waits import WAIT_S
-from world import ACTIVE, INACTIVE, UNCONFIGURED, image, until
 
 from offload_perception.imaging.compressed import decode_image, encode_image
 from offload_perception.nodes import qos
@@ -119,7 +119,7 @@ def test_images_are_taken_only_while_somebody_looks(world, dashboard, compressed
         Image, 'image_raw')
     publisher = world.node.create_publisher(kind, topic, qos.CAMERA)
     until(lambda: node.count_publishers(publisher.topic_name))
-    world.do(node.session._look, node)
+    world.do(node.session._subscribe_while_viewed, node)
     assert not publisher.get_subscription_count()
     viewer = Viewer(node._server.port)
     until(lambda: publisher.get_subscription_count() == 1)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from node.world import image, until
 from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from world import image, until
 
 from offload_perception.codec import encode
 from offload_perception.errors import SourceError

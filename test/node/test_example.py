@@ -5,9 +5,9 @@ import runpy
 from pathlib import Path
 
 import pytest
+from node.world import until
 from offload_perception.msg import FrameLatency, GeotaggedClassification
 from std_msgs.msg import String
-from world import until
 
 from offload_perception.nodes import qos
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import rclpy
+from node.world import WAIT_S, until
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Empty
-from world import WAIT_S, until
 
 from offload_perception.bringup.config import CameraConfig
 from offload_perception.nodes import qos

@@ -5,7 +5,9 @@ import time
 
 import numpy as np
 import pytest
-import stand_in_packages
+from node import stand_in_packages
+from node.simulated_autopilot import STACKS
+from node.world import ACTIVE, UNCONFIGURED, Heard, image, until
 from offload_perception.msg import (
     Classification,
     FrameLatency,
@@ -13,8 +15,6 @@ from offload_perception.msg import (
     MissionPolicy,
 )
 from sensor_msgs.msg import Image
-from simulated_autopilot import STACKS
-from world import ACTIVE, UNCONFIGURED, Heard, image, until
 
 from offload_perception.nodes import mission, qos
 from offload_perception.nodes.flight import FlightNode

@@ -7,6 +7,7 @@ from shutil import copytree
 import cv2
 import numpy as np
 import pytest
+from node.world import UNCONFIGURED, until
 from offload_perception.msg import (
     Classification,
     FeatureTensor,
@@ -16,7 +17,6 @@ from offload_perception.msg import (
 )
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from world import UNCONFIGURED, until
 
 from offload_perception.codec import encode
 from offload_perception.frames import Outcome, Status
@@ -48,7 +48,7 @@ def served(world, node) -> None:
 
 
 def a_frame(camera, stamp: int = 1, **changes) -> None:
-    from world import image
+    from node.world import image
     camera.publish(image(stamp, **changes))
 
 

@@ -3,10 +3,10 @@
 from threading import Event
 
 import pytest
+from node.world import image, until
 from offload_perception.msg import FrameLatency
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
-from world import image, until
 
 from offload_perception.live.picture import jpeg_of_raw
 from offload_perception.nodes import qos
@@ -54,7 +54,7 @@ def test_a_driver_of_the_image_transport_kind_gives_each_picture_once(world, edg
         assert driver.take(stamp) == 1
         ends.wait_for(stamp)
     looked = Event()
-    world.do(lambda: (node._feed.look(), looked.set()), node)
+    world.do(lambda: (node._feed.resubscribe(), looked.set()), node)
     assert looked.is_set() and [m.header.stamp.sec for m in ends] == list(range(1, 31))
     assert not driver._compressed.get_subscription_count()
     changes = [m.msg for m in world.log if 'listening to' in m.msg]
@@ -95,7 +95,7 @@ def test_what_the_user_chose_holds(world, edge):
     node = edge(split='-1', transport='raw', image_reliability='best_effort')
     publisher = world.node.create_publisher(CompressedImage, 'image_raw/compressed', RELIABLE)
     until(lambda: world.node.count_publishers(f'{world.ns}/image_raw/compressed'))
-    world.do(node._feed.look, node)
+    world.do(node._feed.resubscribe, node)
     assert not publisher.get_subscription_count()
     assert node._feed.describe() == f'{world.ns}/image_raw, best effort'
 

@@ -9,8 +9,8 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from node.world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S
 from rcl_interfaces.msg import Log, ParameterType
-from world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S
 
 from offload_perception.bringup.config import EdgeConfig
 from offload_perception.health import Finding, note

@@ -1,12 +1,11 @@
 """The Monsoon's node on a stand-in of the maker's package; no real device was ever attached."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
+from node.world import UNCONFIGURED
 from offload_perception.msg import FrameEnergy, FrameLatency, PowerSample
-from world import UNCONFIGURED
+from unit.power.monsoon_stand_in import StandIn
 
 from offload_perception.nodes import qos
 from offload_perception.nodes.monsoon import MonsoonNode
@@ -14,11 +13,7 @@ from offload_perception.nodes.monsoon import MonsoonNode
 
 @pytest.fixture
 def device(monkeypatch):
-    file = Path(__file__).parents[1] / 'unit' / 'power' / 'monsoon_stand_in.py'
-    spec = importlib.util.spec_from_file_location('monsoon_stand_in', file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    stand_in = module.StandIn()
+    stand_in = StandIn()
     for name, part in stand_in.modules().items():
         monkeypatch.setitem(sys.modules, name, part)
     yield stand_in

@@ -1,9 +1,9 @@
 """What the drone's node passes on to its planner, and what it keeps from it."""
 
 import pytest
+from node.world import image, until
 from offload_perception.msg import Classification, FeatureTensor, FrameEnergy, FrameLatency
 from sensor_msgs.msg import Image
-from world import image, until
 
 from offload_perception.frames import PROBE_CODEC
 from offload_perception.nodes import qos
@@ -42,7 +42,7 @@ def answer_to(tensor: FeatureTensor, **changes) -> Classification:
 
 def test_an_energy_is_learned_only_if_it_is_known_better_than_nothing(world, drone):
     learned = []
-    drone.session.strategy.metered = lambda _, sequence, joules: learned.append(
+    drone.session.strategy.observe_energy = lambda _, sequence, joules: learned.append(
         (sequence, joules))
     meter = world.speak(FrameEnergy, 'frame_energy', qos.TELEMETRY)
     for sequence, uncertainty in enumerate((float('inf'), float('nan'), 2.0, 0.5)):
@@ -65,7 +65,7 @@ def test_a_probe_that_nobody_takes_is_given_back(world, drone):
     unsent, probe = [], Probe('/nobody', 64, 0.0)
     drone._parts.servers._publishers['/nobody'] = drone.create_lifecycle_publisher(
         FeatureTensor, '/nobody/features', qos.features(1))
-    drone.session.strategy.probe_unsent = unsent.append
+    drone.session.strategy.take_back_probe = unsent.append
     drone.session.strategy.next_probe = lambda link_idle: (7, probe) if not unsent else None
     until(lambda: unsent)
     assert unsent == [7]
@@ -74,7 +74,7 @@ def test_a_probe_that_nobody_takes_is_given_back(world, drone):
 def test_a_probe_and_its_answer_carry_one_nonce(world, drone, tensors):
     answered, probe = [], Probe(f'{world.ns}/server', 64, 0.0)
     drone.session.strategy.next_probe = lambda link_idle: (77, probe) if not answered else None
-    drone.session.strategy.probe_answered = lambda *what: answered.append(what)
+    drone.session.strategy.observe_probe = lambda *what: answered.append(what)
     tensor = tensors.wait_for(lambda m: m.codec == PROBE_CODEC)
     assert (tensor.nonce, len(tensor.data)) == (77, 64)
     world.speak(Classification, 'remote_result', qos.RESULTS).publish(
@@ -105,4 +105,4 @@ def test_a_refused_frame_that_was_to_be_safe_is_finished_on_board(world, drone, 
         answer_to(tensor, status=status, message='not this one', **refusal))
     end, = ends.wait_for(1)
     assert (end.outcome, end.reason, end.bytes) == (FrameLatency.LOCAL, '', len(tensor.data))
-    world.said('not this one; finished on board')
+    world.said('not this one; hedged, so finished on board')

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import TransitionEvent
+from node.world import ACTIVE, INACTIVE, WAIT_S, Heard, image, until
 from offload_perception.msg import (
     Classification,
     FeatureTensor,
@@ -23,7 +24,6 @@ from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import BatteryState, Image
-from world import ACTIVE, INACTIVE, WAIT_S, Heard, image, until
 
 from offload_perception import recording
 from offload_perception.errors import BagError

@@ -3,8 +3,8 @@
 from threading import Barrier, Thread
 
 import pytest
+from node.world import WAIT_S, until
 from offload_perception.msg import Classification
-from world import WAIT_S, until
 
 from offload_perception.nodes import qos, replies
 from offload_perception.nodes.replies import ReplyPublishers

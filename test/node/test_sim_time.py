@@ -2,10 +2,10 @@
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from node.world import image, until
 from offload_perception.msg import FeatureTensor, FrameLatency, ServerStatus
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
-from world import image, until
 
 from offload_perception.nodes import qos
 

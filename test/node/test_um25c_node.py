@@ -1,10 +1,10 @@
 import math
 
 import pytest
+from node.world import INACTIVE, UNCONFIGURED, until
 from offload_perception.msg import PowerSample
 from sensor_msgs.msg import BatteryState
 from std_srvs.srv import Trigger
-from world import INACTIVE, UNCONFIGURED, until
 
 from offload_perception.nodes import qos
 from offload_perception.nodes.um25c import Um25cNode

@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 INSTEAD = {'behind': 'after', 'meanwhile': 'at the same time', 'whoever': 'the name of the part',
            'somebody': 'the name of the part', 'all the same': 'still', 'so long': 'this long',
-           'take it that': 'assume', 'told of': 'reported to', 'tells of': 'shows'}
+           'take it that': 'assume', 'told of': 'reported to', 'tells of': 'shows',
+           'insurance': 'hedge', 'insured': 'hedged', 'insures': 'hedges'}
 PATTERN = re.compile(r'\b(' + '|'.join(INSTEAD) + r')\b', re.IGNORECASE)
 TEXTS = [*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md'), *(ROOT / 'msg').glob('*.msg')]
 CODE = [path for folder in ('offload_perception', 'benchmarks')

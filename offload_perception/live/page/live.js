@@ -150,7 +150,7 @@ function drawServers({servers, foreign}) {
         : []), load,
       make('p', `busy ${percent(s.utilisation ?? 0)} · ${(s.arrival_rate ?? 0).toFixed(1)}/s · `
         + `queue ${s.queue} · wait ${seconds(s.expected_wait)} · done ${s.completed}`
-        + (s.turned_away ? ` · rejected ${s.turned_away}` : '')));
+        + (s.rejected ? ` · rejected ${s.rejected}` : '')));
     return box;
   }));
 }

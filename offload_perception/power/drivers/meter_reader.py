@@ -146,12 +146,12 @@ class MeterReader:
         self._count(repeats=1) if sample.repeated else self._count(samples=1)
         if gap_s := self._stream.gap_s(t_s):
             self._count(gaps=1)
-            self._supervisor.tell('gap', f'no reading for {gap_s:.1f} s')
+            self._supervisor.emit('gap', f'no reading for {gap_s:.1f} s')
         if self.status.state != State.MEASURING:
             self._supervisor.enter(
                 State.MEASURING, 'connected', f'{reading.model.name} is answering')
         if self._stream.readings_without_load == _READINGS_BEFORE_NO_LOAD:
-            self._supervisor.tell('no_load', _NO_LOAD)
+            self._supervisor.emit('no_load', _NO_LOAD)
         self._on_sample(sample)
 
     def _failed(self, error: PollError) -> None:
@@ -160,7 +160,7 @@ class MeterReader:
             raise error
         self._failures += 1
         if self._failures == 1 and not self._stopping.is_set():
-            self._supervisor.tell('failed', str(error))
+            self._supervisor.emit('failed', str(error))
         if self._failures < _FAILURES_BEFORE_REOPEN or self._stopping.is_set():
             return
         self._supervisor.enter(State.FAULTY, 'failed', str(error))

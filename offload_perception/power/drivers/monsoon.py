@@ -208,7 +208,7 @@ class MonsoonReader:
             return
         if not block.plausible:
             self.refused += 1
-            self._supervisor.tell(
+            self._supervisor.emit(
                 'refused', f'{len(block.times_s)} samples refused: negative or out of range; is '
                 'the supply connected the right way round, and on this channel?')
             return

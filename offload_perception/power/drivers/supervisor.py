@@ -43,9 +43,9 @@ class Supervisor:
     def enter(self, state: State, kind: str, message: str) -> None:
         """Change the state, and report it."""
         self.status = MeterStatus(state, message, self._clock())
-        self.tell(kind, message)
+        self.emit(kind, message)
 
-    def tell(self, kind: str, message: str) -> None:
+    def emit(self, kind: str, message: str) -> None:
         """Hand over an event."""
         self._on_event(Event(self._clock(), kind, message))
 

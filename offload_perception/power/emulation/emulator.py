@@ -112,7 +112,7 @@ class EmulatedMeter:
         """Return the 130 bytes that answer a request now."""
         return seal(encode(self.reading()))
 
-    def obey(self, command: bytes) -> None:
+    def execute(self, command: bytes) -> None:
         """Carry out a command byte that is not answered; unknown ones are ignored."""
         s, code = self._settings, command[0]
         if command == commands.NEXT_SCREEN:

@@ -72,8 +72,8 @@ class EmulatorServer:
             now_s = self._clock()
             self._refresh(now_s)
             self._plug_again(now_s)
-            self._hear_control(now_s)
-            self._hear_client(now_s)
+            self._read_control(now_s)
+            self._read_client(now_s)
             self._send_due(now_s)
 
     def _wait(self) -> None:
@@ -93,7 +93,7 @@ class EmulatorServer:
             self._plug_at_s = None
             self._port.plug()
 
-    def _hear_client(self, now_s: float) -> None:
+    def _read_client(self, now_s: float) -> None:
         if not self._port.plugged:
             return
         for code in self._port.read():
@@ -101,7 +101,7 @@ class EmulatorServer:
             if command == commands.READ:
                 self._answer(now_s)
             else:
-                self._meter.obey(command)
+                self._meter.execute(command)
 
     def _answer(self, now_s: float) -> None:
         self.requests += 1
@@ -124,7 +124,7 @@ class EmulatorServer:
         while self._outgoing and self._outgoing[0][0] <= now_s:
             self._port.write(self._outgoing.popleft()[1])
 
-    def _hear_control(self, now_s: float) -> None:
+    def _read_control(self, now_s: float) -> None:
         """Carry out the messages on the control socket; a sender with an address is answered."""
         while self._control is not None:
             try:
@@ -146,7 +146,7 @@ class EmulatorServer:
 
     def _obey(self, verb: str, words: list[str], now_s: float) -> str:
         if verb == 'stage':
-            self._stage(now_s, *words)
+            self._set_stage(now_s, *words)
             return ''
         if verb == 'fault':
             return self._inject(*words)
@@ -158,7 +158,7 @@ class EmulatorServer:
             return json.dumps(self.stats())
         raise ConfigError('known messages are stage, fault, load and stats')
 
-    def _stage(self, now_s: float, name: str = '', extra_w: str = '') -> None:
+    def _set_stage(self, now_s: float, name: str = '', extra_w: str = '') -> None:
         """`stage head 1.2` adds 1.2 W to idle, `stage head` full load, `stage` ends it."""
         device = self._meter.device
         full_w = device.full_load_w - device.idle_w

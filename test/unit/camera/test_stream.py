@@ -3,7 +3,7 @@ from threading import Event
 import cv2
 import numpy as np
 import pytest
-from mjpeg_server import MjpegServer, number_of
+from unit.camera.mjpeg_server import MjpegServer, number_of
 
 from offload_perception.camera import check_source, open_source, stream
 from offload_perception.errors import SourceError

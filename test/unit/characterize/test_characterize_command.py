@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from characterize_fakes import FakeMeter, FakeRuns
+from unit.characterize.characterize_fakes import FakeMeter, FakeRuns
 
 from offload_perception.characterize import measurement
 from offload_perception.characterize.host import decode_throttled

@@ -38,7 +38,7 @@ def test_too_few_readings_are_refused_with_the_remedy():
 
 def test_a_lost_link_is_named_where_readings_are_missing():
     log = log_of(3.0)
-    log.hear(Event(1.0, 'lost', 'the link is lost'))
+    log.observe_event(Event(1.0, 'lost', 'the link is lost'))
     with pytest.raises(MeterError, match='the link is lost'):
         log.mean(0.0, 5.0)
 
@@ -64,7 +64,7 @@ def test_waiting_ends_with_the_first_reading():
 
 def test_waiting_outlasts_a_single_bad_reply():
     log = PowerLog()
-    log.hear(Event(0.0, 'failed', 'garbage'))
+    log.observe_event(Event(0.0, 'failed', 'garbage'))
     with pytest.raises(MeterError, match='garbage'):
         log.wait_first(timeout_s=0.0)
     log.add(0.0, 1.0)

@@ -3,7 +3,7 @@ import json
 from math import isnan, nan
 
 import pytest
-from characterize_fakes import row
+from unit.characterize.characterize_fakes import row
 
 from offload_perception.characterize.record import JOURNAL, Journal, Row, write_csv
 from offload_perception.errors import ConfigError

@@ -3,7 +3,7 @@
 from math import isnan, nan
 
 import pytest
-from characterize_fakes import row
+from unit.characterize.characterize_fakes import row
 
 from offload_perception.characterize.compare import Pair, load_run, pair
 from offload_perception.characterize.shares import by_kind, percent

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from golden_streams import FILE, FOREIGN, cases, digest
+from unit.codec.golden_streams import FILE, FOREIGN, cases, digest
 
 from offload_perception.codec.registry import CODECS
 from offload_perception.errors import DecodeError

@@ -4,7 +4,7 @@ import stat
 from dataclasses import replace
 
 import pytest
-from per_channel import per_channel
+from unit.per_channel import per_channel
 
 from offload_perception.edgetpu import compile as edgetpu_compile
 from offload_perception.edgetpu import mapping as edgetpu

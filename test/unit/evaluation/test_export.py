@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from litert import run
+from unit.litert import run
 
 from offload_perception.cli.export_layers import main
 from offload_perception.errors import ModelError

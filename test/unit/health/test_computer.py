@@ -5,7 +5,7 @@ from itertools import cycle
 from math import isnan
 
 import pytest
-from fake_sysfs import FakeSysfs
+from unit.health.fake_sysfs import FakeSysfs
 
 from offload_perception.health import Level
 from offload_perception.health.board import USUAL_LIMIT_C, VCGENCMD_PERIOD_S, Board

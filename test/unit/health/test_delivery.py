@@ -8,7 +8,7 @@ VGA = 640 * 480 * 3
 def watched(numbers, nbytes=VGA, reliable=False, offered=False):
     watch = DeliveryWatch()
     for number in numbers:
-        watch.arrived(number, nbytes)
+        watch.observe(number, nbytes)
     return watch.lost, ' '.join(f.text for f in watch.findings(
         '/drone1/cam', reliable=reliable, offered=offered))
 

@@ -11,7 +11,7 @@ TOPICS = {'state': '/state', 'position': '/fix', 'attitude': '/imu'}
 def watch():
     watch = FlightWatch(TOPICS, started_s=100.0)
     for name in ('position', 'attitude'):
-        watch.pose(name, 0.1, True, 101.0)
+        watch.observe_pose(name, 0.1, True, 101.0)
     return watch
 
 
@@ -30,8 +30,8 @@ def test_a_silent_autopilot_is_named_by_its_topic(watch):
 
 def test_a_pose_that_has_stopped_another_clock_and_no_fix_are_distinguished(watch):
     assert all('for 60 s on' in text for text in texts(watch, now_s=161.0))
-    watch.pose('attitude', 2 * CLOCKS_APART_S, True, 101.0)
-    watch.pose('position', 0.1, False, 101.0)  # the fix is lost, after good ones
+    watch.observe_pose('attitude', 2 * CLOCKS_APART_S, True, 101.0)
+    watch.observe_pose('position', 0.1, False, 101.0)  # the fix is lost, after good ones
     fix, clock = texts(watch)
     assert fix.startswith('the position on /fix is not valid')
     assert clock.startswith('stamps on /imu are 2.0 s off')

@@ -29,7 +29,7 @@ def test_no_image_yet_is_nothing_to_worry_about_at_first():
 def test_a_camera_is_stale_after_some_of_its_own_periods(period_s, limit_s):
     arrivals = Arrivals('image', 0.0)
     for n in range(50):
-        arrivals.arrived(n * period_s)
+        arrivals.observe(n * period_s)
         assert n < 2 or stale(arrivals, n * period_s + 0.9 * period_s) is None
     last_s = 49 * period_s
     assert stale(arrivals, last_s + 0.99 * limit_s) is None
@@ -41,17 +41,17 @@ def test_a_camera_is_stale_after_some_of_its_own_periods(period_s, limit_s):
 def test_an_outage_hardly_changes_the_usual_period_and_a_slower_camera_is_learned():
     arrivals = Arrivals('image', 0.0)
     for n in range(20):
-        arrivals.arrived(0.1 * n)
-    arrivals.arrived(1000.0)
+        arrivals.observe(0.1 * n)
+    arrivals.observe(1000.0)
     assert arrivals.period_s < 0.4
     for n in range(100):
-        arrivals.arrived(1000.0 + 5.0 * n)
+        arrivals.observe(1000.0 + 5.0 * n)
     assert arrivals.period_s == pytest.approx(5.0, rel=0.1)
 
 
 def test_one_image_and_no_more_is_stale_too():
     arrivals = Arrivals('image', 0.0)
-    arrivals.arrived(1.0)
+    arrivals.observe(1.0)
     assert 'no image for' in stale(arrivals, 1.1 + FIRST_S).text
 
 
@@ -68,7 +68,7 @@ STAMPS = {
 def test_stamps_that_cannot_be_are_reported(stamps, text):
     watch = StampWatch()
     for n, stamp in enumerate(stamps):
-        watch.see(UNIX_S + stamp, UNIX_S + 0.1 * n)
+        watch.observe(UNIX_S + stamp, UNIX_S + 0.1 * n)
     finding, = watch.findings(0.0)
     assert finding.level is Level.WARN and text in finding.text
     assert not list(watch.findings(60.0))  # long ago
@@ -77,18 +77,18 @@ def test_stamps_that_cannot_be_are_reported(stamps, text):
 def test_good_stamps_are_not_talked_about():
     watch = StampWatch()
     for n in range(100):
-        watch.see(UNIX_S + 0.1 * n, UNIX_S + 0.1 * n + 0.05)
+        watch.observe(UNIX_S + 0.1 * n, UNIX_S + 0.1 * n + 0.05)
     assert not list(watch.findings(0.0))
 
 
 def test_a_jump_of_the_system_clock_is_reported_for_a_while():
     watch = ClockWatch()
-    assert watch.look(UNIX_S, 0.0) is None and watch.look(UNIX_S + 0.01, 1.0) is None
-    assert 'forward by 60 min' in watch.look(UNIX_S + 3600.0, 2.0).text
-    assert 'forward by 60 min' in watch.look(nan, 3.0).text, 'not known is no jump'
-    assert 'forward by 60 min' in watch.look(UNIX_S + 3600.0, 3.5).text
-    assert 'back by 10.00 s' in watch.look(UNIX_S + 3590.0, 4.0).text
-    assert watch.look(UNIX_S + 3590.0, 44.5) is None
+    assert watch.check(UNIX_S, 0.0) is None and watch.check(UNIX_S + 0.01, 1.0) is None
+    assert 'forward by 60 min' in watch.check(UNIX_S + 3600.0, 2.0).text
+    assert 'forward by 60 min' in watch.check(nan, 3.0).text, 'not known is no jump'
+    assert 'forward by 60 min' in watch.check(UNIX_S + 3600.0, 3.5).text
+    assert 'back by 10.00 s' in watch.check(UNIX_S + 3590.0, 4.0).text
+    assert watch.check(UNIX_S + 3590.0, 44.5) is None
 
 
 def test_a_busy_computer_is_no_clock_that_jumped():
@@ -117,14 +117,14 @@ def test_a_late_loop_is_reported_and_a_meant_pause_is_not():
 def test_the_time_left_on_a_disk_is_reported():
     watch = DiskWatch(min_free=500_000_000)
     for second in range(60):
-        finding = watch.look(5_000_000_000 - second * 10_000_000, float(second))
+        finding = watch.check(5_000_000_000 - second * 10_000_000, float(second))
         assert second < 10 or watch.rate == pytest.approx(10e6)
     assert watch.left_s == pytest.approx(391.0)
     assert 'ends at 500 MB, in 7 min at the present rate' in finding.text
 
 
 def test_a_disk_that_is_nearly_full_or_not_filling():
-    assert 'disk filling: 700 MB are free' in DiskWatch(500_000_000).look(700_000_000, 0.0).text
+    assert 'disk filling: 700 MB are free' in DiskWatch(500_000_000).check(700_000_000, 0.0).text
     watch = DiskWatch(min_free=0)
-    assert not any(watch.look(10_000_000 + n, float(n)) for n in range(60))
+    assert not any(watch.check(10_000_000 + n, float(n)) for n in range(60))
     assert watch.left_s == inf and watch.rate == 0.0

@@ -165,7 +165,7 @@ def reading(volt: float = 5.0, ampere: float = 0.4, unknown: tuple[str, ...] = (
 def test_gaps_and_errors_of_a_meter_are_reported():
     watch = meter_watch.ReadingsWatch()
     assert not list(watch.findings(Counters(polls=30), 0.0))
-    watch.event(Event(0.0, 'gap', 'no reading for 3.4 s'))
+    watch.observe_event(Event(0.0, 'gap', 'no reading for 3.4 s'))
     found = texts(watch.findings(
         Counters(polls=60, gaps=1, errors={'silent': 10, 'short': 2}), 10.0))
     assert found['gaps'].startswith('WARN 1 gap in the last 60 s, the last: no reading for 3.4 s')
@@ -175,20 +175,20 @@ def test_gaps_and_errors_of_a_meter_are_reported():
 def test_under_voltage_and_no_current_are_reported_until_they_are_over():
     watch, counters = meter_watch.ReadingsWatch(), Counters()
     for volt, low in ((4.7, False), (4.6, True), (4.7, True), (4.8, False)):
-        watch.sample(reading(volt))
+        watch.observe_sample(reading(volt))
         assert ('voltage' in texts(watch.findings(counters, 0.0))) is low
-    watch.event(Event(0.0, 'no_load', 'no current at all'))
+    watch.observe_event(Event(0.0, 'no_load', 'no current at all'))
     assert texts(watch.findings(counters, 0.0)) == {'current': 'WARN no current at all'}
-    watch.sample(reading(ampere=0.3))
+    watch.observe_sample(reading(ampere=0.3))
     assert not list(watch.findings(counters, 0.0))
 
 
 def test_a_field_that_is_not_known_is_said_and_no_warning():
     watch = meter_watch.ReadingsWatch()
-    watch.sample(reading(unknown=('temperature_c',)))
+    watch.observe_sample(reading(unknown=('temperature_c',)))
     finding, = watch.findings(Counters(), 0.0)
     assert finding.level is Level.OK and 'temperature_c' in finding.text
-    watch.sample(reading())
+    watch.observe_sample(reading())
     assert not list(watch.findings(Counters(), 0.0))
 
 

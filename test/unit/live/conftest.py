@@ -1,5 +1,5 @@
-import drone
 import pytest
+from unit.live import drone
 
 from offload_perception.live.state import LiveState
 

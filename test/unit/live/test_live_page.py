@@ -5,11 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import browser
 import cv2
-import drone
 import numpy as np
 import pytest
+from unit.live import browser, drone
 
 from offload_perception.errors import ConfigError
 from offload_perception.live import http_server as serving

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from drone import Message
+from unit.live.drone import Message
 
 from offload_perception.errors import ImageError
 from offload_perception.imaging.compressed import encode_image

@@ -9,8 +9,8 @@ import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import drone
 import pytest
+from unit.live import drone
 from waits import WAIT_S
 
 from offload_perception.errors import ConfigError
@@ -114,7 +114,7 @@ def test_a_text_cannot_end_its_event(server, state):
     assert labels[0]['label'].startswith(r'x\n\nevent: picture')
 
 
-def test_viewers_are_counted_and_too_many_turned_away(server):
+def test_viewers_are_counted_and_too_many_are_rejected(server):
     async def visitor(session):
         answers = [await session.get('/events') for _ in range(MAX_VIEWERS + 1)]
         for answer in answers[:-1]:

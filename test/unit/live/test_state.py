@@ -4,10 +4,10 @@ import json
 import threading
 from math import inf, nan
 
-import drone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.live import drone
 
 from offload_perception.health import Finding, as_values, error, note, verdict, warning
 from offload_perception.health.steady import JUST_OVER

@@ -1,8 +1,8 @@
 import io
 from math import inf
 
-import drone
 import pytest
+from unit.live import drone
 
 from offload_perception.live.state import LiveState
 

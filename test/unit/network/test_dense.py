@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from per_channel import dense_operators, per_channel
+from unit.per_channel import dense_operators, per_channel
 
 from offload_perception.errors import ModelError
 from offload_perception.evaluation.export import Exporter

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from litert import run_each
-from per_channel import per_channel
+from unit.litert import run_each
+from unit.per_channel import per_channel
 
 from offload_perception.network.artefact import Artefact
 from offload_perception.preparation.prepare import prepare

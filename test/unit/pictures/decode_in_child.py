@@ -2,9 +2,10 @@
 
 import resource
 import sys
+from collections.abc import Callable
 
 import numpy as np
-from attacks import ATTACKS, SIDE
+from unit.pictures.attacks import ATTACKS, SIDE
 
 from offload_perception.codec import container, decode, encode
 from offload_perception.errors import OffloadError
@@ -14,7 +15,7 @@ from offload_perception.tensor import TensorSpec
 RGB = TensorSpec((SIDE, SIDE, 3), 'uint8')
 
 
-def tried(work) -> str:
+def tried(work: Callable[[], object]) -> str:
     try:
         work()
     except OffloadError as e:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import pytest
-from pipeline_fakes import Clock, packet, reply_to
+from unit.pipeline.pipeline_fakes import Clock, packet, reply_to
 
 from offload_perception.codec.calibration import Calibration
 from offload_perception.errors import PlanError
@@ -41,13 +41,13 @@ def unanswered(header: str) -> Frame:
 
 
 def test_energy_and_late_replies_are_those_of_the_frame_with_that_header(strategy, session):
-    strategy.ended(Ended(unanswered('today'), Counts()))
+    strategy.observe_end(Ended(unanswered('today'), Counts()))
     late = reply_to(packet(1, header='today'))
-    strategy.late(reply_to(packet(1, header='yesterday')))
-    strategy.metered('yesterday', 1, 0.5)
+    strategy.observe_late(reply_to(packet(1, header='yesterday')))
+    strategy.observe_energy('yesterday', 1, 0.5)
     assert not session.observe_late.called and not session.observe_energy.called
-    strategy.late(late)
-    strategy.metered('today', 1, 0.5)
+    strategy.observe_late(late)
+    strategy.observe_energy('today', 1, 0.5)
     (report, now_s), _ = session.observe_late.call_args
     assert report.link_s == pytest.approx(0.5 - late.server_total_s) and now_s == 100.0
     assert session.observe_energy.call_count == 1
@@ -56,10 +56,10 @@ def test_energy_and_late_replies_are_those_of_the_frame_with_that_header(strateg
 @pytest.mark.parametrize('forged', [{'nonce': 7}, {'server': '/elsewhere'}])
 def test_a_forged_late_reply_teaches_nothing_and_costs_the_true_one_nothing(strategy, session,
                                                                             forged):
-    strategy.ended(Ended(unanswered('today'), Counts()))
-    strategy.late(reply_to(packet(1, header='today'), **forged))
+    strategy.observe_end(Ended(unanswered('today'), Counts()))
+    strategy.observe_late(reply_to(packet(1, header='today'), **forged))
     assert not session.observe_late.called
-    strategy.late(reply_to(packet(1, header='today')))
+    strategy.observe_late(reply_to(packet(1, header='today')))
     assert session.observe_late.call_count == 1
 
 
@@ -68,10 +68,10 @@ def test_only_the_server_that_a_probe_went_to_answers_it_and_with_its_nonce(stra
     session.probe.return_value = Probe('/server', 1000, 0.0)
     nonce, probe = strategy.next_probe(link_idle=True)
     for number, server in ((nonce + 1, '/server'), (nonce, '/elsewhere'), (1, '/server')):
-        strategy.probe_answered(number, server, 0.0)
+        strategy.observe_probe(number, server, 0.0)
     assert not session.observe_probe.called
-    strategy.probe_answered(nonce, '/server', 0.0)
-    strategy.probe_answered(nonce, '/server', 0.0)
+    strategy.observe_probe(nonce, '/server', 0.0)
+    strategy.observe_probe(nonce, '/server', 0.0)
     session.observe_probe.assert_called_once_with(probe, 100.0, 0.0)
 
 
@@ -100,7 +100,7 @@ def test_one_probe_at_a_time_and_one_that_is_not_answered_is_given_up(strategy, 
     clock.now_s += 0.02 * PROBE_TIMEOUT_S
     second, _ = strategy.next_probe(link_idle=True)
     session.observe_probe.assert_called_once_with(probe, clock.now_s, None)
-    strategy.probe_answered(nonce, '/server', 0.0)  # too late
+    strategy.observe_probe(nonce, '/server', 0.0)  # too late
     assert second != nonce and session.observe_probe.call_count == 1
 
 
@@ -108,9 +108,9 @@ def test_a_probe_that_could_not_be_sent_is_taken_back_and_teaches_nothing(strate
     strategy(Frame(1, 99.0, 'header', None))
     probe = probing(session)
     nonce, _ = strategy.next_probe(link_idle=True)
-    strategy.probe_unsent(nonce)
-    strategy.probe_unsent(nonce)
-    strategy.probe_answered(nonce, '/server', 0.0)
+    strategy.take_back_probe(nonce)
+    strategy.take_back_probe(nonce)
+    strategy.observe_probe(nonce, '/server', 0.0)
     session.take_back_probe.assert_called_once_with(probe)
     assert not session.observe_probe.called
 
@@ -121,15 +121,15 @@ def test_a_probe_took_what_the_server_did_not(strategy, session):
     for took_s, server_s, link_s in ((0.5, 0.2, 0.3), (0.1, 9.0, 0.0)):
         nonce, _ = strategy.next_probe(link_idle=True)
         strategy._clock.now_s += took_s
-        strategy.probe_answered(nonce, '/server', server_s)
+        strategy.observe_probe(nonce, '/server', server_s)
         assert session.observe_probe.call_args.args == (
             probe, strategy._clock.now_s, pytest.approx(link_s))
 
 
 @pytest.mark.parametrize('status', [Status.REFUSED, Status.BUSY, Status.LATE, Status.FAILED])
 def test_a_refusal_that_comes_late_teaches_nothing(strategy, session, status):
-    strategy.ended(Ended(unanswered('today'), Counts()))
-    strategy.late(reply_to(packet(1, header='today'), status))
+    strategy.observe_end(Ended(unanswered('today'), Counts()))
+    strategy.observe_late(reply_to(packet(1, header='today'), status))
     assert not session.observe_late.called
 
 
@@ -143,7 +143,7 @@ def test_a_plan_is_what_the_session_decided(session):
     frame = Frame(1, 99.0, 'header', None, deadline_s=0.4)
     assert strategy(frame) == Plan(1, 'lossy:4:96 at pool', '/server', 99.25, decision)
     session.plan.assert_called_once_with(100.0, 0.4, 1.0)
-    session.started.assert_called_once_with(decision, 100.0)
+    session.observe_start.assert_called_once_with(decision, 100.0)
     assert frame.decision is decision
 
 
@@ -156,7 +156,7 @@ def test_what_a_server_says_is_passed_on_with_the_time_at_which_it_said_so(strat
     report = ServerReport('/server', 0.1)
     strategy.observe_server(report, digest='abc')
     session.observe_server.assert_called_once_with(report, 100.0, digest='abc')
-    strategy.beat('/server', 0.25, clock_s=5.0, period_s=0.1, wait_s=0.2)
+    strategy.observe_beat('/server', 0.25, clock_s=5.0, period_s=0.1, wait_s=0.2)
     session.observe_beat.assert_called_once_with('/server', 99.75, clock_s=5.0, period_s=0.1,
                                                  wait_s=0.2)
 
@@ -171,38 +171,38 @@ def test_a_frame_that_nothing_can_run_is_refused_and_counts_as_not_started(strat
     session.plan.return_value = replace(decided(), runnable=False, reason='nothing can run')
     with pytest.raises(PlanError, match='nothing can run'):
         strategy(Frame(1, 99.0, 'header', None))
-    assert not session.started.called
+    assert not session.observe_start.called
 
 
 def test_what_a_frame_took_is_learned_under_the_codec_that_the_planner_knows(strategy, session):
     frame = replace(unanswered('today'), codec='lossy:4:96', decision=decided())
-    strategy.ended(Ended(frame, Counts()))
-    strategy.metered('today', 1, 0.5)
+    strategy.observe_end(Ended(frame, Counts()))
+    strategy.observe_energy('today', 1, 0.5)
     for learned in (session.observe_frame, session.observe_energy):
         assert learned.call_args.args[0].codec == 'lossy:4'
         assert frame.decision in learned.call_args.args
 
 
 def test_a_frame_that_was_dropped_before_its_plan_teaches_nothing(strategy, session):
-    strategy.ended(Ended(replace(unanswered('today'), split_name=''), Counts()))
+    strategy.observe_end(Ended(replace(unanswered('today'), split_name=''), Counts()))
     assert not session.observe_frame.called
 
 
 def test_what_is_remembered_is_bounded(strategy, session):
     for n in range(1, 401):
-        strategy.ended(Ended(replace(unanswered(n), sequence=n), Counts()))
-        strategy.late(reply_to(packet(1, header=n - 16), sequence=n - 16))  # one too old
+        strategy.observe_end(Ended(replace(unanswered(n), sequence=n), Counts()))
+        strategy.observe_late(reply_to(packet(1, header=n - 16), sequence=n - 16))  # one too old
     assert not session.observe_late.called
-    strategy.metered(400 - 256, 400 - 256, 0.5)
+    strategy.observe_energy(400 - 256, 400 - 256, 0.5)
     assert not session.observe_energy.called
-    strategy.metered(400 - 255, 400 - 255, 0.5)
-    strategy.late(reply_to(packet(1, header=385), sequence=385))
+    strategy.observe_energy(400 - 255, 400 - 255, 0.5)
+    strategy.observe_late(reply_to(packet(1, header=385), sequence=385))
     assert session.observe_energy.called and session.observe_late.called
 
 
 def test_frames_of_the_activation_before_are_forgotten(strategy, session):
-    strategy.ended(Ended(unanswered('same header'), Counts()))
+    strategy.observe_end(Ended(unanswered('same header'), Counts()))
     next_one = AutoStrategy(session, calibration=None, clock=Clock())
-    next_one.late(reply_to(packet(1, header='same header')))
-    next_one.metered('same header', 1, 0.5)
+    next_one.observe_late(reply_to(packet(1, header='same header')))
+    next_one.observe_energy('same header', 1, 0.5)
     assert not session.observe_late.called and not session.observe_energy.called

@@ -4,7 +4,7 @@ from math import inf, isnan
 
 import numpy as np
 import pytest
-from pipeline_fakes import (
+from unit.pipeline.pipeline_fakes import (
     ARTEFACT,
     CUT_IMAGE,
     CUT_POOL,
@@ -240,10 +240,10 @@ def test_what_cannot_be_sent_is_finished_on_board_where_that_was_planned(fly, li
     drone.offer()
     end, = drone.ended.wait_for(1)
     assert end.frame.outcome is Outcome.LOCAL and end.top.labels[0] == 'three'
-    assert (end.frame.sent_bytes, end.frame.turned_away) == (0, reason)
+    assert (end.frame.sent_bytes, end.frame.remote_failure) == (0, reason)
     assert drone.problems[0][0] == reason and drone.problems[0][1].endswith('finished on board')
     report = FrameReport.of(end.frame)
-    assert report.finished_on_board and not report.unanswered
+    assert report.hedge_used and not report.unanswered
 
 
 @pytest.mark.parametrize('status', [Status.REFUSED, Status.FAILED, Status.BUSY])
@@ -256,7 +256,7 @@ def test_a_refused_frame_is_finished_on_board_where_that_was_planned(fly, status
     assert end.frame.outcome is Outcome.LOCAL and end.frame.sent_bytes == len(packet.data)
     assert isnan(end.frame.stages.link) and isnan(end.frame.stages.server_wait)
     report = FrameReport.of(end.frame)
-    assert report.finished_on_board and not report.unanswered and report.trouble
+    assert report.hedge_used and not report.unanswered and report.trouble
     assert (report.rejected, report.overloaded) == (status != Status.BUSY, status == Status.BUSY)
 
 

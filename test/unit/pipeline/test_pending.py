@@ -4,7 +4,7 @@ from math import inf, nan
 from threading import Condition, Thread
 
 import pytest
-from pipeline_fakes import WAIT_S
+from unit.pipeline.pipeline_fakes import WAIT_S
 
 from offload_perception.frames import Frame
 from offload_perception.pipeline.pending import PendingFrames
@@ -64,13 +64,13 @@ def test_overdue_frames_are_given_once_the_most_urgent_first(pending):
 def test_a_frame_in_a_hurry_is_overdue_at_once_and_none_is_put_off(pending):
     soon, late = frame(1, 5.0), frame(2, 9.0)
     with_frames(pending, soon, late)
-    pending.hurry(late, 3.0)
-    pending.hurry(soon, 99.0)
+    pending.hedge_now(late, 3.0)
+    pending.hedge_now(soon, 99.0)
     assert pending.overdue(3.0) is late and pending.next_hedge_s == 5.0
 
 
 @pytest.mark.parametrize('change', [
-    lambda pending, f: pending.remove(f), lambda pending, f: pending.hurry(f, 0.0),
+    lambda pending, f: pending.remove(f), lambda pending, f: pending.hedge_now(f, 0.0),
     lambda pending, f: pending.remove_unanswered(2.0)], ids=['land', 'hurry', 'give up'])
 def test_waiting_threads_are_woken_by_room_and_by_hurry(change):
     changed, one = Condition(), frame(1, encoded_s=1.0)

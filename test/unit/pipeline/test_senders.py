@@ -9,7 +9,7 @@ from offload_perception.pipeline.senders import MAX_SENDERS, Senders
 def took(*messages: tuple[str, int]) -> Senders:
     senders = Senders()
     for drone, number in messages:
-        senders.took(drone, number)
+        senders.count(drone, number)
     return senders
 
 
@@ -20,7 +20,7 @@ def test_a_gap_in_the_numbers_of_a_drone_is_what_was_lost(sent):
         number[drone] += 1
         if arrives:
             came[drone] += 1
-            senders.took(drone, number[drone])
+            senders.count(drone, number[drone])
     assert senders.lost == sum(number.values()) - sum(came.values())
     assert senders.sent == number
 

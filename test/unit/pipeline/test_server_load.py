@@ -18,9 +18,9 @@ def steady_loads(rate: float, service_s: np.ndarray, seed: int = 0):
         events += [(arrival_s, None), (free_s, (started_s, free_s))]
     for n, (now_s, done) in enumerate(sorted(events, key=lambda e: e[0])):
         if done is None:
-            meter.arrived(now_s)
+            meter.count_arrival(now_s)
         else:
-            meter.computed(0, *done, tail_s=done[1] - done[0])
+            meter.observe_tail(0, *done, tail_s=done[1] - done[0])
         if now_s > 30.0 and n % 50 == 0:
             loads.append(meter.snapshot(now_s))
     return loads
@@ -49,8 +49,8 @@ def test_an_idle_server_has_no_wait_and_unknown_tail_times():
 def test_the_work_that_waits_bounds_the_wait_from_below():
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(10):
-        meter.arrived(k * 1.0)
-        meter.computed(0, k * 1.0, k * 1.0 + 0.1, tail_s=0.1)
+        meter.count_arrival(k * 1.0)
+        meter.observe_tail(0, k * 1.0, k * 1.0 + 0.1, tail_s=0.1)
     assert meter.snapshot(10.0).expected_wait_s < 0.02
     assert meter.snapshot(10.0, queue_length=7).expected_wait_s == pytest.approx(0.7)
 
@@ -58,8 +58,8 @@ def test_the_work_that_waits_bounds_the_wait_from_below():
 def test_rates_are_unbiased_from_the_first_second_on():
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(1, 301):
-        meter.arrived(k * 0.01)
-        meter.computed(0, k * 0.01 - 0.004, k * 0.01, tail_s=0.004)
+        meter.count_arrival(k * 0.01)
+        meter.observe_tail(0, k * 0.01 - 0.004, k * 0.01, tail_s=0.004)
         if k in (100, 200, 300):
             load = meter.snapshot(k * 0.01)
             assert load.arrival_rate == pytest.approx(100, rel=0.02)
@@ -69,8 +69,8 @@ def test_rates_are_unbiased_from_the_first_second_on():
 def test_load_is_forgotten():
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(300):
-        meter.arrived(k * 0.01)
-        meter.computed(0, k * 0.01, k * 0.01 + 0.005, tail_s=0.005)
+        meter.count_arrival(k * 0.01)
+        meter.observe_tail(0, k * 0.01, k * 0.01 + 0.005, tail_s=0.005)
     assert meter.snapshot(3.0).utilisation > 0.3
     load = meter.snapshot(60.0)
     assert load.utilisation < 1e-6 and load.arrival_rate < 1e-5
@@ -80,8 +80,8 @@ def test_load_is_forgotten():
 def test_a_server_that_is_always_busy_has_a_finite_wait():
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(100):
-        meter.arrived(k * 0.1)
-        meter.computed(0, k * 0.1, (k + 1) * 0.1, tail_s=0.1)
+        meter.count_arrival(k * 0.1)
+        meter.observe_tail(0, k * 0.1, (k + 1) * 0.1, tail_s=0.1)
     load = meter.snapshot(10.0)
     assert 0.9 < load.utilisation <= 1.0 and 0.5 < load.expected_wait_s <= 3.0
 
@@ -89,8 +89,8 @@ def test_a_server_that_is_always_busy_has_a_finite_wait():
 def test_a_tensor_takes_what_its_cut_took_else_what_others_took():
     meter = LoadMeter(cuts=3, now_s=0.0)
     assert meter.service_s(0) == 0.0
-    meter.computed(1, 0.0, 0.5, tail_s=0.4)
-    meter.computed(2, 0.5, 0.6, tail_s=0.1)
+    meter.observe_tail(1, 0.0, 0.5, tail_s=0.4)
+    meter.observe_tail(2, 0.5, 0.6, tail_s=0.1)
     assert [meter.service_s(cut) for cut in range(3)] == pytest.approx([0.3, 0.5, 0.1], rel=0.02)
-    meter.computed(1, 0.6, 1.6, tail_s=0.9)
+    meter.observe_tail(1, 0.6, 1.6, tail_s=0.9)
     assert meter.service_s(1) == pytest.approx(0.5 + 0.2 * 0.5)

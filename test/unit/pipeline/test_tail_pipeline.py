@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline_fakes import (
+from unit.pipeline.pipeline_fakes import (
     ARTEFACT,
     CUT_IMAGE,
     CUT_POOL,

@@ -19,7 +19,7 @@ class Air:
         """Send one a period after the last, and return what the watch says at once."""
         self.now_s += PERIOD_S
         heard_s = self.now_s + 2e-3 + self._rng.uniform(0.0, 2e-3) + late_s
-        self.watch.heard(heard_s, (self.now_s + self.offset_s) * self._rate, PERIOD_S)
+        self.watch.observe(heard_s, (self.now_s + self.offset_s) * self._rate, PERIOD_S)
         return self.slowdown(heard_s - self.now_s)
 
     def beats(self, count: int, late_s: float = 0.0) -> list[float]:
@@ -116,7 +116,7 @@ def test_beats_that_stay_late_call_the_link_in_doubt_until_it_is_known(air):
         air.watch.judge(right=True)
     assert air.beats(7, late_s=0.05) and not air.in_doubt
     assert air.beat(late_s=0.05) and air.in_doubt
-    air.watch.settled()
+    air.watch.accept_level()
     assert not air.in_doubt and air.beats(20, late_s=0.05)[-1] == 1.0
 
 
@@ -130,12 +130,12 @@ def test_beats_that_stop_for_good_tell_nothing_in_the_end(air, last):
 
 def test_beats_that_come_early_again_tell_that_the_link_is_better(air):
     air.beats(20, late_s=0.05)
-    air.watch.settled()
+    air.watch.accept_level()
     air.beats(3, late_s=0.05)
     assert not air.in_doubt
     air.beat()
     assert air.in_doubt and air.slowdown(0.0) == 1.0
-    air.watch.settled()
+    air.watch.accept_level()
     assert not air.in_doubt
 
 
@@ -150,7 +150,7 @@ def test_old_and_repeated_beats_are_ignored(air):
     before = dict(vars(air.watch))
     clock_s = air.now_s + air.offset_s
     for at_s in (clock_s, clock_s - 0.05, clock_s - 0.1, clock_s):
-        air.watch.heard(air.now_s + 0.3, at_s, PERIOD_S)
+        air.watch.observe(air.now_s + 0.3, at_s, PERIOD_S)
     assert vars(air.watch) == before
 
 
@@ -171,7 +171,7 @@ near = st.floats(-1e3, 1e3)
 def test_any_beats_leave_a_sane_factor(beats, s_per_byte):
     watch = BeatWatch()
     for now_s, clock_s, period_s, ask_s in beats:
-        watch.heard(now_s, clock_s, period_s)
+        watch.observe(now_s, clock_s, period_s)
         assert 1.0 <= watch.slowdown(ask_s, s_per_byte) <= 100.0
 
 

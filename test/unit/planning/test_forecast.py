@@ -111,14 +111,14 @@ def test_every_term_counts(shape, coral):
 
 def test_the_rest_on_board_is_the_whole_without_the_head(shape, coral):
     world = World(shape, coral, 0.0)
-    rest, last = world.forecast(Moment(0.0)).rest, coral.last
+    hedge, last = world.forecast(Moment(0.0)).hedge, coral.last
     head_s, head_var = world.head.times()
     head_j, _ = world.head.energies()
     for at, (cut, _) in enumerate((*PAIRS, *PAIRS), 1):
-        assert rest.seconds[at] == pytest.approx(head_s[last] - head_s[cut])
-        assert rest.spread_s[at] == pytest.approx(head_var[last] ** 0.5 - head_var[cut] ** 0.5)
-        assert rest.joules[at] == pytest.approx(head_j[last] - head_j[cut])
-    assert rest.seconds[0] == inf
+        assert hedge.seconds[at] == pytest.approx(head_s[last] - head_s[cut])
+        assert hedge.spread_s[at] == pytest.approx(head_var[last] ** 0.5 - head_var[cut] ** 0.5)
+        assert hedge.joules[at] == pytest.approx(head_j[last] - head_j[cut])
+    assert hedge.seconds[0] == inf
 
 
 def test_a_head_that_seems_longer_than_the_whole_leaves_a_rest_of_no_time(shape, coral):
@@ -128,9 +128,9 @@ def test_a_head_that_seems_longer_than_the_whole_leaves_a_rest_of_no_time(shape,
         for cut in (3, 10, 14):
             world.head.observe(cut, float(coral.head_s[cut]))
     assert world.head.times()[0][16] > world.head.times()[0][-1]
-    rest = world.forecast(Moment(0.0)).rest
-    assert rest.seconds[6] == 0.0 and rest.seconds[5] > 0.0
-    assert min(rest.spread_s) >= 0.0 and min(rest.joules) >= 0.0
+    hedge = world.forecast(Moment(0.0)).hedge
+    assert hedge.seconds[6] == 0.0 and hedge.seconds[5] > 0.0
+    assert min(hedge.spread_s) >= 0.0 and min(hedge.joules) >= 0.0
 
 
 def test_what_is_measured_later_counts_in_the_next_forecast(shape, coral):
@@ -152,7 +152,7 @@ def test_what_is_measured_later_counts_in_the_next_forecast(shape, coral):
 def test_a_network_that_does_not_fit_has_no_rest_on_board_and_its_deep_cuts_are_not_usable(
         shape, pi):
     found = World(shape, pi, 0.0).forecast(Moment(0.0))
-    assert found.rest is None
+    assert found.hedge is None
     fits = [pi.cuts[cut].fits for cut, _ in PAIRS]
     assert found.usable.tolist() == [False, *fits, *fits] and not all(fits) and any(fits)
     assert np.isfinite(found.latency_s[found.usable]).all()

@@ -1,25 +1,25 @@
-"""Finishing on board: when it starts, and what it is expected to take."""
+"""A hedge: when it starts, and the energy that it is expected to take."""
 
 from math import exp, inf, pi, sqrt
 
 import numpy as np
 import pytest
 
-from offload_perception.planning.hedge import Rest
+from offload_perception.planning.hedge import HedgeCost
 
 DEADLINE_S = 0.8
 
 
-def rest(seconds=0.3, spread_s=0.02, joules=3.0):
-    return Rest(np.array([inf, seconds]), np.array([0.0, spread_s]), np.array([0.0, joules]))
+def cost(seconds=0.3, spread_s=0.02, joules=3.0):
+    return HedgeCost(np.array([inf, seconds]), np.array([0.0, spread_s]), np.array([0.0, joules]))
 
 
 @pytest.mark.parametrize('spread_s', [0.0, 0.02, 0.1])
 def test_it_starts_early_enough_for_three_spreads_of_its_own_time(spread_s):
     start_s = DEADLINE_S - 0.3 - 3.0 * spread_s
-    assert rest(spread_s=spread_s).last_start_s(DEADLINE_S)[1] == pytest.approx(start_s)
-    assert rest(spread_s=spread_s).start_s(1, DEADLINE_S, 9.0, insured=True) == pytest.approx(
-        start_s)
+    assert cost(spread_s=spread_s).last_start_s(DEADLINE_S)[1] == pytest.approx(start_s)
+    assert cost(spread_s=spread_s).start_s(
+        1, DEADLINE_S, 9.0, keeps_deadline=True) == pytest.approx(start_s)
 
 
 @pytest.mark.parametrize(('seconds', 'deadline_s', 'expected'), [
@@ -27,7 +27,7 @@ def test_it_starts_early_enough_for_three_spreads_of_its_own_time(spread_s):
     (0.3, DEADLINE_S, DEADLINE_S), (DEADLINE_S, DEADLINE_S, DEADLINE_S),
     (0.9, DEADLINE_S, inf), (inf, DEADLINE_S, inf), (inf, inf, inf)])
 def test_what_is_not_to_keep_the_deadline_waits_for_it(seconds, deadline_s, expected):
-    assert rest(seconds).start_s(1, deadline_s, 9.0, insured=False) == expected
+    assert cost(seconds).start_s(1, deadline_s, 9.0, keeps_deadline=False) == expected
 
 
 @pytest.mark.parametrize('latency_s', [0.2, 0.5, 0.65, 0.8, 2.0])
@@ -40,12 +40,12 @@ def test_its_energy_is_that_of_the_time_until_the_reply_or_the_deadline(latency_
     for k in range(steps):
         late = (start_s + (k + 0.5) * step_s - latency_s) / scale_s
         working_s += step_s / (1.0 + exp(min(late, 700.0)))
-    found = rest().expected_j(np.array([0.5, start_s]), DEADLINE_S, np.array([0.5, latency_s]),
+    found = cost().expected_j(np.array([0.5, start_s]), DEADLINE_S, np.array([0.5, latency_s]),
                               np.array([0.1, spread_s]))
     assert found[1] == pytest.approx(3.0 * working_s / (DEADLINE_S - start_s), rel=1e-3, abs=1e-6)
 
 
 def test_a_rest_of_no_time_takes_no_energy():
-    found = rest(0.0, 0.0, 0.0).expected_j(np.array([0.5, DEADLINE_S]), DEADLINE_S,
+    found = cost(0.0, 0.0, 0.0).expected_j(np.array([0.5, DEADLINE_S]), DEADLINE_S,
                                            np.array([0.5, DEADLINE_S]), np.array([0.1, 0.0]))
     assert found[1] == 0.0

@@ -36,8 +36,8 @@ def test_the_radio_sends_one_frame_after_the_other(frames, busy_s):
 def test_what_has_ended_is_forgotten_and_no_other_frame_that_was_decided_alike():
     one, two = sent(), sent()
     flight = out(one, two)
-    assert flight.ended(one.decision) is one and flight.ended(one.decision) is None
-    assert flight.ended(None) is None and flight.ended(replace(two.decision)) is None
+    assert flight.remove(one.decision) is one and flight.remove(one.decision) is None
+    assert flight.remove(None) is None and flight.remove(replace(two.decision)) is None
     assert flight.radio_busy_s(S_PER_BYTE, 0.0) == pytest.approx(0.1)
 
 

@@ -88,9 +88,9 @@ def test_a_frame_that_is_out_is_ready_after_its_head_and_due_after_its_tail(sess
     decision = decided(session, 14)
     _, _, encode_s, *_ = session.sizes.column(14, 'auto')
     load, head_s = session._routes[SERVER].load, session.head.times()[0][14]
-    session.started(decision, 0.5)
+    session.observe_start(decision, 0.5)
     wait_s, wait_sd = load.wait(0.5)
-    sent = session._in_flight.ended(decision)
+    sent = session._in_flight.remove(decision)
     assert sent.ready_s == pytest.approx(0.5 + head_s + encode_s)
     assert sent.server_s == pytest.approx(wait_s + 2.0 * wait_sd + load.tails()[0][14])
     assert min(head_s, encode_s, wait_s, wait_sd) > 1e-5
@@ -98,7 +98,7 @@ def test_a_frame_that_is_out_is_ready_after_its_head_and_due_after_its_tail(sess
 
 def test_a_lost_server_is_not_used_however_good_its_link_was(session):
     assert session.plan(0.1, 3.0).server == SERVER
-    session.link_lost()
+    session.observe_link_lost()
     assert session.plan(0.1, 3.0).option.local
     assert not session.forecast(0.1).usable[1:].any()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from offload_perception.errors import PlanError
 from offload_perception.planning.decision import Option
 from offload_perception.planning.forecast import Forecast, Options
-from offload_perception.planning.hedge import Rest
+from offload_perception.planning.hedge import HedgeCost
 from offload_perception.planning.planner import Planner, PlannerSettings
 
 LAST = 4
@@ -18,14 +18,14 @@ COUNT = 1 + len(PAIRS)
 
 
 def forecast(latency_s, energy_j, *, spread_s=0.0, agreement=None, usable=None, guessed=None,
-             rest=None):
+             hedge=None):
     def column(value, default):
         return np.full(COUNT, default) if value is None else np.asarray(value)
 
     return Forecast(
         Options(LAST, PAIRS, ('/s',)), np.array(latency_s, float),
         np.full(COUNT, float(spread_s)), np.array(energy_j, float), np.full(COUNT, 0.2),
-        column(agreement, 1.0), column(usable, True), column(guessed, False), rest)
+        column(agreement, 1.0), column(usable, True), column(guessed, False), hedge)
 
 
 def planner(**settings):
@@ -182,14 +182,14 @@ def test_absurd_setting_is_named(name, value):
         PlannerSettings(**{name: value})
 
 
-def rest(seconds=0.3, joules=3.0):
-    """Everything takes as long to finish on board; nothing is to be finished of what ran there."""
-    return Rest(np.array([inf] + [seconds] * (COUNT - 1)), np.zeros(COUNT),
+def hedge(seconds=0.3, joules=3.0):
+    """Return the same cost for each option but all on board, which has no hedge."""
+    return HedgeCost(np.array([inf] + [seconds] * (COUNT - 1)), np.zeros(COUNT),
                 np.array([0.0] + [joules] * (COUNT - 1)))
 
 
-def test_what_may_be_late_is_finished_on_board_in_time():
-    f = forecast(flat(0.6, _0=0.4), flat(1.0, _0=4.0), spread_s=0.2, rest=rest())
+def test_what_may_be_late_is_hedged_in_time():
+    f = forecast(flat(0.6, _0=0.4), flat(1.0, _0=4.0), spread_s=0.2, hedge=hedge())
     decision = planner(margin=1.5).choose(f, 0.8, 0.0)  # with its margin at 0.9 s
     assert not decision.option.local and decision.feasible
     assert decision.hedge_s == pytest.approx(0.5)
@@ -197,66 +197,66 @@ def test_what_may_be_late_is_finished_on_board_in_time():
 
 
 def test_what_is_hardly_ever_in_time_is_not_sent():
-    f = forecast(flat(0.85, _0=0.4), flat(1.0, _0=3.5), spread_s=0.1, rest=rest())
+    f = forecast(flat(0.85, _0=0.4), flat(1.0, _0=3.5), spread_s=0.1, hedge=hedge())
     assert planner(margin=1.5).choose(f, 0.8, 0.0).option.local
 
 
-def test_nothing_is_insured_by_a_board_that_is_late_itself():
-    f = forecast(flat(0.7, _0=0.9), flat(1.0, _0=4.0), spread_s=0.1, rest=rest())
+def test_nothing_is_hedged_by_a_board_that_is_late_itself():
+    f = forecast(flat(0.7, _0=0.9), flat(1.0, _0=4.0), spread_s=0.1, hedge=hedge())
     decision = planner(margin=1.5).choose(f, 0.8, 0.0)
     assert not decision.feasible and 'least late' in decision.reason
 
 
 def test_hedge_of_what_is_in_time_waits_for_the_last_moment():
-    f = forecast(flat(0.1, _0=0.4), flat(1.0, _0=4.0), spread_s=0.01, rest=rest())
+    f = forecast(flat(0.1, _0=0.4), flat(1.0, _0=4.0), spread_s=0.01, hedge=hedge())
     decision = planner().choose(f, 0.8, 0.0)
     assert decision.hedge_s == pytest.approx(0.5) and decision.energy_j == pytest.approx(1.0)
 
 
 def test_hedge_that_is_likely_for_nothing_waits_for_the_deadline():
-    f = forecast(flat(0.6, _0=0.7), flat(1.0, _0=4.0), spread_s=0.02, rest=rest(0.7))
+    f = forecast(flat(0.6, _0=0.7), flat(1.0, _0=4.0), spread_s=0.02, hedge=hedge(0.7))
     decision = planner().choose(f, 0.8, 0.0)  # it would have to start at 0.1 s
     assert decision.hedge_s == 0.8 and decision.energy_j == 1.0
 
 
 def test_hedge_is_not_worth_it_too_late():
-    f = forecast(flat(0.4, _0=9.0), flat(1.0), rest=rest(0.6))
+    f = forecast(flat(0.4, _0=9.0), flat(1.0), hedge=hedge(0.6))
     assert planner().choose(f, 0.5, 0.0).hedge_s == inf
 
 
-def insured_by_brute_force(f, rest, deadline_s):
-    """Yield energy, whether it is insured and when that starts, of each option that is in time."""
+def hedged_by_brute_force(f, hedge, deadline_s):
+    """Yield energy, whether it is hedged and when that starts, of each option that is in time."""
     board_in_time = f.latency_s[0] + 1.5 * f.latency_spread_s[0] <= deadline_s
     for i in range(COUNT):
         upper_s = f.latency_s[i] + 1.5 * f.latency_spread_s[i]
-        in_time, joules, insured = upper_s <= deadline_s, f.energy_j[i], False
-        start_s = deadline_s - rest.seconds[i] - 3.0 * rest.spread_s[i]
+        in_time, joules, hedged = upper_s <= deadline_s, f.energy_j[i], False
+        start_s = deadline_s - hedge.seconds[i] - 3.0 * hedge.spread_s[i]
         if board_in_time and start_s > 0.0 and f.latency_s[i] <= deadline_s:
-            extra_j = float(rest.expected_j(np.full(COUNT, start_s), deadline_s, f.latency_s,
+            extra_j = float(hedge.expected_j(np.full(COUNT, start_s), deadline_s, f.latency_s,
                                             f.latency_spread_s)[i])
-            insured = not in_time or start_s >= upper_s or extra_j <= 0.1 * f.energy_j[i]
-            joules += extra_j * insured
-        if in_time or insured:
-            yield joules, insured, start_s
+            hedged = not in_time or start_s >= upper_s or extra_j <= 0.1 * f.energy_j[i]
+            joules += extra_j * hedged
+        if in_time or hedged:
+            yield joules, hedged, start_s
 
 
-def test_insures_what_brute_force_insures():
+def test_hedges_what_brute_force_hedges():
     rng, seen = np.random.default_rng(4), set()
     for _ in range(1000):
-        rests_s = rng.uniform(0.0, 0.4, COUNT)
-        rest = Rest(np.array([inf, *rests_s[1:]]), 0.1 * rests_s, 4.0 * rests_s)
-        f = forecast(rng.uniform(0.1, 1.0, COUNT), rng.uniform(0.5, 2.0, COUNT), rest=rest)
+        works_s = rng.uniform(0.0, 0.4, COUNT)
+        hedge = HedgeCost(np.array([inf, *works_s[1:]]), 0.1 * works_s, 4.0 * works_s)
+        f = forecast(rng.uniform(0.1, 1.0, COUNT), rng.uniform(0.5, 2.0, COUNT), hedge=hedge)
         f.latency_spread_s[:] = rng.uniform(0.0, 0.2, COUNT)
         f.energy_j[0] += 2.0
         deadline_s = rng.uniform(0.3, 1.2)
-        rows = list(insured_by_brute_force(f, rest, deadline_s))
+        rows = list(hedged_by_brute_force(f, hedge, deadline_s))
         decision = planner(margin=1.5).choose(f, deadline_s, 0.0)
         assert decision.feasible is bool(rows)
         if rows:
-            least_j, insured, start_s = min(rows)
+            least_j, hedged, start_s = min(rows)
             assert decision.energy_j == pytest.approx(least_j)
-            if insured:
+            if hedged:
                 assert decision.hedge_s == pytest.approx(start_s)
-            seen.add((insured, decision.option.local))
+            seen.add((hedged, decision.option.local))
         seen.add(bool(rows))
     assert seen == {True, False, (True, False), (False, False), (False, True)}

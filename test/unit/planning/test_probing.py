@@ -42,10 +42,10 @@ def beats(late=0, *, late_s=0.1, judged=0):
         watch.judge(right=True)
     for i in range(200):
         sent_s = 0.1 * (i - 200 - late)
-        watch.heard(sent_s, 500.0 + sent_s, 0.1)
+        watch.observe(sent_s, 500.0 + sent_s, 0.1)
     for i in range(late):
         sent_s = 0.1 * (i - late)
-        watch.heard(sent_s + late_s, 500.0 + sent_s, 0.1)
+        watch.observe(sent_s + late_s, 500.0 + sent_s, 0.1)
     return watch
 
 
@@ -100,7 +100,7 @@ def test_lost_route_is_probed_whatever_it_costs(decision):
     probe = flight.probe(0.1, decision)
     assert (probe.server, probe.nbytes) == (SERVER, SMALL)
     assert probe.energy_j == flight.prober.spent_j == pytest.approx(SMALL * J_PER_BYTE)
-    flight.watch.answered()
+    flight.watch.observe_answer()
     assert flight.nbytes(1.1, decision) == pytest.approx(LARGE, rel=0.01)
 
 
@@ -116,7 +116,7 @@ def test_frames_on_the_link_leave_only_the_round_trip_to_ask_for(
 def test_suspect_route_is_probed_though_the_last_frame_was_sent():
     flight = Flight()
     assert flight.nbytes(0.1, sent_to(SERVER)) == 0
-    flight.watch.missed()
+    flight.watch.observe_miss()
     assert flight.nbytes(0.1, sent_to(SERVER)) == SMALL
 
 
@@ -201,8 +201,8 @@ def test_loss_of_the_route_brings_an_allowance(changed):
     if changed:
         flight.change(10.1)
     flight.watch.lose()
-    flight.watch.answered()
-    flight.watch.answered()
+    flight.watch.observe_answer()
+    flight.watch.observe_answer()
     assert affordable(flight, 10.2) == 3
 
 
@@ -210,19 +210,19 @@ def test_loss_of_the_route_brings_an_allowance(changed):
 def test_probe_that_cost_less_than_feared_leaves_energy_for_others(cost, expected):
     flight = Flight(allowance_j=1.4 * SMALL * J_PER_BYTE)
     probe = flight.probe(0.1)
-    flight.prober.answered(probe, cost * probe.energy_j)
+    flight.prober.correct_cost(probe, cost * probe.energy_j)
     assert flight.prober.spent_j == pytest.approx(min(cost, 1.0) * probe.energy_j)
     assert affordable(flight, 0.2) == expected
 
 
 def test_probe_beyond_the_budget_leaves_no_energy_for_others():
     flight = Flight(allowance_j=0.0)
-    flight.watch.missed()
-    flight.watch.missed()
+    flight.watch.observe_miss()
+    flight.watch.observe_miss()
     probe = flight.probe(0.1)
-    flight.watch.answered()
-    flight.watch.answered()
-    flight.prober.answered(probe, 0.0)
+    flight.watch.observe_answer()
+    flight.watch.observe_answer()
+    flight.prober.correct_cost(probe, 0.0)
     assert affordable(flight, 0.2) == 0
 
 
@@ -283,7 +283,7 @@ def test_probes_are_most_frequent_in_doubt(doubted):
     if doubted == 'link':
         flight.route.link.observe(0.0, 8000, 1.0)
     if doubted == 'route':
-        flight.watch.missed()
+        flight.watch.observe_miss()
     assert flight.gaps(0.0, 1.5) == [pytest.approx(0.1, abs=0.02)] * 13
 
 

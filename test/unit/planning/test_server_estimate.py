@@ -94,7 +94,7 @@ def test_unmeasured_tails_lie_between_measured_ones(shape):
 def test_refusal_pauses_the_server(shape):
     server = ServerEstimator(shape)
     server.report(0.0, report())
-    server.refused(0.0)
+    server.pause(0.0)
     assert not server.usable(0.5)
     server.report(1.5, report())
     assert server.usable(1.5)
@@ -112,7 +112,7 @@ def test_absurd_reports_are_survived(shape):
 def test_a_beat_that_cannot_be_tells_no_wait(shape, wait_s):
     load = ServerEstimator(shape)
     load.report(0.0, ServerReport('/server', 0.2))
-    load.beat(0.1, wait_s, 0.1)
+    load.observe_beat(0.1, wait_s, 0.1)
     assert load.wait(0.1)[0] == 0.2 and load.seen_wait_s(0.1) != load.seen_wait_s(0.1)
-    load.beat(0.1, 0.5, 0.1)
+    load.observe_beat(0.1, 0.5, 0.1)
     assert load.wait(0.1)[0] == 0.5 == load.seen_wait_s(0.1)

@@ -138,18 +138,18 @@ def test_two_misses_lose_the_server_and_two_probes_restore_it(session):
 
 
 def test_lost_server_is_not_flooded_with_probes(session):
-    session.link_lost()
+    session.observe_link_lost()
     decision = session.plan(0.0, 3.0)
     probes = [session.probe(0.01 * i, decision) for i in range(1000)]
     assert 10 <= sum(p is not None for p in probes) <= 16  # in 10 s, the first ones sooner
 
 
 def test_link_reported_back_is_probed_at_once(session):
-    session.link_lost()
+    session.observe_link_lost()
     decision = session.plan(0.0, 3.0)
     assert session.probe(0.0, decision) is not None
     assert session.probe(0.1, decision) is None
-    session.link_back()
+    session.observe_link_back()
     assert session.probe(0.2, decision) is not None
 
 
@@ -192,9 +192,9 @@ def test_time_that_a_frame_has_waited_counts(session):
 
 def test_frame_waits_for_the_radio_that_sends_another(session):
     idle_s = session.forecast(0.1).latency_s
-    session.started(fly(session, 0.0, 30, bandwidth=1e6), 6.0)
+    session.observe_start(fly(session, 0.0, 30, bandwidth=1e6), 6.0)
     link = session.forecast(6.0)
-    session.started(replace(session.plan(6.0, 3.0), option=Option(1, 'raw', SERVER)), 6.0)
+    session.observe_start(replace(session.plan(6.0, 3.0), option=Option(1, 'raw', SERVER)), 6.0)
     queued = session.forecast(6.0)
     assert queued.latency_s[0] == link.latency_s[0] and np.isfinite(idle_s).all()
     assert (queued.latency_s[1:] >= link.latency_s[1:]).all()
@@ -204,7 +204,7 @@ def test_frame_waits_for_the_radio_that_sends_another(session):
 def test_missing_reply_is_believed_before_the_frame_has_ended(session):
     decision = fly(session, 0.0, 30, bandwidth=1e6)
     assert session.plan(6.0, 3.0).server == SERVER
-    session.started(decision, 6.0)
+    session.observe_start(decision, 6.0)
     announce(session, 8.0)
     assert session.plan(8.0, 3.0).option.local
     session.observe_frame(answered(session, decision, 8.1, bandwidth=1e6), 8.1, decision)
@@ -265,7 +265,7 @@ def test_report_of_a_pipeline_frame():
     assert report.sent_for_s == pytest.approx(1.3)
     hedged = replace(frame, outcome=Outcome.LOCAL, reason='')
     assert FrameReport.of(hedged).unanswered
-    refused = FrameReport.of(replace(hedged, turned_away=DropReason.REFUSED))
+    refused = FrameReport.of(replace(hedged, remote_failure=DropReason.REFUSED))
     assert refused.rejected and not refused.unanswered
 
 
@@ -276,7 +276,7 @@ def rejected(decision, reason=DropReason.REFUSED, outcome=Outcome.LOCAL):
 
 @pytest.mark.parametrize('reason', [DropReason.REFUSED, DropReason.SERVER_FAILED])
 @pytest.mark.parametrize('outcome', [Outcome.LOCAL, Outcome.DROPPED])
-def test_server_that_rejects_frames_is_shut_out_for_longer_and_longer(session, reason, outcome):
+def test_server_that_rejects_frames_is_paused_for_longer_and_longer(session, reason, outcome):
     fly(session, 0.0, 30, bandwidth=1e6)
     known, sent = session.forecast(6.0).routes[SERVER][:2], []
     for i in range(640):  # 64 s of a server that turns everything away
@@ -286,7 +286,7 @@ def test_server_that_rejects_frames_is_shut_out_for_longer_and_longer(session, r
         if not decision.option.local:
             sent.append(now_s)
             session.observe_frame(rejected(decision, reason, outcome), now_s, decision)
-            assert session.turning_away(now_s) == {SERVER: 'another model'}
+            assert session.backing_off(now_s) == {SERVER: 'another model'}
     assert 5 <= len(sent) <= 7, sent
     assert not session.lost  # it answers
     np.testing.assert_allclose(session.forecast(6.0).routes[SERVER][:2], known)
@@ -294,19 +294,19 @@ def test_server_that_rejects_frames_is_shut_out_for_longer_and_longer(session, r
 
 def test_result_after_refusals_ends_them(session):
     decision = session.plan(0.1, 3.0)
-    for now_s in (0.2, 1.3):  # shut out for 1 s, then for 2 s
+    for now_s in (0.2, 1.3):  # paused for 1 s, then for 2 s
         session.observe_frame(rejected(decision), now_s, decision)
     announce(session, 3.2)
-    assert session.plan(3.2, 3.0).option.local and session.turning_away(3.2)
+    assert session.plan(3.2, 3.0).option.local and session.backing_off(3.2)
     decision = session.plan(3.4, 3.0)
     session.observe_frame(answered(session, decision, 3.4), 3.5, decision)
-    assert decision.server == SERVER and not session.turning_away(3.5)
+    assert decision.server == SERVER and not session.backing_off(3.5)
     session.observe_frame(rejected(decision), 3.6, decision)
     announce(session, 4.7)
     assert session.plan(4.7, 3.0).server == SERVER  # 1 s again
 
 
-def test_restarted_server_with_another_model_is_shut_out_until_it_has_the_right_one(shape, coral):
+def test_restarted_server_with_another_model_is_not_used_until_it_has_the_right_one(shape, coral):
     session = PlanningSession(replace(shape, digest='a' * 64), coral)
     report = ServerReport(SERVER, 0.01, 0.1, (0.1,))
     session.observe_server(report, 0.0, digest='a' * 64)
@@ -317,9 +317,9 @@ def test_restarted_server_with_another_model_is_shut_out_until_it_has_the_right_
     session.observe_frame(rejected(decision), 1.0, decision)
     beat(session, 1.0, 100)
     assert session.plan(11.0, 3.0).option.local
-    assert 'same model' in session.turning_away(11.0)[SERVER]
+    assert 'same model' in session.backing_off(11.0)[SERVER]
     session.observe_server(report, 11.1, digest='a' * 64)
-    assert session.plan(11.2, 3.0).server == SERVER and not session.turning_away(11.2)
+    assert session.plan(11.2, 3.0).server == SERVER and not session.backing_off(11.2)
 
 
 @pytest.mark.parametrize('outcome', [Outcome.LOCAL, Outcome.DROPPED])
@@ -383,7 +383,7 @@ def test_how_well_beats_tell_the_wait_is_learned(session, error_s):
         announce(session, now_s, 0.2)
         beat(session, now_s, wait_s=wait_s + error_s)
         decision = session.plan(now_s + 0.01, 3.0)
-        session.started(decision, now_s + 0.01)
+        session.observe_start(decision, now_s + 0.01)
         report = answered(session, decision, now_s)
         session.observe_frame(replace(report, wait_s=wait_s,
                                       total_s=report.total_s + wait_s - report.wait_s),
@@ -405,7 +405,7 @@ def warned_again_and_again(session, answer):
         if answer == 'no probe':
             session.observe_probe(Probe(SERVER, 64, 0.0, warned=True), late_s, None)
         elif answer:
-            session.started(decision, late_s)
+            session.observe_start(decision, late_s)
             report = answered(session, decision, late_s, bandwidth=1e6)
             session.observe_frame({
                 'in time': report, 'slow': replace(report, link_s=3.0 * report.link_s),
@@ -456,7 +456,7 @@ def test_beat_of_an_unknown_server_is_ignored(flown):
 @pytest.mark.parametrize('lost', [True, False])
 def test_lost_server_is_probed_at_once_when_it_is_heard(flown, lost):
     if lost:
-        flown.link_lost()
+        flown.observe_link_lost()
     decision = on_board(flown, 9.0)
     assert flown.probe(9.0, decision) is not None and flown.probe(9.01, decision) is None
     beat(flown, 9.01)

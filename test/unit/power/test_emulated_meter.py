@@ -57,7 +57,7 @@ def test_counters_add_up_the_energy():
 
 def test_nothing_is_recorded_below_the_threshold():
     m = meter(device=DeviceModel(0.5, 6.0))
-    m.obey(commands.set_record_threshold(0.30))
+    m.execute(commands.set_record_threshold(0.30))
     m.advance(3700.0)
     assert m.reading().recorded.energy_mwh == 0
     assert m.reading().groups[0].energy_mwh == 500
@@ -75,7 +75,7 @@ def test_commands():
                     commands.set_backlight(2), commands.set_screen_timeout(9),
                     commands.select_data_group(UM25C, 3), commands.set_record_threshold(0.25),
                     b'\x00'):
-        m.obey(command)
+        m.execute(command)
     r = m.reading()
     assert (r.screen, r.backlight, r.screen_timeout_min) == (1, 2, 9)
     assert (r.data_group, r.record_threshold_a) == (3, 0.25)
@@ -84,13 +84,13 @@ def test_commands():
 def test_clear_clears_the_selected_group_alone():
     m = meter()
     m.advance(3700.0)
-    m.obey(commands.select_data_group(UM25C, 1))
+    m.execute(commands.select_data_group(UM25C, 1))
     m.advance(7300.0)
-    m.obey(commands.CLEAR_DATA_GROUP)
+    m.execute(commands.CLEAR_DATA_GROUP)
     assert [g.energy_mwh for g in m.reading().groups[:2]] == [2000, 0]
 
 
 def test_um24c_advances_its_group():
     m = meter(UM24C)
-    m.obey(commands.next_data_group(UM24C))
+    m.execute(commands.next_data_group(UM24C))
     assert (m.reading().data_group, m.reading().screen) == (1, 0)

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from um_frames import reading
+from unit.power.um_frames import reading
 
 from offload_perception.errors import ConfigError
 from offload_perception.power.drivers.um25c import Accumulator

@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from um_frames import reading
+from unit.power.um_frames import reading
 
 from offload_perception.errors import ConfigError
 from offload_perception.power.drivers.plausibility import implausible, without_impossible

@@ -1,6 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from um_frames import UM34C_CAPTURE, reading
+from unit.power.um_frames import UM34C_CAPTURE, reading
 
 from offload_perception.power.drivers.framer import Framer
 from offload_perception.power.drivers.um25c import FRAME_LENGTH, encode

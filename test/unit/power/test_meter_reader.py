@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from um_frames import reading
+from unit.power.um_frames import reading
 
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers import commands

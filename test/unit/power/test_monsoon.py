@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from monsoon_stand_in import CHANNELS, USB_PASSTHROUGH, StandIn
+from unit.power.monsoon_stand_in import CHANNELS, USB_PASSTHROUGH, StandIn
 
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers.monsoon import MonsoonReader, open_monsoon

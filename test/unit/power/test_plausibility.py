@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from um_frames import UM34C_CAPTURE, UM34C_WITHOUT_TAIL, reading
+from unit.power.um_frames import UM34C_CAPTURE, UM34C_WITHOUT_TAIL, reading
 
 from offload_perception.power.drivers.plausibility import (
     Guard,

@@ -1,4 +1,4 @@
-from um_frames import reading
+from unit.power.um_frames import reading
 
 from offload_perception.power.drivers.samples import SampleStream
 

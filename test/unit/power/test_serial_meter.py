@@ -1,7 +1,7 @@
 """The driver against a scripted port: what each way of answering becomes."""
 
 import pytest
-from um_frames import UM34C_CAPTURE, UM34C_WRONG_CHECKSUM, reading
+from unit.power.um_frames import UM34C_CAPTURE, UM34C_WRONG_CHECKSUM, reading
 
 from offload_perception.power.drivers import commands
 from offload_perception.power.drivers.meter import (

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from um_frames import UM34C_CAPTURE, UM34C_WITHOUT_TAIL, UM34C_WRONG_CHECKSUM, reading
+from unit.power.um_frames import UM34C_CAPTURE, UM34C_WITHOUT_TAIL, UM34C_WRONG_CHECKSUM, reading
 
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers.um25c import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from keras2_file import conv, dense, image, layer, model, pool, save
+from unit.preparation.keras2_file import conv, dense, image, layer, model, pool, save
 
 from offload_perception.errors import ModelError
 from offload_perception.preparation.prepare import prepare

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from litert import run
+from unit.litert import run
 
 from offload_perception.errors import ModelError
 from offload_perception.network.flatbuffer import Graph

@@ -6,7 +6,7 @@ RGB to BGR, minus the ImageNet mean, before the first convolution pads with zero
 
 import numpy as np
 import pytest
-from litert import input_details, run_each
+from unit.litert import input_details, run_each
 
 from offload_perception.network.cut import PREPROCESS
 from offload_perception.network.vgg16 import VggSpec

@@ -5,9 +5,9 @@ import os
 
 import pytest
 import yaml
-from definitions import NOTE, note
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unit.recording.definitions import NOTE, note
 
 from offload_perception.errors import BagError
 from offload_perception.recording import BagReader, BagWriter, writer

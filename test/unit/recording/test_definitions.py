@@ -1,5 +1,5 @@
 import pytest
-from definitions import NOTE
+from unit.recording.definitions import NOTE
 
 from offload_perception.errors import BagError
 from offload_perception.recording.definitions import installed_type

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 import zstandard
-from definitions import NOTE, note
+from unit.recording.definitions import NOTE, note
 
 from offload_perception.errors import BagError
 from offload_perception.recording import BagReader, BagWriter, MessageType, recover

@@ -5,9 +5,9 @@ import sys
 from contextlib import suppress
 
 import pytest
-from definitions import NOTE, note
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from unit.recording.definitions import NOTE, note
 
 from offload_perception.errors import BagError
 from offload_perception.recording import BagReader, BagWriter, recover
@@ -15,7 +15,7 @@ from offload_perception.recording import BagReader, BagWriter, recover
 WRITE_FOR_EVER = """
 import sys
 sys.path[:0] = sys.argv[2:]
-from definitions import NOTE, note
+from unit.recording.definitions import NOTE, note
 from offload_perception.recording import BagWriter
 bag = BagWriter(sys.argv[1])
 bag.add_topic('/notes', NOTE, [])

@@ -1,5 +1,5 @@
 import pytest
-from definitions import NOTE, note
+from unit.recording.definitions import NOTE, note
 
 from offload_perception.errors import ConfigError
 from offload_perception.recording import BagReader, BagWriter

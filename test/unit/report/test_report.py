@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flights import NAN, FlightBag, frame, header, message
+from unit.report.flights import NAN, FlightBag, frame, header, message
 
 from offload_perception.cli import report
 from offload_perception.errors import BagError
@@ -22,7 +22,7 @@ from offload_perception.report.frame_charts import decisions, drops, latency, mi
 from offload_perception.report.plotting import share_limits
 from offload_perception.report.recorded_flight import load_flight
 from offload_perception.report.text import _number, caveats, change_rows, warning_rows
-from offload_perception.report.write_report import tell_apart
+from offload_perception.report.write_report import disambiguate_names
 
 # Remote in time, remote but late by the link, on board, dropped, dropped.
 FRAMES = [frame(1, 0, 0.05, remote=1),
@@ -437,7 +437,7 @@ def test_two_flights_side_by_side(bag, tmp_path):
 
 def test_a_flight_compared_with_itself_gets_two_names(bag):
     flights = [load_flight(bag), load_flight(bag)]
-    tell_apart(flights)
+    disambiguate_names(flights)
     assert [f.name for f in flights] == ['flight (before)', 'flight (after)']
 
 

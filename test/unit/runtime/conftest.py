@@ -1,5 +1,5 @@
 import pytest
-from tiny_model import build_artefact
+from unit.runtime.tiny_model import build_artefact
 
 
 @pytest.fixture(scope='session')

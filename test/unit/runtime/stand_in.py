@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-from tiny_model import FileBuilder, S
+from unit.runtime.tiny_model import FileBuilder, S
 
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.edgetpu_bus import Bus

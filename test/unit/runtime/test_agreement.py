@@ -7,7 +7,7 @@ quantum in up to 2.1 % of the elements of a segment, and it is no rival of the o
 
 import numpy as np
 import pytest
-from tiny_model import image
+from unit.runtime.tiny_model import image
 
 from offload_perception.runtime.agree import MAX_QUANTA, MAX_SHARE, Difference, difference
 from offload_perception.runtime.chain import Chain

@@ -2,7 +2,7 @@ import threading
 
 import numpy as np
 import pytest
-from tiny_model import image
+from unit.runtime.tiny_model import image
 
 from offload_perception.errors import CutError, ModelError
 from offload_perception.runtime.chain import Chain

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from stand_in import bus_with_stick
+from unit.runtime.stand_in import bus_with_stick
 
 from offload_perception.errors import DeviceError
 from offload_perception.runtime.edgetpu_bus import Bus

@@ -1,6 +1,6 @@
 import pytest
-from stand_in import compile_layers, custom_op_file
-from tiny_model import build_artefact
+from unit.runtime.stand_in import compile_layers, custom_op_file
+from unit.runtime.tiny_model import build_artefact
 
 from offload_perception.errors import ConfigError, DeviceError, RuntimeUnavailableError
 from offload_perception.runtime.edgetpu_plan import (

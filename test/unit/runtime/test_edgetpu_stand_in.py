@@ -9,8 +9,8 @@ from threading import Event
 
 import numpy as np
 import pytest
-from stand_in import build_delegate, bus_with_stick, compile_layers, computed
-from tiny_model import build_artefact, image
+from unit.runtime.stand_in import build_delegate, bus_with_stick, compile_layers, computed
+from unit.runtime.tiny_model import build_artefact, image
 
 from offload_perception.errors import ConfigError, DeviceError, ModelError
 from offload_perception.runtime import failover

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_model import CHANNELS, SIZE, UNITS, image
+from unit.runtime.tiny_model import CHANNELS, SIZE, UNITS, image
 
 from offload_perception.errors import ModelError
 from offload_perception.runtime.chain import Chain

@@ -3,13 +3,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny_model import image
+from unit.runtime.tiny_model import image
 from waits import WAIT_S
 
 from offload_perception.runtime import merged
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.load import load_cpu
-from offload_perception.runtime.merge import Merger, parts
+from offload_perception.runtime.merge import Merger, split_at_dense
 from offload_perception.runtime.race import race
 from offload_perception.runtime.select import Choice
 
@@ -27,7 +27,7 @@ def merging(monkeypatch):
     ((1, 6), [(1, 4), (5, 6)]), ((2, 3), [(2, 3)]), ((5, 6), [(5, 6)]), ((6, 6), [(6, 6)]),
     ((4, 5), [(4, 4), (5, 5)])])
 def test_parts_end_where_the_dense_layers_begin(tiny, layers, expected):
-    assert parts(tiny, *layers) == expected
+    assert split_at_dense(tiny, *layers) == expected
 
 
 @pytest.mark.parametrize('layers', [(1, 1), (1, 4), (2, 5), (5, 6), (1, 6)])
@@ -222,5 +222,5 @@ def test_race_stops_when_its_budget_is_spent():
 
 def _merged(artefact, **kwargs):
     chain = Chain(artefact, CHOICE, merge=False)
-    return merged.MergedParts(artefact, chain.run, exact='litert', threads=1,
+    return merged.MergedRunners(artefact, chain.run, exact='litert', threads=1,
                               **{'runtimes': ('litert',), **kwargs})

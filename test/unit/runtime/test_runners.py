@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_model import image
+from unit.runtime.tiny_model import image
 
 from offload_perception.errors import ModelError, RuntimeUnavailableError
 from offload_perception.runtime import openvino, tflite

@@ -1,31 +1,20 @@
 """A first profile of this computer, from the warm-up runs of the network that it has loaded."""
 
-from collections.abc import Sequence
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from offload_perception.edgetpu.mapping import CompileReport
 from offload_perception.network.shape import NetworkShape
 from offload_perception.profiles.device_profile import CutCost, DeviceProfile, Radio, load
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 POWER_OF = 'raspberry_pi_3b_plus'
 _RUNS = 5
 
 
-class Network(Protocol):
-    """A `runtime.network.Network`."""
-
-    @property
-    def times(self) -> Sequence[Any]:
-        """The parts of the last run, each with its `last` layer and its `seconds`."""
-
-    def warm_up(self, runs: int = 2) -> None:
-        """Run every layer."""
-
-
-def measure(network: Network, shape: NetworkShape, *, runtime: str, device: str,
+def measure(network: LoadedNetwork, shape: NetworkShape, *, runtime: str, device: str,
             active_w: float, sending_w: float,
             compiled: CompileReport | None = None) -> DeviceProfile:
     """Return the time of every head, median of a few runs; energies follow from the powers.
@@ -60,12 +49,12 @@ def _memory(compiled: CompileReport | None, cut: int) -> dict[str, Any]:
     return {'on_chip_bytes': float(cached), 'off_chip_bytes': float(compiled.streamed_bytes(cut))}
 
 
-def _head_times(network: Network, last: int) -> list[float]:
+def _head_times(network: LoadedNetwork, last: int) -> list[float]:
     """Return the seconds up to each layer in one warm-up run."""
     network.warm_up(1)
     at_s, ends = 0.0, {}
-    for part in network.times:
-        at_s += part.seconds
-        ends[part.last] = at_s
+    for time in network.times:
+        at_s += time.seconds
+        ends[time.last] = at_s
     known = [0, *sorted(ends)]
     return list(np.interp(range(1, last + 1), known, [0.0, *(ends[k] for k in known[1:])]))

@@ -2,16 +2,16 @@ import pytest
 
 from offload_perception.edgetpu.mapping import CompileReport, LayerReport
 from offload_perception.network.shape import NetworkShape
-from offload_perception.profiles import quick
-from offload_perception.runtime.network import PartTime
+from offload_perception.runtime import quick_profile
+from offload_perception.runtime.loaded_network import LayersTime
 
 
 class Timed:
     """A network whose layers take 1, 2, 3 ... ms; the first two run as one part."""
 
     def __init__(self, last: int) -> None:
-        self.times = (PartTime(1, 2, 0.003, 'litert', 'cpu'),
-                      *(PartTime(k, k, k / 1e3, 'litert', 'cpu') for k in range(3, last + 1)))
+        self.times = (LayersTime(1, 2, 0.003, 'litert', 'cpu'),
+                      *(LayersTime(k, k, k / 1e3, 'litert', 'cpu') for k in range(3, last + 1)))
 
     def warm_up(self, runs: int = 2) -> None:
         pass
@@ -23,7 +23,7 @@ def shape():
 
 
 def measured(shape, **options):
-    return quick.measure(Timed(shape.last), shape, runtime='litert', device='cpu',
+    return quick_profile.measure(Timed(shape.last), shape, runtime='litert', device='cpu',
                          active_w=2.0, sending_w=1.0, **options)
 
 
@@ -36,9 +36,9 @@ def test_heads_add_up_and_energies_follow_from_the_power(shape):
 
 
 def test_powers_that_are_not_configured_are_those_of_a_named_device(shape):
-    profile = quick.measure(Timed(shape.last), shape, runtime='litert', device='cpu',
+    profile = quick_profile.measure(Timed(shape.last), shape, runtime='litert', device='cpu',
                             active_w=-1.0, sending_w=-1.0)
-    assert profile.active_w > 0.0 and quick.POWER_OF in profile.source
+    assert profile.active_w > 0.0 and quick_profile.POWER_OF in profile.source
 
 
 def test_an_edge_tpu_report_tells_what_is_streamed(shape):

@@ -1,19 +1,19 @@
-"""What every way to run a prepared model offers: any head and any tail."""
+"""What all ways to run a prepared model have in common."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
 from offload_perception.errors import CutError
-from offload_perception.network.artefact import Artefact
+from offload_perception.network.runnable import Network
 from offload_perception.runtime.runner import check_tensors
 from offload_perception.runtime.select import Choice
 from offload_perception.tensor import Tensors
 
 
 @dataclass(frozen=True)
-class PartTime:
+class LayersTime:
     """How long layers `first` to `last` (from 1, both counted) took in one run, and on what."""
 
     first: int
@@ -23,13 +23,9 @@ class PartTime:
     device: str
 
 
-class Network(ABC):
-    """A prepared model on some device.
+class LoadedNetwork(Network):
+    """A prepared model on some device."""
 
-    Results are new arrays that may be kept. Shapes have no batch dimension.
-    """
-
-    artefact: Artefact
     choice: Choice
 
     @abstractmethod
@@ -45,7 +41,7 @@ class Network(ABC):
 
     @property
     @abstractmethod
-    def times(self) -> tuple[PartTime, ...]:
+    def times(self) -> tuple[LayersTime, ...]:
         """Return the times of this thread's last run, in its order."""
 
     @property
