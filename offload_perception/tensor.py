@@ -36,9 +36,14 @@ class TensorSpec:
         """Return the size of the uncompressed tensor in bytes."""
         return self.size * np.dtype(self.dtype).itemsize
 
+    @property
+    def quantised(self) -> bool:
+        """Return whether `dequantise` changes the numbers."""
+        return self.dtype in ('int8', 'uint8', 'int16')
+
     def dequantise(self, q: np.ndarray) -> np.ndarray:
         """Return `q` as float32 real numbers; what is not quantised stays as it is."""
-        if self.dtype not in ('int8', 'uint8', 'int16'):
+        if not self.quantised:
             return q
         return (q.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from offload_perception.errors import ConfigError
 from offload_perception.fitting import FITS
+from offload_perception.network.meaning import KINDS
 from offload_perception.power.emulation.device_model import PRESETS
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class NetworkConfig:
     """Parameters of every node that runs layers."""
 
     model: str = param('aerial', 'aerial (small, trained on generated terrain), vgg16, '
-                       'vgg16_112, or the path of a prepared model, a .keras or a .h5 file')
+                       'vgg16_112, or the path of a prepared model, a .tflite, .keras or .h5 file')
     weights: str = param('bundled', 'bundled (model aerial), imagenet, seed:N (random, '
                          'untrained), or the path of a weights file')
     fit: str = param('model', 'how an image is fitted to the shape of the input: crop its centre, '
@@ -76,6 +77,8 @@ class NetworkConfig:
                             'itself: inside (the model does), caffe (BGR less the ImageNet '
                             'mean), unit (RGB / 255) or tf (RGB / 127.5 - 1)',
                             choices=('', 'inside', 'caffe', 'unit', 'tf'))
+    task: str = param('auto', 'what the outputs of a .tflite file are; auto finds out',
+                      choices=('auto', *KINDS))
     device: str = param('auto', 'device that runs the layers; without an Edge TPU edgetpu is '
                         'refused and auto takes the CPU', choices=('auto', 'edgetpu', 'cpu'))
     edgetpu_devices: str = param('', 'Edge TPU devices as libedgetpu names them, for example '
@@ -86,6 +89,7 @@ class NetworkConfig:
                          choices=('auto', 'litert', 'tflite_runtime', 'tensorflow', 'openvino'))
     threads: int = param(2, 'threads of the inference runtime', low=1, high=256)
     top_k: int = param(5, 'how many classes a result names', low=1, high=1000)
+    min_score: float = param(0.4, 'detections of a lower score are left out', low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,14 @@
-"""Activation tensor to bytes and back."""
+"""Activation tensors to bytes and back."""
 
-from offload_perception.codec.api import Decoded, decode, encode
+from offload_perception.codec.api import (
+    Decoded,
+    decode,
+    decode_as,
+    encode,
+    encode_tensors,
+    setting_of_each,
+)
 from offload_perception.codec.registry import codecs, parse
 
-__all__ = ['Decoded', 'codecs', 'decode', 'encode', 'parse']
+__all__ = ['Decoded', 'codecs', 'decode', 'decode_as', 'encode', 'encode_tensors', 'parse',
+           'setting_of_each']

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offload_perception.codec.container import Buffer, pack, unpack
+from offload_perception.codec.container import DTYPES, Buffer, pack, unpack
 from offload_perception.codec.registry import AUTO, check_name, numbered, parse
 from offload_perception.codec.transform import Basis
-from offload_perception.errors import ConfigError
+from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import Tensors, TensorSpec
 
 
@@ -31,6 +31,8 @@ def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO, *,
     :raises ConfigError: for a codec that is unknown or cannot take this tensor, or for a `q`
         of another shape or type than `spec` says.
     """
+    if spec.dtype not in DTYPES:
+        return encode(as_bytes(q), bytes_of(spec), _codec_of_bytes(codec))
     setting = parse(codec, spec)
     if q.shape != spec.shape or q.dtype != spec.dtype:
         raise ConfigError(f'tensor of {q.dtype} {q.shape}, but the cut has {spec.dtype} '
@@ -60,7 +62,8 @@ def setting_of_each(codec: str, specs: Sequence[TensorSpec]) -> list[str]:
     :raises ConfigError: if it can take none of them.
     """
     if len(specs) == 1:
-        parse(codec, specs[0])
+        if specs[0].dtype in DTYPES:
+            parse(codec, specs[0])
         return [codec]
     check_name(codec)
     taken = [_can_take(codec, spec) for spec in specs]
@@ -71,10 +74,41 @@ def setting_of_each(codec: str, specs: Sequence[TensorSpec]) -> list[str]:
 
 
 def _can_take(codec: str, spec: TensorSpec) -> bool:
+    if spec.dtype not in DTYPES:
+        return codec == _codec_of_bytes(codec)
     try:
         return not parse(codec, spec).codec.calibrated
     except ConfigError:
         return False
+
+
+def bytes_of(spec: TensorSpec) -> TensorSpec:
+    """Return how a tensor of a type that the stream has no number for is sent: as its bytes."""
+    return TensorSpec((spec.nbytes,), 'uint8')
+
+
+def as_bytes(x: np.ndarray) -> np.ndarray:
+    """Return the bytes of a tensor."""
+    return np.ascontiguousarray(x).reshape(-1).view(np.uint8)
+
+
+def _codec_of_bytes(codec: str) -> str:
+    return codec if codec.partition(':')[0] in ('raw', 'zstd') else 'zstd'
+
+
+def decode_as(data: Buffer, spec: TensorSpec, *, basis: Basis | None = None) -> np.ndarray:
+    """Return the tensor in `data`, which has to be one like `spec`; see `decode`.
+
+    :raises DecodeError: if the data are damaged or hold another tensor.
+    """
+    sent = spec if spec.dtype in DTYPES else bytes_of(spec)
+    found = decode(data, max_bytes=spec.nbytes, basis=basis)
+    if (found.spec.dtype, found.spec.shape) != (sent.dtype, sent.shape):
+        raise DecodeError(f'the data hold {found.spec.dtype} {found.spec.shape}, not {sent.dtype} '
+                          f'{sent.shape}')
+    if sent is spec:
+        return found.array
+    return np.ascontiguousarray(found.array).view(spec.dtype).reshape(spec.shape)
 
 
 def decode(data: Buffer, *, max_bytes: int, basis: Basis | None = None) -> Decoded:

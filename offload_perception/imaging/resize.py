@@ -66,6 +66,24 @@ def fit_message(data: Any, size: tuple[int, int], *, height: int, width: int, st
     return layout.to_rgb(_resize_into(seen, *size, place), out)
 
 
+def boxes_in_picture(boxes: np.ndarray, picture: tuple[int, int], wanted: tuple[int, int],
+                     how: str) -> np.ndarray:
+    """Return boxes in the pixels of a picture that was fitted as `fit` does, and cut at its edges.
+
+    :param boxes: (n, 4) as ymin, xmin, ymax, xmax in 0..1 of the fitted picture.
+    :param picture, wanted: (height, width) of the picture and of what it was fitted to.
+    :returns: float32 (n, 4) as xmin, ymin, xmax, ymax [pixels].
+    """
+    (rows, cols), (height, width) = picture, wanted
+    seen, place = _placed(np.empty((rows, cols, 0), np.uint8), height, width, how)
+    origin = np.array([(cols - seen.shape[1]) // 2, (rows - seen.shape[0]) // 2], float)
+    border = np.array([(width - place[1]) // 2, (height - place[0]) // 2], float)
+    scale = np.array([seen.shape[1] / place[1], seen.shape[0] / place[0]])
+    corners = boxes.reshape(-1, 2, 2)[:, :, ::-1] * (width, height)  # x before y
+    corners = (corners - border) * scale + origin
+    return np.clip(corners, 0, (cols, rows)).reshape(-1, 4).astype(np.float32)
+
+
 def _placed(picture: np.ndarray, height: int, width: int,
             how: str) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the view of `picture` that is shown, and the (rows, columns) that it fills."""

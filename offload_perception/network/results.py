@@ -12,7 +12,7 @@ from offload_perception.network.meaning import (
     SEGMENTATION,
     TENSORS,
 )
-from offload_perception.tensor import Tensors
+from offload_perception.tensor import Tensors, TensorSpec
 
 
 def interpret(outputs: Tensors, artefact: Artefact, *, top_k: int, min_score: float) -> Result:
@@ -23,6 +23,16 @@ def interpret(outputs: Tensors, artefact: Artefact, *, top_k: int, min_score: fl
     :raises ModelError: if they cannot mean what the artefact says.
     """
     return _READERS[artefact.meaning.kind](outputs, artefact, top_k, min_score)
+
+
+def result_specs(artefact: Artefact) -> tuple[TensorSpec, ...]:
+    """Return the tensors that a `Result` of this network holds."""
+    outputs = [artefact.spec(i) for i in artefact.outputs]
+    if artefact.meaning.kind == SEGMENTATION:
+        return (TensorSpec(outputs[artefact.meaning.scores].shape[:2], 'uint8'),)
+    if artefact.meaning.kind == TENSORS:
+        return tuple(TensorSpec(o.shape, 'float32' if o.quantised else o.dtype) for o in outputs)
+    return ()
 
 
 def _classes(outputs: Tensors, artefact: Artefact, top_k: int, _: float) -> Result:

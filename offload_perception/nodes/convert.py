@@ -1,6 +1,7 @@
 """Messages from records and back; buffers cross without a Python list or a needless copy."""
 
 from array import array
+from collections.abc import Sequence
 from math import nan
 from typing import Any
 
@@ -9,22 +10,41 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import BatteryState, CompressedImage, Image
 from std_msgs.msg import Header
 
-from offload_perception.errors import ImageError
+from offload_perception.codec import decode_as, encode_tensors
+from offload_perception.codec.api import as_bytes
+from offload_perception.errors import ImageError, IncomingError
 from offload_perception.frames import (
     FeaturePacket,
+    Frame,
     Outcome,
+    Part,
     ReceivedReply,
     Reply,
+    Result,
     Status,
-    TopK,
 )
 from offload_perception.imaging.compressed import compressed_to_rgb
 from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
-from offload_perception.imaging.resize import fit, fit_message
-from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
+from offload_perception.imaging.resize import boxes_in_picture, fit, fit_message
+from offload_perception.msg import (
+    Classification,
+    Detection,
+    Detections,
+    FeatureTensor,
+    FrameLatency,
+    OutputTensors,
+    PowerSample,
+    RemoteResult,
+    TensorPart,
+)
+from offload_perception.incoming import text
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.meaning import DETECTION
+from offload_perception.network.results import result_specs
+from offload_perception.pipeline.packing import joined
 from offload_perception.pipeline.plan import Ended
 from offload_perception.power.drivers.um25c import Reading
+from offload_perception.tensor import TensorSpec
 
 UNKNOWN_GROUP = 255  # in PowerSample.data_group
 
@@ -44,8 +64,10 @@ def image_message(rgb: np.ndarray, header: Header) -> Image:
 
 
 def fit_image(message: Image | CompressedImage, out: np.ndarray, how: str = 'crop',
-              values: ValueRange = FULL_RANGE) -> None:
+              values: ValueRange = FULL_RANGE) -> tuple[int, int]:
     """Write an image message, resized as `imaging.resize` does, into `out`, uint8 (H, W, 3) RGB.
+
+    Returns the image's own height and width.
 
     :raises ImageError: if the message is broken or its encoding unknown.
     """
@@ -53,12 +75,13 @@ def fit_image(message: Image | CompressedImage, out: np.ndarray, how: str = 'cro
     if isinstance(message, CompressedImage):
         rgb = compressed_to_rgb(message.data, message.format, values=values)
         fit(rgb, height, width, out, how=how)
-    elif isinstance(message, Image):
+        return int(rgb.shape[0]), int(rgb.shape[1])
+    if isinstance(message, Image):
         fit_message(message.data, (height, width), height=message.height, width=message.width,
                     step=message.step, encoding=message.encoding,
                     is_bigendian=bool(message.is_bigendian), out=out, how=how, values=values)
-    else:
-        raise ImageError(f'{type(message).__name__} is not an image message')
+        return int(message.height), int(message.width)
+    raise ImageError(f'{type(message).__name__} is not an image message')
 
 
 def feature_message(packet: FeaturePacket) -> FeatureTensor:
@@ -66,8 +89,7 @@ def feature_message(packet: FeaturePacket) -> FeatureTensor:
     return FeatureTensor(
         header=packet.header, drone=packet.drone, sequence=packet.sequence, nonce=packet.nonce,
         model_digest=packet.model_digest, split=packet.split, split_name=packet.split_name,
-        codec=packet.codec, dtype=packet.dtype, shape=packet.shape, scale=packet.scale,
-        zero_point=packet.zero_point, remaining=packet.remaining_s,
+        codec=packet.codec, parts=part_messages(packet.parts), remaining=packet.remaining_s,
         data=byte_array(packet.data))
 
 
@@ -76,28 +98,45 @@ def packet_of(m: FeatureTensor) -> FeaturePacket:
     return FeaturePacket(
         header=m.header, drone=m.drone, sequence=m.sequence, nonce=m.nonce,
         model_digest=m.model_digest, split=m.split, split_name=m.split_name, codec=m.codec,
-        dtype=m.dtype, shape=tuple(m.shape), scale=m.scale, zero_point=m.zero_point,
-        remaining_s=m.remaining, data=memoryview(m.data))
+        parts=parts_of(m.parts), remaining_s=m.remaining, data=memoryview(m.data))
 
 
-def reply_message(reply: Reply, artefact: Artefact) -> Classification:
+def part_messages(parts: Sequence[Part]) -> list[TensorPart]:
+    """Return the messages of a packet's parts."""
+    return [TensorPart(dtype=p.spec.dtype, shape=p.spec.shape, scale=p.spec.scale,
+                       zero_point=p.spec.zero_point, offset=p.offset, size=p.size) for p in parts]
+
+
+def parts_of(messages: Sequence[TensorPart]) -> tuple[Part, ...]:
+    """Return the parts of a packet in a message."""
+    return tuple(Part(TensorSpec(tuple(m.shape), m.dtype, m.scale, m.zero_point),
+                      m.offset, m.size) for m in messages)
+
+
+def reply_message(reply: Reply, artefact: Artefact) -> RemoteResult:
     """Return a server's reply as a message."""
-    packet = reply.packet
-    return Classification(
+    packet, result = reply.packet, reply.result
+    parts, data = encoded_tensors(result, artefact)
+    return RemoteResult(
         header=packet.header, sequence=packet.sequence, nonce=packet.nonce, drone=packet.drone,
         model_digest=artefact.digest, trained=artefact.trained, split=packet.split,
-        split_name=packet.split_name, where='remote', server=reply.server,
+        split_name=packet.split_name, server=reply.server,
         runtime=reply.runtime, device=reply.device, status=int(reply.status),
-        message=reply.message, **_top_fields(reply.top), server_wait=reply.server_wait_s,
+        message=reply.message, **_named(result), boxes=np.ravel(result.boxes).tolist(),
+        parts=part_messages(parts), data=byte_array(data), server_wait=reply.server_wait_s,
         decode=reply.decode_s, tail=reply.tail_s, server_total=reply.server_total_s)
 
 
-def reply_of(m: Classification) -> ReceivedReply:
-    """Return a server's reply as the drone uses it."""
+def reply_of(m: RemoteResult, artefact: Artefact) -> ReceivedReply:
+    """Return a server's reply as the drone uses it.
+
+    :raises IncomingError, DecodeError: if its result is none of this network.
+    """
+    status = Status(m.status)
     return ReceivedReply(
         header=m.header, sequence=m.sequence, nonce=m.nonce, model_digest=m.model_digest,
-        status=Status(m.status), message=m.message,
-        top=TopK(ids=tuple(m.ids), labels=tuple(m.labels), scores=tuple(m.scores)),
+        status=status, message=m.message,
+        result=received_result(m, artefact) if status is Status.OK else Result(),
         server=m.server, runtime=m.runtime, device=m.device, server_wait_s=m.server_wait,
         decode_s=m.decode, tail_s=m.tail, server_total_s=m.server_total)
 
@@ -112,10 +151,43 @@ def result_message(ended: Ended, artefact: Artefact, drone: str) -> Classificati
         split_name=frame.split_name, where='remote' if remote else 'local',
         server=frame.server if remote else '',
         runtime=frame.server_runtime if remote else frame.runtime,
-        device=frame.server_device if remote else frame.device, status=int(Status.OK),
-        **_top_fields(ended.top), server_wait=frame.stages.server_wait,
+        device=frame.server_device if remote else frame.device,
+        **_named(ended.result), server_wait=frame.stages.server_wait,
         decode=frame.stages.decode, tail=frame.stages.tail,
         server_total=reply.server_total_s if reply else nan)
+
+
+def detections_message(frame: Frame, result: Result, artefact: Artefact,
+                       drone: str) -> Detections:
+    """Return the detections in a frame, in the pixels of its image."""
+    height, width = frame.image_size
+    boxes = boxes_in_picture(np.array(result.boxes, float).reshape(-1, 4), (height, width),
+                             artefact.input.shape[:2], artefact.fit)
+    return Detections(
+        header=frame.header, sequence=frame.sequence, drone=drone, model_digest=artefact.digest,
+        trained=artefact.trained, where='remote' if frame.outcome is Outcome.REMOTE else 'local',
+        image_height=height, image_width=width, detections=[
+            Detection(id=i, label=label, score=score, x_min=float(x0), y_min=float(y0),
+                      x_max=float(x1), y_max=float(y1))
+            for i, label, score, (x0, y0, x1, y1) in zip(
+                result.ids, result.labels, result.scores, boxes, strict=True)])
+
+
+def class_map_message(frame: Frame, result: Result) -> Image:
+    """Return the class map of a frame: mono8, of the size of the network's output."""
+    found, = result.tensors
+    height, width = found.shape
+    return Image(header=frame.header, height=height, width=width, encoding='mono8', step=width,
+                 data=byte_array(np.ascontiguousarray(found)))
+
+
+def outputs_message(frame: Frame, result: Result, artefact: Artefact, drone: str) -> OutputTensors:
+    """Return the outputs of a network whose meaning is not known, not encoded."""
+    specs = tuple(TensorSpec(x.shape, x.dtype.name) for x in result.tensors)
+    parts, data = joined(specs, [memoryview(as_bytes(x)) for x in result.tensors])
+    return OutputTensors(header=frame.header, sequence=frame.sequence, drone=drone,
+                         model_digest=artefact.digest, parts=part_messages(parts),
+                         data=byte_array(data))
 
 
 def latency_message(ended: Ended) -> FrameLatency:
@@ -160,6 +232,34 @@ def supply_message(reading: Reading, *, stamp: Time, source: str) -> BatteryStat
         present=True, location='computer supply', serial_number=source)
 
 
-def _top_fields(top: TopK | None) -> dict[str, Any]:
-    top = top or TopK()
-    return {'ids': top.ids, 'labels': top.labels, 'scores': top.scores}
+def _named(result: Result | None) -> dict[str, Any]:
+    result = result or Result()
+    return {'kind': result.kind, 'ids': result.ids, 'labels': result.labels,
+            'scores': result.scores}
+
+
+def encoded_tensors(result: Result, artefact: Artefact) -> tuple[tuple[Part, ...], Any]:
+    """Return the parts of a result's tensors and their data."""
+    specs = result_specs(artefact)[:len(result.tensors)]
+    if not specs:
+        return (), b''
+    return joined(specs, encode_tensors(result.tensors, specs, 'zstd'))
+
+
+def received_result(m: RemoteResult, artefact: Artefact) -> Result:
+    """Return the result in a reply.
+
+    :raises IncomingError, DecodeError: if it is none of this network.
+    """
+    specs, parts = result_specs(artefact), parts_of(m.parts)
+    detection = m.kind == DETECTION
+    if m.kind != artefact.meaning.kind or len(m.boxes) != 4 * len(m.ids) * detection or [
+            (p.spec.dtype, p.spec.shape) for p in parts] != [(s.dtype, s.shape) for s in specs]:
+        raise IncomingError(f"the result of kind '{text(m.kind)}' is none of {artefact.name}, "
+                            f'which gives {artefact.meaning.kind}')
+    data = memoryview(m.data).cast('B') if len(m.data) else memoryview(b'')
+    return Result(
+        ids=tuple(m.ids), labels=tuple(m.labels), scores=tuple(m.scores), kind=m.kind,
+        boxes=tuple(map(tuple, np.reshape(m.boxes, (-1, 4)).tolist())) if detection else (),
+        tensors=tuple(decode_as(data[p.offset:p.offset + p.size], spec)
+                      for p, spec in zip(parts, specs, strict=True)))

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from rclpy.lifecycle import LifecyclePublisher
+from sensor_msgs.msg import Image
 from std_msgs.msg import Float64
 
 from offload_perception.bringup.config import EdgeConfig
@@ -13,11 +15,15 @@ from offload_perception.frames import REPLIES, reply_topic
 from offload_perception.imaging.encodings import ValueRange
 from offload_perception.msg import (
     Classification,
+    Detections,
     FrameEnergy,
     FrameLatency,
     OffloadDecision,
+    OutputTensors,
+    RemoteResult,
 )
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.meaning import DETECTION, SEGMENTATION, TENSORS
 from offload_perception.network.shape import NetworkShape
 from offload_perception.nodes import qos
 from offload_perception.nodes.edge_session import EdgeParts, EdgeSession
@@ -96,7 +102,7 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
         """Create the topics."""
         c = self.config
         replies = self.add_subscription(
-            Classification, REPLIES, self.to_session(EdgeSession.on_reply), qos.RESULTS,
+            RemoteResult, REPLIES, self.to_session(EdgeSession.on_reply), qos.RESULTS,
             lane=True)
         self._refuse_unanswered(replies.topic_name)
         self.add_subscription(FrameEnergy, 'frame_energy',
@@ -111,8 +117,16 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
                 on_beat=self.to_session(EdgeSession.on_beat) if self._planner else None),
             feed=self._feed,
             results=self.add_publisher(Classification, 'classification', qos.RESULTS),
+            details=self._detail_publisher(),
             latencies=self.add_publisher(FrameLatency, 'frame_latency', qos.TELEMETRY),
             decisions=self.add_publisher(OffloadDecision, 'offload_decision', qos.LATCHED))
+
+    def _detail_publisher(self) -> LifecyclePublisher | None:
+        """Return the publisher of what a list of labels cannot hold, None for a classifier."""
+        topics = {DETECTION: (Detections, 'detections'), SEGMENTATION: (Image, 'class_map'),
+                  TENSORS: (OutputTensors, 'outputs')}
+        kind = self._network.artefact.meaning.kind
+        return self.add_publisher(*topics[kind], qos.RESULTS) if kind in topics else None
 
     def _refuse_unanswered(self, topic: str) -> None:
         """Refuse a remapped topic of replies: servers derive it from the node's name."""

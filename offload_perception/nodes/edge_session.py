@@ -12,8 +12,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from offload_perception.edgetpu.mapping import CompileReport
-from offload_perception.errors import PlanError
-from offload_perception.frames import REPORTING_FAILED, Frame, Status
+from offload_perception.errors import DecodeError, IncomingError, PlanError
+from offload_perception.frames import REPLIES, REPORTING_FAILED, Frame, Result, Status
 from offload_perception.health import Finding
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.frames_watch import FramesWatch, servers_findings
@@ -22,13 +22,22 @@ from offload_perception.health.layers import SpeedWatch, network_findings
 from offload_perception.imaging.encodings import ValueRange
 from offload_perception.incoming import text
 from offload_perception.msg import (
-    Classification,
     FrameEnergy,
     OffloadDecision,
+    RemoteResult,
     ServerBeat,
     ServerStatus,
 )
-from offload_perception.nodes.convert import fit_image, latency_message, reply_of, result_message
+from offload_perception.nodes.convert import (
+    class_map_message,
+    detections_message,
+    fit_image,
+    latency_message,
+    outputs_message,
+    reply_of,
+    result_message,
+)
+from offload_perception.network.meaning import DETECTION, SEGMENTATION
 from offload_perception.nodes.convert_decision import (
     decision_message,
     server_report,
@@ -64,6 +73,7 @@ class EdgeParts:
     servers: Servers
     feed: ImageFeed
     results: LifecyclePublisher
+    details: LifecyclePublisher | None  # boxes, class maps or tensors
     latencies: LifecyclePublisher
     decisions: LifecyclePublisher
 
@@ -93,7 +103,8 @@ class EdgeSession(Session):
             decided=self._on_decided,
             settings=EdgeSettings(
                 drone=node.get_fully_qualified_name(), deadline_s=c.deadline,
-                reply_timeout_s=c.reply_timeout, max_in_flight=c.max_in_flight, top_k=c.top_k))
+                reply_timeout_s=c.reply_timeout, max_in_flight=c.max_in_flight, top_k=c.top_k,
+                min_score=c.min_score))
         self._mission = MissionFollower(node, self.pipeline.set_pace)
 
     def start(self) -> None:
@@ -145,10 +156,15 @@ class EdgeSession(Session):
         self.pipeline.offer(message.header, message)
         self.images.observe(message, info)
 
-    def on_reply(self, message: Classification) -> None:
+    def on_reply(self, message: RemoteResult) -> None:
         """Take a server's reply to a frame or to a probe."""
         if message.status != Status.PROBE:
-            self.pipeline.reply(reply_of(message))
+            try:
+                reply = reply_of(message, self._artefact)
+            except (IncomingError, DecodeError) as e:
+                self._node.border.ignore(REPLIES, e)
+                return
+            self.pipeline.reply(reply)
         elif self.strategy is not None:
             self.strategy.observe_probe(message.nonce, message.server, message.server_total)
 
@@ -177,12 +193,23 @@ class EdgeSession(Session):
             self.strategy.observe_energy(message.header, message.sequence, active_j)
 
     def _on_ended(self, ended: Ended) -> None:
-        if ended.top is not None:
-            self._parts.results.publish(result_message(
-                ended, self._artefact, self._node.get_fully_qualified_name()))
+        if ended.result is not None:
+            self._publish_result(ended, ended.result)
         self._parts.latencies.publish(latency_message(ended))
         if self.strategy is not None:
             self.strategy.observe_end(ended)
+
+    def _publish_result(self, ended: Ended, result: Result) -> None:
+        drone, details = self._node.get_fully_qualified_name(), self._parts.details
+        self._parts.results.publish(result_message(ended, self._artefact, drone))
+        if details is None:
+            return
+        if result.kind == DETECTION:
+            details.publish(detections_message(ended.frame, result, self._artefact, drone))
+        elif result.kind == SEGMENTATION:
+            details.publish(class_map_message(ended.frame, result))
+        else:
+            details.publish(outputs_message(ended.frame, result, self._artefact, drone))
 
     def _on_problem(self, reason: str, why: str) -> None:
         with self._problem_lock:

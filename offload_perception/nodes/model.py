@@ -16,6 +16,7 @@ def load_artefact(node: AnyManagedNode, config: NetworkConfig) -> Artefact:
     log = node.get_logger()
     artefact = prepare(config.model, config.weights, labels=config.labels or None,
                        preprocess=config.preprocess or None,
+                       task='' if config.task == 'auto' else config.task,
                        fit=None if config.fit == 'model' else config.fit,
                        progress=node.progress, build=building_apart(node.raise_if_cancelled))
     trained = '' if artefact.trained else '; UNTRAINED: its labels mean nothing'

@@ -58,7 +58,7 @@ class TailSession(Session):
         self.pipeline = TailPipeline(
             network=parts.network, reply=self._on_reply,
             settings=ServerSettings(name=node.get_namespace(), top_k=c.top_k,
-                                    queue_limit=c.queue_limit))
+                                    min_score=c.min_score, queue_limit=c.queue_limit))
 
     def start(self) -> None:
         """Start to serve."""

@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
-from offload_perception.msg import Classification
+from offload_perception.msg import RemoteResult
 from offload_perception.nodes import qos
 
 MAX_TOPICS = 256
@@ -28,11 +28,11 @@ class ReplyPublishers:
     def __init__(self, node: Node) -> None:
         self._node, self._lock = node, threading.Lock()
         self._publishers: OrderedDict[str, Publisher] = OrderedDict()
-        self._waiting: deque[tuple[float, str, Classification]] = deque()
+        self._waiting: deque[tuple[float, str, RemoteResult]] = deque()
         self.lost, self._closed = 0, False
         self._timer = node.create_timer(RETRY_PERIOD_S, self._retry, autostart=False)
 
-    def publish(self, topic: str, message: Classification) -> None:
+    def publish(self, topic: str, message: RemoteResult) -> None:
         """Publish `message`, as soon as it has a subscriber."""
         with self._lock:
             if not self._closed and not self._delivered(topic, message):
@@ -49,7 +49,7 @@ class ReplyPublishers:
             while self._publishers:
                 self._node.destroy_publisher(self._publishers.popitem()[1])
 
-    def _delivered(self, topic: str, message: Classification) -> bool:
+    def _delivered(self, topic: str, message: RemoteResult) -> bool:
         """Publish if there is a subscriber."""
         if topic not in self._publishers and not self._node.count_subscribers(topic):
             return False
@@ -62,7 +62,7 @@ class ReplyPublishers:
     def _publisher(self, topic: str) -> Publisher:
         if topic not in self._publishers:
             self._publishers[topic] = self._node.create_publisher(
-                Classification, topic, qos.RESULTS)
+                RemoteResult, topic, qos.RESULTS)
             if len(self._publishers) > MAX_TOPICS:
                 self._node.destroy_publisher(self._publishers.popitem(last=False)[1])
         self._publishers.move_to_end(topic)
@@ -82,7 +82,7 @@ class ReplyPublishers:
             if not self._waiting:
                 self._timer.cancel()
 
-    def _count_lost(self, topic: str, message: Classification) -> None:
+    def _count_lost(self, topic: str, message: RemoteResult) -> None:
         self.lost += 1
         self._node.get_logger().warning(
             f'{topic} has no subscriber: a reply to {message.drone} is lost',

@@ -2,11 +2,8 @@
 
 import math
 
-import numpy as np
-
 from offload_perception import codec
 from offload_perception.codec.calibration import basis_of
-from offload_perception.codec.transform import Basis
 from offload_perception.errors import DecodeError
 from offload_perception.frames import FeaturePacket, Frame, Part, ReceivedReply, Status
 from offload_perception.network.artefact import Artefact
@@ -56,17 +53,11 @@ def decode_packet(packet: FeaturePacket, artefact: Artefact) -> Tensors:
     """
     basis, data = basis_of(artefact, packet.split), memoryview(packet.data).cast('B')
     specs = artefact.tensors(packet.split)
-    return tuple(_decoded(data[part.offset:part.offset + part.size], spec, basis,
-                          f'cut {packet.split}')
-                 for part, spec in zip(packet.parts, specs, strict=True))
-
-
-def _decoded(data: memoryview, spec: TensorSpec, basis: Basis | None, what: str) -> np.ndarray:
-    found = codec.decode(data, max_bytes=spec.nbytes, basis=basis)
-    if (found.spec.dtype, found.spec.shape) != (spec.dtype, spec.shape):
-        raise DecodeError(f'the data hold {found.spec.dtype} {found.spec.shape}, '
-                          f'{what} is {spec.dtype} {spec.shape}')
-    return found.array
+    try:
+        return tuple(codec.decode_as(data[part.offset:part.offset + part.size], spec, basis=basis)
+                     for part, spec in zip(packet.parts, specs, strict=True))
+    except DecodeError as e:
+        raise DecodeError(f'cut {packet.split}: {e}') from e
 
 
 def reason_foreign(reply: ReceivedReply, frame: Frame, digest: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offload_perception import codec as codecs
+from offload_perception.codec.container import DTYPES
 from offload_perception.codec.image import is_rgb
 from offload_perception.codec.lossy import is_rectified
 from offload_perception.errors import ConfigError, PlanError
@@ -39,11 +40,11 @@ _OTHER_ENCODE_S_PER_BYTE = 5e-8
 _GUESS_SPREAD = 0.3  # relative, of a guessed size
 
 
-def codecs_for(spec: TensorSpec) -> tuple[str, ...]:
-    """Return the codec settings that are weighed for a tensor like `spec`."""
-    if is_rgb(spec):
+def codecs_for(specs: Sequence[TensorSpec]) -> tuple[str, ...]:
+    """Return the codec settings that are weighed for the tensors at a cut."""
+    if len(specs) == 1 and is_rgb(specs[0]):
         return IMAGE_CODECS
-    return TENSOR_CODECS + (LOSSY_CODECS if is_rectified(spec) else ())
+    return TENSOR_CODECS + (LOSSY_CODECS if any(map(is_rectified, specs)) else ())
 
 
 @dataclass
@@ -152,14 +153,18 @@ class SizeTable:
         return self._entries[pair]
 
     @staticmethod
-    def _guess(spec: TensorSpec, codec: str) -> _Entry:
-        setting = codecs.parse(codec, spec)
-        nbytes = _HEADER_BYTES + guessed_bits(codec, spec) / 8
+    def _guess(specs: Sequence[TensorSpec], codec: str) -> _Entry:
+        each = codecs.setting_of_each(codec, specs)
+        nbytes = sum(_HEADER_BYTES + guessed_bits(name, spec) / 8
+                     for name, spec in zip(each, specs, strict=True))
         spread = 0.0 if codec == 'raw' else _GUESS_SPREAD * nbytes
-        name = setting.codec.name
-        encode_s = spec.nbytes * _ENCODE_S_PER_BYTE.get(name, _OTHER_ENCODE_S_PER_BYTE) + 2e-5
+        settings = [codecs.parse(name, spec) for name, spec in zip(each, specs, strict=True)
+                    if spec.dtype in DTYPES]
+        encode_s = 2e-5 + sum(
+            spec.nbytes * _ENCODE_S_PER_BYTE.get(name.partition(':')[0], _OTHER_ENCODE_S_PER_BYTE)
+            for name, spec in zip(each, specs, strict=True))
         return _Entry(RobustLevel(nbytes, spread), RobustLevel.of_times(encode_s, encode_s),
-                      1.0 if setting.codec.lossless else nan)
+                      1.0 if all(s.codec.lossless for s in settings) else nan)
 
 
 def guessed_bits(codec: str, spec: TensorSpec) -> float:

@@ -25,6 +25,7 @@ from offload_perception.incoming import (
 
 MAX_CLASSES = 10_000
 MAX_LAYERS = 10_000
+MAX_PARTS = 256
 _LONG = 1000  # characters of what a person reads: a reason, a finding
 _NODE_NAME = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)+')
 
@@ -68,18 +69,32 @@ _DIAGNOSTICS: Rules = {
 
 _RESULT: Rules = {
     'header': _header, 'drone': identifier, 'model_digest': identifier, **_place,
-    'where': identifier, **_ran, 'status': partial(member, kind=Status), 'message': _said,
+    'where': identifier, **_ran, 'kind': identifier,
     'labels': each(_shown, MAX_CLASSES), 'ids': partial(bounded, limit=MAX_CLASSES),
     'scores': each(_score, MAX_CLASSES),
     **dict.fromkeys(('server_wait', 'decode', 'tail', 'server_total'), _duration)}
 
+_PARTS = each(inside({'dtype': identifier, 'shape': partial(bounded, limit=8),
+                      'scale': _forecast}), MAX_PARTS)
+_DETECTION: Rules = {'label': _shown, 'score': _score,
+                     **dict.fromkeys(('x_min', 'y_min', 'x_max', 'y_max'),
+                                     partial(number, low=0.0, high=1e6))}
+
 RULES: dict[str, Rules] = {
     'FeatureTensor': {
         'header': _header, 'drone': node_name, 'model_digest': identifier,
-        'split_name': identifier, 'codec': identifier, 'dtype': identifier,
-        'shape': partial(bounded, limit=8), 'scale': _forecast,
+        'split_name': identifier, 'codec': identifier, 'parts': _PARTS,
         'remaining': partial(number, low=-1e6, high=1e6)},
     'Classification': _RESULT,
+    'RemoteResult': {
+        **{name: rule for name, rule in _RESULT.items() if name != 'where'},
+        'status': partial(member, kind=Status), 'message': _said, 'parts': _PARTS,
+        'boxes': each(partial(number, low=-100.0, high=100.0), 4 * MAX_CLASSES)},
+    'Detections': {
+        'header': _header, 'drone': identifier, 'model_digest': identifier, 'where': identifier,
+        'detections': each(inside(_DETECTION), MAX_CLASSES)},
+    'OutputTensors': {'header': _header, 'drone': identifier, 'model_digest': identifier,
+                      'parts': _PARTS},
     'GeotaggedClassification': {
         'header': _header, 'classification': inside(_RESULT), 'reason': _said,
         'latitude': partial(number, low=-90.0, high=90.0, unknown=True),
@@ -130,6 +145,7 @@ RULES: dict[str, Rules] = {
 """By the name of a message's type: the checks of its fields."""
 
 _TOGETHER = {'Classification': ('labels', 'ids', 'scores'),
+             'RemoteResult': ('labels', 'ids', 'scores'),
              'FrameEnergy': ('stages', 'stage_energy')}
 
 
