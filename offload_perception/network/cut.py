@@ -12,11 +12,13 @@ from offload_perception.errors import ModelError
 from offload_perception.network.flatbuffer import Graph, reading
 from offload_perception.tensor import TensorSpec
 
+# The operators of a VGG: those that begin a layer, and those that belong to the layer before or
+# after them.
 KINDS = {'CONV_2D': 'conv', 'MAX_POOL_2D': 'pool', 'AVERAGE_POOL_2D': 'pool',
          'FULLY_CONNECTED': 'fc'}
-WITH_LAYER_BEFORE = {'QUANTIZE', 'RELU', 'RELU6', 'SOFTMAX', 'LOGISTIC', 'MEAN', 'ADD', 'SUB',
-                     'MUL'}
-WITH_LAYER_BEHIND = {'RESHAPE', 'SQUEEZE', 'PAD', 'PADV2'}
+JOINS_PREVIOUS = {'QUANTIZE', 'RELU', 'RELU6', 'SOFTMAX', 'LOGISTIC', 'MEAN', 'ADD', 'SUB',
+                  'MUL'}
+JOINS_NEXT = {'RESHAPE', 'SQUEEZE', 'PAD', 'PADV2'}
 PREPROCESS = 'preprocess'
 
 
@@ -72,7 +74,7 @@ def cut(graph: Graph, points: tuple[CutPoint, ...], first: int, last: int) -> by
 def _layer_starts(graph: Graph) -> list[int]:
     for operator in graph.operators:
         name = graph.opcode(operator)
-        if name not in KINDS and name not in WITH_LAYER_BEFORE | WITH_LAYER_BEHIND:
+        if name not in KINDS and name not in JOINS_PREVIOUS | JOINS_NEXT:
             raise ModelError(f'{graph.what} is not like VGG: it has the operator {name}; only '
                              'convolutions, poolings and dense layers in sequence can be cut')
     starts = [i for i, o in enumerate(graph.operators) if graph.opcode(o) in KINDS]
@@ -82,7 +84,7 @@ def _layer_starts(graph: Graph) -> list[int]:
 
 
 def _with_reshapes(graph: Graph, start: int) -> int:
-    while graph.opcode(graph.operators[start - 1]) in WITH_LAYER_BEHIND:
+    while graph.opcode(graph.operators[start - 1]) in JOINS_NEXT:
         start -= 1
     return start
 
