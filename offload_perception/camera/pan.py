@@ -62,7 +62,7 @@ def photos_folder() -> Path:
 
 
 def _prepare(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the picture no larger than the window can make use of, against flicker."""
+    """Return the picture reduced to the resolution of the window, against flicker."""
     scale = max(height / rgb.shape[0], width / rgb.shape[1]) / _ZOOM[0]
     if scale >= 1:
         return rgb

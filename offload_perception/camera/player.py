@@ -75,7 +75,7 @@ class Player:
                 self._drop()
 
     def _make_cadence(self) -> Cadence | None:
-        """Return the beat of a source that does not set the pace itself."""
+        """Return the cadence of a source that does not set the pace itself."""
         rate_hz = self.source.rate_hz
         return Cadence(1.0 / rate_hz, time.monotonic()) if rate_hz else None
 
@@ -92,7 +92,7 @@ class Player:
         except SourceEnded as e:
             self.ended = str(e)
             return self._leave()
-        except Exception as e:  # report it, else the camera would only look alive
+        except Exception as e:  # report it, else the camera would seem to run
             self._fail(str(e) if isinstance(e, SourceError) else f'{type(e).__name__}: {e}')
             return True
         self._show(frame)

@@ -1,4 +1,4 @@
-"""What every camera source offers."""
+"""The interface of camera sources."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class Source(ABC):
 
     @property
     def skipped(self) -> int:
-        """Return how often a broken picture was left out."""
+        """Return how many broken pictures were skipped."""
         return 0
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""A camera that Linux knows (V4L2)."""
+"""A camera of Linux (V4L2)."""
 
 import os
 from pathlib import Path
@@ -56,7 +56,7 @@ class CameraSource(Source):
 
 
 def check_device(device: str) -> None:
-    """Raise SourceError with the remedy for a device that is not there or not ours."""
+    """Raise SourceError with the remedy for a device that is missing or not permitted."""
     path = Path(device)
     if not path.exists():
         present = sorted(str(p) for p in Path('/dev').glob('video*'))

@@ -46,7 +46,7 @@ class VideoSource(Source):
         return (fit_bgr(bgr, *self._size),) if done else None
 
     def _rewind(self) -> tuple[np.ndarray]:
-        """Return the first frame; opened anew, as not every format can be wound back."""
+        """Return the first frame; opened again, as not every format can seek."""
         if self._index and not self._endless:
             raise SourceEnded(f'{self._path.name} was shown to its end')
         self._capture.release()
@@ -62,7 +62,7 @@ class VideoSource(Source):
 
 
 def check_file(path: Path) -> None:
-    """Raise SourceError for what OpenCV would wait for, or not say why it failed."""
+    """Raise SourceError for a file on which OpenCV would block, or fail without a reason."""
     if not path.is_file():
         raise SourceError(f'{path} is not a video file; give the path of one')
     if not os.access(path, os.R_OK):

@@ -82,8 +82,8 @@ def _cpu(job: Job) -> tuple[Run, str]:
     from offload_perception.runtime.load import load_cpu
 
     runner = load_cpu(job.runtime, Path(job.file), *job.specs, threads=job.threads)
-    image = _noise(job.specs[0].shape).astype(job.specs[0].dtype)
-    return lambda: runner.run(image), f'{runner.runtime} on cpu'
+    xs = tuple(_noise(spec.shape).astype(spec.dtype) for spec in job.specs[0])
+    return lambda: runner.run(xs), f'{runner.runtime} on cpu'
 
 
 def _edgetpu(job: Job) -> tuple[Run, str]:
@@ -92,7 +92,7 @@ def _edgetpu(job: Job) -> tuple[Run, str]:
     from offload_perception.runtime.select import edgetpu_choice
 
     whole = Artefact.load(job.model)
-    head = replace(whole, layers=whole.layers[:job.cut])
+    head = replace(whole, layers=whole.layers[:job.cut], outputs=whole.boundary(job.cut))
     network = EdgeTpuNetwork(head, edgetpu_choice(job.runtime), threads=job.threads)
     image = _noise(head.input.shape)
     return lambda: network.head(job.cut, image), network.describe()

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -38,15 +38,15 @@ class Job:
     file: str = ''
     model: str = ''
     cut: int = 0
-    input: dict[str, Any] | None = None
-    output: dict[str, Any] | None = None
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
     limit_bytes: int | None = None
 
     @property
-    def specs(self) -> tuple[TensorSpec, TensorSpec]:
+    def specs(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """Return the tensors at both ends of `file`."""
-        assert self.input is not None and self.output is not None
-        return TensorSpec.from_dict(self.input), TensorSpec.from_dict(self.output)
+        return (tuple(map(TensorSpec.from_dict, self.inputs)),
+                tuple(map(TensorSpec.from_dict, self.outputs)))
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ class FloatPrefixes:
             yield prefix
 
 
-class Int8Prefixes:
-    """Cuts prefixes out of the whole int8 network's file."""
+class OwnPrefixes:
+    """Cuts prefixes out of the prepared model's own file: int8, or that of a float network."""
 
     def __init__(self, artefact: Artefact) -> None:
         self._merger = Merger(artefact)
@@ -59,8 +59,9 @@ def write_float(artefact: Artefact, file: Path) -> Path:
     if file.exists():
         return file
     if not artefact.keras_file.exists():
-        raise ModelError(f'{artefact.path} has no float32 network: prepare the model again, name '
-                         'its float32 .tflite file (--float-model), or measure other backends')
+        raise ModelError(f'{artefact.path} has no float32 network: measure other backends '
+                         '(--backends int8), name its float32 .tflite file (--float-model), or '
+                         'prepare the model from its .keras file')
     model = import_keras().models.load_model(artefact.keras_file, compile=False)
     partial = file.with_name(f'partial-{file.name}')
     partial.write_bytes(to_float(model))

@@ -1,42 +1,54 @@
 """How much memory a prefix will need, how much there is, and how much it took."""
 
 import re
-from itertools import pairwise
 from math import inf
 from pathlib import Path
 
 import psutil
 
-from offload_perception.network.artefact import Layer
-from offload_perception.tensor import TensorSpec
+from offload_perception.network.artefact import Artefact
 
 _CGROUP = Path('/sys/fs/cgroup')
 
 
-def weight_bytes(layers: tuple[Layer, ...], *, float32: bool) -> int:
-    """Return the size of the weights of some layers: int8 with int32 biases, or float32."""
+def weight_bytes(artefact: Artefact, cut: int, *, float32: bool) -> int:
+    """Return the size of the weights before a cut, as in the model's file, or as float32.
+
+    In an int8 file biases are int32 already.
+    """
+    layers = artefact.layers[:cut]
     if not float32:
         return sum(layer.weight_bytes for layer in layers)
-    biases = [4 * layer.output.shape[-1] if layer.weight_bytes else 0 for layer in layers]
+    biases = [4 * artefact.spec(layer.gives[0]).shape[-1] if layer.weight_bytes else 0
+              for layer in layers]
     return sum(4 * (layer.weight_bytes - bias) + bias
                for layer, bias in zip(layers, biases, strict=True))
 
 
-def activation_bytes(image: TensorSpec, layers: tuple[Layer, ...], *, float32: bool) -> int:
-    """Return the size of the largest two neighbouring tensors, which live at the same time."""
-    sizes = [image.size, *(layer.output.size for layer in layers)]
-    pairs = [a + b for a, b in pairwise(sizes)]
-    return max(pairs) * (4 if float32 else 1)
+def activation_bytes(artefact: Artefact, cut: int, *, float32: bool) -> int:
+    """Return the most bytes of tensors that live at the same time before a cut.
+
+    While a layer runs, these are the tensors at the cut before it and what it gives.
+    """
+    alive = [{*artefact.boundary(layer.index - 1), *layer.gives}
+             for layer in artefact.layers[:cut]]
+    return max(sum(_bytes(artefact, i, float32=float32) for i in numbers) for numbers in alive)
 
 
-def predict(image: TensorSpec, layers: tuple[Layer, ...], *, float32: bool) -> int:
-    """Return what running these layers needs on top of the bare runtime, in bytes.
+def _bytes(artefact: Artefact, number: int, *, float32: bool) -> int:
+    spec = artefact.spec(number)
+    return 4 * spec.size if float32 else spec.nbytes
+
+
+def predict(artefact: Artefact, cut: int, *, float32: bool) -> int:
+    """Return what running layers 1 to `cut` needs on top of the bare runtime, in bytes.
 
     Weights count twice: as pages of the mapped file, and as the copy that the interpreter's
-    kernels (XNNPACK) arrange for themselves while loading.
+    kernels (XNNPACK) arrange for themselves while loading. `float32` is for the float32 form of
+    an int8 network.
     """
-    return (2 * weight_bytes(layers, float32=float32)
-            + activation_bytes(image, layers, float32=float32))
+    return (2 * weight_bytes(artefact, cut, float32=float32)
+            + activation_bytes(artefact, cut, float32=float32))
 
 
 def available_bytes() -> int:

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from offload_perception.characterize import host
-from offload_perception.characterize.backends import BACKENDS, Backend, choose
+from offload_perception.characterize.backends import (
+    AVAILABLE,
+    BACKENDS,
+    Backend,
+    choose,
+    fitting,
+)
 from offload_perception.characterize.compare import ORIGINAL, Pair, load_run, pair
 from offload_perception.characterize.measurement import Effort, Session
 from offload_perception.characterize.metering import EMULATED, MONSOON, open_meter
@@ -52,6 +58,8 @@ def _characterize(args: argparse.Namespace) -> None:
     if args.meter == EMULATED:
         preset(args.emulate)
     artefact = prepared(args)
+    if args.backends == AVAILABLE:
+        names = fitting(names, artefact, float_file=bool(args.float_model))
     folder = Path(args.out or f'characterize_{artefact.name}')
     settings = _settings(args, artefact)
     journal = Journal(folder, settings)

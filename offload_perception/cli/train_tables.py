@@ -43,12 +43,13 @@ def activations(model: str, weights: str, images: int) -> Iterator[np.ndarray]:
     """Yield the planes at each rectified cut, uint8 (images, C, H, W)."""
     artefact = prepare(model, weights, progress=progress)
     network = Chain(artefact, resolve('cpu'), merge=False)
-    x = list(tiles('train', images, seed=7, size=artefact.input.shape[0])[0])
+    xs = [(image,) for image in tiles('train', images, seed=7, size=artefact.input.shape[0])[0]]
     for k in range(1, artefact.last):
         progress(f'{artefact.name} {artefact.cut_names[k]}')
-        x = [network.run(k, k, q) for q in x]
-        if is_rectified(artefact.tensor(k)):
-            yield np.stack([to_planes(above_lowest(q)) for q in x])
+        xs = [network.run(k, k, q) for q in xs]
+        spec, = artefact.tensors(k)
+        if is_rectified(spec):
+            yield np.stack([to_planes(above_lowest(q)) for q, in xs])
     network.close()
 
 

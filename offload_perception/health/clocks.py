@@ -16,7 +16,7 @@ LATE_S = 0.5
 
 
 class StampWatch:
-    """Checks the stamps of one stream of images; `see` is cheap, since it is called for each."""
+    """Checks the stamps of one stream of images; `observe` is cheap, as each calls it."""
 
     def __init__(self) -> None:
         self._last_s, self._ahead_s, self._age_s, self._back_s = nan, 0.0, 0.0, 0.0
@@ -66,7 +66,7 @@ class StampWatch:
 
 def wall_offset_s(wall: Callable[[], float] = time.time,
                   monotonic: Callable[[], float] = time.monotonic) -> float:
-    """Return what the system clock shows above the monotonic one [s].
+    """Return the offset of the system clock from the monotonic one [s].
 
     NaN if this thread was preempted between the two readings, as on a busy computer: that would
     look like a jump of the clock.

@@ -1,4 +1,4 @@
-"""How long the disk lasts."""
+"""How long until the disk is full."""
 
 from collections import deque
 from math import inf

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Level(IntEnum):
-    """How bad it is; the values are those of diagnostic_msgs/DiagnosticStatus."""
+    """Severity, with the values of diagnostic_msgs/DiagnosticStatus."""
 
     OK = 0
     WARN = 1
@@ -15,7 +15,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know about a node.
+    """A condition of a node that its diagnostics report.
 
     `name` identifies it among the node's findings and stays while `text` changes. A finding of
     level OK is information; nothing is wrong.

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def guarded(name: str, source: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Yield what `source` finds; if it raises, what it found before and that fault."""
+    """Yield the findings of `source`; if it raises, a finding with the fault comes last."""
     try:
         yield from source()
     except Exception as e:
@@ -20,7 +20,7 @@ def guarded(name: str, source: Callable[[], Iterable[Finding]]) -> Iterator[Find
 
 
 def guarded_values(name: str, source: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the values of `source`; if it raises, that fault under `name`."""
+    """Return the values of `source`; if it raises, the fault under `name`."""
     try:
         return source()
     except Exception as e:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from offload_perception.health.finding import Finding, note, warning
 from offload_perception.health.trend import Hysteresis
 
-SLOW, CALM = 1.5, 1.3  # time of a head by that in the profile
+SLOW, CALM = 1.5, 1.3  # time of a head relative to the profile
 
 
 def network_findings(trouble: str, fallback: str, trained: bool,
                      streamed: int = 0, doubt: str = '') -> Iterator[Finding]:
-    """Yield what is to be known of the layers.
+    """Yield the findings on the layers.
 
     :param trouble: that of the `network.runnable.Network`.
     :param fallback: that of its choice: device auto found no Edge TPU, and none was asked for.
@@ -37,7 +37,7 @@ class SpeedWatch:
         self._slow = Hysteresis(on=SLOW, off=CALM)
 
     def findings(self, slowdown: float) -> Iterator[Finding]:
-        """Yield what is wrong; `slowdown` is time of a head now by that in the profile."""
+        """Yield what is wrong; `slowdown` is the time of a head relative to the profile."""
         if self._slow.update(slowdown):
             yield warning('speed', f'layers on board take {slowdown:.1f} times as long as in the '
                           'profile: the CPU is throttled or shared; the planner goes by the '

@@ -1,4 +1,4 @@
-"""Whether something grew recently, is above a limit, or lasts: all without flicker."""
+"""Recent growth, limits with hysteresis, and conditions that last."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ WINDOW_S = 10.0
 
 
 class Recent:
-    """By how much running totals, which start at zero, grew within a window [s]."""
+    """The growth of running totals, which start at zero, within a window [s]."""
 
     def __init__(self, window_s: float = WINDOW_S) -> None:
         self.window_s = window_s
@@ -44,6 +44,6 @@ class Lasting:
         self._for_s, self._since_s = for_s, inf
 
     def update(self, so: bool, now_s: float) -> bool:
-        """Take whether it holds at `now_s`."""
+        """Take whether the condition holds at `now_s`; return whether it has lasted."""
         self._since_s = min(self._since_s, now_s) if so else inf
         return now_s - self._since_s >= self._for_s

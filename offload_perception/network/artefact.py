@@ -112,6 +112,12 @@ class Artefact:
         """Return how many classes the outputs know, None if they do not say."""
         return classes_of(self.meaning, [self.spec(i) for i in self.outputs])
 
+    @cached_property
+    def quantised(self) -> bool:
+        """Return whether layers compute in integers; a float network has none that does."""
+        return any(self.spec(i).dtype in ('int8', 'uint8')
+                   for layer in self.layers for i in layer.gives)
+
     @property
     def last(self) -> int:
         """Return N, the cut after the last layer: everything on board."""

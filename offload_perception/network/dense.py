@@ -23,10 +23,19 @@ def check_dense(graph: Graph) -> None:
     if wrong:
         raise ModelError(
             f'{graph.what} has {len(wrong)} dense layers with a scale for each unit, which TFLite '
-            'before 2.10 and the Edge TPU compiler misread without a word; delete the folder and '
-            'prepare the model again from its .keras or .h5 file (prepare_model), or convert it '
+            'before 2.10 and the Edge TPU compiler misread without a word; prepare the '
+            'model from its .keras or .h5 file (prepare_model), or convert it '
             'with converter._experimental_disable_per_channel_quantization_for_dense_layers = '
             'True')
+
+
+def dense_doubt(graph: Graph) -> str:
+    """Return the message of `check_dense`, '' for a network that every TFLite reads."""
+    try:
+        check_dense(graph)
+    except ModelError as e:
+        return f'WARNING: {e}'
+    return ''
 
 
 def is_portable(graph: Graph, operator: Any) -> bool:

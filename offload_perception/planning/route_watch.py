@@ -1,6 +1,6 @@
 """Whether a server can be reached: lost after missed replies, back after answered probes."""
 
-_MISSES_TO_LOSE = 2  # in a row; one loss is common on Wi-Fi
+_MISSES_TO_LOSE = 2  # in a row; a single loss is no outage
 _ANSWERS_TO_RETURN = 2  # in a row, so that a link at its limit does not flap
 
 

@@ -1,1 +1,1 @@
-"""What telemetry adds up to: live lines, closing lines, reports."""
+"""Sums over telemetry: live lines, closing lines, reports."""

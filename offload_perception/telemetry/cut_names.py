@@ -1,4 +1,4 @@
-"""The layers at whose ends the cuts lie that telemetry names."""
+"""The names of all cuts, from those that telemetry messages use."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Joules a frame: what was drawn while frames were worked on, by the results of the same time."""
+"""Joules per frame: energy drawn while frames were processed, divided by their results."""
 
 from collections import deque
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import inf
 
 MAX_GAP_S = 3.0
-"""Energy is unknown if a meter is silent for longer and has added nothing."""
+"""After a longer silence of the meter the energy is unknown."""
 _EARLY = 1024  # samples kept before the first frame, which began before its end was reported
 _WAITING = 65536  # ends of frames since the last sample; beyond, the oldest count as not metered
 
@@ -62,7 +62,7 @@ class FrameEnergyCounter:
         self._ends.append((end_s, has_result))
 
     def add_power(self, at_s: float, energy_j: float) -> None:
-        """Note what the meter had counted in all at a time."""
+        """Note the accumulated energy of the meter at a time."""
         sample = at_s, energy_j
         if self._start_s == inf:
             self._early.append(sample)
@@ -72,7 +72,7 @@ class FrameEnergyCounter:
         self._sample = sample
 
     def _add_interval(self, before: tuple[float, float], after: tuple[float, float]) -> None:
-        """Add what was drawn between two samples, and the frames that ended by the second."""
+        """Add the energy between two samples, and the frames that ended by the second."""
         (from_s, from_j), (to_s, to_j) = before, after
         grew_j, passed_s = to_j - from_j, to_s - from_s
         known = passed_s > 0.0 and (grew_j > 0.0 or (grew_j == 0.0 and passed_s <= MAX_GAP_S))

@@ -1,4 +1,4 @@
-"""Whether labels mean anything: what the network was trained on against what it is shown."""
+"""Whether labels are meaningful: the training images compared with the camera's."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ _TRAINED_ON = {f'trained on {TERRAIN}': TERRAIN, 'imagenet': PHOTOGRAPHS}  # Art
 
 
 def shown(source: str) -> set[str]:
-    """Return what a camera's `source` shows; a camera that is not ours ('') takes photographs."""
+    """Return what a camera's `source` shows; another driver's camera ('') takes photographs."""
     return {TERRAIN if part.strip().partition(':')[0] == 'terrain' else PHOTOGRAPHS
             for part in source.split('+')}
 

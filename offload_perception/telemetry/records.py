@@ -1,4 +1,4 @@
-"""Telemetry messages as the records a Summary takes; from a topic and from a bag alike."""
+"""Records for a Summary from telemetry messages, of a topic or of a bag."""
 
 from dataclasses import fields
 from typing import Any

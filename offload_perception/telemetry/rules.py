@@ -1,4 +1,4 @@
-"""What each field of a message may be, from a topic and from a bag alike.
+"""The range of each field of a message, from a topic or from a bag.
 
 Texts for display are cut and escaped. An invalid name that is compared or passed on, number, list
 or enumeration refuses the message.

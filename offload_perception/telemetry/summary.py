@@ -125,7 +125,7 @@ class Summary:
         self._judge(self._guesses, r, self._truths)
 
     def add_truth(self, r: LabelRecord) -> None:
-        """Note what an image really shows (generated images only)."""
+        """Note the true class of an image (generated images only)."""
         self._judge(self._truths, r, self._guesses)
 
     def _judge(self, own: OrderedDict[int, str], r: LabelRecord,

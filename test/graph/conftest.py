@@ -1,5 +1,6 @@
 import os
 import shutil
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from graph.command import Command
 
 from offload_perception.bringup.installed import executable
+from offload_perception.network.artefact import Artefact
 
 # With a sourced workspace `ros2 run` finds the executables, but they are not on the PATH.
 if INSTALLED := executable('demo'):
@@ -16,13 +18,13 @@ MISSING = [name for name in ('demo', *NODES) if shutil.which(name) is None]
 
 
 @pytest.fixture
-def run():
+def run() -> Iterator[Callable[..., Command]]:
     """Start a command of the package; processes that it leaves are ended afterwards."""
     if MISSING:
         pytest.skip(f'not installed here: {", ".join(MISSING)}; source the workspace, or '
                     'use scripts/run.sh')
     pytest.importorskip('rclpy')
-    started = []
+    started: list[Command] = []
 
     def start(*words: str, env: dict[str, str] | None = None) -> Command:
         started.append(Command(*words, env=env))
@@ -33,7 +35,7 @@ def run():
 
 
 @pytest.fixture(scope='session')
-def photos(tmp_path_factory):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder of small pictures: opened in no time."""
     folder = tmp_path_factory.mktemp('photos')
     rng = np.random.default_rng(0)
@@ -43,6 +45,6 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture
-def arguments(artefact, photos):
+def arguments(artefact: Artefact, photos: str) -> list[str]:
     """Return the demo's arguments for a quick start."""
     return [f'model:={artefact.path}', f'source:={photos}', 'runtime:=litert', 'threads:=1']

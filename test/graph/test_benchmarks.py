@@ -4,9 +4,14 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from graph.command import Command
+
+from offload_perception.network.artefact import Artefact
 
 BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 SMALL = ('--runtime', 'litert', '--frames', '5', '--warm-up', '1', '--settle', '0',
@@ -14,9 +19,9 @@ SMALL = ('--runtime', 'litert', '--frames', '5', '--warm-up', '1', '--settle', '
 
 
 @pytest.fixture
-def small(run, artefact, tmp_path):
+def small(run: Callable[..., Command], artefact: Artefact, tmp_path: Path) -> Any:
     """Run a benchmark; return its results and what it printed."""
-    def measure(name: str, *words: str) -> tuple:
+    def measure(name: str, *words: str) -> tuple[Any, ...]:
         file = tmp_path / 'results.json'
         done = run(sys.executable, str(BENCHMARKS / name), *SMALL, '--model', str(artefact.path),
                    '--json', str(file), *words)
@@ -28,7 +33,7 @@ def small(run, artefact, tmp_path):
     return measure
 
 
-def test_latency(small):
+def test_latency(small: Any) -> None:
     (result,), output = small('latency.py')
     assert '| block4_pool |' in output
     assert len(result['total_s']) == 5 and min(result['total_s']) > 0
@@ -36,14 +41,14 @@ def test_latency(small):
     assert all(seconds >= 0 for seconds in result['stages_s'].values())
 
 
-def test_throughput(small):
+def test_throughput(small: Any) -> None:
     results, _ = small('throughput.py', '--turns', '1', '--camera', '0.05')
     (turn,) = results['block4_pool']
     assert turn['ratio'] == turn['graph_hz'] / turn['bound_hz'] > 0
     assert turn['bound_hz'] == 1 / max(turn['head_s'], turn['tail_s'])
 
 
-def test_cost(small):
+def test_cost(small: Any) -> None:
     results, _ = small('cost.py', '--seconds', '1')
     edge, remote = results['nodes']
     assert (edge['node'], remote['node']) == ('edge_inference', 'remote_inference')
@@ -52,7 +57,7 @@ def test_cost(small):
     assert results['steps_bytes']['drone: resize and encode'] > results['tensor_bytes']
 
 
-def test_against_naive(small):
+def test_against_naive(small: Any) -> None:
     ways, _ = small('against_naive.py', '--turns', '1')
     assert [way['way'].split(',')[0] for way in ways] == [
         'this package', 'naive nodes', 'this package']
@@ -64,7 +69,7 @@ NAMESPACES = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('tc'),
 
 
 @NAMESPACES
-def test_network(small):
+def test_network(small: Any) -> None:
     results, _ = small('network.py', '--mbit', '20', '--candidates', 'block4_pool:raw')
     (row,) = results
     assert 0 < row['delivered'] <= 1
@@ -72,9 +77,9 @@ def test_network(small):
 
 
 @pytest.fixture
-def planned(run, tmp_path):
+def planned(run: Callable[..., Command], tmp_path: Path) -> Any:
     """Run a benchmark of a planned flight; return its results and what it printed."""
-    def fly(name: str, *words: str) -> tuple:
+    def fly(name: str, *words: str) -> tuple[Any, ...]:
         file = tmp_path / 'results.json'
         done = run(sys.executable, str(BENCHMARKS / name), *words, 'runtime:=litert',
                    'threads:=1', '--json', str(file))
@@ -86,28 +91,29 @@ def planned(run, tmp_path):
     return fly
 
 
-def test_forecast(planned):
+def test_forecast(planned: bool) -> None:
     results, output = planned('forecast.py', '--duration', '3', '--settle', '1')
     assert results['adds_up'] and 0 < results['compared'] == results['latency']['frames']
     assert results['latency']['mape'] > 0 and '| latency' in output
 
 
 @NAMESPACES
-def test_link_cut(planned):
+def test_link_cut(planned: bool) -> None:
     results, _ = planned('link_cut.py', '--turns', '1', '--cut', '1', '--settle', '0',
                          '--rate', '5', 'emulate:=raspberry_pi_3b_plus_coral')
     assert results['adds_up'] and len(results['turns']) == 1 and results['local'] > 0
 
 
 @NAMESPACES
-def test_shaped_flight(planned, tmp_path):
+def test_shaped_flight(planned: bool, tmp_path: Path) -> None:
     results, _ = planned('shaped_flight.py', '--mbit', '20', '0', '--duration', '3', '--rate', '5',
                          str(tmp_path / 'bag'), 'emulate:=raspberry_pi_3b_plus_coral')
     assert [part['mbit'] for part in results] == [20, 0]
     assert all(part['frames'] for part in results) and (tmp_path / 'bag').is_dir()
 
 
-def test_a_node_that_refuses_ends_the_benchmark_with_a_message(run, artefact):
+def test_a_node_that_refuses_ends_the_benchmark_with_a_message(
+        run: Callable[..., Command], artefact: Artefact) -> None:
     done = run(sys.executable, str(BENCHMARKS / 'latency.py'), *SMALL, '--model',
                str(artefact.path), '--codec', 'nonsense')
     assert done.wait() == 2, done.output

@@ -3,12 +3,18 @@
 import re
 import shutil
 import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
-from graph.command import FLYING, LIVE, adds_up, closing
+from graph.command import FLYING, LIVE, Command, adds_up, closing
+
+from offload_perception.network.artefact import Artefact
 
 
-def test_the_demo_flies_and_its_closing_line_adds_up(run, arguments):
+def test_the_demo_flies_and_its_closing_line_adds_up(run: Callable[..., Command],
+                                                     arguments: list[str]) -> None:
     demo = run('demo', '--duration', '5', *arguments)
     assert demo.wait() == 0, demo.output
     assert adds_up(demo.output)
@@ -20,7 +26,7 @@ def test_the_demo_flies_and_its_closing_line_adds_up(run, arguments):
     assert 'Traceback' not in demo.output and demo.nobody_is_left()
 
 
-def test_all_on_board_needs_no_server(run, arguments):
+def test_all_on_board_needs_no_server(run: Callable[..., Command], arguments: list[str]) -> None:
     demo = run('demo', '--duration', '2', *arguments, 'remote:=false', 'split:=-1')
     assert demo.wait() == 0, demo.output
     _, remote, local, *_ = closing(demo.output)
@@ -28,7 +34,9 @@ def test_all_on_board_needs_no_server(run, arguments):
     assert '[remote_inference]' not in demo.output
 
 
-def test_the_last_lines_name_what_the_nodes_complain_of(run, arguments, tmp_path):
+def test_the_last_lines_name_what_the_nodes_complain_of(run: Callable[..., Command],
+                                                        arguments: list[str],
+                                                        tmp_path: Path) -> None:
     pytest.importorskip('mcap_ros2')
     demo = run('demo', '--duration', '6', *arguments, 'record:=true', f'bag:={tmp_path}/bag')
     demo.said(FLYING)
@@ -39,7 +47,8 @@ def test_the_last_lines_name_what_the_nodes_complain_of(run, arguments, tmp_path
     assert not any('Edge TPU' in line for line in complaints), 'device auto took what there is'
 
 
-def test_a_full_disk_is_refused_before_the_flight(run, arguments, tmp_path):
+def test_a_full_disk_is_refused_before_the_flight(run: Callable[..., Command],
+                                                  arguments: list[str], tmp_path: Path) -> None:
     pytest.importorskip('mcap_ros2')
     (tmp_path / 'full.yaml').write_text('/**: {ros__parameters: {min_free: 1000000}}')
     demo = run('demo', *arguments, 'record:=true', f'bag:={tmp_path}/flights/bag',
@@ -48,7 +57,8 @@ def test_a_full_disk_is_refused_before_the_flight(run, arguments, tmp_path):
     assert 'recorder exited by itself' in demo.output and not (tmp_path / 'flights').exists()
 
 
-def test_ctrl_c_ends_everything_with_a_closing_line(run, arguments):
+def test_ctrl_c_ends_everything_with_a_closing_line(run: Callable[..., Command],
+                                                    arguments: list[str]) -> None:
     demo = run('demo', *arguments)
     demo.said(FLYING)
     assert len(demo.family()) >= 5
@@ -57,7 +67,8 @@ def test_ctrl_c_ends_everything_with_a_closing_line(run, arguments):
     assert adds_up(demo.output) and demo.nobody_is_left()
 
 
-def test_ctrl_c_before_the_flight_ends_everything(run, arguments):
+def test_ctrl_c_before_the_flight_ends_everything(run: Callable[..., Command],
+                                                  arguments: list[str]) -> None:
     demo = run('demo', *arguments)
     demo.said(r'\[um25c\]')
     demo.interrupt()
@@ -65,7 +76,8 @@ def test_ctrl_c_before_the_flight_ends_everything(run, arguments):
     assert closing(demo.output)[0] == 0 and demo.nobody_is_left()
 
 
-def test_a_node_that_dies_ends_the_demo_with_its_code_and_name(run, arguments):
+def test_a_node_that_dies_ends_the_demo_with_its_code_and_name(
+        run: Callable[..., Command], arguments: list[str]) -> None:
     demo = run('demo', *arguments)
     demo.said(FLYING)
     demo.child('edge_inference_node').send_signal(signal.SIGKILL)
@@ -73,7 +85,8 @@ def test_a_node_that_dies_ends_the_demo_with_its_code_and_name(run, arguments):
     assert 'error: edge_inference exited by itself' in demo.output and demo.nobody_is_left()
 
 
-def test_a_demo_that_is_killed_leaves_nothing_behind(run, arguments):
+def test_a_demo_that_is_killed_leaves_nothing_behind(run: Callable[..., Command],
+                                                     arguments: list[str]) -> None:
     demo = run('demo', *arguments)
     demo.said(FLYING)
     demo.process.kill()
@@ -90,14 +103,17 @@ def test_a_demo_that_is_killed_leaves_nothing_behind(run, arguments):
     ('speed:=3', 2, "no argument 'speed'"),
     ('namespace:=a b', 2, "argument namespace is 'a b'"),
 ])
-def test_bad_input_ends_the_demo_with_a_message(run, arguments, argument, code, text):
+def test_bad_input_ends_the_demo_with_a_message(run: Callable[..., Command], arguments: list[str],
+                                                argument: Any, code: int, text: str) -> None:
     demo = run('demo', '--duration', '60', *arguments, argument)
     assert demo.wait() == code, demo.output
     assert text in demo.output and 'error: ' in demo.output
     assert 'Traceback' not in demo.output and demo.nobody_is_left()
 
 
-def test_a_server_killed_in_flight_costs_frames_not_the_drone(run, arguments, artefact, photos):
+def test_a_server_killed_in_flight_costs_frames_not_the_drone(
+        run: Callable[..., Command], arguments: list[str], artefact: Artefact,
+        photos: str) -> None:
     model = ['-p', f'model:={artefact.path}', '-p', 'runtime:=litert', '-p', 'threads:=1']
     server = run('remote_inference_node', '--ros-args', '-r', '__ns:=/server', *model)
     server.said('serving /server/features')
@@ -121,7 +137,7 @@ def test_a_server_killed_in_flight_costs_frames_not_the_drone(run, arguments, ar
     assert set(reasons) <= {'no reply', 'no server', 'superseded'} and reasons
 
 
-def test_a_second_server_says_so(run, artefact):
+def test_a_second_server_says_so(run: Callable[..., Command], artefact: Artefact) -> None:
     command = ['remote_inference_node', '--ros-args', '-r', '__ns:=/server',
                '-p', f'model:={artefact.path}', '-p', 'runtime:=litert']
     run(*command).said('serving')
@@ -129,7 +145,8 @@ def test_a_second_server_says_so(run, artefact):
     second.said('serves /server/features already.*namespace of its own')
 
 
-def test_a_second_drone_in_a_namespace_refuses(run, artefact):
+def test_a_second_drone_in_a_namespace_refuses(run: Callable[..., Command],
+                                               artefact: Artefact) -> None:
     command = ['edge_inference_node', '--ros-args', '-r', '__ns:=/drone1', '-p', 'split:=-1',
                '-p', f'model:={artefact.path}', '-p', 'runtime:=litert',
                '-p', 'exit_when_refused:=true']
@@ -143,7 +160,7 @@ def test_a_second_drone_in_a_namespace_refuses(run, artefact):
 
 
 @pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 is not on the PATH')
-def test_ros2_launch_flies_the_drone(run, arguments):
+def test_ros2_launch_flies_the_drone(run: Callable[..., Command], arguments: list[str]) -> None:
     launch = run('ros2', 'launch', 'offload_perception', 'drone.launch.py', *arguments)
     monitor = run('monitor', '--namespace', 'drone1')
     monitor.said(FLYING)

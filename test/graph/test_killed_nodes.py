@@ -3,12 +3,14 @@
 import os
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from graph.command import FLYING
+from graph.command import FLYING, Command
 
 from offload_perception.bringup.dds import profile_environment
+from offload_perception.network.artefact import Artefact
 
 SEGMENT = re.compile(r'/dev/shm/(fastrtps_[0-9a-f]{16})$', re.MULTILINE)
 SERVER = ('remote_inference_node', '--ros-args', '-r', '__ns:=/server')
@@ -23,7 +25,8 @@ def segments_of(pid: int) -> list[Path]:
 
 
 @pytest.mark.skipif(not Path('/dev/shm').is_dir(), reason='needs Linux with shared memory')
-def test_a_later_node_removes_the_shared_memory_of_one_that_was_killed(run):
+def test_a_later_node_removes_the_shared_memory_of_one_that_was_killed(
+        run: Callable[..., Command]) -> None:
     env = profile_environment()
     camera = run('camera_node', '--ros-args', '-r', '__ns:=/drone1', '-p', 'source:=terrain',
                  env=env)
@@ -45,7 +48,7 @@ def test_a_later_node_removes_the_shared_memory_of_one_that_was_killed(run):
 
 
 def test_a_server_that_was_killed_is_followed_by_another_and_nobody_sees_two(
-        run, artefact, photos):
+        run: Callable[..., Command], artefact: Artefact, photos: str) -> None:
     model = ['-p', f'model:={artefact.path}', '-p', 'runtime:=litert', '-p', 'threads:=1']
     server = run(*SERVER, *model)
     server.said('serving /server/features')

@@ -4,16 +4,18 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from graph.command import FLYING, LIVE, Command, adds_up, closing
 
 from offload_perception.bringup.dds import profile_environment
+from offload_perception.network.artefact import Artefact
 from offload_perception.profiles import device_profile
 
 # Before IP puts fragments together, so that each packet on the cable counts.
@@ -32,7 +34,7 @@ def ip(*words: str) -> None:
 
 
 @pytest.fixture
-def machines():
+def machines() -> Iterator[Any]:
     """Yield the names of two network namespaces; skip if they cannot be made."""
     if shutil.which('ip') is None or os.geteuid() != 0:
         pytest.skip('needs root and iproute2')
@@ -74,7 +76,7 @@ class Flight(NamedTuple):
 
 
 @pytest.fixture
-def fly(run, machines, artefact, photos):
+def fly(run: Callable[..., Command], machines: Any, artefact: Artefact, photos: str) -> Any:
     """Start a server on one machine and a drone on the other, with parameters for its nodes."""
     def start(*edge: str, camera: Sequence[str] = (), **env: str) -> Flight:
         on_drone, on_server = (('ip', 'netns', 'exec', name) for name in machines)
@@ -96,7 +98,7 @@ def words(parameters: Sequence[str]) -> list[str]:
     return [word for parameter in parameters for word in ('-p', parameter)]
 
 
-def test_drone_and_server_meet_over_a_network(fly):
+def test_drone_and_server_meet_over_a_network(fly: Callable[..., Any]) -> None:
     flight = fly()
     flight.monitor.said(FLYING)
     said = flight.end()
@@ -105,7 +107,7 @@ def test_drone_and_server_meet_over_a_network(fly):
 
 
 @pytest.fixture
-def free_radio(tmp_path):
+def free_radio(tmp_path: Path) -> Any:
     """A Raspberry Pi whose radio takes no power: while the link works, sending is best."""
     pi = device_profile.load('raspberry_pi_3b_plus')
     file = tmp_path / 'pi.json'
@@ -113,7 +115,8 @@ def free_radio(tmp_path):
     return file
 
 
-def test_the_drone_carries_on_alone_while_the_link_is_cut(fly, machines, free_radio):
+def test_the_drone_carries_on_alone_while_the_link_is_cut(fly: Callable[..., Any], machines: Any,
+                                                          free_radio: Any) -> None:
     flight = fly('split:=auto', f'emulate:={free_radio}', 'deadline:=2.0', camera=['rate:=2.0'])
     edge, cable = flight.edge, f'op{os.getpid()}b'
     edge.said('to /server: ')
@@ -129,7 +132,7 @@ def test_the_drone_carries_on_alone_while_the_link_is_cut(fly, machines, free_ra
 
 
 @pytest.fixture
-def lose(machines):
+def lose(machines: Any) -> Any:
     """Return a function that loses some percent of the packets that come in at either end."""
     if shutil.which('nft') is None:
         pytest.skip('needs nft (nftables) to lose packets')
@@ -143,7 +146,7 @@ def lose(machines):
     return lose
 
 
-def test_a_tenth_of_the_packets_lost_costs_no_frame(fly, lose):
+def test_a_tenth_of_the_packets_lost_costs_no_frame(fly: Callable[..., Any], lose: Any) -> None:
     # The heartbeat that Fast DDS has by default comes after 3 s.
     flight = fly('reply_timeout:=2.9', 'deadline:=0.0', 'max_in_flight:=16', camera=['rate:=5.0'],
                  **profile_environment())

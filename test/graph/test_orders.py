@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -50,7 +51,7 @@ class Operator:
 
 
 @pytest.fixture
-def operator():
+def operator() -> Iterator[Any]:
     context = rclpy.Context()  # of its own: other tests of this process may have the default one
     context.init()
     node = rclpy.create_node('operator', context=context)
@@ -72,11 +73,12 @@ def until_active(operator: Operator, name: str) -> None:
         time.sleep(0.05)
 
 
-def camera(run, photos: str, *more: str) -> Command:
+def camera(run: Any, photos: str, *more: str) -> Command:
     return run('camera_node', '--ros-args', '-r', '__ns:=/d', '-p', f'source:={photos}', *more)
 
 
-def test_requests_that_do_not_fit_leave_a_node_as_it_is(run, operator, photos):
+def test_requests_that_do_not_fit_leave_a_node_as_it_is(run: Callable[..., Command], operator: Any,
+                                                        photos: str) -> None:
     node = camera(run, photos)
     node.said('showing')
     until_active(operator, '/d/camera')
@@ -90,7 +92,8 @@ def test_requests_that_do_not_fit_leave_a_node_as_it_is(run, operator, photos):
     assert node.wait() == 0
 
 
-def test_a_launch_file_that_configures_and_activates_beside_autostart(run, operator, photos):
+def test_a_launch_file_that_configures_and_activates_beside_autostart(
+        run: Callable[..., Command], operator: Any, photos: str) -> None:
     """The usual pattern of launch_ros: CONFIGURE at once, ACTIVATE when that is done."""
     node = camera(run, photos)
     operator.change('/d/camera', Transition.TRANSITION_CONFIGURE)
@@ -101,7 +104,7 @@ def test_a_launch_file_that_configures_and_activates_beside_autostart(run, opera
 
 
 @pytest.fixture
-def preparing(run, tmp_path):
+def preparing(run: Callable[..., Command], tmp_path: Path) -> Any:
     """A node that prepares a user's model, which takes long."""
     if not KERAS.is_file():
         pytest.skip('the bundled model.keras is not beside the tests')
@@ -111,17 +114,18 @@ def preparing(run, tmp_path):
     return node
 
 
-def test_a_model_is_prepared_in_a_process_of_its_own(preparing):
+def test_a_model_is_prepared_in_a_process_of_its_own(preparing: Any) -> None:
     """TensorFlow keeps Python's lock while it quantises, for a minute with a large model."""
     assert {p.pid for p in preparing.family()} > {preparing.process.pid}
 
 
-def test_services_answer_while_a_model_is_prepared(preparing, operator):
+def test_services_answer_while_a_model_is_prepared(preparing: Any, operator: Any) -> None:
     assert (operator.state('/d/edge_inference') == State.TRANSITION_STATE_CONFIGURING
             or 'loading' in preparing.output)
 
 
-def test_parameters_are_refused_in_words_while_a_model_is_prepared(preparing, operator):
+def test_parameters_are_refused_in_words_while_a_model_is_prepared(
+        preparing: Any, operator: Any) -> None:
     request = SetParameters.Request(parameters=[Parameter('deadline', value=0.5)
                                                 .to_parameter_msg()])
     result, = operator.call(SetParameters, '/d/edge_inference/set_parameters', request).results
@@ -130,7 +134,7 @@ def test_parameters_are_refused_in_words_while_a_model_is_prepared(preparing, op
 
 @pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_a_model_is_prepared_ends_the_node_promptly(
-        preparing, tmp_path, sent):
+        preparing: Any, tmp_path: Path, sent: Any) -> None:
     preparing.process.send_signal(sent)
     assert preparing.wait() == 0
     assert not list(tmp_path.rglob('manifest.json'))  # it did not wait for the model
@@ -138,7 +142,8 @@ def test_a_signal_while_a_model_is_prepared_ends_the_node_promptly(
 
 
 @pytest.mark.parametrize('after', ['', 'building'])
-def test_a_signal_at_any_moment_of_the_start_ends_the_node(run, tmp_path, after):
+def test_a_signal_at_any_moment_of_the_start_ends_the_node(run: Callable[..., Command],
+                                                           tmp_path: Path, after: Any) -> None:
     node = run('edge_inference_node', '--ros-args', '-r', '__ns:=/d', '-p', f'model:={KERAS}',
                env={'OFFLOAD_PERCEPTION_MODELS': str(tmp_path)})
     if after:
@@ -176,11 +181,12 @@ sys.exit(run(Faulty, sys.argv))
 """
 
 
-def faulty(run, activate: str = 'pass', deactivate: str = 'pass', load: str = 'pass') -> Command:
+def faulty(run: Any, activate: str = 'pass', deactivate: str = 'pass',
+           load: str = 'pass') -> Command:
     return run('python', '-c', FAULTY.format(activate=activate, deactivate=deactivate, load=load))
 
 
-def test_a_callback_that_raises_ends_no_node(run):
+def test_a_callback_that_raises_ends_no_node(run: Callable[..., Command]) -> None:
     node = faulty(run, 'self.create_timer(0.05, self.tick)')
     node.said('tick 5')
     assert 'a callback failed' in node.output and 'tick has a bug' in node.output
@@ -188,13 +194,14 @@ def test_a_callback_that_raises_ends_no_node(run):
     assert node.wait() == 0
 
 
-def test_a_node_without_a_vital_thread_says_so_and_ends_with_a_code(run):
+def test_a_node_without_a_vital_thread_says_so_and_ends_with_a_code(
+        run: Callable[..., Command]) -> None:
     node = faulty(run, "Worker('lame', lambda: 1 / 0, vital=True).start()")
     assert node.wait() == 1
     assert 'thread lame has ended: ZeroDivisionError' in node.output
 
 
-def test_a_node_that_cannot_stop_well_ends_in_order_otherwise(run):
+def test_a_node_that_cannot_stop_well_ends_in_order_otherwise(run: Callable[..., Command]) -> None:
     node = faulty(run, "print('active', flush=True)", '1 / 0')
     node.said('active')
     node.interrupt()
@@ -202,7 +209,7 @@ def test_a_node_that_cannot_stop_well_ends_in_order_otherwise(run):
     assert 'failed to deactivate: ZeroDivisionError' in node.output
 
 
-def test_a_callback_that_does_not_come_back_holds_up_no_end(run):
+def test_a_callback_that_does_not_come_back_holds_up_no_end(run: Callable[..., Command]) -> None:
     node = faulty(run, "self.create_timer(0.01, lambda: (print('stuck', flush=True), "
                        'time.sleep(600)))')
     node.said('stuck')
@@ -211,7 +218,7 @@ def test_a_callback_that_does_not_come_back_holds_up_no_end(run):
     assert 'without waiting' in node.output
 
 
-def test_what_loads_is_told_that_the_process_is_to_end(run):
+def test_what_loads_is_told_that_the_process_is_to_end(run: Callable[..., Command]) -> None:
     node = faulty(run, load="running.GRACE_S = 60.0; print('loading', flush=True); "
                             "self.cancelled.wait(600); print('told', flush=True)")
     node.said('loading')
@@ -220,7 +227,7 @@ def test_what_loads_is_told_that_the_process_is_to_end(run):
     assert node.wait() == 0
 
 
-def test_a_second_signal_ends_a_node_at_once(run):
+def test_a_second_signal_ends_a_node_at_once(run: Callable[..., Command]) -> None:
     node = faulty(run, "print('active', flush=True)",
                   "print('stopping', flush=True); time.sleep(600)")
     node.said('active')

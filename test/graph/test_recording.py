@@ -2,14 +2,19 @@
 
 import signal
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import rclpy
-from graph.command import FLYING, WAIT_S, closing
+from graph.command import FLYING, WAIT_S, Command, closing
 from offload_perception.msg import FrameLatency
 from rclpy.duration import Duration
 
 from offload_perception.nodes import qos
+from offload_perception.nodes.edge_inference import EdgeInferenceNode
+from offload_perception.planning.session import PlanningSession
 from offload_perception.recording import BagReader
 from offload_perception.telemetry.summary import NOT_DELIVERED
 
@@ -18,7 +23,7 @@ pytest.importorskip('matplotlib')
 
 
 @pytest.fixture
-def flown(run, arguments, tmp_path):
+def flown(run: Callable[..., Command], arguments: list[str], tmp_path: Path) -> Any:
     """Fly once; return what the demo said, its bag, and that of a recorder that was killed."""
     killed = run('recorder_node', '--ros-args', '-r', '__ns:=/drone1', '-r', '__node:=other',
                  '-p', f'bag:={tmp_path}/killed', '-p', 'flush_period:=0.1')
@@ -32,7 +37,7 @@ def flown(run, arguments, tmp_path):
     return demo.output, tmp_path / 'whole', tmp_path / 'killed'
 
 
-def has_flushed(bag, counts):
+def has_flushed(bag: Any, counts: Any) -> None:
     """Wait until a bag that is still being written holds every reported end of a frame."""
     _, remote, local, dropped, reasons, _ = counts
     ended = remote + local + dropped - reasons.get(NOT_DELIVERED, 0)
@@ -43,7 +48,7 @@ def has_flushed(bag, counts):
 
 
 @pytest.fixture
-def drone():
+def drone() -> Iterator[Any]:
     """A node that says how frames ended, in a context of its own."""
     context = rclpy.Context()
     context.init()
@@ -55,7 +60,8 @@ def drone():
 
 @pytest.mark.parametrize('leaves', [True, False])
 def test_a_recorder_that_is_to_end_waits_for_the_last_words_of_others(
-        run, drone, tmp_path, leaves):
+        run: Callable[..., Command], drone: EdgeInferenceNode, tmp_path: Path,
+        leaves: Any) -> None:
     recorder = run('recorder_node', '--ros-args', '-r', '__ns:=/drone1', '-p',
                    f'bag:={tmp_path}/bag')
     recorder.said('recording into')
@@ -77,7 +83,9 @@ def test_a_recorder_that_is_to_end_waits_for_the_last_words_of_others(
             if m.topic == '/drone1/frame_latency'] == [6, 7]
 
 
-def test_a_recorded_flight_is_reported_and_flown_again(run, arguments, flown):
+def test_a_recorded_flight_is_reported_and_flown_again(run: Callable[..., Command],
+                                                       arguments: list[str],
+                                                       flown: PlanningSession) -> None:
     said, whole, killed = flown
     report = run('report', str(whole), str(killed))
     assert report.wait() == 0, report.output

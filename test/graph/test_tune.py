@@ -1,7 +1,12 @@
 """A drone in flight is tuned from another terminal."""
 
+from collections.abc import Callable
 
-def test_cut_codec_and_deadline_change_in_flight_and_refusals_are_reported(run, arguments):
+from graph.command import Command
+
+
+def test_cut_codec_and_deadline_change_in_flight_and_refusals_are_reported(
+        run: Callable[..., Command], arguments: list[str]) -> None:
     demo = run('demo', *arguments, 'split:=0', 'remote:=false')
     demo.said(r'split input')
     shown = run('tune')
@@ -18,7 +23,7 @@ def test_cut_codec_and_deadline_change_in_flight_and_refusals_are_reported(run, 
     assert demo.wait() == 0, demo.output
 
 
-def test_nobody_to_tune(run):
+def test_nobody_to_tune(run: Callable[..., Command]) -> None:
     lonely = run('tune', '--namespace', 'nope', '--timeout', '0.5')
     assert lonely.wait() == 2
     assert lonely.lines == ['error: /nope/edge_inference does not answer within 0.5 s; does a '

@@ -1,6 +1,16 @@
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
 import cv2
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from node.world import World
+
+    from offload_perception.network.artefact import Artefact
+    from offload_perception.nodes.edge_inference import EdgeInferenceNode
+    from offload_perception.nodes.remote_inference import RemoteInferenceNode
 
 try:
     import offload_perception.msg  # noqa: F401
@@ -11,19 +21,19 @@ except ImportError as e:
     collect_ignore_glob = ['test_*.py']
 
 
-def pytest_report_header():
+def pytest_report_header() -> str | None:
     return f'test/node is skipped: {MISSING}' if MISSING else None
 
 
 @pytest.fixture(scope='session')
-def ros():
+def ros() -> Iterator[None]:
     rclpy.init(args=[])
     yield
     rclpy.shutdown()
 
 
 @pytest.fixture
-def world(ros):
+def world(ros: None) -> Iterator['World']:
     from node.world import World
 
     world = World()
@@ -32,11 +42,11 @@ def world(ros):
 
 
 @pytest.fixture
-def edge(world, artefact):
+def edge(world: 'World', artefact: 'Artefact') -> Callable[..., 'EdgeInferenceNode']:
     """Start a drone's node in this world, on board or with the server in it."""
     from offload_perception.nodes.edge_inference import EdgeInferenceNode
 
-    def start(**parameters):
+    def start(**parameters: Any) -> 'EdgeInferenceNode':
         return world.start(EdgeInferenceNode, **{
             'model': str(artefact.path), 'server': f'{world.ns}/server', 'runtime': 'litert',
             'image_reliability': 'reliable', 'max_in_flight': 8, 'reply_timeout': 10.0,
@@ -45,11 +55,11 @@ def edge(world, artefact):
 
 
 @pytest.fixture
-def server(world, artefact):
+def server(world: 'World', artefact: 'Artefact') -> Callable[..., 'RemoteInferenceNode']:
     """Start the server of this world."""
     from offload_perception.nodes.remote_inference import RemoteInferenceNode
 
-    def start(**parameters):
+    def start(**parameters: Any) -> 'RemoteInferenceNode':
         return world.start(RemoteInferenceNode, ns='/server', **{
             'model': str(artefact.path), 'runtime': 'litert', 'status_period': 0.05,
             **parameters})
@@ -57,7 +67,7 @@ def server(world, artefact):
 
 
 @pytest.fixture(scope='session')
-def photos(tmp_path_factory):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder of small pictures: opened in no time."""
     folder = tmp_path_factory.mktemp('photos')
     for n in range(3):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from math import inf, nan
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
 from offload_perception import threads
+from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
 from offload_perception.nodes.dashboard import DashboardNode
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
@@ -73,7 +75,7 @@ def made(kind: type, fields: dict[str, Any]) -> Any:
     return message
 
 
-def throw(world, subscription, data: st.DataObject, **good: dict[str, Any]) -> None:
+def throw(world: World, subscription: Any, data: st.DataObject, **good: dict[str, Any]) -> None:
     """Give a message with any fields to a callback, as the executor would."""
     kind = subscription.msg_type
     message = data.draw(anything(kind, **good.get(kind.__name__, {})))
@@ -93,7 +95,7 @@ def throw(world, subscription, data: st.DataObject, **good: dict[str, Any]) -> N
         raise raised[0]
 
 
-def test_every_field_of_our_messages_that_needs_a_check_has_one():
+def test_every_field_of_our_messages_that_needs_a_check_has_one() -> None:
     for kind in (Classification, FeatureTensor, FrameEnergy, FrameLatency, MissionPolicy,
                  OffloadDecision, PowerSample, ServerBeat, ServerStatus):
         needy = {name for name, t in kind.get_fields_and_field_types().items()
@@ -119,7 +121,8 @@ GOOD = {
 
 
 @pytest.fixture(scope='module')
-def flight(ros, artefact, tmp_path_factory):
+def flight(ros: None, artefact: Artefact,
+           tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """All nodes that listen, in a world of their own for all examples."""
     world = World()
     common = {'model': str(artefact.path), 'runtime': 'litert'}
@@ -144,7 +147,7 @@ def flight(ros, artefact, tmp_path_factory):
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_no_message_stops_a_node(flight, data):
+def test_no_message_stops_a_node(flight: SimpleNamespace, data: st.DataObject) -> None:
     world = flight.world
     GOOD['ServerStatus']['model_digest'] = GOOD['FeatureTensor']['model_digest'] = (
         flight.nodes[0]._network.artefact.digest)
@@ -159,7 +162,7 @@ def test_no_message_stops_a_node(flight, data):
     assert not threads.troubled()
 
 
-def test_after_all_that_a_frame_flies_and_is_metered(flight):
+def test_after_all_that_a_frame_flies_and_is_metered(flight: SimpleNamespace) -> None:
     """Runs last in this file, in the same world."""
     ends = flight.world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
     results = flight.world.hear(Classification, 'classification', qos.RESULTS)

@@ -1,8 +1,10 @@
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from node.world import World
 from sensor_msgs.msg import CompressedImage, Image
 
 from offload_perception.camera import Source
@@ -11,7 +13,7 @@ from offload_perception.nodes import camera, qos
 from offload_perception.nodes.camera import CameraNode
 
 
-def test_raw_images_have_size_stamp_and_frame(world, photos):
+def test_raw_images_have_size_stamp_and_frame(world: World, photos: str) -> None:
     heard = world.hear(Image, 'image_raw', qos.images('reliable'))
     world.start(CameraNode, source=photos, width=64, height=48, rate=50.0, frame_id='nose')
     first, second = heard.wait_for(2)[:2]
@@ -21,27 +23,28 @@ def test_raw_images_have_size_stamp_and_frame(world, photos):
     assert stamps[0] < stamps[1]
 
 
-def test_jpeg_is_published_where_drivers_publish_it(world, photos):
+def test_jpeg_is_published_where_drivers_publish_it(world: World, photos: str) -> None:
     heard = world.hear(CompressedImage, 'image_raw/compressed', qos.images('reliable'))
     world.start(CameraNode, source=photos, transport='jpeg', rate=50.0)
     message = heard.wait_for(1)[0]
     assert message.format == 'jpeg' and bytes(message.data[:2]) == b'\xff\xd8'
 
 
-def test_images_without_a_subscriber_are_counted_apart(world, photos):
+def test_images_without_a_subscriber_are_counted_apart(world: World, photos: str) -> None:
     node = world.start(CameraNode, source=photos, rate=200.0)
     world.drive(node, 'deactivate')
     assert not node._player.busy and node.values()['frames published'] == 0
 
 
 @pytest.mark.parametrize('source', ['/dev/video99', 'pan:/no/such', 'terrain:abc'])
-def test_a_source_that_cannot_be_opened_is_named(world, source):
+def test_a_source_that_cannot_be_opened_is_named(world: World, source: str) -> None:
     node = world.make(CameraNode, source=source)
     world.drive(node, 'configure')
     assert source.split(':')[-1] in world.said('refused to configure')
 
 
-def test_what_a_folder_leaves_out_is_named_and_an_end_is_reported(world, tmp_path):
+def test_what_a_folder_leaves_out_is_named_and_an_end_is_reported(
+        world: World, tmp_path: Path) -> None:
     for name in ('a.jpg', 'b.jpg'):
         (tmp_path / name).write_bytes(encode_image(np.zeros((48, 64, 3), np.uint8)).tobytes())
     (tmp_path / 'c.heic').write_bytes(bytes((0, 0, 0, 24)) + b'ftypheic' + bytes(12))
@@ -54,7 +57,8 @@ def test_what_a_folder_leaves_out_is_named_and_an_end_is_reported(world, tmp_pat
     assert 'c.heic (HEIC' in said['pictures'] and said['source'] == 'all pictures were shown'
 
 
-def test_a_camera_that_hangs_is_not_opened_a_second_time(world, monkeypatch):
+def test_a_camera_that_hangs_is_not_opened_a_second_time(world: World,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
     monkeypatch.setattr(camera, 'open_source', lambda *_, **__: Hanging(let_go))
     monkeypatch.setattr(camera, 'STOP_TIMEOUT_S', 0.01)
@@ -77,18 +81,18 @@ class Hanging(Source):
 
     live = True
 
-    def __init__(self, let_go):
+    def __init__(self, let_go: threading.Event) -> None:
         super().__init__()
         self._let_go, self.read, self.closed = let_go, threading.Event(), threading.Event()
         self._inside = self.closed_under_a_read = False
 
-    def _picture(self, index):
+    def _picture(self, index: int) -> tuple[np.ndarray, None]:
         self._inside = True
         self.read.set()
         self._let_go.wait(60)
         self._inside = False
         return np.zeros((48, 64, 3), np.uint8), None
 
-    def close(self):
+    def close(self) -> None:
         self.closed_under_a_read = self._inside
         self.closed.set()

@@ -1,22 +1,26 @@
 """The power meter of CONTRIBUTING.md runs as a node."""
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from contributing import apply
-from node.world import UNCONFIGURED
+from node.world import UNCONFIGURED, World
 from offload_perception.msg import PowerSample
 
 from offload_perception.nodes import qos
+from offload_perception.nodes.managed import ManagedNode
 
 
 @pytest.fixture
-def meter(monkeypatch):
+def meter(monkeypatch: pytest.MonkeyPatch) -> type[ManagedNode[Any, Any]]:
     apply('A power meter', monkeypatch)
     return sys.modules['offload_perception.nodes.hwmon'].HwmonNode
 
 
-def test_the_meter_publishes_power(world, meter, tmp_path):
+def test_the_meter_publishes_power(world: World, meter: type[ManagedNode[Any, Any]],
+                                   tmp_path: Path) -> None:
     for name, value in (('in1_input', 5000), ('curr1_input', 500)):
         (tmp_path / name).write_text(f'{value}\n')
     samples = world.hear(PowerSample, 'power', qos.TELEMETRY)
@@ -28,7 +32,8 @@ def test_the_meter_publishes_power(world, meter, tmp_path):
     samples.wait_for(len(samples) + 2)
 
 
-def test_a_missing_sensor_refuses_to_configure(world, meter, tmp_path):
+def test_a_missing_sensor_refuses_to_configure(world: World, meter: type[ManagedNode[Any, Any]],
+                                               tmp_path: Path) -> None:
     node = world.make(meter, folder=str(tmp_path))
     world.drive(node, 'configure')
     assert world.state(node) == UNCONFIGURED

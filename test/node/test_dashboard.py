@@ -5,11 +5,13 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from node.world import ACTIVE, INACTIVE, UNCONFIGURED, image, until
+from node.world import ACTIVE, INACTIVE, UNCONFIGURED, World, image, until
 from offload_perception.msg import (
     Classification,
     FrameEnergy,
@@ -47,7 +49,7 @@ class Viewer:
             elif name == 'data':
                 self.newest[kind] = json.loads(value)
 
-    def sees(self, predicate):
+    def sees(self, predicate: Callable[..., Any]) -> dict[str, Any]:
         """Wait until the newest state is as wanted."""
         until(lambda: 'state' in self.newest and predicate(self.newest['state']))
         return self.newest['state']
@@ -59,11 +61,11 @@ class Viewer:
 
 
 @pytest.fixture
-def dashboard(world):
+def dashboard(world: World) -> Callable[..., Any]:
     """Start a dashboard in this world."""
     from offload_perception.nodes.dashboard import DashboardNode
 
-    def start(**parameters):
+    def start(**parameters: Any) -> Any:
         return world.start(DashboardNode, **{
             'port': 0, 'server': f'{world.ns}/server', 'image_rate': 30.0, **parameters})
     return start
@@ -83,7 +85,7 @@ def result(number: int) -> Classification:
     return m
 
 
-def test_every_topic_reaches_the_page(world, dashboard):
+def test_every_topic_reaches_the_page(world: World, dashboard: Callable[..., Any]) -> None:
     node = dashboard()
     viewer = Viewer(node._server.port)
     for kind, topic, profile, messages in (
@@ -113,7 +115,8 @@ def test_every_topic_reaches_the_page(world, dashboard):
 
 
 @pytest.mark.parametrize('compressed', [False, True])
-def test_images_are_taken_only_while_somebody_looks(world, dashboard, compressed):
+def test_images_are_taken_only_while_somebody_looks(world: World, dashboard: Callable[..., Any],
+                                                    compressed: bool) -> None:
     node = dashboard(image_width=64)
     kind, topic = (CompressedImage, 'image_raw/compressed') if compressed else (
         Image, 'image_raw')
@@ -137,13 +140,14 @@ def test_images_are_taken_only_while_somebody_looks(world, dashboard, compressed
     until(lambda: publisher.get_subscription_count() == 0)
 
 
-def _pixels(message: Image):
+def _pixels(message: Image) -> np.ndarray:
     from offload_perception.imaging.encodings import to_rgb
     return to_rgb(message.data, height=message.height, width=message.width, step=message.step,
                   encoding=message.encoding)
 
 
-def test_a_busy_port_is_refused_and_the_node_can_be_configured_again(world, dashboard):
+def test_a_busy_port_is_refused_and_the_node_can_be_configured_again(
+        world: World, dashboard: Callable[..., Any]) -> None:
     from offload_perception.nodes.dashboard import DashboardNode
 
     first = dashboard()
@@ -158,7 +162,8 @@ def test_a_busy_port_is_refused_and_the_node_can_be_configured_again(world, dash
     assert world.state(second) == ACTIVE
 
 
-def test_a_page_for_the_whole_network_says_that_it_has_no_login(world, dashboard):
+def test_a_page_for_the_whole_network_says_that_it_has_no_login(
+        world: World, dashboard: Callable[..., Any]) -> None:
     dashboard(host='0.0.0.0')
     assert 'NO LOGIN' in world.said('the live page has')
 
@@ -166,12 +171,14 @@ def test_a_page_for_the_whole_network_says_that_it_has_no_login(world, dashboard
 @pytest.mark.parametrize(('host', 'control', 'on'), [
     ('127.0.0.1', 'auto', True), ('127.0.0.1', 'off', False), ('0.0.0.0', 'auto', False),
     ('0.0.0.0', 'on', True)])
-def test_only_who_may_can_change_the_drone(dashboard, host, control, on):
+def test_only_who_may_can_change_the_drone(dashboard: Callable[..., Any], host: str, control: str,
+                                           on: bool) -> None:
     node = dashboard(host=host, control=control)
     assert (node._server.control is not None) is on
 
 
-def test_a_drone_is_changed_from_the_page(world, edge, dashboard):
+def test_a_drone_is_changed_from_the_page(world: World, edge: Callable[..., Any],
+                                          dashboard: Callable[..., Any]) -> None:
     drone, node = edge(split='-1'), dashboard()
     own = f'http://127.0.0.1:{node._server.port}'
 

@@ -2,14 +2,18 @@
 
 import re
 import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from node.world import image, until
+from node.world import World, image, until
 from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
@@ -21,6 +25,7 @@ from offload_perception.frames import Status
 from offload_perception.health import arrivals, computer
 from offload_perception.health.board import Board
 from offload_perception.health.trend import Lasting
+from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos, replies
 from offload_perception.nodes.camera import CameraNode
 from offload_perception.nodes.convert import byte_array
@@ -32,11 +37,11 @@ WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
 @pytest.fixture
-def told(world):
+def told(world: World) -> Callable[..., Any]:
     """Return a function that waits until a node reports `pattern`, and returns its level."""
     heard = world.hear(DiagnosticArray, '/diagnostics', 100)
 
-    def wait(node, pattern: str) -> bytes:
+    def wait(node: Any, pattern: str) -> bytes:
         def found(message: DiagnosticArray) -> bool:
             status, = message.status
             return (status.name == node.get_fully_qualified_name()
@@ -51,13 +56,14 @@ def told(world):
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a camera count as stale at once."""
     for name in ('FIRST_S', 'STALE_S', 'STALE_PERIODS'):
         monkeypatch.setattr(arrivals, name, 0.01)
 
 
-def test_a_reliable_subscription_against_a_best_effort_camera(world, edge, told):
+def test_a_reliable_subscription_against_a_best_effort_camera(
+        world: World, edge: Callable[..., Any], told: Callable[..., Any]) -> None:
     node = edge(split='-1', image_reliability='reliable')
     world.node.create_publisher(Image, 'image_raw', qos.images('best_effort'))
     assert told(node, rf'QoS mismatch on {world.ns}/image_raw, nothing arrives from '
@@ -65,7 +71,8 @@ def test_a_reliable_subscription_against_a_best_effort_camera(world, edge, told)
                 'set parameter image_reliability to auto') == ERROR
 
 
-def test_a_subscriber_that_asks_for_more_than_a_node_offers(world, edge, told):
+def test_a_subscriber_that_asks_for_more_than_a_node_offers(world: World, edge: Callable[..., Any],
+                                                            told: Callable[..., Any]) -> None:
     node = edge(split='-1')
     world.hear(FrameLatency, 'frame_latency', QoSProfile(
         depth=1, reliability=ReliabilityPolicy.RELIABLE,
@@ -75,7 +82,7 @@ def test_a_subscriber_that_asks_for_more_than_a_node_offers(world, edge, told):
 
 
 @pytest.fixture
-def driver(world):
+def driver(world: World) -> Iterator[Node]:
     """A node of another process, as far as DDS can tell."""
     context = rclpy.Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
@@ -85,14 +92,17 @@ def driver(world):
     context.try_shutdown()
 
 
-def test_another_type_on_the_camera_topic(world, driver, edge, told):
+def test_another_type_on_the_camera_topic(world: World, driver: Node, edge: Callable[..., Any],
+                                          told: Callable[..., Any]) -> None:
     node = edge(split='-1')
     driver.create_publisher(CompressedImage, 'image_raw', qos.CAMERA)
     assert told(node, rf'{world.ns}/driver publishes sensor_msgs/msg/CompressedImage on '
                 rf'{world.ns}/image_raw, but this node takes sensor_msgs/msg/Image') == ERROR
 
 
-def test_no_image_yet_and_a_camera_that_stopped(world, edge, told, impatient, photos):
+def test_no_image_yet_and_a_camera_that_stopped(world: World, edge: Callable[..., Any],
+                                                told: Callable[..., Any], impatient: None,
+                                                photos: str) -> None:
     node = edge(split='-1')
     assert told(node, f'no image yet on {world.ns}/image_raw or .*: it has no publisher') == WARN
     camera = world.start(CameraNode, source=photos, width=64, height=48, rate=100.0)
@@ -102,7 +112,8 @@ def test_no_image_yet_and_a_camera_that_stopped(world, edge, told, impatient, ph
                 'arrives') == ERROR
 
 
-def test_stamps_that_jump_back_and_lie_ahead(world, edge, told):
+def test_stamps_that_jump_back_and_lie_ahead(world: World, edge: Callable[..., Any],
+                                             told: Callable[..., Any]) -> None:
     node = edge(split='-1')
     eye, now_s = world.speak(Image, 'image_raw', qos.CAMERA), world.node.get_clock().now()
     for ahead_s in (60, 50):
@@ -111,14 +122,16 @@ def test_stamps_that_jump_back_and_lie_ahead(world, edge, told):
                 r'(?=.*stamps jumped back by 10\.00 s)') == WARN
 
 
-def test_a_server_that_was_stopped(world, edge, server, told):
+def test_a_server_that_was_stopped(world: World, edge: Callable[..., Any],
+                                   server: Callable[..., Any], told: Callable[..., Any]) -> None:
     remote, node = server(), edge(split='block4_pool')
     assert told(node, 'running|image')
     world.drive(remote, 'deactivate', 'cleanup')
     assert told(node, f'no server is subscribed to {world.ns}/server/features') == ERROR
 
 
-def test_a_link_that_is_lost(world, edge, told):
+def test_a_link_that_is_lost(world: World, edge: Callable[..., Any],
+                             told: Callable[..., Any]) -> None:
     node = edge(split='block4_pool', reply_timeout=0.05)
     silent = world.hear(FeatureTensor, f'{world.ns}/server/features', qos.features(4))
     until(lambda: node._parts.servers.listening(node._parts.servers.names[0]))
@@ -128,12 +141,12 @@ def test_a_link_that_is_lost(world, edge, told):
 
 
 @pytest.fixture
-def send(world, artefact):
+def send(world: World, artefact: Artefact) -> Callable[..., Any]:
     """Return a function that sends tensors to the server of this world."""
     spec, publishers = artefact.tensor(9), []
     data = byte_array(encode(np.zeros(spec.shape, spec.dtype), spec))
 
-    def send(count: int, **changes) -> None:
+    def send(count: int, **changes: Any) -> None:
         if not publishers:
             publishers.append(world.speak(FeatureTensor, 'server/features', qos.features(16)))
         for n in range(count):
@@ -145,7 +158,8 @@ def send(world, artefact):
     return send
 
 
-def test_an_overloaded_server(world, server, send, told):
+def test_an_overloaded_server(world: World, server: Callable[..., Any], send: Callable[..., Any],
+                              told: Callable[..., Any]) -> None:
     world.hear(Classification, 'remote_result', qos.RESULTS)
     node, goes_on = server(queue_limit=1), Event()
     tail, node._network.tail = node._network.tail, lambda *a: goes_on.wait() and tail(*a)
@@ -158,14 +172,18 @@ def test_an_overloaded_server(world, server, send, told):
         node._network.tail = tail
 
 
-def test_a_tensor_of_another_model(server, send, told):
+def test_a_tensor_of_another_model(server: Callable[..., Any], send: Callable[..., Any],
+                                   told: Callable[..., Any]) -> None:
     node = server()
     send(1, model_digest='0' * 64)
     assert told(node, '1 tensor refused in the last 10 s: /world.*/drone: .*start both with the '
                 'same') == WARN
 
 
-def test_replies_without_a_subscriber_are_counted(monkeypatch, server, send, told):
+def test_replies_without_a_subscriber_are_counted(monkeypatch: pytest.MonkeyPatch,
+                                                  server: Callable[..., Any],
+                                                  send: Callable[..., Any],
+                                                  told: Callable[..., Any]) -> None:
     monkeypatch.setattr(replies, 'MAX_TOPICS', 2)
     node = server(queue_limit=8)
     send(5)
@@ -173,28 +191,30 @@ def test_replies_without_a_subscriber_are_counted(monkeypatch, server, send, tol
     assert told(node, r'[345] of the replies had no subscriber in the last 10 s') == WARN
 
 
-def test_a_refused_configuration_is_an_error(world, told):
+def test_a_refused_configuration_is_an_error(world: World, told: Callable[..., Any]) -> None:
     node = world.make(CameraNode, source='/no/such/film.mp4')
     world.drive(node, 'configure')
     assert told(node, r"^not active: refused to configure: .*'/no/such/film.mp4'") == ERROR
 
 
-def test_a_camera_that_vanished(world, told, photos, monkeypatch):
+def test_a_camera_that_vanished(world: World, told: Callable[..., Any], photos: str,
+                                monkeypatch: pytest.MonkeyPatch) -> None:
     node = world.start(CameraNode, source=photos, rate=50.0)
 
-    def gone():
+    def gone() -> None:
         raise SourceError('/dev/video7 gives no frames: is it plugged in?')
     monkeypatch.setattr(node._player._source, 'next', gone)
     assert told(node, '/dev/video7 gives no frames') == ERROR
 
 
-def test_a_camera_that_is_slower_than_asked_for(world, told, photos):
+def test_a_camera_that_is_slower_than_asked_for(world: World, told: Callable[..., Any],
+                                                photos: str) -> None:
     node = world.start(CameraNode, source=photos, rate=50.0)
     node._player.cadence.missed += 250
     assert told(node, r'of 50 frames a second come') == WARN
 
 
-def test_gaps_of_the_meter(world, told):
+def test_gaps_of_the_meter(world: World, told: Callable[..., Any]) -> None:
     samples = world.hear(PowerSample, 'power', qos.TELEMETRY)
     with spawn_emulator(device='raspberry_pi_3b_plus') as emulator:
         node = world.start(Um25cNode, port=str(emulator.port), rate=7.0)
@@ -205,7 +225,8 @@ def test_gaps_of_the_meter(world, told):
         world.drive(node, 'deactivate', 'cleanup')
 
 
-def test_a_disk_that_is_nearly_full(world, tmp_path, told):
+def test_a_disk_that_is_nearly_full(world: World, tmp_path: Path,
+                                    told: Callable[..., Any]) -> None:
     pytest.importorskip('mcap_ros2')
     from offload_perception.nodes.recorder import RecorderNode
 
@@ -216,7 +237,9 @@ def test_a_disk_that_is_nearly_full(world, tmp_path, told):
 
 
 @pytest.mark.parametrize('which', ['edge', 'server'])
-def test_heat_and_under_voltage_of_a_fake_sysfs(which, monkeypatch, tmp_path, told, request):
+def test_heat_and_under_voltage_of_a_fake_sysfs(which: str, monkeypatch: pytest.MonkeyPatch,
+                                                tmp_path: Path, told: Callable[..., Any],
+                                                request: pytest.FixtureRequest) -> None:
     flags = tmp_path / 'devices/platform/soc/soc:firmware/get_throttled'
     flags.parent.mkdir(parents=True)
     flags.write_text('5\n')
@@ -225,14 +248,15 @@ def test_heat_and_under_voltage_of_a_fake_sysfs(which, monkeypatch, tmp_path, to
     assert told(node, 'under-voltage: .*the CPU is throttled') == ERROR
 
 
-def test_a_loop_that_was_blocked(world, told, photos):
+def test_a_loop_that_was_blocked(world: World, told: Callable[..., Any], photos: str) -> None:
     node = world.start(CameraNode, source=photos)
     world.do(node.publish_diagnostics, node)
     node._health._loop._last_s -= 3.0
     assert told(node, r'busy for [12]\.\d s') == WARN
 
 
-def test_two_drones_in_one_namespace(world, edge, told):
+def test_two_drones_in_one_namespace(world: World, edge: Callable[..., Any],
+                                     told: Callable[..., Any]) -> None:
     drones = [first := edge(split='-1')]
     world.drive(first, 'deactivate')  # an active one would refuse the other
     drones.append(edge(split='-1'))

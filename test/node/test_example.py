@@ -2,10 +2,12 @@
 
 import json
 import runpy
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from node.world import until
+from node.world import World, until
 from offload_perception.msg import FrameLatency, GeotaggedClassification
 from std_msgs.msg import String
 
@@ -15,7 +17,7 @@ EXAMPLE = Path(__file__).parents[2] / 'docs' / 'examples' / 'photo_request.py'
 
 
 @pytest.fixture
-def example(world):
+def example(world: World) -> Iterator[Callable[..., Any]]:
     """Run the example beside two publishers; yields a function that says a pair."""
     node = runpy.run_path(str(EXAMPLE))['PhotoRequest'](namespace=world.ns)
     world.executor.add_node(node)
@@ -23,7 +25,7 @@ def example(world):
     latency = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
     until(lambda: world.node.count_publishers(f'{world.ns}/photo_request'))
 
-    def say(stamp: int, *, late: bool = False, **fields) -> None:
+    def say(stamp: int, *, late: bool = False, **fields: Any) -> None:
         m = GeotaggedClassification(**{
             'position_valid': True, 'latitude': 47.5, 'longitude': 8.25, **fields})
         m.classification.labels, m.classification.scores = ['water', 'field'], [0.75, 0.2]
@@ -37,7 +39,8 @@ def example(world):
     node.destroy_node()
 
 
-def test_the_example_asks_for_photos_of_what_was_seen_in_time(world, example):
+def test_the_example_asks_for_photos_of_what_was_seen_in_time(
+        world: World, example: Callable[..., Any]) -> None:
     heard = world.hear(String, 'photo_request', qos.RESULTS)
     until(lambda: world.node.count_subscribers(f'{world.ns}/photo_request'))
     example(1)

@@ -1,15 +1,17 @@
 """The executors of one node: frames have a lane, and nothing else that is done holds it up."""
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from threading import Event, current_thread
 from typing import Any
 
 import pytest
 import rclpy
-from node.world import WAIT_S, until
+from node.world import WAIT_S, World, until
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from std_msgs.msg import Empty
 
 from offload_perception.bringup.config import CameraConfig
@@ -63,7 +65,7 @@ def note() -> Notes:
 
 
 @pytest.fixture
-def hearing(world, note):
+def hearing(world: World, note: Notes) -> Iterator[Hearing]:
     """The node on the executors of its process."""
     node = Hearing(note, namespace=world.ns, cli_args=['--ros-args', '-p', 'autostart:=false'])
     spinners = spin(node)
@@ -73,7 +75,8 @@ def hearing(world, note):
     node.destroy_node()
 
 
-def test_a_frame_does_not_wait_for_what_else_the_node_does(world, hearing, note):
+def test_a_frame_does_not_wait_for_what_else_the_node_does(world: World, hearing: Hearing,
+                                                           note: Notes) -> None:
     frames, work = (world.speak(Empty, topic, qos.RESULTS) for topic in ('frames', 'work'))
     work.publish(Empty())
     assert hearing.busy.wait(WAIT_S)
@@ -82,12 +85,13 @@ def test_a_frame_does_not_wait_for_what_else_the_node_does(world, hearing, note)
     assert not hearing.let_go.is_set()
 
 
-def test_each_group_has_a_thread_of_its_own(hearing, note):
+def test_each_group_has_a_thread_of_its_own(hearing: Hearing, note: Notes) -> None:
     for name in ('lane', 'orders', 'callbacks'):
         assert note.wait(name) == name
 
 
-def test_a_subscription_made_in_flight_is_served_when_the_lane_is_woken(world, hearing, note):
+def test_a_subscription_made_in_flight_is_served_when_the_lane_is_woken(
+        world: World, hearing: Hearing, note: Notes) -> None:
     note.wait('lane')  # and sleeps now
     subscribe_in_lane(hearing, Empty, 'more', lambda _: note('more'), qos.RESULTS)
     hearing.wake_lane()
@@ -95,14 +99,15 @@ def test_a_subscription_made_in_flight_is_served_when_the_lane_is_woken(world, h
     assert note.wait('more') == 'lane'
 
 
-def test_a_step_runs_between_the_callbacks_and_its_result_comes_back(hearing):
+def test_a_step_runs_between_the_callbacks_and_its_result_comes_back(hearing: Hearing) -> None:
     assert hearing.on_loop(lambda: current_thread().name) == 'callbacks'
     with pytest.raises(ZeroDivisionError):
         hearing.on_loop(lambda: 1 / 0)
 
 
 @pytest.mark.parametrize('kind', ['drone', 'server'])
-def test_what_carries_frames_is_in_the_lane_and_nothing_else(edge, server, kind):
+def test_what_carries_frames_is_in_the_lane_and_nothing_else(
+        edge: Callable[..., Any], server: Callable[..., Any], kind: str) -> None:
     node = edge(split='auto') if kind == 'drone' else server()
     in_lane = {s.topic_name.rpartition('/')[2] for s in node.subscriptions
                if s.callback_group is node.lane}
@@ -112,7 +117,7 @@ def test_what_carries_frames_is_in_the_lane_and_nothing_else(edge, server, kind)
 
 
 @pytest.fixture
-def alone(world):
+def alone(world: World) -> Iterator[tuple[Node, GroupExecutor]]:
     """A node whose entities one GroupExecutor serves, in the thread of the test."""
     node = rclpy.create_node('alone', namespace=world.ns)
     executor = GroupExecutor(node, lambda group: True)
@@ -121,7 +126,8 @@ def alone(world):
     node.destroy_node()
 
 
-def test_what_a_callback_raises_comes_out_and_the_next_step_goes_on(alone):
+def test_what_a_callback_raises_comes_out_and_the_next_step_goes_on(
+        alone: tuple[Node, GroupExecutor]) -> None:
     node, executor = alone
     calls = []
 
@@ -135,7 +141,7 @@ def test_what_a_callback_raises_comes_out_and_the_next_step_goes_on(alone):
     until(lambda: executor.step() and len(calls) > 1)
 
 
-def test_an_executor_leaves_alone_what_is_not_its_own(world):
+def test_an_executor_leaves_alone_what_is_not_its_own(world: World) -> None:
     node = rclpy.create_node('two_groups', namespace=world.ns)
     own = MutuallyExclusiveCallbackGroup()
     executor = GroupExecutor(node, lambda group: group is own)
@@ -148,14 +154,16 @@ def test_an_executor_leaves_alone_what_is_not_its_own(world):
     node.destroy_node()
 
 
-def test_after_the_end_a_step_says_so_and_raises_nothing(alone):
+def test_after_the_end_a_step_says_so_and_raises_nothing(
+        alone: tuple[Node, GroupExecutor]) -> None:
     node, executor = alone
     node.create_timer(0.001, lambda: 1 / 0)
     executor.shutdown()
     assert executor.step() is False
 
 
-def test_an_entity_that_is_destroyed_at_the_same_time_is_let_go(alone, monkeypatch):
+def test_an_entity_that_is_destroyed_at_the_same_time_is_let_go(
+        alone: tuple[Node, GroupExecutor], monkeypatch: pytest.MonkeyPatch) -> None:
     def destroyed(*_: object) -> None:
         raise InvalidHandle('cannot use Destroyable because destruction was requested')
     monkeypatch.setattr(SingleThreadedExecutor, 'spin_once', destroyed)

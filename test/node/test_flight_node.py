@@ -2,12 +2,14 @@
 
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from node import stand_in_packages
 from node.simulated_autopilot import STACKS
-from node.world import ACTIVE, UNCONFIGURED, Heard, image, until
+from node.world import ACTIVE, UNCONFIGURED, Heard, World, image, until
 from offload_perception.msg import (
     Classification,
     FrameLatency,
@@ -21,7 +23,7 @@ from offload_perception.nodes.flight import FlightNode
 
 
 @pytest.fixture(scope='module', autouse=True)
-def flight_messages():
+def flight_messages() -> None:
     """Put stand-ins for mavros_msgs, px4_msgs and vision_msgs if they are not installed."""
     print(f'stand-ins: {stand_in_packages.provide()}')
 
@@ -29,7 +31,7 @@ def flight_messages():
 class Sky:
     """A flight node that listens to a simulated autopilot, and what it says."""
 
-    def __init__(self, world, stack: str, **parameters) -> None:
+    def __init__(self, world: World, stack: str, **parameters: Any) -> None:
         self.world, self.prefix = world, f'{world.ns}/{stack}'
         self.policies: Heard = world.hear(MissionPolicy, 'mission_policy', qos.LATCHED)
         self.tagged: Heard = world.hear(GeotaggedClassification, 'geotagged', qos.RESULTS)
@@ -52,7 +54,7 @@ class Sky:
         until(lambda: self.step() or any(p.policy == name for p in self.policies[seen:]))
         return next(p for p in self.policies[seen:] if p.policy == name)
 
-    def result(self, stamp_s: float, **fields) -> Classification:
+    def result(self, stamp_s: float, **fields: Any) -> Classification:
         """Say a result of an image that was taken at `stamp_s`."""
         m = Classification(labels=['river', 'field'], ids=[3, 1], scores=[0.75, 0.2], **fields)
         m.header.frame_id = 'camera_optical_frame'
@@ -68,12 +70,12 @@ class Sky:
 
 
 @pytest.fixture(params=STACKS)
-def stack(request):
+def stack(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
-def sky(world, stack):
+def sky(world: World, stack: str) -> Callable[..., Any]:
     return lambda **parameters: Sky(world, stack, **parameters)
 
 
@@ -84,7 +86,7 @@ def nose(m: GeotaggedClassification) -> np.ndarray:
                      2 * (q.x * q.z - q.w * q.y)])
 
 
-def test_a_result_is_tagged_with_the_pose_at_its_image(sky):
+def test_a_result_is_tagged_with_the_pose_at_its_image(sky: Callable[..., Any]) -> None:
     flight = sky()
     taken_s = flight.autopilot.now()
     sent = flight.result(taken_s, sequence=7)
@@ -102,7 +104,7 @@ def test_a_result_is_tagged_with_the_pose_at_its_image(sky):
         assert (age, gap) == (pytest.approx(0.1, abs=1e-5), pytest.approx(0.2, abs=1e-5))
 
 
-def test_a_result_without_a_pose_says_why(sky):
+def test_a_result_without_a_pose_says_why(sky: Callable[..., Any]) -> None:
     flight = sky(pose_wait=0.05)
     flight.result(flight.autopilot.now())
     m, = flight.tagged.wait_for(1)
@@ -111,7 +113,7 @@ def test_a_result_without_a_pose_says_why(sky):
     assert np.isnan([m.attitude.w, m.position_gap]).all()
 
 
-def test_the_mission_decides_how_much_perception_may_cost(sky):
+def test_the_mission_decides_how_much_perception_may_cost(sky: Callable[..., Any]) -> None:
     flight = sky(economy_period=0.25, return_deadline_scale=3.0)
     pilot = flight.autopilot
     assert flight.policy('full').min_period == 0.0
@@ -130,7 +132,7 @@ def test_the_mission_decides_how_much_perception_may_cost(sky):
     assert battery.current_a == 12.25 and battery.voltage_v == 15.5 and battery.fraction is None
 
 
-def test_an_autopilot_that_falls_silent_holds_nothing_back(sky):
+def test_an_autopilot_that_falls_silent_holds_nothing_back(sky: Callable[..., Any]) -> None:
     flight = sky(timeout=0.5)
     flight.autopilot.armed = False
     flight.policy('ground')
@@ -139,7 +141,7 @@ def test_an_autopilot_that_falls_silent_holds_nothing_back(sky):
     until(lambda: any('no recent message' in text for text in flight.complaints()))
 
 
-def test_a_node_that_is_deactivated_lifts_its_policy(sky):
+def test_a_node_that_is_deactivated_lifts_its_policy(sky: Callable[..., Any]) -> None:
     flight = sky()
     flight.autopilot.armed = False
     flight.policy('ground')
@@ -147,7 +149,8 @@ def test_a_node_that_is_deactivated_lifts_its_policy(sky):
     assert flight.policies.wait_for(lambda m: 'deactivated' in m.reason).policy == 'full'
 
 
-def test_nothing_is_ever_sent_to_the_flight_stack(sky, edge):
+def test_nothing_is_ever_sent_to_the_flight_stack(sky: Callable[..., Any],
+                                                  edge: Callable[..., Any]) -> None:
     flight = sky()
     flight.policy('full')
     node, drone = flight.node, edge(split='-1')
@@ -157,7 +160,7 @@ def test_nothing_is_ever_sent_to_the_flight_stack(sky, edge):
         assert not list(one.clients), 'no service of the flight stack is called'
 
 
-def test_clocks_that_differ_are_named(world):
+def test_clocks_that_differ_are_named(world: World) -> None:
     flight = Sky(world, 'px4', pose_wait=0.05)
     flight.autopilot.clock_offset_s = 50.0 - flight.autopilot.now()  # since the autopilot's boot
     flight.step()
@@ -166,7 +169,7 @@ def test_clocks_that_differ_are_named(world):
     assert 'older than the image' in flight.tagged.wait_for(1)[0].reason
 
 
-def test_a_position_that_is_not_valid_is_named(world):
+def test_a_position_that_is_not_valid_is_named(world: World) -> None:
     flight = Sky(world, 'px4')
     t_s, nan = flight.autopilot.now(), float('nan')
     world.do(lambda: flight.autopilot.say_pose(t_s, nan, nan, nan, 0.0))
@@ -180,7 +183,8 @@ def test_a_position_that_is_not_valid_is_named(world):
     ({'stack': 'px4'}, 'https://github.com/PX4/px4_msgs'),
     ({'vision': 'on'}, 'ros-$ROS_DISTRO-vision-msgs')])
 def test_messages_that_are_not_installed_are_refused_with_the_remedy(
-        world, monkeypatch, parameters, remedy):
+        world: World, monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str],
+        remedy: str) -> None:
     for name in stand_in_packages.PACKAGES:
         monkeypatch.setitem(sys.modules, f'{name}.msg', None)
     node = world.make(FlightNode, **parameters)
@@ -189,14 +193,14 @@ def test_messages_that_are_not_installed_are_refused_with_the_remedy(
     assert remedy in world.said('refused to configure')
 
 
-def test_topics_can_be_named(world):
+def test_topics_can_be_named(world: World) -> None:
     node = world.start(FlightNode, stack='px4', state_topic=f'{world.ns}/mine_v9')
     topics = {s.topic_name for s in node.subscriptions}
     assert f'{world.ns}/mine_v9' in topics
     assert any(t.startswith('/fmu/out/battery_status') for t in topics)
 
 
-def test_results_are_republished_for_vision_msgs(world):
+def test_results_are_republished_for_vision_msgs(world: World) -> None:
     import vision_msgs.msg as vision
     heard = world.hear(vision.Classification, 'vision_classification', qos.RESULTS)
     world.start(FlightNode)
@@ -216,7 +220,8 @@ def test_results_are_republished_for_vision_msgs(world):
 
 # -- the drone's own node -------------------------------------------------------------------------
 
-def test_the_drone_obeys_a_policy_until_it_is_old(world, edge, monkeypatch):
+def test_the_drone_obeys_a_policy_until_it_is_old(world: World, edge: Callable[..., Any],
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mission, 'VALID_S', 0.3)
     drone = edge(split='-1', deadline=0.5)
     frames = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
@@ -245,7 +250,8 @@ def test_the_drone_obeys_a_policy_until_it_is_old(world, edge, monkeypatch):
     {'min_period': -1.0, 'deadline_scale': 1.0}, {'min_period': 0.0, 'deadline_scale': 0.5},
     {'min_period': float('nan'), 'deadline_scale': 1.0},
     {'min_period': 0.0, 'deadline_scale': float('inf')}])
-def test_a_policy_that_makes_no_sense_is_ignored(world, edge, bad):
+def test_a_policy_that_makes_no_sense_is_ignored(world: World, edge: Callable[..., Any],
+                                                 bad: dict[str, float]) -> None:
     drone = edge(split='-1')
     policies = world.speak(MissionPolicy, 'mission_policy', qos.LATCHED)
     policies.publish(MissionPolicy(**bad))

@@ -1,13 +1,16 @@
 """Images in, results and telemetry out: drone and server in one process."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from node.world import UNCONFIGURED, until
+from node.world import UNCONFIGURED, Heard, World, until
 from offload_perception.msg import (
     Classification,
     FeatureTensor,
@@ -15,11 +18,13 @@ from offload_perception.msg import (
     OffloadDecision,
     ServerStatus,
 )
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from offload_perception.codec import encode
 from offload_perception.frames import Outcome, Status
+from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array, packet_of
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
@@ -27,34 +32,37 @@ from offload_perception.nodes.remote_inference import SPARE_DEPTH, RemoteInferen
 
 
 @pytest.fixture
-def results(world):
+def results(world: World) -> Heard:
     return world.hear(Classification, 'classification', qos.RESULTS)
 
 
 @pytest.fixture
-def ends(world):
+def ends(world: World) -> Heard:
     return world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
 
 
 @pytest.fixture
-def camera(world):
+def camera(world: World) -> Callable[..., Any]:
     """Return a publisher of raw images, after it has a subscriber."""
     return lambda: world.speak(Image, 'image_raw', qos.CAMERA)
 
 
-def served(world, node) -> None:
+def served(world: World, node: EdgeInferenceNode) -> None:
     """Wait until the drone has found a server."""
     until(lambda: node._parts.servers.listening(node._parts.servers.names[0]))
 
 
-def a_frame(camera, stamp: int = 1, **changes) -> None:
+def a_frame(camera: Publisher, stamp: int = 1, **changes: Any) -> None:
     from node.world import image
     camera.publish(image(stamp, **changes))
 
 
 @pytest.mark.parametrize('split', ['0', 'block4_pool', '-1'])
-def test_a_result_carries_the_header_of_its_image(world, edge, server, camera, results, ends,
-                                                  artefact, split):
+def test_a_result_carries_the_header_of_its_image(world: World, edge: Callable[..., Any],
+                                                  server: Callable[..., Any],
+                                                  camera: Callable[..., Any], results: Heard,
+                                                  ends: Heard, artefact: Artefact,
+                                                  split: str) -> None:
     server()
     drone = edge(split=split)
     served(world, drone)
@@ -77,14 +85,18 @@ def test_a_result_carries_the_header_of_its_image(world, edge, server, camera, r
     assert np.isnan(end.tail) == on_board
 
 
-def test_the_frame_of_a_camera_is_cut_and_escaped_before_it_travels(world, edge, camera, results):
+def test_the_frame_of_a_camera_is_cut_and_escaped_before_it_travels(
+        world: World, edge: Callable[..., Any], camera: Callable[..., Any],
+        results: Heard) -> None:
     edge(split='-1')
     a_frame(camera(), frame_id='\x1b[2J' + 'x' * 5000)
     frame_id = results.wait_for(1)[0].header.frame_id
     assert frame_id.isprintable() and frame_id.startswith('\\x1b[2Jxxx') and len(frame_id) == 200
 
 
-def test_every_split_gives_the_same_result(world, edge, server, camera, results, artefact):
+def test_every_split_gives_the_same_result(world: World, edge: Callable[..., Any],
+                                           server: Callable[..., Any], camera: Callable[..., Any],
+                                           results: Heard, artefact: Artefact) -> None:
     server()
     drone = edge(split='0', codec='auto', top_k=artefact.tensor(artefact.last).size)
     served(world, drone)
@@ -98,7 +110,8 @@ def test_every_split_gives_the_same_result(world, edge, server, camera, results,
     assert len({tuple(m.scores[:5]) for m in results}) == 1
 
 
-def test_a_split_changes_while_flying_and_a_wrong_one_does_not(world, edge, camera, ends):
+def test_a_split_changes_while_flying_and_a_wrong_one_does_not(
+        world: World, edge: Callable[..., Any], camera: Callable[..., Any], ends: Heard) -> None:
     decisions = world.hear(OffloadDecision, 'offload_decision', qos.LATCHED)
     drone = edge(split='-1')
     eye = camera()
@@ -116,7 +129,9 @@ def test_a_split_changes_while_flying_and_a_wrong_one_does_not(world, edge, came
     assert decisions.wait_for(2)[1].split_name == 'block3_pool'
 
 
-def test_a_split_set_while_inactive_holds_when_active(world, edge, camera, ends):
+def test_a_split_set_while_inactive_holds_when_active(world: World, edge: Callable[..., Any],
+                                                      camera: Callable[..., Any],
+                                                      ends: Heard) -> None:
     drone = edge(split='-1')
     world.drive(drone, 'deactivate')
     assert not world.set(drone, split='block9_pool').successful
@@ -126,7 +141,8 @@ def test_a_split_set_while_inactive_holds_when_active(world, edge, camera, ends)
     assert ends.wait_for(1)[0].split_name == 'block2_pool'
 
 
-def test_without_a_server_frames_are_dropped_and_the_reason_reported(world, edge, camera, ends):
+def test_without_a_server_frames_are_dropped_and_the_reason_reported(
+        world: World, edge: Callable[..., Any], camera: Callable[..., Any], ends: Heard) -> None:
     edge(split='block4_pool')
     a_frame(camera())
     end, = ends.wait_for(1)
@@ -145,7 +161,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(('changes', 'text'), BROKEN.values(), ids=BROKEN)
-def test_a_broken_image_is_counted_named_and_survived(world, edge, camera, ends, changes, text):
+def test_a_broken_image_is_counted_named_and_survived(world: World, edge: Callable[..., Any],
+                                                      camera: Callable[..., Any], ends: Heard,
+                                                      changes: dict[str, Any], text: str) -> None:
     edge(split='-1')
     eye = camera()
     a_frame(eye, **changes)
@@ -156,7 +174,8 @@ def test_a_broken_image_is_counted_named_and_survived(world, edge, camera, ends,
     assert ends.wait_for(2)[1].outcome == FrameLatency.LOCAL
 
 
-def test_compressed_images_are_taken_and_broken_ones_survived(world, edge, ends, results):
+def test_compressed_images_are_taken_and_broken_ones_survived(
+        world: World, edge: Callable[..., Any], ends: Heard, results: Heard) -> None:
     edge(split='-1')
     eye = world.speak(CompressedImage, 'image_raw/compressed', qos.CAMERA)
     picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
@@ -174,7 +193,8 @@ def test_compressed_images_are_taken_and_broken_ones_survived(world, edge, ends,
 
 @pytest.mark.parametrize('encoding', ['mono8', 'bgr8', 'rgba8', 'bgra8', 'mono16', 'yuv422_yuy2',
                                       'bayer_rggb8'])
-def test_usual_encodings_fly(world, edge, camera, ends, encoding):
+def test_usual_encodings_fly(world: World, edge: Callable[..., Any], camera: Callable[..., Any],
+                             ends: Heard, encoding: str) -> None:
     channels = {'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono16': 2, 'yuv422_yuy2': 2}.get(encoding, 1)
     edge(split='-1')
     a_frame(camera(), encoding=encoding, step=64 * channels,
@@ -182,8 +202,9 @@ def test_usual_encodings_fly(world, edge, camera, ends, encoding):
     assert ends.wait_for(1)[0].outcome == FrameLatency.LOCAL
 
 
-def test_another_model_on_the_server_is_refused_in_clear_words(world, edge, server, camera, ends,
-                                                               artefact, tmp_path):
+def test_another_model_on_the_server_is_refused_in_clear_words(
+        world: World, edge: Callable[..., Any], server: Callable[..., Any],
+        camera: Callable[..., Any], ends: Heard, artefact: Artefact, tmp_path: Path) -> None:
     folder = copytree(artefact.path, tmp_path / 'other')
     other = (folder / 'model.tflite').read_bytes() + bytes(16)  # the same layers, another file
     (folder / 'model.tflite').write_bytes(other)
@@ -198,7 +219,10 @@ def test_another_model_on_the_server_is_refused_in_clear_words(world, edge, serv
     assert 'digest' in line and 'start both with the same model and weights' in line
 
 
-def test_counters_add_up_and_every_frame_ends_once(world, edge, server, camera, ends):
+def test_counters_add_up_and_every_frame_ends_once(world: World, edge: Callable[..., Any],
+                                                   server: Callable[..., Any],
+                                                   camera: Callable[..., Any],
+                                                   ends: Heard) -> None:
     server()
     drone = edge(split='block4_pool', max_in_flight=2)
     served(world, drone)
@@ -218,7 +242,8 @@ def test_counters_add_up_and_every_frame_ends_once(world, edge, server, camera, 
     assert all(bool(m.reason) == (m.outcome == FrameLatency.DROPPED) for m in ends)
 
 
-def test_deactivation_ends_the_frames_in_flight(world, edge, camera, ends):
+def test_deactivation_ends_the_frames_in_flight(world: World, edge: Callable[..., Any],
+                                                camera: Callable[..., Any], ends: Heard) -> None:
     drone = edge(split='block4_pool')
     tensors = world.hear(FeatureTensor, f'{world.ns}/server/features', qos.features(4))
     served(world, drone)
@@ -228,7 +253,8 @@ def test_deactivation_ends_the_frames_in_flight(world, edge, camera, ends):
     assert ends.wait_for(1)[0].reason == 'shutdown'
 
 
-def test_a_reply_that_cannot_be_is_survived(world, edge, camera, ends):
+def test_a_reply_that_cannot_be_is_survived(world: World, edge: Callable[..., Any],
+                                            camera: Callable[..., Any], ends: Heard) -> None:
     drone = edge(split='block4_pool')
     tensors = world.hear(FeatureTensor, f'{world.ns}/server/features', qos.features(4))
     served(world, drone)
@@ -250,7 +276,7 @@ def test_a_reply_that_cannot_be_is_survived(world, edge, camera, ends):
     assert ignored.text.endswith('scores is nan, not in -1e+09 .. 1e+09')
 
 
-def test_a_node_that_servers_cannot_answer_is_refused(world, artefact):
+def test_a_node_that_servers_cannot_answer_is_refused(world: World, artefact: Artefact) -> None:
     node = world.make(EdgeInferenceNode, model=str(artefact.path), runtime='litert',
                       remap='remote_result:=mine')
     world.drive(node, 'configure')
@@ -262,14 +288,14 @@ def test_a_node_that_servers_cannot_answer_is_refused(world, artefact):
 
 
 @pytest.fixture
-def link(world, server, artefact):
+def link(world: World, server: Callable[..., Any], artefact: Artefact) -> Callable[..., Any]:
     """Return a function that sends a tensor, with some fields changed, to a server."""
     server()
     publisher = world.speak(FeatureTensor, 'server/features', qos.features(4))
     spec = artefact.tensor(9)
     data = byte_array(encode(np.zeros(spec.shape, spec.dtype), spec))
 
-    def send(**changes) -> None:
+    def send(**changes: Any) -> None:
         publisher.publish(FeatureTensor(**{
             'drone': f'{world.ns}/drone', 'sequence': 1, 'model_digest': artefact.digest,
             'split': 9, 'dtype': spec.dtype, 'shape': list(spec.shape), 'scale': spec.scale,
@@ -284,7 +310,8 @@ MALFORMED = {
     'huge': {'data': byte_array(bytes(1 << 20))}}
 
 
-def test_malformed_tensors_are_refused_with_a_reply_and_survived(world, link):
+def test_malformed_tensors_are_refused_with_a_reply_and_survived(
+        world: World, link: Callable[..., Any]) -> None:
     replies = world.hear(Classification, 'remote_result', qos.RESULTS)
     for n, changes in enumerate(MALFORMED.values(), 1):
         link(sequence=n, **changes)
@@ -297,7 +324,8 @@ def test_malformed_tensors_are_refused_with_a_reply_and_survived(world, link):
 
 @pytest.mark.parametrize('drone', ['', '/', 'drone', '/9/x', '/a//b', '/a b', '/~/x', '/a' * 101,
                                    '/drone\x1b[2J'])
-def test_a_drone_without_a_name_is_not_answered_and_does_not_stop_the_server(world, link, drone):
+def test_a_drone_without_a_name_is_not_answered_and_does_not_stop_the_server(
+        world: World, link: Callable[..., Any], drone: str) -> None:
     replies = world.hear(Classification, 'remote_result', qos.RESULTS)
     link(drone=drone)
     assert world.said(f'message on {world.ns}/server/features ignored: drone').isprintable()
@@ -306,7 +334,8 @@ def test_a_drone_without_a_name_is_not_answered_and_does_not_stop_the_server(wor
 
 
 @pytest.mark.parametrize('drone', ['/a__b/c', '/_/_', '/' + 'a' * 199])
-def test_a_name_that_can_be_and_nobody_goes_by_costs_no_publisher(world, link, drone):
+def test_a_name_that_can_be_and_nobody_goes_by_costs_no_publisher(
+        world: World, link: Callable[..., Any], drone: str) -> None:
     replies = world.hear(Classification, 'remote_result', qos.RESULTS)
     link(drone=drone)
     link(sequence=2)
@@ -316,7 +345,8 @@ def test_a_name_that_can_be_and_nobody_goes_by_costs_no_publisher(world, link, d
         f'{world.ns}/remote_result']
 
 
-def test_tensors_that_the_middleware_overwrote_are_counted_with_their_sender(world, link):
+def test_tensors_that_the_middleware_overwrote_are_counted_with_their_sender(
+        world: World, link: Callable[..., Any]) -> None:
     statuses = world.hear(ServerStatus, 'server/status', qos.LATCHED)
     server_node = world.newest
     link(sequence=1)
@@ -328,7 +358,8 @@ def test_tensors_that_the_middleware_overwrote_are_counted_with_their_sender(wor
     assert lost >= 500 - 2 * (16 + SPARE_DEPTH)
 
 
-def test_the_server_announces_itself_and_counts(world, link, artefact):
+def test_the_server_announces_itself_and_counts(world: World, link: Callable[..., Any],
+                                                artefact: Artefact) -> None:
     statuses = world.hear(ServerStatus, 'server/status', qos.LATCHED)
     link(sequence=1)
     link(sequence=2, split=500)
@@ -339,7 +370,8 @@ def test_the_server_announces_itself_and_counts(world, link, artefact):
     assert np.isfinite(status.tail_times[9]) and len(status.tail_times) == artefact.last
 
 
-def test_a_second_server_is_refused_and_told_what_to_do(world, server, artefact):
+def test_a_second_server_is_refused_and_told_what_to_do(world: World, server: Callable[..., Any],
+                                                        artefact: Artefact) -> None:
     server()
     second = world.make(RemoteInferenceNode, ns='/server', model=str(artefact.path))
     world.drive(second, 'configure')
@@ -351,7 +383,8 @@ def test_a_second_server_is_refused_and_told_what_to_do(world, server, artefact)
     assert other.active
 
 
-def test_a_server_that_was_cleaned_up_is_no_second_server(world, server):
+def test_a_server_that_was_cleaned_up_is_no_second_server(world: World,
+                                                          server: Callable[..., Any]) -> None:
     node = server()
     world.drive(node, 'deactivate')
     for _ in range(20):
@@ -360,7 +393,8 @@ def test_a_server_that_was_cleaned_up_is_no_second_server(world, server):
         world.drive(node, 'configure')
 
 
-def test_a_tensor_that_comes_while_the_server_ends_is_let_go(world, server, link):
+def test_a_tensor_that_comes_while_the_server_ends_is_let_go(
+        world: World, server: Callable[..., Any], link: Callable[..., Any]) -> None:
     tensors = world.hear(FeatureTensor, 'server/features', qos.features(4))
     link()
     tensor, = tensors.wait_for(1)
@@ -372,7 +406,8 @@ def test_a_tensor_that_comes_while_the_server_ends_is_let_go(world, server, link
     assert pipeline.counts.replies[Status.BUSY] == before + 1
 
 
-def test_a_float32_server_has_all_its_tails_warm_when_it_serves(world, server, artefact):
+def test_a_float32_server_has_all_its_tails_warm_when_it_serves(
+        world: World, server: Callable[..., Any], artefact: Artefact) -> None:
     pytest.importorskip('tensorflow')
     if not artefact.keras_file.is_file():
         pytest.skip('the model was prepared without its Keras file')

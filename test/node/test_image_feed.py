@@ -1,9 +1,11 @@
 """The edge node finds the camera's topic and QoS, whatever the driver does."""
 
+from collections.abc import Callable
 from threading import Event
+from typing import Any
 
 import pytest
-from node.world import image, until
+from node.world import Heard, World, image, until
 from offload_perception.msg import FrameLatency
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
@@ -11,12 +13,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from offload_perception.live.picture import jpeg_of_raw
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array
+from offload_perception.nodes.edge_inference import EdgeInferenceNode
 
 RELIABLE = QoSProfile(depth=10)
 
 
 @pytest.fixture
-def ends(world):
+def ends(world: World) -> Heard:
     return world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
 
 
@@ -32,7 +35,7 @@ class Driver:
     That is what image_transport's publishers do.
     """
 
-    def __init__(self, world, profile=RELIABLE) -> None:
+    def __init__(self, world: World, profile: Any = RELIABLE) -> None:
         self._raw = world.node.create_publisher(Image, 'image_raw', profile)
         self._compressed = world.node.create_publisher(CompressedImage, 'image_raw/compressed',
                                                        profile)
@@ -46,7 +49,8 @@ class Driver:
         return len(ways)
 
 
-def test_a_driver_of_the_image_transport_kind_gives_each_picture_once(world, edge, ends):
+def test_a_driver_of_the_image_transport_kind_gives_each_picture_once(
+        world: World, edge: Callable[..., Any], ends: Heard) -> None:
     node = edge(split='-1', image_reliability='auto')
     driver = Driver(world)
     until(lambda: driver._raw.get_subscription_count() == 1)
@@ -61,7 +65,8 @@ def test_a_driver_of_the_image_transport_kind_gives_each_picture_once(world, edg
     assert len(changes) <= 2, changes  # the first guess, and what the driver publishes
 
 
-def test_compressed_images_are_taken_where_no_raw_ones_are_published(world, edge, ends):
+def test_compressed_images_are_taken_where_no_raw_ones_are_published(
+        world: World, edge: Callable[..., Any], ends: Heard) -> None:
     node = edge(split='-1', image_reliability='auto')
     publisher = world.node.create_publisher(CompressedImage, 'image_raw/compressed', RELIABLE)
     until(publisher.get_subscription_count)
@@ -75,7 +80,8 @@ def test_compressed_images_are_taken_where_no_raw_ones_are_published(world, edge
     assert not publisher.get_subscription_count()
 
 
-def test_the_qos_follows_the_publishers(world, edge, ends):
+def test_the_qos_follows_the_publishers(world: World, edge: Callable[..., Any],
+                                        ends: Heard) -> None:
     node = edge(split='-1', image_reliability='auto')
     reliable = world.node.create_publisher(Image, 'image_raw', RELIABLE)
     until(lambda: 'reliable' in node._feed.describe() and reliable.get_subscription_count())
@@ -91,7 +97,7 @@ def test_the_qos_follows_the_publishers(world, edge, ends):
     ends.wait_for(2)
 
 
-def test_what_the_user_chose_holds(world, edge):
+def test_what_the_user_chose_holds(world: World, edge: Callable[..., Any]) -> None:
     node = edge(split='-1', transport='raw', image_reliability='best_effort')
     publisher = world.node.create_publisher(CompressedImage, 'image_raw/compressed', RELIABLE)
     until(lambda: world.node.count_publishers(f'{world.ns}/image_raw/compressed'))
@@ -100,20 +106,21 @@ def test_what_the_user_chose_holds(world, edge):
     assert node._feed.describe() == f'{world.ns}/image_raw, best effort'
 
 
-def delivery(world, node) -> list[str]:
+def delivery(world: World, node: EdgeInferenceNode) -> list[str]:
     return [f.text for f in world.do(lambda: list(node.session.images.findings(0.0)), node)
             if f.name == 'delivery']
 
 
-def test_only_what_one_camera_published_and_nobody_got_is_lost(world, edge, ends):
+def test_only_what_one_camera_published_and_nobody_got_is_lost(
+        world: World, edge: Callable[..., Any], ends: Heard) -> None:
     node = edge(split='-1', image_reliability='auto')
 
-    def camera():
+    def camera() -> Any:
         publisher = world.node.create_publisher(Image, 'image_raw', RELIABLE)
         until(publisher.get_subscription_count)
         return publisher
 
-    def show(publisher, *stamps: int) -> None:
+    def show(publisher: Any, *stamps: int) -> None:
         for stamp in stamps:
             publisher.publish(image(stamp))
             ends.wait_for(lambda m, wanted=stamp: m.header.stamp.sec == wanted)

@@ -1,6 +1,6 @@
 """What all nodes share: transitions, parameters, autostart, refusals."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from threading import Event
 from typing import Any
@@ -9,11 +9,12 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from node.world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S
+from node.world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S, World
 from rcl_interfaces.msg import Log, ParameterType
 
 from offload_perception.bringup.config import EdgeConfig
 from offload_perception.health import Finding, note
+from offload_perception.network.artefact import Artefact
 from offload_perception.nodes.camera import CameraNode
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
 from offload_perception.nodes.managed import ManagedNode, Session
@@ -27,7 +28,7 @@ TYPES = {str: ParameterType.PARAMETER_STRING, float: ParameterType.PARAMETER_DOU
 
 
 @pytest.fixture
-def options(artefact, photos):
+def options(artefact: Artefact, photos: str) -> dict[type[ManagedNode[Any, Any]], Any]:
     """Return what a node needs to be configured quickly."""
     model = {'model': str(artefact.path), 'runtime': 'litert'}
     return {CameraNode: {'source': photos}, EdgeInferenceNode: model,
@@ -35,7 +36,8 @@ def options(artefact, photos):
 
 
 @pytest.mark.parametrize('node_class', NODES)
-def test_every_transition_and_again(world, options, node_class):
+def test_every_transition_and_again(world: World, options: dict[type[ManagedNode[Any, Any]], Any],
+                                    node_class: type[ManagedNode[Any, Any]]) -> None:
     node = world.make(node_class, **options[node_class])
     assert world.state(node) == UNCONFIGURED
     for _ in range(2):
@@ -50,7 +52,9 @@ def test_every_transition_and_again(world, options, node_class):
 
 
 @pytest.mark.parametrize('node_class', NODES)
-def test_health_is_reported_in_every_state(world, options, node_class):
+def test_health_is_reported_in_every_state(world: World,
+                                           options: dict[type[ManagedNode[Any, Any]], Any],
+                                           node_class: type[ManagedNode[Any, Any]]) -> None:
     diagnostics = world.hear(DiagnosticArray, '/diagnostics', 10)
     node = world.make(node_class, **options[node_class])
     name = node.get_fully_qualified_name()
@@ -64,7 +68,8 @@ def test_health_is_reported_in_every_state(world, options, node_class):
 
 
 @pytest.mark.parametrize('node_class', NODES)
-def test_parameters_describe_themselves(world, node_class):
+def test_parameters_describe_themselves(world: World,
+                                        node_class: type[ManagedNode[Any, Any]]) -> None:
     node = world.make(node_class)
     for f in fields(node._config_class):
         described = node.describe_parameter(f.name)
@@ -78,14 +83,14 @@ def test_parameters_describe_themselves(world, node_class):
                                                             f.metadata['high'])
 
 
-def test_autostart_activates(world, photos):
+def test_autostart_activates(world: World, photos: str) -> None:
     node = world.make(CameraNode, autostart=True, source=photos)
     world.said('showing')
     world.order(node, lambda: None)  # after the callback that said so
     assert world.state(node) == ACTIVE
 
 
-def test_without_autostart_nothing_happens(world, photos):
+def test_without_autostart_nothing_happens(world: World, photos: str) -> None:
     node = world.make(CameraNode, source=photos)
     for _ in range(3):
         world.order(node, lambda: None)
@@ -109,7 +114,8 @@ REFUSED = {
 
 @pytest.mark.parametrize(('node_class', 'wrong', 'text'), REFUSED.values(), ids=REFUSED)
 def test_what_is_wrong_refuses_to_configure_and_can_be_put_right(
-        world, options, node_class, wrong, text):
+        world: World, options: dict[type[ManagedNode[Any, Any]], Any],
+        node_class: type[ManagedNode[Any, Any]], wrong: dict[str, str], text: str) -> None:
     node = world.make(node_class, **{**options[node_class], **wrong})
     world.drive(node, 'configure')
     assert world.state(node) == UNCONFIGURED
@@ -122,7 +128,7 @@ def test_what_is_wrong_refuses_to_configure_and_can_be_put_right(
     assert world.state(node) == INACTIVE
 
 
-def test_a_refused_autostart_is_reported(world):
+def test_a_refused_autostart_is_reported(world: World) -> None:
     node = world.make(CameraNode, source='/no/such/folder')
     told = []
     node.when_refused = lambda: told.append(True)
@@ -133,13 +139,14 @@ def test_a_refused_autostart_is_reported(world):
 
 @pytest.mark.parametrize(('name', 'value', 'text'), [
     ('rate', -1.0, 'rate'), ('transport', 'h264', 'raw, jpeg'), ('width', 1, 'width')])
-def test_a_wrong_value_is_refused_by_a_running_node(world, photos, name, value, text):
+def test_a_wrong_value_is_refused_by_a_running_node(world: World, photos: str, name: str,
+                                                    value: float | str, text: str) -> None:
     node = world.make(CameraNode, source=photos)
     verdict = world.set(node, **{name: value})
     assert not verdict.successful and text in verdict.reason
 
 
-def test_what_cannot_change_while_configured_says_so(world, photos):
+def test_what_cannot_change_while_configured_says_so(world: World, photos: str) -> None:
     node = world.make(CameraNode, source=photos)
     assert world.set(node, rate=5.0).successful
     for transition in ('configure', 'activate', 'deactivate'):
@@ -154,9 +161,9 @@ def test_what_cannot_change_while_configured_says_so(world, photos):
 
 
 @pytest.fixture
-def ask(world):
+def ask(world: World) -> Callable[..., Any]:
     """Return a function that asks a node for a transition, as `ros2 service call` does."""
-    def send(node, transition: int = 0, label: str = '') -> bool:
+    def send(node: Any, transition: int = 0, label: str = '') -> bool:
         client = world.node.create_client(ChangeState, f'{node.get_fully_qualified_name()}'
                                           '/change_state')
         assert client.wait_for_service(WAIT_S)
@@ -171,7 +178,8 @@ def ask(world):
 
 @pytest.mark.parametrize('node_class', NODES)
 def test_a_request_that_does_not_fit_is_refused_and_the_node_goes_on(
-        world, options, ask, node_class):
+        world: World, options: dict[type[ManagedNode[Any, Any]], Any], ask: Callable[..., Any],
+        node_class: type[ManagedNode[Any, Any]]) -> None:
     node = world.start(node_class, **options[node_class])
     for unfit in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CONFIGURE,
                   Transition.TRANSITION_CLEANUP, Transition.TRANSITION_DESTROY, 200):
@@ -183,7 +191,8 @@ def test_a_request_that_does_not_fit_is_refused_and_the_node_goes_on(
 
 
 @pytest.mark.parametrize('taken', [(), ('configure',), ('configure', 'activate')])
-def test_autostart_takes_the_steps_that_nobody_has_taken(world, photos, taken):
+def test_autostart_takes_the_steps_that_nobody_has_taken(world: World, photos: str,
+                                                         taken: tuple[str, ...]) -> None:
     node = world.make(CameraNode, source=photos)
     world.drive(node, *taken)
     node._autostart_timer = node.create_timer(100.0, lambda: None)
@@ -228,14 +237,14 @@ class FaultyNode(ManagedNode):
         return {}
 
 
-def health(world, node: ManagedNode, text: str) -> DiagnosticStatus:
+def health(world: World, node: ManagedNode, text: str) -> DiagnosticStatus:
     """Return diagnostics of the node that contain `text`."""
     heard = world.hear(DiagnosticArray, '/diagnostics', 10)
     return heard.wait_for(lambda m: m.status[0].name == node.get_fully_qualified_name()
                           and text in m.status[0].message).status[0]
 
 
-def test_an_activate_that_fails_leaves_nothing_behind(world):
+def test_an_activate_that_fails_leaves_nothing_behind(world: World) -> None:
     node = world.make(FaultyNode)
     node.faults = {'activate'}
     world.drive(node, 'configure', 'activate')
@@ -249,7 +258,8 @@ def test_an_activate_that_fails_leaves_nothing_behind(world):
 
 @pytest.mark.parametrize(('step', 'before'), [
     ('deactivate', ('configure', 'activate')), ('release', ('configure',))])
-def test_what_cannot_be_stopped_is_released_and_can_start_again(world, step, before):
+def test_what_cannot_be_stopped_is_released_and_can_start_again(
+        world: World, step: str, before: tuple[str, ...]) -> None:
     node = world.make(FaultyNode)
     world.drive(node, *before)
     node.faults = {step}
@@ -265,7 +275,7 @@ def test_what_cannot_be_stopped_is_released_and_can_start_again(world, step, bef
 
 
 @pytest.mark.parametrize('source', ['findings', 'values'])
-def test_a_fault_of_health_code_is_a_finding_beside_the_others(world, source):
+def test_a_fault_of_health_code_is_a_finding_beside_the_others(world: World, source: str) -> None:
     node = world.start(FaultyNode)
     node.faults = {source}
     status = health(world, node, f'RuntimeError: {source} has a bug')
@@ -273,7 +283,7 @@ def test_a_fault_of_health_code_is_a_finding_beside_the_others(world, source):
     assert 'found before the fault' in status.message
 
 
-def test_a_dead_thread_is_an_error_in_every_state(world):
+def test_a_dead_thread_is_an_error_in_every_state(world: World) -> None:
     node = world.make(FaultyNode)
     worker = Worker('lame', lambda: 1 / 0, vital=True)
     worker.start()
@@ -284,7 +294,7 @@ def test_a_dead_thread_is_an_error_in_every_state(world):
         assert worker.stop(WAIT_S)
 
 
-def test_a_parameter_that_cannot_be_judged_is_refused(world):
+def test_a_parameter_that_cannot_be_judged_is_refused(world: World) -> None:
     node = world.start(FaultyNode)
     node.faults = {'verify'}
     verdict = world.set(node, deadline=0.3)
@@ -292,7 +302,9 @@ def test_a_parameter_that_cannot_be_judged_is_refused(world):
 
 
 @pytest.mark.parametrize('node_class', NODES)
-def test_a_node_takes_the_dump_of_its_own_parameters(world, options, node_class):
+def test_a_node_takes_the_dump_of_its_own_parameters(
+        world: World, options: dict[type[ManagedNode[Any, Any]], Any],
+        node_class: type[ManagedNode[Any, Any]]) -> None:
     node = world.make(node_class, **options[node_class])
     world.drive(node, 'configure', 'activate')
     own = {f.name: node.get_parameter(f.name).value for f in fields(node.config)}
@@ -306,15 +318,16 @@ def test_a_node_takes_the_dump_of_its_own_parameters(world, options, node_class)
 @pytest.mark.parametrize('split', ['auto', '-1', 'block4_pool'])
 @pytest.mark.parametrize(('codec', 'says'), [
     ('nope', "unknown codec 'nope'"), ('webp:900', 'its usage is webp')])
-def test_a_codec_that_does_not_exist_is_refused_with_every_split(world, options, split, codec,
-                                                                says):
+def test_a_codec_that_does_not_exist_is_refused_with_every_split(
+        world: World, options: dict[type[ManagedNode[Any, Any]], Any], split: str, codec: str,
+        says: str) -> None:
     node = world.make(EdgeInferenceNode, split=split, codec=codec, **options[EdgeInferenceNode])
     world.drive(node, 'configure')
     assert world.state(node) == UNCONFIGURED
     world.said(says)
 
 
-def test_a_meter_has_one_reader_at_a_time(world, monkeypatch):
+def test_a_meter_has_one_reader_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bluetooth may hold a reader for long after it was stopped."""
     node = world.start(Um25cNode)
     reader, stop = node._reader, node._reader.stop

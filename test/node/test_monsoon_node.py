@@ -1,9 +1,10 @@
 """The Monsoon's node on a stand-in of the maker's package; no real device was ever attached."""
 
 import sys
+from collections.abc import Iterator
 
 import pytest
-from node.world import UNCONFIGURED
+from node.world import UNCONFIGURED, World
 from offload_perception.msg import FrameEnergy, FrameLatency, PowerSample
 from unit.power.monsoon_stand_in import StandIn
 
@@ -12,7 +13,7 @@ from offload_perception.nodes.monsoon import MonsoonNode
 
 
 @pytest.fixture
-def device(monkeypatch):
+def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     stand_in = StandIn()
     for name, part in stand_in.modules().items():
         monkeypatch.setitem(sys.modules, name, part)
@@ -20,7 +21,7 @@ def device(monkeypatch):
     stand_in.release.set()
 
 
-def test_power_is_published_and_a_frame_gets_its_energy(world, device):
+def test_power_is_published_and_a_frame_gets_its_energy(world: World, device: StandIn) -> None:
     samples = world.hear(PowerSample, 'power', qos.TELEMETRY)
     energies = world.hear(FrameEnergy, 'frame_energy', qos.TELEMETRY)
     world.start(MonsoonNode)
@@ -34,7 +35,7 @@ def test_power_is_published_and_a_frame_gets_its_energy(world, device):
     assert energy.energy == pytest.approx(0.05 * sample.power, rel=0.05)
 
 
-def test_a_missing_monsoon_is_refused_with_the_remedy(world, device):
+def test_a_missing_monsoon_is_refused_with_the_remedy(world: World, device: StandIn) -> None:
     device.present = False
     node = world.make(MonsoonNode)
     world.drive(node, 'configure')

@@ -1,23 +1,27 @@
 """What the drone's node passes on to its planner, and what it keeps from it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
-from node.world import image, until
+from node.world import Heard, World, image, until
 from offload_perception.msg import Classification, FeatureTensor, FrameEnergy, FrameLatency
 from sensor_msgs.msg import Image
 
 from offload_perception.frames import PROBE_CODEC
 from offload_perception.nodes import qos
+from offload_perception.nodes.edge_inference import EdgeInferenceNode
 from offload_perception.pipeline.plan import Plan
 from offload_perception.planning.probing import Probe
 
 
 @pytest.fixture
-def drone(edge):
+def drone(edge: Callable[..., Any]) -> EdgeInferenceNode:
     return edge(split='auto')
 
 
 @pytest.fixture
-def tensors(world, drone):
+def tensors(world: World, drone: EdgeInferenceNode) -> Heard:
     """What a server would hear; it never answers by itself."""
     heard = world.hear(FeatureTensor, f'{world.ns}/server/features', qos.features(8))
     until(lambda: drone._parts.servers.listening(f'{world.ns}/server'))
@@ -25,14 +29,14 @@ def tensors(world, drone):
 
 
 @pytest.fixture
-def sent(world, drone, tensors):
+def sent(world: World, drone: EdgeInferenceNode, tensors: Heard) -> FeatureTensor:
     """A frame's tensor that is out; the planner has nothing to say in it."""
     drone.session.pipeline._strategy = lambda frame: Plan(0, 'raw', f'{world.ns}/server')
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     return tensors.wait_for(lambda m: m.codec == 'raw')
 
 
-def answer_to(tensor: FeatureTensor, **changes) -> Classification:
+def answer_to(tensor: FeatureTensor, **changes: Any) -> Classification:
     return Classification(**{
         'header': tensor.header, 'sequence': tensor.sequence, 'nonce': tensor.nonce,
         'server': tensor.drone.rpartition('/')[0] + '/server',
@@ -40,7 +44,8 @@ def answer_to(tensor: FeatureTensor, **changes) -> Classification:
         **changes})
 
 
-def test_an_energy_is_learned_only_if_it_is_known_better_than_nothing(world, drone):
+def test_an_energy_is_learned_only_if_it_is_known_better_than_nothing(
+        world: World, drone: EdgeInferenceNode) -> None:
     learned = []
     drone.session.strategy.observe_energy = lambda _, sequence, joules: learned.append(
         (sequence, joules))
@@ -52,7 +57,8 @@ def test_an_energy_is_learned_only_if_it_is_known_better_than_nothing(world, dro
     assert learned == [(3, 2.0)]  # of the others the half interval is no less than the energy
 
 
-def test_no_probe_is_asked_for_while_a_frame_is_on_the_link(world, drone, sent):
+def test_no_probe_is_asked_for_while_a_frame_is_on_the_link(world: World, drone: EdgeInferenceNode,
+                                                            sent: FeatureTensor) -> None:
     asked = []
     drone.session.strategy.next_probe = lambda link_idle: asked.append(link_idle)
     until(lambda: len(asked) > 1)
@@ -61,7 +67,7 @@ def test_no_probe_is_asked_for_while_a_frame_is_on_the_link(world, drone, sent):
     until(lambda: asked[-1])
 
 
-def test_a_probe_that_nobody_takes_is_given_back(world, drone):
+def test_a_probe_that_nobody_takes_is_given_back(world: World, drone: EdgeInferenceNode) -> None:
     unsent, probe = [], Probe('/nobody', 64, 0.0)
     drone._parts.servers._publishers['/nobody'] = drone.create_lifecycle_publisher(
         FeatureTensor, '/nobody/features', qos.features(1))
@@ -71,7 +77,8 @@ def test_a_probe_that_nobody_takes_is_given_back(world, drone):
     assert unsent == [7]
 
 
-def test_a_probe_and_its_answer_carry_one_nonce(world, drone, tensors):
+def test_a_probe_and_its_answer_carry_one_nonce(world: World, drone: EdgeInferenceNode,
+                                                tensors: Heard) -> None:
     answered, probe = [], Probe(f'{world.ns}/server', 64, 0.0)
     drone.session.strategy.next_probe = lambda link_idle: (77, probe) if not answered else None
     drone.session.strategy.observe_probe = lambda *what: answered.append(what)
@@ -84,7 +91,8 @@ def test_a_probe_and_its_answer_carry_one_nonce(world, drone, tensors):
     assert drone.session.pipeline.counts.unexpected_replies == 0
 
 
-def test_numbers_of_the_activation_before_are_forgotten(world, drone):
+def test_numbers_of_the_activation_before_are_forgotten(world: World,
+                                                        drone: EdgeInferenceNode) -> None:
     ends = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     assert ends.wait_for(1)[0].outcome == FrameLatency.LOCAL
@@ -94,7 +102,8 @@ def test_numbers_of_the_activation_before_are_forgotten(world, drone):
 
 
 @pytest.mark.parametrize('status', [Classification.REFUSED, Classification.FAILED])
-def test_a_refused_frame_that_was_to_be_safe_is_finished_on_board(world, drone, tensors, status):
+def test_a_refused_frame_that_was_to_be_safe_is_finished_on_board(
+        world: World, drone: EdgeInferenceNode, tensors: Heard, status: int) -> None:
     plan = Plan(0, 'raw', f'{world.ns}/server', hedge_at_s=1e9)
     drone.session.pipeline._strategy = lambda frame: plan
     ends = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)

@@ -2,12 +2,15 @@
 
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import TransitionEvent
-from node.world import ACTIVE, INACTIVE, WAIT_S, Heard, image, until
+from node.world import ACTIVE, INACTIVE, WAIT_S, Heard, World, image, until
 from offload_perception.msg import (
     Classification,
     FeatureTensor,
@@ -29,6 +32,8 @@ from offload_perception import recording
 from offload_perception.errors import BagError
 from offload_perception.nodes import qos
 from offload_perception.nodes.message_types import name_of
+from offload_perception.nodes.recorder import RecorderNode
+from offload_perception.recording.bag_reader import BagReader
 
 pytest.importorskip('mcap_ros2')
 
@@ -42,26 +47,26 @@ EACH = [(FrameLatency, 'frame_latency', qos.TELEMETRY), (PowerSample, 'power', q
         (FeatureTensor, 'server/features', qos.features(2)), (Image, 'image_raw', qos.CAMERA)]
 
 
-def recorder_class():
+def recorder_class() -> type[RecorderNode]:
     from offload_perception.nodes.recorder import RecorderNode
     return RecorderNode
 
 
 @pytest.fixture
-def record(world, tmp_path):
+def record(world: World, tmp_path: Path) -> Callable[..., Any]:
     """Start a recorder in this world."""
-    def start(**parameters):
+    def start(**parameters: Any) -> Any:
         return world.start(recorder_class(), **{
             'bag': str(tmp_path / 'bag'), 'server': f'{world.ns}/server', 'min_free': 0,
             **parameters})
     return start
 
 
-def count(recorder, topic: str) -> int:
+def count(recorder: RecorderNode, topic: str) -> int:
     return recorder.session._bag._files[-1].counts.get(topic, 0)
 
 
-def messages_of(tmp_path, world) -> dict[str, list]:
+def messages_of(tmp_path: Path, world: World) -> dict[str, list]:
     found: dict[str, list] = {}
     for m in recording.BagReader(tmp_path / 'bag'):
         if m.topic.startswith(world.ns):
@@ -69,7 +74,8 @@ def messages_of(tmp_path, world) -> dict[str, list]:
     return found
 
 
-def test_every_type_is_recorded_with_its_definition(world, record, tmp_path):
+def test_every_type_is_recorded_with_its_definition(world: World, record: Callable[..., Any],
+                                                    tmp_path: Path) -> None:
     recorder = record(images=True, tensors=True)
     for kind, topic, profile in EACH:
         publisher = world.speak(kind, topic, profile)
@@ -87,7 +93,8 @@ def test_every_type_is_recorded_with_its_definition(world, record, tmp_path):
         assert found[topic][0].type.name == f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
 
 
-def test_the_last_word_from_before_the_start_is_recorded_too(world, record, tmp_path):
+def test_the_last_word_from_before_the_start_is_recorded_too(
+        world: World, record: Callable[..., Any], tmp_path: Path) -> None:
     world.node.create_publisher(OffloadDecision, 'offload_decision', qos.LATCHED).publish(
         OffloadDecision(reason='before'))
     recorder = record()
@@ -97,7 +104,8 @@ def test_the_last_word_from_before_the_start_is_recorded_too(world, record, tmp_
     assert m.decode().reason == 'before' and m.qos[0]['durability'] == 'transient_local'
 
 
-def test_what_came_in_before_the_end_is_in_the_bag(world, record, tmp_path):
+def test_what_came_in_before_the_end_is_in_the_bag(world: World, record: Callable[..., Any],
+                                                   tmp_path: Path) -> None:
     recorder = record()
     ends = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
 
@@ -115,7 +123,8 @@ def test_what_came_in_before_the_end_is_in_the_bag(world, record, tmp_path):
     assert [m.decode().sequence for m in found] == list(range(1, 51))
 
 
-def test_other_topics_of_the_drone_are_found_and_images_left_out(world, record, tmp_path):
+def test_other_topics_of_the_drone_are_found_and_images_left_out(
+        world: World, record: Callable[..., Any], tmp_path: Path) -> None:
     recorder = record()
     battery = world.node.create_publisher(BatteryState, 'mavros/battery', QoSProfile(depth=1))
     thermal = world.node.create_publisher(Image, 'thermal', QoSProfile(depth=1))
@@ -133,7 +142,8 @@ def test_other_topics_of_the_drone_are_found_and_images_left_out(world, record, 
 @pytest.mark.parametrize(('kind', 'topic', 'largest'), [
     (Classification, 'classification', 4 << 20), (Image, 'image_raw', 32 << 20)])
 def test_a_message_beyond_all_measure_is_counted_and_not_recorded(
-        world, record, tmp_path, kind, topic, largest):
+        world: World, record: Callable[..., Any], tmp_path: Path, kind: type[Any], topic: str,
+        largest: int) -> None:
     recorder = record(images=True)
     publisher = world.speak(kind, topic, qos.RESULTS)
     for length in (largest, largest - 1000, 9):
@@ -149,14 +159,16 @@ def test_a_message_beyond_all_measure_is_counted_and_not_recorded(
         largest - 1000, 9]
 
 
-def test_a_disk_that_is_full_at_the_start_refuses_and_leaves_nothing(world, record, tmp_path):
+def test_a_disk_that_is_full_at_the_start_refuses_and_leaves_nothing(
+        world: World, record: Callable[..., Any], tmp_path: Path) -> None:
     recorder = world.make(recorder_class(), bag=str(tmp_path / 'bag'), min_free=1_000_000)
     world.drive(recorder, 'configure', 'activate')  # a terabyte is to stay free
     assert world.state(recorder) == INACTIVE and not list(tmp_path.iterdir())
     assert 'free some space' in world.said('refused to activate')
 
 
-def test_a_full_disk_ends_the_recording_and_says_so(world, record, tmp_path):
+def test_a_full_disk_ends_the_recording_and_says_so(world: World, record: Callable[..., Any],
+                                                    tmp_path: Path) -> None:
     recorder = record(flush_period=0.05)
     recorder.session._bag._min_free_bytes = 10**18
     world.said('recording ended')
@@ -167,7 +179,7 @@ def test_a_full_disk_ends_the_recording_and_says_so(world, record, tmp_path):
 
 
 def test_a_bag_that_is_removed_in_flight_ends_the_recording_and_nothing_else(
-        world, record, tmp_path):
+        world: World, record: Callable[..., Any], tmp_path: Path) -> None:
     recorder = record(flush_period=1.5)  # diagnostics come first
     shutil.rmtree(tmp_path / 'bag')
     heard: Heard = world.hear(DiagnosticArray, '/diagnostics', 10)
@@ -176,7 +188,8 @@ def test_a_bag_that_is_removed_in_flight_ends_the_recording_and_nothing_else(
     assert world.state(recorder) == ACTIVE
 
 
-def test_a_second_activation_does_not_write_over_the_bag(world, record):
+def test_a_second_activation_does_not_write_over_the_bag(world: World,
+                                                         record: Callable[..., Any]) -> None:
     recorder = record()
     world.drive(recorder, 'deactivate', 'activate')
     assert world.state(recorder) == INACTIVE
@@ -192,7 +205,7 @@ class NeverStop:
 
 
 @pytest.fixture
-def played(world, record, tmp_path):
+def played(world: World, record: Callable[..., Any], tmp_path: Path) -> BagReader:
     """A bag with three power samples and a lifecycle event."""
     recorder = record()
     power = world.speak(PowerSample, 'power', qos.TELEMETRY)
@@ -207,7 +220,7 @@ def played(world, record, tmp_path):
     return recording.BagReader(tmp_path / 'bag')
 
 
-def test_a_bag_is_played_to_other_nodes(world, played):
+def test_a_bag_is_played_to_other_nodes(world: World, played: BagReader) -> None:
     from offload_perception.nodes.player import replay
     from offload_perception.recording.playback import Selection
 
@@ -217,7 +230,7 @@ def test_a_bag_is_played_to_other_nodes(world, played):
     assert [m.power for m in heard.wait_for(3)] == [0.0, 1.0, 2.0]
 
 
-def play_all(reader, **options) -> int:
+def play_all(reader: BagReader, **options: Any) -> int:
     from offload_perception.nodes.player import replay
     from offload_perception.recording.playback import Selection
 
@@ -225,7 +238,7 @@ def play_all(reader, **options) -> int:
                                           'stop': NeverStop(), **options})
 
 
-def bag_of(path, *types: recording.MessageType) -> recording.BagReader:
+def bag_of(path: Path, *types: recording.MessageType) -> recording.BagReader:
     """Return a bag with a PowerSample on /t0, /t1, ... under types that a bag claims."""
     with recording.BagWriter(path) as bag:
         for n, kind in enumerate(types):
@@ -234,14 +247,16 @@ def bag_of(path, *types: recording.MessageType) -> recording.BagReader:
     return recording.BagReader(path)
 
 
-def test_a_topic_whose_type_is_not_installed_is_left_out_and_named(ros, tmp_path, capfd):
+def test_a_topic_whose_type_is_not_installed_is_left_out_and_named(
+        ros: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ours = recording.installed_type('offload_perception/msg/PowerSample')
     bag = bag_of(tmp_path / 'bag', replace(ours, name='no_such_msgs/msg/Thing'), ours)
     assert play_all(bag) == 1
     assert '/t0 is not played: there is no definition of no_such_msgs' in capfd.readouterr().err
 
 
-def test_bytes_of_another_definition_are_never_published(ros, tmp_path, capfd):
+def test_bytes_of_another_definition_are_never_published(
+        ros: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ours = recording.installed_type('offload_perception/msg/PowerSample')
     older = replace(ours, hash='', text=ours.text.replace('float64 voltage', 'float32 voltage'))
     bag = bag_of(tmp_path / 'bag', replace(ours, hash='RIHS01_' + 64 * '0'), older,
@@ -253,7 +268,7 @@ def test_bytes_of_another_definition_are_never_published(ros, tmp_path, capfd):
     assert '/t2: the bag does not contain the definition' in said and '/t3' not in said
 
 
-def test_the_time_of_the_bag_is_published_on_clock(world, tmp_path):
+def test_the_time_of_the_bag_is_published_on_clock(world: World, tmp_path: Path) -> None:
     ours = recording.installed_type('offload_perception/msg/PowerSample')
     heard = world.hear(Clock, '/clock', qos.CLOCK)
     world.hear(PowerSample, '/t0', qos.TELEMETRY)
@@ -265,7 +280,7 @@ def test_the_time_of_the_bag_is_published_on_clock(world, tmp_path):
     assert heard.wait_for(1)[-1].clock.sec == 7
 
 
-def test_a_bag_without_the_chosen_topics_is_refused(played):
+def test_a_bag_without_the_chosen_topics_is_refused(played: BagReader) -> None:
     from offload_perception.nodes.player import replay
     from offload_perception.recording.playback import Selection
 

@@ -1,9 +1,10 @@
 """Replies reach their drone, also before its subscription is known."""
 
+from collections.abc import Iterator
 from threading import Barrier, Thread
 
 import pytest
-from node.world import WAIT_S, until
+from node.world import WAIT_S, Heard, World, until
 from offload_perception.msg import Classification
 
 from offload_perception.nodes import qos, replies
@@ -11,7 +12,7 @@ from offload_perception.nodes.replies import ReplyPublishers
 
 
 @pytest.fixture
-def publishers(world, monkeypatch):
+def publishers(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReplyPublishers]:
     """The publishers of a server whose replies wait as long as a test may take."""
     monkeypatch.setattr(replies, 'MATCH_TIMEOUT_S', 10 * WAIT_S)
     publishers = ReplyPublishers(world.node)
@@ -23,23 +24,24 @@ def reply(sequence: int) -> Classification:
     return Classification(sequence=sequence, drone='/drone')
 
 
-def sequences(heard) -> list[int]:
+def sequences(heard: list[Classification] | Heard) -> list[int]:
     return [m.sequence for m in heard]
 
 
-def listen(world, topic: str):
+def listen(world: World, topic: str) -> Heard:
     """Return the messages on a topic, after the subscription is discovered."""
     heard = world.hear(Classification, topic, qos.RESULTS)
     until(lambda: world.node.count_subscribers(topic))
     return heard
 
 
-def made_for(world, topic: str) -> int:
+def made_for(world: World, topic: str) -> int:
     """Return how many publishers there are for a topic."""
     return sum(p.topic_name == topic for p in world.node.publishers)
 
 
-def test_replies_reach_the_drone_once_and_in_order(world, publishers):
+def test_replies_reach_the_drone_once_and_in_order(world: World,
+                                                   publishers: ReplyPublishers) -> None:
     topic = f'{world.ns}/a/remote_result'
     heard = listen(world, topic)
     for n in range(1, 6):
@@ -48,7 +50,8 @@ def test_replies_reach_the_drone_once_and_in_order(world, publishers):
     assert publishers.lost == 0 and made_for(world, topic) == 1
 
 
-def test_a_reply_waits_for_a_drone_that_is_not_known_yet(world, publishers):
+def test_a_reply_waits_for_a_drone_that_is_not_known_yet(world: World,
+                                                         publishers: ReplyPublishers) -> None:
     topic = f'{world.ns}/late/remote_result'
     for n in (1, 2, 3):
         publishers.publish(topic, reply(n))
@@ -58,7 +61,8 @@ def test_a_reply_waits_for_a_drone_that_is_not_known_yet(world, publishers):
     until(publishers._timer.is_canceled)  # nothing waits, so nothing is looked for
 
 
-def test_a_drone_that_does_not_come_holds_up_no_other_one(world, publishers):
+def test_a_drone_that_does_not_come_holds_up_no_other_one(world: World,
+                                                          publishers: ReplyPublishers) -> None:
     publishers.publish(f'{world.ns}/nobody/remote_result', reply(1))
     topic = f'{world.ns}/late/remote_result'
     publishers.publish(topic, reply(2))
@@ -66,7 +70,8 @@ def test_a_drone_that_does_not_come_holds_up_no_other_one(world, publishers):
     assert len(publishers._waiting) == 1 and publishers.lost == 0
 
 
-def test_what_nobody_comes_for_is_lost_counted_and_named(world, publishers, monkeypatch):
+def test_what_nobody_comes_for_is_lost_counted_and_named(world: World, publishers: ReplyPublishers,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, 'MATCH_TIMEOUT_S', 0.0)
     topic = f'{world.ns}/nobody/remote_result'
     publishers.publish(topic, reply(1))
@@ -75,8 +80,8 @@ def test_what_nobody_comes_for_is_lost_counted_and_named(world, publishers, monk
     assert made_for(world, topic) == 0 and not publishers._waiting
 
 
-def test_no_more_replies_wait_than_there_are_topics_and_the_oldest_go(world, publishers,
-                                                                    monkeypatch):
+def test_no_more_replies_wait_than_there_are_topics_and_the_oldest_go(
+        world: World, publishers: ReplyPublishers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, 'MAX_TOPICS', 3)
     topic = f'{world.ns}/late/remote_result'
     for n in range(1, 6):
@@ -85,7 +90,8 @@ def test_no_more_replies_wait_than_there_are_topics_and_the_oldest_go(world, pub
     assert sequences(listen(world, topic).wait_for(3)) == [3, 4, 5]
 
 
-def test_the_publisher_that_was_used_least_recently_makes_room(world, publishers, monkeypatch):
+def test_the_publisher_that_was_used_least_recently_makes_room(
+        world: World, publishers: ReplyPublishers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, 'MAX_TOPICS', 2)
     topics = [f'{world.ns}/{name}/remote_result' for name in 'abc']
     heard = {topic: listen(world, topic) for topic in topics}
@@ -98,7 +104,7 @@ def test_the_publisher_that_was_used_least_recently_makes_room(world, publishers
     assert sequences(heard[b].wait_for(2)) == [2, 5]
 
 
-def test_threads_may_reply_at_the_same_time(world, publishers):
+def test_threads_may_reply_at_the_same_time(world: World, publishers: ReplyPublishers) -> None:
     topic = f'{world.ns}/a/remote_result'
     heard, start = listen(world, topic), Barrier(4)
 
@@ -115,7 +121,8 @@ def test_threads_may_reply_at_the_same_time(world, publishers):
     assert made_for(world, topic) == 1
 
 
-def test_after_the_end_nothing_is_published_and_nothing_is_left(world, publishers):
+def test_after_the_end_nothing_is_published_and_nothing_is_left(
+        world: World, publishers: ReplyPublishers) -> None:
     topic = f'{world.ns}/a/remote_result'
     heard = listen(world, topic)
     publishers.publish(topic, reply(1))

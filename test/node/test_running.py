@@ -1,7 +1,9 @@
 """When the main of a node ends, and with which code."""
 
 import signal
+from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from offload_perception.threads import Worker
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The time at which signals come, set by hand."""
     clock = SimpleNamespace(now_s=1000.0)
     monkeypatch.setattr(running.time, 'monotonic', lambda: clock.now_s)
@@ -19,7 +21,7 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def exits(monkeypatch):
+def exits(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Codes with which the process would have ended at once."""
     codes: list[int] = []
     monkeypatch.setattr(running.os, '_exit', codes.append)
@@ -27,7 +29,7 @@ def exits(monkeypatch):
 
 
 @pytest.fixture
-def wish():
+def wish() -> Iterator[Any]:
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     yield _Wish()
     for number, handler in before.items():
@@ -35,7 +37,8 @@ def wish():
 
 
 @pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGTERM])
-def test_one_wish_may_arrive_twice_and_a_second_wish_ends_at_once(wish, clock, exits, sent):
+def test_one_wish_may_arrive_twice_and_a_second_wish_ends_at_once(
+        wish: Any, clock: SimpleNamespace, exits: list[Any], sent: Any) -> None:
     signal.raise_signal(sent)
     clock.now_s += 0.9 * SAME_WISH_S
     signal.raise_signal(signal.SIGINT)  # by the terminal, and by the launcher
@@ -45,14 +48,15 @@ def test_one_wish_may_arrive_twice_and_a_second_wish_ends_at_once(wish, clock, e
     assert exits == [128 + sent]
 
 
-def test_the_first_reason_to_end_counts(wish):
+def test_the_first_reason_to_end_counts(wish: Any) -> None:
     wish.end(1)
     signal.raise_signal(signal.SIGTERM)
     assert wish.wait() == 1
 
 
 @pytest.mark.parametrize('vital', [True, False])
-def test_a_vital_thread_that_is_dead_ends_the_node_and_another_does_not(wish, monkeypatch, vital):
+def test_a_vital_thread_that_is_dead_ends_the_node_and_another_does_not(
+        wish: Any, monkeypatch: pytest.MonkeyPatch, vital: bool) -> None:
     monkeypatch.setattr(running, 'WATCH_PERIOD_S', 0.01)
     worker = Worker('lame', lambda: 1 / 0, vital=vital)
     worker.start()

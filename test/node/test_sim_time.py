@@ -1,8 +1,11 @@
 """With use_sim_time the node works on whatever /clock does."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from node.world import image, until
+from node.world import World, image, until
 from offload_perception.msg import FeatureTensor, FrameLatency, ServerStatus
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
@@ -11,9 +14,9 @@ from offload_perception.nodes import qos
 
 
 @pytest.fixture(params=['no clock', 'paused'])
-def clock(request, world):
+def clock(request: pytest.FixtureRequest, world: World) -> Callable[..., Any]:
     """Let the clock stand still at 100 s, or be absent; return which."""
-    def start(node) -> bool:
+    def start(node: Any) -> bool:
         if request.param == 'paused':
             message = Clock()
             message.clock.sec = 100
@@ -23,7 +26,8 @@ def clock(request, world):
     return start
 
 
-def test_frames_without_a_reply_end_and_health_is_reported(world, edge, clock):
+def test_frames_without_a_reply_end_and_health_is_reported(world: World, edge: Callable[..., Any],
+                                                           clock: Callable[..., Any]) -> None:
     ends = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
     health = world.hear(DiagnosticArray, '/diagnostics', 100)
     silent = world.hear(FeatureTensor, 'server/features', qos.features(8))
@@ -41,7 +45,8 @@ def test_frames_without_a_reply_end_and_health_is_reported(world, edge, clock):
                            and ('no /clock comes' in m.status[0].message) is not paused)
 
 
-def test_a_server_announces_itself(world, server, clock):
+def test_a_server_announces_itself(world: World, server: Callable[..., Any],
+                                   clock: Callable[..., Any]) -> None:
     statuses = world.hear(ServerStatus, 'server/status', qos.LATCHED)
     clock(server(use_sim_time=True))
     assert statuses.wait_for(len(statuses) + 3)

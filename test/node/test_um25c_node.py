@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from node.world import INACTIVE, UNCONFIGURED, until
+from node.world import INACTIVE, UNCONFIGURED, Heard, World, until
 from offload_perception.msg import PowerSample
 from sensor_msgs.msg import BatteryState
 from std_srvs.srv import Trigger
@@ -12,11 +12,12 @@ from offload_perception.power.emulation.emulator_process import spawn_emulator
 
 
 @pytest.fixture
-def samples(world):
+def samples(world: World) -> Heard:
     return world.hear(PowerSample, 'power', qos.TELEMETRY)
 
 
-def test_without_a_port_the_samples_say_that_they_are_emulated(world, samples):
+def test_without_a_port_the_samples_say_that_they_are_emulated(
+        world: World, samples: Heard) -> None:
     world.start(Um25cNode, rate=7.0)
     assert 'raspberry_pi_3b_plus' in world.said('EMULATED')
     first, second = samples.wait_for(2)[:2]
@@ -26,7 +27,7 @@ def test_without_a_port_the_samples_say_that_they_are_emulated(world, samples):
     assert second.integrated_energy > first.integrated_energy >= 0.0
 
 
-def test_a_real_port_is_read_and_named(world, samples):
+def test_a_real_port_is_read_and_named(world: World, samples: Heard) -> None:
     with spawn_emulator(device='raspberry_pi_3b_plus') as emulator:
         node = world.start(Um25cNode, port=str(emulator.port), rate=7.0)
         sample = samples.wait_for(1)[0]
@@ -34,7 +35,7 @@ def test_a_real_port_is_read_and_named(world, samples):
         world.drive(node, 'deactivate', 'cleanup')
 
 
-def test_a_reply_with_an_odd_field_still_tells_the_power(world, samples):
+def test_a_reply_with_an_odd_field_still_tells_the_power(world: World, samples: Heard) -> None:
     with spawn_emulator(fault='odd-field') as emulator:
         node = world.start(Um25cNode, port=str(emulator.port), rate=7.0)
         samples.wait_for(lambda m: math.isnan(m.temperature))
@@ -46,7 +47,7 @@ def test_a_reply_with_an_odd_field_still_tells_the_power(world, samples):
         world.drive(node, 'deactivate', 'cleanup')
 
 
-def test_the_emulator_ends_with_the_node(world, samples):
+def test_the_emulator_ends_with_the_node(world: World, samples: Heard) -> None:
     node = world.start(Um25cNode)
     samples.wait_for(1)
     port = node._port
@@ -59,7 +60,7 @@ def test_the_emulator_ends_with_the_node(world, samples):
     assert str(port) in world.said('refused to configure')
 
 
-def call(world, node, service: str) -> Trigger.Response:
+def call(world: World, node: Um25cNode, service: str) -> Trigger.Response:
     client = world.node.create_client(Trigger, f'{node.get_fully_qualified_name()}/{service}')
     until(client.service_is_ready)
     future = client.call_async(Trigger.Request())
@@ -67,7 +68,7 @@ def call(world, node, service: str) -> Trigger.Response:
     return future.result()
 
 
-def test_commands_reach_the_meter_only_when_asked_for(world, samples):
+def test_commands_reach_the_meter_only_when_asked_for(world: World, samples: Heard) -> None:
     node = world.start(Um25cNode, rate=7.0)
     samples.wait_for(1)
     assert node._reader.counters.commands == 0
@@ -77,7 +78,7 @@ def test_commands_reach_the_meter_only_when_asked_for(world, samples):
     assert not answer.success and 'UM25C' in answer.message
 
 
-def test_a_setting_of_the_meter_is_a_parameter(world, samples):
+def test_a_setting_of_the_meter_is_a_parameter(world: World, samples: Heard) -> None:
     node = world.start(Um25cNode, rate=7.0, data_group=3)
     assert samples.wait_for(lambda m: m.data_group == 3)
     assert world.set(node, data_group=5).successful
@@ -85,7 +86,7 @@ def test_a_setting_of_the_meter_is_a_parameter(world, samples):
     assert not world.set(node, data_group=12).successful
 
 
-def test_a_supply_is_shown_as_a_battery_state_only_where_that_is_asked_for(world):
+def test_a_supply_is_shown_as_a_battery_state_only_where_that_is_asked_for(world: World) -> None:
     supply = world.hear(BatteryState, 'um25c/supply', qos.TELEMETRY)
     world.start(Um25cNode, rate=7.0, battery_state=True)
     state = supply.wait_for(1)[0]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import count
 from threading import Condition, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import rclpy
@@ -26,11 +26,13 @@ from offload_perception.threads import fulfil
 UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = (
     State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE,
     State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_FINALIZED)
+AnyNode = ManagedNode[Any, Any]
+N = TypeVar('N', bound=AnyNode)
 _numbers = count(1)
 qos.DISCOVERY_S = 0.0  # nodes of one process know each other
 
 
-class Heard(list):
+class Heard(list[Any]):
     """Messages of one topic, in order; a test waits until enough, or the right one, came."""
 
     def __init__(self) -> None:
@@ -63,22 +65,22 @@ class World:
     def __init__(self) -> None:
         self.ns = f'/world{next(_numbers)}'
         self.executor = SingleThreadedExecutor()
-        self._nodes: dict[ManagedNode, Spinners] = {}
+        self._nodes: dict[AnyNode, Spinners] = {}
         self.node = rclpy.create_node('test', namespace=self.ns)
         self.executor.add_node(self.node)
         self.log: Heard = self.hear(Log, '/rosout', 100)
         self._thread = Thread(target=self.executor.spin, daemon=True)
         self._thread.start()
 
-    def do(self, function: Callable[[], Any], node: ManagedNode | None = None) -> Any:
+    def do(self, function: Callable[[], Any], node: AnyNode | None = None) -> Any:
         """Run `function` where the callbacks of `node` run, or of the test; return its result."""
         return self._call(self._nodes[node].rest.executor if node else self.executor, function)
 
-    def order(self, node: ManagedNode, function: Callable[[], Any]) -> Any:
+    def order(self, node: AnyNode, function: Callable[[], Any]) -> Any:
         """Run `function` where a node takes orders, and return its result."""
         return self._call(self._nodes[node].orders.executor, function, LONG_S)
 
-    def hold_lane(self, node: ManagedNode, function: Callable[[], Any]) -> Any:
+    def hold_lane(self, node: AnyNode, function: Callable[[], Any]) -> Any:
         """Run `function` where a node's frames come in, so that none does; return its result."""
         return self._call(self._nodes[node].lane.executor, function)
 
@@ -90,12 +92,12 @@ class World:
         return future.result(timeout_s)
 
     @property
-    def newest(self) -> ManagedNode:
+    def newest(self) -> Any:
         """Return the node that was made last."""
         return list(self._nodes)[-1]
 
-    def make(self, node_class: type[ManagedNode], *, ns: str = '', autostart: bool = False,
-             remap: str = '', **parameters: Any) -> ManagedNode:
+    def make(self, node_class: type[N], *, ns: str = '', autostart: bool = False,
+             remap: str = '', **parameters: Any) -> N:
         """Return a node; with the model `artefact` if it takes one."""
         overrides = [Parameter(name, value=value)
                      for name, value in {'autostart': autostart, **parameters}.items()]
@@ -104,21 +106,21 @@ class World:
         self._nodes[node] = spin(node)
         return node
 
-    def start(self, node_class: type[ManagedNode], **options: Any) -> ManagedNode:
+    def start(self, node_class: type[N], **options: Any) -> N:
         """Return an active node."""
         node = self.make(node_class, **options)
         self.drive(node, 'configure', 'activate')
         assert self.state(node) == ACTIVE
         return node
 
-    def drive(self, node: ManagedNode, *transitions: str) -> None:
+    def drive(self, node: AnyNode, *transitions: str) -> None:
         for transition in transitions:
             self.order(node, getattr(node, f'trigger_{transition}'))
 
-    def state(self, node: ManagedNode) -> int:
+    def state(self, node: AnyNode) -> int:
         return node._state_machine.current_state[0]
 
-    def set(self, node: ManagedNode, **parameters: Any) -> Any:
+    def set(self, node: AnyNode, **parameters: Any) -> Any:
         """Set parameters as `ros2 param set` does; return the node's verdict."""
         changes = [Parameter(name, value=value) for name, value in parameters.items()]
         return self.do(lambda: node.set_parameters_atomically(changes), node)

@@ -1,15 +1,19 @@
 """Fixtures of several folders: a small network, and what the planner knows of others."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from offload_perception.network.artefact import Artefact
 from offload_perception.network.shape import NetworkShape
 from offload_perception.network.vgg16 import VggSpec
 from offload_perception.preparation.fill import load_weights
 from offload_perception.preparation.keras_vgg import build
 from offload_perception.preparation.write_artefact import write_artefact
 from offload_perception.profiles import device_profile
+from offload_perception.profiles.device_profile import DeviceProfile
 
 # A busy machine is no failure: no example has a time limit.
 settings.register_profile('unhurried', deadline=None, max_examples=50)
@@ -22,17 +26,17 @@ LABELS = tuple(f'c{i}' for i in range(10))
 
 
 @pytest.fixture
-def shape():
+def shape() -> NetworkShape:
     return NetworkShape.preset('vgg16_112')
 
 
 @pytest.fixture
-def pi():
+def pi() -> DeviceProfile:
     return device_profile.load('raspberry_pi_3b_plus')
 
 
 @pytest.fixture
-def coral():
+def coral() -> DeviceProfile:
     return device_profile.load('raspberry_pi_3b_plus_coral')
 
 
@@ -44,7 +48,7 @@ def images() -> np.ndarray:
 
 
 @pytest.fixture(scope='session')
-def tiny():
+def tiny() -> Any:
     model = build(SPEC)
     load_weights(model, SPEC, 'seed:3')
     for layer in model.layers:  # seeded biases are zero, and zero biases hide mistakes
@@ -55,19 +59,21 @@ def tiny():
 
 
 @pytest.fixture(scope='session')
-def tiny_artefact(tiny, images, tmp_path_factory):
+def tiny_artefact(tiny: Any, images: np.ndarray,
+                  tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     return write_artefact(tiny, tmp_path_factory.mktemp('artefact'), name='tiny', images=images,
                           weights='seed:3', trained=False, labels=LABELS)
 
 
 @pytest.fixture(scope='session')
-def small():
+def small() -> Any:
     model = build(SMALL)
     load_weights(model, SMALL, 'seed:2')
     return model
 
 
 @pytest.fixture(scope='session')
-def small_artefact(small, images, tmp_path_factory):
+def small_artefact(small: Any, images: np.ndarray,
+                   tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     return write_artefact(small, tmp_path_factory.mktemp('small'), name='small', images=images,
                           weights='seed:2', trained=False, labels=LABELS)

@@ -1,5 +1,7 @@
 """Run a .tflite file on images, without any of our own runtime code."""
 
+from typing import Any
+
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
@@ -22,5 +24,5 @@ def run_each(model: bytes, inputs: np.ndarray) -> np.ndarray:
     return np.stack(outputs)
 
 
-def input_details(model: bytes) -> dict:
+def input_details(model: bytes) -> dict[str, Any]:
     return Interpreter(model_content=model).get_input_details()[0]

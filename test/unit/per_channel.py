@@ -1,12 +1,14 @@
 """Dense layers with a scale for each unit, as newer converters make them."""
 
+from typing import Any
+
 import numpy as np
 
 from offload_perception.network.dense import DENSE
 from offload_perception.network.flatbuffer import Graph
 
 
-def dense_operators(graph: Graph) -> list:
+def dense_operators(graph: Graph) -> list[Any]:
     return [o for o in graph.operators if graph.opcode(o) == DENSE]
 
 

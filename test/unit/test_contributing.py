@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,13 +16,14 @@ from offload_perception.codec import decode, encode
 from offload_perception.errors import DecodeError, SourceError
 from offload_perception.flight import policy
 from offload_perception.flight.vehicle_state import Vehicle
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.runtimes import RUNTIMES
 from offload_perception.runtime.select import resolve
 from offload_perception.tensor import TensorSpec
 
 
-def test_a_codec(monkeypatch):
+def test_a_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     codecs = apply('A codec', monkeypatch)['CODECS']
     assert len({c.number for c in codecs}) == len({c.name for c in codecs}) == len(codecs)
     spec = TensorSpec((8, 8, 16), 'int8', 0.1, -128)
@@ -34,7 +36,7 @@ def test_a_codec(monkeypatch):
         registry.parse('bzip2', spec).codec.decode(memoryview(bytes(9)), spec, 9)
 
 
-def test_an_image_source(monkeypatch, tmp_path):
+def test_an_image_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     apply('An image source', monkeypatch)
     np.save(tmp_path / 'a.npy', np.full((3, 48, 64, 3), 7, np.uint8))
     check_source(f'npy:{tmp_path}/a.npy')
@@ -45,7 +47,7 @@ def test_an_image_source(monkeypatch, tmp_path):
         check_source(str(tmp_path / 'nothing'))
 
 
-def test_a_runtime(monkeypatch, artefact):
+def test_a_runtime(monkeypatch: pytest.MonkeyPatch, artefact: Artefact) -> None:
     apply('A runtime', monkeypatch)
     assert resolve('cpu', 'reference').runtime == 'reference'
     ends = artefact.segment_file(1), artefact.tensor(0), artefact.tensor(1)
@@ -54,12 +56,12 @@ def test_a_runtime(monkeypatch, artefact):
     np.testing.assert_allclose(*(r.run(x).astype(int) for r in runners), atol=1)
 
 
-def test_the_choices_of_parameter_runtime_are_the_table():
+def test_the_choices_of_parameter_runtime_are_the_table() -> None:
     choices = {f.name: f.metadata['choices'] for f in fields(NetworkConfig)}['runtime']
     assert choices == ('auto', *RUNTIMES)
 
 
-def test_a_mission_policy(monkeypatch):
+def test_a_mission_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     apply('A mission policy', monkeypatch)
     settings, verdict = policy.PolicySettings(hold_s=2.0), policy.Verdict()
     for now_s in (0.0, 2.0):
@@ -69,7 +71,8 @@ def test_a_mission_policy(monkeypatch):
     assert verdict.policy.terms(settings) == (1.0, 2.0)
 
 
-def test_a_power_meter_is_started_by_its_argument(monkeypatch, tmp_path):
+def test_a_power_meter_is_started_by_its_argument(monkeypatch: pytest.MonkeyPatch,
+                                                  tmp_path: Path) -> None:
     tables = apply('A power meter', monkeypatch, leave_out='/nodes/')
     settings = Settings(tables['DRONE'], {'meter': 'hwmon', 'hwmon_folder': str(tmp_path)})
     running = {n.name: n for n in tables['DRONE'] if settings.runs(n)}
@@ -78,7 +81,8 @@ def test_a_power_meter_is_started_by_its_argument(monkeypatch, tmp_path):
     assert [running['hwmon'].executable] == tables['NODES']
 
 
-def test_a_sensor_that_is_not_there_is_an_error_with_the_remedy(monkeypatch, tmp_path):
+def test_a_sensor_that_is_not_there_is_an_error_with_the_remedy(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     apply('A power meter', monkeypatch, leave_out='/nodes/')
     read = sys.modules['offload_perception.power.drivers.hwmon'].read_hwmon
     with pytest.raises(sys.modules['offload_perception.errors'].MeterError, match='/sys/class'):
@@ -89,7 +93,7 @@ TITLES = ('A codec', 'An image source', 'A runtime', 'A mission policy', 'A powe
 
 
 @pytest.mark.parametrize('title', TITLES)
-def test_the_examples_keep_the_rules_of_the_code(title, tmp_path):
+def test_the_examples_keep_the_rules_of_the_code(title: str, tmp_path: Path) -> None:
     pytest.importorskip('ruff')
     for file, table, text in blocks(title):
         if not table and not (ROOT / file).exists():

@@ -76,27 +76,27 @@ def edges(typing_too: bool = True) -> dict[str, set[str]]:
 EDGES = edges()
 
 
-def test_the_page_names_every_folder_once():
+def test_the_page_names_every_folder_once() -> None:
     listed = [folder for layer in layers() for folder in layer]
     assert sorted(listed) == sorted({unit(name) for name in MODULES})
 
 
 @pytest.mark.parametrize('name', MODULES)
-def test_a_module_imports_only_from_layers_below_its_own(name):
+def test_a_module_imports_only_from_layers_below_its_own(name: str) -> None:
     height = {folder: i for i, layer in enumerate(layers()) for folder in layer}
     up = {target for target in EDGES[name] if unit(target) != unit(name)
           and height[unit(target)] >= height[unit(name)]}
     assert not up, f'{name} ({unit(name)}) imports from its own layer or one above'
 
 
-def test_no_modules_import_each_other_in_a_circle():
+def test_no_modules_import_each_other_in_a_circle() -> None:
     packages = {name for name, path in MODULES.items() if path.name == '__init__.py'}
     inner = {name: {target for target in targets if target not in packages}
              for name, targets in edges(typing_too=False).items() if name not in packages}
     TopologicalSorter(inner).prepare()  # CycleError names them
 
 
-def test_a_module_name_is_used_once():
+def test_a_module_name_is_used_once() -> None:
     """Nodes and commands are named after their executables, and may share a name with others."""
     own = [name.rpartition('.')[2] for name, path in MODULES.items()
            if path.name != '__init__.py' and unit(name) not in ('nodes', 'cli')]

@@ -13,7 +13,7 @@ PACKAGE = ROOT / 'offload_perception'
 MODULES = [p for p in sorted(PACKAGE.rglob('*.py')) if 'nodes' not in p.parts]
 
 
-def test_the_version_is_the_same_everywhere():
+def test_the_version_is_the_same_everywhere() -> None:
     versions = {
         'setup.py': re.search(r"version='([^']+)'", (ROOT / 'setup.py').read_text())[1],
         'package.xml': ET.parse(ROOT / 'package.xml').findtext('version'),
@@ -40,12 +40,12 @@ def is_ros(module: str) -> bool:
 
 
 @pytest.mark.parametrize('path', MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_only_nodes_need_ros(path):
+def test_only_nodes_need_ros(path: Path) -> None:
     found = {m for m in imported(ast.parse(path.read_text())) if is_ros(m)}
     assert not found
 
 
-def test_the_check_above_sees_ros_where_it_is():
+def test_the_check_above_sees_ros_where_it_is() -> None:
     tree = ast.parse((PACKAGE / 'nodes' / 'convert.py').read_text())
     assert {m for m in imported(tree) if is_ros(m)}
 
@@ -59,13 +59,14 @@ SELF_EXPLAINING = {'status', 'outcome'}  # the constants above them are their co
 
 
 @pytest.mark.parametrize(('file', 'kind', 'name', 'comment'), FIELDS)
-def test_every_field_is_explained_and_every_quantity_has_a_unit(file, kind, name, comment):
+def test_every_field_is_explained_and_every_quantity_has_a_unit(
+        file: str, kind: str, name: str, comment: str) -> None:
     assert len(comment) > 4 or name in SELF_EXPLAINING
     if kind.startswith('float'):
         assert re.search(r'\[[\w/ ]+\]|0 \.\. 1|real value', comment), f'{file}: unit of {name}?'
 
 
-def test_all_messages_are_there():
+def test_all_messages_are_there() -> None:
     assert {p.stem for p in (ROOT / 'msg').glob('*.msg')} == {
         'FeatureTensor', 'Classification', 'FrameLatency', 'FrameEnergy', 'PowerSample',
         'OffloadDecision', 'ServerStatus', 'ServerBeat', 'MissionPolicy',
@@ -82,7 +83,7 @@ def entry_points() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(('name', 'module'), entry_points())
-def test_every_executable_has_a_main(name, module):
+def test_every_executable_has_a_main(name: str, module: str) -> None:
     path = PACKAGE.joinpath(*module.split('.')).with_suffix('.py')
     assert path.is_file(), f'{name} names {module}, which is missing'
     body = ast.parse(path.read_text()).body
@@ -93,7 +94,7 @@ def test_every_executable_has_a_main(name, module):
 
 @pytest.mark.parametrize('name', sorted(p.stem for p in (PACKAGE / 'cli').glob('*.py')
                                         if 'def main(' in p.read_text()))
-def test_every_command_is_installed_and_imports(name):
+def test_every_command_is_installed_and_imports(name: str) -> None:
     assert name in dict(entry_points())
     assert find_spec(f'offload_perception.cli.{name}')
     __import__(f'offload_perception.cli.{name}')

@@ -26,7 +26,7 @@ def python_of(wanted: str) -> str | None:
 
 
 @pytest.mark.parametrize('wanted', PROMISED)
-def test_setup_py_runs(wanted, tmp_path):
+def test_setup_py_runs(wanted: str, tmp_path: Path) -> None:
     if (python := python_of(wanted)) is None:
         pytest.skip(f'no Python {wanted} on this machine')
     installed = Path(setuptools.__file__).parents[1]
@@ -40,6 +40,6 @@ def test_setup_py_runs(wanted, tmp_path):
     assert (tmp_path / 'offload_perception.egg-info' / 'entry_points.txt').is_file()
 
 
-def test_the_environment_has_the_pinned_setuptools():
+def test_the_environment_has_the_pinned_setuptools() -> None:
     pins = (ROOT / 'requirements' / 'constraints.txt').read_text().split()
     assert f'setuptools=={version("setuptools")}' in pins

@@ -33,7 +33,7 @@ def first_words(process: subprocess.Popen[str]) -> str:
     return process.stderr.readline()
 
 
-def test_who_waits_for_another_set_up_says_so(tmp_path):
+def test_who_waits_for_another_set_up_says_so(tmp_path: Path) -> None:
     lock = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     waiting = start(tmp_path)
@@ -47,19 +47,19 @@ def test_who_waits_for_another_set_up_says_so(tmp_path):
     assert waiting.returncode == 0 and out == 'alone\n'
 
 
-def test_who_is_alone_says_nothing(tmp_path):
+def test_who_is_alone_says_nothing(tmp_path: Path) -> None:
     out, err = start(tmp_path).communicate(timeout=60)
     assert (out, err) == ('alone\n', '')
 
 
-def test_pip_adds_to_a_distribution_what_it_lacks_and_replaces_nothing():
+def test_pip_adds_to_a_distribution_what_it_lacks_and_replaces_nothing() -> None:
     script = runpy.run_path(str(SCRIPT.with_name('requirements.py')))
     lines = ['# said', '', 'numpy', 'pillow', 'no-such-package', 'nor_this; python_version>"3"']
     assert script['missing'](lines) == lines[-2:]
     assert f'numpy=={version("numpy")}' in script['pins']()
 
 
-def test_nothing_is_missing_in_a_complete_environment():
+def test_nothing_is_missing_in_a_complete_environment() -> None:
     out = subprocess.run([sys.executable, SCRIPT.with_name('requirements.py')], check=True,
                          capture_output=True, text=True).stdout.split('\n')
     assert {line.partition(';')[0] for line in out if line and '==' not in line.split(';')[0]} <= {
@@ -132,8 +132,8 @@ class Checkouts:
 @pytest.mark.parametrize(('gated', 'second', 'waits_for', 'called'), [
     ('venv', 'other', 'the set-up of another checkout', ['colcon', 'colcon', 'pip', 'venv']),
     ('colcon', 'first', 'another build of this checkout', ['colcon', 'pip', 'venv'])])
-def test_a_second_run_says_what_it_waits_for_and_does_nothing_twice(tmp_path, gated, second,
-                                                                  waits_for, called):
+def test_a_second_run_says_what_it_waits_for_and_does_nothing_twice(
+        tmp_path: Path, gated: str, second: str, waits_for: str, called: list[str]) -> None:
     checkouts = Checkouts(tmp_path, gated)
     try:
         runs = [checkouts.run('first')]
@@ -148,7 +148,7 @@ def test_a_second_run_says_what_it_waits_for_and_does_nothing_twice(tmp_path, ga
         checkouts.close()
 
 
-def test_a_command_that_runs_holds_up_no_other_one(tmp_path):
+def test_a_command_that_runs_holds_up_no_other_one(tmp_path: Path) -> None:
     checkouts = Checkouts(tmp_path, '')
     try:
         running = checkouts.run('first', 'sh', '-c', 'echo runs; read line')

@@ -3,6 +3,8 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ time.sleep(600)
 
 
 @pytest.fixture
-def command():
+def command() -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen([sys.executable, '-c', COMMAND], text=True, stdout=subprocess.PIPE)
     yield process
     process.kill()
@@ -25,7 +27,8 @@ def command():
 
 
 @pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_is_a_wish_and_a_second_one_ends_the_command(command, sent):
+def test_one_signal_is_a_wish_and_a_second_one_ends_the_command(
+        command: subprocess.Popen[str], sent: Any) -> None:
     assert command.stdout.readline() == 'False\n'
     command.send_signal(sent)
     assert command.stdout.readline() == 'True True\n'

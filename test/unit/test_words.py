@@ -31,7 +31,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 
 
 @pytest.mark.parametrize('path', sorted(TEXTS + CODE), ids=lambda p: str(p.relative_to(ROOT)))
-def test_no_word_that_readers_stop_at(path):
+def test_no_word_that_readers_stop_at(path: Path) -> None:
     found = [f'line {n}: {m[0]!r}; say {INSTEAD[m[0].lower()]}'
              for n, text in prose(path) for m in PATTERN.finditer(text)]
     assert not found

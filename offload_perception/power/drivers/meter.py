@@ -22,6 +22,7 @@ SETTLE_S = 0.3
 COMMAND_PAUSE_S = 0.5
 """A byte sent sooner after a state command can be lost (rdserialtool; others use 0.2 s)."""
 TIMEOUT_S = 1.0
+"""For a reply, which takes 135 ms on the wire at 9600 baud."""
 
 
 class PollError(MeterError):

@@ -27,8 +27,8 @@ MAX_RATE_HZ = 7.0
 """130 bytes at 9600 baud take 135 ms."""
 DEFAULT_RATE_HZ = 3.0
 """A little faster than the meter renews its values, so that none is missed."""
-_FAILURES_BEFORE_REOPEN = 5
-_READINGS_BEFORE_NO_LOAD = 10
+_FAILURES_BEFORE_REOPEN = 5  # polls in a row
+_READINGS_BEFORE_NO_LOAD = 10  # of 0 A in a row, since the start
 _NO_LOAD = ('no current at all: is the supply on the input side of the meter, and the load on its '
             'output side?')
 

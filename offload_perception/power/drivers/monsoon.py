@@ -31,11 +31,11 @@ from offload_perception.errors import MeterError
 from offload_perception.power.drivers.samples import Event, MeterStatus, State
 from offload_perception.power.drivers.supervisor import BACK_OFF_S, Supervisor
 
-SAMPLE_PERIOD_S = 0.0002
-BLOCK_SAMPLES = 500
-DEADLINE_S = 5.0
+SAMPLE_PERIOD_S = 0.0002  # 5 kHz, fixed by the device
+BLOCK_SAMPLES = 500  # 0.1 s: ten messages a second
+DEADLINE_S = 5.0  # for a block; a device that hangs is opened again
 CHANNELS = ('main', 'usb')
-MAX_VOLTAGE_V, MAX_CURRENT_A = 14.0, 15.0
+MAX_VOLTAGE_V, MAX_CURRENT_A = 14.0, 15.0  # its output goes to 13.5 V, its limit to 15 A
 ZERO_A = 0.02
 """Without a load the reading may be slightly negative."""
 _UDEV_RULE = ('SUBSYSTEM=="usb", ATTR{idVendor}=="2ab9", ATTR{idProduct}=="0001", '

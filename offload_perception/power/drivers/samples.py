@@ -11,6 +11,7 @@ from offload_perception.power.drivers.um25c import Reading
 REFRESH_S = 0.5
 """How often a UM meter renews its values (2 Hz display)."""
 GAP_S = 3 * REFRESH_S
+"""A longer time without a reading is reported as a gap."""
 
 
 class State(Enum):

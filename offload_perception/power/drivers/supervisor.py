@@ -10,6 +10,7 @@ from offload_perception.threads import FOREVER, Worker
 BACK_OFF_S = (0.2, 10.0)
 """First and longest pause between sessions; each is twice the one before."""
 STOP_TIMEOUT_S = 0.25
+"""For a stop; a read in progress ends within `port.READ_SLICE_S`."""
 
 
 class Supervisor:

@@ -22,7 +22,7 @@ FRAME_LENGTH = 130
 GROUP_COUNT = 10
 COULOMBS_PER_MAH = 3.6
 JOULES_PER_MWH = 3.6
-CONSTANT_TAIL = 0xFFF1
+CONSTANT_TAIL = 0xFFF1  # of UM24C and UM25C; the UM34C has a checksum there
 CHARGING_MODES = (
     'unknown', 'QC 2.0', 'QC 3.0', 'Apple 2.4 A', 'Apple 2.1 A', 'Apple 1.0 A', 'Apple 0.5 A',
     'DCP 1.5 A', 'Samsung',

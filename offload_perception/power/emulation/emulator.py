@@ -25,9 +25,9 @@ from offload_perception.power.drivers.um25c import (
 )
 from offload_perception.power.emulation.device_model import DeviceModel
 
-REFRESH_S = 0.5
-_LONGEST_RECORD_S = 359_999
-_SCREENS = 6
+REFRESH_S = 0.5  # as the real meter
+_LONGEST_RECORD_S = 359_999  # 99:59:59, then it wraps
+_SCREENS = 6  # that the commands turn through
 
 
 @dataclass

@@ -18,7 +18,7 @@ from offload_perception.errors import MeterError
 from offload_perception.power.emulation.faults import Fault
 
 COMMAND = 'offload_perception.cli.um25c_emulator'
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 20.0  # ample: it imports this package on a busy, small computer
 _ANSWER_TIMEOUT_S = 2.0
 
 

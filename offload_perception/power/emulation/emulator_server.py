@@ -21,7 +21,7 @@ from offload_perception.power.emulation.emulator import EmulatedMeter
 from offload_perception.power.emulation.faults import Fault, fault_named, reply
 from offload_perception.power.emulation.pty_port import PtyPort
 
-UNPLUGGED_S = 1.0
+UNPLUGGED_S = 1.0  # until a port that a fault unplugged is back
 
 
 @dataclass

@@ -13,9 +13,9 @@ from offload_perception.power.drivers.um25c import FRAME_LENGTH, decode, encode,
 
 LINE_BYTES_PER_S = 960
 """9600 baud, ten bits to the byte."""
-_PIECE_BYTES = 20
+_PIECE_BYTES = 20  # most in one piece, as a notification of Bluetooth LE
 _Lie = dict[str, Any]
-_LIES: tuple[_Lie, ...] = (  # of what vouches for each other
+_LIES: tuple[_Lie, ...] = (  # of fields that the plausibility check compares
     {'power_w': 500.0}, {'voltage_v': 60.0})
 _ODD_FIELDS: tuple[_Lie, ...] = (
     {'temperature_f': 300}, {'backlight': 200}, {'d_plus_v': 33.0}, {'data_group': 77})

@@ -1,7 +1,8 @@
-"""Energy of each frame of a running drone, from whichever meter it has.
+"""Energy of each frame of a running drone, from a slow or a fast meter.
 
-A slow meter is answered by regression over many frames, a fast one by integrating its samples over
-the frame. Both take power and frames as they come, and give back frames with their energy.
+Readings of a slow meter are fitted by regression over many frames; samples of a fast one are
+integrated over each frame. Both take power and frames as they come, and return frames with their
+energy.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from offload_perception.power.energy.frame_energy import FrameEnergy, integrate
 from offload_perception.power.energy.stage_regression import StageFit, StageRegression
 from offload_perception.power.energy.stage_time import Span
 
-REFIT_PERIOD_S = 10.0
+REFIT_PERIOD_S = 10.0  # a fit over 10 min of samples takes CPU time from the frames
 LONGEST_FRAME_S = 2.0
-"""A frame that began that long ago has been reported; what came before it can be fitted."""
-_MOST_WAITING = 1000  # frames; a meter that gives no power keeps no more of them
+"""Frames take less; so all frames that began longer ago have been reported, and can be fitted."""
+_MAX_WAITING = 1000  # frames without power samples yet; bounded if the meter gives none
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def timed_frame(key: Any, end_s: float, total_s: float, stages: dict[str, float]
 
 
 class RegressionAttribution:
-    """For meters of a few readings a second; gives nothing until there are enough of them."""
+    """For meters of a few readings a second; returns no energy before the first fit."""
 
     def __init__(self, refit_period_s: float = REFIT_PERIOD_S) -> None:
         self._regression, self._period_s = StageRegression(), refit_period_s
@@ -82,7 +83,7 @@ class IntegralAttribution:
     def __init__(self, keep_s: float = 10.0) -> None:
         self._keep_s = keep_s
         self._blocks: deque[tuple[np.ndarray, np.ndarray]] = deque()
-        self._waiting: deque[TimedFrame] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[TimedFrame] = deque(maxlen=_MAX_WAITING)
         self._busy_until_s = -np.inf
         self._idle = IdleMeasurement()
 

@@ -1,4 +1,4 @@
-"""Linear regression that knows its doubts, and which questions the data do not answer."""
+"""Linear regression with robust covariance, that reports what the data do not determine."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SINGULAR = 1e-6
+SINGULAR = 1e-6  # of the largest singular value; below, the data do not determine a direction
 
 
 @dataclass(frozen=True)
 class Solution:
     """Coefficients and their covariance.
 
-    `unseen` are, as columns, the directions that the data say nothing about; `residual` is the
-    standard deviation of what the fit leaves unexplained.
+    `unseen` are, as columns, the directions that the data do not determine; `residual` is the
+    standard deviation of the residuals.
     """
 
     coefficients: np.ndarray
@@ -34,10 +34,10 @@ def least_squares(
 ) -> Solution:
     """Solve by singular values: the coefficients of least norm.
 
-    `design` is float64 [samples, unknowns], `target` [samples]. The covariance is White's (HC3),
-    which does not suppose that all samples are equally exact, as ours are less so if the load
-    changes, and doubts what hangs on few of them. No residual counts for less than `resolution`,
-    the step of the readings: equal ones agree no better than that.
+    `design` is float64 [samples, unknowns], `target` [samples]. The covariance is White's (HC3):
+    it does not assume equal noise in all samples (ours have more if the load changes), and is
+    wider for what depends on few of them. Residuals count as at least `resolution`, the step of
+    the readings.
     """
     count, unknowns = design.shape
     scale = np.linalg.norm(design, axis=0)

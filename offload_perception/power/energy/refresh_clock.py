@@ -1,4 +1,4 @@
-"""Numbers a meter's refreshes, from polls that only see that a value is new."""
+"""Numbers the refreshes of a meter, from polls that show only when a value has changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from offload_perception.power.drivers.samples import REFRESH_S
 
 _TOLERANCE = 0.02
-"""By how much the meter's period may differ from its nominal one."""
+"""Relative difference of the meter's period from its nominal one, at most."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class _Interval:
 class RefreshClock:
     """Follows the meter's even refreshes through polls at another rate.
 
-    A changed value was renewed between the poll before and this one: too vague to say which stages
-    it covers. But the meter renews evenly, so what was known of the refresh before narrows it
-    down, and says how many refreshes passed. A value that stays for longer than a
-    period was renewed as well: a steady load is a measurement too.
+    A changed value was refreshed between the last poll and this one, too wide to say which stages
+    it covers. But refreshes are evenly spaced, so the interval of the last one narrows it
+    and gives the number of refreshes between. A value that stays for longer than a period was
+    refreshed too: a steady load is a measurement.
     """
 
     def __init__(self, period_s: float = REFRESH_S) -> None:

@@ -1,12 +1,12 @@
-"""Joules per stage from a meter that is far too slow to see a frame.
+"""Joules per stage, from a meter that is too slow to measure single frames.
 
 A USB meter renews a mean over half a second, in which several frames begin and end, so no single
 frame can be read from it. But over many refreshes the mean power is a sum over stages,
 
     mean power = idle power + sum over stages of (extra power of the stage * its share of the time)
 
-whose unknowns a linear regression finds, with confidence intervals, wherever the shares vary
-enough to distinguish the stages. If they do not, the interval is infinite.
+whose unknowns a linear regression finds, with confidence intervals, if the shares vary enough to
+distinguish the stages. If they do not, the interval is infinite.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from offload_perception.power.energy.refresh_clock import RefreshClock
 from offload_perception.power.energy.stage_time import Span, StageTime
 
 MIN_SAMPLES = 60
-"""Half a minute from the first span on: the residual of fewer says little about itself."""
-Z_95 = 1.96
+"""Half a minute of a UM meter; the residual of fewer samples is too uncertain."""
+Z_95 = 1.96  # half width of a 95 % interval by the standard deviation, normal distribution
 RESOLUTION_W = 0.001
 """Resolution of the power of a UM meter."""
+# Search of the delay from the end of an average to its reading: first on this grid, then by
+# Gauss-Newton iterations of at most a step of the grid.
 _DELAYS_S = np.arange(-0.3, 1.0, 0.05)
-_STEP_S = 0.002
-_REFINEMENTS = 4
-_LONGEST_SHIFT_S = 0.05
+_ITERATIONS, _MAX_SHIFT_S = 4, 0.05
+_DIFFERENCE_S = 0.002  # step of the numerical derivative
 
 BusyTime = Callable[[np.ndarray], np.ndarray]
 
@@ -143,16 +144,16 @@ class _Model:
         """Fit powers, delay and refresh period together.
 
         The delay is searched coarsely; then Gauss-Newton steps refine it with the period. Both
-        stay unknowns of the regression, so that what they leave in doubt widens the intervals.
+        stay unknowns of the regression, so that their uncertainty widens the intervals.
         """
         def residual(delay_s: float) -> float:
             return least_squares(self._design(ends_s - delay_s), powers_w).residual
 
         ends_s = ends_s - min(_DELAYS_S, key=residual)
-        for _ in range(_REFINEMENTS):
+        for _ in range(_ITERATIONS):
             solution = self._linearised(ends_s, numbers, powers_w)
             shift_s = solution.coefficients[-2] + solution.coefficients[-1] * numbers
-            ends_s = ends_s + np.clip(shift_s, -_LONGEST_SHIFT_S, _LONGEST_SHIFT_S)
+            ends_s = ends_s + np.clip(shift_s, -_MAX_SHIFT_S, _MAX_SHIFT_S)
         return solution
 
     def _linearised(
@@ -162,8 +163,8 @@ class _Model:
         design = self._design(ends_s)
         coefficients = least_squares(design, powers_w).coefficients
         later, earlier = (self._design(ends_s + step_s) @ coefficients
-                          for step_s in (_STEP_S, -_STEP_S))
-        slope = (later - earlier) / (2 * _STEP_S)
+                          for step_s in (_DIFFERENCE_S, -_DIFFERENCE_S))
+        slope = (later - earlier) / (2 * _DIFFERENCE_S)
         return least_squares(np.column_stack([design, slope, slope * numbers]), powers_w,
                              RESOLUTION_W)
 

@@ -1,8 +1,10 @@
 import fcntl
 import os
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ BYTES = 1000
 
 
 @pytest.fixture
-def segment(tmp_path):
+def segment(tmp_path: Path) -> Callable[..., Any]:
     """Make a segment as Fast DDS names it, with the file it locks; return both."""
     def make(number: int, *, age_s: float = 2 * YOUNG_S) -> tuple[Path, Path]:
         made = tmp_path / f'fastrtps_{number:016x}'
@@ -25,13 +27,13 @@ def segment(tmp_path):
 
 
 @contextmanager
-def held(lock: Path):
+def held(lock: Path) -> Iterator[Any]:
     with open(lock) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def test_what_nobody_holds_is_removed(tmp_path, segment):
+def test_what_nobody_holds_is_removed(tmp_path: Path, segment: Callable[..., Any]) -> None:
     left, used = segment(1), segment(2)
     with held(used[1]):
         assert remove_leftovers(tmp_path) == BYTES
@@ -39,12 +41,13 @@ def test_what_nobody_holds_is_removed(tmp_path, segment):
     assert remove_leftovers(tmp_path) == BYTES and not list(tmp_path.iterdir())
 
 
-def test_what_has_just_been_made_may_not_be_locked_yet(tmp_path, segment):
+def test_what_has_just_been_made_may_not_be_locked_yet(tmp_path: Path,
+                                                       segment: Callable[..., Any]) -> None:
     young = segment(1, age_s=0.0)
     assert remove_leftovers(tmp_path) == 0 and all(f.exists() for f in young)
 
 
-def test_other_files_are_nobodys_business(tmp_path):
+def test_other_files_are_nobodys_business(tmp_path: Path) -> None:
     names = ['fastrtps_port7411', 'fastrtps_port7411_el', 'fastrtps_0011223344556677',
              'my_fastrtps_0011223344556677_el', 'fastrtps_0011223344556677_el.bak', 'notes_el']
     for name in names:
@@ -54,11 +57,12 @@ def test_other_files_are_nobodys_business(tmp_path):
     assert sorted(f.name for f in tmp_path.iterdir()) == sorted(names)
 
 
-def test_a_lock_whose_segment_is_gone_goes_too(tmp_path, segment):
+def test_a_lock_whose_segment_is_gone_goes_too(tmp_path: Path,
+                                               segment: Callable[..., Any]) -> None:
     made, lock = segment(1)
     made.unlink()
     assert remove_leftovers(tmp_path) == 0 and not lock.exists()
 
 
-def test_a_computer_without_shared_memory_has_no_leftovers(tmp_path):
+def test_a_computer_without_shared_memory_has_no_leftovers(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path / 'shm') == 0

@@ -2,6 +2,8 @@ import os
 import re
 from dataclasses import fields
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ EACH = [pytest.param(n, id=f'{graph}-{n.name}') for graph, nodes in NODES.items(
 
 
 @pytest.mark.parametrize('node', EACH)
-def test_every_parameter_and_argument_of_the_table_exists(node: NodeEntry):
+def test_every_parameter_and_argument_of_the_table_exists(node: NodeEntry) -> None:
     known = {f.name for f in fields(node.config)}
     assert set(node.parameters) <= known
     graph = arguments((node,))
@@ -25,13 +27,13 @@ def test_every_parameter_and_argument_of_the_table_exists(node: NodeEntry):
 
 
 @pytest.mark.parametrize('node', EACH)
-def test_every_default_is_that_of_the_parameter(node: NodeEntry):
+def test_every_default_is_that_of_the_parameter(node: NodeEntry) -> None:
     given = {a: arguments((node,))[a].default for a in node.parameters.values()}
     found = Settings((node,), given).parameters(node)
     assert found == {p: getattr(node.config(), p) for p in node.parameters}
 
 
-def test_the_arguments_of_the_launch_files_are_there():
+def test_the_arguments_of_the_launch_files_are_there() -> None:
     wanted = {'namespace', 'source', 'model', 'weights', 'device', 'split', 'deadline',
               'meter_port', 'remote'}
     assert wanted <= set(arguments(DRONE)) and all(a.description
@@ -40,12 +42,12 @@ def test_the_arguments_of_the_launch_files_are_there():
     assert not {'namespace', 'remote', 'source'} & set(arguments(SERVER))
 
 
-def test_drone_and_server_meet_by_default():
+def test_drone_and_server_meet_by_default() -> None:
     assert arguments(DRONE)['server'].default == arguments(SERVER)['server'].default
 
 
 @pytest.mark.parametrize('node', EACH)
-def test_what_is_given_sets_parameters_and_nothing_else_does(node):
+def test_what_is_given_sets_parameters_and_nothing_else_does(node: NodeEntry) -> None:
     known = arguments((node,))
     given = {a: known[a].choices[0] if known[a].choices else known[a].default
              for a in node.parameters.values()}
@@ -60,12 +62,12 @@ def test_what_is_given_sets_parameters_and_nothing_else_does(node):
     ({'meter': 'monsoon', 'record': '1', 'dashboard': 'true', 'flight_stack': 'px4'},
      {'remote_inference', 'monsoon', 'recorder', 'dashboard', 'flight', 'edge_inference',
       'camera'})])
-def test_arguments_choose_the_nodes(given, running):
+def test_arguments_choose_the_nodes(given: dict[str, Any], running: set[str]) -> None:
     settings = Settings(DRONE, given)
     assert {n.name for n in DRONE if settings.runs(n)} == running
 
 
-def test_images_have_their_own_topic_raw_and_compressed_together():
+def test_images_have_their_own_topic_raw_and_compressed_together() -> None:
     settings = Settings(DRONE, {'image': '/front/image_raw'})
     moved = {n.name for n in DRONE if settings.remappings(n)}
     assert moved == {'recorder', 'dashboard', 'edge_inference', 'camera'}
@@ -87,7 +89,7 @@ def test_images_have_their_own_topic_raw_and_compressed_together():
     ('emulate', 'commodore', 'no device profile'), ('profile', '/no/such', 'no device profile'),
     ('bag', '/tmp', 'there already'), ('source', '/no/film', 'no such file'),
     ('source', '/no/film+terrain', 'no such file'), ('device', 'gpu', 'auto or edgetpu or cpu')])
-def test_every_argument_is_checked_before_anything_starts(name, text, why):
+def test_every_argument_is_checked_before_anything_starts(name: str, text: str, why: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"argument {name} is '{text}'")) as caught:
         Settings(DRONE, {name: text})
     assert why in str(caught.value)
@@ -99,7 +101,8 @@ def test_every_argument_is_checked_before_anything_starts(name, text, why):
     ('/drone1/camera: {ros__parameters: {rate: 5.0}}\nother: {ros__parameters: {}}', True),
     ('rate: 5.0', False), ('camera: {rate: 5.0}', False), ('', False), ('- 1', False),
     ('{', False), ('a: b: c', False)])
-def test_a_parameter_file_is_read_before_the_nodes_read_it(text, fits, tmp_path):
+def test_a_parameter_file_is_read_before_the_nodes_read_it(text: str, fits: bool,
+                                                           tmp_path: Path) -> None:
     file = tmp_path / 'p.yaml'
     file.write_text(text)
     if fits:
@@ -112,7 +115,8 @@ def test_a_parameter_file_is_read_before_the_nodes_read_it(text, fits, tmp_path)
 @pytest.mark.parametrize(('node', 'given', 'namespace'), [
     ('camera', '', ''), ('camera', 'drone1', 'drone1'), ('camera', '/drone1/', '/drone1'),
     ('remote_inference', 'server', '/server'), ('remote_inference', '/a/b,/c', '/a/b')])
-def test_a_drone_may_be_below_another_namespace_and_a_server_never_is(node, given, namespace):
+def test_a_drone_may_be_below_another_namespace_and_a_server_never_is(
+        node: str, given: str, namespace: str) -> None:
     entry = next(n for n in DRONE if n.name == node)
     settings = Settings(DRONE, {entry.namespace: given})
     assert settings.namespace(entry) == namespace
@@ -124,7 +128,7 @@ launched = pytest.mark.skipif(find_spec('launch_ros') is None,
                               reason='launch_ros is not installed')
 
 
-def started(nodes, given: dict[str, str]) -> list:
+def started(nodes: Any, given: dict[str, str]) -> list[Any]:
     """Return the node actions that a launch with these arguments would start."""
     from launch.actions import OpaqueFunction
 
@@ -144,7 +148,8 @@ def started(nodes, given: dict[str, str]) -> list:
 
 @launched
 @pytest.mark.parametrize('nodes', NODES.values(), ids=NODES)
-def test_launch_and_runner_start_the_same_graph(nodes, monkeypatch):
+def test_launch_and_runner_start_the_same_graph(nodes: Any,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(nodes, {})
     monkeypatch.setattr(process_runner, 'executable', lambda name: f'/bin/{name}')
     running = [n for n in nodes if settings.runs(n)]
@@ -156,25 +161,26 @@ def test_launch_and_runner_start_the_same_graph(nodes, monkeypatch):
 
 
 @launched
-def test_what_runs_in_a_launch_is_what_its_arguments_say():
+def test_what_runs_in_a_launch_is_what_its_arguments_say() -> None:
     found = started(DRONE, {'remote': 'false', 'camera': 'false', 'meter': 'none'})
     assert [a.node_executable for a in found] == ['edge_inference_node']
 
 
 @launched
-def test_a_pushed_namespace_comes_before_that_of_the_drone():
+def test_a_pushed_namespace_comes_before_that_of_the_drone() -> None:
     found = started(DRONE, {'ros_namespace': '/fleet'})
     assert {a.expanded_node_namespace for a in found} == {'/fleet/drone1', '/server'}
 
 
 @launched
-def test_a_wrong_argument_ends_a_launch_before_anything_starts():
+def test_a_wrong_argument_ends_a_launch_before_anything_starts() -> None:
     with pytest.raises(ConfigError, match="argument rate is 'abc'"):
         started(DRONE, {'rate': 'abc'})
 
 
 @launched
-def test_the_dds_profile_is_in_the_environment_of_the_nodes_alone(monkeypatch, tmp_path):
+def test_the_dds_profile_is_in_the_environment_of_the_nodes_alone(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     profile = tmp_path / 'share' / 'offload_perception' / 'config' / 'fastdds.xml'
     profile.parent.mkdir(parents=True)
     profile.touch()

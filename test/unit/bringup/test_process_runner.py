@@ -3,7 +3,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Event
+from typing import Any
 
 import psutil
 import pytest
@@ -43,12 +46,12 @@ class Lines(list):
 
 
 @pytest.fixture
-def lines():
+def lines() -> Any:
     return Lines()
 
 
 @pytest.fixture
-def start(lines):
+def start(lines: Lines) -> Iterator[Any]:
     started = []
 
     def make(code: str) -> NodeProcess:
@@ -64,20 +67,21 @@ def start(lines):
     (['--split=4'], 'not of the form name:=value'), (['splt:=4'], "no argument 'splt'"),
     (['remote:=maybe'], 'true or false'), (['namespace:=drone 1'], "namespace is 'drone 1'"),
     (['server:=/9/x'], "argument server is '/9/x'")])
-def test_a_wrong_argument_is_named(words, text):
+def test_a_wrong_argument_is_named(words: str, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_arguments(DRONE, words)
     assert text in str(caught.value)
 
 
 @pytest.mark.parametrize('name', ['', '/', 'drone1', '/fleet/drone_1/'])
-def test_a_namespace_may_be_written_with_and_without_slashes(name, monkeypatch):
+def test_a_namespace_may_be_written_with_and_without_slashes(
+        name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_runner, 'executable', lambda name: name)
     values = parse_arguments(DRONE, [f'namespace:={name}'])
     assert f'__ns:=/{name.strip("/")}' in command_of(EDGE, values, {})
 
 
-def test_text_stays_text_and_numbers_stay_numbers(monkeypatch):
+def test_text_stays_text_and_numbers_stay_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_runner, 'executable', lambda name: name)
     values = parse_arguments(DRONE, ['split:=14', 'model:=/my "model"', 'deadline:=0.5'])
     line = command_of(EDGE, values, {'exit_when_refused': 'true'})
@@ -85,7 +89,8 @@ def test_text_stays_text_and_numbers_stay_numbers(monkeypatch):
     assert 'deadline:=0.5' in line and 'exit_when_refused:=true' in line
 
 
-def test_what_is_given_comes_after_the_parameter_file_so_that_it_wins(monkeypatch, tmp_path):
+def test_what_is_given_comes_after_the_parameter_file_so_that_it_wins(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(process_runner, 'executable', lambda name: name)
     file = tmp_path / 'a.yaml'
     file.write_text('/**: {ros__parameters: {threads: 1}}')
@@ -93,14 +98,15 @@ def test_what_is_given_comes_after_the_parameter_file_so_that_it_wins(monkeypatc
     assert line[-4:] == ['--params-file', str(file), '-p', 'deadline:=0.2']
 
 
-def test_an_executable_that_is_missing_is_named(monkeypatch):
+def test_an_executable_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('PATH', '/nowhere')
     monkeypatch.setenv('AMENT_PREFIX_PATH', '/nowhere')
     with pytest.raises(ConfigError, match='edge_inference_node is not installed here'):
         command_of(EDGE, parse_arguments(DRONE, []), {})
 
 
-def test_output_is_prefixed_and_the_exit_code_kept(start, lines):
+def test_output_is_prefixed_and_the_exit_code_kept(start: Callable[..., Any],
+                                                   lines: Lines) -> None:
     process = start("print('one'); import sys; print('two', file=sys.stderr); sys.exit(7)")
     assert lines.seen('two')
     process._process.wait(WAIT_S)
@@ -108,12 +114,12 @@ def test_output_is_prefixed_and_the_exit_code_kept(start, lines):
     assert sorted(lines) == ['[edge] one', '[edge] two']
 
 
-def test_output_that_is_no_text_is_survived(start, lines):
+def test_output_that_is_no_text_is_survived(start: Callable[..., Any], lines: Lines) -> None:
     start(r"import os; os.write(1, b'\xff\xfe broken\n'); print('after')")
     assert lines.seen('after')
 
 
-def test_stop_lets_a_node_end_in_good_order(start, lines):
+def test_stop_lets_a_node_end_in_good_order(start: Callable[..., Any], lines: Lines) -> None:
     process = start("""
         import signal
         signal.signal(signal.SIGTERM, lambda *_: (print('bye'), exit(0)))
@@ -124,7 +130,8 @@ def test_stop_lets_a_node_end_in_good_order(start, lines):
     assert process.stop() == 0 and lines.seen('bye')
 
 
-def test_who_does_not_listen_is_ended_by_force(start, lines, monkeypatch):
+def test_who_does_not_listen_is_ended_by_force(start: Callable[..., Any], lines: Lines,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_runner, 'STOP_TIMEOUT_S', 0.2)
     process = start("""
         import signal
@@ -137,7 +144,7 @@ def test_who_does_not_listen_is_ended_by_force(start, lines, monkeypatch):
 
 
 @pytest.fixture
-def executables(tmp_path, monkeypatch):
+def executables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scripts installed as the nodes; `camera_node` ends at once with code 3."""
     installed = tmp_path / 'lib' / 'offload_perception'
     installed.mkdir(parents=True)
@@ -149,7 +156,7 @@ def executables(tmp_path, monkeypatch):
     monkeypatch.setenv('AMENT_PREFIX_PATH', f'/nowhere:{tmp_path}')
 
 
-def test_a_node_that_ends_by_itself_is_reported(executables, lines):
+def test_a_node_that_ends_by_itself_is_reported(executables: None, lines: Lines) -> None:
     with GraphRunner(DRONE, parse_arguments(DRONE, []), lines) as graph:
         graph.start('um25c', 'edge_inference')
         assert lines.seen('[um25c] up') and graph.dead() is None
@@ -160,7 +167,8 @@ def test_a_node_that_ends_by_itself_is_reported(executables, lines):
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def test_a_node_is_started_again_where_that_is_wanted(executables, lines, monkeypatch):
+def test_a_node_is_started_again_where_that_is_wanted(executables: None, lines: Lines,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_runner, 'RESPAWN_DELAY_S', 0.0)
     with GraphRunner(DRONE, parse_arguments(DRONE, ['respawn:=true']), lines) as graph:
         graph.start('camera')
@@ -172,7 +180,7 @@ def test_a_node_is_started_again_where_that_is_wanted(executables, lines, monkey
     assert sum('ended with code 3; starting it again' in line for line in lines) == 2
 
 
-def test_the_condition_of_a_node_decides(executables, lines):
+def test_the_condition_of_a_node_decides(executables: None, lines: Lines) -> None:
     values = parse_arguments(DRONE, ['remote:=false'])
     with GraphRunner(DRONE, values, lines) as graph:
         assert 'remote_inference' not in graph and 'camera' in graph
@@ -183,7 +191,7 @@ def test_the_condition_of_a_node_decides(executables, lines):
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='uses a Linux system call')
-def test_nodes_die_with_a_runner_that_is_killed(tmp_path):
+def test_nodes_die_with_a_runner_that_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, '-c', textwrap.dedent("""
         import sys, time
         from offload_perception.bringup.process_runner import NodeProcess
@@ -203,7 +211,8 @@ def test_nodes_die_with_a_runner_that_is_killed(tmp_path):
             node.kill()
 
 
-def test_a_runner_that_is_process_1_can_start_nodes(monkeypatch, lines):
+def test_a_runner_that_is_process_1_can_start_nodes(monkeypatch: pytest.MonkeyPatch,
+                                                    lines: Lines) -> None:
     """As in a container, where the demo itself is what runs."""
     monkeypatch.setattr(os, 'getppid', lambda: 1)
     monkeypatch.setattr(os, 'getpid', lambda: 1)

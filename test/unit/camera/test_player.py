@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Iterator
 from queue import Queue
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from offload_perception.camera import Source, player
 from offload_perception.camera.player import Player
+from offload_perception.camera.source import CameraImage
 from offload_perception.errors import SourceEnded, SourceError
 
 PATIENCE_S = 30.0
@@ -23,7 +25,7 @@ class Scripted(Source):
         self._gives, self.readers, self.closed = gives, 0, threading.Event()
         self.reading, self.closed_under_a_read, self.most_readers = threading.Event(), False, 0
 
-    def _picture(self, index):
+    def _picture(self, index: int) -> tuple[np.ndarray, None]:
         self.readers += 1
         self.most_readers = max(self.most_readers, self.readers)
         self.reading.set()
@@ -33,7 +35,7 @@ class Scripted(Source):
             raise given
         return given, None
 
-    def close(self):
+    def close(self) -> None:
         self.closed_under_a_read = self.closed_under_a_read or self.readers > 0
         self.closed.set()
 
@@ -51,12 +53,12 @@ class World:
         self.sources.append(Scripted(self.gives))
         return self.sources[-1]
 
-    def see(self):
+    def see(self) -> CameraImage:
         return self.shown.get(timeout=PATIENCE_S)
 
 
 @pytest.fixture
-def world(monkeypatch):
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(player, 'BACK_OFF_S', (0.001, 0.002))
     world = World()
     yield world
@@ -65,7 +67,7 @@ def world(monkeypatch):
     world.player.close()
 
 
-def test_frames_are_shown_until_it_is_stopped(world):
+def test_frames_are_shown_until_it_is_stopped(world: World) -> None:
     world.player.start()
     for _ in range(3):
         world.gives.put(RGB)
@@ -75,7 +77,7 @@ def test_frames_are_shown_until_it_is_stopped(world):
     assert not world.player.busy and not world.sources[0].closed.is_set()
 
 
-def test_no_second_reader_while_one_waits_and_nothing_is_closed_under_it(world):
+def test_no_second_reader_while_one_waits_and_nothing_is_closed_under_it(world: World) -> None:
     world.player.start()
     source = world.sources[0]
     assert source.reading.wait(PATIENCE_S)
@@ -91,7 +93,7 @@ def test_no_second_reader_while_one_waits_and_nothing_is_closed_under_it(world):
     assert world.player.stop(PATIENCE_S) and not world.player.busy
 
 
-def test_it_starts_again_after_a_read_that_came_back(world):
+def test_it_starts_again_after_a_read_that_came_back(world: World) -> None:
     world.player.start()
     world.sources[0].reading.wait(PATIENCE_S)
     world.player.stop(0.0)
@@ -103,7 +105,7 @@ def test_it_starts_again_after_a_read_that_came_back(world):
     assert len(world.sources) == 1
 
 
-def test_an_outage_is_reported_and_ends(world):
+def test_an_outage_is_reported_and_ends(world: World) -> None:
     world.player.start()
     world.refusals = [SourceError('still away'), SourceError('still away')]
     world.gives.put(SourceError('the cable is out'))
@@ -115,7 +117,7 @@ def test_an_outage_is_reported_and_ends(world):
         'the cable is out', 'still away', 'showing a scripted camera again']
 
 
-def test_any_error_of_a_source_is_an_outage(world):
+def test_any_error_of_a_source_is_an_outage(world: World) -> None:
     world.player.start()
     world.gives.put(ZeroDivisionError('in a driver'))
     world.gives.put(RGB)
@@ -123,7 +125,7 @@ def test_any_error_of_a_source_is_an_outage(world):
     assert 'ZeroDivisionError: in a driver' in world.said[0]
 
 
-def test_a_source_that_has_ended_is_let_rest_and_can_be_started_again(world):
+def test_a_source_that_has_ended_is_let_rest_and_can_be_started_again(world: World) -> None:
     world.player.start()
     world.gives.put(SourceEnded('all was shown'))
     assert world.player._worker.stopping.is_set() is False
@@ -135,13 +137,13 @@ def test_a_source_that_has_ended_is_let_rest_and_can_be_started_again(world):
     assert world.player.ended == '' and len(world.sources) == 2
 
 
-def test_pauses_grow_and_are_bounded():
+def test_pauses_grow_and_are_bounded() -> None:
     assert list(player.BACK_OFF_S) == sorted(player.BACK_OFF_S)
     assert player.BACK_OFF_S[-1] <= 10
 
 
-def test_a_source_that_cannot_be_opened_at_first_is_an_error():
-    def refuse():
+def test_a_source_that_cannot_be_opened_at_first_is_an_error() -> None:
+    def refuse() -> None:
         raise SourceError('no such camera')
 
     with pytest.raises(SourceError, match='no such camera'):

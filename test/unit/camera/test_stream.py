@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from threading import Event
 
 import cv2
@@ -6,13 +7,14 @@ import pytest
 from unit.camera.mjpeg_server import MjpegServer, number_of
 
 from offload_perception.camera import check_source, open_source, stream
+from offload_perception.camera.stream import StreamSource
 from offload_perception.errors import SourceError
 
 SIZE = {'width': 64, 'height': 48}
 
 
 @pytest.fixture
-def server():
+def server() -> Iterator[MjpegServer]:
     if not cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG):
         pytest.skip('this OpenCV was built without FFmpeg')
     server = MjpegServer()
@@ -20,12 +22,12 @@ def server():
     server.stop()
 
 
-def first_frame_of(source, number: int, tries: int = 500) -> bool:
+def first_frame_of(source: StreamSource, number: int, tries: int = 500) -> bool:
     """Take frames until one shows `number`."""
     return any(number_of(source.next().rgb) == number for _ in range(tries))
 
 
-def test_an_http_camera_shows_its_newest_frame(server):
+def test_an_http_camera_shows_its_newest_frame(server: MjpegServer) -> None:
     with open_source(server.uri, **SIZE) as source:
         assert source.live and source.rate_hz == 0
         assert source.next().rgb.shape == (48, 64, 3)
@@ -40,7 +42,7 @@ class FiveFrames:
     def __init__(self) -> None:
         self.given, self.all_given, self.over = 0, Event(), Event()
 
-    def read(self):
+    def read(self) -> tuple[bool, np.ndarray | None]:
         if self.given == 5:
             self.all_given.set()
             self.over.wait(30)
@@ -48,11 +50,11 @@ class FiveFrames:
         self.given += 1
         return True, np.full((48, 64, 3), self.given, np.uint8)
 
-    def release(self):
+    def release(self) -> None:
         pass
 
 
-def test_frames_that_nobody_took_are_passed_over(monkeypatch):
+def test_frames_that_nobody_took_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     capture = FiveFrames()
     monkeypatch.setattr(stream, 'check_stream', lambda uri: None)
     monkeypatch.setattr(stream, '_open', lambda uri: capture)
@@ -67,7 +69,7 @@ def test_frames_that_nobody_took_are_passed_over(monkeypatch):
     source.close()
 
 
-def test_a_stream_is_not_connected_before_the_first_frame_is_wanted(server):
+def test_a_stream_is_not_connected_before_the_first_frame_is_wanted(server: MjpegServer) -> None:
     source = open_source(server.uri, **SIZE)
     check_source(server.uri)
     assert not server.asked.is_set()
@@ -77,7 +79,7 @@ def test_a_stream_is_not_connected_before_the_first_frame_is_wanted(server):
     assert not source._reader.alive
 
 
-def test_a_stream_that_ends_is_an_error_that_hides_the_password(server):
+def test_a_stream_that_ends_is_an_error_that_hides_the_password(server: MjpegServer) -> None:
     source = open_source(server.uri, **SIZE)
     source.next()
     server.stop()
@@ -88,7 +90,7 @@ def test_a_stream_that_ends_is_an_error_that_hides_the_password(server):
     source.close()
 
 
-def test_a_stream_that_is_not_there_is_an_error(server):
+def test_a_stream_that_is_not_there_is_an_error(server: MjpegServer) -> None:
     uri = server.uri
     server.stop()
     source = open_source(uri, **SIZE)
@@ -101,7 +103,8 @@ def test_a_stream_that_is_not_there_is_an_error(server):
     ('gst:videotestsrc', 'videotestsrc' + stream._SINK),
     ('videotestsrc ! queue', 'videotestsrc ! queue' + stream._SINK),
     ('gst:a ! appsink name=mine', 'a ! appsink name=mine')])
-def test_a_pipeline_ends_in_a_sink_of_opencv(pipeline, opened, monkeypatch):
+def test_a_pipeline_ends_in_a_sink_of_opencv(pipeline: str, opened: str,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(stream.cv2, 'VideoCapture', lambda *args: asked.append(args))
     stream._open(pipeline)

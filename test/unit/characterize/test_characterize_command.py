@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from unit.characterize.characterize_fakes import FakeMeter, FakeRuns
@@ -8,12 +9,13 @@ from offload_perception.characterize.host import decode_throttled
 from offload_perception.characterize.job import DoesNotFitError
 from offload_perception.cli import characterize
 from offload_perception.errors import DeviceError
+from offload_perception.network.artefact import Artefact
 from offload_perception.network.shape import NetworkShape
 from offload_perception.profiles.device_profile import load
 
 
 @pytest.fixture
-def runs(monkeypatch):
+def runs(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
     """Nothing is measured, and nothing waited for."""
     fake = FakeRuns()
     monkeypatch.setattr(measurement, 'run_job', fake)
@@ -22,18 +24,20 @@ def runs(monkeypatch):
 
 
 @pytest.fixture
-def meter(monkeypatch):
+def meter(monkeypatch: pytest.MonkeyPatch) -> FakeMeter:
     fake = FakeMeter()
     monkeypatch.setattr(characterize, 'open_meter', fake)
     return fake
 
 
-def run(artefact, folder, *more):
+def run(artefact: Artefact, folder: Path, *more: str) -> int:
     return characterize.main(['--model', str(artefact.path), '--backends', 'int8', '--out',
                               str(folder), '--no-figures', *more])
 
 
-def test_a_run_leaves_table_profile_and_metadata(artefact, tmp_path, runs, meter, capsys):
+def test_a_run_leaves_table_profile_and_metadata(artefact: Artefact, tmp_path: Path,
+                                                 runs: FakeRuns, meter: FakeMeter,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
     assert run(artefact, tmp_path) == 0
     assert runs.cuts == list(range(1, artefact.last + 1))
     profile = load(tmp_path / 'profile_int8.json').check_for(NetworkShape.of(artefact))
@@ -46,7 +50,8 @@ def test_a_run_leaves_table_profile_and_metadata(artefact, tmp_path, runs, meter
     assert '| int8    | time ' in capsys.readouterr().out
 
 
-def test_an_interrupted_run_goes_on(artefact, tmp_path, runs, meter, capsys):
+def test_an_interrupted_run_goes_on(artefact: Artefact, tmp_path: Path, runs: FakeRuns,
+                                    meter: FakeMeter, capsys: pytest.CaptureFixture[str]) -> None:
     runs.fail_at, runs.error = 5, DeviceError('pulled out')
     assert run(artefact, tmp_path) == 2
     assert 'error: pulled out' in capsys.readouterr().err
@@ -57,32 +62,38 @@ def test_an_interrupted_run_goes_on(artefact, tmp_path, runs, meter, capsys):
     assert len(json.loads((tmp_path / 'run.json').read_text())['sessions']) == 2
 
 
-def test_a_finished_run_needs_no_meter(artefact, tmp_path, runs, meter):
+def test_a_finished_run_needs_no_meter(artefact: Artefact, tmp_path: Path, runs: FakeRuns,
+                                       meter: FakeMeter) -> None:
     run(artefact, tmp_path)
     assert run(artefact, tmp_path) == 0
     assert meter.opened == 1
 
 
-def test_other_settings_are_refused(artefact, tmp_path, runs, meter, capsys):
+def test_other_settings_are_refused(artefact: Artefact, tmp_path: Path, runs: FakeRuns,
+                                    meter: FakeMeter, capsys: pytest.CaptureFixture[str]) -> None:
     run(artefact, tmp_path)
     assert run(artefact, tmp_path, '--threads', '1') == 2
     assert 'threads 2 there, 1 now' in capsys.readouterr().err
 
 
-def test_what_is_predicted_not_to_fit_is_not_run(artefact, tmp_path, runs, meter, capsys):
+def test_what_is_predicted_not_to_fit_is_not_run(artefact: Artefact, tmp_path: Path,
+                                                 runs: FakeRuns, meter: FakeMeter,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
     assert run(artefact, tmp_path, '--memory-limit', '40.5') == 0
     assert 0 < len(runs.cuts) < artefact.last
     assert 'may be used: not run' in capsys.readouterr().out
     assert not load(tmp_path / 'profile_int8.json').cuts[-1].fits
 
 
-def test_running_out_of_memory_is_a_result(artefact, tmp_path, runs, meter):
+def test_running_out_of_memory_is_a_result(artefact: Artefact, tmp_path: Path, runs: FakeRuns,
+                                           meter: FakeMeter) -> None:
     runs.fail_at, runs.error = artefact.last, DoesNotFitError('out of memory')
     assert run(artefact, tmp_path) == 0
     assert list(load(tmp_path / 'profile_int8.json').fits).count(False) == 1
 
 
-def test_figures_are_drawn(artefact, tmp_path, runs, meter):
+def test_figures_are_drawn(artefact: Artefact, tmp_path: Path, runs: FakeRuns,
+                           meter: FakeMeter) -> None:
     pytest.importorskip('matplotlib')
     characterize.main(['--model', str(artefact.path), '--backends', 'int8', '--out',
                        str(tmp_path)])
@@ -90,7 +101,8 @@ def test_figures_are_drawn(artefact, tmp_path, runs, meter):
         'time.png', 'energy.png', 'shares.png'}
 
 
-def test_runs_are_compared(artefact, tmp_path, runs, meter, capsys):
+def test_runs_are_compared(artefact: Artefact, tmp_path: Path, runs: FakeRuns, meter: FakeMeter,
+                           capsys: pytest.CaptureFixture[str]) -> None:
     run(artefact, tmp_path / 'a')
     run(artefact, tmp_path / 'b')
     capsys.readouterr()
@@ -110,12 +122,14 @@ def test_runs_are_compared(artefact, tmp_path, runs, meter, capsys):
     (('--model', 'vgg99'), 'vgg99'),
     (('--compare', 'nowhere', 'original'), "'nowhere' is no finished run"),
 ])
-def test_bad_input_is_named(artefact, tmp_path, runs, option, message, capsys):
+def test_bad_input_is_named(artefact: Artefact, tmp_path: Path, runs: FakeRuns,
+                            option: tuple[str, ...], message: str,
+                            capsys: pytest.CaptureFixture[str]) -> None:
     assert run(artefact, tmp_path, *option) == 2
     assert message in capsys.readouterr().err
 
 
-def test_throttling_flags_in_words():
+def test_throttling_flags_in_words() -> None:
     assert decode_throttled(0) == 'no'
     assert decode_throttled(0x50005) == (
         'under-voltage, throttled, under-voltage since the start, throttled since the start')

@@ -1,4 +1,5 @@
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -6,24 +7,25 @@ from offload_perception.characterize.backends import Backend
 from offload_perception.characterize.child import time_runs
 from offload_perception.characterize.job import DoesNotFitError, Job, Timing, _outcome, run_job
 from offload_perception.errors import ModelError, RuntimeUnavailableError
+from offload_perception.network.artefact import Artefact
 
 JOB = Job('litert', 1, 0.0, 1)
 
 
-def test_runs_until_the_time_is_over():
+def test_runs_until_the_time_is_over() -> None:
     ticks = count()
     timing = time_runs(lambda: None, Timing(0), seconds=5.0, runs=1, clock=lambda: next(ticks))
     assert (timing.runs, timing.start_s, timing.end_s) == (5, 0, 5)
     assert (timing.mean_s, timing.spread_s, timing.least_s) == (1.0, 0.0, 1.0)
 
 
-def test_runs_as_often_as_asked_where_the_time_is_short():
+def test_runs_as_often_as_asked_where_the_time_is_short() -> None:
     ticks = count()
     timing = time_runs(lambda: None, Timing(0), seconds=0.0, runs=7, clock=lambda: next(ticks))
     assert timing.runs == 7
 
 
-def test_a_prefix_runs_in_a_process_of_its_own(artefact):
+def test_a_prefix_runs_in_a_process_of_its_own(artefact: Artefact) -> None:
     pids = []
     backend = Backend('int8', artefact, runtime='litert', float_file=None)
     with backend.job(2, threads=1, seconds=0.0, runs=3, limit_bytes=None) as job:
@@ -35,7 +37,7 @@ def test_a_prefix_runs_in_a_process_of_its_own(artefact):
     assert len(pids) == 1
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path, artefact):
+def test_a_file_that_is_no_model_is_named(tmp_path: Path, artefact: Artefact) -> None:
     file = tmp_path / 'broken.tflite'
     file.write_bytes(b'nothing')
     ends = artefact.input.to_dict(), artefact.tensor(1).to_dict()
@@ -43,7 +45,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path, artefact):
         run_job(Job('litert', 1, 0.0, 1, file=str(file), input=ends[0], output=ends[1]))
 
 
-def test_memory_that_ran_out_is_distinguished_from_other_errors():
+def test_memory_that_ran_out_is_distinguished_from_other_errors() -> None:
     with pytest.raises(DoesNotFitError, match='out of memory: no more'):
         _outcome(JOB, 0, '{"error": "MemoryError", "message": "no more"}', '')
     with pytest.raises(DoesNotFitError, match='ended with -9'):
@@ -54,7 +56,7 @@ def test_memory_that_ran_out_is_distinguished_from_other_errors():
         _outcome(JOB, -11, '', 'well\noh\n')
 
 
-def test_under_a_limit_a_file_that_cannot_be_loaded_does_not_fit():
+def test_under_a_limit_a_file_that_cannot_be_loaded_does_not_fit() -> None:
     said = '{"error": "ModelError", "message": "cannot load it"}'
     limited = Job('litert', 1, 0.0, 1, limit_bytes=1)
     with pytest.raises(DoesNotFitError):

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from offload_perception.characterize.prefix import FloatPrefixes, Int8Prefixes, write_float
 from offload_perception.errors import ModelError
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.select import Choice
@@ -10,11 +13,11 @@ from offload_perception.tensor import TensorSpec
 from offload_perception.terrain.tiles import tiles
 
 
-def images(artefact):
+def images(artefact: Artefact) -> np.ndarray:
     return tiles('test', 8, size=artefact.input.shape[0])[0]
 
 
-def run(file, artefact, last, dtype=None):
+def run(file: Path, artefact: Artefact, last: int, dtype: str | None = None) -> np.ndarray:
     """Return the prefix's output for each image."""
     given, wanted = artefact.input, artefact.tensor(last)
     if dtype:
@@ -26,7 +29,7 @@ def run(file, artefact, last, dtype=None):
 
 
 @pytest.mark.parametrize('last', [1, 3, -1])
-def test_an_int8_prefix_is_the_head_of_the_network(artefact, last):
+def test_an_int8_prefix_is_the_head_of_the_network(artefact: Artefact, last: int) -> None:
     last = artefact.cut(last)
     chain = Chain(artefact, Choice('cpu', 'litert', ''), 1)
     with Int8Prefixes(artefact).file(last) as file:
@@ -36,7 +39,7 @@ def test_an_int8_prefix_is_the_head_of_the_network(artefact, last):
 
 
 @pytest.fixture(scope='module')
-def float_file(artefact, tmp_path_factory):
+def float_file(artefact: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip('tensorflow')
     if not artefact.keras_file.exists():
         pytest.skip('the float32 network is not bundled')
@@ -44,7 +47,8 @@ def float_file(artefact, tmp_path_factory):
 
 
 @pytest.mark.parametrize('last', [1, 3, -1])
-def test_a_float32_prefix_is_what_the_int8_one_approximates(artefact, float_file, last):
+def test_a_float32_prefix_is_what_the_int8_one_approximates(artefact: Artefact, float_file: Path,
+                                                            last: int) -> None:
     last = artefact.cut(last)
     with FloatPrefixes(artefact, float_file).file(last) as file:
         exact = run(file, artefact, last, 'float32')
@@ -53,17 +57,18 @@ def test_a_float32_prefix_is_what_the_int8_one_approximates(artefact, float_file
     assert np.abs(exact - rounded).mean() < 0.1 * (exact.std() + artefact.tensor(last).scale)
 
 
-def test_a_float32_file_of_another_network_is_refused(artefact, float_file, tmp_path):
+def test_a_float32_file_of_another_network_is_refused(artefact: Artefact, float_file: Path,
+                                                      tmp_path: Path) -> None:
     with FloatPrefixes(artefact, float_file).file(3) as part, \
             pytest.raises(ModelError, match='3_float32'):
         FloatPrefixes(artefact, part)
 
 
-def test_a_float32_file_is_not_made_twice(artefact, float_file):
+def test_a_float32_file_is_not_made_twice(artefact: Artefact, float_file: Path) -> None:
     before = float_file.stat().st_mtime_ns
     assert write_float(artefact, float_file).stat().st_mtime_ns == before
 
 
-def test_a_missing_float32_file_is_named(artefact, tmp_path):
+def test_a_missing_float32_file_is_named(artefact: Artefact, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r'none\.tflite cannot be read'):
         FloatPrefixes(artefact, tmp_path / 'none.tflite')

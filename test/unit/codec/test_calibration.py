@@ -1,5 +1,7 @@
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,41 +26,41 @@ class MeanColour:
                   Layer(2, 'scores', 'fc', SCORES, 0, 0, '', ''))
         self.artefact = Artefact(path, 'mean', 'abc', 'none', False, IMAGE, layers, ())
 
-    def run(self, first, last, x):
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
         for k in range(first, last + 1):
             x = self._pool(x) if k == 1 else x.mean((0, 1)).astype(np.int8)
         return x
 
-    def _pool(self, x):
+    def _pool(self, x: np.ndarray) -> np.ndarray:
         return (x.reshape(4, 2, 4, 2, 3).mean((1, 3)) - 128).astype(np.int8)
 
 
 @pytest.fixture
-def network(tmp_path):
+def network(tmp_path: Path) -> MeanColour:
     return MeanColour(tmp_path)
 
 
-def flat_image(*rgb):
+def flat_image(*rgb: Any) -> Any:
     return np.full(IMAGE.shape, rgb, np.uint8)
 
 
 IMAGES = [flat_image(100, 20, 30), flat_image(10, 90, 40), flat_image(20, 10, 100)]
 
 
-def test_the_clip_follows_the_largest_values(network):
+def test_the_clip_follows_the_largest_values(network: MeanColour) -> None:
     clips = calibrate(network, IMAGES).clips
     assert clips.keys() == {'pool'}
     assert 85 <= clips['pool'][2] <= 110
     assert 85 <= clips['pool'][7] <= 110
 
 
-def test_rare_large_values_are_given_up_at_few_bits():
+def test_rare_large_values_are_given_up_at_few_bits() -> None:
     counts = np.zeros(256, np.int64)
     counts[:40], counts[250] = 100, 1
     assert best_clip(counts, 2) < 60 < best_clip(counts, 7)
 
 
-def test_settings_get_the_clip_of_their_cut(network):
+def test_settings_get_the_clip_of_their_cut(network: MeanColour) -> None:
     calibration = Calibration('abc', 1, {'pool': {3: 96}}, {})
     assert calibration.setting('pool', 'lossy:3') == 'lossy:3:96'
     for untouched in ('lossy:3:40', 'lossy:4', 'zstd', 'zstd:3'):
@@ -66,7 +68,7 @@ def test_settings_get_the_clip_of_their_cut(network):
     assert calibration.setting('elsewhere', 'lossy:3') == 'lossy:3'
 
 
-def test_what_is_saved_is_loaded(network):
+def test_what_is_saved_is_loaded(network: MeanColour) -> None:
     calibration = calibrate(network, IMAGES)
     calibration.save(network.artefact.path)
     loaded = Calibration.load(network.artefact)
@@ -78,14 +80,14 @@ def test_what_is_saved_is_loaded(network):
     assert loaded.bases['pool'].check == calibration.bases['pool'].check
 
 
-def test_a_transform_is_only_for_cuts_that_were_calibrated(network):
+def test_a_transform_is_only_for_cuts_that_were_calibrated(network: MeanColour) -> None:
     with pytest.raises(ConfigError, match='measure_codecs'):
         check('transform:16', network.artefact, 1)
     calibrate(network, IMAGES).save(network.artefact.path)
     check('transform:16', replace(network.artefact, name='calibrated'), 1)
 
 
-def test_a_calibration_of_another_model_is_refused(network):
+def test_a_calibration_of_another_model_is_refused(network: MeanColour) -> None:
     calibrate(network, IMAGES).save(network.artefact.path)
     with pytest.raises(ModelError, match='another model'):
         Calibration.load(replace(network.artefact, digest='def'))
@@ -93,7 +95,7 @@ def test_a_calibration_of_another_model_is_refused(network):
 
 @pytest.mark.parametrize('damage', [lambda d: b'', lambda d: b'{}', lambda d: d[:len(d) // 2],
                                     lambda d: d.replace(b'about', b'abuot')])
-def test_a_broken_file_is_named(network, damage):
+def test_a_broken_file_is_named(network: MeanColour, damage: Callable[..., Any]) -> None:
     calibrate(network, IMAGES).save(network.artefact.path)
     file = network.artefact.path / FILE
     file.write_bytes(damage(file.read_bytes()))
@@ -101,7 +103,7 @@ def test_a_broken_file_is_named(network, damage):
         Calibration.load(network.artefact)
 
 
-def test_measure_counts_bytes_and_agreement(network):
+def test_measure_counts_bytes_and_agreement(network: MeanColour) -> None:
     calibration = calibrate(network, IMAGES)
     rows = measure(network, [1], ['raw', 'lossy:4', 'lossy:2:1'], IMAGES, [0, 1, 1], calibration)
     raw, fine, ruined = rows

@@ -3,7 +3,9 @@
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +27,12 @@ FEATURES = TensorSpec((6, 6, 16), 'int8', 0.1, -128)
 LARGE = TensorSpec((16, 16, 40), 'int8', 0.1, -128)
 
 
-def features(spec, seed=3):
+def features(spec: TensorSpec, seed: int = 3) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.maximum(rng.normal(-128, 40, spec.shape), -128).clip(-128, 127).astype(np.int8)
 
 
-def basis_for(spec):
+def basis_for(spec: Any) -> Any:
     side = block_side(spec.shape)
     return fit(np.concatenate([blocks(above_lowest(features(spec, seed)), side)
                                for seed in range(30)]), side)
@@ -39,7 +41,7 @@ def basis_for(spec):
 BASIS = basis_for(FEATURES)
 
 
-def samples():
+def samples() -> Iterator[Any]:
     image = np.random.default_rng(3).integers(0, 256, RGB.shape, np.uint8)
     for name in codecs():
         for array, spec in ((image, RGB), (features(FEATURES), FEATURES)):
@@ -52,7 +54,7 @@ def samples():
 SAMPLES = tuple(samples())
 
 
-def sealed(data):
+def sealed(data: bytes) -> bytes:
     """Return `data` with a right checksum, as a forger would send it."""
     head = container._HEAD.size
     if len(data) < head:
@@ -61,7 +63,7 @@ def sealed(data):
     return data[:head - 4] + struct.pack('<I', crc) + data[head:]
 
 
-def decodes_or_refuses(data):
+def decodes_or_refuses(data: bytearray | bytes) -> bool:
     try:
         decoded = decode(data, max_bytes=LIMIT, basis=BASIS)
     except DecodeError:
@@ -71,12 +73,12 @@ def decodes_or_refuses(data):
     return True
 
 
-def test_every_codec_is_under_test():
+def test_every_codec_is_under_test() -> None:
     assert {data[2] for data in SAMPLES} == {codec.number for codec in CODECS}
 
 
 @given(st.sampled_from(SAMPLES), st.data())
-def test_any_flipped_bit_is_found(data, draw):
+def test_any_flipped_bit_is_found(data: bytes, draw: st.DataObject) -> None:
     bit = draw.draw(st.integers(0, 8 * len(data) - 1))
     broken = bytearray(data)
     broken[bit // 8] ^= 1 << bit % 8
@@ -84,24 +86,24 @@ def test_any_flipped_bit_is_found(data, draw):
 
 
 @given(st.sampled_from(SAMPLES), st.data())
-def test_any_truncation_is_found(data, draw):
+def test_any_truncation_is_found(data: bytes, draw: st.DataObject) -> None:
     assert not decodes_or_refuses(data[:draw.draw(st.integers(0, len(data) - 1))])
 
 
 @given(st.sampled_from(SAMPLES), st.binary(min_size=1, max_size=50))
-def test_any_extension_is_found(data, tail):
+def test_any_extension_is_found(data: bytes, tail: bytes) -> None:
     assert not decodes_or_refuses(data + tail)
 
 
 @given(st.binary(max_size=200))
-def test_noise_is_refused(data):
+def test_noise_is_refused(data: bytes) -> None:
     assert not decodes_or_refuses(data)
     assert not decodes_or_refuses(b'O\x02' + data)
 
 
 @settings(max_examples=400)
 @given(st.sampled_from(SAMPLES), st.data())
-def test_forged_frames_never_crash(data, draw):
+def test_forged_frames_never_crash(data: bytes, draw: st.DataObject) -> None:
     """Mutated anywhere, cut or stretched, and sealed again: the codecs themselves must hold."""
     broken = bytearray(data)
     for _ in range(draw.draw(st.integers(1, 4))):
@@ -112,7 +114,7 @@ def test_forged_frames_never_crash(data, draw):
 
 
 @pytest.mark.parametrize('sample', SAMPLES, ids=lambda data: f'codec{data[2]}')
-def test_a_forged_shape_allocates_nothing(sample):
+def test_a_forged_shape_allocates_nothing(sample: bytes) -> None:
     found = container.unpack(sample, LIMIT)
     forged = replace(found.spec, shape=(65535, 65535, *found.spec.shape[2:]))
     frame = container.pack(forged, found.codec, found.parameters, [found.payload])
@@ -124,7 +126,7 @@ def test_a_forged_shape_allocates_nothing(sample):
     assert peak < 100_000
 
 
-def test_a_bomb_allocates_nothing():
+def test_a_bomb_allocates_nothing() -> None:
     bomb = zstandard.ZstdCompressor().compress(bytes(50_000_000))
     frame = container.pack(FEATURES, 1, (1,), [bomb])
     tracemalloc.start()
@@ -138,7 +140,8 @@ def test_a_bomb_allocates_nothing():
 @pytest.mark.parametrize('spec', [FEATURES, LARGE], ids=['one state', 'four states'])
 @pytest.mark.parametrize('change', [lambda s: s[:-2], lambda s: s + b'xx', lambda s: b'',
                                     lambda s: s[:3], lambda s: s[2:]])
-def test_an_entropy_code_must_end_where_the_tensor_does(spec, change):
+def test_an_entropy_code_must_end_where_the_tensor_does(spec: TensorSpec,
+                                                        change: Callable[..., Any]) -> None:
     q = features(spec)
     stream = bytes(container.unpack(encode(q, spec, 'rans'), q.nbytes).payload)
     frame = container.pack(spec, 2, (), [change(stream)])
@@ -148,12 +151,13 @@ def test_an_entropy_code_must_end_where_the_tensor_does(spec, change):
 
 @pytest.mark.parametrize('codec, parameters', [(99, ()), (1, (0,)), (1, (20,)), (2, (1,)),
                                                (4, (8, 100)), (4, (3, 0)), (5, (90,))])
-def test_what_no_encoder_writes_is_refused(codec, parameters):
+def test_what_no_encoder_writes_is_refused(codec: int, parameters: tuple[int, ...]) -> None:
     with pytest.raises(DecodeError, match=r'cannot have made|unknown to this software'):
         decode(container.pack(FEATURES, codec, parameters, [bytes(576)]), max_bytes=LIMIT)
 
 
-def test_an_image_larger_than_its_header_says_is_not_decoded(monkeypatch):
+def test_an_image_larger_than_its_header_says_is_not_decoded(
+        monkeypatch: pytest.MonkeyPatch) -> None:
     large = np.zeros((64, 64, 3), np.uint8)
     frames = []
     for name in ('jpeg', 'webp'):

@@ -18,7 +18,7 @@ def stream_of(name: str) -> bytes:
     return base64.b64decode(GOLDEN[name]['stream'])
 
 
-def test_every_codec_has_a_golden_stream():
+def test_every_codec_has_a_golden_stream() -> None:
     missing = {codec.name for codec in CODECS} - {name.partition(':')[0].partition(' ')[0]
                                                   for name in GOLDEN}
     assert not missing, f'give {missing} a case in golden_streams.py and run that file'
@@ -27,12 +27,12 @@ def test_every_codec_has_a_golden_stream():
 
 
 @pytest.mark.parametrize('name', [n for n in CASES if not n.startswith(FOREIGN)])
-def test_a_tensor_is_encoded_as_it_was_then(name):
+def test_a_tensor_is_encoded_as_it_was_then(name: str) -> None:
     assert CASES[name].encode() == stream_of(name)
 
 
 @pytest.mark.parametrize('name', [n for n in CASES if not n.startswith(('jpeg', 'webp'))])
-def test_a_stream_is_decoded_as_it_was_then(name):
+def test_a_stream_is_decoded_as_it_was_then(name: str) -> None:
     case, found = CASES[name], CASES[name].decode(stream_of(name))
     assert found.spec == case.spec
     assert digest(found.array) == GOLDEN[name]['decoded']
@@ -41,7 +41,7 @@ def test_a_stream_is_decoded_as_it_was_then(name):
 
 
 @pytest.mark.parametrize('name', [n for n in CASES if n.startswith(('jpeg', 'webp'))])
-def test_a_picture_is_decoded_as_it_was_then_but_for_rounding(name):
+def test_a_picture_is_decoded_as_it_was_then_but_for_rounding(name: str) -> None:
     difference = CASES[name].decode(stream_of(name)).array.astype(int) - CASES[name].tensor
     assert np.abs(difference).mean() < 3
 
@@ -49,7 +49,7 @@ def test_a_picture_is_decoded_as_it_was_then_but_for_rounding(name):
 @pytest.mark.parametrize(('at', 'what'), [
     (0, 'magic'), (1, 'version'),
     *((at, 'checksum') for at in (2, 3, 4, 7, 8, 11, 12, 13, 40, -1))])
-def test_the_checksum_covers_the_header_and_the_payload(at, what):
+def test_the_checksum_covers_the_header_and_the_payload(at: int, what: str) -> None:
     """Magic, version, codec, kind and checksum, then scale, zero point, shape and the data."""
     case = CASES['raw int8 2x4'] if at < 12 else CASES['rans int8 6x6x16']
     broken = bytearray(case.encode())

@@ -1,3 +1,5 @@
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -13,11 +15,11 @@ DTYPES = ('int8', 'uint8', 'float32')
 RGB = TensorSpec((24, 40, 3), 'uint8')
 
 
-def spec_of(q, scale=0.25, zero_point=-128):
+def spec_of(q: np.ndarray, scale: float = 0.25, zero_point: int = -128) -> TensorSpec:
     return TensorSpec(q.shape, str(q.dtype), scale, zero_point)
 
 
-def lossless_for(spec):
+def lossless_for(spec: TensorSpec) -> list[str]:
     settings = []
     for name in codecs():
         try:
@@ -27,24 +29,24 @@ def lossless_for(spec):
     return [str(s) for s in settings if s.codec.lossless]
 
 
-def tensors():
+def tensors() -> Any:
     return st.sampled_from(DTYPES).flatmap(lambda dtype: hnp.arrays(
         dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=20)))
 
 
-def activations(shape, dtype='int8', seed=0):
+def activations(shape: tuple[int, ...], dtype: str = 'int8', seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     channel_scale = rng.lognormal(2.5, 1, shape[-1])
     real = np.maximum(rng.normal(-0.3, 1, shape) * channel_scale, 0)
     return (real + np.iinfo(dtype).min).clip(*_limits(dtype)).astype(dtype)
 
 
-def _limits(dtype):
+def _limits(dtype: str) -> tuple[int, int]:
     return np.iinfo(dtype).min, np.iinfo(dtype).max
 
 
 @given(tensors())
-def test_every_tensor_comes_back_bit_for_bit(q):
+def test_every_tensor_comes_back_bit_for_bit(q: np.ndarray) -> None:
     spec = spec_of(q)
     for name in lossless_for(spec):
         decoded = decode(encode(q, spec, name), max_bytes=spec.nbytes)
@@ -56,7 +58,7 @@ def test_every_tensor_comes_back_bit_for_bit(q):
 
 @pytest.mark.parametrize('dtype', ['int8', 'uint8'])
 @pytest.mark.parametrize('shape', [(28, 28, 256), (7, 7, 512), (14, 10, 33), (1, 1, 1), (4096,)])
-def test_activations_come_back_and_shrink(shape, dtype):
+def test_activations_come_back_and_shrink(shape: tuple[int, ...], dtype: str) -> None:
     q = activations(shape, dtype)
     spec = spec_of(q, zero_point=int(np.iinfo(dtype).min))
     for name in lossless_for(spec):
@@ -66,12 +68,12 @@ def test_activations_come_back_and_shrink(shape, dtype):
             assert len(data) < 0.75 * spec.nbytes, name
 
 
-def test_channels_of_like_statistics_are_coded_together():
+def test_channels_of_like_statistics_are_coded_together() -> None:
     q = activations((28, 28, 256))
     assert len(encode(q, spec_of(q), 'rans')) < 0.97 * len(encode(q, spec_of(q), 'zstd'))
 
 
-def test_neighbours_predict():
+def test_neighbours_predict() -> None:
     fields = np.random.default_rng(2).normal(0, 60, (28, 28, 64)).astype(np.float32)
     smooth = np.maximum(cv2.GaussianBlur(fields, (9, 9), 2) * 6, 0).clip(0, 255).astype(np.uint8)
     mixed = np.random.default_rng(3).permuted(smooth.reshape(-1, 64), axis=0)
@@ -79,33 +81,33 @@ def test_neighbours_predict():
     assert len(encode(smooth, spec_of(smooth))) < 0.75 * len(encode(mixed, spec_of(mixed)))
 
 
-def test_the_header_of_a_small_tensor_is_small():
+def test_the_header_of_a_small_tensor_is_small() -> None:
     q = activations((2, 2, 64))
     spec = TensorSpec(q.shape, 'int8', float(np.float32(0.1)), -128)
     assert len(encode(q, spec, 'raw')) == q.size + 16
 
 
-def test_auto_is_rans_for_features_and_zstd_for_the_rest():
+def test_auto_is_rans_for_features_and_zstd_for_the_rest() -> None:
     for features in (TensorSpec((28, 28, 256), 'int8'), TensorSpec((4096,), 'int8')):
         assert str(parse('auto', features)) == 'rans'
     for other in (RGB, TensorSpec((7, 7, 512), 'float32')):
         assert str(parse('auto', other)) == 'zstd:1'
 
 
-def test_strided_input_is_accepted():
+def test_strided_input_is_accepted() -> None:
     q = activations((20, 20, 16))[::2, ::2]
     decoded = decode(encode(q, spec_of(q)), max_bytes=q.size)
     assert np.array_equal(decoded.array, q)
 
 
-def test_raw_decodes_to_a_view():
+def test_raw_decodes_to_a_view() -> None:
     q = activations((8, 8, 8))
     data = encode(q, spec_of(q), 'raw')
     assert np.shares_memory(decode(data, max_bytes=q.nbytes).array, np.asarray(data))
 
 
 @pytest.mark.parametrize('name', ['jpeg', 'webp', 'jpeg:60'])
-def test_images_come_back_similar(name):
+def test_images_come_back_similar(name: str) -> None:
     gradient = np.linspace(0, 255, RGB.shape[0] * RGB.shape[1]).reshape(RGB.shape[:2])
     image = np.stack([gradient, gradient[::-1], np.full_like(gradient, 90)], -1).astype(np.uint8)
     decoded = decode(encode(image, RGB, name), max_bytes=RGB.nbytes)
@@ -114,24 +116,24 @@ def test_images_come_back_similar(name):
 
 
 @pytest.mark.parametrize('name', ['zip', '', 'auto:2'])
-def test_an_unknown_codec_is_named_with_the_known_ones(name):
+def test_an_unknown_codec_is_named_with_the_known_ones(name: str) -> None:
     with pytest.raises(ConfigError, match=r'raw.*zstd'):
         parse(name, RGB)
 
 
 @pytest.mark.parametrize('name', ['zstd:0', 'zstd:20', 'zstd:x', 'zstd:', 'raw:1'])
-def test_a_wrong_parameter_is_answered_with_the_usage(name):
+def test_a_wrong_parameter_is_answered_with_the_usage(name: str) -> None:
     with pytest.raises(ConfigError, match='usage is'):
         parse(name, RGB)
 
 
-def test_a_codec_refuses_tensors_it_cannot_take():
+def test_a_codec_refuses_tensors_it_cannot_take() -> None:
     q = activations((8, 8, 4))
     with pytest.raises(ConfigError, match='jpeg'):
         encode(q, spec_of(q), 'jpeg')
 
 
-def test_a_tensor_unlike_its_spec_is_refused():
+def test_a_tensor_unlike_its_spec_is_refused() -> None:
     q = activations((8, 8, 4))
     with pytest.raises(ConfigError, match='batch'):
         encode(q[None], spec_of(q))

@@ -10,7 +10,7 @@ from offload_perception.tensor import TensorSpec
 SPEC = TensorSpec((4, 4, 8), 'int8', 0.1, -128)
 
 
-def mixed(count, seed=0):
+def mixed(count: int, seed: int = 0) -> np.ndarray:
     """Return tensors of 8 channels that three causes explain, and a little noise."""
     rng = np.random.default_rng(seed)
     mixing = np.random.default_rng(99).normal(0, 25, (3, 8))
@@ -19,7 +19,7 @@ def mixed(count, seed=0):
     return (np.maximum(real, 0).clip(0, 255) - 128).astype(np.int8)
 
 
-def learned(side=1, metric=None):
+def learned(side: int = 1, metric: np.ndarray | None = None) -> Basis:
     samples = np.concatenate([blocks(q.view(np.uint8) ^ 0x80, side) for q in mixed(200, 1)])
     return fit(samples, side, metric)
 
@@ -27,14 +27,14 @@ def learned(side=1, metric=None):
 BASIS = learned()
 
 
-def trip(q, step, basis=BASIS):
+def trip(q: np.ndarray, step: int, basis: Basis = BASIS) -> tuple[np.ndarray, int]:
     data = encode(q, SPEC, f'transform:{step}', basis=basis)
     decoded = decode(data, max_bytes=q.nbytes, basis=basis)
     assert (decoded.spec, decoded.array.shape, decoded.array.dtype) == (SPEC, q.shape, q.dtype)
     return decoded.array.astype(int), len(data)
 
 
-def test_fewer_bytes_at_coarser_steps_and_larger_errors():
+def test_fewer_bytes_at_coarser_steps_and_larger_errors() -> None:
     tensors = mixed(20)
     errors, sizes = zip(*((np.mean([np.square(trip(q, step)[0] - q).mean() for q in tensors]),
                            np.mean([trip(q, step)[1] for q in tensors])) for step in STEPS),
@@ -44,28 +44,28 @@ def test_fewer_bytes_at_coarser_steps_and_larger_errors():
     assert errors[0] < STEPS[0] ** 2 / 4
 
 
-def test_what_is_decoded_is_right_on_average():
+def test_what_is_decoded_is_right_on_average() -> None:
     tensors = mixed(100)
     for step in STEPS[:5]:
         decoded = np.stack([trip(q, step)[0] for q in tensors])
         assert np.abs((decoded - tensors).mean((0, 1, 2))).max() < 3, step
 
 
-def test_elements_that_count_are_kept_better():
+def test_elements_that_count_are_kept_better() -> None:
     metric = np.diag([50.0] + 7 * [0.1])
     error = [np.square(np.stack([trip(q, 32, learned(metric=m))[0] - q for q in mixed(50)]))
              .mean((0, 1, 2)) for m in (None, metric)]
     assert error[1][0] < 0.5 * error[0][0]
 
 
-def test_blocks_come_back():
+def test_blocks_come_back() -> None:
     steps = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
     assert np.array_equal(unblocked(blocks(steps, 4), steps.shape, 4), steps)
     assert block_side((8, 12, 3)) == 4
     assert block_side((7, 7, 512)) == 1
 
 
-def test_another_calibration_is_found():
+def test_another_calibration_is_found() -> None:
     data = encode(mixed(1)[0], SPEC, 'transform:16', basis=BASIS)
     for other in (learned(side=2), None):
         with pytest.raises(DecodeError, match='calibration'):
@@ -73,18 +73,18 @@ def test_another_calibration_is_found():
 
 
 @pytest.mark.parametrize('step', [9, 12])
-def test_only_calibrated_steps_are_taken(step):
+def test_only_calibrated_steps_are_taken(step: int) -> None:
     with pytest.raises(ConfigError, match='8, 11'):
         encode(mixed(1)[0], SPEC, f'transform:{step}', basis=BASIS)
 
 
-def test_a_basis_does_not_fit_other_shapes():
+def test_a_basis_does_not_fit_other_shapes() -> None:
     assert BASIS.fits((4, 4, 8))
     assert not BASIS.fits((4, 4, 9))
     assert not Basis(2, *[np.zeros(32)] * 5).fits((3, 4, 8))
 
 
-def test_tables_are_whole():
+def test_tables_are_whole() -> None:
     start = tables().start.astype(int)
     assert (start[:, -1] == 1 << 15).all()
     assert (np.diff(start) > 0).all()

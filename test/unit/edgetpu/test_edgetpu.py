@@ -2,6 +2,8 @@ import os
 import shutil
 import stat
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from unit.per_channel import per_channel
@@ -13,6 +15,7 @@ from offload_perception.edgetpu.log import Operator, parse_log
 from offload_perception.edgetpu.mapping import CompileReport, estimate
 from offload_perception.errors import ModelError
 from offload_perception.evaluation.export import Exporter
+from offload_perception.network.artefact import Artefact
 
 V16 = """\
 Edge TPU Compiler version 16.0.384591198
@@ -83,7 +86,7 @@ Compilation failed!
 """
 
 
-def test_fully_mapped_model():
+def test_fully_mapped_model() -> None:
     log = parse_log(V16)
     model, = log.models
     assert log.version == '16.0.384591198'
@@ -96,7 +99,7 @@ def test_fully_mapped_model():
     assert model.on_chip_available is None
 
 
-def test_partly_mapped_model_of_an_older_compiler():
+def test_partly_mapped_model_of_an_older_compiler() -> None:
     model, = parse_log(PARTLY).models
     assert (model.total, model.on_tpu, model.on_cpu) == (5, 3, 2)
     assert model.on_chip_available == round(7.67 * 1024 * 1024)
@@ -108,7 +111,7 @@ def test_partly_mapped_model_of_an_older_compiler():
 
 
 @pytest.mark.parametrize('version', ['2.0.267685300', '15.0.340273435', '16.0.384591198'])
-def test_the_log_file_beside_a_compiled_model(version):
+def test_the_log_file_beside_a_compiled_model(version: str) -> None:
     model, = parse_log(f"""\
 Edge TPU Compiler version {version}
 Input: head.tflite
@@ -123,20 +126,20 @@ DEQUANTIZE                     1          Operation is working on an unsupported
     assert (model.on_tpu, model.on_cpu, model.off_chip) == (2, 1, None)
 
 
-def test_models_compiled_together_are_kept_apart():
+def test_models_compiled_together_are_kept_apart() -> None:
     both = parse_log(V16 + PARTLY)
     assert [m.input for m in both.models] == ['head.tflite', 'tail.tflite']
     assert [m.off_chip for m in both.models] == [256, 0]
 
 
-def test_failure_is_reported_in_the_compilers_words():
+def test_failure_is_reported_in_the_compilers_words() -> None:
     log = parse_log(FAILED)
     assert log.models == ()
     assert any("CONV_2D' version '6'" in error for error in log.errors)
     assert any(error.startswith('Compilation failed') for error in log.errors)
 
 
-def fake_compiler(folder, monkeypatch, script: str):
+def fake_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Put a compiler on the PATH that does what `script` says; `$@` are its arguments."""
     path = folder / COMPILER
     path.write_text(f'#!/bin/sh\n{script}\n')
@@ -165,7 +168,8 @@ echo "Compilation succeeded!"
 """
 
 
-def test_all_segments_are_compiled_on_one_command_line(artefact, tmp_path, monkeypatch):
+def test_all_segments_are_compiled_on_one_command_line(artefact: Artefact, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     fake_compiler(tmp_path, monkeypatch, ANSWER)
     report = compile_segments(artefact, tmp_path / 'out')
     calls = (tmp_path / f'{COMPILER}.calls').read_text().splitlines()
@@ -178,7 +182,7 @@ def test_all_segments_are_compiled_on_one_command_line(artefact, tmp_path, monke
 
 
 def test_a_refused_dense_layer_stays_on_the_cpu_and_the_rest_is_compiled(
-        artefact, tmp_path, monkeypatch):
+        artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_compiler(tmp_path, monkeypatch, ANSWER.replace('REFUSED', '_fc1'))
     report = compile_segments(artefact, tmp_path / 'out')
     made = sorted(p.name for p in (tmp_path / 'out').iterdir())
@@ -193,7 +197,7 @@ def test_a_refused_dense_layer_stays_on_the_cpu_and_the_rest_is_compiled(
 
 
 def test_exports_go_on_where_the_compiler_refuses_a_prefix(
-        small_artefact, tmp_path, monkeypatch):
+        small_artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_compiler(tmp_path, monkeypatch, ANSWER.replace('REFUSED', '03_fc1_int8'))
     heard = []
     entries = Exporter(small_artefact, tmp_path / 'out').run(heard.append)
@@ -225,13 +229,15 @@ echo "Compilation failed! "
     ('echo "Edge TPU Compiler version 17"', 'failed on 01_block1_conv1'),
     (ANSWER.replace('Input model', 'Model read'), 'did not report .*version 16'),
 ])
-def test_compiler_that_fails(artefact, tmp_path, monkeypatch, script, message):
+def test_compiler_that_fails(artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                             script: str, message: str) -> None:
     fake_compiler(tmp_path, monkeypatch, script)
     with pytest.raises(ModelError, match=message):
         compile_segments(artefact, tmp_path / 'out')
 
 
-def test_files_of_an_earlier_run_are_not_taken_for_new(artefact, tmp_path, monkeypatch):
+def test_files_of_an_earlier_run_are_not_taken_for_new(artefact: Artefact, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     fake_compiler(tmp_path, monkeypatch, ANSWER)
     compile_segments(artefact, tmp_path / 'out')
     fake_compiler(tmp_path, monkeypatch, 'echo "Internal compiler error. Aborting!"')
@@ -240,8 +246,9 @@ def test_files_of_an_earlier_run_are_not_taken_for_new(artefact, tmp_path, monke
     assert not list((tmp_path / 'out').iterdir())
 
 
-def test_compiler_that_hangs(artefact, tmp_path, monkeypatch):
-    def hang(command, timeout, **kwargs):
+def test_compiler_that_hangs(artefact: Artefact, tmp_path: Path,
+                             monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(command: Any, timeout: Any, **kwargs: Any) -> None:
         raise edgetpu_compile.subprocess.TimeoutExpired(command, timeout)
 
     monkeypatch.setattr(edgetpu_compile.subprocess, 'run', hang)
@@ -249,14 +256,15 @@ def test_compiler_that_hangs(artefact, tmp_path, monkeypatch):
         compile_segments(artefact, tmp_path / 'out')
 
 
-def test_without_compiler_the_report_is_an_estimate(artefact, tmp_path, monkeypatch):
+def test_without_compiler_the_report_is_an_estimate(artefact: Artefact, tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('PATH', str(tmp_path))
     assert edgetpu_compile.report(artefact).estimate
     with pytest.raises(ModelError, match='not on the PATH'):
         compile_segments(artefact, tmp_path / 'out')
 
 
-def test_estimate_caches_layers_in_order_until_memory_is_full(artefact):
+def test_estimate_caches_layers_in_order_until_memory_is_full(artefact: Artefact) -> None:
     weights = [layer.weight_bytes for layer in artefact.layers]
     report = estimate(artefact, cache_bytes=sum(weights[:5]) + 100)
     assert [layer.on_chip_bytes for layer in report.layers[:5]] == weights[:5]
@@ -268,14 +276,16 @@ def test_estimate_caches_layers_in_order_until_memory_is_full(artefact):
     assert report.layers[2].activation_bytes == 32 * 32 * 4 + 16 * 16 * 4
 
 
-def test_estimate_names_what_cannot_be_mapped(artefact, monkeypatch):
+def test_estimate_names_what_cannot_be_mapped(artefact: Artefact,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edgetpu, 'SUPPORTED', edgetpu.SUPPORTED - {'SOFTMAX'})
     report = estimate(artefact)
     assert report.first_unmapped_cut == artefact.last
     assert report.layers[-1].problems == ('SOFTMAX: Operation not supported',)
 
 
-def test_estimate_puts_dense_layers_that_are_misread_on_the_cpu(artefact, tmp_path):
+def test_estimate_puts_dense_layers_that_are_misread_on_the_cpu(
+        artefact: Artefact, tmp_path: Path) -> None:
     shutil.copytree(artefact.path, tmp_path / 'old')
     old = replace(artefact, path=tmp_path / 'old')
     fc1 = old.segment_file(19)
@@ -285,7 +295,7 @@ def test_estimate_puts_dense_layers_that_are_misread_on_the_cpu(artefact, tmp_pa
     assert 'a scale for each unit' in estimate(old).layers[18].problems[0]
 
 
-def test_report_survives_the_disk(artefact, tmp_path):
+def test_report_survives_the_disk(artefact: Artefact, tmp_path: Path) -> None:
     report = replace(estimate(artefact), compiler='x')
     report.save(tmp_path)
     assert CompileReport.load(tmp_path) == report

@@ -1,6 +1,8 @@
 import pytest
 
+from offload_perception.network.artefact import Artefact
+
 
 @pytest.fixture(scope='session')
-def artefact(small_artefact):
+def artefact(small_artefact: Artefact) -> Artefact:
     return small_artefact

@@ -1,4 +1,6 @@
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -7,41 +9,43 @@ import pytest
 from offload_perception.cli import evaluate_model, measure_codecs
 from offload_perception.console import table
 from offload_perception.errors import ModelError
-from offload_perception.evaluation.evaluate import Evaluation, read_folder
+from offload_perception.evaluation.evaluate import Evaluation, Row, read_folder
 from offload_perception.imaging.resize import fit
+from offload_perception.network.artefact import Artefact
 from offload_perception.preparation.representative import folder_images, read_image
 
 
 @pytest.fixture(scope='module')
-def rows(artefact, images):
+def rows(artefact: Artefact, images: np.ndarray) -> dict[str, Row]:
     evaluation = Evaluation(artefact, images[:6], np.zeros(6, np.int64))
     return {row.name: row for row in evaluation.rows([2, 3], lambda text: None)}
 
 
-def test_every_cut_is_measured_and_changes_nothing(rows, artefact):
+def test_every_cut_is_measured_and_changes_nothing(rows: dict[str, Row],
+                                                   artefact: Artefact) -> None:
     cuts = [row for name, row in rows.items() if name.startswith('int8 cut at')]
     assert len(cuts) == artefact.last - 1
     assert [row.mismatches for row in cuts] == [0] * len(cuts)
 
 
-def test_float_files_agree(rows):
+def test_float_files_agree(rows: dict[str, Row]) -> None:
     assert rows['Keras float32'].agreement == rows['float32 .tflite'].agreement == 1.0
     assert rows['Keras float32'].top1 <= rows['Keras float32'].top5
 
 
-def test_float_tails_follow_int8_heads(rows):
+def test_float_tails_follow_int8_heads(rows: dict[str, Row]) -> None:
     assert 'int8 to block1_pool, then float32' in rows
     assert rows['int8 to fc1, then float32'].mismatches is None
 
 
-def test_a_changed_score_is_counted(artefact, images):
+def test_a_changed_score_is_counted(artefact: Artefact, images: np.ndarray) -> None:
     evaluation = Evaluation(artefact, images[:3], np.zeros(3, np.int64))
     wrong = evaluation._int8.copy()
     wrong[1, 2] ^= 1
     assert evaluation._row('x', wrong, wrong).mismatches == 1
 
 
-def test_labelled_folder(artefact, tmp_path):
+def test_labelled_folder(artefact: Artefact, tmp_path: Path) -> None:
     for label in ('c1', 'c7'):
         (tmp_path / label).mkdir()
         cv2.imwrite(str(tmp_path / label / 'a.png'), np.zeros((50, 40, 3), np.uint8))
@@ -54,7 +58,7 @@ def test_labelled_folder(artefact, tmp_path):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def pictures(tmp_path: Path) -> Path:
     """Return a folder of 40 pictures of two classes that differ in their centre only."""
     rng = np.random.default_rng(0)
     for label in ('c1', 'c7'):
@@ -66,7 +70,8 @@ def pictures(tmp_path):
     return tmp_path
 
 
-def test_pictures_are_taken_at_random_and_the_same_ones_again(pictures, artefact):
+def test_pictures_are_taken_at_random_and_the_same_ones_again(
+        pictures: Path, artefact: Artefact) -> None:
     images, labels = read_folder(pictures, artefact, 20, seed=3)
     assert len(images) == len(labels) == 20
     assert 4 <= (labels == 1).sum() <= 16  # not the first class alone
@@ -75,7 +80,8 @@ def test_pictures_are_taken_at_random_and_the_same_ones_again(pictures, artefact
     assert not np.array_equal(labels, read_folder(pictures, artefact, 20, seed=4)[1])
 
 
-def test_every_command_sees_a_picture_as_the_drone_does(pictures, artefact):
+def test_every_command_sees_a_picture_as_the_drone_does(pictures: Path,
+                                                        artefact: Artefact) -> None:
     stored = cv2.imread(str(pictures / 'c7' / '3.png'))[..., ::-1]
     flown = fit(stored, 32, 32)
     assert np.array_equal(read_image(pictures / 'c7' / '3.png', (32, 32, 3)), flown)
@@ -86,7 +92,7 @@ def test_every_command_sees_a_picture_as_the_drone_does(pictures, artefact):
         assert any(np.array_equal(image, flown) for image in images)
 
 
-def test_representative_pictures_are_of_all_folders(pictures):
+def test_representative_pictures_are_of_all_folders(pictures: Path) -> None:
     few = folder_images(pictures, (32, 32, 3), 20)
     first = [read_image(pictures / 'c1' / f'{i}.png', (32, 32, 3)) for i in range(20)]
     of_first = sum(any(np.array_equal(a, b) for b in first) for a in few)
@@ -94,13 +100,17 @@ def test_representative_pictures_are_of_all_folders(pictures):
 
 
 @pytest.mark.parametrize('command', [evaluate_model, measure_codecs])
-def test_a_wrong_folder_is_reported_before_the_work(command, tmp_path, monkeypatch, capsys):
+def test_a_wrong_folder_is_reported_before_the_work(command: ModuleType, tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(command, 'prepared', lambda args: pytest.fail('has begun'))
     assert command.main(['--data', str(tmp_path)]) == 2
     assert 'folders named as labels' in capsys.readouterr().err
 
 
-def test_too_few_pictures_to_measure_are_reported_before_the_work(pictures, monkeypatch, capsys):
+def test_too_few_pictures_to_measure_are_reported_before_the_work(
+        pictures: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
     for file in sorted(pictures.glob('*/*.png'))[15:]:
         file.unlink()
     monkeypatch.setattr(measure_codecs, 'prepared', lambda args: pytest.fail('has begun'))
@@ -112,15 +122,16 @@ def test_too_few_pictures_to_measure_are_reported_before_the_work(pictures, monk
     ((400, 2000), None, (400, 2000)), ((400, 2000), 2400, (400, 2000)),
     ((400, 2000), 2000, (400, 1600)), ((20, 2000), 120, (20, 100)), ((400, 2000), 16, (8, 8)),
     ((400, 10), 60, (30, 10))])
-def test_both_get_their_share_of_few_pictures(asked, found, wanted):
+def test_both_get_their_share_of_few_pictures(asked: tuple[int, int], found: int | None,
+                                              wanted: tuple[int, int]) -> None:
     assert measure_codecs.shares(*asked, found) == wanted
 
 
-def test_images_of_another_size(artefact):
+def test_images_of_another_size(artefact: Artefact) -> None:
     with pytest.raises(ModelError, match='takes'):
         Evaluation(artefact, np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1))
 
 
-def test_table_aligns_numbers_to_the_right():
+def test_table_aligns_numbers_to_the_right() -> None:
     assert table(('a', 'bytes'), [('x', 5), ('yy', 1234)]) == (
         '| a  | bytes |\n| -- | ----: |\n| x  |     5 |\n| yy |  1234 |')

@@ -16,7 +16,7 @@ def fly(t: Geotagger, stamp_s: float) -> None:
     t.attitude.add(stamp_s, LEVEL)
 
 
-def test_a_result_waits_for_the_poses_around_its_image():
+def test_a_result_waits_for_the_poses_around_its_image() -> None:
     t = tagger()
     fly(t, 10.0)
     t.add(10.2, 'result', now_s=0.0)
@@ -30,7 +30,7 @@ def test_a_result_waits_for_the_poses_around_its_image():
     assert t.ready(inf) == [], 'each result comes once'
 
 
-def test_the_wait_is_bounded_and_the_reason_is_reported():
+def test_the_wait_is_bounded_and_the_reason_is_reported() -> None:
     t = tagger()
     t.add(10.2, 'early', now_s=0.0)
     t.add(10.3, 'late', now_s=0.2)
@@ -43,7 +43,7 @@ def test_the_wait_is_bounded_and_the_reason_is_reported():
     assert [r for r, _ in t.ready(0.7)] == ['late']
 
 
-def test_results_keep_their_order():
+def test_results_keep_their_order() -> None:
     t = tagger()
     t.add(20.0, 'future', now_s=0.0)
     t.add(10.2, 'known', now_s=0.0)

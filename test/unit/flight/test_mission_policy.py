@@ -10,6 +10,7 @@ from offload_perception.flight.policy import (
     GROUND,
     POLICIES,
     RETURN,
+    Policy,
     PolicySettings,
     Verdict,
     decide,
@@ -42,12 +43,13 @@ def after(*steps: tuple[float, Vehicle | None, Battery | None]) -> Verdict:
     (HOME, LOW, RETURN, 'it returns or comes down (mode AUTO.RTL)'),
     (LANDED, LOW, GROUND, 'landed'), (DISARMED, LOW, GROUND, 'disarmed'),
     (None, LOW, FULL, 'the state of the vehicle is not known')])
-def test_each_situation_has_its_policy(vehicle, battery, duty, reason):
+def test_each_situation_has_its_policy(vehicle: Vehicle | None, battery: Battery | None,
+                                       duty: Policy, reason: str) -> None:
     verdict = after((0.0, vehicle, battery), (2.0, vehicle, battery))
     assert (verdict.policy, verdict.reason) == (duty, reason)
 
 
-def test_a_cheaper_policy_comes_late_and_a_dearer_one_at_once():
+def test_a_cheaper_policy_comes_late_and_a_dearer_one_at_once() -> None:
     assert after((0.0, FLYING, GOOD), (10.0, HOME, GOOD), (11.9, HOME, GOOD)).policy is FULL
     assert after((0.0, FLYING, GOOD), (10.0, HOME, GOOD), (12.0, HOME, GOOD)).policy is RETURN
     back = after((0.0, HOME, GOOD), (5.0, HOME, GOOD), (5.1, FLYING, GOOD))
@@ -56,7 +58,7 @@ def test_a_cheaper_policy_comes_late_and_a_dearer_one_at_once():
     assert lost.policy is FULL and 'not known' in lost.reason
 
 
-def test_a_flickering_land_detector_changes_nothing():
+def test_a_flickering_land_detector_changes_nothing() -> None:
     steps = [(float(n), LANDED if n % 2 else FLYING, GOOD) for n in range(20)]
     verdict = Verdict()
     for step in steps:
@@ -64,7 +66,7 @@ def test_a_flickering_land_detector_changes_nothing():
         assert verdict.policy is FULL
 
 
-def test_a_battery_near_the_threshold_does_not_flicker():
+def test_a_battery_near_the_threshold_does_not_flicker() -> None:
     low = ((0.0, FLYING, LOW), (2.0, FLYING, LOW))
     assert after(*low, (3.0, FLYING, EDGE)).policy is ECONOMY
     assert after(*low, (3.0, FLYING, GOOD)).policy is FULL
@@ -78,7 +80,8 @@ BATTERIES = st.none() | st.builds(Battery, fraction=st.none() | st.floats(0, 1))
 
 
 @given(st.lists(st.tuples(VEHICLES, BATTERIES), max_size=30), st.floats(0.1, 3.0))
-def test_what_is_unknown_is_full_and_each_policy_can_be_explained(situations, step_s):
+def test_what_is_unknown_is_full_and_each_policy_can_be_explained(
+        situations: list[tuple[Vehicle | None, Battery | None]], step_s: float) -> None:
     verdict, now_s = Verdict(), 0.0
     for vehicle, battery in situations:
         verdict, now_s = decide(verdict, vehicle, battery, now_s, SETTINGS), now_s + step_s
@@ -89,7 +92,7 @@ def test_what_is_unknown_is_full_and_each_policy_can_be_explained(situations, st
         assert again.policy is verdict.wanted, 'a situation that lasts gets its policy'
 
 
-def test_the_terms_go_from_cheap_to_dear():
+def test_the_terms_go_from_cheap_to_dear() -> None:
     terms = {p.name: p.terms(SETTINGS) for p in (RETURN, GROUND, ECONOMY, FULL)}
     assert len(terms) == len(POLICIES)
     assert [t[0] for t in terms.values()] == sorted((t[0] for t in terms.values()), reverse=True)

@@ -34,12 +34,12 @@ def aviation(roll: float, pitch: float, heading: float) -> Quaternion:
 
 
 @given(ATTITUDES, ATTITUDES)
-def test_a_product_is_one_rotation_after_the_other(a, b):
+def test_a_product_is_one_rotation_after_the_other(a: Quaternion, b: Quaternion) -> None:
     assert np.allclose(matrix(multiply(a, b)), matrix(a) @ matrix(b))
 
 
 @given(ATTITUDES)
-def test_axes_of_ros_and_of_aviation_show_the_same_attitude(q):
+def test_axes_of_ros_and_of_aviation_show_the_same_attitude(q: Quaternion) -> None:
     ros = ned_frd_to_enu_flu(q)
     assert np.allclose(matrix(ros), ENU_OF_NED @ matrix(q) @ FLU_OF_FRD)
     for axis in np.eye(3):  # a body axis seen in the world, either way
@@ -52,14 +52,16 @@ EAST, NORTH, UP = np.eye(3)
 @pytest.mark.parametrize(('angles', 'forward', 'left'), [
     ((0, 0, 0), NORTH, -EAST), ((0, 0, 90), EAST, NORTH), ((0, 0, 180), -NORTH, EAST),
     ((0, 90, 0), UP, -EAST), ((90, 0, 0), NORTH, UP), ((180, 0, 90), EAST, -NORTH)])
-def test_where_nose_and_left_wing_point(angles, forward, left):
+def test_where_nose_and_left_wing_point(angles: tuple[int, int, int], forward: np.ndarray,
+                                        left: np.ndarray) -> None:
     r = matrix(ned_frd_to_enu_flu(aviation(*angles)))
     assert np.allclose(r @ [1, 0, 0], forward, atol=1e-12)
     assert np.allclose(r @ [0, 1, 0], left, atol=1e-12)
 
 
 @given(ATTITUDES, ATTITUDES, st.floats(0, 1))
-def test_interpolation_turns_evenly_about_one_axis(a, b, share):
+def test_interpolation_turns_evenly_about_one_axis(a: Quaternion, b: Quaternion,
+                                                   share: float) -> None:
     whole = angle(a, b)
     assume(whole < pi - 1e-3)  # half a turn apart there is more than one short way
     between = slerp(a, b, share)
@@ -68,13 +70,14 @@ def test_interpolation_turns_evenly_about_one_axis(a, b, share):
 
 
 @given(ATTITUDES, ATTITUDES)
-def test_interpolation_begins_and_ends_at_its_samples(a, b):
+def test_interpolation_begins_and_ends_at_its_samples(a: Quaternion, b: Quaternion) -> None:
     assert np.allclose(matrix(slerp(a, b, 0.0)), matrix(a))
     assert np.allclose(matrix(slerp(a, b, 1.0)), matrix(b))
 
 
 @given(ATTITUDES, ATTITUDES, st.floats(0, 1))
-def test_the_sign_of_a_quaternion_does_not_matter(a, b, share):
+def test_the_sign_of_a_quaternion_does_not_matter(a: Quaternion, b: Quaternion,
+                                                  share: float) -> None:
     assume(angle(a, b) < pi - 1e-3)
     other = Quaternion(*(-c for c in b))
     assert np.allclose(matrix(slerp(a, b, share)), matrix(slerp(a, other, share)))
@@ -86,5 +89,5 @@ def angle(a: Quaternion, b: Quaternion) -> float:
 
 
 @pytest.mark.parametrize('q', [(0, 0, 0, 0), (float('nan'), 0, 0, 1), (float('inf'), 0, 0, 1)])
-def test_what_is_no_rotation_is_none(q):
+def test_what_is_no_rotation_is_none(q: tuple[float, ...]) -> None:
     assert unit(Quaternion(*q)) is None

@@ -4,11 +4,11 @@ from offload_perception.flight.vehicle_state import Battery, Vehicle
 FLYING = Vehicle(armed=True, returning=False, mode='POSCTL')
 
 
-def test_nothing_is_known_before_the_first_message():
+def test_nothing_is_known_before_the_first_message() -> None:
     assert Situation(5.0).vehicle(0.0) is None and Situation(5.0).battery(0.0) is None
 
 
-def test_what_is_not_repeated_is_forgotten():
+def test_what_is_not_repeated_is_forgotten() -> None:
     s = Situation(5.0)
     s.see_vehicle(FLYING, 100.0)
     s.see_landed(False, 102.0)
@@ -20,14 +20,14 @@ def test_what_is_not_repeated_is_forgotten():
     assert s.vehicle(108.0).landed is None, 'the land detector has been silent'
 
 
-def test_an_autopilot_that_disconnects_is_not_known():
+def test_an_autopilot_that_disconnects_is_not_known() -> None:
     s = Situation(5.0)
     s.see_vehicle(FLYING, 0.0)
     s.see_vehicle(None, 1.0)
     assert s.vehicle(1.0) is None
 
 
-def test_the_emptiest_battery_counts():
+def test_the_emptiest_battery_counts() -> None:
     s = Situation(5.0)
     s.see_battery('id0', Battery(None, 11.0), 0.0)
     assert s.battery(0.0) == Battery(None, 11.0)

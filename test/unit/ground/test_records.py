@@ -9,7 +9,7 @@ SCORES = npst.arrays(np.float32, st.integers(1, 50), elements=st.floats(0, 1, wi
 
 
 @given(SCORES, st.integers(1, 60))
-def test_top_k_are_the_best_in_order(scores, k):
+def test_top_k_are_the_best_in_order(scores: np.ndarray, k: int) -> None:
     top = top_k(scores, lambda i: f'label {i}', k)
     assert len(top.ids) == min(k, scores.size) == len(set(top.ids))
     assert list(top.scores) == sorted(scores.astype(float), reverse=True)[:k]
@@ -17,5 +17,5 @@ def test_top_k_are_the_best_in_order(scores, k):
     assert top.labels == tuple(f'label {i}' for i in top.ids)
 
 
-def test_every_refusal_of_a_server_is_a_reason_for_a_drop():
+def test_every_refusal_of_a_server_is_a_reason_for_a_drop() -> None:
     assert set(DROP_REASON_OF) == set(Status) - {Status.OK, Status.PROBE}

@@ -1,8 +1,10 @@
 """Worker threads: what one job raises is reported, and no dead thread looks well."""
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from waits import WAIT_S
@@ -16,7 +18,7 @@ def in_trouble() -> dict[str, Worker]:
 
 
 @pytest.fixture
-def made():
+def made() -> Iterator[Callable[..., Any]]:
     """Return a function that starts a worker; each is ended with the test."""
     workers = []
 
@@ -35,7 +37,7 @@ def join(worker: Worker) -> None:
     assert not worker.alive
 
 
-def test_a_job_that_raises_is_reported_and_the_next_one_is_done(made):
+def test_a_job_that_raises_is_reported_and_the_next_one_is_done(made: Callable[..., Any]) -> None:
     told, done = [], Event()
     queue = made(JobQueue('jobs', failed=told.append))
     queue.submit(lambda: 1 / 0)
@@ -46,7 +48,7 @@ def test_a_job_that_raises_is_reported_and_the_next_one_is_done(made):
     assert not in_trouble()
 
 
-def test_what_waits_in_a_queue_is_done_before_it_stops(made):
+def test_what_waits_in_a_queue_is_done_before_it_stops(made: Callable[..., Any]) -> None:
     done = []
     queue = made(JobQueue('jobs'))
     for i in range(100):
@@ -54,7 +56,8 @@ def test_what_waits_in_a_queue_is_done_before_it_stops(made):
     assert queue.stop() and done == list(range(100))
 
 
-def test_a_loop_that_fails_for_good_dies_and_is_remembered_until_it_is_stopped(made, caplog):
+def test_a_loop_that_fails_for_good_dies_and_is_remembered_until_it_is_stopped(
+        made: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     def step() -> bool:
         raise OverflowError('timeout value is too large')
     worker = made(Worker('loop', step, patience=3, failed=lambda e: None, vital=True))
@@ -66,7 +69,8 @@ def test_a_loop_that_fails_for_good_dies_and_is_remembered_until_it_is_stopped(m
     assert worker.stop() and not in_trouble()
 
 
-def test_a_failing_loop_is_seen_while_it_fails_and_stops_promptly(made):
+def test_a_failing_loop_is_seen_while_it_fails_and_stops_promptly(
+        made: Callable[..., Any]) -> None:
     failed = Event()
     told = []
 
@@ -85,7 +89,7 @@ def test_a_failing_loop_is_seen_while_it_fails_and_stops_promptly(made):
     assert worker.stop(WAIT_S) and not in_trouble()
 
 
-def test_a_loop_that_recovers_is_well_again(made):
+def test_a_loop_that_recovers_is_well_again(made: Callable[..., Any]) -> None:
     results = iter([OSError('no device'), True, OSError('no device'), True, False])
     told = []
 
@@ -99,7 +103,7 @@ def test_a_loop_that_recovers_is_well_again(made):
     assert len(told) == 2 and not worker.dead and not in_trouble()
 
 
-def test_a_callback_that_reports_may_raise_too(made):
+def test_a_callback_that_reports_may_raise_too(made: Callable[..., Any]) -> None:
     done = Event()
 
     def failed(error: Exception) -> None:
@@ -111,7 +115,8 @@ def test_a_callback_that_reports_may_raise_too(made):
 
 
 @pytest.mark.parametrize('error', [SystemExit(3), MemoryError('a tensor'), KeyError('x')])
-def test_a_thread_that_runs_once_dies_of_whatever_it_raises(made, error):
+def test_a_thread_that_runs_once_dies_of_whatever_it_raises(made: Callable[..., Any],
+                                                            error: BaseException) -> None:
     def step() -> None:
         raise error
     worker = made(Worker('once', step))
@@ -119,19 +124,19 @@ def test_a_thread_that_runs_once_dies_of_whatever_it_raises(made, error):
     assert worker.dead and type(error).__name__ in worker.trouble
 
 
-def test_a_thread_may_stop_itself_and_one_that_never_started_too(made):
+def test_a_thread_may_stop_itself_and_one_that_never_started_too(made: Callable[..., Any]) -> None:
     worker = made(Worker('self', lambda: worker.stop() and None))
     join(worker)
     assert Worker('never', lambda: None).stop()
 
 
-def test_every_thread_of_the_package_is_a_worker():
+def test_every_thread_of_the_package_is_a_worker() -> None:
     sources = Path(threads.__file__).parent.rglob('*.py')
     bare = re.compile(r'\b(Thread|ThreadPoolExecutor|Timer)\(')
     assert [p.name for p in sources if bare.search(p.read_text())] == ['threads.py']
 
 
-def test_one_that_does_not_end_is_said_to_run_still(made):
+def test_one_that_does_not_end_is_said_to_run_still(made: Callable[..., Any]) -> None:
     gate = Event()
     worker = made(Worker('stuck', lambda: not gate.wait(WAIT_S)))
     assert not worker.stop(0.01) and worker.alive

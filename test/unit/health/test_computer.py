@@ -3,6 +3,7 @@
 import subprocess
 from itertools import cycle
 from math import isnan
+from pathlib import Path
 
 import pytest
 from unit.health.fake_sysfs import FakeSysfs
@@ -13,24 +14,24 @@ from offload_perception.health.computer import CALM_C, NEAR_C, ComputerWatch
 
 
 @pytest.fixture
-def sysfs(tmp_path):
+def sysfs(tmp_path: Path) -> FakeSysfs:
     return FakeSysfs(tmp_path)
 
 
 @pytest.fixture
-def watch(sysfs):
+def watch(sysfs: FakeSysfs) -> ComputerWatch:
     return ComputerWatch(Board(sysfs.root), offset=lambda: 0.0)
 
 
-def found(watch, now_s: float = 0.0) -> dict[str, tuple[Level, str]]:
+def found(watch: ComputerWatch, now_s: float = 0.0) -> dict[str, tuple[Level, str]]:
     return {f.name: (f.level, f.text) for f in watch.findings(now_s) if f.name != 'system clock'}
 
 
-def test_a_computer_that_tells_nothing_is_well(watch):
+def test_a_computer_that_tells_nothing_is_well(watch: ComputerWatch) -> None:
     assert found(watch) == {} and watch.values() == {}
 
 
-def test_the_zone_nearest_to_its_limit_counts(sysfs):
+def test_the_zone_nearest_to_its_limit_counts(sysfs: FakeSysfs) -> None:
     sysfs.zone(0, 'acpitz', 70.0, active=40.0, passive=95.0)
     sysfs.zone(1, 'soc', 60.0, hot=66.0, critical=90.0)
     sysfs.zone(2, 'wifi', 45.0)
@@ -41,7 +42,8 @@ def test_the_zone_nearest_to_its_limit_counts(sysfs):
     assert [z.limit_c for z in Board(sysfs.root).zones()] == [95.0, 66.0, USUAL_LIMIT_C]
 
 
-def test_heat_warns_before_the_limit_and_does_not_flicker(sysfs, watch):
+def test_heat_warns_before_the_limit_and_does_not_flicker(sysfs: FakeSysfs,
+                                                          watch: ComputerWatch) -> None:
     warned = []
     for celsius in (85.0 - NEAR_C - 1, 85.0 - NEAR_C + 1, 85.0 - NEAR_C - 1, 85.0 - CALM_C - 1):
         sysfs.zone(0, 'cpu-thermal', celsius, passive=85.0)
@@ -50,7 +52,7 @@ def test_heat_warns_before_the_limit_and_does_not_flicker(sysfs, watch):
     assert watch.values()['temperature [C]'] == '76.0 (cpu-thermal)'
 
 
-def test_a_clock_slowed_by_the_kernel_is_reported(sysfs, watch):
+def test_a_clock_slowed_by_the_kernel_is_reported(sysfs: FakeSysfs, watch: ComputerWatch) -> None:
     sysfs.zone(0, 'x86_pkg_temp', 96.0, passive=95.0)
     sysfs.clock(1200, 3600)
     sysfs.cooling('Processor', 3)
@@ -62,7 +64,7 @@ def test_a_clock_slowed_by_the_kernel_is_reported(sysfs, watch):
     assert found(watch)['heat'][1].startswith('hot at 96 C')
 
 
-def test_the_flags_of_a_raspberry_pi_are_reported(sysfs, watch):
+def test_the_flags_of_a_raspberry_pi_are_reported(sysfs: FakeSysfs, watch: ComputerWatch) -> None:
     sysfs.flags(0x50005)
     said = found(watch)
     assert said['supply'][0] is Level.ERROR and 'under-voltage' in said['supply'][1]
@@ -74,7 +76,7 @@ def test_the_flags_of_a_raspberry_pi_are_reported(sysfs, watch):
     assert found(watch) == {}
 
 
-def test_without_the_file_vcgencmd_is_asked_now_and_then(tmp_path):
+def test_without_the_file_vcgencmd_is_asked_now_and_then(tmp_path: Path) -> None:
     answers = cycle(['throttled=0x1\n', 'nonsense', subprocess.SubprocessError()])
     asked = []
 
@@ -88,7 +90,7 @@ def test_without_the_file_vcgencmd_is_asked_now_and_then(tmp_path):
     assert len(asked) == 30 / VCGENCMD_PERIOD_S
 
 
-def test_without_firmware_the_kernels_monitor_of_the_supply_counts(sysfs):
+def test_without_firmware_the_kernels_monitor_of_the_supply_counts(sysfs: FakeSysfs) -> None:
     board = Board(sysfs.root)
     sysfs.write('class/hwmon/hwmon1/name', 'rpi_volt')
     sysfs.write('class/hwmon/hwmon1/in0_lcrit_alarm', 0)
@@ -99,7 +101,7 @@ def test_without_firmware_the_kernels_monitor_of_the_supply_counts(sysfs):
     assert board.flags(0.0) is None
 
 
-def test_a_jump_of_the_system_clock_comes_through(sysfs):
+def test_a_jump_of_the_system_clock_comes_through(sysfs: FakeSysfs) -> None:
     offsets = iter([1000.0, 1000.0, 5000.0])
     watch = ComputerWatch(Board(sysfs.root), offset=lambda: next(offsets))
     assert [[f.name for f in watch.findings(float(s))] for s in range(3)] == [

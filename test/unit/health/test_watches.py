@@ -8,16 +8,17 @@ from offload_perception.health import Level
 from offload_perception.health.arrivals import FIRST_S, STALE_S, Arrivals
 from offload_perception.health.clocks import ClockWatch, LoopWatch, StampWatch, wall_offset_s
 from offload_perception.health.disk import DiskWatch
+from offload_perception.health.finding import Finding
 from offload_perception.health.trend import Lasting
 
 UNIX_S = 1.8e9
 
 
-def stale(arrivals: Arrivals, now_s: float):
+def stale(arrivals: Arrivals, now_s: float) -> Finding | None:
     return arrivals.finding(now_s, where='image_raw', why='is it plugged in?')
 
 
-def test_no_image_yet_is_nothing_to_worry_about_at_first():
+def test_no_image_yet_is_nothing_to_worry_about_at_first() -> None:
     arrivals = Arrivals('image', started_s=100.0)
     assert stale(arrivals, 101.0).level is Level.OK
     finding = stale(arrivals, 100.1 + FIRST_S)
@@ -26,7 +27,7 @@ def test_no_image_yet_is_nothing_to_worry_about_at_first():
 
 
 @pytest.mark.parametrize(('period_s', 'limit_s'), [(0.1, STALE_S), (2.0, 10.0), (100.0, 500.0)])
-def test_a_camera_is_stale_after_some_of_its_own_periods(period_s, limit_s):
+def test_a_camera_is_stale_after_some_of_its_own_periods(period_s: float, limit_s: float) -> None:
     arrivals = Arrivals('image', 0.0)
     for n in range(50):
         arrivals.observe(n * period_s)
@@ -38,7 +39,7 @@ def test_a_camera_is_stale_after_some_of_its_own_periods(period_s, limit_s):
     assert f'every {period_s:.2f} s' in finding.text and 'plugged in?' in finding.text
 
 
-def test_an_outage_hardly_changes_the_usual_period_and_a_slower_camera_is_learned():
+def test_an_outage_hardly_changes_the_usual_period_and_a_slower_camera_is_learned() -> None:
     arrivals = Arrivals('image', 0.0)
     for n in range(20):
         arrivals.observe(0.1 * n)
@@ -49,7 +50,7 @@ def test_an_outage_hardly_changes_the_usual_period_and_a_slower_camera_is_learne
     assert arrivals.period_s == pytest.approx(5.0, rel=0.1)
 
 
-def test_one_image_and_no_more_is_stale_too():
+def test_one_image_and_no_more_is_stale_too() -> None:
     arrivals = Arrivals('image', 0.0)
     arrivals.observe(1.0)
     assert 'no image for' in stale(arrivals, 1.1 + FIRST_S).text
@@ -65,7 +66,7 @@ STAMPS = {
 
 
 @pytest.mark.parametrize(('stamps', 'text'), STAMPS.values(), ids=STAMPS)
-def test_stamps_that_cannot_be_are_reported(stamps, text):
+def test_stamps_that_cannot_be_are_reported(stamps: list[float], text: str) -> None:
     watch = StampWatch()
     for n, stamp in enumerate(stamps):
         watch.observe(UNIX_S + stamp, UNIX_S + 0.1 * n)
@@ -74,14 +75,14 @@ def test_stamps_that_cannot_be_are_reported(stamps, text):
     assert not list(watch.findings(60.0))  # long ago
 
 
-def test_good_stamps_are_not_talked_about():
+def test_good_stamps_are_not_talked_about() -> None:
     watch = StampWatch()
     for n in range(100):
         watch.observe(UNIX_S + 0.1 * n, UNIX_S + 0.1 * n + 0.05)
     assert not list(watch.findings(0.0))
 
 
-def test_a_jump_of_the_system_clock_is_reported_for_a_while():
+def test_a_jump_of_the_system_clock_is_reported_for_a_while() -> None:
     watch = ClockWatch()
     assert watch.check(UNIX_S, 0.0) is None and watch.check(UNIX_S + 0.01, 1.0) is None
     assert 'forward by 60 min' in watch.check(UNIX_S + 3600.0, 2.0).text
@@ -91,7 +92,7 @@ def test_a_jump_of_the_system_clock_is_reported_for_a_while():
     assert watch.check(UNIX_S + 3590.0, 44.5) is None
 
 
-def test_a_busy_computer_is_no_clock_that_jumped():
+def test_a_busy_computer_is_no_clock_that_jumped() -> None:
     """The thread is put aside for 0.7 s between the readings of the two clocks."""
     now = iter([0.0, 0.7, 1.0, 1.7, 2.0, 2.001])
     assert wall_offset_s(lambda: UNIX_S, lambda: next(now)) == UNIX_S - 2.0
@@ -100,13 +101,13 @@ def test_a_busy_computer_is_no_clock_that_jumped():
     assert abs(wall_offset_s() - (time.time() - time.monotonic())) < 1.0
 
 
-def test_what_comes_and_goes_does_not_last():
+def test_what_comes_and_goes_does_not_last() -> None:
     lasting = Lasting(25.0)
     seen = [(0.0, True), (24.0, True), (24.5, False), (25.0, True), (49.0, True), (50.0, True)]
     assert [lasting.update(so, at) for at, so in seen] == [False] * 5 + [True]
 
 
-def test_a_late_loop_is_reported_and_a_meant_pause_is_not():
+def test_a_late_loop_is_reported_and_a_meant_pause_is_not() -> None:
     watch = LoopWatch(period_s=1.0)
     assert watch.tick(0.0) is None and watch.tick(1.2) is None
     assert 'busy for 1.5 s' in watch.tick(3.7).text
@@ -114,7 +115,7 @@ def test_a_late_loop_is_reported_and_a_meant_pause_is_not():
     assert watch.tick(99.0) is None
 
 
-def test_the_time_left_on_a_disk_is_reported():
+def test_the_time_left_on_a_disk_is_reported() -> None:
     watch = DiskWatch(min_free=500_000_000)
     for second in range(60):
         finding = watch.check(5_000_000_000 - second * 10_000_000, float(second))
@@ -123,7 +124,7 @@ def test_the_time_left_on_a_disk_is_reported():
     assert 'ends at 500 MB, in 7 min at the present rate' in finding.text
 
 
-def test_a_disk_that_is_nearly_full_or_not_filling():
+def test_a_disk_that_is_nearly_full_or_not_filling() -> None:
     assert 'disk filling: 700 MB are free' in DiskWatch(500_000_000).check(700_000_000, 0.0).text
     watch = DiskWatch(min_free=0)
     assert not any(watch.check(10_000_000 + n, float(n)) for n in range(60))

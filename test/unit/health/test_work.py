@@ -1,7 +1,9 @@
 """Frames, servers, layers and meters."""
 
 from collections import Counter
+from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,10 +15,10 @@ from offload_perception.health.server_watch import ServerWatch
 from offload_perception.pipeline.ledger import Counts
 from offload_perception.pipeline.server_load import Load
 from offload_perception.power.drivers import samples
-from offload_perception.power.drivers.samples import Counters, Event, Sample
+from offload_perception.power.drivers.samples import Counters, Event, Sample, State
 
 
-def texts(findings) -> dict[str, str]:
+def texts(findings: Iterator[Any]) -> dict[str, str]:
     return {f.name: f'{f.level.name} {f.text}' for f in findings}
 
 
@@ -48,7 +50,8 @@ FRAMES = {
 
 
 @pytest.mark.parametrize(('counts', 'expected'), FRAMES.values(), ids=FRAMES)
-def test_drops_of_the_last_seconds_are_reported_by_reason(counts, expected):
+def test_drops_of_the_last_seconds_are_reported_by_reason(counts: dict[str, int],
+                                                          expected: dict[str, Any]) -> None:
     watch, last = FramesWatch(reply_timeout_s=1.0), {r.value: 'why' for r in DropReason}
     assert not list(watch.findings(frames(), last, '/server', 0.0))
     found = texts(watch.findings(frames(**counts), last, '/server', 1.0))
@@ -57,20 +60,20 @@ def test_drops_of_the_last_seconds_are_reported_by_reason(counts, expected):
     assert not list(watch.findings(frames(**counts), last, '/server', 12.0))  # long ago
 
 
-def test_reports_that_could_not_be_published_are_reported():
+def test_reports_that_could_not_be_published_are_reported() -> None:
     watch = FramesWatch(reply_timeout_s=1.0)
     found = texts(watch.findings(frames(), {'reporting failed': 'why'}, '', 1.0, unreported=2))
     assert found['reporting failed'].startswith('ERROR 2 reports could not be published in')
 
 
-def test_foreign_replies_are_reported():
+def test_foreign_replies_are_reported() -> None:
     watch = FramesWatch(reply_timeout_s=1.0)
     found = texts(watch.findings(Counts(foreign_replies=3), {'foreign reply': 'why'}, '', 1.0))
     assert found == {'foreign reply': 'WARN 3 answers to frames in flight ignored as foreign in '
                      'the last 10 s: why'}
 
 
-def test_a_flood_is_reported_with_the_name_of_the_drone_that_sends_most():
+def test_a_flood_is_reported_with_the_name_of_the_drone_that_sends_most() -> None:
     watch = ServerWatch(queue_limit=16)
     load = Load(0.0, 0.0, 0.0, 0, ())
     quiet = {'/honest/edge': 20, '/flood/edge': 10}
@@ -82,13 +85,13 @@ def test_a_flood_is_reported_with_the_name_of_the_drone_that_sends_most():
                      'server'}
 
 
-def test_a_server_that_turns_frames_away_is_an_error_with_its_own_words():
+def test_a_server_that_turns_frames_away_is_an_error_with_its_own_words() -> None:
     found = texts(servers_findings({'/server': ''}, (), True, {'/server': 'another model'}))
     assert found == {'refusals of /server': 'ERROR /server refuses frames; it is not used, and '
                      'retried from time to time: another model'}
 
 
-def test_a_link_is_lost_soon_after_the_last_reply():
+def test_a_link_is_lost_soon_after_the_last_reply() -> None:
     watch, levels = FramesWatch(reply_timeout_s=1.0), []
     for second in range(12):
         counts = frames(remote=10 * min(second, 4), TIMEOUT=max(0, second - 5))
@@ -96,7 +99,7 @@ def test_a_link_is_lost_soon_after_the_last_reply():
     assert levels[:7] == [[]] * 6 + [['WARN']] and levels[8:] == [['ERROR']] * 4
 
 
-def test_servers_that_are_not_there():
+def test_servers_that_are_not_there() -> None:
     missing = {'/a': 'no server is subscribed to /a/features'}
     assert texts(servers_findings(missing, lost=(), local=False)) == {
         'server /a': 'ERROR no server is subscribed to /a/features'}
@@ -126,7 +129,8 @@ SERVED = {
 
 
 @pytest.mark.parametrize(('now', 'replies', 'lost', 'expected'), SERVED.values(), ids=SERVED)
-def test_a_server_tells_what_it_cannot_cope_with(now, replies, lost, expected):
+def test_a_server_tells_what_it_cannot_cope_with(now: Load, replies: dict[Status, Any], lost: int,
+                                                 expected: dict[str, Any]) -> None:
     watch, why = ServerWatch(queue_limit=8), dict.fromkeys(Status, 'why')
     found = texts(watch.findings(now, Counter(replies), lost, why, 0.0))
     assert found.keys() == expected.keys()
@@ -134,7 +138,7 @@ def test_a_server_tells_what_it_cannot_cope_with(now, replies, lost, expected):
     assert not list(watch.findings(load(), Counter(replies), lost, why, 11.0))
 
 
-def test_layers_tell_device_memory_and_weights():
+def test_layers_tell_device_memory_and_weights() -> None:
     assert not list(network_findings('', '', trained=True))
     lossy, = network_findings('', '', True, doubt='int8 agrees on only 11%')
     assert lossy.level is Level.WARN and '11%' in lossy.text
@@ -146,12 +150,12 @@ def test_layers_tell_device_memory_and_weights():
         'weights': 'OK UNTRAINED weights: the labels mean nothing'}
 
 
-def test_device_auto_without_an_edge_tpu_is_no_warning():
+def test_device_auto_without_an_edge_tpu_is_no_warning() -> None:
     found = texts(network_findings('', 'the Edge TPU is not used: no stick', True))
     assert found == {'device': 'OK the Edge TPU is not used: no stick'}
 
 
-def test_layers_slower_than_the_profile_are_reported():
+def test_layers_slower_than_the_profile_are_reported() -> None:
     watch = SpeedWatch()
     assert [bool(list(watch.findings(x))) for x in (1.2, 1.6, 1.4, 1.2)] == [
         False, True, True, False]
@@ -162,7 +166,7 @@ def reading(volt: float = 5.0, ampere: float = 0.4, unknown: tuple[str, ...] = (
     return Sample(0.0, shown, repeated=False)
 
 
-def test_gaps_and_errors_of_a_meter_are_reported():
+def test_gaps_and_errors_of_a_meter_are_reported() -> None:
     watch = meter_watch.ReadingsWatch()
     assert not list(watch.findings(Counters(polls=30), 0.0))
     watch.observe_event(Event(0.0, 'gap', 'no reading for 3.4 s'))
@@ -172,7 +176,7 @@ def test_gaps_and_errors_of_a_meter_are_reported():
     assert found['readings'].startswith('WARN 12 of 60 polls failed in the last 60 s, most as s')
 
 
-def test_under_voltage_and_no_current_are_reported_until_they_are_over():
+def test_under_voltage_and_no_current_are_reported_until_they_are_over() -> None:
     watch, counters = meter_watch.ReadingsWatch(), Counters()
     for volt, low in ((4.7, False), (4.6, True), (4.7, True), (4.8, False)):
         watch.observe_sample(reading(volt))
@@ -183,7 +187,7 @@ def test_under_voltage_and_no_current_are_reported_until_they_are_over():
     assert not list(watch.findings(counters, 0.0))
 
 
-def test_a_field_that_is_not_known_is_said_and_no_warning():
+def test_a_field_that_is_not_known_is_said_and_no_warning() -> None:
     watch = meter_watch.ReadingsWatch()
     watch.observe_sample(reading(unknown=('temperature_c',)))
     finding, = watch.findings(Counters(), 0.0)
@@ -195,7 +199,7 @@ def test_a_field_that_is_not_known_is_said_and_no_warning():
 @pytest.mark.parametrize(('state', 'level'), [
     (samples.State.CONNECTING, Level.OK), (samples.State.FAULTY, Level.WARN),
     (samples.State.LOST, Level.ERROR)])
-def test_the_link_to_a_meter(state, level):
+def test_the_link_to_a_meter(state: State, level: Level) -> None:
     finding, = meter_watch.link_findings(samples.MeterStatus(state, 'why', 0.0))
     assert finding.level is level and 'why' in finding.text
     measuring = samples.MeterStatus(samples.State.MEASURING, '', 0.0)

@@ -1,4 +1,5 @@
 import array
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,7 +41,8 @@ pictures = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
 
 @given(pictures, st.sampled_from(sorted(LOSSLESS)), st.sampled_from([8, 16]), st.booleans(),
        st.integers(0, 5))
-def test_packed_colours_come_back_exactly(rgb, kind, bits, big, padding):
+def test_packed_colours_come_back_exactly(rgb: np.ndarray, kind: str, bits: int, big: bool,
+                                          padding: int) -> None:
     stored = np.stack([np.full(rgb.shape[:2], 77, np.uint8) if c is None else rgb[..., c]
                        for c in LOSSLESS[kind]], axis=2)
     rows = as_bytes(stored.reshape(len(rgb), -1), bits, big)
@@ -52,7 +54,8 @@ def test_packed_colours_come_back_exactly(rgb, kind, bits, big, padding):
 
 @given(pictures, st.sampled_from(['mono{}', '{}UC1']), st.sampled_from([8, 16]), st.booleans(),
        st.integers(0, 5))
-def test_grey_comes_back_exactly(rgb, name, bits, big, padding):
+def test_grey_comes_back_exactly(rgb: np.ndarray, name: str, bits: int, big: bool,
+                                 padding: int) -> None:
     grey = rgb[..., 0]
     data, step = padded(as_bytes(np.ascontiguousarray(grey), bits, big), padding)
     got = to_rgb(data, height=grey.shape[0], width=grey.shape[1], step=step, is_bigendian=big,
@@ -60,7 +63,7 @@ def test_grey_comes_back_exactly(rgb, name, bits, big, padding):
     assert np.array_equal(got, np.repeat(grey[..., None], 3, axis=2))
 
 
-def test_16_bit_values_are_rounded_to_the_nearest():
+def test_16_bit_values_are_rounded_to_the_nearest() -> None:
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     got = to_rgb(values, height=256, width=256, step=512, encoding='mono16')
     assert np.array_equal(got[..., 0], np.rint(values / 257).astype(np.uint8))
@@ -69,7 +72,7 @@ def test_16_bit_values_are_rounded_to_the_nearest():
 @pytest.mark.parametrize('mosaic', ['rggb', 'bggr', 'gbrg', 'grbg'])
 @pytest.mark.parametrize('bits', [8, 16])
 @pytest.mark.parametrize('channel', [0, 1, 2])
-def test_bayer_sees_a_pure_colour(mosaic, bits, channel):
+def test_bayer_sees_a_pure_colour(mosaic: str, bits: int, channel: int) -> None:
     square = [200 if c == 'rgb'[channel] else 0 for c in mosaic]
     plane = np.tile(np.array(square, np.uint8).reshape(2, 2), (4, 5))
     data, step = padded(as_bytes(plane, bits, True), 3)
@@ -86,7 +89,8 @@ def yuv_of(rgb: tuple[int, int, int]) -> tuple[int, int, int]:
         128 + 224 * (r - y) / 1.402)
 
 
-def yuv_message(encoding: str, yuv: tuple[int, int, int], height: int, width: int, padding: int):
+def yuv_message(encoding: str, yuv: tuple[int, int, int], height: int, width: int,
+                padding: int) -> tuple[bytes, int]:
     y, u, v = yuv
     pairs = {'uyvy': [u, y, v, y], 'yuyv': [y, u, y, v], 'nv12': [u, v], 'nv21': [v, u],
              'nv24': [u, v]}
@@ -101,7 +105,8 @@ def yuv_message(encoding: str, yuv: tuple[int, int, int], height: int, width: in
 
 @given(st.tuples(*[st.integers(0, 255)] * 3), st.integers(1, 4), st.integers(1, 4),
        st.integers(0, 5), st.sampled_from([n for n in ENCODINGS if n[0] in 'yun' and n != 'yuv']))
-def test_yuv_keeps_a_colour(rgb, half_height, half_width, padding, encoding):
+def test_yuv_keeps_a_colour(rgb: tuple[int, int, int], half_height: int, half_width: int,
+                            padding: int, encoding: str) -> None:
     height, width = 2 * half_height, 2 * half_width
     data, step = yuv_message(encoding, yuv_of(rgb), height, width, padding)
     got = to_rgb(data, height=height, width=width, step=step, encoding=encoding)
@@ -109,7 +114,7 @@ def test_yuv_keeps_a_colour(rgb, half_height, half_width, padding, encoding):
     assert np.abs(got.astype(int) - rgb).max() <= 3  # 8-bit chroma
 
 
-def test_yuv_luma_stays_at_its_place():
+def test_yuv_luma_stays_at_its_place() -> None:
     y = np.arange(16, 16 + 4 * 48, 48, dtype=np.uint8)
     row = np.uint8([128, y[0], 128, y[1], 128, y[2], 128, y[3]])
     got = to_rgb(row, height=1, width=4, step=8, encoding='uyvy')
@@ -118,7 +123,8 @@ def test_yuv_luma_stays_at_its_place():
 
 @pytest.mark.parametrize(('encoding', 'planes'), [
     ('nv12', (3, 2)), ('nv21', (3, 2)), ('nv24', (3, 1))])
-def test_planes_may_say_what_a_row_of_all_of_them_takes(encoding, planes):
+def test_planes_may_say_what_a_row_of_all_of_them_takes(encoding: str,
+                                                        planes: tuple[int, int]) -> None:
     data = np.random.default_rng(1).integers(16, 235, 8 * 12 * planes[0] // planes[1], np.uint8)
     usual, packed = (to_rgb(data, height=8, width=12, step=step, encoding=encoding)
                      for step in (12, 12 * planes[0] // planes[1]))
@@ -128,7 +134,8 @@ def test_planes_may_say_what_a_row_of_all_of_them_takes(encoding, planes):
 @pytest.mark.parametrize('big', [False, True])
 @pytest.mark.parametrize(('encoding', 'kind'), [
     ('mono16', 'u2'), ('16UC1', 'u2'), ('32FC1', 'f4')])
-def test_the_range_of_a_thermal_image_is_shown_from_black_to_white(encoding, kind, big):
+def test_the_range_of_a_thermal_image_is_shown_from_black_to_white(
+        encoding: str, kind: str, big: bool) -> None:
     kelvin = np.array([[0, 27315, 29815, 32315, 65535]])
     stored = kelvin.astype(f'{">" if big else "<"}{kind}')
     got = to_rgb(stored, height=1, width=5, step=stored.nbytes, encoding=encoding,
@@ -136,19 +143,19 @@ def test_the_range_of_a_thermal_image_is_shown_from_black_to_white(encoding, kin
     assert np.abs(got[0].astype(int) - [[0], [0], [128], [255], [255]]).max() <= 1
 
 
-def test_what_is_no_number_is_black_and_infinity_white():
+def test_what_is_no_number_is_black_and_infinity_white() -> None:
     stored = np.array([[np.nan, np.inf, -np.inf, 25.0]], np.float32)
     got = to_rgb(stored, height=1, width=4, step=16, encoding='32FC1', values=ValueRange(0, 100))
     assert got[0, :, 0].tolist() == [0, 255, 0, 64]
 
 
 @pytest.mark.parametrize('limits', [(5, 5), (9, 2), (float('nan'), 3)])
-def test_a_range_without_extent_is_refused(limits):
+def test_a_range_without_extent_is_refused(limits: tuple[float, int]) -> None:
     with pytest.raises(ConfigError, match='white'):
         ValueRange(*limits)
 
 
-def test_nv24_has_chroma_for_every_pixel():
+def test_nv24_has_chroma_for_every_pixel() -> None:
     luma = np.full((2, 3), 126, np.uint8)
     chroma = np.full((2, 3, 2), 128, np.uint8)
     chroma[1, 2] = 128, 220  # much V: red
@@ -158,7 +165,7 @@ def test_nv24_has_chroma_for_every_pixel():
     assert np.array_equal(np.argwhere(red), [[1, 2]])
 
 
-def test_rgb8_is_a_view_and_bytes_like_kinds_are_alike():
+def test_rgb8_is_a_view_and_bytes_like_kinds_are_alike() -> None:
     data = np.arange(36, dtype=np.uint8)
     size = {'height': 2, 'width': 5, 'step': 18, 'encoding': 'rgb8'}
     view = to_rgb(data, **size)
@@ -167,7 +174,7 @@ def test_rgb8_is_a_view_and_bytes_like_kinds_are_alike():
         assert np.array_equal(to_rgb(kind, **size), view)
 
 
-def test_foreign_endian_pixels_are_a_view_too():
+def test_foreign_endian_pixels_are_a_view_too() -> None:
     data = np.arange(16, dtype=np.uint8)
     view = stored_pixels(data, height=2, width=4, step=8, encoding='mono16', is_bigendian=True)
     assert np.shares_memory(view, data)
@@ -180,7 +187,8 @@ names = st.sampled_from(sorted(ENCODINGS))
 @settings(max_examples=300)
 @given(names, st.integers(1, 8), st.integers(1, 8), st.integers(0, 3), st.integers(-40, 40),
        st.booleans())
-def test_data_of_any_other_size_is_refused(name, height, width, padding, excess, big):
+def test_data_of_any_other_size_is_refused(name: str, height: int, width: int, padding: int,
+                                           excess: int, big: bool) -> None:
     layout = ENCODINGS[name]
     step = width * layout.channels * layout.depth + padding
     size = step * (height * layout.planes[0] // layout.planes[1])
@@ -201,7 +209,8 @@ whole = st.integers(-2**40, 2**40) | st.integers(-3, 12)
 
 @settings(max_examples=300)
 @given(names | st.text(max_size=8), whole, whole, whole, st.binary(max_size=200), st.booleans())
-def test_arbitrary_messages_give_a_picture_or_an_image_error(name, height, width, step, data, big):
+def test_arbitrary_messages_give_a_picture_or_an_image_error(
+        name: str, height: int, width: int, step: int, data: bytes, big: bool) -> None:
     try:
         got = to_rgb(data, height=height, width=width, step=step, encoding=name,
                      is_bigendian=big)
@@ -220,13 +229,13 @@ def test_arbitrary_messages_give_a_picture_or_an_image_error(name, height, width
     ({'data': 'text'}, 'type str'),
     ({'data': np.zeros((4, 12), np.uint8)[::2]}, 'contiguous'),
 ])
-def test_an_error_names_the_numbers(change, words):
+def test_an_error_names_the_numbers(change: dict[str, Any], words: str) -> None:
     message = {'data': bytes(24), 'height': 2, 'width': 4, 'step': 12, 'encoding': 'bgr8'} | change
     with pytest.raises(ImageError, match=words):
         to_rgb(message.pop('data'), **message)
 
 
-def test_every_encoding_of_ros_that_is_a_picture_is_known():
+def test_every_encoding_of_ros_that_is_a_picture_is_known() -> None:
     usual = {f'{n}{b}' for n in ('mono', 'rgb', 'bgr', 'rgba', 'bgra', 'bayer_rggb', 'bayer_bggr',
                                  'bayer_gbrg', 'bayer_grbg') for b in (8, 16)}
     usual |= {'yuv422', 'yuv422_yuy2', 'uyvy', 'yuyv', 'nv21', 'nv24', '8UC1', '8UC3', '8UC4',
@@ -234,7 +243,7 @@ def test_every_encoding_of_ros_that_is_a_picture_is_known():
     assert usual <= set(ENCODINGS)
 
 
-def test_yuv_range_agrees_with_opencv_for_the_encoding_that_is_ours():
+def test_yuv_range_agrees_with_opencv_for_the_encoding_that_is_ours() -> None:
     rng = np.random.default_rng(1)
     yuv = rng.integers(0, 256, (1, 512, 3), dtype=np.uint8)
     ours = to_rgb(np.concatenate([yuv[..., 0].ravel(), yuv[..., 1:].ravel()]),

@@ -5,8 +5,10 @@ import base64
 import itertools
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from waits import WAIT_S
@@ -24,7 +26,7 @@ class Page:
         self._socket, self._numbers = socket, itertools.count(1)
         self.errors: list[str] = []
 
-    async def call(self, method: str, **params) -> dict:
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._numbers)
         await self._socket.send_json({'id': number, 'method': method, 'params': params})
         while True:
@@ -34,7 +36,7 @@ class Page:
                 return answer['result']
             self._note(answer)
 
-    def _note(self, event: dict) -> None:
+    def _note(self, event: dict[str, Any]) -> None:
         params = event.get('params', {})
         if event.get('method') == 'Runtime.exceptionThrown':
             self.errors.append(str(params['exceptionDetails']))
@@ -52,13 +54,13 @@ class Page:
         await self.call('Page.navigate', url=url)
         await self.until(f"location.href === '{url}' && document.readyState === 'complete'")
 
-    async def evaluate(self, expression: str):
+    async def evaluate(self, expression: str) -> Any:
         result = await self.call('Runtime.evaluate', expression=expression, returnByValue=True,
                                  awaitPromise=True)
         assert 'exceptionDetails' not in result, result
         return result['result'].get('value')
 
-    async def until(self, expression: str):
+    async def until(self, expression: str) -> Any:
         """Wait until an expression holds; return its value."""
         async with asyncio.timeout(WAIT_S):
             while not (value := await self.evaluate(expression)):
@@ -73,7 +75,7 @@ class Page:
 
 
 @asynccontextmanager
-async def browsing(profile: Path):
+async def browsing(profile: Path) -> AsyncIterator[Any]:
     """Yield a page of a browser that ends with the context; `profile` is a folder for it."""
     process = subprocess.Popen(
         [CHROMIUM, *_FLAGS, f'--user-data-dir={profile}', 'about:blank'],

@@ -2,6 +2,7 @@
 
 from math import nan
 from types import SimpleNamespace as Message
+from typing import Any
 
 from offload_perception.live.state import LiveState
 
@@ -14,7 +15,7 @@ def header(stamp: int = 0) -> Message:
     return Message(stamp=Message(sec=stamp, nanosec=0), frame_id='camera')
 
 
-def frame(number: int = 1, *, outcome: int = 0, **changes) -> Message:
+def frame(number: int = 1, *, outcome: int = 0, **changes: Any) -> Message:
     """Return the FrameLatency of frame `number`, the only one before being results."""
     done = (number, 0, 0) if outcome == 0 else (number - 1, int(outcome == 1), int(outcome == 2))
     fields = {
@@ -28,36 +29,36 @@ def frame(number: int = 1, *, outcome: int = 0, **changes) -> Message:
     return Message(**{**fields, **changes})
 
 
-def result(number: int = 1, label: str = 'forest', **changes) -> Message:
+def result(number: int = 1, label: str = 'forest', **changes: Any) -> Message:
     fields = {'header': header(number), 'labels': [label, 'water'], 'scores': [0.9, 0.05],
               'trained': True, 'where': 'remote', 'model_digest': 'd1'}
     return Message(**{**fields, **changes})
 
 
-def power(joules: float = 0.0, **changes) -> Message:
+def power(joules: float = 0.0, **changes: Any) -> Message:
     fields = {'power': 5.25, 'voltage': 5.0, 'current': 1.05, 'integrated_energy': joules,
               'emulated': True, 'source': 'emulated UM25C'}
     return Message(**{**fields, **changes})
 
 
-def energy(**changes) -> Message:
+def energy(**changes: Any) -> Message:
     fields = {'sequence': 1, 'energy': 0.6, 'idle_energy': 0.4, 'uncertainty': 0.01,
               'method': 'trapezoid'}
     return Message(**{**fields, **changes})
 
 
-def decision(**changes) -> Message:
+def decision(**changes: Any) -> Message:
     fields = {'server': '/server', 'latency': nan, 'bandwidth': nan, 'round_trip': nan,
               'reason': 'set by parameter'}
     return Message(**{**fields, **changes})
 
 
-def policy(name: str = 'economy', **changes) -> Message:
+def policy(name: str = 'economy', **changes: Any) -> Message:
     fields = {'policy': name, 'reason': 'battery at 25%', 'min_period': 0.5, 'deadline_scale': 2.0}
     return Message(**{**fields, **changes})
 
 
-def status(**changes) -> Message:
+def status(**changes: Any) -> Message:
     fields = {'model': 'aerial', 'runtime': 'openvino', 'device': 'cpu', 'utilisation': 0.25,
               'queue_length': 1, 'expected_wait': 0.002, 'arrival_rate': 9.5, 'completed': 90,
               'refused': 0, 'busy': 1, 'late': 2, 'failed': 0, 'model_digest': 'd1'}

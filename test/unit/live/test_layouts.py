@@ -3,7 +3,9 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +39,7 @@ def exists(topic: str, field: str) -> bool:
     return name in known and known[name] == bool(is_array)
 
 
-def values(tree, *keys: str):
+def values(tree: dict[str, Any] | list[dict[str, Any]], *keys: str) -> Iterator[Any]:
     """Yield what stands under some keys, at any depth."""
     for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
         if key in keys:
@@ -51,36 +53,36 @@ CURVES = [c.attrib['name'] for c in PLOTJUGGLER.iter('curve')]
 
 
 @pytest.mark.parametrize('path', FOXGLOVE_PATHS)
-def test_every_path_of_foxglove_exists(path):
+def test_every_path_of_foxglove_exists(path: str) -> None:
     assert exists(*path.split('.'))
 
 
 @pytest.mark.parametrize('curve', CURVES)
-def test_every_curve_of_plotjuggler_exists(curve):
+def test_every_curve_of_plotjuggler_exists(curve: str) -> None:
     assert exists(*curve.rsplit('/', 1))
 
 
-def test_every_whole_topic_exists():
+def test_every_whole_topic_exists() -> None:
     named = [*values(FOXGLOVE, 'topicPath', 'topicToRender', 'imageTopic')]
     for selected in PLOTJUGGLER.iter('selected_topics'):
         named += selected.attrib['value'].split(';')
     assert len(named) > 10 and set(named) <= set(topics())
 
 
-def test_the_curves_come_from_the_topics_that_are_selected():
+def test_the_curves_come_from_the_topics_that_are_selected() -> None:
     for selected in PLOTJUGGLER.iter('selected_topics'):
         chosen = selected.attrib['value'].split(';')
         assert {c.rsplit('/', 1)[0] for c in CURVES} == set(chosen)
 
 
-def test_the_check_sees_what_does_not_exist():
+def test_the_check_sees_what_does_not_exist() -> None:
     assert exists('/drone1/frame_latency', 'head') and not exists('/drone1/power', 'watts')
     assert not exists('/drone1/classification', 'labels')  # an array has no curve of its own
     assert '/drone1/no_topic' not in topics()
 
 
-def test_every_panel_of_foxglove_is_shown_once():
-    def shown(layout):
+def test_every_panel_of_foxglove_is_shown_once() -> None:
+    def shown(layout: Any) -> Any:
         if isinstance(layout, str):
             return [layout]
         return [x for side in ('first', 'second') for x in shown(layout[side])]
@@ -91,7 +93,7 @@ def test_every_panel_of_foxglove_is_shown_once():
     assert {'globalVariables', 'userNodes', 'playbackConfig'} <= set(FOXGLOVE)
 
 
-def test_plotjuggler_knows_every_element_of_the_file():
+def test_plotjuggler_knows_every_element_of_the_file() -> None:
     tabs = PLOTJUGGLER.find('tabbed_widget').findall('Tab')
     assert len(tabs) == 6
     for splitter in PLOTJUGGLER.iter('DockSplitter'):

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from unit.live import browser, drone
+from unit.live.drone import Clock
 
 from offload_perception.errors import ConfigError
 from offload_perception.live import http_server as serving
@@ -26,7 +27,7 @@ DRAWN = ("document.querySelectorAll('#stages li').length"
 
 
 @pytest.fixture
-def state(state):
+def state(state: LiveState) -> LiveState:
     drone.fill(state, label=EVIL)
     jpeg = cv2.imencode('.jpg', np.zeros((60, 80, 3), np.uint8))[1].tobytes()
     state.add_picture(drone.header(3), jpeg)
@@ -60,7 +61,8 @@ async def check(page: browser.Page, url: str, width: int, dark: bool) -> None:
     assert (sum(shade) < 200) == dark
 
 
-def test_the_page_on_a_desk_and_on_a_phone_and_when_the_drone_is_gone(state, tmp_path):
+def test_the_page_on_a_desk_and_on_a_phone_and_when_the_drone_is_gone(
+        state: LiveState, tmp_path: Path) -> None:
     async def watch() -> None:
         server = LiveServer(state, '127.0.0.1', 0)
         url = f'http://127.0.0.1:{server.port}/'
@@ -123,7 +125,8 @@ def watched(state: LiveState, profile: Path, visit: Callable[[browser.Page, Live
     asyncio.run(watch())
 
 
-def test_old_figures_look_old_and_a_lost_server_is_in_the_state(state, clock, tmp_path):
+def test_old_figures_look_old_and_a_lost_server_is_in_the_state(
+        state: LiveState, clock: Clock, tmp_path: Path) -> None:
     async def visit(page: browser.Page, server: LiveServer) -> None:
         await page.until(f"{STATE} === 'live'")
         assert await page.evaluate(STALE) == []
@@ -140,7 +143,8 @@ def test_old_figures_look_old_and_a_lost_server_is_in_the_state(state, clock, tm
     watched(state, tmp_path, visit)
 
 
-def test_warnings_come_first_and_none_is_cut_off_on_a_phone(state, tmp_path):
+def test_warnings_come_first_and_none_is_cut_off_on_a_phone(state: LiveState,
+                                                            tmp_path: Path) -> None:
     for n in range(12):
         state.add_health(f'/drone1/n{n}', 1, f'warm {n}: ' + 'and ' * 60, {})
 
@@ -157,7 +161,8 @@ def test_warnings_come_first_and_none_is_cut_off_on_a_phone(state, tmp_path):
     watched(state, tmp_path, visit)
 
 
-def test_a_viewer_too_many_is_told_why(state, tmp_path, monkeypatch):
+def test_a_viewer_too_many_is_told_why(state: LiveState, tmp_path: Path,
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, 'MAX_VIEWERS', 0)
 
     async def visit(page: browser.Page, server: LiveServer) -> None:
@@ -168,7 +173,7 @@ def test_a_viewer_too_many_is_told_why(state, tmp_path, monkeypatch):
     watched(state, tmp_path, visit)
 
 
-def test_a_browser_that_forbids_storage_shows_the_page(state, tmp_path):
+def test_a_browser_that_forbids_storage_shows_the_page(state: LiveState, tmp_path: Path) -> None:
     async def visit(page: browser.Page, server: LiveServer) -> None:
         await page.until(f"{STATE} === 'live'")
         await page.evaluate("document.getElementById('theme').click()")
@@ -177,7 +182,7 @@ def test_a_browser_that_forbids_storage_shows_the_page(state, tmp_path):
                                            "{get() { throw new DOMException('denied'); }});")
 
 
-def test_a_drone_is_changed_from_the_page(state, tmp_path):
+def test_a_drone_is_changed_from_the_page(state: LiveState, tmp_path: Path) -> None:
     async def visit(page: browser.Page, server: LiveServer) -> None:
         await page.until("document.getElementById('tune').split.value === 'auto'")
         assert await page.evaluate("[...document.querySelectorAll('#cuts option')].length") == 23
@@ -193,7 +198,7 @@ def test_a_drone_is_changed_from_the_page(state, tmp_path):
     watched(state, tmp_path, visit)
 
 
-def test_a_page_without_control_shows_none(state, tmp_path):
+def test_a_page_without_control_shows_none(state: LiveState, tmp_path: Path) -> None:
     async def visit(page: browser.Page, server: LiveServer) -> None:
         await page.until(f"{STATE} === 'live'")
         await page.until("document.getElementById('control').hidden")

@@ -1,3 +1,5 @@
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from offload_perception.imaging.compressed import encode_image
 from offload_perception.live.picture import jpeg_of_compressed, jpeg_of_raw
 
 
-def raw(height: int, width: int, **changes) -> Message:
+def raw(height: int, width: int, **changes: Any) -> Message:
     rgb = np.zeros((height, width, 3), np.uint8)
     rgb[:, width // 2:, 0] = 255  # the right half is red
     fields = {'height': height, 'width': width, 'step': 3 * width, 'encoding': 'rgb8',
@@ -22,20 +24,21 @@ def decoded(jpeg: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize(('size', 'shown'), [
     ((480, 640), (180, 240)), ((100, 50), (100, 50)), ((30, 3000), (2, 240))])
-def test_a_picture_is_shrunk_whole_and_never_enlarged(size, shown):
+def test_a_picture_is_shrunk_whole_and_never_enlarged(size: tuple[int, int],
+                                                      shown: tuple[int, int]) -> None:
     raw_picture = decoded(jpeg_of_raw(raw(*size), 240))
     assert raw_picture.shape == (*shown, 3)
     assert raw_picture[0, -1, 0] > 200 and raw_picture[0, 0, 0] < 60
 
 
-def test_compressed_images_too():
+def test_compressed_images_too() -> None:
     rgb = np.full((480, 640, 3), (255, 0, 0), np.uint8)
     message = Message(data=encode_image(rgb).tobytes(), format='jpeg')
     picture = decoded(jpeg_of_compressed(message, 240))
     assert picture.shape == (180, 240, 3) and picture[90, 120, 0] > 200
 
 
-def test_a_broken_image_is_an_image_error():
+def test_a_broken_image_is_an_image_error() -> None:
     with pytest.raises(ImageError):
         jpeg_of_raw(raw(48, 64, data=b'short'), 240)
     with pytest.raises(ImageError):

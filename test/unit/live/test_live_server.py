@@ -6,8 +6,10 @@ import json
 import socket
 import struct
 import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from unit.live import drone
@@ -23,21 +25,21 @@ aiohttp = pytest.importorskip('aiohttp')
 
 
 @pytest.fixture
-def state():
+def state() -> LiveState:
     return LiveState('/drone1', ('/server',))
 
 
 @pytest.fixture
-def server(state):
+def server(state: LiveState) -> Iterator[LiveServer]:
     server = LiveServer(state, '127.0.0.1', 0)
     yield server
     server.close()
     assert not server.alive
 
 
-def visit(server, visitor):
+def visit(server: LiveServer, visitor: Callable[..., Any]) -> Any:
     """Run a coroutine function with a client session of its own."""
-    async def run():
+    async def run() -> Any:
         async with asyncio.timeout(WAIT_S):
             async with aiohttp.ClientSession(f'http://127.0.0.1:{server.port}') as session:
                 return await visitor(session)
@@ -45,7 +47,7 @@ def visit(server, visitor):
 
 
 @asynccontextmanager
-async def watching(session):
+async def watching(session: Any) -> AsyncIterator[Any]:
     """Yield a function that returns the next event of a kind."""
     async with session.get('/events') as answer:
         assert answer.content_type == 'text/event-stream'
@@ -61,8 +63,8 @@ async def watching(session):
         yield event
 
 
-def test_the_page_and_all_that_it_names_come_from_this_server(server):
-    async def visitor(session):
+def test_the_page_and_all_that_it_names_come_from_this_server(server: LiveServer) -> None:
+    async def visitor(session: Any) -> Any:
         found = {}
         for path in ('/', '/live.css', '/live.js'):
             async with session.get(path) as answer:
@@ -77,15 +79,16 @@ def test_the_page_and_all_that_it_names_come_from_this_server(server):
     assert 'innerHTML' not in found['/live.js'] and 'outerHTML' not in found['/live.js']
 
 
-def test_nothing_else_is_served(server):
-    async def visitor(session):
+def test_nothing_else_is_served(server: LiveServer) -> None:
+    async def visitor(session: Any) -> Any:
         return [(await session.get(p)).status for p in (
             '/../server.py', '/%2e%2e/server.py', '/server.py', '/state')]
     assert visit(server, visitor) == [404] * 4
 
 
-def test_events_follow_the_state_and_carry_the_picture_with_its_result(server, state):
-    async def visitor(session):
+def test_events_follow_the_state_and_carry_the_picture_with_its_result(
+        server: LiveServer, state: LiveState) -> None:
+    async def visitor(session: Any) -> Any:
         async with watching(session) as event:
             assert (await event('state'))['counts']['captured'] == 0
             drone.fill(state)
@@ -103,19 +106,19 @@ def test_events_follow_the_state_and_carry_the_picture_with_its_result(server, s
     assert picture['result']['labels'][0]['label'] == 'forest'
 
 
-def test_a_text_cannot_end_its_event(server, state):
+def test_a_text_cannot_end_its_event(server: LiveServer, state: LiveState) -> None:
     evil = 'x\n\nevent: picture\ndata: {}\n\n'
     drone.fill(state, label=evil)
 
-    async def visitor(session):
+    async def visitor(session: Any) -> Any:
         async with watching(session) as event:
             return await event('state')
     labels = visit(server, visitor)['result']['labels']
     assert labels[0]['label'].startswith(r'x\n\nevent: picture')
 
 
-def test_viewers_are_counted_and_too_many_are_rejected(server):
-    async def visitor(session):
+def test_viewers_are_counted_and_too_many_are_rejected(server: LiveServer) -> None:
+    async def visitor(session: Any) -> Any:
         answers = [await session.get('/events') for _ in range(MAX_VIEWERS + 1)]
         for answer in answers[:-1]:
             await answer.content.readline()
@@ -137,10 +140,10 @@ def test_viewers_are_counted_and_too_many_are_rejected(server):
     ('evil.example:{port}', 403), ('127.0.0.1.evil.example', 403), ('localhost.evil.example', 403),
     ('192.168.1.7', 403), ('0.0.0.0:{port}', 403), ('', 403), ('[', 403), ('drone', 403),
     ('evil.example@127.0.0.1', 200)])
-def test_the_page_answers_to_its_own_names_alone(state, host, status):
+def test_the_page_answers_to_its_own_names_alone(state: LiveState, host: str, status: int) -> None:
     server = LiveServer(state, '127.0.0.1', 0, ['drone.local'])
 
-    async def visitor(session):
+    async def visitor(session: Any) -> Any:
         found = []
         for path in ('/', '/live.js', '/events', '/control', '/nothing'):
             named = {'Host': host.format(port=server.port)}
@@ -157,7 +160,8 @@ def test_the_page_answers_to_its_own_names_alone(state, host, status):
 @pytest.mark.parametrize(('served', 'host', 'welcome'), [
     ('192.168.1.5', '192.168.1.5:8080', True), ('::ffff:192.168.1.5', '192.168.1.5', True),
     ('fe80::1%eth0', '[fe80::1]:8080', True), ('192.168.1.5', '192.168.1.6', False)])
-def test_the_address_that_a_request_came_in_on_is_one_of_the_names(served, host, welcome):
+def test_the_address_that_a_request_came_in_on_is_one_of_the_names(
+        served: str, host: str, welcome: bool) -> None:
     assert (access.refusal('GET', {'Host': host}, served, ()) == '') is welcome
 
 
@@ -177,15 +181,15 @@ class Recorder:
         return text
 
 
-def post(server, body: str, **headers: str) -> tuple[int, dict]:
-    async def visitor(session):
+def post(server: LiveServer, body: str, **headers: str) -> tuple[int, dict]:
+    async def visitor(session: Any) -> Any:
         async with session.post('/control', data=body, headers=headers) as answer:
             text = await answer.text()
             return answer.status, json.loads(text) if text.startswith('{') else text
     return visit(server, visitor)
 
 
-def test_a_viewer_changes_the_drone_from_the_page_alone(server):
+def test_a_viewer_changes_the_drone_from_the_page_alone(server: LiveServer) -> None:
     own = f'http://127.0.0.1:{server.port}'
     body = json.dumps({'parameter': 'split', 'value': 'block3_pool'})
     assert post(server, body, Origin=own)[0] == 403, 'it is switched off'
@@ -200,7 +204,7 @@ def test_a_viewer_changes_the_drone_from_the_page_alone(server):
     assert drone_told.told == [('split', 'block3_pool')]
 
 
-def test_what_the_drone_refuses_and_what_makes_no_sense_is_reported(server):
+def test_what_the_drone_refuses_and_what_makes_no_sense_is_reported(server: LiveServer) -> None:
     server.control = Recorder()
     own = f'http://127.0.0.1:{server.port}'
     assert post(server, '{"parameter": "split", "value": "no"}', Origin=own) == (
@@ -209,13 +213,14 @@ def test_what_the_drone_refuses_and_what_makes_no_sense_is_reported(server):
         assert post(server, body, Origin=own)[0] == 400, body
     assert post(server, 'x' * 100_000, Origin=own)[0] == 413
 
-    async def visitor(session):
+    async def visitor(session: Any) -> Any:
         async with session.get('/control') as answer:
             return await answer.json()
     assert visit(server, visitor) == {'split': 'auto', 'deadline': 0.2}
 
 
-def test_a_viewer_that_does_not_read_holds_nobody_up_and_is_left(server, state, monkeypatch):
+def test_a_viewer_that_does_not_read_holds_nobody_up_and_is_left(
+        server: LiveServer, state: LiveState, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, '_WRITE_TIMEOUT_S', 0.2)
     monkeypatch.setattr(serving, 'EVENT_PERIOD_S', 0.001)
     hanging = socket.socket()
@@ -223,7 +228,7 @@ def test_a_viewer_that_does_not_read_holds_nobody_up_and_is_left(server, state, 
     hanging.connect(('127.0.0.1', server.port))
     hanging.sendall(b'GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
 
-    async def visitor(session):
+    async def visitor(session: Any) -> None:
         while not server.viewers:
             await asyncio.sleep(0.01)
         async with watching(session) as event:
@@ -237,23 +242,24 @@ def test_a_viewer_that_does_not_read_holds_nobody_up_and_is_left(server, state, 
     hanging.close()
 
 
-def test_viewers_that_leave_at_once_are_no_error(server, caplog):
+def test_viewers_that_leave_at_once_are_no_error(server: LiveServer,
+                                                 caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(10):
         with socket.create_connection(('127.0.0.1', server.port)) as leaving:
             leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
             leaving.sendall(b'GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n')
 
-    async def arrive_after_them(session) -> int:
+    async def arrive_after_them(session: Any) -> int:
         async with session.get('/') as answer:
             return answer.status
     assert visit(server, arrive_after_them) == 200
     assert not caplog.records
 
 
-def test_closing_ends_the_streams(state):
+def test_closing_ends_the_streams(state: LiveState) -> None:
     server = LiveServer(state, '127.0.0.1', 0)
 
-    async def visitor(session):
+    async def visitor(session: Any) -> None:
         async with watching(session) as event:
             await event('state')
             await asyncio.to_thread(server.close)
@@ -266,23 +272,24 @@ def test_closing_ends_the_streams(state):
 
 @pytest.mark.parametrize(('host', 'text'), [
     ('no.such.host.invalid', 'unknown'), ('192.0.2.1', 'dashboard_host')])
-def test_an_address_that_cannot_be_had_is_refused_with_the_remedy(state, host, text):
+def test_an_address_that_cannot_be_had_is_refused_with_the_remedy(
+        state: LiveState, host: str, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         LiveServer(state, host, 0)
 
 
-def test_a_busy_port_is_refused_with_the_remedy(state, server):
+def test_a_busy_port_is_refused_with_the_remedy(state: LiveState, server: LiveServer) -> None:
     with pytest.raises(ConfigError, match=r'another program has the port.*dashboard_port'):
         LiveServer(state, '127.0.0.1', server.port)
 
 
-def test_only_a_loopback_address_is_local(state, server):
+def test_only_a_loopback_address_is_local(state: LiveState, server: LiveServer) -> None:
     assert server.local_only
     open_to_all = LiveServer(state, '0.0.0.0', 0)
     open_to_all.close()
     assert not open_to_all.local_only
 
 
-def test_the_page_is_packaged():
+def test_the_page_is_packaged() -> None:
     setup = Path(__file__).parents[3] / 'setup.py'
     assert "'live/page/*'" in setup.read_text()

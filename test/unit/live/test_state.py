@@ -3,11 +3,13 @@
 import json
 import threading
 from math import inf, nan
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.live import drone
+from unit.live.drone import Clock
 
 from offload_perception.health import Finding, as_values, error, note, verdict, warning
 from offload_perception.health.steady import JUST_OVER
@@ -19,7 +21,7 @@ ENDS = st.lists(st.sampled_from([0, 1, 2]), max_size=40)
 
 
 @given(ENDS)
-def test_the_counts_add_up(ends):
+def test_the_counts_add_up(ends: list[int]) -> None:
     state, ended = LiveState('/drone1', ()), [0, 0, 0]
     for number, outcome in enumerate(ends, 1):
         ended[outcome] += 1
@@ -30,7 +32,7 @@ def test_the_counts_add_up(ends):
     assert sum(c['reasons'].values()) == c['dropped'] == ended[2]
 
 
-def test_the_stages_and_the_rest_add_up_to_the_total(state):
+def test_the_stages_and_the_rest_add_up_to_the_total(state: LiveState) -> None:
     state.add_frame(drone.frame(1))
     state.add_frame(drone.frame(2, outcome=1, link=nan, server_wait=nan, decode=nan, total=0.3))
     shown = state.snapshot()['latency']
@@ -42,20 +44,21 @@ def test_the_stages_and_the_rest_add_up_to_the_total(state):
     ({}, 14), ({'split': 0, 'split_name': 'input'}, 0),
     ({'outcome': 1, 'split': 21, 'split_name': 'predictions', 'bytes': 0}, 21),
     ({'outcome': 1}, 21)])
-def test_each_layer_is_where_it_ran(state, changes, on_board):
+def test_each_layer_is_where_it_ran(state: LiveState, changes: dict[str, Any],
+                                    on_board: int) -> None:
     state.add_frame(drone.frame(1, **changes))
     layers = state.snapshot()['network']['layers']
     assert [x['on'] for x in layers] == ['drone'] * on_board + ['server'] * (21 - on_board)
     assert layers[13]['name'] == 'block4_pool' and layers[-1]['name'] == 'predictions'
 
 
-def test_a_dropped_frame_does_not_hide_where_the_layers_run(state):
+def test_a_dropped_frame_does_not_hide_where_the_layers_run(state: LiveState) -> None:
     state.add_frame(drone.frame(1))
     state.add_frame(drone.frame(2, outcome=2, split=0, split_name=''))
     assert state.snapshot()['network']['split_name'] == 'block4_pool'
 
 
-def test_rates_are_of_now_and_the_last_latency_stays(state, clock):
+def test_rates_are_of_now_and_the_last_latency_stays(state: LiveState, clock: Clock) -> None:
     clock.now_s += 10
     for number in range(1, 11):
         state.add_frame(drone.frame(number))
@@ -66,7 +69,8 @@ def test_rates_are_of_now_and_the_last_latency_stays(state, clock):
     assert shown['frame_age_s'] == 60 and shown['link']['sent_per_second'] == 0
 
 
-def test_who_falls_silent_is_distinguished_and_the_worst_comes_first(state, clock):
+def test_who_falls_silent_is_distinguished_and_the_worst_comes_first(
+        state: LiveState, clock: Clock) -> None:
     drone.fill(state)
     clock.now_s += 2 * warnings.SILENT_S
     state.add_health('/drone1/camera', 0, 'playing', {})
@@ -75,7 +79,7 @@ def test_who_falls_silent_is_distinguished_and_the_worst_comes_first(state, cloc
                       ('silent', '/drone1/um25c'), ('ok', '/drone1/camera')]
 
 
-def test_a_mission_policy_that_is_not_repeated_expires(state, clock):
+def test_a_mission_policy_that_is_not_repeated_expires(state: LiveState, clock: Clock) -> None:
     assert state.snapshot()['policy'] == ''
     state.add_policy(drone.policy('full', reason='in flight', min_period=0.0, deadline_scale=1.0))
     assert state.snapshot()['policy'] == 'full: in flight'
@@ -88,7 +92,7 @@ def heard(state: LiveState, node: str, *found: Finding, **values: str) -> None:
     state.add_health(node, *verdict('running', found), {**as_values(found), **values})
 
 
-def test_complaints_are_few_and_spare_what_is_only_said(state):
+def test_complaints_are_few_and_spare_what_is_only_said(state: LiveState) -> None:
     heard(state, '/drone1/edge', note('device', 'the Edge TPU is not used: no stick'))
     assert state.complaints() == []
     heard(state, '/drone1/edge', note('device', 'no stick'), warning('heat', 'hot'))
@@ -100,7 +104,8 @@ def test_complaints_are_few_and_spare_what_is_only_said(state):
     assert len(state.complaints()) == 3
 
 
-def test_each_finding_is_one_item_the_worst_and_newest_first(state, clock):
+def test_each_finding_is_one_item_the_worst_and_newest_first(
+        state: LiveState, clock: Clock) -> None:
     heat, stamps = warning('heat', 'hot'), warning('stamps', 'ahead')
     heard(state, '/drone1/edge', heat)
     clock.now_s += 2
@@ -120,7 +125,7 @@ def test_each_finding_is_one_item_the_worst_and_newest_first(state, clock):
 @pytest.mark.parametrize('found', [
     error('link', 'link lost: no reply'), warning('link to /server', 'link lost: no reply'),
     error('server /server', 'no server listens')])
-def test_a_lost_server_is_in_the_state(state, found):
+def test_a_lost_server_is_in_the_state(state: LiveState, found: Finding) -> None:
     assert state.snapshot()['state'] == {'kind': 'waiting', 'words': 'no messages from /drone1'}
     drone.fill(state)
     assert state.snapshot()['state'] == {'kind': 'live', 'words': 'live'}
@@ -130,7 +135,7 @@ def test_a_lost_server_is_in_the_state(state, found):
     assert shown['network']['reason'] == '/server is lost; set by parameter'
 
 
-def test_a_server_that_fell_silent_is_lost(state, clock):
+def test_a_server_that_fell_silent_is_lost(state: LiveState, clock: Clock) -> None:
     drone.fill(state)
     state.add_server('/server2', drone.status())
     clock.now_s += warnings.SILENT_S + 1
@@ -144,7 +149,8 @@ def test_a_server_that_fell_silent_is_lost(state, clock):
 
 
 @pytest.mark.parametrize(('latency', 'kind'), [(nan, 'live'), (0.1, 'lost'), (inf, 'lost')])
-def test_a_server_that_is_not_used_may_fall_silent(state, clock, latency, kind):
+def test_a_server_that_is_not_used_may_fall_silent(state: LiveState, clock: Clock, latency: float,
+                                                   kind: str) -> None:
     """With a fixed cut no server matters; a planner would use it if it were there."""
     drone.fill(state)
     state.add_decision(drone.decision(server='', latency=latency))
@@ -160,7 +166,7 @@ def test_a_server_that_is_not_used_may_fall_silent(state, clock, latency, kind):
     assert shown['servers'][0]['silent'] and shown['servers'][0]['used'] == (kind == 'lost')
 
 
-def test_frames_without_a_result_are_not_live(state, clock):
+def test_frames_without_a_result_are_not_live(state: LiveState, clock: Clock) -> None:
     state.add_frame(drone.frame(1, outcome=2))
     assert state.snapshot()['state'] == {'kind': 'waiting', 'words': 'no result yet'}
     state.add_frame(drone.frame(2))
@@ -174,14 +180,14 @@ def test_frames_without_a_result_are_not_live(state, clock):
     assert state.snapshot()['state']['kind'] == 'live', 'the mission wants no more'
 
 
-def test_a_weak_link_and_a_busy_server_are_no_lost_ones(state):
+def test_a_weak_link_and_a_busy_server_are_no_lost_ones(state: LiveState) -> None:
     drone.fill(state)
     heard(state, '/drone1/edge_inference', warning('link', '3 of 9 tensors were not answered'),
           warning('server load', 'overloaded'), error('server /server', f'gone{JUST_OVER}'))
     assert state.snapshot()['state']['kind'] == 'live'
 
 
-def test_what_flies_is_reported_with_all_that_means_nothing(state):
+def test_what_flies_is_reported_with_all_that_means_nothing(state: LiveState) -> None:
     assert state.snapshot()['caveats'] == []
     drone.fill(state)
     heard(state, '/drone1/camera', source='photos+terrain', shows='9 pictures')
@@ -200,7 +206,7 @@ def test_what_flies_is_reported_with_all_that_means_nothing(state):
     assert state.caveats()[0] == 'UNTRAINED network: its labels mean nothing'
 
 
-def test_the_recording_and_the_flight_clock(state, clock):
+def test_the_recording_and_the_flight_clock(state: LiveState, clock: Clock) -> None:
     shown = state.snapshot()
     assert shown['recording'] is None and shown['flight_s'] is None
     heard(state, '/drone1/recorder', bag='flights/a', messages='12')
@@ -213,7 +219,7 @@ def test_the_recording_and_the_flight_clock(state, clock):
     assert state.snapshot()['recording']['on'] is False
 
 
-def test_power_says_that_it_is_emulated_and_counts_per_result(state):
+def test_power_says_that_it_is_emulated_and_counts_per_result(state: LiveState) -> None:
     drone.fill(state)
     shown = state.snapshot()['power']
     assert shown['emulated'] and shown['per_result'] == pytest.approx(1.2)
@@ -223,7 +229,7 @@ def test_power_says_that_it_is_emulated_and_counts_per_result(state):
     assert state.snapshot()['power']['frame']['energy'] == 0.6
 
 
-def test_a_picture_comes_with_the_result_of_its_own_image(state, clock):
+def test_a_picture_comes_with_the_result_of_its_own_image(state: LiveState, clock: Clock) -> None:
     assert state.picture() is None
     state.add_picture(drone.header(1), b'one')
     assert state.picture()[1] is None
@@ -238,7 +244,7 @@ def test_a_picture_comes_with_the_result_of_its_own_image(state, clock):
     assert picture.jpeg == b'four' and result is None
 
 
-def test_an_unknown_server_and_an_estimate_that_is_none_are_reported(state):
+def test_an_unknown_server_and_an_estimate_that_is_none_are_reported(state: LiveState) -> None:
     state.add_decision(drone.decision())
     shown = state.snapshot()
     assert [s['age_s'] for s in shown['servers']] == [None, None]
@@ -251,17 +257,17 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-def test_whatever_comes_is_json_without_control_characters(value):
+def test_whatever_comes_is_json_without_control_characters(value: Any) -> None:
     text = json.dumps(plain(value), allow_nan=False, ensure_ascii=False)
     assert text.isprintable()
 
 
-def test_what_is_not_finite_or_too_long_is_cut():
+def test_what_is_not_finite_or_too_long_is_cut() -> None:
     assert plain([nan, inf, 1.5, 'a\x1b[31mb\n']) == [None, None, 1.5, r'a\x1b[31mb\n']
     assert len(plain('x' * 100_000)) == 600
 
 
-def test_memory_is_bounded_whatever_comes(state):
+def test_memory_is_bounded_whatever_comes(state: LiveState) -> None:
     for n in range(3000):
         state.add_frame(drone.frame(n, split=n, split_name=f'cut{n}'))
         state.add_result(drone.result(n))
@@ -277,7 +283,7 @@ def test_memory_is_bounded_whatever_comes(state):
     assert 'node2999' in state.health and len(json.dumps(state.snapshot())) < 200_000
 
 
-def test_it_is_read_while_it_is_fed(state):
+def test_it_is_read_while_it_is_fed(state: LiveState) -> None:
     done = threading.Event()
 
     def feed() -> None:

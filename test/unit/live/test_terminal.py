@@ -3,6 +3,7 @@ from math import inf
 
 import pytest
 from unit.live import drone
+from unit.live.drone import Clock
 
 from offload_perception.live.state import LiveState
 
@@ -18,7 +19,7 @@ def shown(state: LiveState, width: int, height: float = inf, **how: bool) -> str
 
 
 @pytest.mark.parametrize('width', [60, 120])
-def test_the_panels_show_what_the_page_shows(state, width):
+def test_the_panels_show_what_the_page_shows(state: LiveState, width: int) -> None:
     drone.fill(state)
     words = ' '.join(shown(state, width).replace('│', ' ').split())
     for text in ('captured 8 = remote 7 + local 0 + dropped 1', 'dropped, no reply: 1', '5.25 W',
@@ -28,7 +29,7 @@ def test_the_panels_show_what_the_page_shows(state, width):
         assert text in words, text
 
 
-def test_80_by_24_shows_warnings_power_link_and_servers(state):
+def test_80_by_24_shows_warnings_power_link_and_servers(state: LiveState) -> None:
     drone.fill(state)
     state.add_server('/server2', drone.status())
     state.add_health('/drone1/edge_inference', 2, '', {
@@ -45,7 +46,7 @@ def test_80_by_24_shows_warnings_power_link_and_servers(state):
         assert text in words, text
 
 
-def test_a_server_that_is_not_used_is_silent_without_alarm(state, clock):
+def test_a_server_that_is_not_used_is_silent_without_alarm(state: LiveState, clock: Clock) -> None:
     drone.fill(state)
     clock.turn(20)
     assert '/server: SILENT for 20 s' in shown(state, 80)
@@ -53,14 +54,14 @@ def test_a_server_that_is_not_used_is_silent_without_alarm(state, clock):
     assert '/server: silent for 20 s, no frame goes there' in shown(state, 80)
 
 
-def test_a_bandwidth_that_cannot_be_known_is_unknown(state):
+def test_a_bandwidth_that_cannot_be_known_is_unknown(state: LiveState) -> None:
     drone.fill(state)
     state.add_decision(drone.decision(bandwidth=float('nan'), round_trip=0.004))
     words = ' '.join(shown(state, 200).replace('│', ' ').split())
     assert 'bandwidth unknown' in words and 'round trip 4.0 ms' in words and 'kB/s;' not in words
 
 
-def test_more_warnings_than_room_are_counted(state):
+def test_more_warnings_than_room_are_counted(state: LiveState) -> None:
     drone.fill(state)
     for n in range(40):
         state.add_health(f'/drone1/n{n}', 1, f'warm {n}; ' + 'x ' * 60, {})
@@ -69,7 +70,7 @@ def test_more_warnings_than_room_are_counted(state):
     assert 'SILENT' not in ''.join(lines)
 
 
-def test_nothing_heard_is_shown_as_such(state, clock):
+def test_nothing_heard_is_shown_as_such(state: LiveState, clock: Clock) -> None:
     assert 'no messages from /drone1' in shown(state, 80)
     state.add_health('/drone1/camera', 0, 'playing', {})
     assert 'no frame yet' in shown(state, 80) and 'no power meter' in shown(state, 80)
@@ -78,13 +79,13 @@ def test_nothing_heard_is_shown_as_such(state, clock):
     assert 'no frame for 60 s' in shown(state, 80)
 
 
-def test_a_text_is_neither_markup_nor_a_command_to_the_terminal(state):
+def test_a_text_is_neither_markup_nor_a_command_to_the_terminal(state: LiveState) -> None:
     drone.fill(state, label='[bold red]\x1b[2Jgone\x07')
     said = shown(state, 120)
     assert r'[bold red]\x1b[2Jgone' in said and '\x1b[2J' not in said and '\x07' not in said
 
 
-def test_untrained_labels_are_said_to_mean_nothing(state):
+def test_untrained_labels_are_said_to_mean_nothing(state: LiveState) -> None:
     state.add_frame(drone.frame())
     state.add_result(drone.result(trained=False))
     assert 'UNTRAINED' in shown(state, 80) and 'UNTRAINED' in shown(state, 120)

@@ -5,12 +5,13 @@ python run_in_old_tflite.py FILES.json: a list of [model, inputs.npy, outputs.np
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 from tflite_runtime.interpreter import Interpreter
 
 
-def run(model, inputs):
+def run(model: Any, inputs: Any) -> Any:
     interpreter = Interpreter(model_path=model, num_threads=1)
     interpreter.allocate_tensors()
     given = interpreter.get_input_details()[0]['index']

@@ -1,10 +1,12 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from unit.litert import run
 
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.cut import cut, cut_points
+from offload_perception.network.cut import CutPoint, cut, cut_points
 from offload_perception.network.flatbuffer import BUFFER_ALIGNMENT, Graph, schema
 from offload_perception.preparation.write_artefact import layer_names
 
@@ -14,16 +16,18 @@ NAMES += ['fc1', 'fc2', 'predictions']
 
 
 @pytest.fixture(scope='module')
-def graph(artefact):
+def graph(artefact: Artefact) -> Graph:
     return Graph(artefact.model_file.read_bytes())
 
 
 @pytest.fixture(scope='module')
-def points(graph, tiny):
+def points(graph: Graph, tiny: Any) -> tuple[CutPoint, ...]:
     return cut_points(graph, layer_names(tiny))
 
 
-def test_head_and_tail_equal_the_whole_at_every_cut(artefact, graph, points, images):
+def test_head_and_tail_equal_the_whole_at_every_cut(artefact: Artefact, graph: Graph,
+                                                    points: tuple[CutPoint, ...],
+                                                    images: np.ndarray) -> None:
     for image in images[:3]:
         whole = run(artefact.model_file.read_bytes(), image)
         assert len(np.unique(whole)) > 3
@@ -33,7 +37,7 @@ def test_head_and_tail_equal_the_whole_at_every_cut(artefact, graph, points, ima
             np.testing.assert_array_equal(tail, whole, points[k].name)
 
 
-def test_chain_of_segments_equals_the_whole(artefact, images):
+def test_chain_of_segments_equals_the_whole(artefact: Artefact, images: np.ndarray) -> None:
     x = images[5]
     for layer in artefact.layers:
         x = run(artefact.segment_file(layer.index).read_bytes(), x)
@@ -41,13 +45,13 @@ def test_chain_of_segments_equals_the_whole(artefact, images):
     np.testing.assert_array_equal(x, run(artefact.model_file.read_bytes(), images[5]))
 
 
-def test_segments_hold_no_more_data_than_the_whole(artefact):
+def test_segments_hold_no_more_data_than_the_whole(artefact: Artefact) -> None:
     segments = sum(artefact.segment_file(layer.index).stat().st_size for layer in artefact.layers)
     overhead = 4096 * artefact.last
     assert segments < artefact.model_file.stat().st_size + overhead
 
 
-def test_tensor_data_are_aligned(artefact):
+def test_tensor_data_are_aligned(artefact: Artefact) -> None:
     data = artefact.segment_file(5).read_bytes()
     model = schema().Model.GetRootAs(data)
     base = np.frombuffer(data, np.uint8).ctypes.data
@@ -55,7 +59,7 @@ def test_tensor_data_are_aligned(artefact):
     assert vectors and all((v.ctypes.data - base) % BUFFER_ALIGNMENT == 0 for v in vectors)
 
 
-def test_manifest_describes_the_network(artefact):
+def test_manifest_describes_the_network(artefact: Artefact) -> None:
     loaded = Artefact.load(artefact.path)
     assert loaded == artefact
     assert [layer.name for layer in loaded.layers] == NAMES
@@ -72,18 +76,19 @@ def test_manifest_describes_the_network(artefact):
     assert (conv.macs, conv.weight_bytes) == (32 * 32 * 4 * 9 * 4, 9 * 4 * 4 + 4 * 4)
 
 
-def test_softmax_stays_with_the_last_layer_and_pixels_with_the_first(artefact):
+def test_softmax_stays_with_the_last_layer_and_pixels_with_the_first(artefact: Artefact) -> None:
     scores = artefact.layers[-1].output
     assert (scores.scale, scores.zero_point) == (1 / 256, -128)
     assert Graph(artefact.segment_file(1).read_bytes()).input == artefact.input
 
 
-def test_wrong_number_of_names(graph, tiny):
+def test_wrong_number_of_names(graph: Graph, tiny: Any) -> None:
     with pytest.raises(ModelError, match=r'22 convolutions.*21 names'):
         cut_points(graph, layer_names(tiny)[1:])
 
 
 @pytest.mark.parametrize(('first', 'last'), [(0, 3), (3, 2), (5, 22)])
-def test_layers_out_of_range(graph, points, first, last):
+def test_layers_out_of_range(graph: Graph, points: tuple[CutPoint, ...], first: int,
+                             last: int) -> None:
     with pytest.raises(ModelError, match='1 to 21'):
         cut(graph, points, first, last)

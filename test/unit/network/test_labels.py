@@ -1,5 +1,7 @@
 """Labels files as the users of Coral and Keras have them."""
 
+from pathlib import Path
+
 import pytest
 
 from offload_perception.errors import ModelError
@@ -21,17 +23,17 @@ from offload_perception.network.labels import read_labels
     (b'0\n1\n2\n', ('0', '1', '2')),
     (b'2 wheels\n4 wheels\ntracks\n', ('2 wheels', '4 wheels', 'tracks')),
 ])
-def test_what_users_have(tmp_path, content, expected):
+def test_what_users_have(tmp_path: Path, content: bytes, expected: tuple[str, str, str]) -> None:
     (tmp_path / 'labels.txt').write_bytes(content)
     assert read_labels(tmp_path / 'labels.txt', 3) == expected
 
 
-def test_line_ends_of_other_alphabets_do_not_split_a_label(tmp_path):
+def test_line_ends_of_other_alphabets_do_not_split_a_label(tmp_path: Path) -> None:
     (tmp_path / 'labels.txt').write_bytes('a\u2028b\nc\x85d\n'.encode())
     assert len(read_labels(tmp_path / 'labels.txt', 2)) == 2
 
 
-def test_a_terminal_escape_does_not_reach_the_terminal(tmp_path):
+def test_a_terminal_escape_does_not_reach_the_terminal(tmp_path: Path) -> None:
     (tmp_path / 'labels.txt').write_bytes(b'\x1b[2Jcar\n' + b'x' * 5000)
     car, long = read_labels(tmp_path / 'labels.txt', 2)
     assert '\x1b' not in car and len(long) == 200
@@ -46,7 +48,7 @@ def test_a_terminal_escape_does_not_reach_the_terminal(tmp_path):
     (b'a\n\xff\n', 'cannot be read .*UTF-8'),
     (b'x' * 5_000_000, 'is it the right file'),
 ])
-def test_what_cannot_be_labels(tmp_path, content, message):
+def test_what_cannot_be_labels(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / 'labels.txt').write_bytes(content)
     with pytest.raises(ModelError, match=message):
         read_labels(tmp_path / 'labels.txt', 3)

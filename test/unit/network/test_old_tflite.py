@@ -53,7 +53,7 @@ def dense_files(artefact: Artefact) -> list[Path]:
 
 
 @needs_old_tflite
-def test_bundled_model_in_an_old_interpreter(tmp_path):
+def test_bundled_model_in_an_old_interpreter(tmp_path: Path) -> None:
     artefact = prepare('aerial')
     images, labels = tiles('test', 60, seed=0, size=64)
     old, = run_old([artefact.model_file], [images], tmp_path)
@@ -63,7 +63,7 @@ def test_bundled_model_in_an_old_interpreter(tmp_path):
 
 
 @needs_old_tflite
-def test_dense_segments_in_an_old_interpreter(tmp_path):
+def test_dense_segments_in_an_old_interpreter(tmp_path: Path) -> None:
     artefact = prepare('aerial')
     images, _ = tiles('test', 20, seed=0, size=64)
     inputs = dense_inputs(artefact, images)
@@ -73,7 +73,7 @@ def test_dense_segments_in_an_old_interpreter(tmp_path):
 
 
 @needs_old_tflite
-def test_a_scale_for_each_unit_is_misread(tmp_path):
+def test_a_scale_for_each_unit_is_misread(tmp_path: Path) -> None:
     """The reason for all this, and the proof that this interpreter would show the fault."""
     artefact = prepare('aerial')
     images, _ = tiles('test', 20, seed=0, size=64)

@@ -13,7 +13,7 @@ HARMLESS = {'png_with_a_damaged_length'}  # all of its pixels are there
 
 
 @pytest.mark.parametrize('name', ATTACKS)
-def test_an_attack_is_refused_and_takes_no_memory(name):
+def test_an_attack_is_refused_and_takes_no_memory(name: str) -> None:
     done = subprocess.run([sys.executable, '-m', 'unit.pictures.decode_in_child', name], cwd=TESTS,
                           capture_output=True, text=True, check=True)
     memory, *answers = done.stdout.splitlines()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Condition, Event
+from typing import Any
 
 import numpy as np
 from waits import WAIT_S
@@ -104,13 +105,14 @@ class Log(list):
         if self.then is not None:
             raise self.then
 
-    def wait_for(self, length: int) -> list:
+    def wait_for(self, length: int) -> list[Any]:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self) >= length, WAIT_S), list(self)
         return self
 
 
-def packet(sequence: int = 1, cut: int = CUT_POOL, first: int = 0, **changes) -> FeaturePacket:
+def packet(sequence: int = 1, cut: int = CUT_POOL, first: int = 0,
+           **changes: Any) -> FeaturePacket:
     """A packet that a server of ARTEFACT takes; `first` marks its tensor."""
     spec = ARTEFACT.tensor(cut)
     tensor = np.zeros(spec.shape, spec.dtype)
@@ -124,7 +126,7 @@ def packet(sequence: int = 1, cut: int = CUT_POOL, first: int = 0, **changes) ->
     return replace(good, **changes)
 
 
-def reply_to(sent: FeaturePacket, status: Status = Status.OK, **changes) -> ReceivedReply:
+def reply_to(sent: FeaturePacket, status: Status = Status.OK, **changes: Any) -> ReceivedReply:
     """What a server answers to `sent`."""
     top = TopK((3,), ('three',), (0.5,)) if status is Status.OK else TopK()
     good = ReceivedReply(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
@@ -20,16 +21,16 @@ from offload_perception.planning.session import PlanningSession
 
 
 @pytest.fixture
-def session():
+def session() -> Any:
     return create_autospec(PlanningSession, instance=True)
 
 
 @pytest.fixture
-def strategy(session):
+def strategy(session: Any) -> AutoStrategy:
     return AutoStrategy(session, calibration=None, clock=Clock())
 
 
-def decided(cut=1, hedge_s=0.25) -> Decision:
+def decided(cut: int = 1, hedge_s: float = 0.25) -> Decision:
     return Decision(Option(cut, 'lossy:4', '/server'), 0.1, 0.01, 1.0, 0.1, 0.4, True, 'least',
                     hedge_s=hedge_s)
 
@@ -40,7 +41,8 @@ def unanswered(header: str) -> Frame:
                  reason=DropReason.TIMEOUT.value)
 
 
-def test_energy_and_late_replies_are_those_of_the_frame_with_that_header(strategy, session):
+def test_energy_and_late_replies_are_those_of_the_frame_with_that_header(
+        strategy: AutoStrategy, session: Any) -> None:
     strategy.observe_end(Ended(unanswered('today'), Counts()))
     late = reply_to(packet(1, header='today'))
     strategy.observe_late(reply_to(packet(1, header='yesterday')))
@@ -54,8 +56,8 @@ def test_energy_and_late_replies_are_those_of_the_frame_with_that_header(strateg
 
 
 @pytest.mark.parametrize('forged', [{'nonce': 7}, {'server': '/elsewhere'}])
-def test_a_forged_late_reply_teaches_nothing_and_costs_the_true_one_nothing(strategy, session,
-                                                                            forged):
+def test_a_forged_late_reply_teaches_nothing_and_costs_the_true_one_nothing(
+        strategy: AutoStrategy, session: Any, forged: dict[str, Any]) -> None:
     strategy.observe_end(Ended(unanswered('today'), Counts()))
     strategy.observe_late(reply_to(packet(1, header='today'), **forged))
     assert not session.observe_late.called
@@ -63,7 +65,8 @@ def test_a_forged_late_reply_teaches_nothing_and_costs_the_true_one_nothing(stra
     assert session.observe_late.call_count == 1
 
 
-def test_only_the_server_that_a_probe_went_to_answers_it_and_with_its_nonce(strategy, session):
+def test_only_the_server_that_a_probe_went_to_answers_it_and_with_its_nonce(
+        strategy: AutoStrategy, session: Any) -> None:
     strategy(Frame(1, 99.0, 'header', None))
     session.probe.return_value = Probe('/server', 1000, 0.0)
     nonce, probe = strategy.next_probe(link_idle=True)
@@ -75,13 +78,14 @@ def test_only_the_server_that_a_probe_went_to_answers_it_and_with_its_nonce(stra
     session.observe_probe.assert_called_once_with(probe, 100.0, 0.0)
 
 
-def probing(session, nbytes=64):
+def probing(session: Any, nbytes: int = 64) -> Probe:
     """Let the session want a probe whenever it is asked."""
     session.probe.return_value = probe = Probe('/server', nbytes, 0.0)
     return probe
 
 
-def test_no_probe_is_sent_after_a_frame_or_before_the_first_plan(strategy, session):
+def test_no_probe_is_sent_after_a_frame_or_before_the_first_plan(
+        strategy: AutoStrategy, session: Any) -> None:
     probing(session)
     assert strategy.next_probe(link_idle=True) is None
     strategy(Frame(1, 99.0, 'header', None))
@@ -90,7 +94,8 @@ def test_no_probe_is_sent_after_a_frame_or_before_the_first_plan(strategy, sessi
     assert strategy.next_probe(link_idle=True) is not None
 
 
-def test_one_probe_at_a_time_and_one_that_is_not_answered_is_given_up(strategy, session):
+def test_one_probe_at_a_time_and_one_that_is_not_answered_is_given_up(
+        strategy: AutoStrategy, session: Any) -> None:
     strategy(Frame(1, 99.0, 'header', None))
     probe, clock = probing(session), strategy._clock
     nonce, _ = strategy.next_probe(link_idle=True)
@@ -104,7 +109,8 @@ def test_one_probe_at_a_time_and_one_that_is_not_answered_is_given_up(strategy, 
     assert second != nonce and session.observe_probe.call_count == 1
 
 
-def test_a_probe_that_could_not_be_sent_is_taken_back_and_teaches_nothing(strategy, session):
+def test_a_probe_that_could_not_be_sent_is_taken_back_and_teaches_nothing(
+        strategy: AutoStrategy, session: Any) -> None:
     strategy(Frame(1, 99.0, 'header', None))
     probe = probing(session)
     nonce, _ = strategy.next_probe(link_idle=True)
@@ -115,7 +121,7 @@ def test_a_probe_that_could_not_be_sent_is_taken_back_and_teaches_nothing(strate
     assert not session.observe_probe.called
 
 
-def test_a_probe_took_what_the_server_did_not(strategy, session):
+def test_a_probe_took_what_the_server_did_not(strategy: AutoStrategy, session: Any) -> None:
     strategy(Frame(1, 99.0, 'header', None))
     probe = probing(session)
     for took_s, server_s, link_s in ((0.5, 0.2, 0.3), (0.1, 9.0, 0.0)):
@@ -127,13 +133,14 @@ def test_a_probe_took_what_the_server_did_not(strategy, session):
 
 
 @pytest.mark.parametrize('status', [Status.REFUSED, Status.BUSY, Status.LATE, Status.FAILED])
-def test_a_refusal_that_comes_late_teaches_nothing(strategy, session, status):
+def test_a_refusal_that_comes_late_teaches_nothing(strategy: AutoStrategy, session: Any,
+                                                   status: Status) -> None:
     strategy.observe_end(Ended(unanswered('today'), Counts()))
     strategy.observe_late(reply_to(packet(1, header='today'), status))
     assert not session.observe_late.called
 
 
-def test_a_plan_is_what_the_session_decided(session):
+def test_a_plan_is_what_the_session_decided(session: Any) -> None:
     calibration = create_autospec(Calibration, instance=True)
     calibration.setting.side_effect = lambda name, codec: f'{codec}:96 at {name}'
     session.shape = SimpleNamespace(names=('input', 'pool', 'predictions'))
@@ -147,12 +154,14 @@ def test_a_plan_is_what_the_session_decided(session):
     assert frame.decision is decision
 
 
-def test_without_a_calibration_the_codec_is_as_it_was_decided(strategy, session):
+def test_without_a_calibration_the_codec_is_as_it_was_decided(
+        strategy: AutoStrategy, session: Any) -> None:
     session.plan.return_value = decided()
     assert strategy(Frame(1, 99.0, 'header', None)).codec == 'lossy:4'
 
 
-def test_what_a_server_says_is_passed_on_with_the_time_at_which_it_said_so(strategy, session):
+def test_what_a_server_says_is_passed_on_with_the_time_at_which_it_said_so(
+        strategy: AutoStrategy, session: Any) -> None:
     report = ServerReport('/server', 0.1)
     strategy.observe_server(report, digest='abc')
     session.observe_server.assert_called_once_with(report, 100.0, digest='abc')
@@ -161,20 +170,22 @@ def test_what_a_server_says_is_passed_on_with_the_time_at_which_it_said_so(strat
                                                  wait_s=0.2)
 
 
-def test_a_session_that_wants_no_probe_gets_none(strategy, session):
+def test_a_session_that_wants_no_probe_gets_none(strategy: AutoStrategy, session: Any) -> None:
     strategy(Frame(1, 99.0, 'header', None))
     session.probe.return_value = None
     assert strategy.next_probe(link_idle=True) is None and not strategy._probes
 
 
-def test_a_frame_that_nothing_can_run_is_refused_and_counts_as_not_started(strategy, session):
+def test_a_frame_that_nothing_can_run_is_refused_and_counts_as_not_started(
+        strategy: AutoStrategy, session: Any) -> None:
     session.plan.return_value = replace(decided(), runnable=False, reason='nothing can run')
     with pytest.raises(PlanError, match='nothing can run'):
         strategy(Frame(1, 99.0, 'header', None))
     assert not session.observe_start.called
 
 
-def test_what_a_frame_took_is_learned_under_the_codec_that_the_planner_knows(strategy, session):
+def test_what_a_frame_took_is_learned_under_the_codec_that_the_planner_knows(
+        strategy: AutoStrategy, session: Any) -> None:
     frame = replace(unanswered('today'), codec='lossy:4:96', decision=decided())
     strategy.observe_end(Ended(frame, Counts()))
     strategy.observe_energy('today', 1, 0.5)
@@ -183,12 +194,13 @@ def test_what_a_frame_took_is_learned_under_the_codec_that_the_planner_knows(str
         assert frame.decision in learned.call_args.args
 
 
-def test_a_frame_that_was_dropped_before_its_plan_teaches_nothing(strategy, session):
+def test_a_frame_that_was_dropped_before_its_plan_teaches_nothing(
+        strategy: AutoStrategy, session: Any) -> None:
     strategy.observe_end(Ended(replace(unanswered('today'), split_name=''), Counts()))
     assert not session.observe_frame.called
 
 
-def test_what_is_remembered_is_bounded(strategy, session):
+def test_what_is_remembered_is_bounded(strategy: AutoStrategy, session: Any) -> None:
     for n in range(1, 401):
         strategy.observe_end(Ended(replace(unanswered(n), sequence=n), Counts()))
         strategy.observe_late(reply_to(packet(1, header=n - 16), sequence=n - 16))  # one too old
@@ -200,7 +212,8 @@ def test_what_is_remembered_is_bounded(strategy, session):
     assert session.observe_energy.called and session.observe_late.called
 
 
-def test_frames_of_the_activation_before_are_forgotten(strategy, session):
+def test_frames_of_the_activation_before_are_forgotten(strategy: AutoStrategy,
+                                                       session: Any) -> None:
     strategy.observe_end(Ended(unanswered('same header'), Counts()))
     next_one = AutoStrategy(session, calibration=None, clock=Clock())
     next_one.observe_late(reply_to(packet(1, header='same header')))

@@ -1,6 +1,8 @@
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import inf, isnan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ class Drone:
     """A pipeline with everything around it recorded; images are numbers, or what to raise."""
 
     def __init__(self, plan: Plan = REMOTE, *, planned: bool = False, emulated: str = '',
-                 **settings) -> None:
+                 **settings: Any) -> None:
         self.clock = Clock()
         self.network = FakeNetwork(self.clock, emulated=emulated)
         self.sent, self.ended, self.problems, self.late = Log(), Log(), Log(), Log()
@@ -44,12 +46,12 @@ class Drone:
             settings=EdgeSettings('/drone1/edge', **settings))
         self.pipeline.start(plan)
 
-    def _strategy(self, frame) -> Plan:
+    def _strategy(self, frame: Any) -> Plan:
         if isinstance(self.plan, Exception):
             raise self.plan
         return self.plan
 
-    def _tell(self, frame) -> None:
+    def _tell(self, frame: Any) -> None:
         if isinstance(frame.decision, Exception):
             raise frame.decision
         self.decided((frame.decision, len(self.sent), len(self.ended)))
@@ -59,7 +61,7 @@ class Drone:
             raise image
         out[:] = image
 
-    def _send(self, packet, server) -> bool:
+    def _send(self, packet: Any, server: Any) -> bool:
         if isinstance(self.listens, Exception):
             raise self.listens
         if self.listens:
@@ -81,10 +83,10 @@ class Drone:
 
 
 @pytest.fixture
-def fly():
+def fly() -> Iterator[Any]:
     drones = []
 
-    def make(*args, **settings) -> Drone:
+    def make(*args: Any, **settings: Any) -> Drone:
         drones.append(Drone(*args, **settings))
         return drones[-1]
     yield make
@@ -96,7 +98,7 @@ def fly():
         assert len(drone.ended) == counts.captured, 'every frame ends exactly once'
 
 
-def test_all_on_board(fly):
+def test_all_on_board(fly: Callable[..., Any]) -> None:
     drone = fly(LOCAL)
     drone.network.take_s = 0.05
     drone.offer(header='camera header')
@@ -111,7 +113,7 @@ def test_all_on_board(fly):
 
 
 @pytest.mark.parametrize('cut', [CUT_IMAGE, CUT_POOL])
-def test_remote_result(fly, cut):
+def test_remote_result(fly: Callable[..., Any], cut: int) -> None:
     drone = fly(Plan(cut, 'raw', '/server'))
     drone.offer(image=9, header='camera header')
     packet, = drone.sent.wait_for(1)
@@ -137,20 +139,22 @@ def test_remote_result(fly, cut):
 
 
 @pytest.mark.parametrize(('plan', 'sent', 'ended'), [(REMOTE, 1, 0), (LOCAL, 0, 1)])
-def test_a_decision_is_reported_after_the_work_on_its_frame(fly, plan, sent, ended):
+def test_a_decision_is_reported_after_the_work_on_its_frame(fly: Callable[..., Any], plan: Plan,
+                                                            sent: Any, ended: int) -> None:
     drone = fly(replace(plan, decision='as planned'))
     drone.offer()
     assert drone.decided.wait_for(1) == [('as planned', sent, ended)]
 
 
-def test_a_decision_that_cannot_be_reported_is_a_problem_and_the_frame_flies(fly):
+def test_a_decision_that_cannot_be_reported_is_a_problem_and_the_frame_flies(
+        fly: Callable[..., Any]) -> None:
     drone = fly(replace(LOCAL, decision=OSError('no telemetry')))
     drone.offer()
     assert drone.ended.wait_for(1)[0].frame.outcome is Outcome.LOCAL
     assert 'no telemetry' in drone.problems.wait_for(1)[0][1]
 
 
-def test_a_plan_without_a_decision_is_not_told(fly):
+def test_a_plan_without_a_decision_is_not_told(fly: Callable[..., Any]) -> None:
     drone = fly(LOCAL)
     drone.offer()
     drone.ended.wait_for(1)
@@ -158,7 +162,7 @@ def test_a_plan_without_a_decision_is_not_told(fly):
     assert not drone.decided
 
 
-def test_the_newest_image_wins(fly):
+def test_the_newest_image_wins(fly: Callable[..., Any]) -> None:
     drone = fly(LOCAL)
     drone.busy_with_head()
     drone.offer(header='old')
@@ -169,7 +173,7 @@ def test_the_newest_image_wins(fly):
         'held': '', 'old': 'superseded', 'new': ''}
 
 
-def test_a_bad_image_is_dropped_and_named_and_the_next_one_flies(fly):
+def test_a_bad_image_is_dropped_and_named_and_the_next_one_flies(fly: Callable[..., Any]) -> None:
     drone = fly(LOCAL)
     drone.offer(ImageError('unknown image encoding thermal'))
     drone.ended.wait_for(1)
@@ -179,7 +183,7 @@ def test_a_bad_image_is_dropped_and_named_and_the_next_one_flies(fly):
     assert drone.problems == [(DropReason.BAD_IMAGE, 'unknown image encoding thermal')]
 
 
-def test_a_head_that_fails_costs_one_frame(fly):
+def test_a_head_that_fails_costs_one_frame(fly: Callable[..., Any]) -> None:
     drone = fly(LOCAL)
     drone.network.error = RuntimeError('out of memory')
     drone.offer()
@@ -195,7 +199,9 @@ def test_a_head_that_fails_costs_one_frame(fly):
     (RuntimeError('no sizes'), True, 'planning failed', 'RuntimeError: no sizes'),
     (replace(REMOTE, codec='png'), True, 'encoding failed', "codec 'png'"),
     (REMOTE, RuntimeError('destroyed'), 'sending failed', 'RuntimeError: destroyed')])
-def test_each_step_that_fails_costs_one_frame_and_is_named(fly, plan, listens, reason, text):
+def test_each_step_that_fails_costs_one_frame_and_is_named(fly: Callable[..., Any], plan: Plan,
+                                                           listens: RuntimeError | bool,
+                                                           reason: str, text: str) -> None:
     drone = fly(planned=True, max_in_flight=1)
     drone.plan, drone.listens = plan, listens
     drone.offer()
@@ -207,7 +213,8 @@ def test_each_step_that_fails_costs_one_frame_and_is_named(fly, plan, listens, r
     assert drone.reasons == [reason] and drone.ended[0].frame.sent_bytes == 0
 
 
-def test_an_end_that_cannot_be_published_is_counted_and_no_fault_of_the_head(fly):
+def test_an_end_that_cannot_be_published_is_counted_and_no_fault_of_the_head(
+        fly: Callable[..., Any]) -> None:
     drone = fly(LOCAL)
     drone.ended.then = RuntimeError('publisher destroyed')
     drone.offer()
@@ -218,7 +225,7 @@ def test_an_end_that_cannot_be_published_is_counted_and_no_fault_of_the_head(fly
     assert drone.pipeline.counts.local == 2 and not drone.pipeline.counts.dropped
 
 
-def test_nobody_listens(fly):
+def test_nobody_listens(fly: Callable[..., Any]) -> None:
     drone = fly()
     drone.listens = False
     drone.offer()
@@ -233,8 +240,8 @@ HEDGED = Plan(CUT_IMAGE, 'raw', '/server', hedge_at_s=1e9)
 @pytest.mark.parametrize(('listens', 'plan', 'reason'), [
     (False, HEDGED, 'no server'), (OSError('no buffers'), HEDGED, 'sending failed'),
     (True, replace(HEDGED, codec='png'), 'encoding failed')])
-def test_what_cannot_be_sent_is_finished_on_board_where_that_was_planned(fly, listens, plan,
-                                                                        reason):
+def test_what_cannot_be_sent_is_finished_on_board_where_that_was_planned(
+        fly: Callable[..., Any], listens: RuntimeError | bool, plan: Plan, reason: str) -> None:
     drone = fly(plan)
     drone.listens = listens
     drone.offer()
@@ -247,7 +254,8 @@ def test_what_cannot_be_sent_is_finished_on_board_where_that_was_planned(fly, li
 
 
 @pytest.mark.parametrize('status', [Status.REFUSED, Status.FAILED, Status.BUSY])
-def test_a_refused_frame_is_finished_on_board_where_that_was_planned(fly, status):
+def test_a_refused_frame_is_finished_on_board_where_that_was_planned(
+        fly: Callable[..., Any], status: Status) -> None:
     drone = fly(HEDGED)
     drone.offer()
     packet, = drone.sent.wait_for(1)
@@ -263,7 +271,8 @@ def test_a_refused_frame_is_finished_on_board_where_that_was_planned(fly, status
 @pytest.mark.parametrize(('status', 'reason'), [
     (Status.REFUSED, 'server refused'), (Status.BUSY, 'server busy'),
     (Status.LATE, 'late at server'), (Status.FAILED, 'server failed')])
-def test_a_refusal_is_a_drop_with_its_reason_and_text(fly, status, reason):
+def test_a_refusal_is_a_drop_with_its_reason_and_text(fly: Callable[..., Any], status: Status,
+                                                      reason: str) -> None:
     drone = fly()
     drone.offer()
     packet, = drone.sent.wait_for(1)
@@ -274,7 +283,7 @@ def test_a_refusal_is_a_drop_with_its_reason_and_text(fly, status, reason):
     assert drone.pipeline.counts.reasons == {reason: 1}
 
 
-def test_a_server_of_another_model_may_refuse(fly):
+def test_a_server_of_another_model_may_refuse(fly: Callable[..., Any]) -> None:
     drone = fly()
     drone.offer()
     packet, = drone.sent.wait_for(1)
@@ -282,7 +291,7 @@ def test_a_server_of_another_model_may_refuse(fly):
     assert drone.reasons == ['server refused'] and not drone.pipeline.counts.foreign_replies
 
 
-def test_a_frame_that_is_to_be_finished_on_board_is_no_timeout(fly):
+def test_a_frame_that_is_to_be_finished_on_board_is_no_timeout(fly: Callable[..., Any]) -> None:
     drone = fly(HEDGED, reply_timeout_s=0.5)
     drone.offer()
     packet, = drone.sent.wait_for(1)
@@ -294,7 +303,8 @@ def test_a_frame_that_is_to_be_finished_on_board_is_no_timeout(fly):
 
 
 @pytest.mark.parametrize(('plan', 'kept'), [(REMOTE, False), (HEDGED, True)])
-def test_a_frame_in_flight_keeps_its_tensor_only_to_finish_it_on_board(fly, plan, kept):
+def test_a_frame_in_flight_keeps_its_tensor_only_to_finish_it_on_board(
+        fly: Callable[..., Any], plan: Plan, kept: bool) -> None:
     drone = fly(plan)
     drone.offer()
     packet, = drone.sent.wait_for(1)
@@ -304,7 +314,7 @@ def test_a_frame_in_flight_keeps_its_tensor_only_to_finish_it_on_board(fly, plan
     assert drone.ended[0].frame is frame and frame.tensor is None
 
 
-def test_no_frame_that_has_ended_keeps_its_image(fly):
+def test_no_frame_that_has_ended_keeps_its_image(fly: Callable[..., Any]) -> None:
     drone = fly(LOCAL)
     drone.busy_with_head()
     drone.offer(header='superseded')
@@ -320,7 +330,7 @@ def test_no_frame_that_has_ended_keeps_its_image(fly):
     assert [e.frame.image for e in drone.ended] == [None] * 5
 
 
-def test_the_link_is_idle_while_no_frame_is_out(fly):
+def test_the_link_is_idle_while_no_frame_is_out(fly: Callable[..., Any]) -> None:
     drone = fly()
     assert drone.pipeline.link_idle
     drone.offer()
@@ -330,7 +340,8 @@ def test_the_link_is_idle_while_no_frame_is_out(fly):
     assert drone.pipeline.link_idle
 
 
-def test_a_reply_that_does_not_come_is_a_timeout_and_then_comes_too_late(fly):
+def test_a_reply_that_does_not_come_is_a_timeout_and_then_comes_too_late(
+        fly: Callable[..., Any]) -> None:
     drone = fly(reply_timeout_s=0.5)
     drone.offer()
     packet, = drone.sent.wait_for(1)
@@ -345,10 +356,11 @@ def test_a_reply_that_does_not_come_is_a_timeout_and_then_comes_too_late(fly):
     assert len(drone.ended) == 1 and drone.pipeline.counts.unexpected_replies == 1
 
 
-def test_a_reply_that_overtakes_the_end_of_its_sending_finds_a_frame_that_was_sent(fly):
+def test_a_reply_that_overtakes_the_end_of_its_sending_finds_a_frame_that_was_sent(
+        fly: Callable[..., Any]) -> None:
     drone, told = fly(), Log()
 
-    def sent(packet) -> None:
+    def sent(packet: Any) -> None:
         drone.pipeline.reply(reply_to(packet))
         told(drone.ended[0].frame.sent_bytes)
     drone.sent = sent
@@ -356,7 +368,7 @@ def test_a_reply_that_overtakes_the_end_of_its_sending_finds_a_frame_that_was_se
     assert told.wait_for(1)[0] > 0 and drone.ended[0].frame.outcome is Outcome.REMOTE
 
 
-def test_the_same_reply_twice_counts_once(fly):
+def test_the_same_reply_twice_counts_once(fly: Callable[..., Any]) -> None:
     drone = fly()
     drone.offer()
     packet, = drone.sent.wait_for(1)
@@ -372,7 +384,8 @@ def test_the_same_reply_twice_counts_once(fly):
     ({'model_digest': 'ee' * 32}, "another model ('eeeeeeeeeeee')")],
     ids=['nonce', 'header', 'server', 'model'])
 @pytest.mark.parametrize('hedge_at_s', [inf, 1e9], ids=['not hedged', 'hedged'])
-def test_a_reply_that_is_not_that_of_the_frame_never_ends_it(fly, forged, why, hedge_at_s):
+def test_a_reply_that_is_not_that_of_the_frame_never_ends_it(
+        fly: Callable[..., Any], forged: dict[str, Any], why: str, hedge_at_s: float) -> None:
     drone = fly(replace(REMOTE, hedge_at_s=hedge_at_s))
     drone.offer(header='today')
     packet, = drone.sent.wait_for(1)
@@ -386,7 +399,8 @@ def test_a_reply_that_is_not_that_of_the_frame_never_ends_it(fly, forged, why, h
     assert drone.pipeline.counts.remote == 1 and drone.pipeline.counts.unexpected_replies == 0
 
 
-def test_a_server_that_counts_more_time_than_passed_makes_no_negative_link(fly):
+def test_a_server_that_counts_more_time_than_passed_makes_no_negative_link(
+        fly: Callable[..., Any]) -> None:
     drone = fly()
     drone.offer()
     packet, = drone.sent.wait_for(1)
@@ -394,7 +408,7 @@ def test_a_server_that_counts_more_time_than_passed_makes_no_negative_link(fly):
     assert drone.ended[0].frame.stages.link == 0.0
 
 
-def test_no_more_in_flight_than_allowed_and_a_reply_makes_room(fly):
+def test_no_more_in_flight_than_allowed_and_a_reply_makes_room(fly: Callable[..., Any]) -> None:
     drone = fly(max_in_flight=2)
     for n in (1, 2):
         assert drone.pipeline._has_room()
@@ -409,7 +423,7 @@ def test_no_more_in_flight_than_allowed_and_a_reply_makes_room(fly):
     assert drone.sent.wait_for(3)[2].header == 'newest'
 
 
-def test_a_timeout_makes_room(fly):
+def test_a_timeout_makes_room(fly: Callable[..., Any]) -> None:
     drone = fly(max_in_flight=1, reply_timeout_s=0.5)
     drone.offer()
     drone.sent.wait_for(1)
@@ -419,7 +433,7 @@ def test_a_timeout_makes_room(fly):
     assert drone.sent.wait_for(2)[1].header == 'next'
 
 
-def test_a_plan_without_link_needs_no_room(fly):
+def test_a_plan_without_link_needs_no_room(fly: Callable[..., Any]) -> None:
     drone = fly(max_in_flight=1)
     drone.offer()
     drone.sent.wait_for(1)
@@ -429,7 +443,7 @@ def test_a_plan_without_link_needs_no_room(fly):
     assert drone.ended[0].frame.outcome is Outcome.LOCAL
 
 
-def test_a_new_plan_holds_from_the_next_frame(fly):
+def test_a_new_plan_holds_from_the_next_frame(fly: Callable[..., Any]) -> None:
     drone = fly()
     drone.busy_with_head()
     drone.pipeline.set_plan(LOCAL)
@@ -441,7 +455,7 @@ def test_a_new_plan_holds_from_the_next_frame(fly):
     assert drone.ended.wait_for(1)[0].frame.split == ON_BOARD
 
 
-def test_shutdown_ends_what_waits_and_what_is_in_flight(fly):
+def test_shutdown_ends_what_waits_and_what_is_in_flight(fly: Callable[..., Any]) -> None:
     drone = fly(max_in_flight=1)
     drone.offer(header='in flight')
     drone.sent.wait_for(1)
@@ -453,7 +467,7 @@ def test_shutdown_ends_what_waits_and_what_is_in_flight(fly):
     drone.pipeline.stop()
 
 
-def test_the_deadline_is_counted_from_arrival(fly):
+def test_the_deadline_is_counted_from_arrival(fly: Callable[..., Any]) -> None:
     drone = fly(deadline_s=0.2)
     drone.network.take_s = 0.05
     drone.offer()
@@ -468,7 +482,7 @@ def test_the_deadline_is_counted_from_arrival(fly):
     assert drone.sent.wait_for(2)[1].remaining_s == pytest.approx(0.95)
 
 
-def test_images_and_replies_from_many_threads_add_up(fly):
+def test_images_and_replies_from_many_threads_add_up(fly: Callable[..., Any]) -> None:
     drone = fly(max_in_flight=4)
     with ThreadPoolExecutor(4) as pool:
         offers = [pool.submit(drone.offer) for _ in range(200)]
@@ -481,7 +495,8 @@ def test_images_and_replies_from_many_threads_add_up(fly):
     assert sorted(e.frame.sequence for e in drone.ended) == list(range(1, 201))
 
 
-def test_a_pace_drops_what_comes_too_soon_and_stretches_the_deadline(fly):
+def test_a_pace_drops_what_comes_too_soon_and_stretches_the_deadline(
+        fly: Callable[..., Any]) -> None:
     drone = fly(LOCAL, deadline_s=0.2)
     drone.pipeline.set_pace(1.0, 2.5)
     for moment_s in (0.0, 0.4, 0.6, 0.5):  # at 0, 0.4, 1.0 and 1.5 s
@@ -496,7 +511,7 @@ def test_a_pace_drops_what_comes_too_soon_and_stretches_the_deadline(fly):
     assert drone.ended.wait_for(5)[-1].frame.deadline_s == 0.2 and not drone.reasons[-1]
 
 
-def test_an_overdue_frame_is_finished_on_board_from_what_was_sent(fly):
+def test_an_overdue_frame_is_finished_on_board_from_what_was_sent(fly: Callable[..., Any]) -> None:
     drone = fly(replace(HEDGED, hedge_at_s=101.0, decision='told after the sending'))
     drone.network.take_s = 0.05
     drone.offer()
@@ -511,7 +526,7 @@ def test_an_overdue_frame_is_finished_on_board_from_what_was_sent(fly):
     assert drone.pipeline.counts.unexpected_replies == len(drone.late) == 1
 
 
-def test_a_reply_saves_what_is_left_to_finish_on_board(fly):
+def test_a_reply_saves_what_is_left_to_finish_on_board(fly: Callable[..., Any]) -> None:
     drone = fly(Plan(CUT_IMAGE, 'raw', '/server', hedge_at_s=100.0))
     drone.network.take_s = 0.05
     drone.network.gate.close()
@@ -527,7 +542,7 @@ def test_a_reply_saves_what_is_left_to_finish_on_board(fly):
 
 
 @pytest.mark.parametrize('plan', [Plan(CUT_IMAGE, 'raw', '/server'), REMOTE, LOCAL])
-def test_every_frame_of_an_emulated_computer_says_so(fly, plan):
+def test_every_frame_of_an_emulated_computer_says_so(fly: Callable[..., Any], plan: Plan) -> None:
     drone = fly(plan, emulated='emulated slow')
     drone.listens, drone.network.ran_on = False, 'emulated slow'
     for n, picture in enumerate((7, ImageError('broken')), 1):

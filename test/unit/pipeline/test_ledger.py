@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ STEPS = st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 30), ENDS)), max_
 
 
 @given(STEPS)
-def test_any_interleaving_adds_up_and_no_frame_ends_twice(steps):
+def test_any_interleaving_adds_up_and_no_frame_ends_twice(steps: list[Any]) -> None:
     ledger, frames, ended = FrameLedger(), [], {}
     for step in steps:
         if step is None:
@@ -38,7 +40,7 @@ def test_any_interleaving_adds_up_and_no_frame_ends_twice(steps):
 
 @pytest.mark.parametrize(('outcome', 'reason'), [
     (Outcome.DROPPED, None), (Outcome.REMOTE, DropReason.TIMEOUT)])
-def test_a_drop_and_nothing_else_has_a_reason(outcome, reason):
+def test_a_drop_and_nothing_else_has_a_reason(outcome: Outcome, reason: DropReason | None) -> None:
     ledger = FrameLedger()
     frame = ledger.open(0.0, None, None, 0.0)
     with pytest.raises(ValueError, match='reason'):
@@ -46,7 +48,7 @@ def test_a_drop_and_nothing_else_has_a_reason(outcome, reason):
     assert ledger.counts.under_way == 1
 
 
-def test_counts_handed_out_do_not_change_afterwards():
+def test_counts_handed_out_do_not_change_afterwards() -> None:
     ledger = FrameLedger()
     first, second = (ledger.open(0.0, None, None, 0.0) for _ in range(2))
     before = ledger.close(first, Outcome.DROPPED, 1.0, DropReason.TIMEOUT)
@@ -57,7 +59,8 @@ def test_counts_handed_out_do_not_change_afterwards():
 @pytest.mark.parametrize(('outcome', 'total_s', 'deadline_s', 'met'), [
     (Outcome.REMOTE, 0.2, 0.2, True), (Outcome.REMOTE, 0.21, 0.2, False),
     (Outcome.LOCAL, 9.0, 0.0, True), (Outcome.DROPPED, 0.1, 0.2, False)])
-def test_deadline_is_met_by_a_result_in_time(outcome, total_s, deadline_s, met):
+def test_deadline_is_met_by_a_result_in_time(outcome: Outcome, total_s: float, deadline_s: float,
+                                             met: bool) -> None:
     ledger = FrameLedger()
     frame = ledger.open(0.0, None, None, deadline_s)
     assert not frame.deadline_met

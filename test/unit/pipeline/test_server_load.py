@@ -1,4 +1,5 @@
 from math import isnan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from offload_perception.pipeline.server_load import LoadMeter
 
 
-def steady_loads(rate: float, service_s: np.ndarray, seed: int = 0):
+def steady_loads(rate: float, service_s: np.ndarray, seed: int = 0) -> Any:
     """Snapshots, taken at random moments, of a Poisson stream of tensors served in order."""
     rng = np.random.default_rng(seed)
     arrivals = np.cumsum(rng.exponential(1 / rate, service_s.size))
@@ -28,7 +29,7 @@ def steady_loads(rate: float, service_s: np.ndarray, seed: int = 0):
 
 @pytest.mark.parametrize('rho', [0.2, 0.5, 0.7])
 @pytest.mark.parametrize('kind', ['M/D/1', 'M/M/1'])
-def test_expected_wait_of_a_queue_is_that_of_theory(kind, rho):
+def test_expected_wait_of_a_queue_is_that_of_theory(kind: str, rho: float) -> None:
     rate, n = 400.0, 40_000
     mean_s = rho / rate
     service_s = (np.full(n, mean_s) if kind == 'M/D/1'
@@ -40,13 +41,13 @@ def test_expected_wait_of_a_queue_is_that_of_theory(kind, rho):
     assert np.median([x.expected_wait_s for x in loads]) == pytest.approx(wait_s, rel=0.1)
 
 
-def test_an_idle_server_has_no_wait_and_unknown_tail_times():
+def test_an_idle_server_has_no_wait_and_unknown_tail_times() -> None:
     load = LoadMeter(cuts=3, now_s=0.0).snapshot(5.0)
     assert (load.arrival_rate, load.utilisation, load.expected_wait_s) == (0.0, 0.0, 0.0)
     assert len(load.tail_times_s) == 3 and all(map(isnan, load.tail_times_s))
 
 
-def test_the_work_that_waits_bounds_the_wait_from_below():
+def test_the_work_that_waits_bounds_the_wait_from_below() -> None:
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(10):
         meter.count_arrival(k * 1.0)
@@ -55,7 +56,7 @@ def test_the_work_that_waits_bounds_the_wait_from_below():
     assert meter.snapshot(10.0, queue_length=7).expected_wait_s == pytest.approx(0.7)
 
 
-def test_rates_are_unbiased_from_the_first_second_on():
+def test_rates_are_unbiased_from_the_first_second_on() -> None:
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(1, 301):
         meter.count_arrival(k * 0.01)
@@ -66,7 +67,7 @@ def test_rates_are_unbiased_from_the_first_second_on():
             assert load.utilisation == pytest.approx(0.4, rel=0.02)
 
 
-def test_load_is_forgotten():
+def test_load_is_forgotten() -> None:
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(300):
         meter.count_arrival(k * 0.01)
@@ -77,7 +78,7 @@ def test_load_is_forgotten():
     assert load.tail_times_s == (pytest.approx(0.005),)
 
 
-def test_a_server_that_is_always_busy_has_a_finite_wait():
+def test_a_server_that_is_always_busy_has_a_finite_wait() -> None:
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(100):
         meter.count_arrival(k * 0.1)
@@ -86,7 +87,7 @@ def test_a_server_that_is_always_busy_has_a_finite_wait():
     assert 0.9 < load.utilisation <= 1.0 and 0.5 < load.expected_wait_s <= 3.0
 
 
-def test_a_tensor_takes_what_its_cut_took_else_what_others_took():
+def test_a_tensor_takes_what_its_cut_took_else_what_others_took() -> None:
     meter = LoadMeter(cuts=3, now_s=0.0)
     assert meter.service_s(0) == 0.0
     meter.observe_tail(1, 0.0, 0.5, tail_s=0.4)

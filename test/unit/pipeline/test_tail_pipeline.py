@@ -1,5 +1,7 @@
+from collections.abc import Iterator
 from math import nan
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,14 +47,14 @@ class Server:
 
 
 @pytest.fixture
-def server():
+def server() -> Iterator[Server]:
     server = Server(queue_limit=3)
     yield server
     server.network.gate.open()
     server.pipeline.stop()
 
 
-def test_a_result_has_its_durations_inside(server):
+def test_a_result_has_its_durations_inside(server: Server) -> None:
     server.network.take_s = 0.25
     sent = packet(5)
     server.pipeline.submit(sent)
@@ -64,7 +66,7 @@ def test_a_result_has_its_durations_inside(server):
     assert (reply.server, reply.runtime, reply.device) == ('/server', 'fake', 'cpu')
 
 
-def test_a_probe_is_answered_once_and_at_once_and_is_no_tensor(server):
+def test_a_probe_is_answered_once_and_at_once_and_is_no_tensor(server: Server) -> None:
     server.hold()
     server.pipeline.submit(packet(2, codec=PROBE_CODEC, data=bytes(4096), dtype='', shape=()))
     reply, = server.replies
@@ -72,7 +74,7 @@ def test_a_probe_is_answered_once_and_at_once_and_is_no_tensor(server):
     assert reply.server_total_s == 0.0 and server.pipeline.counts.received == 1
 
 
-def test_the_backlog_is_the_work_ahead(server):
+def test_the_backlog_is_the_work_ahead(server: Server) -> None:
     assert server.pipeline.backlog_s() == 0.0
     server.hold()
     server.pipeline.submit(packet(2))
@@ -114,7 +116,8 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(('changes', 'text'), REFUSALS.values(), ids=REFUSALS)
-def test_a_packet_that_cannot_be_right_is_refused_in_words(server, changes, text):
+def test_a_packet_that_cannot_be_right_is_refused_in_words(server: Server, changes: dict[str, Any],
+                                                           text: str) -> None:
     server.pipeline.submit(packet(1, **changes))
     reply, = server.replies.wait_for(1)
     assert reply.status is Status.REFUSED and text in reply.message
@@ -124,7 +127,7 @@ def test_a_packet_that_cannot_be_right_is_refused_in_words(server, changes, text
 
 
 @pytest.mark.parametrize('cut', [CUT_IMAGE, CUT_POOL])
-def test_data_may_be_twice_the_tensor_and_4_kb_and_no_more(server, cut):
+def test_data_may_be_twice_the_tensor_and_4_kb_and_no_more(server: Server, cut: int) -> None:
     limit = 2 * ARTEFACT.tensor(cut).nbytes + 4096
     for n in (limit, limit + 1):
         server.pipeline.submit(packet(n, cut=cut, data=bytes(n)))
@@ -132,7 +135,7 @@ def test_data_may_be_twice_the_tensor_and_4_kb_and_no_more(server, cut):
     assert 'magic' in said[limit] and f'{limit + 1} bytes of data' in said[limit + 1]
 
 
-def test_data_of_another_tensor_than_announced_are_refused(server):
+def test_data_of_another_tensor_than_announced_are_refused(server: Server) -> None:
     other = codec.encode(np.zeros((4, 4), np.int8), TensorSpec((4, 4), 'int8', .5, -128), 'raw')
     assert len(other) <= POOLED.nbytes + 100
     server.pipeline.submit(packet(1, data=other))
@@ -140,14 +143,14 @@ def test_data_of_another_tensor_than_announced_are_refused(server):
     assert reply.status is Status.REFUSED and '(4, 4)' in reply.message
 
 
-def test_what_a_packet_says_makes_no_refusal_long_or_unprintable(server):
+def test_what_a_packet_says_makes_no_refusal_long_or_unprintable(server: Server) -> None:
     server.pipeline.submit(packet(1, dtype='\x1b[2J' + 'x' * 100_000))
     reply, = server.replies.wait_for(1)
     assert reply.status is Status.REFUSED
     assert reply.message.isprintable() and len(reply.message) <= 1000
 
 
-def test_tensors_are_computed_in_the_order_of_arrival(server):
+def test_tensors_are_computed_in_the_order_of_arrival(server: Server) -> None:
     server.hold()
     for n in (2, 3, 4):
         server.pipeline.submit(packet(n, first=n))
@@ -157,7 +160,7 @@ def test_tensors_are_computed_in_the_order_of_arrival(server):
     assert [n for n, _ in server.statuses] == [1, 2, 3, 4]
 
 
-def test_a_full_queue_refuses_at_once(server):
+def test_a_full_queue_refuses_at_once(server: Server) -> None:
     server.hold()
     for n in range(2, 6):
         server.pipeline.submit(packet(n))
@@ -170,7 +173,7 @@ def test_a_full_queue_refuses_at_once(server):
     assert dict(server.statuses) == {5: Status.BUSY, **dict.fromkeys(range(1, 5), Status.OK)}
 
 
-def test_a_late_tensor_is_given_up_only_while_others_wait(server):
+def test_a_late_tensor_is_given_up_only_while_others_wait(server: Server) -> None:
     server.hold()
     server.pipeline.submit(packet(2, remaining_s=0.1))
     server.pipeline.submit(packet(3, remaining_s=0.1))
@@ -181,7 +184,7 @@ def test_a_late_tensor_is_given_up_only_while_others_wait(server):
     assert server.replies[2].server_wait_s == pytest.approx(1.0)
 
 
-def test_without_a_deadline_nothing_is_late(server):
+def test_without_a_deadline_nothing_is_late(server: Server) -> None:
     server.hold()
     server.pipeline.submit(packet(2))
     server.pipeline.submit(packet(3))
@@ -191,7 +194,7 @@ def test_without_a_deadline_nothing_is_late(server):
     assert {status for _, status in server.statuses} == {Status.OK}
 
 
-def test_a_tail_that_fails_is_answered_and_survived(server):
+def test_a_tail_that_fails_is_answered_and_survived(server: Server) -> None:
     server.network.error = MemoryError('no room')
     server.pipeline.submit(packet(1))
     reply, = server.replies.wait_for(1)
@@ -201,7 +204,7 @@ def test_a_tail_that_fails_is_answered_and_survived(server):
     assert server.replies.wait_for(2)[1].status is Status.OK
 
 
-def test_stopping_answers_what_waits(server):
+def test_stopping_answers_what_waits(server: Server) -> None:
     server.hold()
     server.pipeline.submit(packet(2))
     stopper = Thread(target=server.pipeline.stop)
@@ -215,7 +218,7 @@ def test_stopping_answers_what_waits(server):
     assert 'not serving' in server.replies[2].message
 
 
-def test_load_is_that_of_the_tails_computed(server):
+def test_load_is_that_of_the_tails_computed(server: Server) -> None:
     server.network.take_s = 0.5
     server.pipeline.submit(packet(1))
     server.replies.wait_for(1)
@@ -229,7 +232,7 @@ KINDS = {'good': {}, 'late': {'remaining_s': 1e-9}, 'foreign': {'model_digest': 
 
 
 @given(st.lists(st.sampled_from(list(KINDS)), max_size=30), st.integers(1, 5))
-def test_every_packet_gets_exactly_one_reply(kinds, queue_limit):
+def test_every_packet_gets_exactly_one_reply(kinds: list[str], queue_limit: int) -> None:
     server = Server(queue_limit)
     for n, kind in enumerate(kinds):
         server.clock.now_s += 0.01

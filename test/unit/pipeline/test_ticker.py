@@ -3,10 +3,10 @@ from threading import Event
 from offload_perception.pipeline.ticker import Ticker
 
 
-def test_what_a_call_raises_is_reported_and_the_next_one_comes():
+def test_what_a_call_raises_is_reported_and_the_next_one_comes() -> None:
     told, calls, again = [], [], Event()
 
-    def tick():
+    def tick() -> None:
         calls.append(None)
         if len(calls) == 1:
             raise ValueError('the first')

@@ -39,25 +39,25 @@ class Air:
 
 
 @pytest.fixture
-def air():
+def air() -> Air:
     air = Air()
     air.beats(100)
     return air
 
 
-def test_without_beats_nothing_is_known():
+def test_without_beats_nothing_is_known() -> None:
     watch = BeatWatch()
     assert watch.slowdown(1e6, S_PER_BYTE) == 1.0
     assert not watch.in_doubt(1e6) and not watch.late(1e6)
 
 
-def test_steady_beats_are_no_warning():
+def test_steady_beats_are_no_warning() -> None:
     air = Air()
     assert set(air.beats(1000)) == {1.0}
     assert not air.in_doubt
 
 
-def test_one_late_beat_is_believed_less_the_more_such_were_accidents(air):
+def test_one_late_beat_is_believed_less_the_more_such_were_accidents(air: Air) -> None:
     believed = []
     for _ in range(20):
         believed.append(air.beat(late_s=0.05))
@@ -65,7 +65,7 @@ def test_one_late_beat_is_believed_less_the_more_such_were_accidents(air):
     assert believed[0] > 5.0 and believed[2] < 0.7 * believed[0] and believed[-1] < 2.0
 
 
-def test_late_beats_in_a_row_are_no_accident(air):
+def test_late_beats_in_a_row_are_no_accident(air: Air) -> None:
     for _ in range(20):
         air.beat(late_s=0.05)
         air.beats(3)
@@ -74,14 +74,14 @@ def test_late_beats_in_a_row_are_no_accident(air):
     assert air.beat(late_s=0.05) > 5.0 * one and air.late
 
 
-def test_a_single_late_beat_is_believed_where_others_followed_such(air):
+def test_a_single_late_beat_is_believed_where_others_followed_such(air: Air) -> None:
     first = air.beat(late_s=0.05)
     air.beat(late_s=0.05)
     air.beats(50)
     assert air.beat(late_s=0.05) > 1.2 * first
 
 
-def test_warnings_have_the_weight_that_frames_bore_out(air):
+def test_warnings_have_the_weight_that_frames_bore_out(air: Air) -> None:
     said = air.beats(2, late_s=0.05)[1]
     assert air.watch.warns(air.now_s + 0.06)
     for _ in range(10):
@@ -92,7 +92,7 @@ def test_warnings_have_the_weight_that_frames_bore_out(air):
     assert 1.0 < doubted < 0.3 * said and air.slowdown(0.06) > said
 
 
-def test_a_slower_link_is_as_much_slower_as_beats_are_late(air):
+def test_a_slower_link_is_as_much_slower_as_beats_are_late(air: Air) -> None:
     for _ in range(200):
         air.watch.judge(right=True)
     one, two = air.beats(2, late_s=0.01)[1], air.beats(2, late_s=0.02)[1]
@@ -100,7 +100,7 @@ def test_a_slower_link_is_as_much_slower_as_beats_are_late(air):
     assert two - 1 == pytest.approx(2 * (one - 1), rel=0.25)
 
 
-def test_a_beat_that_does_not_come_is_a_warning(air):
+def test_a_beat_that_does_not_come_is_a_warning(air: Air) -> None:
     assert air.slowdown(PERIOD_S + 3e-3) == 1.0
     assert air.slowdown(1.5 * PERIOD_S) > 2.0
     assert air.slowdown(3.0 * PERIOD_S) > air.slowdown(1.5 * PERIOD_S)
@@ -110,7 +110,7 @@ def test_a_beat_that_does_not_come_is_a_warning(air):
     assert air.slowdown(1.5 * PERIOD_S) < 2.0 < air.slowdown(2.5 * PERIOD_S)
 
 
-def test_beats_that_stay_late_call_the_link_in_doubt_until_it_is_known(air):
+def test_beats_that_stay_late_call_the_link_in_doubt_until_it_is_known(air: Air) -> None:
     assert air.beats(2, late_s=0.05) and air.in_doubt  # what they are worth is not known
     for _ in range(10):
         air.watch.judge(right=True)
@@ -121,14 +121,14 @@ def test_beats_that_stay_late_call_the_link_in_doubt_until_it_is_known(air):
 
 
 @pytest.mark.parametrize('last', [0, 1, 3, 12])
-def test_beats_that_stop_for_good_tell_nothing_in_the_end(air, last):
+def test_beats_that_stop_for_good_tell_nothing_in_the_end(air: Air, last: int) -> None:
     air.beats(last, late_s=0.05)
     assert air.slowdown(1.0) > 1.0
     air.now_s += 4.0
     assert air.slowdown(0.0) == 1.0 and not air.in_doubt and not air.late
 
 
-def test_beats_that_come_early_again_tell_that_the_link_is_better(air):
+def test_beats_that_come_early_again_tell_that_the_link_is_better(air: Air) -> None:
     air.beats(20, late_s=0.05)
     air.watch.accept_level()
     air.beats(3, late_s=0.05)
@@ -139,14 +139,14 @@ def test_beats_that_come_early_again_tell_that_the_link_is_better(air):
     assert not air.in_doubt
 
 
-def test_a_server_that_has_started_again_is_a_new_one(air):
+def test_a_server_that_has_started_again_is_a_new_one(air: Air) -> None:
     air.offset_s = 5000.0
     assert set(air.beats(50)) == {1.0}
     air.offset_s = -5000.0
     assert set(air.beats(50)) == {1.0} and not air.in_doubt
 
 
-def test_old_and_repeated_beats_are_ignored(air):
+def test_old_and_repeated_beats_are_ignored(air: Air) -> None:
     before = dict(vars(air.watch))
     clock_s = air.now_s + air.offset_s
     for at_s in (clock_s, clock_s - 0.05, clock_s - 0.1, clock_s):
@@ -155,7 +155,7 @@ def test_old_and_repeated_beats_are_ignored(air):
 
 
 @pytest.mark.parametrize('rate', [1.0 - 50e-6, 1.0 + 50e-6])
-def test_clocks_may_drift(rate):
+def test_clocks_may_drift(rate: float) -> None:
     air = Air(rate)
     assert set(air.beats(6000)) == {1.0}
     assert not air.in_doubt and air.slowdown(PERIOD_S) == 1.0
@@ -168,14 +168,14 @@ near = st.floats(-1e3, 1e3)
 
 @given(st.lists(st.tuples(near | numbers, near | numbers, near | numbers, near | numbers)),
        st.floats(1e-12, 1e3))
-def test_any_beats_leave_a_sane_factor(beats, s_per_byte):
+def test_any_beats_leave_a_sane_factor(beats: list[tuple[float, ...]], s_per_byte: float) -> None:
     watch = BeatWatch()
     for now_s, clock_s, period_s, ask_s in beats:
         watch.observe(now_s, clock_s, period_s)
         assert 1.0 <= watch.slowdown(ask_s, s_per_byte) <= 100.0
 
 
-def test_age_is_that_of_a_message_by_the_clock_of_its_middleware():
+def test_age_is_that_of_a_message_by_the_clock_of_its_middleware() -> None:
     assert age_s(int(5e18), int(5e18) + 30_000_000) == pytest.approx(0.03)
     assert age_s(0, int(5e18)) == 0.0  # not told
     assert age_s(int(5e18), int(4e18)) == 0.0 and age_s(int(4e18), int(5e18)) == 1.0  # set

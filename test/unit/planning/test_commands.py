@@ -1,23 +1,27 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from offload_perception.cli import plan, simulate_fleet
+from offload_perception.network.artefact import Artefact
+from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.decision import Option
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.session import default_pairs
 from offload_perception.planning.sizes import COSTS_FILE
 from offload_perception.planning.what_if import Conditions, WhatIf, pareto
+from offload_perception.profiles.device_profile import DeviceProfile
 from offload_perception.simulation.simulated_world import assumed_sizes
 
 
 @pytest.fixture
-def what_if(shape, coral):
+def what_if(shape: NetworkShape, coral: DeviceProfile) -> WhatIf:
     return WhatIf(shape, coral, assumed_sizes(shape, default_pairs(shape)), PlannerSettings())
 
 
-def test_pareto_front_is_what_nothing_beats(what_if):
+def test_pareto_front_is_what_nothing_beats(what_if: WhatIf) -> None:
     forecast = what_if.forecast(Conditions(bandwidth=20e3))
     allowed = what_if.allowed(forecast)
     front = pareto(forecast.latency_s, forecast.energy_j, allowed)
@@ -27,14 +31,14 @@ def test_pareto_front_is_what_nothing_beats(what_if):
         assert not (i in front and beaten)
 
 
-def test_map_goes_from_on_board_to_the_image(what_if):
+def test_map_goes_from_on_board_to_the_image(what_if: WhatIf) -> None:
     rows = what_if.choice_map(Conditions(), np.array([200.0, 1e7]), np.array([0.01, 3.0]))
     assert rows[0][0] is None
     assert rows[1][0] == Option(17)
     assert rows[1][1].cut == 0
 
 
-def test_plan_prints_the_choice(tmp_path, capsys):
+def test_plan_prints_the_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / 'plan.json'
     assert plan.main(['--bandwidth', '1e6', '--json', str(out)]) == 0
     assert 'choice: input' in capsys.readouterr().out
@@ -46,18 +50,19 @@ def test_plan_prints_the_choice(tmp_path, capsys):
     (['--profile', 'nokia'], 'raspberry_pi_3b_plus'), (['--bandwidth', '0'], 'bandwidth'),
     (['--model', 'resnet'], 'vgg16'), (['--agreement-floor', '2'], 'agreement_floor'),
     (['--codec-table', '/none.json'], 'measure_codecs'), (['--speed', '-1', ], 'speed')])
-def test_bad_input_is_named(argv, says, capsys):
+def test_bad_input_is_named(argv: list[str], says: str,
+                            capsys: pytest.CaptureFixture[str]) -> None:
     assert plan.main(argv) == 2
     assert says in capsys.readouterr().err
 
 
-def candidates(out, *argv):
+def candidates(out: Path, *argv: str) -> dict[str, int]:
     assert plan.main(['--json', str(out), '--profile', 'raspberry_pi_3b_plus_coral', *argv]) == 0
     return {c['candidate']: c['bytes'] for c in json.loads(out.read_text())['candidates']}
 
 
-def test_measurements_beside_the_model_are_used_and_their_path_is_taken(tmp_path, artefact,
-                                                                        capsys):
+def test_measurements_beside_the_model_are_used_and_their_path_is_taken(
+        tmp_path: Path, artefact: Artefact, capsys: pytest.CaptureFixture[str]) -> None:
     out, costs = tmp_path / 'plan.json', json.loads((artefact.path / COSTS_FILE).read_text())
     by_name = candidates(out, '--model', 'aerial')
     assert 'assumptions' not in capsys.readouterr().err
@@ -74,13 +79,14 @@ def test_measurements_beside_the_model_are_used_and_their_path_is_taken(tmp_path
 
 
 @pytest.mark.parametrize('text', ['', '{}', '[1]', '{"rows": 3}', '[' * 100_000, 'null', '[{}]'])
-def test_what_holds_no_measurements_is_refused_by_name(tmp_path, text, capsys):
+def test_what_holds_no_measurements_is_refused_by_name(tmp_path: Path, text: str,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / 'costs.json').write_text(text)
     assert plan.main(['--codec-table', str(tmp_path / 'costs.json')]) == 2
     assert 'costs.json holds no measurements' in capsys.readouterr().err
 
 
-def test_figures_are_drawn(tmp_path):
+def test_figures_are_drawn(tmp_path: Path) -> None:
     pytest.importorskip('matplotlib')
     files = [tmp_path / name for name in ('a.png', 'b.png', 'c.png')]
     assert plan.main(['--figure', str(files[0]), '--map', str(files[1])]) == 0
@@ -89,14 +95,16 @@ def test_figures_are_drawn(tmp_path):
     assert all(f.read_bytes().startswith(b'\x89PNG') for f in files)
 
 
-def test_simulate_fleet_prints_and_writes(tmp_path, capsys):
+def test_simulate_fleet_prints_and_writes(tmp_path: Path,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / 'fleet.json'
     assert simulate_fleet.main(['--duration', '20', '--policy', 'ours', '--json', str(out)]) == 0
     assert 'simulated, not measured' in capsys.readouterr().out
     assert json.loads(out.read_text())['policies']['ours'][0]['frames'] == 10
 
 
-def test_simulate_fleet_replays_a_recording_and_says_how_it_is_scaled(tmp_path, capsys):
+def test_simulate_fleet_replays_a_recording_and_says_how_it_is_scaled(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trace, out = tmp_path / 'fast.up', tmp_path / 'fleet.json'
     trace.write_text('1\n')
     argv = ['--duration', '20', '--policy', 'send JPEG', '--link', str(trace), '--json', str(out)]
@@ -108,12 +116,13 @@ def test_simulate_fleet_replays_a_recording_and_says_how_it_is_scaled(tmp_path, 
     assert took_j[1] > 10 * took_j[0]
 
 
-def test_broken_recording_ends_the_command(tmp_path, capsys):
+def test_broken_recording_ends_the_command(tmp_path: Path,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / 'bad.up').write_text('7\n5\n')
     assert simulate_fleet.main(['--link', str(tmp_path / 'bad.up')]) == 2
     assert 'bad.up, line 2' in capsys.readouterr().err
 
 
-def test_unknown_policy_is_named(capsys):
+def test_unknown_policy_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate_fleet.main(['--duration', '5', '--policy', 'best']) == 2
     assert 'oracle' in capsys.readouterr().err

@@ -6,12 +6,13 @@ from math import inf
 import numpy as np
 import pytest
 
-from offload_perception.planning.forecast import Forecaster, Moment, Route
+from offload_perception.network.shape import NetworkShape
+from offload_perception.planning.forecast import Forecast, Forecaster, Moment, Route
 from offload_perception.planning.head import HeadEstimator
 from offload_perception.planning.link import LinkEstimator
 from offload_perception.planning.server_estimate import ServerEstimator, ServerReport
 from offload_perception.planning.sizes import SizeTable
-from offload_perception.profiles.device_profile import Radio
+from offload_perception.profiles.device_profile import DeviceProfile, Radio
 
 PAIRS = ((0, 'raw'), (0, 'jpeg:90'), (3, 'raw'), (6, 'auto'), (14, 'lossy:4'), (16, 'auto'))
 SPREAD = 0.05  # of the links, relative
@@ -21,7 +22,7 @@ OVERHEAD_S, OVERHEAD_SD = 0.004, 0.002
 class World:
     """A drone with two servers, each term of a size that counts."""
 
-    def __init__(self, shape, profile, idle_share: float) -> None:
+    def __init__(self, shape: NetworkShape, profile: DeviceProfile, idle_share: float) -> None:
         radio = Radio(sending_w=1.3, j_per_byte=2e-6)
         self.profile = profile = replace(profile, radio=radio)
         self.head, self.sizes = HeadEstimator(profile), SizeTable(shape)
@@ -37,14 +38,14 @@ class World:
                        for name, link in self.links.items()]
         self.forecaster = Forecaster(profile, self.head, self.sizes, PAIRS, idle_share=idle_share)
 
-    def _load(self, shape, name: str) -> ServerEstimator:
+    def _load(self, shape: NetworkShape, name: str) -> ServerEstimator:
         load = ServerEstimator(shape)
         tails_s = tuple(0.3 - 0.01 * cut for cut in range(shape.last))
         load.report(0.0, ServerReport(name, 0.02 if name == '/near' else 0.07, 0.2, tails_s))
         load.observe(0.0, 6, wait_s=0.03, decode_s=0.005, tail_s=0.24)
         return load
 
-    def forecast(self, moment: Moment):
+    def forecast(self, moment: Moment) -> Forecast:
         return self.forecaster.forecast(self.routes, [True, True], (OVERHEAD_S, OVERHEAD_SD),
                                         moment)
 
@@ -85,7 +86,8 @@ class World:
 @pytest.mark.parametrize('moment', [
     Moment(0.0), Moment(0.5, waited_s=0.03), Moment(0.0, radio_busy_s=0.3),
     Moment(0.0, slowdowns=(1.0, 4.0))], ids=['quiet', 'waited', 'radio busy', 'slow link'])
-def test_each_option_costs_what_its_terms_add_up_to(shape, coral, moment, idle_share):
+def test_each_option_costs_what_its_terms_add_up_to(shape: NetworkShape, coral: DeviceProfile,
+                                                    moment: Moment, idle_share: float) -> None:
     world = World(shape, coral, idle_share)
     found = world.forecast(moment)
     time_s, time_var, energy_j, energy_var = np.array(world.expected(moment)).T
@@ -95,7 +97,7 @@ def test_each_option_costs_what_its_terms_add_up_to(shape, coral, moment, idle_s
     np.testing.assert_allclose(found.energy_spread_j, np.sqrt(energy_var))
 
 
-def test_every_term_counts(shape, coral):
+def test_every_term_counts(shape: NetworkShape, coral: DeviceProfile) -> None:
     """Were one of them nothing, the test above would not see it go."""
     world = World(shape, coral, 0.5)
     table = np.array([world.sizes.column(*pair)[:4] for pair in PAIRS])
@@ -109,7 +111,8 @@ def test_every_term_counts(shape, coral):
     assert (world.head.energies()[1][1:] > 0).all() and (world.head.times()[1][1:] > 0).all()
 
 
-def test_the_rest_on_board_is_the_whole_without_the_head(shape, coral):
+def test_the_rest_on_board_is_the_whole_without_the_head(shape: NetworkShape,
+                                                         coral: DeviceProfile) -> None:
     world = World(shape, coral, 0.0)
     hedge, last = world.forecast(Moment(0.0)).hedge, coral.last
     head_s, head_var = world.head.times()
@@ -121,7 +124,8 @@ def test_the_rest_on_board_is_the_whole_without_the_head(shape, coral):
     assert hedge.seconds[0] == inf
 
 
-def test_a_head_that_seems_longer_than_the_whole_leaves_a_rest_of_no_time(shape, coral):
+def test_a_head_that_seems_longer_than_the_whole_leaves_a_rest_of_no_time(
+        shape: NetworkShape, coral: DeviceProfile) -> None:
     world = World(shape, coral, 0.0)
     for _ in range(300):  # a deviation that is the cut's own
         world.head.observe(16, 1.3 * float(coral.head_s[16]))
@@ -133,7 +137,8 @@ def test_a_head_that_seems_longer_than_the_whole_leaves_a_rest_of_no_time(shape,
     assert min(hedge.spread_s) >= 0.0 and min(hedge.joules) >= 0.0
 
 
-def test_what_is_measured_later_counts_in_the_next_forecast(shape, coral):
+def test_what_is_measured_later_counts_in_the_next_forecast(shape: NetworkShape,
+                                                            coral: DeviceProfile) -> None:
     world, pair = World(shape, coral, 0.0), (3, 'lossy:4')
     world.forecaster = Forecaster(coral, world.head, world.sizes, (*PAIRS, pair))
     before = world.forecast(Moment(0.0))
@@ -150,7 +155,7 @@ def test_what_is_measured_later_counts_in_the_next_forecast(shape, coral):
 
 
 def test_a_network_that_does_not_fit_has_no_rest_on_board_and_its_deep_cuts_are_not_usable(
-        shape, pi):
+        shape: NetworkShape, pi: DeviceProfile) -> None:
     found = World(shape, pi, 0.0).forecast(Moment(0.0))
     assert found.hedge is None
     fits = [pi.cuts[cut].fits for cut, _ in PAIRS]
@@ -158,7 +163,7 @@ def test_a_network_that_does_not_fit_has_no_rest_on_board_and_its_deep_cuts_are_
     assert np.isfinite(found.latency_s[found.usable]).all()
 
 
-def test_spread_of_a_tail_is_that_of_its_measurements_or_of_the_guess(shape):
+def test_spread_of_a_tail_is_that_of_its_measurements_or_of_the_guess(shape: NetworkShape) -> None:
     load = ServerEstimator(shape)
     times_s, variance = load.tails()
     np.testing.assert_allclose(variance, (0.5 * times_s) ** 2)

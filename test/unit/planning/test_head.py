@@ -4,21 +4,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload_perception.planning.head import HeadEstimator
+from offload_perception.profiles.device_profile import DeviceProfile
 
 
-def fly(head, coral, factor, cuts, frames):
+def fly(head: HeadEstimator, coral: DeviceProfile, factor: float, cuts: tuple[int, ...],
+        frames: int) -> None:
     for i in range(frames):
         cut = cuts[i % len(cuts)]
         head.observe(cut, factor * coral.head_s[cut])
 
 
-def test_starts_with_the_profile(coral):
+def test_starts_with_the_profile(coral: DeviceProfile) -> None:
     seconds, variance = HeadEstimator(coral).times()
     np.testing.assert_allclose(seconds, coral.head_s)
     assert (variance[1:] > 0).all()
 
 
-def test_throttling_seen_at_one_cut_is_expected_of_all(coral):
+def test_throttling_seen_at_one_cut_is_expected_of_all(coral: DeviceProfile) -> None:
     head = HeadEstimator(coral)
     fly(head, coral, 1.0, (6, 14), 40)
     fly(head, coral, 2.0, (6,), 3)
@@ -26,14 +28,14 @@ def test_throttling_seen_at_one_cut_is_expected_of_all(coral):
     assert head.slowdown == pytest.approx(2.0, rel=0.1)
 
 
-def test_slow_drift_is_followed(coral):
+def test_slow_drift_is_followed(coral: DeviceProfile) -> None:
     head = HeadEstimator(coral)
     for factor in np.linspace(1.0, 1.5, 200):
         head.observe(14, factor * coral.head_s[14])
     assert head.times()[0][14] == pytest.approx(1.5 * coral.head_s[14], rel=0.05)
 
 
-def test_deviation_of_one_cut_stays_with_it(coral):
+def test_deviation_of_one_cut_stays_with_it(coral: DeviceProfile) -> None:
     head = HeadEstimator(coral)
     for _ in range(300):
         head.observe(6, 1.3 * coral.head_s[6])
@@ -44,7 +46,7 @@ def test_deviation_of_one_cut_stays_with_it(coral):
     assert seconds[14] == pytest.approx(coral.head_s[14], rel=0.1)
 
 
-def test_energy_follows_the_meter_only(coral):
+def test_energy_follows_the_meter_only(coral: DeviceProfile) -> None:
     head = HeadEstimator(coral)
     fly(head, coral, 2.0, (14,), 20)
     np.testing.assert_allclose(head.energies()[0], coral.head_j)
@@ -53,7 +55,7 @@ def test_energy_follows_the_meter_only(coral):
     np.testing.assert_allclose(head.energies()[0], 1.5 * coral.head_j, rtol=0.05)
 
 
-def test_layers_that_do_not_fit_never_do(pi):
+def test_layers_that_do_not_fit_never_do(pi: DeviceProfile) -> None:
     head = HeadEstimator(pi)
     head.observe(17, 1.0)
     assert np.isinf(head.times()[0][15:]).all()
@@ -61,7 +63,7 @@ def test_layers_that_do_not_fit_never_do(pi):
 
 
 @given(st.lists(st.tuples(st.integers(-5, 30), st.floats(allow_nan=True)), max_size=40))
-def test_nothing_that_is_fed_breaks_it(frames):
+def test_nothing_that_is_fed_breaks_it(frames: list[tuple[int, float]]) -> None:
     from offload_perception.profiles import device_profile as profiles
 
     head = HeadEstimator(profiles.load('raspberry_pi_3b_plus_coral'))
@@ -71,7 +73,7 @@ def test_nothing_that_is_fed_breaks_it(frames):
     assert np.isfinite(head.times()).all() and np.isfinite(head.energies()).all()
 
 
-def test_energy_of_what_does_not_fit_teaches_nothing(pi):
+def test_energy_of_what_does_not_fit_teaches_nothing(pi: DeviceProfile) -> None:
     head = HeadEstimator(pi)
     for energy_j in (5.0, np.inf, np.nan):
         head.observe_energy(17, energy_j)
@@ -79,7 +81,8 @@ def test_energy_of_what_does_not_fit_teaches_nothing(pi):
 
 
 @pytest.mark.parametrize(('factor', 'limit'), [(1e4, 5.0), (1e-4, 0.2)])
-def test_a_cut_is_never_corrected_into_another_network(coral, factor, limit):
+def test_a_cut_is_never_corrected_into_another_network(coral: DeviceProfile, factor: float,
+                                                       limit: float) -> None:
     head = HeadEstimator(coral)
     for _ in range(300):
         head.observe(6, factor * coral.head_s[6])
@@ -88,7 +91,8 @@ def test_a_cut_is_never_corrected_into_another_network(coral, factor, limit):
     assert head.times()[0][6] == pytest.approx(limit * head.slowdown * coral.head_s[6])
 
 
-def test_variance_is_that_of_the_speed_and_before_any_frame_that_of_the_profile_too(coral):
+def test_variance_is_that_of_the_speed_and_before_any_frame_that_of_the_profile_too(
+        coral: DeviceProfile) -> None:
     head = HeadEstimator(coral)
     np.testing.assert_allclose(head.times()[1],
                                (0.1 * coral.head_s) ** 2 + coral.head_spread_s ** 2)
@@ -99,7 +103,8 @@ def test_variance_is_that_of_the_speed_and_before_any_frame_that_of_the_profile_
     np.testing.assert_allclose(variance, (seconds * spread / level) ** 2)
 
 
-def test_variance_of_energies_is_that_of_the_profile_and_of_the_factor(coral):
+def test_variance_of_energies_is_that_of_the_profile_and_of_the_factor(
+        coral: DeviceProfile) -> None:
     head = HeadEstimator(coral)
     for factor in (1.5, 1.3, 1.4):
         head.observe_energy(14, factor * coral.head_j[14])

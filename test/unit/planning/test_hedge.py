@@ -1,6 +1,7 @@
 """A hedge: when it starts, and the energy that it is expected to take."""
 
 from math import exp, inf, pi, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,12 @@ from offload_perception.planning.hedge import HedgeCost
 DEADLINE_S = 0.8
 
 
-def cost(seconds=0.3, spread_s=0.02, joules=3.0):
+def cost(seconds: float = 0.3, spread_s: float = 0.02, joules: float = 3.0) -> Any:
     return HedgeCost(np.array([inf, seconds]), np.array([0.0, spread_s]), np.array([0.0, joules]))
 
 
 @pytest.mark.parametrize('spread_s', [0.0, 0.02, 0.1])
-def test_it_starts_early_enough_for_three_spreads_of_its_own_time(spread_s):
+def test_it_starts_early_enough_for_three_spreads_of_its_own_time(spread_s: float) -> None:
     start_s = DEADLINE_S - 0.3 - 3.0 * spread_s
     assert cost(spread_s=spread_s).last_start_s(DEADLINE_S)[1] == pytest.approx(start_s)
     assert cost(spread_s=spread_s).start_s(
@@ -26,13 +27,15 @@ def test_it_starts_early_enough_for_three_spreads_of_its_own_time(spread_s):
     (0.3, inf, 9.0),  # no deadline: when the reply is overdue
     (0.3, DEADLINE_S, DEADLINE_S), (DEADLINE_S, DEADLINE_S, DEADLINE_S),
     (0.9, DEADLINE_S, inf), (inf, DEADLINE_S, inf), (inf, inf, inf)])
-def test_what_is_not_to_keep_the_deadline_waits_for_it(seconds, deadline_s, expected):
+def test_what_is_not_to_keep_the_deadline_waits_for_it(seconds: float, deadline_s: float,
+                                                       expected: float) -> None:
     assert cost(seconds).start_s(1, deadline_s, 9.0, keeps_deadline=False) == expected
 
 
 @pytest.mark.parametrize('latency_s', [0.2, 0.5, 0.65, 0.8, 2.0])
 @pytest.mark.parametrize('spread_s', [1e-3, 0.05, 0.3])
-def test_its_energy_is_that_of_the_time_until_the_reply_or_the_deadline(latency_s, spread_s):
+def test_its_energy_is_that_of_the_time_until_the_reply_or_the_deadline(
+        latency_s: float, spread_s: float) -> None:
     """The mean working time is the integral of the probability that no reply is there yet."""
     start_s, steps = 0.5, 20_000
     scale_s, step_s = sqrt(3.0) / pi * spread_s, (DEADLINE_S - start_s) / steps
@@ -45,7 +48,7 @@ def test_its_energy_is_that_of_the_time_until_the_reply_or_the_deadline(latency_
     assert found[1] == pytest.approx(3.0 * working_s / (DEADLINE_S - start_s), rel=1e-3, abs=1e-6)
 
 
-def test_a_rest_of_no_time_takes_no_energy():
+def test_a_rest_of_no_time_takes_no_energy() -> None:
     found = cost(0.0, 0.0, 0.0).expected_j(np.array([0.5, DEADLINE_S]), DEADLINE_S,
                                            np.array([0.5, DEADLINE_S]), np.array([0.1, 0.0]))
     assert found[1] == 0.0

@@ -1,6 +1,7 @@
 """When the radio is free, and what a missing reply shows of the link."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,8 @@ NEAR, FAR = '/near', '/far'
 S_PER_BYTE = {NEAR: 1e-5, FAR: 1e-4}
 
 
-def sent(nbytes=10_000, ready_s=0.0, server=NEAR, server_s=0.1) -> Sent:
+def sent(nbytes: int = 10_000, ready_s: float = 0.0, server: Any = NEAR,
+         server_s: float = 0.1) -> Sent:
     decision = Decision(Option(0, 'raw', server), 0.1, 0.0, 1.0, 0.0, 1.0, True, '')
     return Sent(decision, nbytes, ready_s, server_s)
 
@@ -29,11 +31,12 @@ def out(*frames: Sent) -> InFlight:
     ((sent(), sent(ready_s=0.02)), 0.2),  # one after the other
     ((sent(), sent(ready_s=0.5)), 0.6), ((sent(ready_s=-5.0),), 0.0),
     ((sent(server='/unknown'),), 0.0)])
-def test_the_radio_sends_one_frame_after_the_other(frames, busy_s):
+def test_the_radio_sends_one_frame_after_the_other(frames: tuple[Sent, ...],
+                                                   busy_s: float) -> None:
     assert out(*frames).radio_busy_s(S_PER_BYTE, 0.0) == pytest.approx(busy_s)
 
 
-def test_what_has_ended_is_forgotten_and_no_other_frame_that_was_decided_alike():
+def test_what_has_ended_is_forgotten_and_no_other_frame_that_was_decided_alike() -> None:
     one, two = sent(), sent()
     flight = out(one, two)
     assert flight.remove(one.decision) is one and flight.remove(one.decision) is None
@@ -41,7 +44,7 @@ def test_what_has_ended_is_forgotten_and_no_other_frame_that_was_decided_alike()
     assert flight.radio_busy_s(S_PER_BYTE, 0.0) == pytest.approx(0.1)
 
 
-def test_a_reply_that_link_and_server_do_not_explain_makes_the_link_slow():
+def test_a_reply_that_link_and_server_do_not_explain_makes_the_link_slow() -> None:
     link = LinkEstimator.known(1e5, 0.01, 0.05)  # 0.11 s for 10 kB
     flight = out(sent(server_s=0.3))
     expected_s, spread_s = link.time(10_000, 0.0)

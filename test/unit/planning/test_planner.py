@@ -1,4 +1,6 @@
+from collections.abc import Iterator
 from math import inf, nan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +19,11 @@ NAMES = ('input', 'a', 'b', 'c', 'd')
 COUNT = 1 + len(PAIRS)
 
 
-def forecast(latency_s, energy_j, *, spread_s=0.0, agreement=None, usable=None, guessed=None,
-             hedge=None):
-    def column(value, default):
+def forecast(latency_s: list[float] | np.ndarray, energy_j: list[float] | np.ndarray, *,
+             spread_s: float = 0.0, agreement: list[float] | None = None,
+             usable: list[bool] | None = None, guessed: list[bool] | None = None,
+             hedge: Any = None) -> Forecast:
+    def column(value: Any, default: Any) -> Any:
         return np.full(COUNT, default) if value is None else np.asarray(value)
 
     return Forecast(
@@ -28,12 +32,12 @@ def forecast(latency_s, energy_j, *, spread_s=0.0, agreement=None, usable=None, 
         column(agreement, 1.0), column(usable, True), column(guessed, False), hedge)
 
 
-def planner(**settings):
+def planner(**settings: Any) -> Planner:
     return Planner(PlannerSettings(**{'hysteresis': 0.0, 'dwell_s': 0.0, 'explore_every': 0,
                                       **settings}), NAMES)
 
 
-def flat(value, **at):
+def flat(value: float, **at: Any) -> list[float]:
     values = [float(value)] * COUNT
     for place, other in at.items():
         values[int(place[1:])] = other
@@ -45,7 +49,9 @@ figures = st.lists(st.floats(0.001, 10), min_size=COUNT, max_size=COUNT)
 
 @given(figures, figures, st.lists(st.booleans(), min_size=COUNT, max_size=COUNT),
        st.floats(0.001, 10), st.floats(0, 1))
-def test_picks_what_brute_force_picks(latency_s, energy_j, usable, deadline_s, spread_s):
+def test_picks_what_brute_force_picks(latency_s: list[float], energy_j: list[float],
+                                      usable: list[bool], deadline_s: float,
+                                      spread_s: float) -> None:
     f = forecast(latency_s, energy_j, usable=usable, spread_s=spread_s)
     p = planner(margin=1.5)
     decision = p.choose(f, deadline_s, 0.0)
@@ -62,7 +68,7 @@ def test_picks_what_brute_force_picks(latency_s, energy_j, usable, deadline_s, s
         assert not decision.runnable
 
 
-def test_runner_up_is_the_second_best():
+def test_runner_up_is_the_second_best() -> None:
     f = forecast(flat(0.1), flat(5.0, _3=1.0, _5=2.0))
     decision = planner().choose(f, 1.0, 0.0)
     assert decision.option == Option(1, 'raw', '/s')
@@ -72,27 +78,27 @@ def test_runner_up_is_the_second_best():
     assert decision.candidates == COUNT
 
 
-def test_margin_keeps_uncertain_options_out():
+def test_margin_keeps_uncertain_options_out() -> None:
     f = forecast(flat(0.5, _0=0.2), flat(1.0, _0=3.0), spread_s=0.3)
     assert planner(margin=0.0).choose(f, 0.9, 0.0).energy_j == 1.0
     assert planner(margin=2.0).choose(f, 0.9, 0.0).option.local
 
 
 @pytest.mark.parametrize('deadline_s', [0.0, -1.0, inf, nan])
-def test_no_deadline_means_least_energy(deadline_s):
+def test_no_deadline_means_least_energy(deadline_s: float) -> None:
     f = forecast(flat(100.0), flat(2.0, _4=1.0))
     decision = planner().choose(f, deadline_s, 0.0)
     assert decision.energy_j == 1.0 and decision.feasible
 
 
-def test_floor_keeps_out_what_agrees_less_or_was_never_measured():
+def test_floor_keeps_out_what_agrees_less_or_was_never_measured() -> None:
     f = forecast(flat(0.1), flat(5.0, _1=1.0, _2=2.0, _3=3.0),
                  agreement=flat(1.0, _1=nan, _2=0.9, _3=0.96))
     assert planner(agreement_floor=0.95).choose(f, 1.0, 0.0).energy_j == 3.0
     assert planner(agreement_floor=0.0).choose(f, 1.0, 0.0).energy_j == 1.0
 
 
-def test_floor_that_excludes_everything_is_named():
+def test_floor_that_excludes_everything_is_named() -> None:
     usable = [i > 0 for i in range(COUNT)]  # does not fit on board
     f = forecast(flat(0.1), flat(1.0), usable=usable, agreement=flat(0.5, _4=0.8, _5=nan))
     decision = planner(agreement_floor=0.99).choose(f, 1.0, 0.0)
@@ -100,7 +106,7 @@ def test_floor_that_excludes_everything_is_named():
     assert 'agreement floor of 0.99' in decision.reason and not decision.feasible
 
 
-def test_small_gain_does_not_move_the_choice():
+def test_small_gain_does_not_move_the_choice() -> None:
     p = planner(hysteresis=0.1)
     p.choose(forecast(flat(0.1), flat(5.0, _3=1.0)), 1.0, 0.0)
     kept = p.choose(forecast(flat(0.1), flat(5.0, _3=1.0, _5=0.95)), 1.0, 10.0)
@@ -109,7 +115,7 @@ def test_small_gain_does_not_move_the_choice():
     assert p.changes == 1
 
 
-def test_dwell_holds_what_is_good_enough_and_not_what_is_late():
+def test_dwell_holds_what_is_good_enough_and_not_what_is_late() -> None:
     p = planner(dwell_s=1.0)
     p.choose(forecast(flat(0.1), flat(5.0, _3=1.0)), 1.0, 0.0)
     better = forecast(flat(0.1), flat(5.0, _3=1.0, _5=0.9))
@@ -119,14 +125,14 @@ def test_dwell_holds_what_is_good_enough_and_not_what_is_late():
     assert p.choose(late, 1.0, 1.6).energy_j == 1.0
 
 
-def test_dwell_does_not_hold_what_costs_much_more():
+def test_dwell_does_not_hold_what_costs_much_more() -> None:
     p = planner(dwell_s=1.0)
     p.choose(forecast(flat(0.1), flat(5.0, _3=1.0)), 1.0, 0.0)
     assert p.choose(forecast(flat(0.1), flat(5.0, _3=1.0, _5=0.5)), 1.0, 0.5).energy_j == 0.5
 
 
 @pytest.mark.parametrize('spread_s, stays', [(0.35, True), (0.6, False)])
-def test_part_of_the_margin_is_enough_to_stay(spread_s, stays):
+def test_part_of_the_margin_is_enough_to_stay(spread_s: float, stays: bool) -> None:
     p = planner(margin=2.0, hysteresis=0.5)
     first = p.choose(forecast(flat(0.2), flat(5.0, _3=1.0)), 0.8, 0.0)
     tighter = forecast(flat(0.2, _5=0.1), flat(9.0, _3=1.0, _5=1.2), spread_s=0.0)
@@ -135,7 +141,7 @@ def test_part_of_the_margin_is_enough_to_stay(spread_s, stays):
     assert (second.option == first.option) == stays
 
 
-def test_clock_that_jumps_back_does_not_hold_for_ever():
+def test_clock_that_jumps_back_does_not_hold_for_ever() -> None:
     p = planner(dwell_s=1.0)
     p.choose(forecast(flat(0.1), flat(5.0, _3=1.0)), 1.0, 1e6)
     better = forecast(flat(0.1), flat(5.0, _3=1.0, _5=0.9))
@@ -143,14 +149,14 @@ def test_clock_that_jumps_back_does_not_hold_for_ever():
     assert p.choose(better, 1.0, 1.5).energy_j == 0.9
 
 
-def test_random_walk_of_energies_does_not_flap():
+def test_random_walk_of_energies_does_not_flap() -> None:
     rng, p = np.random.default_rng(1), planner(hysteresis=0.05, dwell_s=0.5)
     for i in range(500):
         p.choose(forecast(flat(0.1), 1.0 + 0.01 * rng.standard_normal(COUNT)), 1.0, 0.1 * i)
     assert p.changes < 25
 
 
-def test_exploration_is_rare_bounded_and_accounted():
+def test_exploration_is_rare_bounded_and_accounted() -> None:
     p = planner(explore_every=10, explore_share=0.02)
     f = forecast(flat(0.1), flat(5.0, _3=1.0, _5=1.1), guessed=[i == 5 for i in range(COUNT)])
     decisions = [p.choose(f, 1.0, 0.1 * i) for i in range(1000)]
@@ -161,14 +167,14 @@ def test_exploration_is_rare_bounded_and_accounted():
     assert p.explored_j <= 0.02 * p.spent_j + 0.1
 
 
-def test_nothing_is_explored_that_is_expected_late():
+def test_nothing_is_explored_that_is_expected_late() -> None:
     p = planner(explore_every=1, explore_share=1.0)
     f = forecast(flat(0.1, _5=2.0), flat(5.0, _3=1.0, _5=0.5),
                  guessed=[i == 5 for i in range(COUNT)])
     assert not any(p.choose(f, 1.0, 0.1 * i).explored for i in range(50))
 
 
-def test_full_battery_buys_time():
+def test_full_battery_buys_time() -> None:
     p = planner(latency_weight_w=10.0)
     f = forecast(flat(1.0, _3=0.1), flat(1.0, _3=2.0))
     assert p.choose(f, 0.0, 0.0, battery=1.0).latency_s == 0.1
@@ -177,18 +183,18 @@ def test_full_battery_buys_time():
 
 @pytest.mark.parametrize('name, value', [('margin', -1), ('agreement_floor', 1.1),
                                          ('hysteresis', nan), ('dwell_s', -0.1)])
-def test_absurd_setting_is_named(name, value):
+def test_absurd_setting_is_named(name: str, value: float) -> None:
     with pytest.raises(PlanError, match=name):
         PlannerSettings(**{name: value})
 
 
-def hedge(seconds=0.3, joules=3.0):
+def hedge(seconds: float = 0.3, joules: float = 3.0) -> Any:
     """Return the same cost for each option but all on board, which has no hedge."""
     return HedgeCost(np.array([inf] + [seconds] * (COUNT - 1)), np.zeros(COUNT),
                 np.array([0.0] + [joules] * (COUNT - 1)))
 
 
-def test_what_may_be_late_is_hedged_in_time():
+def test_what_may_be_late_is_hedged_in_time() -> None:
     f = forecast(flat(0.6, _0=0.4), flat(1.0, _0=4.0), spread_s=0.2, hedge=hedge())
     decision = planner(margin=1.5).choose(f, 0.8, 0.0)  # with its margin at 0.9 s
     assert not decision.option.local and decision.feasible
@@ -196,35 +202,35 @@ def test_what_may_be_late_is_hedged_in_time():
     assert 1.0 < decision.energy_j < 4.0 and 'finished on board' in decision.reason
 
 
-def test_what_is_hardly_ever_in_time_is_not_sent():
+def test_what_is_hardly_ever_in_time_is_not_sent() -> None:
     f = forecast(flat(0.85, _0=0.4), flat(1.0, _0=3.5), spread_s=0.1, hedge=hedge())
     assert planner(margin=1.5).choose(f, 0.8, 0.0).option.local
 
 
-def test_nothing_is_hedged_by_a_board_that_is_late_itself():
+def test_nothing_is_hedged_by_a_board_that_is_late_itself() -> None:
     f = forecast(flat(0.7, _0=0.9), flat(1.0, _0=4.0), spread_s=0.1, hedge=hedge())
     decision = planner(margin=1.5).choose(f, 0.8, 0.0)
     assert not decision.feasible and 'least late' in decision.reason
 
 
-def test_hedge_of_what_is_in_time_waits_for_the_last_moment():
+def test_hedge_of_what_is_in_time_waits_for_the_last_moment() -> None:
     f = forecast(flat(0.1, _0=0.4), flat(1.0, _0=4.0), spread_s=0.01, hedge=hedge())
     decision = planner().choose(f, 0.8, 0.0)
     assert decision.hedge_s == pytest.approx(0.5) and decision.energy_j == pytest.approx(1.0)
 
 
-def test_hedge_that_is_likely_for_nothing_waits_for_the_deadline():
+def test_hedge_that_is_likely_for_nothing_waits_for_the_deadline() -> None:
     f = forecast(flat(0.6, _0=0.7), flat(1.0, _0=4.0), spread_s=0.02, hedge=hedge(0.7))
     decision = planner().choose(f, 0.8, 0.0)  # it would have to start at 0.1 s
     assert decision.hedge_s == 0.8 and decision.energy_j == 1.0
 
 
-def test_hedge_is_not_worth_it_too_late():
+def test_hedge_is_not_worth_it_too_late() -> None:
     f = forecast(flat(0.4, _0=9.0), flat(1.0), hedge=hedge(0.6))
     assert planner().choose(f, 0.5, 0.0).hedge_s == inf
 
 
-def hedged_by_brute_force(f, hedge, deadline_s):
+def hedged_by_brute_force(f: Any, hedge: Any, deadline_s: float) -> Iterator[Any]:
     """Yield energy, whether it is hedged and when that starts, of each option that is in time."""
     board_in_time = f.latency_s[0] + 1.5 * f.latency_spread_s[0] <= deadline_s
     for i in range(COUNT):
@@ -240,7 +246,7 @@ def hedged_by_brute_force(f, hedge, deadline_s):
             yield joules, hedged, start_s
 
 
-def test_hedges_what_brute_force_hedges():
+def test_hedges_what_brute_force_hedges() -> None:
     rng, seen = np.random.default_rng(4), set()
     for _ in range(1000):
         works_s = rng.uniform(0.0, 0.4, COUNT)

@@ -6,18 +6,19 @@ import pytest
 from offload_perception import codec
 from offload_perception.codec.measure import Measurement
 from offload_perception.errors import ConfigError
+from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.session import default_pairs
 from offload_perception.planning.sizes import SizeTable, from_records
 
 
-def test_every_default_pair_is_a_real_codec_of_that_cut(shape):
+def test_every_default_pair_is_a_real_codec_of_that_cut(shape: NetworkShape) -> None:
     pairs = default_pairs(shape)
     assert {cut for cut, _ in pairs} == set(range(shape.last))
     for cut, name in pairs:
         codec.parse(name, shape.specs[cut])
 
 
-def test_guesses_are_sane(shape):
+def test_guesses_are_sane(shape: NetworkShape) -> None:
     table = SizeTable(shape)
     pairs = default_pairs(shape)
     table.watch(pairs)
@@ -29,7 +30,7 @@ def test_guesses_are_sane(shape):
     assert (agreement[lossless] == 1.0).all() and np.isnan(agreement[~lossless]).all()
 
 
-def test_frames_replace_the_guess(shape):
+def test_frames_replace_the_guess(shape: NetworkShape) -> None:
     table = SizeTable(shape)
     table.watch(((14, 'auto'),))
     table.observe(14, 'auto', 9000, 0.002)
@@ -40,7 +41,7 @@ def test_frames_replace_the_guess(shape):
     assert table.columns[0, 0] == pytest.approx(10000, rel=0.03)
 
 
-def test_measurements_bring_agreement(shape):
+def test_measurements_bring_agreement(shape: NetworkShape) -> None:
     row = Measurement('block4_pool', 'lossy:3', 4000, 1.3, 0.4, 0.3, 0.97, None, 100)
     table = SizeTable(shape)
     assert table.load(from_records(json.loads(json.dumps([vars(row)])))) == 1
@@ -48,17 +49,17 @@ def test_measurements_bring_agreement(shape):
     assert (nbytes, encode_s, agreement, guessed) == (4000, 0.0004, 0.97, False)
 
 
-def test_rows_of_other_networks_are_left_out(shape):
+def test_rows_of_other_networks_are_left_out(shape: NetworkShape) -> None:
     row = Measurement('block5_pool', 'lossy:3', 4000, 1.3, 0.4, 0.3, 0.97, None, 100)
     assert SizeTable(shape).load([row]) == 0
 
 
-def test_unknown_codec_is_named(shape):
+def test_unknown_codec_is_named(shape: NetworkShape) -> None:
     with pytest.raises(ConfigError, match='mp3'):
         SizeTable(shape).column(0, 'mp3')
 
 
-def test_absurd_frames_are_ignored(shape):
+def test_absurd_frames_are_ignored(shape: NetworkShape) -> None:
     table = SizeTable(shape)
     before = table.column(3, 'raw')
     for cut, nbytes in ((-1, 5), (99, 5), (3, 0), (3, float('nan'))):

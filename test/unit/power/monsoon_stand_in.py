@@ -5,6 +5,7 @@ Modelled on the package's version 0.1.88: what is named here exists there, with 
 
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ USB_PASSTHROUGH = SimpleNamespace(Off=0, On=1, Auto=2)
 class StandIn:
     """What the device is to do, and what was asked of it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.present, self.connect_error, self.collect_error = True, None, None
         self.calibrates = True
         self.never_returns = threading.Event()
@@ -26,7 +27,7 @@ class StandIn:
         self.console, self.sampling, self.closed, self.dropped = True, False, 0, 0
         self.current_ma, self.voltage_v = 258.5, 5.0
 
-    def modules(self):
+    def modules(self) -> dict[str, SimpleNamespace]:
         """The package's modules, by the names they are imported under."""
         parts = {
             'HVPM': SimpleNamespace(Monsoon=lambda: _Device(self)),
@@ -40,10 +41,11 @@ class StandIn:
 
 
 class _Device:
-    def __init__(self, stand_in):
+    def __init__(self, stand_in: StandIn) -> None:
         self._stand_in, self._protocol = stand_in, None
 
-    def setup_usb(self, serialno=None, Protocol=None):
+    def setup_usb(self, serialno: int | None = None,
+                  Protocol: SimpleNamespace | None = None) -> None:
         if self._stand_in.connect_error:
             raise self._stand_in.connect_error
         if not self._stand_in.present:
@@ -51,40 +53,40 @@ class _Device:
             return
         Protocol.DEVICE = self._protocol = object()
 
-    def setUSBPassthroughMode(self, mode):
+    def setUSBPassthroughMode(self, mode: int) -> None:
         self._stand_in.passthrough = mode
 
-    def fillStatusPacket(self):
+    def fillStatusPacket(self) -> None:
         assert self._protocol is not None
 
-    def closeDevice(self):
+    def closeDevice(self) -> None:
         self._stand_in.closed += 1
 
-    def setVout(self, volts):
+    def setVout(self, volts: Any) -> None:
         pytest.fail('applies a voltage to the load')
 
-    def setDefaultScaleValues(self):
+    def setDefaultScaleValues(self) -> None:
         pytest.fail('wipes the calibration')
 
 
 class _Engine:
-    def __init__(self, stand_in):
+    def __init__(self, stand_in: StandIn) -> None:
         self._stand_in = stand_in
 
     @property
-    def dropped(self):
+    def dropped(self) -> Any:
         return self._stand_in.dropped
 
-    def ConsoleOutput(self, wanted):
+    def ConsoleOutput(self, wanted: bool) -> None:
         self._stand_in.console = wanted
 
-    def enableChannel(self, channel):
+    def enableChannel(self, channel: int) -> None:
         self._stand_in.enabled.add(channel)
 
-    def startSampling(self, *_, **__):
+    def startSampling(self, *_: Any, **__: Any) -> None:
         pytest.fail('does not return')
 
-    def periodicStartSampling(self):
+    def periodicStartSampling(self) -> list[list[Any]] | bool:
         if self._stand_in.passthrough == USB_PASSTHROUGH.Auto:
             pytest.fail('a load on the USB port has just lost its power')
         if not self._stand_in.calibrates:
@@ -92,7 +94,7 @@ class _Engine:
         self._stand_in.sampling = True
         return [[] for _ in range(6)]
 
-    def periodicCollectSamples(self, samples):
+    def periodicCollectSamples(self, samples: int) -> list[list[float]]:
         s = self._stand_in
         if s.collect_error:
             error, s.collect_error = s.collect_error, None
@@ -105,5 +107,5 @@ class _Engine:
             columns[channel] = [value] * count
         return columns
 
-    def periodicStopSampling(self):
+    def periodicStopSampling(self) -> None:
         self._stand_in.sampling = False

@@ -4,17 +4,25 @@ import functools
 import queue
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers import commands
-from offload_perception.power.drivers.meter import MeterSilent, ReadingRefused, open_serial_meter
+from offload_perception.power.drivers.meter import (
+    MeterSilent,
+    ReadingRefused,
+    SerialMeter,
+    open_serial_meter,
+)
 from offload_perception.power.drivers.meter_reader import MeterReader
 from offload_perception.power.drivers.um25c import UM34C
 from offload_perception.power.emulation.emulator_process import (
     COMMAND,
     EmulatorControl,
+    EmulatorProcess,
     spawn_emulator,
 )
 from offload_perception.power.emulation.faults import Fault
@@ -23,31 +31,32 @@ PATIENCE_S = 20.0
 
 
 @pytest.fixture(scope='module')
-def emulator():
+def emulator() -> Iterator[EmulatorProcess]:
     with spawn_emulator(model='UM34C', idle_w=2.0, full_load_w=6.0) as process:
         yield process
 
 
 @pytest.fixture
-def meter(emulator):
+def meter(emulator: EmulatorProcess) -> Iterator[SerialMeter]:
     meter = open_serial_meter(emulator.port)
     yield meter
     meter.close()
 
 
-def test_reading(emulator, meter):
+def test_reading(emulator: EmulatorProcess, meter: SerialMeter) -> None:
     emulator.set_load(0.0)
     r = meter.read()
     assert r.model == UM34C
     assert 1.9 <= r.power_w <= 6.0
 
 
-def test_commands_arrive(meter):
+def test_commands_arrive(meter: SerialMeter) -> None:
     meter.send(commands.set_backlight(3))
     assert meter.read().backlight == 3
 
 
-def test_injected_faults_hit_the_next_replies(emulator, meter):
+def test_injected_faults_hit_the_next_replies(emulator: EmulatorProcess,
+                                              meter: SerialMeter) -> None:
     emulator.inject(Fault.IMPLAUSIBLE, 1)
     with pytest.raises(ReadingRefused):
         meter.read()
@@ -56,20 +65,21 @@ def test_injected_faults_hit_the_next_replies(emulator, meter):
     assert emulator.stats()['faults']['implausible'] == 1
 
 
-def test_a_field_that_cannot_be_is_not_known(emulator, meter):
+def test_a_field_that_cannot_be_is_not_known(emulator: EmulatorProcess,
+                                             meter: SerialMeter) -> None:
     emulator.inject(Fault.ODD_FIELD)
     assert meter.read().unknown
     assert not meter.read().unknown
 
 
-def test_a_meter_in_the_cold():
+def test_a_meter_in_the_cold() -> None:
     with spawn_emulator(temperature_c=-7) as emulator:
         meter = open_serial_meter(emulator.port)
         assert meter.read().temperature_c in (-7, -6, -5)  # its own heat comes on top
         meter.close()
 
 
-def test_silence(emulator):
+def test_silence(emulator: EmulatorProcess) -> None:
     meter = open_serial_meter(emulator.port, timeout_s=0.3)
     emulator.inject(Fault.SILENCE)
     with pytest.raises(MeterSilent):
@@ -77,7 +87,7 @@ def test_silence(emulator):
     meter.close()
 
 
-def test_reader_survives_unplugging(emulator):
+def test_reader_survives_unplugging(emulator: EmulatorProcess) -> None:
     samples, kinds = queue.Queue(), []
     reader = MeterReader(functools.partial(open_serial_meter, emulator.port), samples.put,
                          lambda event: kinds.append(event.kind), 7.0)
@@ -91,7 +101,7 @@ def test_reader_survives_unplugging(emulator):
     assert reader.counters.polls == reader.counters.accounted
 
 
-def test_stage_sets_the_power(emulator, meter):
+def test_stage_sets_the_power(emulator: EmulatorProcess, meter: SerialMeter) -> None:
     emulator.set_stage('head', 1.0)
     for _ in range(20):
         if (power_w := meter.read().power_w) == pytest.approx(3.0, abs=0.05):
@@ -101,24 +111,24 @@ def test_stage_sets_the_power(emulator, meter):
     emulator.set_stage()
 
 
-def test_wrong_control_message_is_answered(emulator):
+def test_wrong_control_message_is_answered(emulator: EmulatorProcess) -> None:
     with pytest.raises(MeterError, match='known messages'):
         emulator._ask('sing')
 
 
-def test_nobody_listens(tmp_path):
+def test_nobody_listens(tmp_path: Path) -> None:
     control = EmulatorControl(tmp_path / 'nobody')
     with pytest.raises(MeterError, match='no emulator listens'):
         control.set_stage('head')
     control.close()
 
 
-def test_wrong_option_is_one_line():
+def test_wrong_option_is_one_line() -> None:
     with pytest.raises(MeterError, match='did not start'):
         spawn_emulator(fault='gremlin')
 
 
-def test_ends_with_its_parent():
+def test_ends_with_its_parent() -> None:
     """The middle process starts an emulator, prints its id and ends without closing it."""
     code = ('import os, sys, subprocess\n'
             f'p = subprocess.Popen([sys.executable, "-m", "{COMMAND}"], stdout=subprocess.PIPE)\n'
@@ -130,7 +140,7 @@ def test_ends_with_its_parent():
     assert _ended(int(read_pid.stdout))
 
 
-def _ended(pid):
+def _ended(pid: int) -> bool:
     """Wait for a process that is not our child."""
     psutil = pytest.importorskip('psutil')
     try:

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from offload_perception.errors import MeterError
@@ -19,7 +22,7 @@ from offload_perception.power.drivers.um25c import UM24C, UM25C, UM34C
     (commands.set_backlight(5), 0xD5),
     (commands.set_screen_timeout(9), 0xE9),
 ])
-def test_bytes(command, byte):
+def test_bytes(command: bytes, byte: int) -> None:
     assert command == bytes([byte])
 
 
@@ -32,11 +35,11 @@ def test_bytes(command, byte):
     lambda: commands.set_backlight(-1),
     lambda: commands.set_screen_timeout(10),
 ])
-def test_what_a_model_cannot_do_is_refused(wrong):
+def test_what_a_model_cannot_do_is_refused(wrong: Callable[..., Any]) -> None:
     with pytest.raises(MeterError):
         wrong()
 
 
-def test_only_commands_on_stored_data_change_counters():
+def test_only_commands_on_stored_data_change_counters() -> None:
     changing = {code for code in range(256) if commands.changes_counters(bytes([code]))}
     assert changing == {0xF3, 0xF4, *range(0xA0, 0xAA)}

@@ -1,6 +1,7 @@
 """The reader against fake meters: every poll is accounted for, whatever the meter does."""
 
 import threading
+from typing import Any
 
 import pytest
 from unit.power.um_frames import reading
@@ -25,12 +26,12 @@ PATIENCE_S = 10.0
 class FakeMeter:
     """Plays a script of readings and errors, then hangs until it is cancelled."""
 
-    def __init__(self, *script):
+    def __init__(self, *script: Any) -> None:
         self.script, self.sent, self.asked_s, self.closed = list(script), [], 0.0, False
         self._cancelled = threading.Event()
         self.hanging = threading.Event()
 
-    def read(self):
+    def read(self) -> Any:
         self.asked_s += 0.5
         if not self.script:
             self.hanging.set()
@@ -40,24 +41,24 @@ class FakeMeter:
             raise step
         return step
 
-    def send(self, command):
+    def send(self, command: Any) -> None:
         self.sent.append(command)
 
-    def take_counts(self):
+    def take_counts(self) -> Any:
         return LinkCounts(garbage_bytes=1)
 
-    def cancel(self):
+    def cancel(self) -> None:
         self._cancelled.set()
 
-    def close(self):
+    def close(self) -> None:
         self.closed = True
 
 
-def run(*meters):
+def run(*meters: Any) -> Any:
     """Run a reader over the meters until the last one has played its script; return all of it."""
     samples, events, waiting = [], [], list(meters)
 
-    def open_next():
+    def open_next() -> Any:
         meter = waiting.pop(0)
         if isinstance(meter, Exception):
             raise meter
@@ -73,7 +74,7 @@ def run(*meters):
     return reader, samples, events, status
 
 
-def test_readings_become_samples():
+def test_readings_become_samples() -> None:
     meter = FakeMeter(reading(), reading(current_a=0.2, power_w=1.0))
     reader, samples, events, status = run(meter)
     assert [s.reading.current_a for s in samples] == [0.4, 0.2]
@@ -84,7 +85,7 @@ def test_readings_become_samples():
     assert meter.closed
 
 
-def test_each_way_to_fail_is_counted_under_its_name():
+def test_each_way_to_fail_is_counted_under_its_name() -> None:
     meter = FakeMeter(
         reading(), MeterSilent('s'), ReadingRefused(Refusal.POWER), ShortReply('t'), reading())
     reader, samples, _, _ = run(meter)
@@ -96,7 +97,7 @@ def test_each_way_to_fail_is_counted_under_its_name():
     assert counters.garbage_bytes == 6
 
 
-def test_lost_link_is_opened_again():
+def test_lost_link_is_opened_again() -> None:
     first, second = FakeMeter(reading(), LinkLost('gone')), FakeMeter(reading())
     reader, samples, events, _ = run(first, MeterError('no such port'), second)
     assert len(samples) == 2
@@ -105,7 +106,7 @@ def test_lost_link_is_opened_again():
     assert first.closed
 
 
-def test_lasting_silence_opens_the_port_again():
+def test_lasting_silence_opens_the_port_again() -> None:
     dead = FakeMeter(*[MeterSilent('no answer')] * 5)
     reader, samples, events, _ = run(dead, FakeMeter(reading()))
     assert len(samples) == 1
@@ -114,7 +115,7 @@ def test_lasting_silence_opens_the_port_again():
     assert any('opening the port again' in e.message for e in events)
 
 
-def test_commands_go_out_between_readings_and_only_when_asked():
+def test_commands_go_out_between_readings_and_only_when_asked() -> None:
     quiet = FakeMeter(reading())
     run(quiet)
     assert quiet.sent == []
@@ -129,24 +130,24 @@ def test_commands_go_out_between_readings_and_only_when_asked():
     assert reader.counters.commands == 1
 
 
-def test_no_current_at_all_is_reported_once():
+def test_no_current_at_all_is_reported_once() -> None:
     _, _, events, _ = run(FakeMeter(*[reading(current_a=0.0, power_w=0.0)] * 12))
     told = [e for e in events if e.kind == 'no_load']
     assert len(told) == 1
     assert 'output side' in told[0].message
 
 
-def test_gap_is_counted():
+def test_gap_is_counted() -> None:
     meter = FakeMeter(reading(), *[MeterSilent('s')] * 4, reading())
     reader, _, events, _ = run(meter)
     assert reader.counters.gaps == 1
     assert any(e.kind == 'gap' and '2.5 s' in e.message for e in events)
 
 
-def test_stop_does_not_wait_for_a_port_that_hangs_in_opening():
+def test_stop_does_not_wait_for_a_port_that_hangs_in_opening() -> None:
     entered, release = threading.Event(), threading.Event()
 
-    def open_slowly():
+    def open_slowly() -> None:
         entered.set()
         release.wait(PATIENCE_S)
         raise MeterError('late')
@@ -160,12 +161,12 @@ def test_stop_does_not_wait_for_a_port_that_hangs_in_opening():
     assert reader.stop()
 
 
-def test_a_reading_that_comes_after_the_stop_is_nobodys():
+def test_a_reading_that_comes_after_the_stop_is_nobodys() -> None:
     """A port that hangs for long gives its reading to no later activation."""
     reading_now, late, samples = threading.Event(), threading.Event(), []
 
     class SlowMeter(FakeMeter):
-        def read(self):
+        def read(self) -> Any:
             reading_now.set()
             assert late.wait(PATIENCE_S)
             return reading()
@@ -179,10 +180,10 @@ def test_a_reading_that_comes_after_the_stop_is_nobodys():
     assert reader.stop() and not samples
 
 
-def test_a_session_that_raises_what_it_should_not_is_reported_and_followed_by_another():
+def test_a_session_that_raises_what_it_should_not_is_reported_and_followed_by_another() -> None:
     samples, events, again = [], [], threading.Event()
 
-    def on_sample(sample):
+    def on_sample(sample: Any) -> None:
         samples.append(sample)
         if len(samples) == 1:
             raise OverflowError('cannot convert float infinity to integer')
@@ -198,6 +199,6 @@ def test_a_session_that_raises_what_it_should_not_is_reported_and_followed_by_an
 
 
 @pytest.mark.parametrize('rate_hz', [0.0, -1.0, 7.1, 50.0])
-def test_rate_that_the_wire_cannot_carry(rate_hz):
+def test_rate_that_the_wire_cannot_carry(rate_hz: float) -> None:
     with pytest.raises(MeterError, match='rate_hz'):
         MeterReader(lambda: None, lambda _: None, lambda _: None, rate_hz)

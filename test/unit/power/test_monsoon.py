@@ -4,6 +4,7 @@ import errno
 import queue
 import sys
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ PATIENCE_S = 10.0
 
 
 @pytest.fixture
-def device(monkeypatch):
+def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     stand_in = StandIn()
     for name, module in stand_in.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
@@ -26,7 +27,7 @@ def device(monkeypatch):
     stand_in.release.set()
 
 
-def test_measures_and_does_nothing_else(device):
+def test_measures_and_does_nothing_else(device: StandIn) -> None:
     """The stand-in fails the test on setVout, on default scales and on cutting USB power."""
     meter = open_monsoon()
     meter.start()
@@ -39,7 +40,7 @@ def test_measures_and_does_nothing_else(device):
     assert device.passthrough == USB_PASSTHROUGH.On
 
 
-def test_times_are_even_and_monotonic(device):
+def test_times_are_even_and_monotonic(device: StandIn) -> None:
     meter = open_monsoon()
     meter.start()
     block = meter.read(100)
@@ -48,17 +49,17 @@ def test_times_are_even_and_monotonic(device):
     assert found.energy_j == pytest.approx(1.2925 * 0.01)
 
 
-def test_usb_channel_is_enabled(device):
+def test_usb_channel_is_enabled(device: StandIn) -> None:
     open_monsoon(channel='usb')
     assert {CHANNELS.USBCurrent, CHANNELS.USBVoltage} <= device.enabled
 
 
-def test_dropped_samples_are_reported(device):
+def test_dropped_samples_are_reported(device: StandIn) -> None:
     device.dropped = 17
     assert open_monsoon().read(10).dropped == 17
 
 
-def test_missing_device(device):
+def test_missing_device(device: StandIn) -> None:
     device.present = False
     with pytest.raises(MeterError, match=r'no Monsoon with serial number 123 .*udev'):
         open_monsoon(123)
@@ -70,30 +71,30 @@ def test_missing_device(device):
     (AttributeError('ctrl_transfer'), 'cable'),
     (IndexError('short packet'), 'cable'),
 ])
-def test_failures_of_the_usb_library(device, error, words):
+def test_failures_of_the_usb_library(device: StandIn, error: Exception, words: str) -> None:
     device.connect_error = error
     with pytest.raises(MeterError, match=words):
         open_monsoon()
 
 
-def test_device_that_does_not_calibrate(device):
+def test_device_that_does_not_calibrate(device: StandIn) -> None:
     device.calibrates = False
     with pytest.raises(MeterError, match='did not calibrate'):
         open_monsoon().start()
 
 
-def test_unknown_channel():
+def test_unknown_channel() -> None:
     with pytest.raises(MeterError, match='main, usb'):
         open_monsoon(channel='aux')
 
 
-def test_missing_package(monkeypatch):
+def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'Monsoon', None)
     with pytest.raises(MeterError, match='pip install monsoon'):
         open_monsoon()
 
 
-def test_reader_collects_and_comes_back_after_a_failure(device):
+def test_reader_collects_and_comes_back_after_a_failure(device: StandIn) -> None:
     blocks, events = queue.Queue(), []
     reader = MonsoonReader(open_monsoon, blocks.put, events.append, back_off_s=(0.001, 0.01))
     reader.start()
@@ -108,7 +109,7 @@ def test_reader_collects_and_comes_back_after_a_failure(device):
     assert device.closed == 2
 
 
-def test_absurd_samples_are_refused_and_counted(device):
+def test_absurd_samples_are_refused_and_counted(device: StandIn) -> None:
     device.current_ma = -500.0
     told = queue.Queue()
     published = []
@@ -121,7 +122,7 @@ def test_absurd_samples_are_refused_and_counted(device):
     assert not published
 
 
-def test_times_stretch_over_what_was_dropped(device):
+def test_times_stretch_over_what_was_dropped(device: StandIn) -> None:
     times_s = iter([10.0, 11.0])
     meter = open_monsoon()
     meter._clock = lambda: next(times_s)
@@ -129,7 +130,7 @@ def test_times_stretch_over_what_was_dropped(device):
     assert np.diff(block.times_s) == pytest.approx(1.0 / 500)
 
 
-def test_sampling_that_never_returns_is_reported_and_holds_nothing_up(device):
+def test_sampling_that_never_returns_is_reported_and_holds_nothing_up(device: StandIn) -> None:
     first, now_s = threading.Event(), [0.0]
     reader = MonsoonReader(
         open_monsoon, lambda _: (device.never_returns.set(), first.set()), lambda _: None,

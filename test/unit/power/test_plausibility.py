@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,10 +11,10 @@ from offload_perception.power.drivers.plausibility import (
     implausible,
     without_impossible,
 )
-from offload_perception.power.drivers.um25c import UM34C, Accumulator, decode
+from offload_perception.power.drivers.um25c import UM34C, Accumulator, Reading, decode
 
 
-def with_counters(energy_mwh, **changes):
+def with_counters(energy_mwh: int, **changes: Any) -> Reading:
     return reading(groups=(Accumulator(0, energy_mwh),) * 10, **changes)
 
 
@@ -24,7 +26,7 @@ def with_counters(energy_mwh, **changes):
     ({'power_w': 2.03}, None),
     ({'power_w': 0.0}, Refusal.POWER),
 ])
-def test_one_reading(changes, refusal):
+def test_one_reading(changes: dict[str, Any], refusal: Refusal | None) -> None:
     assert implausible(reading(**changes)) is refusal
 
 
@@ -50,7 +52,8 @@ BOTH_TEMPERATURES = {'temperature_c', 'temperature_f'}
     ({'record_threshold_a': 0.31}, {'record_threshold_a'}),
     ({'resistance_ohm': 4e8}, {'resistance_ohm'}),
 ])
-def test_a_field_that_cannot_be_is_not_known_and_the_power_stays(changes, unknown):
+def test_a_field_that_cannot_be_is_not_known_and_the_power_stays(
+        changes: dict[str, Any], unknown: set[str]) -> None:
     sent = reading(**changes)
     assert implausible(sent) is None
     known = without_impossible(sent)
@@ -59,18 +62,18 @@ def test_a_field_that_cannot_be_is_not_known_and_the_power_stays(changes, unknow
     assert (known.selected is None) == ('data_group' in unknown)
 
 
-def test_a_field_that_is_unknown_already_stays_unknown():
+def test_a_field_that_is_unknown_already_stays_unknown() -> None:
     unknown = without_impossible(reading(temperature_f=81, backlight=6))
     assert without_impossible(unknown) == unknown
 
 
 @pytest.mark.parametrize('frame', [UM34C_CAPTURE, UM34C_WITHOUT_TAIL + b'\0\0'])
-def test_published_readings_are_plausible(frame):
+def test_published_readings_are_plausible(frame: bytes) -> None:
     assert implausible(decode(frame)) is None
 
 
 @given(st.floats(4.0, 24.0), st.floats(0.0, 5.0))
-def test_truncated_products_are_never_refused(voltage_v, current_a):
+def test_truncated_products_are_never_refused(voltage_v: float, current_a: float) -> None:
     """The meter truncates each word to its own resolution."""
     power_w = int(voltage_v * current_a * 1000) / 1000
     shown = reading(voltage_v=int(voltage_v * 1000) / 1000,
@@ -78,7 +81,7 @@ def test_truncated_products_are_never_refused(voltage_v, current_a):
     assert implausible(shown) is None
 
 
-def test_counter_that_runs_backwards_once_is_refused():
+def test_counter_that_runs_backwards_once_is_refused() -> None:
     guard = Guard()
     assert guard.check(with_counters(50), True) is None
     assert guard.check(with_counters(3), True) is Refusal.COUNTERS
@@ -86,13 +89,13 @@ def test_counter_that_runs_backwards_once_is_refused():
     assert guard.counter_resets == 0
 
 
-def test_charge_counter_is_watched_too():
+def test_charge_counter_is_watched_too() -> None:
     guard = Guard()
     guard.check(reading(recorded=Accumulator(7, 37)), True)
     assert guard.check(reading(recorded=Accumulator(6, 37)), True) is Refusal.COUNTERS
 
 
-def test_counters_cleared_at_the_meter_are_believed_at_the_second_reading():
+def test_counters_cleared_at_the_meter_are_believed_at_the_second_reading() -> None:
     guard = Guard()
     assert guard.check(with_counters(50), True) is None
     assert guard.check(with_counters(0), True) is Refusal.COUNTERS
@@ -100,21 +103,21 @@ def test_counters_cleared_at_the_meter_are_believed_at_the_second_reading():
     assert guard.counter_resets == 1
 
 
-def test_counters_may_start_anywhere_after_forget():
+def test_counters_may_start_anywhere_after_forget() -> None:
     guard = Guard()
     guard.check(with_counters(50), True)
     guard.forget()
     assert guard.check(with_counters(0), True) is None
 
 
-def test_refused_reading_does_not_become_the_measure():
+def test_refused_reading_does_not_become_the_measure() -> None:
     guard = Guard()
     guard.check(with_counters(50), True)
     assert guard.check(with_counters(9999, voltage_v=60.0), True) is Refusal.VOLTAGE
     assert guard.check(with_counters(51), True) is None
 
 
-def test_wrong_tail():
+def test_wrong_tail() -> None:
     lenient, strict = Guard(), Guard(strict_tail=True)
     assert lenient.check(reading(), False) is None
     assert lenient.tail_warnings == 1

@@ -1,6 +1,8 @@
 """Opening: each cause of failure is named with its remedy."""
 
 import errno
+from pathlib import Path
+from typing import Any
 
 import pytest
 import serial
@@ -11,18 +13,18 @@ from offload_perception.power.drivers.port import open_port
 from offload_perception.power.emulation.pty_port import PtyPort
 
 
-def test_missing_port_is_named_with_those_that_exist(tmp_path):
+def test_missing_port_is_named_with_those_that_exist(tmp_path: Path) -> None:
     with pytest.raises(MeterError, match=r'rfcomm9.*no such port.*rfcomm bind.*ports here'):
         open_port(str(tmp_path / 'rfcomm9'))
 
 
-def test_regular_file(tmp_path):
+def test_regular_file(tmp_path: Path) -> None:
     (tmp_path / 'file').write_text('')
     with pytest.raises(MeterError, match='not a serial port'):
         open_port(str(tmp_path / 'file'))
 
 
-def test_busy_port():
+def test_busy_port() -> None:
     pty = PtyPort()
     try:
         with open_port(pty.path), pytest.raises(MeterError, match='busy'):
@@ -38,8 +40,9 @@ def test_busy_port():
     (errno.ECONNREFUSED, 'pair it again'),
     (errno.ENODEV, 'check cable'),
 ])
-def test_causes_that_the_system_names(monkeypatch, code, words):
-    def fail(*_, **__):
+def test_causes_that_the_system_names(monkeypatch: pytest.MonkeyPatch, code: int,
+                                      words: str) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise serial.SerialException(code, 'no')
 
     monkeypatch.setattr(serial, 'Serial', fail)
@@ -47,7 +50,7 @@ def test_causes_that_the_system_names(monkeypatch, code, words):
         open_port('/nowhere/rfcomm0')
 
 
-def test_group_of_the_port_is_named(monkeypatch, tmp_path):
+def test_group_of_the_port_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / 'port').write_text('')
     monkeypatch.setattr(port_module.grp, 'getgrgid', lambda _: type('G', (), {'gr_name': 'uucp'}))
     assert 'usermod -aG uucp' in port_module._remedy(

@@ -1,5 +1,7 @@
 """The driver against a scripted port: what each way of answering becomes."""
 
+from typing import Any
+
 import pytest
 from unit.power.um_frames import UM34C_CAPTURE, UM34C_WRONG_CHECKSUM, reading
 
@@ -21,10 +23,10 @@ FRAME = encode(reading())
 
 
 class Clock:
-    def __init__(self):
+    def __init__(self) -> None:
         self.now_s = 0.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now_s
 
 
@@ -33,34 +35,34 @@ class ScriptedPort:
 
     port = '/dev/scripted'
 
-    def __init__(self, clock, replies):
+    def __init__(self, clock: Clock, replies: tuple[bytes, ...]) -> None:
         self._clock, self._replies, self.input = clock, list(replies), b''
         self.written, self.written_at_s, self.closed = b'', [], False
 
     @property
-    def in_waiting(self):
+    def in_waiting(self) -> Any:
         return len(self.input)
 
-    def reset_input_buffer(self):
+    def reset_input_buffer(self) -> None:
         self.input = b''
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
         self.written += data
         self.written_at_s.append(self._clock())
         if data == commands.READ and self._replies:
             self.input += self._replies.pop(0)
 
-    def read(self, size):
+    def read(self, size: int) -> bytes:
         if not self.input:
             self._clock.now_s += 0.1
         data, self.input = self.input[:size], self.input[size:]
         return data
 
-    def close(self):
+    def close(self) -> None:
         self.closed = True
 
 
-def meter_with(*replies, **options):
+def meter_with(*replies: bytes, **options: Any) -> tuple[SerialMeter, ScriptedPort, Clock]:
     clock = Clock()
     port = ScriptedPort(clock, replies)
     meter = SerialMeter(port, clock=clock, **options)
@@ -68,7 +70,7 @@ def meter_with(*replies, **options):
     return meter, port, clock
 
 
-def test_reading():
+def test_reading() -> None:
     meter, port, _ = meter_with(FRAME)
     assert meter.read() == reading()
     assert port.written == commands.READ
@@ -76,7 +78,7 @@ def test_reading():
     assert meter.take_counts() == LinkCounts()
 
 
-def test_reading_between_noise_counts_the_noise_once():
+def test_reading_between_noise_counts_the_noise_once() -> None:
     meter, _, _ = meter_with(b'\x01\x02\x03' + FRAME, FRAME)
     assert meter.read() == reading()
     assert meter.take_counts() == LinkCounts(garbage_bytes=3)
@@ -84,14 +86,14 @@ def test_reading_between_noise_counts_the_noise_once():
     assert meter.take_counts() == LinkCounts()
 
 
-def test_silence_lasts_until_the_timeout():
+def test_silence_lasts_until_the_timeout() -> None:
     meter, _, clock = meter_with(timeout_s=1.0)
     with pytest.raises(MeterSilent, match='powered'):
         meter.read()
     assert clock.now_s == pytest.approx(2.0, abs=0.11)
 
 
-def test_short_reply_and_recovery():
+def test_short_reply_and_recovery() -> None:
     meter, _, _ = meter_with(FRAME[:77], FRAME)
     with pytest.raises(ShortReply, match='77 bytes'):
         meter.read()
@@ -99,20 +101,20 @@ def test_short_reply_and_recovery():
     assert meter.read() == reading()
 
 
-def test_another_device():
+def test_another_device() -> None:
     meter, _, _ = meter_with(b'$GPGGA,123519,4807.038,N,01131.000,E*47\r\n')
     with pytest.raises(WrongDevice, match='another device'):
         meter.read()
 
 
-def test_late_bytes_are_no_answer_to_the_next_request():
+def test_late_bytes_are_no_answer_to_the_next_request() -> None:
     meter, port, _ = meter_with(FRAME)
     port.input = encode(reading(current_a=0.2, power_w=1.0))
     assert meter.read() == reading()
     assert meter.take_counts() == LinkCounts(garbage_bytes=130)
 
 
-def test_implausible_reading_is_refused():
+def test_implausible_reading_is_refused() -> None:
     meter, _, _ = meter_with(encode(reading(power_w=3.0)), FRAME)
     with pytest.raises(ReadingRefused, match='voltage times current') as refused:
         meter.read()
@@ -123,13 +125,14 @@ def test_implausible_reading_is_refused():
 @pytest.mark.parametrize(('odd', 'unknown'), [
     ({'temperature_c': 5, 'temperature_f': 23}, ('temperature_c', 'temperature_f')),
     ({'backlight': 200}, ('backlight',))])
-def test_a_field_that_cannot_be_costs_no_reading(odd, unknown):
+def test_a_field_that_cannot_be_costs_no_reading(odd: dict[str, int],
+                                                 unknown: tuple[str, ...]) -> None:
     meter, _, _ = meter_with(encode(reading(**odd)))
     shown = meter.read()
     assert shown.unknown == unknown and shown.power_w == 2.0
 
 
-def test_wrong_tail_is_a_warning_or_with_strict_a_refusal():
+def test_wrong_tail_is_a_warning_or_with_strict_a_refusal() -> None:
     wrong = FRAME[:-2] + b'\0\0'
     meter, _, _ = meter_with(wrong)
     meter.read()
@@ -138,7 +141,7 @@ def test_wrong_tail_is_a_warning_or_with_strict_a_refusal():
         meter_with(wrong, strict_tail=True)[0].read()
 
 
-def test_um34c_checksum_is_always_checked():
+def test_um34c_checksum_is_always_checked() -> None:
     assert meter_with(UM34C_CAPTURE)[0].read().model == UM34C
     with pytest.raises(ReadingRefused, match='checksum'):
         meter_with(UM34C_WRONG_CHECKSUM)[0].read()
@@ -147,8 +150,8 @@ def test_um34c_checksum_is_always_checked():
 
 @pytest.mark.parametrize('method', ['read', 'write'])
 @pytest.mark.parametrize('error', [OSError('gone'), TypeError('fd is None')])
-def test_dead_port_is_a_lost_link(method, error):
-    def fail(_):
+def test_dead_port_is_a_lost_link(method: str, error: Exception) -> None:
+    def fail(_: Any) -> None:
         raise error
 
     meter, port, _ = meter_with(FRAME)
@@ -157,14 +160,14 @@ def test_dead_port_is_a_lost_link(method, error):
         meter.read()
 
 
-def test_nothing_is_sent_unasked():
+def test_nothing_is_sent_unasked() -> None:
     meter, port, _ = meter_with(FRAME)
     meter.read()
     meter.close()
     assert port.written == commands.READ
 
 
-def test_command_is_followed_by_a_pause():
+def test_command_is_followed_by_a_pause() -> None:
     meter, port, clock = meter_with(FRAME)
     waited = []
     meter._cancelled.wait = lambda s: waited.append(s) or setattr(clock, 'now_s', clock() + s)
@@ -174,7 +177,7 @@ def test_command_is_followed_by_a_pause():
     assert port.written_at_s[1] - port.written_at_s[0] >= COMMAND_PAUSE_S
 
 
-def test_counters_may_go_back_after_clearing():
+def test_counters_may_go_back_after_clearing() -> None:
     meter, port, clock = meter_with(FRAME, encode(reading(groups=reading().groups[:9] + (
         type(reading().groups[0])(0, 0),))))
     meter.read()
@@ -184,7 +187,7 @@ def test_counters_may_go_back_after_clearing():
     assert port.written == commands.READ + commands.CLEAR_DATA_GROUP + commands.READ
 
 
-def test_cancelled_meter_ends_at_once():
+def test_cancelled_meter_ends_at_once() -> None:
     meter, port, clock = meter_with(FRAME)
     meter.cancel()
     before_s = clock()

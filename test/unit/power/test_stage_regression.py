@@ -3,6 +3,7 @@
 import functools
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ NOISE_W = 0.005
 SEEDS = range(8)
 
 
-def varied_pipeline(chance):
+def varied_pipeline(chance: random.Random) -> list[Span]:
     """Frames whose stages vary, with a changing split and some pauses."""
     spans, t_s, split = [], 0.0, 1.0
     while t_s < END_S:
@@ -34,13 +35,14 @@ def varied_pipeline(chance):
     return spans
 
 
-def even_pipeline(_):
+def even_pipeline(_: None) -> list[Span]:
     """Frames all alike, five to the refresh: preprocess and head always in the same proportion."""
     return [span for t in np.arange(0.0, END_S, 0.1) for span in (
         Span('preprocess', t, t + 0.01), Span('head', t + 0.01, t + 0.06))]
 
 
-def regression_over(spans, seed, *, period_s=0.5, poll_hz=3.0, delay_s=0.0):
+def regression_over(spans: list[Span], seed: int, *, period_s: float = 0.5, poll_hz: float = 3.0,
+                    delay_s: float = 0.0) -> StageRegression:
     """Feed a regression what a meter with its own clock would show of these spans."""
     regression, time = StageRegression(), StageTime(len(spans))
     for span in spans:
@@ -58,13 +60,13 @@ def regression_over(spans, seed, *, period_s=0.5, poll_hz=3.0, delay_s=0.0):
 
 
 @functools.cache
-def fitted(seed, period_s):
+def fitted(seed: Any, period_s: float) -> Any:
     spans = varied_pipeline(random.Random(seed))
     return spans, regression_over(spans, seed, period_s=period_s).fit(END_S)
 
 
 @pytest.mark.parametrize('period_s', [0.5, 0.505])
-def test_joules_per_stage_lie_within_the_stated_intervals(period_s):
+def test_joules_per_stage_lie_within_the_stated_intervals(period_s: float) -> None:
     """Of 95 % intervals, at least 85 % of the ones tried here must hold the truth."""
     held = []
     for seed in SEEDS:
@@ -76,7 +78,7 @@ def test_joules_per_stage_lie_within_the_stated_intervals(period_s):
 
 
 @pytest.mark.parametrize('period_s', [0.5, 0.505])
-def test_intervals_are_narrow_enough_to_be_of_use(period_s):
+def test_intervals_are_narrow_enough_to_be_of_use(period_s: float) -> None:
     for seed in SEEDS:
         _, fit = fitted(seed, period_s)
         assert fit.extra_w('head').half_width < 0.01
@@ -84,7 +86,7 @@ def test_intervals_are_narrow_enough_to_be_of_use(period_s):
         assert fit.residual_w == pytest.approx(NOISE_W, rel=0.3)
 
 
-def test_energy_of_a_frame():
+def test_energy_of_a_frame() -> None:
     for seed in SEEDS:
         spans, fit = fitted(seed, 0.5)
         frame = spans[400:404]
@@ -98,14 +100,14 @@ def test_energy_of_a_frame():
         assert found.method == 'regression'
 
 
-def test_stages_that_never_vary_apart_are_said_to_be_inseparable():
+def test_stages_that_never_vary_apart_are_said_to_be_inseparable() -> None:
     spans = even_pipeline(None)
     fit = regression_over(spans, 0, period_s=0.5).fit(END_S)
     assert fit.extra_w('head').half_width > 0.5
     assert fit.extra_w('preprocess').half_width > 0.5
 
 
-def test_a_steady_reading_says_what_a_frame_draws():
+def test_a_steady_reading_says_what_a_frame_draws() -> None:
     regression = StageRegression()
     for t_s in np.arange(0.0, END_S, 0.1):
         regression.add_span(Span('preprocess', t_s, t_s + 0.003))
@@ -117,20 +119,20 @@ def test_a_steady_reading_says_what_a_frame_draws():
     assert 0.0 < found.uncertainty_j < 0.001
 
 
-def test_unknown_stage_has_no_interval():
+def test_unknown_stage_has_no_interval() -> None:
     _, fit = fitted(0, 0.5)
     assert fit.extra_w('decode').half_width == math.inf
     assert fit.frame_energy([Span('decode', 0.0, 1.0)], 0.0, 1.0).uncertainty_j == math.inf
 
 
-def test_values_that_are_shown_late():
+def test_values_that_are_shown_late() -> None:
     spans = varied_pipeline(random.Random(1))
     fit = regression_over(spans, 1, delay_s=0.7).fit(END_S)
     assert fit.extra_w('head').value == pytest.approx(EXTRA_W['head'], abs=0.01)
     assert fit.residual_w == pytest.approx(NOISE_W, rel=0.3)
 
 
-def test_too_few_samples_give_no_fit():
+def test_too_few_samples_give_no_fit() -> None:
     regression = StageRegression()
     assert regression.fit(100.0) is None
     regression.add_span(Span('head', 0.0, 1.0))
@@ -139,13 +141,13 @@ def test_too_few_samples_give_no_fit():
     assert regression.fit(100.0) is None
 
 
-def test_samples_after_the_known_spans_are_left_out():
+def test_samples_after_the_known_spans_are_left_out() -> None:
     spans = varied_pipeline(random.Random(0))
     regression = regression_over(spans, 0)
     assert regression.fit(END_S / 2).samples < 0.6 * regression.fit(END_S).samples
 
 
-def test_least_squares_names_what_the_data_do_not_say():
+def test_least_squares_names_what_the_data_do_not_say() -> None:
     design = np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [3.0, 6.0, 1.0]])
     solution = least_squares(design, np.array([5.0, 10.0, 22.0]))
     assert design @ solution.coefficients == pytest.approx([5.0, 10.0, 22.0])

@@ -10,7 +10,8 @@ SPANS = st.lists(st.tuples(TIMES, TIMES).map(sorted), min_size=1, max_size=20)
 
 
 @given(SPANS, st.tuples(TIMES, TIMES).map(sorted))
-def test_time_within_a_stretch_is_the_sum_of_the_overlaps(spans, stretch):
+def test_time_within_a_stretch_is_the_sum_of_the_overlaps(spans: list[list[float]],
+                                                          stretch: list[float]) -> None:
     time = StageTime(100)
     for start_s, end_s in spans:
         time.add(Span('head', start_s, end_s))
@@ -20,7 +21,7 @@ def test_time_within_a_stretch_is_the_sum_of_the_overlaps(spans, stretch):
         overlaps, abs=1e-9)
 
 
-def test_stages_are_apart():
+def test_stages_are_apart() -> None:
     time = StageTime(10)
     time.add(Span('head', 0.0, 1.0))
     time.add(Span('encode', 1.0, 1.5))
@@ -29,7 +30,7 @@ def test_stages_are_apart():
         [0.5, 0.1])
 
 
-def test_forgotten_spans_are_known_to_be_unknown():
+def test_forgotten_spans_are_known_to_be_unknown() -> None:
     time = StageTime(2)
     assert time.known_from_s == np.inf
     time.add(Span('head', 0.0, 1.0))

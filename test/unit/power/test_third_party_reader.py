@@ -10,7 +10,7 @@ pyummeter = pytest.importorskip(
 
 
 @pytest.mark.parametrize('model', sorted(MODELS))
-def test_pyummeter_reads_the_emulator(model):
+def test_pyummeter_reads_the_emulator(model: bytes) -> None:
     with spawn_emulator(model=model, idle_w=2.0, full_load_w=6.0) as emulator:
         emulator.set_load(0.0)
         with pyummeter.UMmeter(pyummeter.UMmeterInterfaceTTY(emulator.port)) as meter:

@@ -1,5 +1,7 @@
 """Replies of UM meters that were published, and a builder for plausible ones."""
 
+from typing import Any
+
 from offload_perception.power.drivers.um25c import UM25C, Accumulator, Model, Reading
 
 _ZERO_GROUPS = '00' * 64
@@ -21,7 +23,7 @@ UM34C_WRONG_CHECKSUM = bytes.fromhex(
     '000100020007000000100000' '0100000a000000f00000000200040001869f0002688c')
 
 
-def reading(model: Model = UM25C, **changes) -> Reading:
+def reading(model: Model = UM25C, **changes: Any) -> Reading:
     """What a meter at 5 V and 0.4 A says."""
     values = {
         'model': model, 'voltage_v': 5.0, 'current_a': 0.4, 'power_w': 2.0, 'temperature_c': 25,

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import psutil
 import pytest
@@ -25,7 +26,7 @@ class Stub:
     weights = 'seed:0'
     trained = False
 
-    def build(self):
+    def build(self) -> None:
         (self.folder / 'pid').write_text(str(os.getpid()))
         if self.end == 'refused':
             raise ModelError('no layers; add some')
@@ -36,21 +37,21 @@ class Stub:
         time.sleep(200)  # who waits for the end has failed
 
 
-def build(stub: Stub, go_on=lambda: None, progress=lambda text: None) -> None:
+def build(stub: Stub, go_on: Any = lambda: None, progress: Any = lambda text: None) -> None:
     building_apart(go_on)(stub, stub.folder / 'model', None, None, 8, 'crop', progress=progress)
 
 
 @pytest.mark.parametrize(('end', 'text'), [
     ('refused', '^no layers; add some$'), ('fault', 'ZeroDivisionError: division by zero'),
     ('killed', 'ended with SIGKILL; is there enough memory')])
-def test_what_goes_wrong_there_is_reported_here(tmp_path, end, text):
+def test_what_goes_wrong_there_is_reported_here(tmp_path: Path, end: str, text: str) -> None:
     told = []
     with pytest.raises(ModelError, match=text):
         build(Stub(end, tmp_path), progress=told.append)
     assert told == ['building stub with weights seed:0']
 
 
-def test_it_can_be_ended_at_any_moment(tmp_path):
+def test_it_can_be_ended_at_any_moment(tmp_path: Path) -> None:
     building = Event()
 
     def go_on() -> None:
@@ -73,7 +74,7 @@ build(Stub('never', Path(sys.argv[1])))
 """
 
 
-def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path):
+def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, '-c', PARENT, str(tmp_path)], env={
         **os.environ, 'PYTHONPATH': os.pathsep.join([str(Path(__file__).parent), *sys.path])})
     try:

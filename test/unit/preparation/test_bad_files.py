@@ -1,11 +1,16 @@
 """Files that cannot be cut are named, with what is wrong."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offload_perception.errors import ModelError
+from offload_perception.network.artefact import Artefact
 from offload_perception.network.cut import cut_points
 from offload_perception.network.dense import check_dense
 from offload_perception.network.flatbuffer import Graph, _pack, _unpack, schema
@@ -15,48 +20,48 @@ from offload_perception.preparation.representative import default_images, folder
 
 
 @pytest.fixture(scope='module')
-def data(artefact):
+def data(artefact: Artefact) -> bytes:
     return artefact.model_file.read_bytes()
 
 
-def changed(data: bytes, change) -> bytes:
+def changed(data: bytes, change: Callable[..., Any]) -> bytes:
     model = _unpack(data, 'test')
     change(model)
     return _pack(model)
 
 
-def test_float_only(small):
+def test_float_only(small: Any) -> None:
     with pytest.raises(ModelError, match='float32, not int8; use a fully integer-quantised'):
         Graph(to_float(small))
 
 
 @pytest.mark.parametrize('broken', [b'', b'junk' * 50])
-def test_no_tflite_file(broken):
+def test_no_tflite_file(broken: bytes) -> None:
     with pytest.raises(ModelError, match=r'x\.tflite is not a \.tflite file'):
         Graph(broken, 'x.tflite')
 
 
 @pytest.mark.parametrize('share', [0.02, 0.5, 0.9])
-def test_cut_short(data, share):
+def test_cut_short(data: bytes, share: float) -> None:
     with pytest.raises(ModelError, match='broken'):
         Graph(data[:int(len(data) * share)])
 
 
-def test_several_subgraphs(data):
+def test_several_subgraphs(data: bytes) -> None:
     with pytest.raises(ModelError, match='2 subgraphs'):
         Graph(changed(data, lambda m: m.subgraphs.append(m.subgraphs[0])))
 
 
-def test_external_buffers(data):
-    def change(model):
+def test_external_buffers(data: bytes) -> None:
+    def change(model: Any) -> None:
         model.buffers[3].offset, model.buffers[3].size = 4096, 100
 
     with pytest.raises(ModelError, match='outside the flatbuffer'):
         Graph(changed(data, change))
 
 
-def test_open_dimensions(data):
-    def change(model):
+def test_open_dimensions(data: bytes) -> None:
+    def change(model: Any) -> None:
         tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
         tensor.shapeSignature = np.array([-1, *tensor.shape[1:]], np.int32)
 
@@ -64,8 +69,8 @@ def test_open_dimensions(data):
         Graph(changed(data, change))
 
 
-def test_branch(data):
-    def change(model):
+def test_branch(data: bytes) -> None:
+    def change(model: Any) -> None:
         operators = model.subgraphs[0].operators
         operators[6].inputs = np.array(
             [operators[3].outputs[0], *operators[6].inputs[1:]], np.int32)
@@ -74,8 +79,8 @@ def test_branch(data):
         Graph(changed(data, change))
 
 
-def test_compiled_for_the_edge_tpu(data):
-    def change(model):
+def test_compiled_for_the_edge_tpu(data: bytes) -> None:
+    def change(model: Any) -> None:
         code = model.operatorCodes[model.subgraphs[0].operators[1].opcodeIndex]
         code.builtinCode = code.deprecatedBuiltinCode = schema().BuiltinOperator.CUSTOM
 
@@ -83,8 +88,8 @@ def test_compiled_for_the_edge_tpu(data):
         Graph(changed(data, change))
 
 
-def test_not_like_vgg(data):
-    def change(model):
+def test_not_like_vgg(data: bytes) -> None:
+    def change(model: Any) -> None:
         code = model.operatorCodes[model.subgraphs[0].operators[1].opcodeIndex]
         code.builtinCode = code.deprecatedBuiltinCode = schema().BuiltinOperator.TANH
 
@@ -97,12 +102,12 @@ def test_not_like_vgg(data):
     ([np.zeros((8, 8, 3), np.uint8)], r'is uint8 \(8, 8, 3\), not uint8 \(32, 32, 3\)'),
     ([np.zeros((32, 32, 3), np.float32)], 'is float32'),
 ])
-def test_representative_images(tiny, images, message):
+def test_representative_images(tiny: Any, images: list[np.ndarray], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         to_int8(tiny, images)
 
 
-def test_representative_folder(tmp_path):
+def test_representative_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match='holds no representative images'):
         folder_images(tmp_path, (8, 8, 3))
     (tmp_path / 'a.txt').write_bytes(b'junk')
@@ -113,42 +118,42 @@ def test_representative_folder(tmp_path):
         folder_images(tmp_path, (8, 8, 3))
 
 
-def test_default_images_are_uint8_of_the_asked_size():
+def test_default_images_are_uint8_of_the_asked_size() -> None:
     images = default_images((24, 40, 3), 6)
     assert (images.shape, images.dtype) == ((6, 24, 40, 3), np.uint8)
     assert images.std() > 20
 
 
-def no_shape(model):
+def no_shape(model: Any) -> None:
     model.subgraphs[0].tensors[2].shape = None
 
 
-def no_buffer(model):
+def no_buffer(model: Any) -> None:
     model.subgraphs[0].tensors[1].buffer = len(model.buffers)
 
 
-def no_tensor(model):
+def no_tensor(model: Any) -> None:
     operator = model.subgraphs[0].operators[3]
     operator.inputs = np.array([operator.inputs[0], 9999], np.int32)
 
 
-def no_operator_code(model):
+def no_operator_code(model: Any) -> None:
     model.subgraphs[0].operators[1].opcodeIndex = 99
 
 
-def no_tensors(model):
+def no_tensors(model: Any) -> None:
     model.subgraphs[0].tensors = None
 
 
 @pytest.mark.parametrize('change', [no_shape, no_buffer, no_tensor, no_operator_code, no_tensors])
-def test_what_refers_to_nothing_is_a_broken_file(data, change):
+def test_what_refers_to_nothing_is_a_broken_file(data: bytes, change: Callable[..., Any]) -> None:
     with pytest.raises(ModelError, match=r'm\.tflite is a broken \.tflite file .*copy it again'):
         Graph(changed(data, change), 'm.tflite')
 
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=150)
-def test_flipped_bytes_lead_to_our_errors_alone(seed):
+def test_flipped_bytes_lead_to_our_errors_alone(seed: int) -> None:
     file = bytearray((BUNDLED / 'aerial/segments/01_block1_conv1.tflite').read_bytes())
     rng = np.random.default_rng(seed)
     for index in rng.integers(8, len(file), rng.integers(1, 9)):

@@ -1,5 +1,9 @@
 """Whole models that Keras 2 saved: read from the file's own layers and arrays."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from unit.preparation.keras2_file import conv, dense, image, layer, model, pool, save
@@ -19,12 +23,12 @@ def draw(*shape: int) -> np.ndarray:
 C1, C2, D1, D2 = draw(3, 3, 3, 4), draw(3, 3, 4, 6), draw(4 * 4 * 6, 8), draw(8, 3)
 
 
-def base() -> dict:
+def base() -> dict[str, Any]:
     return model('Functional', 'vgg16', image('input_1', 16), conv('block1_conv1', C1),
                  pool('block1_pool'), conv('block2_conv1', C2), pool('block2_pool'))
 
 
-def head(end: str = 'softmax') -> list[dict]:
+def head(end: str = 'softmax') -> list[dict[str, Any]]:
     return [layer('Flatten', 'flatten', data_format='channels_last'),
             dense('dense', D1, 'relu'), layer('Dropout', 'dropout', rate=0.5),
             dense('dense_1', D2, end)]
@@ -44,12 +48,12 @@ def expected(pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope='module')
-def pixels():
+def pixels() -> np.ndarray:
     return RNG.uniform(0, 1, (3, 16, 16, 3)).astype(np.float32)
 
 
 @pytest.mark.parametrize('version', ['2.2.4-tf', '2.15.0'])
-def test_the_usual_fine_tuned_vgg16(tmp_path, pixels, version):
+def test_the_usual_fine_tuned_vgg16(tmp_path: Path, pixels: np.ndarray, version: str) -> None:
     path = save(tmp_path / 'a.h5', model('Sequential', 'mine', image('vgg16_input', 16), base(),
                                          *head()), version)
     found = load(path, 'inside')
@@ -57,7 +61,7 @@ def test_the_usual_fine_tuned_vgg16(tmp_path, pixels, version):
     assert found.layers[0].name == 'block1_conv1'
 
 
-def test_a_sequential_without_an_input_layer(tmp_path, pixels):
+def test_a_sequential_without_an_input_layer(tmp_path: Path, pixels: np.ndarray) -> None:
     first = conv('c1', C1, batch_input_shape=[None, 16, 16, 3])
     path = save(tmp_path / 'a.h5', model('Sequential', 'mine', first, pool('p1'), conv('c2', C2),
                                          pool('p2'), *head()))
@@ -65,7 +69,7 @@ def test_a_sequential_without_an_input_layer(tmp_path, pixels):
                                rtol=1e-4, atol=1e-6)
 
 
-def test_layers_of_training_are_left_out(tmp_path, pixels):
+def test_layers_of_training_are_left_out(tmp_path: Path, pixels: np.ndarray) -> None:
     path = save(tmp_path / 'a.h5', model(
         'Functional', 'mine', image('input_2', 16), layer('RandomFlip', 'flip', mode='horizontal'),
         layer('Rescaling', 'rescaling', scale=1 / 255, offset=0.0), base(),
@@ -74,7 +78,7 @@ def test_layers_of_training_are_left_out(tmp_path, pixels):
                                rtol=1e-3, atol=1e-5)
 
 
-def test_normalisation_of_batches_and_pixels(tmp_path, pixels):
+def test_normalisation_of_batches_and_pixels(tmp_path: Path, pixels: np.ndarray) -> None:
     gamma, beta, mean, variance = (np.linspace(a, b, 4) for a, b in (
         (1, 2), (0, 1), (-1, 1), (1, 3)))
     path = save(tmp_path / 'a.h5', model(
@@ -97,7 +101,7 @@ def test_normalisation_of_batches_and_pixels(tmp_path, pixels):
                                atol=1e-5)
 
 
-def test_it_is_prepared_and_cut(tmp_path):
+def test_it_is_prepared_and_cut(tmp_path: Path) -> None:
     path = save(tmp_path / 'a.h5', model('Sequential', 'mine', image('vgg16_input', 16), base(),
                                          *head('linear')))
     heard = []
@@ -107,14 +111,14 @@ def test_it_is_prepared_and_cut(tmp_path):
     assert any('softmax is appended' in text for text in heard)
 
 
-def merged() -> dict:
+def merged() -> dict[str, Any]:
     whole = model('Functional', 'mine', image('in', 16), conv('c1', C1[:, :, :, :3]),
                   layer('Add', 'add'))
     whole['config']['layers'][-1]['inbound_nodes'] = [[['c1', 0, 0, {}], ['in', 0, 0, {}]]]
     return whole
 
 
-def preprocessed() -> dict:
+def preprocessed() -> dict[str, Any]:
     whole = model('Functional', 'mine', image('in', 16),
                   layer('SlicingOpLambda', 'tf.__operators__.getitem', function='getitem'),
                   layer('TFOpLambda', 'tf.nn.bias_add', function='nn.bias_add'),
@@ -135,12 +139,13 @@ def preprocessed() -> dict:
     (lambda: model('Sequential', 'm', image('in', 16), conv('c1', C1[:, :, :2])),
      'not a whole Keras 2 model|wants arrays'),
 ])
-def test_what_cannot_be_cut_is_named(tmp_path, whole, message):
+def test_what_cannot_be_cut_is_named(tmp_path: Path, whole: Callable[..., Any],
+                                     message: str) -> None:
     with pytest.raises(ModelError, match=message):
         load(save(tmp_path / 'a.h5', whole()), 'inside')
 
 
-def test_the_same_of_a_file_of_keras_3(tmp_path):
+def test_the_same_of_a_file_of_keras_3(tmp_path: Path) -> None:
     layers = keras.layers
     image_3 = keras.Input((16, 16, 3))
     prepared = keras.applications.vgg16.preprocess_input(image_3)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -25,12 +26,12 @@ TINY = VggSpec('tiny', input_size=32, width=1 / 16, classes=3, blocks=(1,), fc=(
 
 
 @pytest.fixture(autouse=True)
-def presets(monkeypatch):
+def presets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SPECS, 'tiny', TINY)
 
 
 @pytest.fixture(scope='module')
-def cache(tmp_path_factory):
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp('cache')
 
 
@@ -38,7 +39,8 @@ def visible(folder: Path) -> list[str]:
     return [p.name for p in folder.iterdir() if not p.name.startswith('.')]
 
 
-def test_second_call_finds_the_first_and_builds_nothing(cache, monkeypatch):
+def test_second_call_finds_the_first_and_builds_nothing(cache: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepare('tiny', 'seed:0', cache_dir=cache)
     monkeypatch.setattr(prepare_module, 'write_artefact', None)
     assert prepare('tiny', 'seed:0', cache_dir=cache) == first
@@ -46,7 +48,7 @@ def test_second_call_finds_the_first_and_builds_nothing(cache, monkeypatch):
     assert first.path.parent == cache
 
 
-def test_ready_model_loads_without_tensorflow(cache):
+def test_ready_model_loads_without_tensorflow(cache: Path) -> None:
     artefact = prepare('tiny', 'seed:0', cache_dir=cache)
     code = ('import sys; sys.modules["tensorflow"] = sys.modules["keras"] = None\n'
             'from offload_perception.preparation.prepare import prepare\n'
@@ -54,7 +56,7 @@ def test_ready_model_loads_without_tensorflow(cache):
     subprocess.run([sys.executable, '-c', code], check=True, env={**os.environ})
 
 
-def test_same_seed_same_digest_other_seed_other_folder(cache, tmp_path):
+def test_same_seed_same_digest_other_seed_other_folder(cache: Path, tmp_path: Path) -> None:
     first = prepare('tiny', 'seed:0', cache_dir=cache)
     again = prepare('tiny', 'seed:0', cache_dir=tmp_path)
     other = prepare('tiny', 'seed:1', cache_dir=cache)
@@ -62,7 +64,7 @@ def test_same_seed_same_digest_other_seed_other_folder(cache, tmp_path):
     assert other.path != first.path
 
 
-def test_the_way_to_fit_pictures_travels_with_the_model(cache, tmp_path):
+def test_the_way_to_fit_pictures_travels_with_the_model(cache: Path, tmp_path: Path) -> None:
     plain = prepare('tiny', 'seed:0', cache_dir=cache)
     boxed = prepare('tiny', 'seed:0', fit='letterbox', cache_dir=cache)
     assert (plain.fit, boxed.fit) == ('crop', 'letterbox')
@@ -76,8 +78,9 @@ def test_the_way_to_fit_pictures_travels_with_the_model(cache, tmp_path):
         prepare(elsewhere)
 
 
-def test_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail(model, folder, **kwargs):
+def test_failed_build_leaves_nothing_behind(tmp_path: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(model: Any, folder: Any, **kwargs: Any) -> None:
         folder.mkdir(parents=True)
         (folder / 'model.tflite').write_bytes(b'half')
         raise KeyboardInterrupt
@@ -88,7 +91,7 @@ def test_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
     assert not [p for p in tmp_path.iterdir() if p.is_dir()]
 
 
-def test_leftovers_of_a_killed_build_are_cleared(tmp_path, cache):
+def test_leftovers_of_a_killed_build_are_cleared(tmp_path: Path, cache: Path) -> None:
     name = prepare('tiny', 'seed:0', cache_dir=cache).path.name
     partial = tmp_path / f'.{name}.partial'
     partial.mkdir()
@@ -101,14 +104,15 @@ def test_leftovers_of_a_killed_build_are_cleared(tmp_path, cache):
 class FakeSource:
     name, weights, trained = 'tiny', 'seed:0', False
 
-    def build(self):
+    def build(self) -> Any:
         return None
 
-    def identity(self):
+    def identity(self) -> Any:
         return {}
 
 
-def _fake_write(model, folder, *, name, weights, trained, **kwargs):
+def _fake_write(model: Any, folder: Any, *, name: Any, weights: Any, trained: Any,
+                **kwargs: Any) -> None:
     folder.mkdir()
     with open(folder.parent / 'builds', 'a') as log:
         log.write('built\n')
@@ -117,7 +121,7 @@ def _fake_write(model, folder, *, name, weights, trained, **kwargs):
     Artefact(folder, name, digest, weights, trained, pixels, (), ()).save_manifest()
 
 
-def _prepare_in_process(folder, barrier):
+def _prepare_in_process(folder: Any, barrier: Any) -> None:
     prepare_module.open_source = lambda *args: FakeSource()
     prepare_module.write_artefact = _fake_write
     Artefact.verify = lambda self: None  # it has no files
@@ -127,7 +131,7 @@ def _prepare_in_process(folder, barrier):
     prepare('tiny', 'seed:0', cache_dir=folder)
 
 
-def test_two_processes_build_once(tmp_path):
+def test_two_processes_build_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context('spawn')
     barrier = context.Barrier(2)
     workers = [context.Process(target=_prepare_in_process, args=(tmp_path, barrier))
@@ -140,7 +144,8 @@ def test_two_processes_build_once(tmp_path):
     assert (tmp_path / 'builds').read_text() == 'built\n'
 
 
-def test_cache_follows_the_environment(tmp_path, monkeypatch, cache):
+def test_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                       cache: Path) -> None:
     monkeypatch.setattr(prepare_module, 'build_model',
                         lambda source, folder, *rest, progress: folder.mkdir())
     monkeypatch.setattr(Artefact, 'load', lambda path: path)
@@ -152,7 +157,8 @@ def test_cache_follows_the_environment(tmp_path, monkeypatch, cache):
     assert prepare('tiny', 'seed:0').parent == tmp_path / 'b' / 'offload_perception' / 'models'
 
 
-def test_bundled_folder_is_used_as_it_is(artefact, monkeypatch, tmp_path):
+def test_bundled_folder_is_used_as_it_is(artefact: Artefact, monkeypatch: pytest.MonkeyPatch,
+                                         tmp_path: Path) -> None:
     (tmp_path / 'aerial').symlink_to(artefact.path)
     monkeypatch.setattr(prepare_module, 'BUNDLED', tmp_path)
     assert prepare('aerial', 'bundled').digest == artefact.digest
@@ -163,7 +169,7 @@ def labels_file(folder: Path, count: int) -> Path:
     return folder / 'labels.txt'
 
 
-def test_labels_of_ones_own_for_models_that_are_ready(artefact, tmp_path):
+def test_labels_of_ones_own_for_models_that_are_ready(artefact: Artefact, tmp_path: Path) -> None:
     bundled = prepare('aerial', labels=labels_file(tmp_path, 10))
     assert bundled.label(3) == 'mine 3' and prepare('aerial').label(3) == 'meadow'
     assert prepare(artefact.path, labels=labels_file(tmp_path, 10)).labels[9] == 'mine 9'
@@ -177,7 +183,9 @@ def test_labels_of_ones_own_for_models_that_are_ready(artefact, tmp_path):
     ({'representative': '/somewhere'}, 'representative: .* prepared already'),
     ({'weight_bits': 7}, r'weight_bits: .* prepared already.*model\.keras'),
 ])
-def test_what_a_ready_model_cannot_take_is_refused_by_name(artefact, options, message):
+def test_what_a_ready_model_cannot_take_is_refused_by_name(artefact: Artefact,
+                                                           options: dict[str, Any],
+                                                           message: str) -> None:
     with pytest.raises(ModelError, match=message):
         prepare(artefact.path, **options)
     if 'weights' not in options:
@@ -185,18 +193,18 @@ def test_what_a_ready_model_cannot_take_is_refused_by_name(artefact, options, me
             prepare('aerial', **options)
 
 
-def test_a_model_file_brings_its_own_weights(tmp_path):
+def test_a_model_file_brings_its_own_weights(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r'weights=imagenet: .*m\.keras brings its own'):
         prepare(tmp_path / 'm.keras', 'imagenet', cache_dir=tmp_path)
 
 
 @pytest.mark.parametrize('name', ['gone.keras', 'gone.h5'])
-def test_a_wrong_path_is_called_that(tmp_path, name):
+def test_a_wrong_path_is_called_that(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelError, match=f'{name} .*check the path'):
         prepare(tmp_path / name, cache_dir=tmp_path)
 
 
-def test_a_network_that_lost_its_classes_in_int8_says_so(artefact):
+def test_a_network_that_lost_its_classes_in_int8_says_so(artefact: Artefact) -> None:
     lossy = replace(artefact, trained=True, agreement=0.11)
     assert 'only 11% of the images' in lossy.doubt and '--representative' in lossy.doubt
     assert not replace(lossy, agreement=0.95).doubt
@@ -210,15 +218,16 @@ def test_a_network_that_lost_its_classes_in_int8_says_so(artefact):
     ('tiny', 'imagenet', 'ImageNet weights fit only vgg16'),
     ('tiny', '/nowhere/w.h5', 'neither a name nor a file.*seed:0'),
 ])
-def test_unknown_model_or_weights(tmp_path, model, weights, message):
+def test_unknown_model_or_weights(tmp_path: Path, model: str, weights: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         prepare(model, weights, cache_dir=tmp_path)
 
 
-def test_failed_download_names_every_remedy(tmp_path, monkeypatch):
+def test_failed_download_names_every_remedy(tmp_path: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
 
-    def offline(**kwargs):
+    def offline(**kwargs: Any) -> None:
         raise Exception('URL fetch failure: Name or service not known')  # as Keras raises it
 
     monkeypatch.setattr(keras.applications, 'VGG16', offline)
@@ -228,27 +237,27 @@ def test_failed_download_names_every_remedy(tmp_path, monkeypatch):
     assert '\n' not in str(e.value)
 
 
-def test_manifest_of_another_format(artefact, tmp_path):
+def test_manifest_of_another_format(artefact: Artefact, tmp_path: Path) -> None:
     manifest = json.loads((artefact.path / 'manifest.json').read_text())
     (tmp_path / 'manifest.json').write_text(json.dumps({**manifest, 'format': 99}))
     with pytest.raises(ModelError, match='format 99'):
         prepare(tmp_path)
 
 
-def test_cache_that_cannot_be_made(tmp_path):
+def test_cache_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / 'file').write_text('')
     with pytest.raises(ModelError, match='OFFLOAD_PERCEPTION_MODELS'):
         prepare('tiny', 'seed:0', cache_dir=tmp_path / 'file' / 'below')
 
 
-def test_a_wait_for_another_program_that_builds_the_model_is_reported(tmp_path):
+def test_a_wait_for_another_program_that_builds_the_model_is_reported(tmp_path: Path) -> None:
     asked, told = Event(), []
 
     def progress(text: str) -> None:
         told.append(text)
         asked.set()
 
-    def build(source, folder, *args, progress) -> None:
+    def build(source: Any, folder: Any, *args: Any, progress: Any) -> None:
         raise ModelError('built after the wait')
 
     prepare_it = partial(prepare, 'aerial', 'seed:0', cache_dir=tmp_path, build=build,

@@ -4,10 +4,14 @@ The reference preprocessing is coded here on its own, from the definition of Ker
 RGB to BGR, minus the ImageNet mean, before the first convolution pads with zeros.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from unit.litert import input_details, run_each
 
+from offload_perception.network.artefact import Artefact
 from offload_perception.network.cut import PREPROCESS
 from offload_perception.network.vgg16 import VggSpec
 from offload_perception.preparation.convert import to_int8
@@ -25,14 +29,14 @@ SHALLOW = VggSpec('shallow', input_size=32, width=1 / 8, classes=10, blocks=(1, 
 
 
 @pytest.fixture(scope='module')
-def network():
+def network() -> Any:
     model = build(SHALLOW)
     load_weights(model, SHALLOW, 'seed:7')
     return model
 
 
 @pytest.fixture(scope='module')
-def bare(network):
+def bare(network: Any) -> Any:
     """The layers after the preprocessing, as keras.applications would have them."""
     import keras
 
@@ -41,12 +45,12 @@ def bare(network):
 
 
 @pytest.fixture(scope='module')
-def int8_model(network, images):
+def int8_model(network: Any, images: np.ndarray) -> bytes:
     return to_int8(network, images)
 
 
 @pytest.fixture(scope='module')
-def int8_scores(int8_model, images):
+def int8_scores(int8_model: bytes, images: np.ndarray) -> np.ndarray:
     return (run_each(int8_model, images) + 128.0) / 256
 
 
@@ -55,12 +59,13 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a - b).mean() / a.std(axis=0).mean())
 
 
-def test_input_is_a_raw_pixel(int8_model):
+def test_input_is_a_raw_pixel(int8_model: bytes) -> None:
     details = input_details(int8_model)
     assert (details['dtype'], details['quantization']) == (np.uint8, (1.0, 0))
 
 
-def test_int8_on_raw_pixels_agrees_with_float_on_prepared_ones(bare, int8_scores, images):
+def test_int8_on_raw_pixels_agrees_with_float_on_prepared_ones(
+        bare: Any, int8_scores: np.ndarray, images: np.ndarray) -> None:
     expected = bare.predict(bgr_minus_mean(images), verbose=0)
     assert (expected.argmax(1) == int8_scores.argmax(1)).mean() >= 0.9
     assert distance(expected, int8_scores) < 0.05
@@ -72,11 +77,13 @@ def test_int8_on_raw_pixels_agrees_with_float_on_prepared_ones(bare, int8_scores
     pytest.param(lambda x: x.astype(np.float32), id='none'),
     pytest.param(lambda x: bgr_minus_mean(x) + 20, id='mean'),
 ])
-def test_a_wrong_preprocessing_would_be_seen(bare, int8_scores, images, wrong):
+def test_a_wrong_preprocessing_would_be_seen(bare: Any, int8_scores: np.ndarray,
+                                             images: np.ndarray,
+                                             wrong: Callable[..., Any]) -> None:
     assert distance(bare.predict(wrong(images), verbose=0), int8_scores) > 0.2
 
 
-def test_float_network_equals_keras_vgg16_of_full_depth():
+def test_float_network_equals_keras_vgg16_of_full_depth() -> None:
     import keras
 
     spec = VggSpec('vgg16', input_size=32, classes=5, fc=(16, 16), width=1)
@@ -91,7 +98,8 @@ def test_float_network_equals_keras_vgg16_of_full_depth():
     np.testing.assert_allclose(pool(pixels), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_stored_agreement_counts_every_image(small, small_artefact, images):
+def test_the_stored_agreement_counts_every_image(small: Any, small_artefact: Artefact,
+                                                 images: np.ndarray) -> None:
     exact = np.asarray(small(images.astype(np.float32))).argmax(1)
     rounded = run_each(small_artefact.model_file.read_bytes(), images).argmax(1)
     assert len(np.unique(exact)) > 1  # else this shows nothing

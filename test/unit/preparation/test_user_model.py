@@ -1,4 +1,7 @@
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,26 +20,27 @@ keras = pytest.importorskip('keras')
 
 
 @pytest.fixture(scope='module')
-def trained():
+def trained() -> Any:
     model = build(SPEC)
     load_weights(model, SPEC, 'seed:1')
     return model
 
 
-def bare_layers() -> list:
+def bare_layers() -> list[Any]:
     layers = keras.layers
     return [layers.Conv2D(4, 3, padding='same', activation='relu', name='c1'),
             layers.MaxPooling2D(name='p1'), layers.Flatten(), layers.Dropout(0.5),
             layers.Dense(3, activation='softmax', name='out')]
 
 
-def saved(path, layers, shape=(16, 16, 3)):
+def saved(path: Path, layers: list[Any],
+          shape: tuple[int | None, int | None, int] = (16, 16, 3)) -> Path:
     keras.Sequential([keras.Input(shape), *layers]).save(path)
     return path
 
 
 @pytest.mark.parametrize('name', ['a.keras', 'a.h5', 'a.weights.h5'])
-def test_weights_of_any_file_and_class_count(trained, tmp_path, name):
+def test_weights_of_any_file_and_class_count(trained: Any, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     trained.save_weights(path) if 'weights' in name else trained.save(path)
     assert class_count(path) == 7
@@ -46,12 +50,12 @@ def test_weights_of_any_file_and_class_count(trained, tmp_path, name):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_class_count_of_the_file_becomes_that_of_the_network(trained, tmp_path):
+def test_class_count_of_the_file_becomes_that_of_the_network(trained: Any, tmp_path: Path) -> None:
     trained.save(tmp_path / 'w.h5')
     assert open_source('vgg16', str(tmp_path / 'w.h5')).spec.classes == 7
 
 
-def test_weights_under_other_names_are_taken_in_order(trained, tmp_path):
+def test_weights_under_other_names_are_taken_in_order(trained: Any, tmp_path: Path) -> None:
     layers = [type(each).from_config({**each.get_config(), 'name': f'my{i}'})
               for i, each in enumerate(trained.layers[1:])]
     model = keras.Sequential([keras.Input((16, 16, 3)), *layers])
@@ -63,21 +67,21 @@ def test_weights_under_other_names_are_taken_in_order(trained, tmp_path):
     np.testing.assert_array_equal(other.get_weights()[14], trained.get_weights()[14])
 
 
-def test_weights_of_another_preprocessing_are_refused(trained, tmp_path):
+def test_weights_of_another_preprocessing_are_refused(trained: Any, tmp_path: Path) -> None:
     scaled = VggSpec(**{**vars(SPEC), 'pixel_gain': 1 / 64})
     trained.save_weights(tmp_path / 'a.weights.h5')
     with pytest.raises(ModelError, match='pixels prepared otherwise'):
         load_weights(build(scaled), scaled, str(tmp_path / 'a.weights.h5'))
 
 
-def test_weights_of_another_size_are_refused(trained, tmp_path):
+def test_weights_of_another_size_are_refused(trained: Any, tmp_path: Path) -> None:
     wide = VggSpec(**{**vars(SPEC), 'width': 1 / 8})
     trained.save_weights(tmp_path / 'a.weights.h5')
     with pytest.raises(ModelError, match=r'do not fit.*block1_conv1 wants.*the file has'):
         load_weights(build(wide), wide, str(tmp_path / 'a.weights.h5'))
 
 
-def test_broken_weights_file(tmp_path):
+def test_broken_weights_file(tmp_path: Path) -> None:
     (tmp_path / 'a.h5').write_bytes(b'no hdf5')
     with pytest.raises(ModelError, match='not a Keras weights file'):
         read_arrays(tmp_path / 'a.h5')
@@ -87,7 +91,7 @@ def test_broken_weights_file(tmp_path):
         read_arrays(tmp_path / 'a.keras')
 
 
-def test_model_without_preprocessing_must_say_how_it_was_trained(tmp_path):
+def test_model_without_preprocessing_must_say_how_it_was_trained(tmp_path: Path) -> None:
     path = saved(tmp_path / 'm.keras', bare_layers())
     with pytest.raises(ModelError, match=r'preprocess=inside.*caffe.*unit.*tf'):
         load(path)
@@ -101,14 +105,15 @@ def test_model_without_preprocessing_must_say_how_it_was_trained(tmp_path):
     ('tf', lambda x: x / 127.5 - 1),
     ('caffe', lambda x: x[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)),
 ])
-def test_chosen_preprocessing_stands_in_front(tmp_path, preprocess, prepare):
+def test_chosen_preprocessing_stands_in_front(tmp_path: Path, preprocess: str,
+                                              prepare: Callable[..., Any]) -> None:
     path = saved(tmp_path / 'm.keras', bare_layers())
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.float32)
     expected = keras.models.load_model(path)(prepare(pixels))
     np.testing.assert_allclose(load(path, preprocess)(pixels), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_model_with_rescaling_and_a_model_inside(tmp_path):
+def test_model_with_rescaling_and_a_model_inside(tmp_path: Path) -> None:
     base = keras.Sequential([keras.Input((16, 16, 3)), *bare_layers()[:2]], name='base')
     rest = bare_layers()[2:]
     path = saved(tmp_path / 'm.keras', [keras.layers.Rescaling(1 / 255), base, *rest])
@@ -117,7 +122,7 @@ def test_model_with_rescaling_and_a_model_inside(tmp_path):
                                rtol=1e-5, atol=1e-6)
 
 
-def test_branches_are_refused(tmp_path):
+def test_branches_are_refused(tmp_path: Path) -> None:
     image = keras.Input((16, 16, 3))
     conv = keras.layers.Conv2D(3, 3, padding='same')(keras.layers.Rescaling(1 / 255)(image))
     keras.Model(image, keras.layers.Add()([conv, image])).save(tmp_path / 'm.keras')
@@ -127,14 +132,16 @@ def test_branches_are_refused(tmp_path):
 
 @pytest.mark.parametrize(('shape', 'message'), [
     ((None, None, 3), 'open dimensions'), ((16, 16, 1), 'not one RGB image')])
-def test_input_that_is_no_fixed_rgb_image(tmp_path, shape, message):
+def test_input_that_is_no_fixed_rgb_image(tmp_path: Path,
+                                          shape: tuple[int | None, int | None, int],
+                                          message: str) -> None:
     pool = keras.layers.GlobalAveragePooling2D()
     path = saved(tmp_path / 'm.keras', [*bare_layers()[:1], pool, bare_layers()[-1]], shape)
     with pytest.raises(ModelError, match=message):
         load(path, 'unit')
 
 
-def test_missing_broken_and_weights_only_model_files(trained, tmp_path):
+def test_missing_broken_and_weights_only_model_files(trained: Any, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match='does not exist'):
         load(tmp_path / 'none.keras')
     (tmp_path / 'b.keras').write_bytes(b'junk')
@@ -145,7 +152,7 @@ def test_missing_broken_and_weights_only_model_files(trained, tmp_path):
         load(tmp_path / 'w.weights.h5')
 
 
-def test_labels_file(tmp_path):
+def test_labels_file(tmp_path: Path) -> None:
     path = tmp_path / 'labels.txt'
     path.write_text('water\nforest\n\n')
     assert read_labels(path, 2) == ('water', 'forest')

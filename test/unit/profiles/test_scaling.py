@@ -3,17 +3,19 @@ import pytest
 
 from offload_perception.errors import PlanError
 from offload_perception.network.shape import NetworkShape
+from offload_perception.profiles.device_profile import DeviceProfile
 from offload_perception.profiles.scaling import scaled
 
 
-def test_estimate_says_what_it_is(shape, coral):
+def test_estimate_says_what_it_is(shape: NetworkShape, coral: DeviceProfile) -> None:
     guess = scaled(coral, shape, NetworkShape.preset('vgg16'))
     assert not guess.measured
     assert 'scaled estimate' in guess.origin
     assert (guess.head_spread_s[1:] >= 0.4 * guess.head_s[1:]).all()
 
 
-def test_more_work_takes_longer_and_speed_divides(shape, coral):
+def test_more_work_takes_longer_and_speed_divides(shape: NetworkShape,
+                                                  coral: DeviceProfile) -> None:
     vgg16 = NetworkShape.preset('vgg16')
     slow, fast = (scaled(coral, shape, vgg16, speed=speed) for speed in (1.0, 4.0))
     assert (np.diff(slow.head_s) >= 0).all()
@@ -21,18 +23,19 @@ def test_more_work_takes_longer_and_speed_divides(shape, coral):
     np.testing.assert_allclose(slow.head_s, 4 * fast.head_s)
 
 
-def test_same_network_ends_at_the_measured_total(shape, coral):
+def test_same_network_ends_at_the_measured_total(shape: NetworkShape,
+                                                 coral: DeviceProfile) -> None:
     again = scaled(coral, shape, shape)
     assert again.head_s[-1] == pytest.approx(coral.head_s[-1])
 
 
-def test_profile_of_another_network_is_refused(coral):
+def test_profile_of_another_network_is_refused(coral: DeviceProfile) -> None:
     vgg16 = NetworkShape.preset('vgg16')
     with pytest.raises(PlanError):
         scaled(coral, vgg16, vgg16)
 
 
-def test_idle_power_is_taken_off_once(coral, shape):
+def test_idle_power_is_taken_off_once(coral: DeviceProfile, shape: NetworkShape) -> None:
     assert coral.energy_baseline == 'whole run'
     twice = scaled(coral, shape, shape, speed=2.0)
     np.testing.assert_allclose(twice.head_j[[3, 14, 17]], coral.head_j[[3, 14, 17]] / 2)

@@ -2,6 +2,9 @@
 
 import errno
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,7 +22,7 @@ messages = st.lists(st.tuples(st.sampled_from(TOPICS), st.integers(0, 2**32 - 1)
                     max_size=30)
 
 
-def write(folder, rows, **options):
+def write(folder: Path, rows: list[tuple[str, int, bytes]], **options: Any) -> Path:
     with BagWriter(folder, **options) as bag:
         for topic in TOPICS:
             bag.add_topic(topic, NOTE, QOS)
@@ -32,7 +35,9 @@ def write(folder, rows, **options):
 
 @settings(max_examples=50)
 @given(rows=messages, compress=st.booleans(), limit=st.sampled_from([1, 500, 1 << 30]))
-def test_every_message_comes_back(tmp_path_factory, rows, compress, limit):
+def test_every_message_comes_back(tmp_path_factory: pytest.TempPathFactory,
+                                  rows: list[tuple[str, int, bytes]], compress: bool,
+                                  limit: int) -> None:
     folder = tmp_path_factory.mktemp('bag') / 'flight'
     write(folder, rows, compress=compress, max_file_bytes=limit)
     read = list(BagReader(folder))
@@ -48,7 +53,7 @@ def test_every_message_comes_back(tmp_path_factory, rows, compress, limit):
 ROWS = [(TOPICS[n % 2], n, bytes(300)) for n in range(40)]
 
 
-def test_a_bag_splits_by_size_and_each_file_stands_alone(tmp_path):
+def test_a_bag_splits_by_size_and_each_file_stands_alone(tmp_path: Path) -> None:
     folder = write(tmp_path / 'flight', ROWS, compress=False, max_file_bytes=2000)
     reader = BagReader(folder)
     assert len(reader.files) > 1
@@ -57,7 +62,7 @@ def test_a_bag_splits_by_size_and_each_file_stands_alone(tmp_path):
     assert alone == list(range(40)) and not reader.truncated
 
 
-def test_metadata_counts_every_topic_and_file(tmp_path):
+def test_metadata_counts_every_topic_and_file(tmp_path: Path) -> None:
     folder = write(tmp_path / 'flight', ROWS, compress=False, max_file_bytes=2000)
     info = yaml.safe_load((folder / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
     assert (info['version'], info['storage_identifier'], info['message_count']) == (9, 'mcap', 40)
@@ -70,7 +75,7 @@ def test_metadata_counts_every_topic_and_file(tmp_path):
 
 
 @pytest.mark.parametrize('limit', [1000, 1 << 30])
-def test_the_rosbags_library_opens_it(tmp_path, limit):
+def test_the_rosbags_library_opens_it(tmp_path: Path, limit: int) -> None:
     rosbag2 = pytest.importorskip('rosbags.rosbag2')
     typesys = pytest.importorskip('rosbags.typesys')
     folder = write(tmp_path / 'flight', ROWS, max_file_bytes=limit)
@@ -85,7 +90,7 @@ def test_the_rosbags_library_opens_it(tmp_path, limit):
 
 
 @pytest.mark.parametrize('compression', ['NONE', 'STORAGE'])
-def test_a_bag_of_another_writer_is_read(tmp_path, compression):
+def test_a_bag_of_another_writer_is_read(tmp_path: Path, compression: str) -> None:
     rosbag2 = pytest.importorskip('rosbags.rosbag2')
     bag = rosbag2.Writer(tmp_path / 'foreign', version=9,
                          storage_plugin=rosbag2.StoragePlugin.MCAP)
@@ -100,7 +105,7 @@ def test_a_bag_of_another_writer_is_read(tmp_path, compression):
     assert not reader.truncated
 
 
-def test_the_mcap_library_opens_it_through_its_index(tmp_path):
+def test_the_mcap_library_opens_it_through_its_index(tmp_path: Path) -> None:
     from mcap.reader import make_reader
     from mcap_ros2.decoder import DecoderFactory
 
@@ -113,7 +118,7 @@ def test_the_mcap_library_opens_it_through_its_index(tmp_path):
     assert numbers == list(range(1, 40, 2))
 
 
-def test_a_nearly_full_disk_ends_the_recording_with_a_whole_bag(tmp_path):
+def test_a_nearly_full_disk_ends_the_recording_with_a_whole_bag(tmp_path: Path) -> None:
     space = iter([5000, 5000, 999])
     bag = BagWriter(tmp_path / 'flight', min_free_bytes=1000, free=lambda path: next(space))
     bag.add_topic('/a', NOTE, QOS)
@@ -126,7 +131,7 @@ def test_a_nearly_full_disk_ends_the_recording_with_a_whole_bag(tmp_path):
     assert [m.decode().number for m in reader] == [1, 2] and not reader.truncated
 
 
-def no_space(*_, **__):
+def no_space(*_: Any, **__: Any) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -135,7 +140,8 @@ def no_space(*_, **__):
     (5000, 'write_metadata', r'No space left on device; free some space'),
     (5000, 'start', r'No space left on device; free some space')])
 def test_a_disk_that_is_full_at_the_start_leaves_no_folder_behind(
-        tmp_path, monkeypatch, left, fails, text):
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int, fails: str | None,
+        text: str) -> None:
     if fails == 'write_metadata':
         monkeypatch.setattr(writer, fails, no_space)
     elif fails:
@@ -145,7 +151,8 @@ def test_a_disk_that_is_full_at_the_start_leaves_no_folder_behind(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_is_full_in_flight_leaves_counts_of_what_was_written(tmp_path, monkeypatch):
+def test_a_disk_that_is_full_in_flight_leaves_counts_of_what_was_written(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bag = BagWriter(tmp_path / 'flight', max_file_bytes=1)
     bag.add_topic('/a', NOTE, QOS)
     bag.write('/a', note(1), 1)
@@ -163,12 +170,12 @@ def test_a_disk_that_is_full_in_flight_leaves_counts_of_what_was_written(tmp_pat
     (lambda p: p.mkdir(), r'holds no \.mcap and no \.db3 file$'),
     (lambda p: p.write_text('x'), 'is no MCAP file'),
 ])
-def test_what_is_no_bag_is_refused(tmp_path, make, text):
+def test_what_is_no_bag_is_refused(tmp_path: Path, make: Callable[..., Any], text: str) -> None:
     make(tmp_path / 'thing')
     with pytest.raises(BagError, match=text):
         BagReader(tmp_path / 'thing')
 
 
-def test_an_existing_folder_is_never_written_over(tmp_path):
+def test_an_existing_folder_is_never_written_over(tmp_path: Path) -> None:
     with pytest.raises(BagError, match='does not exist yet'):
         BagWriter(tmp_path)

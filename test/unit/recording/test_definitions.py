@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from unit.recording.definitions import NOTE
 
@@ -5,7 +7,7 @@ from offload_perception.errors import BagError
 from offload_perception.recording.definitions import installed_type
 
 
-def test_a_definition_brings_all_that_it_depends_on():
+def test_a_definition_brings_all_that_it_depends_on() -> None:
     rule = '=' * 80
     assert NOTE.text == (
         'Stamp at  # when\nuint32 number\nuint8[] data\nstring WHO="me"\n'
@@ -13,7 +15,8 @@ def test_a_definition_brings_all_that_it_depends_on():
         f'{rule}\nMSG: builtin_interfaces/Time\nint32 sec\nuint32 nanosec\n')
 
 
-def test_an_installed_type_comes_with_its_hash(tmp_path, monkeypatch):
+def test_an_installed_type_comes_with_its_hash(tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / 'share/far_msgs/msg'
     folder.mkdir(parents=True)
     (folder / 'Ping.msg').write_text('bool ok\n')
@@ -24,7 +27,7 @@ def test_an_installed_type_comes_with_its_hash(tmp_path, monkeypatch):
     assert (kind.text, kind.hash) == ('bool ok\n', 'RIHS01_1')
 
 
-def test_a_type_that_is_not_installed_is_named(monkeypatch):
+def test_a_type_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('AMENT_PREFIX_PATH', '')
     with pytest.raises(BagError, match=r'lost_msgs/msg/Thing.*install the package lost_msgs'):
         installed_type('lost_msgs/msg/Thing')

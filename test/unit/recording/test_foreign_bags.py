@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,7 +20,7 @@ rosbag2 = pytest.importorskip('rosbags.rosbag2')
 MCAP, SQLITE = rosbag2.StoragePlugin.MCAP, rosbag2.StoragePlugin.SQLITE3
 
 
-def foreign(folder, storage, compression='NONE'):
+def foreign(folder: Path, storage: Any, compression: str = 'NONE') -> Path:
     """Write five notes as rosbag2 would."""
     bag = rosbag2.Writer(folder, version=9, storage_plugin=storage)
     bag.set_compression(rosbag2.CompressionMode[compression], rosbag2.CompressionFormat.ZSTD)
@@ -30,13 +31,14 @@ def foreign(folder, storage, compression='NONE'):
     return folder
 
 
-def numbers(path):
+def numbers(path: Path) -> list[int]:
     return [m.decode().number for m in BagReader(path)]
 
 
 @pytest.mark.parametrize('compression', ['NONE', 'FILE', 'MESSAGE', 'STORAGE'])
 @pytest.mark.parametrize('storage', [MCAP, SQLITE])
-def test_every_storage_and_compression_is_read_and_recovered(tmp_path, storage, compression):
+def test_every_storage_and_compression_is_read_and_recovered(
+        tmp_path: Path, storage: Any, compression: str) -> None:
     if storage is SQLITE and compression == 'STORAGE':
         pytest.skip('sqlite3 compresses nothing itself')
     reader = BagReader(foreign(tmp_path / 'bag', storage, compression))
@@ -52,7 +54,7 @@ def test_every_storage_and_compression_is_read_and_recovered(tmp_path, storage, 
         assert [bytes(data) for _, _, data in copy.messages()] == [m.data for m in read]
 
 
-def test_the_list_of_files_counts_and_not_what_lies_beside_them(tmp_path):
+def test_the_list_of_files_counts_and_not_what_lies_beside_them(tmp_path: Path) -> None:
     with BagWriter(tmp_path / 'bag') as bag:
         bag.add_topic('/notes', NOTE, [])
         bag.write('/notes', note(1), 1)
@@ -63,13 +65,14 @@ def test_the_list_of_files_counts_and_not_what_lies_beside_them(tmp_path):
                             'metadata.yaml']
 
 
-def test_messages_that_are_compressed_one_by_one_are_known_without_metadata(tmp_path):
+def test_messages_that_are_compressed_one_by_one_are_known_without_metadata(
+        tmp_path: Path) -> None:
     foreign(tmp_path / 'bag', MCAP, 'MESSAGE')
     (tmp_path / 'bag/metadata.yaml').unlink()  # as a killed recorder leaves it
     assert numbers(tmp_path / 'bag') == list(range(5))
 
 
-def change(folder, **values):
+def change(folder: Path, **values: Any) -> None:
     file = folder / 'metadata.yaml'
     content = yaml.safe_load(file.read_text())
     content['rosbag2_bagfile_information'].update(values)
@@ -84,7 +87,8 @@ def change(folder, **values):
     ({'relative_file_paths': 7}, 'names no files'),
     ({'relative_file_paths': ['bag_0.mcap', 'bag_1.mcap']}, r'bag_1\.mcap is missing'),
 ])
-def test_what_cannot_be_read_is_refused_with_a_remedy(tmp_path, values, text):
+def test_what_cannot_be_read_is_refused_with_a_remedy(tmp_path: Path, values: dict[str, Any],
+                                                      text: str) -> None:
     with BagWriter(tmp_path / 'bag'):
         pass
     change(tmp_path / 'bag', **values)
@@ -93,13 +97,13 @@ def test_what_cannot_be_read_is_refused_with_a_remedy(tmp_path, values, text):
 
 
 @pytest.mark.parametrize('content', ['', '[', '{a: 1}', 'x: &a [*a]', '- ' * 3000, '2024-99-99'])
-def test_metadata_that_is_none_is_an_error_of_ours(tmp_path, content):
+def test_metadata_that_is_none_is_an_error_of_ours(tmp_path: Path, content: str) -> None:
     (tmp_path / 'metadata.yaml').write_text(content)
     with pytest.raises(BagError, match='remove it to read the files of the folder'):
         BagReader(tmp_path)
 
 
-def mcap_file(path, channels):
+def mcap_file(path: Path, channels: list[tuple[str, str, str, str, bytes]]) -> Path:
     """Write one message for each (topic, message encoding, schema name, schema encoding, data)."""
     from mcap.writer import Writer
     with path.open('wb') as stream:
@@ -113,7 +117,7 @@ def mcap_file(path, channels):
     return path
 
 
-def test_channels_that_are_none_of_ros_2_are_left_out_by_name(tmp_path):
+def test_channels_that_are_none_of_ros_2_are_left_out_by_name(tmp_path: Path) -> None:
     reader = BagReader(mcap_file(tmp_path / 'mixed.mcap', [
         ('/json', 'json', 'x', 'jsonschema', b'{}'),
         ('/one', 'ros1', 'std_msgs/String', 'ros1msg', b'\1\0\0\0x'),
@@ -129,7 +133,7 @@ def test_channels_that_are_none_of_ros_2_are_left_out_by_name(tmp_path):
         'no topic\\x1b[31m': 'whose name is no topic of ROS 2'}
 
 
-def test_a_second_type_on_a_topic_is_left_out_and_named(tmp_path):
+def test_a_second_type_on_a_topic_is_left_out_and_named(tmp_path: Path) -> None:
     reader = BagReader(mcap_file(tmp_path / 'two.mcap', [
         ('/a', 'cdr', NOTE.name, 'ros2msg', note(1)),
         ('/a', 'cdr', 'demo_msgs/msg/Stamp', 'ros2msg', note(2))]))
@@ -138,7 +142,7 @@ def test_a_second_type_on_a_topic_is_left_out_and_named(tmp_path):
 
 
 @pytest.mark.parametrize('data', [b'', b'{"a": 1}', zstandard.compress(b'garbage')])
-def test_bytes_that_are_no_message_are_an_error(tmp_path, data):
+def test_bytes_that_are_no_message_are_an_error(tmp_path: Path, data: bytes) -> None:
     file = mcap_file(tmp_path / 'bad.mcap', [('/a', 'cdr', NOTE.name, 'ros2msg', data)])
     with pytest.raises(BagError, match='/a: a message is neither CDR'):
         list(BagReader(file))
@@ -156,7 +160,8 @@ def database(folder: Path, change: str, *values: object) -> Path:
 
 
 @pytest.mark.parametrize('value', [None, 7, 'text'])
-def test_a_database_with_another_value_for_a_message_is_an_error(tmp_path, value):
+def test_a_database_with_another_value_for_a_message_is_an_error(
+        tmp_path: Path, value: int | str | None) -> None:
     bag = database(tmp_path, 'UPDATE messages SET data = ? WHERE id = 3', value)
     with pytest.raises(BagError, match='/notes: a message is neither CDR'):
         list(BagReader(bag))
@@ -166,19 +171,19 @@ def test_a_database_with_another_value_for_a_message_is_an_error(tmp_path, value
                                     'UPDATE messages SET timestamp = "late" WHERE id = 3',
                                     'UPDATE topics SET name = NULL',
                                     'UPDATE topics SET type = NULL'])
-def test_a_database_without_a_time_or_a_name_is_an_error(tmp_path, change):
+def test_a_database_without_a_time_or_a_name_is_an_error(tmp_path: Path, change: str) -> None:
     with pytest.raises(BagError):
         list(BagReader(database(tmp_path, change)))
 
 
-def test_a_forged_size_takes_no_memory(tmp_path):
+def test_a_forged_size_takes_no_memory(tmp_path: Path) -> None:
     bomb = zstandard.ZstdCompressor().compress(bytes(300 << 20))
     file = mcap_file(tmp_path / 'bomb.mcap', [('/a', 'cdr', NOTE.name, 'ros2msg', bomb)])
     with pytest.raises(BagError, match='bytes are compressed in one piece'):
         list(BagReader(file))
 
 
-def test_a_message_that_does_not_fit_its_definition_is_an_error_of_ours(tmp_path):
+def test_a_message_that_does_not_fit_its_definition_is_an_error_of_ours(tmp_path: Path) -> None:
     file = mcap_file(tmp_path / 'short.mcap',
                      [('/a', 'cdr', NOTE.name, 'ros2msg', note(1)[:9])])
     (m,) = BagReader(file)
@@ -186,7 +191,7 @@ def test_a_message_that_does_not_fit_its_definition_is_an_error_of_ours(tmp_path
         m.decode()
 
 
-def test_a_damaged_length_in_a_whole_file_is_no_killed_recorder(tmp_path):
+def test_a_damaged_length_in_a_whole_file_is_no_killed_recorder(tmp_path: Path) -> None:
     folder = foreign(tmp_path / 'bag', MCAP)
     (file,) = folder.glob('*.mcap')
     whole = bytearray(file.read_bytes())
@@ -197,8 +202,8 @@ def test_a_damaged_length_in_a_whole_file_is_no_killed_recorder(tmp_path):
         list(BagReader(folder))
 
 
-def test_types_are_compared_by_hash_or_else_by_definition():
-    def kind(text, digest=''):
+def test_types_are_compared_by_hash_or_else_by_definition() -> None:
+    def kind(text: Any, digest: str = '') -> Any:
         return MessageType('a/msg/B', text, digest)
 
     spaced = kind('# says x\nuint32   x  # [m]\nstring s = "#"\n')
@@ -210,7 +215,7 @@ def test_types_are_compared_by_hash_or_else_by_definition():
     assert comparable(spaced, spaced) and not comparable(kind(''), spaced)
 
 
-def test_a_bag_that_is_being_recorded_is_not_called_killed(tmp_path):
+def test_a_bag_that_is_being_recorded_is_not_called_killed(tmp_path: Path) -> None:
     bag = BagWriter(tmp_path / 'bag')
     bag.add_topic('/notes', NOTE, [])
     bag.write('/notes', note(1), 1)

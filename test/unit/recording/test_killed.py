@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,7 +31,7 @@ while True:
 
 
 @pytest.fixture
-def killed(tmp_path):
+def killed(tmp_path: Path) -> tuple[Path, int]:
     """A bag whose writer got kill -9, and how many messages were flushed by then."""
     process = subprocess.Popen([sys.executable, '-c', WRITE_FOR_EVER, tmp_path / 'flight',
                                 *sys.path], stdout=subprocess.PIPE, text=True)
@@ -40,11 +41,11 @@ def killed(tmp_path):
     return tmp_path / 'flight', flushed
 
 
-def numbers(bag):
+def numbers(bag: BagReader) -> list[int]:
     return [m.decode().number for m in bag]
 
 
-def test_everything_that_was_flushed_is_read(killed):
+def test_everything_that_was_flushed_is_read(killed: tuple[Path, int]) -> None:
     folder, flushed = killed
     reader = BagReader(folder)
     read = numbers(reader)
@@ -52,7 +53,7 @@ def test_everything_that_was_flushed_is_read(killed):
     assert reader.truncated == reader.files
 
 
-def test_a_recovered_bag_is_whole(killed, tmp_path):
+def test_a_recovered_bag_is_whole(killed: tuple[Path, int], tmp_path: Path) -> None:
     rosbag2 = pytest.importorskip('rosbags.rosbag2')
     folder, _ = killed
     count = recover(folder, tmp_path / 'whole')
@@ -64,7 +65,7 @@ def test_a_recovered_bag_is_whole(killed, tmp_path):
 
 
 @pytest.fixture(scope='module')
-def whole(tmp_path_factory):
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a whole file, uncompressed, with 30 messages."""
     folder = tmp_path_factory.mktemp('whole') / 'flight'
     with BagWriter(folder, compress=False) as bag:
@@ -76,7 +77,7 @@ def whole(tmp_path_factory):
     return (folder / 'flight_0.mcap').read_bytes()
 
 
-def test_a_file_cut_anywhere_yields_only_whole_messages(whole, tmp_path):
+def test_a_file_cut_anywhere_yields_only_whole_messages(whole: bytes, tmp_path: Path) -> None:
     file = tmp_path / 'part.mcap'
     counts = set()
     for end in range(8, len(whole) - 1, 7):
@@ -88,7 +89,8 @@ def test_a_file_cut_anywhere_yields_only_whole_messages(whole, tmp_path):
     assert counts == {0, 10, 20, 30}
 
 
-def test_zeros_at_the_end_as_after_a_power_cut_do_not_hide_the_rest(whole, tmp_path):
+def test_zeros_at_the_end_as_after_a_power_cut_do_not_hide_the_rest(
+        whole: bytes, tmp_path: Path) -> None:
     file = tmp_path / 'zeros.mcap'
     counts = set()
     for end in range(8, whole.index(note(29, bytes(20))), 7):
@@ -100,7 +102,7 @@ def test_zeros_at_the_end_as_after_a_power_cut_do_not_hide_the_rest(whole, tmp_p
     assert counts == {0, 10, 20}
 
 
-def test_a_flipped_byte_is_an_error_not_a_wrong_message(whole, tmp_path):
+def test_a_flipped_byte_is_an_error_not_a_wrong_message(whole: bytes, tmp_path: Path) -> None:
     file = tmp_path / 'flipped.mcap'
     at = whole.index(note(5, bytes(20))) + 14
     file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
@@ -112,7 +114,7 @@ edits = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 3),
                            st.binary(min_size=1, max_size=9)), min_size=1, max_size=8)
 
 
-def edited(data: bytes, changes) -> bytes:
+def edited(data: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
     """Overwrite, insert, remove or repeat some bytes."""
     for share, what, piece in changes:
         at = int(share * len(data))
@@ -123,7 +125,8 @@ def edited(data: bytes, changes) -> bytes:
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits)
-def test_no_damage_gives_another_error_than_ours(whole, tmp_path, changes):
+def test_no_damage_gives_another_error_than_ours(whole: bytes, tmp_path: Path,
+                                                 changes: list[tuple[float, int, bytes]]) -> None:
     file = tmp_path / 'damaged.mcap'
     file.write_bytes(edited(whole, changes))
     with suppress(BagError):
@@ -133,7 +136,8 @@ def test_no_damage_gives_another_error_than_ours(whole, tmp_path, changes):
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits)
-def test_no_metadata_gives_another_error_than_ours(tmp_path, changes):
+def test_no_metadata_gives_another_error_than_ours(
+        tmp_path: Path, changes: list[tuple[float, int, bytes]]) -> None:
     if not (tmp_path / 'flight').exists():
         with BagWriter(tmp_path / 'flight') as bag:
             bag.add_topic('/notes', NOTE, [])

@@ -1,6 +1,7 @@
 """Bags of made-up flights, written without ROS."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -18,11 +19,11 @@ START_NS = 10**18
 NAN = float('nan')
 
 
-def header(stamp: int = 0):
+def header(stamp: int = 0) -> Any:
     return _HEADER(stamp=_TIME(sec=stamp, nanosec=0), frame_id='camera')
 
 
-def message(name: str, /, **fields):
+def message(name: str, /, **fields: Any) -> Any:
     """Return a message of this package, or of another as package/msg/Name; the rest is empty."""
     name = name if '/' in name else f'offload_perception/msg/{name}'
     values = {f: fields.pop(f, _default(kind)) for f, kind in _STORE.fielddefs[name][1]}
@@ -30,7 +31,7 @@ def message(name: str, /, **fields):
     return _STORE.types[name](**values)
 
 
-def _default(kind):
+def _default(kind: tuple[Any, Any]) -> Any:
     number, detail = kind
     if number == 1:
         return _EMPTY.get(detail[0] if isinstance(detail, tuple) else detail, 0)
@@ -46,7 +47,7 @@ class FlightBag:
     def __init__(self, folder: Path) -> None:
         self._bag, self._known = BagWriter(folder), set()
 
-    def add(self, topic: str, m, t_s: float) -> None:
+    def add(self, topic: str, m: Any, t_s: float) -> None:
         name = m.__msgtype__
         if topic not in self._known:
             self._known.add(topic)
@@ -54,14 +55,14 @@ class FlightBag:
             self._bag.add_topic(topic, MessageType(name, text, ''), [])
         self._bag.write(topic, bytes(_STORE.serialize_cdr(m, name)), START_NS + round(t_s * 1e9))
 
-    def __enter__(self):
+    def __enter__(self) -> 'FlightBag':
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self._bag.close()
 
 
-def frame(sequence: int, outcome: int, total: float, **fields):
+def frame(sequence: int, outcome: int, total: float, **fields: Any) -> Any:
     """Return a FrameLatency with a deadline of 0.1 s; stages that are not given are short."""
     stages = {s: 0.001 for s in ('queue', 'preprocess', 'head', 'encode', 'link', 'server_wait',
                                  'decode', 'tail')}

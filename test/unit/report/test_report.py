@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,20 +43,21 @@ GEOTAGS = [message('GeotaggedClassification', header=header(s), classification=m
                                    (3, 'road', (NAN, NAN, NAN), 'no position: none received'))]
 
 
-def image(stamp: int):
+def image(stamp: int) -> Any:
     pixels = np.full((24, 32, 3), 20 * stamp, np.uint8)
     return message('sensor_msgs/msg/Image', header=header(stamp), height=24, width=32,
                    encoding='rgb8', step=96, data=pixels.ravel())
 
 
-def jpeg(stamp: int):
+def jpeg(stamp: int) -> Any:
     data = encode_image(np.full((24, 32, 3), 20 * stamp, np.uint8))
     return message('sensor_msgs/msg/CompressedImage', header=header(stamp), format='jpeg',
                    data=data)
 
 
-def write(folder, *, drone='/drone1', frames=FRAMES, emulated=True, trained=True,
-          images='/drone1/image_raw', more=()):
+def write(folder: Path, *, drone: str = '/drone1', frames: list[Any] = FRAMES,
+          emulated: bool = True, trained: bool = True, images: str | None = '/drone1/image_raw',
+          more: tuple[Any, ...] | list[Any] = ()) -> Path:
     """Write a flight; `images` is the topic of its images, `more` are diagnostics."""
     with FlightBag(folder) as bag:
         for n, m in enumerate(frames):
@@ -82,13 +84,13 @@ def write(folder, *, drone='/drone1', frames=FRAMES, emulated=True, trained=True
     return folder
 
 
-def label(stamp: int, text: str, trained: bool = True):
+def label(stamp: int, text: str, trained: bool = True) -> Any:
     return message('Classification', header=header(stamp), labels=[text],
                    ids=np.array([0], np.uint32), scores=np.array([0.9], np.float32),
                    trained=trained)
 
 
-def camera_diagnostics(drone: str, published: int):
+def camera_diagnostics(drone: str, published: int) -> Any:
     value = message('diagnostic_msgs/msg/KeyValue', key='frames published', value=str(published))
     status = message('diagnostic_msgs/msg/DiagnosticStatus', level=1, name=f'{drone}/camera',
                      message='too warm', values=[value])
@@ -96,7 +98,7 @@ def camera_diagnostics(drone: str, published: int):
 
 
 @pytest.fixture(scope='module')
-def bag(tmp_path_factory):
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bag of a whole flight, only to be read."""
     return write(tmp_path_factory.mktemp('bags') / 'flight')
 
@@ -111,7 +113,7 @@ class Reported:
 
 
 @pytest.fixture(scope='module')
-def reported(bag, tmp_path_factory):
+def reported(bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Reported:
     folder = tmp_path_factory.mktemp('reported')
     with redirect_stdout(StringIO()) as printed:
         assert report.main([str(bag), '--out', str(folder / 'out'),
@@ -121,12 +123,12 @@ def reported(bag, tmp_path_factory):
 
 
 @pytest.fixture
-def no_charts(monkeypatch):
+def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing, where only the texts are looked at."""
     monkeypatch.setattr('offload_perception.report.write_report.CHARTS', ())
 
 
-def test_the_counts_are_those_of_the_demos_closing_line(bag):
+def test_the_counts_are_those_of_the_demos_closing_line(bag: Path) -> None:
     lines = load_flight(bag).closing_lines
     assert lines[0] == ('frames: captured 6 = remote 2 + local 1 + dropped 3 (no reply 1, '
                         'superseded 1, lost between camera and node 1)')
@@ -134,7 +136,7 @@ def test_the_counts_are_those_of_the_demos_closing_line(bag):
     assert 'EMULATED' in lines[2] and lines[-1].startswith('labels: 2 of 3')
 
 
-def test_key_figures(bag):
+def test_key_figures(bag: Path) -> None:
     figures = analysis.key_figures(load_flight(bag))
     assert figures['results'] == 3 and figures['deadline met [%]'] == pytest.approx(40.0)
     assert figures['latency p50 [ms]'] == pytest.approx(50.0)
@@ -143,7 +145,7 @@ def test_key_figures(bag):
     assert np.isnan(figures['energy while a frame was under way [J]'])  # no FrameEnergy
 
 
-def test_key_figures_agree_with_the_closing_line(bag, reported):
+def test_key_figures_agree_with_the_closing_line(bag: Path, reported: Reported) -> None:
     flight = load_flight(bag)
     figures = analysis.key_figures(flight)
     assert (figures['captured'], figures['dropped'],
@@ -159,13 +161,13 @@ def test_key_figures_agree_with_the_closing_line(bag, reported):
     assert told['energy while a frame was under way [J]'] is None
 
 
-def test_frames_that_never_arrived_are_in_the_picture_of_drops(bag):
+def test_frames_that_never_arrived_are_in_the_picture_of_drops(bag: Path) -> None:
     (axes,) = drops(load_flight(bag)).axes
     assert {t.get_text() for t in axes.get_yticklabels()} == {
         'no reply', 'superseded', 'lost between camera and node'}
 
 
-def test_a_deadline_is_written_as_people_write_it(tmp_path):
+def test_a_deadline_is_written_as_people_write_it(tmp_path: Path) -> None:
     slow = [frame(n, 0, 0.5, remote=n, deadline=1.0) for n in range(1, 6)]
     flight = load_flight(write(tmp_path / 'slow', frames=slow))
     for chart in (latency, misses):
@@ -173,7 +175,7 @@ def test_a_deadline_is_written_as_people_write_it(tmp_path):
         assert 'deadline 1,000 ms' in labels
 
 
-def test_two_flights_share_the_axes_of_time_and_value(tmp_path):
+def test_two_flights_share_the_axes_of_time_and_value(tmp_path: Path) -> None:
     short = write(tmp_path / 'short')
     long = write(tmp_path / 'long', images=None, frames=[frame(n, 0, 0.01 * n, remote=n)
                                             for n in range(1, 40)])
@@ -184,17 +186,19 @@ def test_two_flights_share_the_axes_of_time_and_value(tmp_path):
     assert pair[0].axes[0].get_xlim()[1] >= 38.0
 
 
-def setup(name: str, **values: str):
+def setup(name: str, **values: str) -> Any:
     pairs = [message('diagnostic_msgs/msg/KeyValue', key=k.replace('__', ' '), value=v)
              for k, v in values.items()]
     return message('diagnostic_msgs/msg/DiagnosticStatus', name=name, values=pairs)
 
 
-def diagnostics(name: str, **values: str):
+def diagnostics(name: str, **values: str) -> Any:
     return message('diagnostic_msgs/msg/DiagnosticArray', status=[setup(name, **values)])
 
 
-def test_what_was_flown_is_recorded_and_shown(reported, tmp_path, capsys, no_charts):
+def test_what_was_flown_is_recorded_and_shown(reported: Reported, tmp_path: Path,
+                                              capsys: pytest.CaptureFixture[str],
+                                              no_charts: None) -> None:
     with FlightBag(tmp_path / 'known') as known:
         known.add('/d/frame_latency', frame(1, 0, 0.05, split=0, split_name='input', runtime='',
                                             device='emulated raspberry_pi_3b_plus', remote=1),
@@ -220,7 +224,7 @@ def test_what_was_flown_is_recorded_and_shown(reported, tmp_path, capsys, no_cha
     assert 'The bag does not contain the parameters' in old
 
 
-def test_what_a_message_cannot_say_is_left_out_and_counted(tmp_path):
+def test_what_a_message_cannot_say_is_left_out_and_counted(tmp_path: Path) -> None:
     with FlightBag(tmp_path / 'forged') as bag:
         bag.add('/d/frame_latency', FRAMES[0], 0.0)
         bag.add('/d/frame_latency', frame(2, 7, 0.05), 1.0)
@@ -236,11 +240,11 @@ def test_what_a_message_cannot_say_is_left_out_and_counted(tmp_path):
 @pytest.mark.parametrize(('value', 'text'), [
     (0.99972, '1.00'), (172.3, '172'), (5.1, '5.10'), (63, '63'), (9613.3, '9,613'),
     (float('inf'), 'unknown'), (NAN, 'unknown')])
-def test_figures_have_three_digits(value, text):
+def test_figures_have_three_digits(value: float, text: str) -> None:
     assert _number(value) == text
 
 
-def test_tables_have_the_five_best_labels(tmp_path, no_charts):
+def test_tables_have_the_five_best_labels(tmp_path: Path, no_charts: None) -> None:
     best = message('Classification', header=header(1), labels=list('abcdefg'),
                    trained=True, ids=np.arange(7, dtype=np.uint32),
                    scores=np.linspace(0.7, 0.1, 7, dtype=np.float32))
@@ -255,12 +259,12 @@ def test_tables_have_the_five_best_labels(tmp_path, no_charts):
     assert (second['labels'], second['labels_2'], second['scores_2']) == ('only', '', 'nan')
 
 
-def test_every_miss_has_a_reason(bag):
+def test_every_miss_has_a_reason(bag: Path) -> None:
     assert analysis.miss_reasons(load_flight(bag).frames) == [
         '', 'late: link', '', 'dropped: no reply', 'dropped: superseded']
 
 
-def test_layers_are_counted_where_they_ran(bag):
+def test_layers_are_counted_where_they_ran(bag: Path) -> None:
     flight = load_flight(bag)
     names = analysis.cut_names(flight)
     assert len(names) == 22 and names[14] == 'block4_pool' and names[0] == 'input'
@@ -270,34 +274,35 @@ def test_layers_are_counted_where_they_ran(bag):
     assert cuts[14] == 2 and cuts[21] == 1 and cuts.sum() == 3
 
 
-def test_a_frame_that_was_finished_on_board_for_want_of_a_reply_counts_there(tmp_path):
+def test_a_frame_that_was_finished_on_board_for_want_of_a_reply_counts_there(
+        tmp_path: Path) -> None:
     fallback = [frame(1, 1, 0.05, split=14, bytes=900, server='/server', local=1)]
     flight = load_flight(write(tmp_path / 'fallback', frames=fallback))
     assert analysis.cut_counts(flight.frames, 21)[21] == 1
     assert analysis.layer_shares(flight.frames, 21)[1].sum() == 0
 
 
-def test_cuts_of_an_unknown_network_keep_the_names_that_were_seen(tmp_path):
+def test_cuts_of_an_unknown_network_keep_the_names_that_were_seen(tmp_path: Path) -> None:
     odd = [frame(1, 0, 0.05, split=2, split_name='stem', remote=1)]
     names = analysis.cut_names(load_flight(write(tmp_path / 'odd', frames=odd)))
     assert names == ('layer 0', 'layer 1', 'stem')
 
 
-def test_predictions_stand_beside_the_truth(bag):
+def test_predictions_stand_beside_the_truth(bag: Path) -> None:
     rows = analysis.predictions(load_flight(bag))
     assert len(rows) == 1
     assert rows['total'][0] == 0.25 and rows['predicted_total'][0] == 0.08
     assert rows['predicted_link'][0] == pytest.approx(0.02 + 1000 / 1e5)
 
 
-def test_a_decision_that_predicts_nothing_is_no_prediction(tmp_path):
+def test_a_decision_that_predicts_nothing_is_no_prediction(tmp_path: Path) -> None:
     with FlightBag(tmp_path / 'static') as bag:
         bag.add('/d/frame_latency', FRAMES[0], 0.0)
         bag.add('/d/offload_decision', message('OffloadDecision', sequence=1, latency=NAN), 0.0)
     assert len(analysis.predictions(load_flight(tmp_path / 'static'))) == 0
 
 
-def test_a_policy_holds_until_the_next_or_until_it_is_not_repeated(tmp_path):
+def test_a_policy_holds_until_the_next_or_until_it_is_not_repeated(tmp_path: Path) -> None:
     late = [*FRAMES[:3], frame(4, 2, 0.01, reason='paced', remote=2, local=1, dropped=1),
             *(frame(n, 1, 0.04, remote=2, local=n - 3, dropped=1) for n in range(5, 11))]
     flight = load_flight(write(tmp_path / 'paced', frames=late))
@@ -307,13 +312,14 @@ def test_a_policy_holds_until_the_next_or_until_it_is_not_repeated(tmp_path):
         ('full', 2.5, 3, 0), ('ground', pytest.approx(5.7), 6, 1), ('none', 0, 1, 0)]
 
 
-def decision(sequence: int, split: int, name: str, codec: str, reason: str, round_trip=NAN):
+def decision(sequence: int, split: int, name: str, codec: str, reason: str,
+             round_trip: float = NAN) -> Any:
     return message('OffloadDecision', sequence=sequence, split=split, split_name=name,
                    codec=codec, reason=reason, latency=NAN, bandwidth=NAN,
                    round_trip=round_trip)
 
 
-def test_changes_of_the_choice_are_reported_with_their_reasons(tmp_path):
+def test_changes_of_the_choice_are_reported_with_their_reasons(tmp_path: Path) -> None:
     said = [(14, 'block4_pool', 'raw', 'cheapest'), (14, 'block4_pool', 'raw', 'still'),
             (14, 'block4_pool', 'zstd', 'link fell'), (21, 'predictions', '', 'link lost'),
             (14, 'block4_pool', 'zstd', 'link back', 0.01)]
@@ -335,7 +341,7 @@ def test_changes_of_the_choice_are_reported_with_their_reasons(tmp_path):
         assert 'link lost' in (tmp_path / 'out' / name).read_text()
 
 
-def test_a_choice_that_moves_between_codecs_is_seen(tmp_path):
+def test_a_choice_that_moves_between_codecs_is_seen(tmp_path: Path) -> None:
     with FlightBag(tmp_path / 'codecs') as bag:
         for n, codec in enumerate(('raw', 'jpeg:90', 'jpeg:90'), 1):
             bag.add('/d/frame_latency', frame(n, 0, 0.05, codec=codec), n)
@@ -345,7 +351,7 @@ def test_a_choice_that_moves_between_codecs_is_seen(tmp_path):
     assert list(axes.lines[0].get_ydata()) == [1, 0, 0]
 
 
-def test_dropped_frames_do_not_thin_the_energy_of_results(tmp_path):
+def test_dropped_frames_do_not_thin_the_energy_of_results(tmp_path: Path) -> None:
     with FlightBag(tmp_path / 'energy') as bag:
         for m, joules in zip(FRAMES, (0.5, 0.6, 0.7, 0.0, 0.0), strict=True):
             bag.add('/d/frame_latency', m, m.sequence)
@@ -358,7 +364,8 @@ def test_dropped_frames_do_not_thin_the_energy_of_results(tmp_path):
 @pytest.mark.parametrize(('uncertainty', 'shown'), [
     ((0.1, 0.1, 0.1), 0.6), ((0.1, 0.1, 2.0), NAN),  # the mean of three is no better known
     ((0.1, NAN, 0.1), 0.6), ((0.1, 0.1, np.inf), 0.55), ((np.inf,) * 3, NAN)])
-def test_an_energy_that_is_less_than_its_own_doubt_is_not_shown(tmp_path, uncertainty, shown):
+def test_an_energy_that_is_less_than_its_own_doubt_is_not_shown(
+        tmp_path: Path, uncertainty: tuple[float, float, float], shown: float) -> None:
     with FlightBag(tmp_path / 'doubt') as bag:
         for m, joules, doubt in zip(FRAMES, (0.5, 0.6, 0.7), uncertainty, strict=False):
             bag.add('/d/frame_latency', m, m.sequence)
@@ -368,7 +375,7 @@ def test_an_energy_that_is_less_than_its_own_doubt_is_not_shown(tmp_path, uncert
     assert figures['energy while a frame was under way [J]'] == pytest.approx(shown, nan_ok=True)
 
 
-def test_a_finding_is_counted_by_its_name_whatever_its_numbers(tmp_path):
+def test_a_finding_is_counted_by_its_name_whatever_its_numbers(tmp_path: Path) -> None:
     with FlightBag(tmp_path / 'sick') as bag:
         bag.add('/d/frame_latency', FRAMES[0], 0.0)
         for t, text in ((0.0, '1 gap; of 2 s'), (1.0, '2 gaps; of 3 s'),
@@ -382,7 +389,7 @@ def test_a_finding_is_counted_by_its_name_whatever_its_numbers(tmp_path):
     assert warning_rows(flight) == [['/d/meter', '2 gaps; of 3 s', 3]]
 
 
-def test_geotags_are_written_for_gis_programs(reported):
+def test_geotags_are_written_for_gis_programs(reported: Reported) -> None:
     first, _, last = json.loads((reported.out / 'geotags.geojson').read_text())['features']
     assert first['geometry'] == {'type': 'Point', 'coordinates': [8.0, 47.0, 500.0]}
     assert first['properties']['label'] == 'water' and first['properties']['score'] == 0.9
@@ -392,7 +399,7 @@ def test_geotags_are_written_for_gis_programs(reported):
     assert row['latitude'] == '47.0' and row['classification_labels'] == 'water'
 
 
-def test_what_no_flight_has_is_named_and_not_drawn(tmp_path):
+def test_what_no_flight_has_is_named_and_not_drawn(tmp_path: Path) -> None:
     with FlightBag(tmp_path / 'small') as bag:
         bag.add('/d/frame_latency', FRAMES[0], 0.0)
     assert report.main([str(tmp_path / 'small'), '--out', str(tmp_path / 'out')]) == 0
@@ -400,7 +407,7 @@ def test_what_no_flight_has_is_named_and_not_drawn(tmp_path):
     assert 'Nothing in the bag for: ' in page and '<h2>Mission policy' not in page
 
 
-def test_the_report_of_one_flight(reported):
+def test_the_report_of_one_flight(reported: Reported) -> None:
     out = reported.out
     assert 'remote 2 + local 1 + dropped 3' in reported.printed
     page = (out / 'index.html').read_text()
@@ -418,14 +425,15 @@ def test_the_report_of_one_flight(reported):
 
 @pytest.mark.parametrize('topic', ['/front/image', '/front/image/compressed'])
 @pytest.mark.parametrize('taken', ['', '/front/image/compressed', '/front/image', '/other'])
-def test_pictures_are_found_under_the_topic_that_the_drone_took_them_from(tmp_path, taken, topic):
+def test_pictures_are_found_under_the_topic_that_the_drone_took_them_from(
+        tmp_path: Path, taken: str, topic: str) -> None:
     more = [diagnostics('/drone1/edge_inference', **{'images from': f'{taken}, reliable'})]
     flight = load_flight(write(tmp_path / 'b', images=topic, more=more if taken else ()))
     assert len(flight.samples) == (0 if taken == '/other' else 3)
     assert (samples(flight) is None) == (taken == '/other')
 
 
-def test_two_flights_side_by_side(bag, tmp_path):
+def test_two_flights_side_by_side(bag: Path, tmp_path: Path) -> None:
     after = write(tmp_path / 'after', frames=FRAMES[:1], trained=False, images=None)
     out = tmp_path / 'out'
     assert report.main([str(bag), str(after), '--out', str(out)]) == 0
@@ -435,13 +443,13 @@ def test_two_flights_side_by_side(bag, tmp_path):
     assert 'Nothing of this in the bag' in page  # the images of the second
 
 
-def test_a_flight_compared_with_itself_gets_two_names(bag):
+def test_a_flight_compared_with_itself_gets_two_names(bag: Path) -> None:
     flights = [load_flight(bag), load_flight(bag)]
     disambiguate_names(flights)
     assert [f.name for f in flights] == ['flight (before)', 'flight (after)']
 
 
-def test_a_killed_bag_is_reported_and_says_so(tmp_path, no_charts):
+def test_a_killed_bag_is_reported_and_says_so(tmp_path: Path, no_charts: None) -> None:
     bag = write(tmp_path / 'flight')
     file = bag / 'flight_0.mcap'
     file.write_bytes(file.read_bytes()[:-40])
@@ -449,7 +457,8 @@ def test_a_killed_bag_is_reported_and_says_so(tmp_path, no_charts):
     assert 'The recorder was killed' in (tmp_path / 'out' / 'index.html').read_text()
 
 
-def test_a_bag_that_is_still_being_recorded_is_not_called_killed(tmp_path, no_charts):
+def test_a_bag_that_is_still_being_recorded_is_not_called_killed(
+        tmp_path: Path, no_charts: None) -> None:
     bag = FlightBag(tmp_path / 'growing')
     bag.add('/d/frame_latency', FRAMES[0], 0.0)
     bag._bag.flush()
@@ -459,7 +468,7 @@ def test_a_bag_that_is_still_being_recorded_is_not_called_killed(tmp_path, no_ch
     bag.__exit__()
 
 
-def test_texts_of_a_bag_cannot_break_the_page(tmp_path):
+def test_texts_of_a_bag_cannot_break_the_page(tmp_path: Path) -> None:
     evil = [frame(1, 2, 0.01, reason='<script>alert(1)</script>', dropped=1)]
     with FlightBag(tmp_path / 'evil') as bag:
         bag.add('/d/frame_latency', evil[0], 0.0)
@@ -467,7 +476,7 @@ def test_texts_of_a_bag_cannot_break_the_page(tmp_path):
     assert '<script' not in (tmp_path / 'out' / 'index.html').read_text()
 
 
-def test_of_several_drones_one_must_be_chosen(tmp_path):
+def test_of_several_drones_one_must_be_chosen(tmp_path: Path) -> None:
     with FlightBag(tmp_path / 'two') as bag:
         for drone in ('/a', '/b'):
             bag.add(f'{drone}/frame_latency', FRAMES[0], 0.0)
@@ -476,14 +485,15 @@ def test_of_several_drones_one_must_be_chosen(tmp_path):
     assert load_flight(tmp_path / 'two', 'b').namespace == '/b'
 
 
-def test_a_bag_without_frames_is_refused(tmp_path, capsys):
+def test_a_bag_without_frames_is_refused(tmp_path: Path,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
     with FlightBag(tmp_path / 'none') as bag:
         bag.add('/d/power', message('PowerSample'), 0.0)
     assert report.main([str(tmp_path / 'none')]) == 2
     assert 'error: ' in capsys.readouterr().err
 
 
-def test_an_emulated_computer_is_named_even_where_only_images_were_sent(tmp_path):
+def test_an_emulated_computer_is_named_even_where_only_images_were_sent(tmp_path: Path) -> None:
     frames = [frame(1, 0, 0.05, split=0, split_name='input', runtime='',
                     device='emulated raspberry_pi_3b_plus', remote=1)]
     flight = load_flight(write(tmp_path / 'bag', frames=frames))

@@ -1,29 +1,34 @@
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from unit.runtime.tiny_model import image
 
 from offload_perception.errors import CutError, ModelError
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.select import Choice, cpu_choice
+from offload_perception.runtime.tflite import TfliteRunner
 
 
 @pytest.fixture
-def chain(tiny):
+def chain(tiny: Artefact) -> Iterator[Chain]:
     chain = Chain(tiny, Choice('cpu', 'litert', ''), threads=1, merge=False)
     yield chain
     chain.close()
 
 
 @pytest.fixture(scope='module')
-def whole(tiny):
+def whole(tiny: Artefact) -> TfliteRunner:
     return load_cpu('litert', tiny.model_file, tiny.input, tiny.tensor(tiny.last), threads=1)
 
 
 @pytest.mark.parametrize('cut', range(7))
-def test_head_and_tail_equal_the_whole(chain, whole, tiny, cut):
+def test_head_and_tail_equal_the_whole(chain: Chain, whole: TfliteRunner, tiny: Artefact,
+                                       cut: int) -> None:
     expected = tiny.tensor(tiny.last).dequantise(whole.run(image()))
     tensor = chain.head(cut, image())
     assert tensor.shape == tiny.tensor(cut).shape and tensor.dtype == tiny.tensor(cut).dtype
@@ -31,27 +36,27 @@ def test_head_and_tail_equal_the_whole(chain, whole, tiny, cut):
     assert scores.dtype == np.float32 and np.array_equal(scores, expected)
 
 
-def test_cut_0_is_the_image_itself_but_a_copy(chain):
+def test_cut_0_is_the_image_itself_but_a_copy(chain: Chain) -> None:
     x = image()
     head = chain.head(0, x)
     assert np.array_equal(head, x) and not np.shares_memory(head, x)
 
 
-def test_results_stay_when_the_next_frame_runs(chain):
+def test_results_stay_when_the_next_frame_runs(chain: Chain) -> None:
     first = chain.head(3, image(1))
     kept = first.copy()
     chain.head(3, image(2))
     assert np.array_equal(first, kept)
 
 
-def test_times_name_every_layer_that_ran(chain):
+def test_times_name_every_layer_that_ran(chain: Chain) -> None:
     chain.run(2, 4, chain.head(1, image()))
     assert [(t.first, t.last) for t in chain.times] == [(2, 2), (3, 3), (4, 4)]
     assert all(t.seconds > 0 and t.runtime == 'litert' and t.device == 'cpu' for t in chain.times)
     assert chain.ran == 'litert'
 
 
-def test_times_belong_to_the_thread_that_ran(chain):
+def test_times_belong_to_the_thread_that_ran(chain: Chain) -> None:
     chain.head(2, image())
     other = threading.Thread(target=chain.head, args=(5, image()))
     other.start()
@@ -59,11 +64,11 @@ def test_times_belong_to_the_thread_that_ran(chain):
     assert len(chain.times) == 2
 
 
-def test_threads_take_turns(chain):
+def test_threads_take_turns(chain: Chain) -> None:
     expected = [chain.head(6, image(seed)) for seed in range(4)]
     wrong = []
 
-    def work(seed):
+    def work(seed: Any) -> None:
         for _ in range(50):
             if not np.array_equal(chain.head(6, image(seed)), expected[seed]):
                 wrong.append(seed)
@@ -77,20 +82,20 @@ def test_threads_take_turns(chain):
 
 
 @pytest.mark.parametrize(('first', 'last'), [(0, 3), (4, 2), (1, 7), (8, 7)])
-def test_refuses_layers_that_do_not_exist(chain, first, last):
+def test_refuses_layers_that_do_not_exist(chain: Chain, first: int, last: int) -> None:
     with pytest.raises(CutError, match=r'layers 1\.\.6'):
         chain.run(first, last, image())
 
 
-def test_refuses_the_tensor_of_another_cut(chain):
+def test_refuses_the_tensor_of_another_cut(chain: Chain) -> None:
     with pytest.raises(ModelError, match='layer 3 takes int8'):
         chain.tail(2, chain.head(1, image()))
 
 
-def test_a_changed_cut_loads_nothing(tiny):
+def test_a_changed_cut_loads_nothing(tiny: Artefact) -> None:
     loaded = []
 
-    def load(runtime, file, *ends, threads):
+    def load(runtime: Any, file: Any, *ends: Any, threads: Any) -> Any:
         loaded.append(file)
         return load_cpu(runtime, file, *ends, threads=threads)
 
@@ -103,7 +108,7 @@ def test_a_changed_cut_loads_nothing(tiny):
     chain.close()
 
 
-def test_describes_itself_in_one_line(tiny):
+def test_describes_itself_in_one_line(tiny: Artefact) -> None:
     chain = Chain(tiny, cpu_choice('litert'), threads=1)
     chain.prepare(2)
     assert chain.describe().startswith('tiny: runtime litert on cpu (as configured), 1 threads')

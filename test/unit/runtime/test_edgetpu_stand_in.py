@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from unit.runtime.stand_in import build_delegate, bus_with_stick, compile_layers
 from unit.runtime.tiny_model import build_artefact, image
 
 from offload_perception.errors import ConfigError, DeviceError, ModelError
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime import failover
 from offload_perception.runtime import open_network as opening
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.edgetpu import EdgeTpuNetwork
 from offload_perception.runtime.edgetpu_bus import Bus
+from offload_perception.runtime.failover import Failover
 from offload_perception.runtime.open_network import open_network
 from offload_perception.runtime.select import edgetpu_choice
 
@@ -25,12 +29,12 @@ pytestmark = pytest.mark.skipif(not shutil.which('gcc'), reason='gcc builds the 
 
 
 @pytest.fixture(scope='module')
-def library(tmp_path_factory):
+def library(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(build_delegate(tmp_path_factory.mktemp('delegate'), 'gcc'))
 
 
 @pytest.fixture(scope='module')
-def compiled(tmp_path_factory):
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     """The convolutions and poolings are compiled, the dense layers are not."""
     artefact = build_artefact(tmp_path_factory.mktemp('compiled'))
     compile_layers(artefact, range(1, 5))
@@ -38,12 +42,12 @@ def compiled(tmp_path_factory):
 
 
 @pytest.fixture
-def bus(tmp_path):
+def bus(tmp_path: Path) -> Bus:
     return bus_with_stick(tmp_path)
 
 
 @pytest.fixture
-def fault(tmp_path, monkeypatch):
+def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Make the stand-in misbehave, or with an empty word behave again."""
     file = tmp_path / 'fault'
     monkeypatch.setenv('STAND_IN_FAULT', str(file))
@@ -56,11 +60,11 @@ def fault(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def opened(compiled, library, bus):
+def opened(compiled: Artefact, library: str, bus: Bus) -> Iterator[Callable[..., Any]]:
     """Open networks and close them after the test."""
     networks = []
 
-    def open_one(device='edgetpu', artefact=compiled, **kwargs):
+    def open_one(device: str = 'edgetpu', artefact: Any = compiled, **kwargs: Any) -> Any:
         networks.append(open_network(artefact, device, **{
             'library': library, 'bus': bus, 'threads': 1, **kwargs}))
         return networks[-1]
@@ -70,7 +74,7 @@ def opened(compiled, library, bus):
         network.close()
 
 
-def on_stand_in(artefact, cut, x=None):
+def on_stand_in(artefact: Artefact, cut: int, x: Any = None) -> np.ndarray:
     """Return the head that the stand-in computes."""
     x = image() if x is None else x
     for k in range(1, cut + 1):
@@ -79,7 +83,8 @@ def on_stand_in(artefact, cut, x=None):
 
 
 @pytest.fixture(scope='module')
-def healthy(compiled, library, tmp_path_factory):
+def healthy(compiled: Artefact, library: str,
+            tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failover]:
     network = open_network(compiled, 'edgetpu', library=library, threads=1,
                            bus=bus_with_stick(tmp_path_factory.mktemp('bus')))
     yield network
@@ -87,18 +92,20 @@ def healthy(compiled, library, tmp_path_factory):
 
 
 @pytest.mark.parametrize('cut', range(5))
-def test_stand_in_runs_every_compiled_head(healthy, compiled, cut):
+def test_stand_in_runs_every_compiled_head(healthy: Failover, compiled: Artefact,
+                                           cut: int) -> None:
     assert np.array_equal(healthy.head(cut, image()), on_stand_in(compiled, cut))
 
 
-def test_stand_in_says_what_ran_where(healthy):
+def test_stand_in_says_what_ran_where(healthy: Failover) -> None:
     healthy.head(6, image())
     assert [t.device for t in healthy.times] == ['edgetpu'] * 4 + ['cpu'] * 2
     assert (healthy.ran, healthy.ran_on) == ('litert', 'edgetpu+cpu')
     assert all(t.seconds > 0 for t in healthy.times)
 
 
-def test_stand_in_share_of_multiply_adds_off_the_accelerator(healthy, compiled):
+def test_stand_in_share_of_multiply_adds_off_the_accelerator(
+        healthy: Failover, compiled: Artefact) -> None:
     macs = [layer.macs for layer in compiled.layers]
     share = sum(macs[4:]) / sum(macs)
     assert healthy.describe().endswith(
@@ -106,48 +113,52 @@ def test_stand_in_share_of_multiply_adds_off_the_accelerator(healthy, compiled):
     assert share > 0.01
 
 
-def test_stand_in_segments_spread_over_two_sticks(opened):
+def test_stand_in_segments_spread_over_two_sticks(opened: Callable[..., Any]) -> None:
     network = opened(edgetpu_devices='usb:0,usb:1')
     network.head(4, image())
     assert [t.device for t in network.times] == ['edgetpu usb:0'] * 2 + ['edgetpu usb:1'] * 2
 
 
-def test_stand_in_results_stay_when_the_next_frame_runs(healthy):
+def test_stand_in_results_stay_when_the_next_frame_runs(healthy: Failover) -> None:
     first = healthy.head(2, image(1))
     kept = first.copy()
     healthy.head(2, image(2))
     assert np.array_equal(first, kept)
 
 
-def test_refuses_a_model_without_the_edge_tpu_operator(opened, tiny):
+def test_refuses_a_model_without_the_edge_tpu_operator(opened: Callable[..., Any],
+                                                       tiny: Artefact) -> None:
     with pytest.raises(DeviceError, match=r'tiny .* is not compiled for the Edge TPU.*'
                                           'run edgetpu_compiler'):
         opened(artefact=tiny)
 
 
-def test_refuses_without_the_library(opened):
+def test_refuses_without_the_library(opened: Callable[..., Any]) -> None:
     with pytest.raises(DeviceError, match=r'libnone\.so\.1 cannot be loaded.*libedgetpu1-std'):
         opened(library='libnone.so.1')
 
 
-def test_refuses_without_a_device(opened, tmp_path):
+def test_refuses_without_a_device(opened: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match=r'no Edge TPU is attached.*1a6e:089a'):
         opened(bus=Bus(tmp_path / 'nothing', tmp_path / 'nothing'))
 
 
-def test_stand_in_refuses_a_stick_that_is_not_there(opened):
+def test_stand_in_refuses_a_stick_that_is_not_there(opened: Callable[..., Any]) -> None:
     with pytest.raises(DeviceError, match=r"'usb:9' refuses .*USB Edge TPU at 2-1"):
         opened(edgetpu_devices='usb:9')
 
 
-def test_stand_in_refused_for_lack_of_permission(opened, fault, monkeypatch):
+def test_stand_in_refused_for_lack_of_permission(opened: Callable[..., Any],
+                                                 fault: Callable[..., Any],
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     fault('absent')
     monkeypatch.setattr(os, 'access', lambda *args: False)
     with pytest.raises(DeviceError, match=r'no permission for .*/002/003; add the user to'):
         opened()
 
 
-def test_stand_in_held_by_another_process_names_it(opened, fault, bus):
+def test_stand_in_held_by_another_process_names_it(opened: Callable[..., Any],
+                                                   fault: Callable[..., Any], bus: Bus) -> None:
     fault('absent')
     process = bus.proc / '4242'
     (process / 'fd').mkdir(parents=True)
@@ -157,25 +168,27 @@ def test_stand_in_held_by_another_process_names_it(opened, fault, bus):
         opened()
 
 
-def test_stand_in_crash_while_loading_tells_of_versions(opened, fault):
+def test_stand_in_crash_while_loading_tells_of_versions(opened: Callable[..., Any],
+                                                        fault: Callable[..., Any]) -> None:
     fault('segv')
     with pytest.raises(DeviceError, match=r'died while loading .SIGSEGV.*matching pair'):
         opened()
 
 
-def test_refuses_a_device_string_that_libedgetpu_does_not_know(opened):
+def test_refuses_a_device_string_that_libedgetpu_does_not_know(opened: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="'usb0' is unknown"):
         opened(edgetpu_devices='usb0')
 
 
-def test_auto_falls_back_to_the_cpu_and_says_why(opened, tiny):
+def test_auto_falls_back_to_the_cpu_and_says_why(opened: Callable[..., Any],
+                                                 tiny: Artefact) -> None:
     network = opened('auto', artefact=tiny)
     assert isinstance(network, Chain) and network.choice.device == 'cpu'
     assert 'not compiled' in network.choice.fallback
     assert 'FALLBACK' in network.describe()
 
 
-def test_auto_with_a_runtime_that_takes_no_edge_tpu_is_the_cpu(opened):
+def test_auto_with_a_runtime_that_takes_no_edge_tpu_is_the_cpu(opened: Callable[..., Any]) -> None:
     pytest.importorskip('openvino')
     network = opened('auto', runtime='openvino')
     assert (network.choice.device, network.choice.runtime) == ('cpu', 'openvino')
@@ -185,14 +198,17 @@ def test_auto_with_a_runtime_that_takes_no_edge_tpu_is_the_cpu(opened):
 @pytest.mark.parametrize(('word', 'told'), [
     ('abort', 'died while running .SIGABRT'), ('hang', 'did not answer within 0.3 s'),
     ('error', 'failed while running')])
-def test_stand_in_drop_out_is_an_error_within_bounded_time(opened, fault, word, told):
+def test_stand_in_drop_out_is_an_error_within_bounded_time(opened: Callable[..., Any],
+                                                           fault: Callable[..., Any], word: str,
+                                                           told: str) -> None:
     network = opened(run_timeout_s=0.3)
     fault(word)
     with pytest.raises(DeviceError, match=told):
         network.head(3, image())
 
 
-def test_stand_in_drop_out_ends_its_process(compiled, library, bus, fault):
+def test_stand_in_drop_out_ends_its_process(compiled: Artefact, library: str, bus: Bus,
+                                            fault: Callable[..., Any]) -> None:
     network = EdgeTpuNetwork(compiled, edgetpu_choice(), library=library, bus=bus,
                              run_timeout_s=0.3)
     child = network._process._child
@@ -203,8 +219,10 @@ def test_stand_in_drop_out_ends_its_process(compiled, library, bus, fault):
 
 
 @pytest.mark.parametrize('word', ['abort', 'hang', 'error'])
-def test_stand_in_drop_out_the_same_frame_runs_on_the_cpu(
-        opened, compiled, fault, word):
+def test_stand_in_drop_out_the_same_frame_runs_on_the_cpu(opened: Callable[..., Any],
+                                                          compiled: Artefact,
+                                                          fault: Callable[..., Any],
+                                                          word: str) -> None:
     told, exact = [], Chain(compiled, opening.resolve('cpu', 'litert'), merge=False)
     network = opened('auto', run_timeout_s=0.3, on_change=told.append)
     assert network.on_device
@@ -217,11 +235,13 @@ def test_stand_in_drop_out_the_same_frame_runs_on_the_cpu(
     exact.close()
 
 
-def test_stand_in_comes_back_after_a_drop_out(opened, compiled, fault, monkeypatch):
+def test_stand_in_comes_back_after_a_drop_out(opened: Callable[..., Any], compiled: Artefact,
+                                              fault: Callable[..., Any],
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
     back, told = Event(), []
     monkeypatch.setattr(opening, 'Failover', partial(failover.Failover, back_off_s=(0.0, 0.01)))
 
-    def on_change(text):
+    def on_change(text: Any) -> None:
         told.append(text)
         if 'is back' in text:
             back.set()
@@ -235,7 +255,8 @@ def test_stand_in_comes_back_after_a_drop_out(opened, compiled, fault, monkeypat
     assert network.ran_on == 'edgetpu' and len(told) == 2
 
 
-def test_stand_in_without_spare_drops_frames_until_it_is_back(opened, fault):
+def test_stand_in_without_spare_drops_frames_until_it_is_back(
+        opened: Callable[..., Any], fault: Callable[..., Any]) -> None:
     network = opened('edgetpu')
     fault('abort')
     for _ in range(3):
@@ -243,7 +264,8 @@ def test_stand_in_without_spare_drops_frames_until_it_is_back(opened, fault):
             network.head(2, image())
 
 
-def test_stand_in_file_that_does_not_load_is_a_model_error(tmp_path, library, bus, opened):
+def test_stand_in_file_that_does_not_load_is_a_model_error(tmp_path: Path, library: str, bus: Bus,
+                                                           opened: Callable[..., Any]) -> None:
     artefact = build_artefact(tmp_path)
     compile_layers(artefact, range(1, 3))
     artefact.segment_file(5).write_bytes(b'broken')

@@ -13,25 +13,25 @@ class Quick:
     ran = 'litert'
     closed = False
 
-    def run(self, first, last, x):
+    def run(self, first: int, last: int, x: int) -> int:
         return x + 1
 
-    def close(self):
+    def close(self) -> None:
         self.closed = True
 
 
 class Time:
     now_s = 0.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now_s
 
-    def wait(self, seconds):
+    def wait(self, seconds: float) -> None:
         self.now_s += seconds
 
 
 @pytest.fixture
-def slow():
+def slow() -> tuple[EmulatedNetwork, Time, list[float]]:
     cuts = (CutCost('input', 0.0, energy_j=0.0), CutCost('a', 2.0, energy_j=6.0),
             CutCost('b', 3.0, energy_j=8.0), CutCost('c', 0.0, fits=False))
     profile = DeviceProfile('slow', 'net', '', 'Slow Pi', 'litert', 'test', 'test', True, False,
@@ -41,7 +41,8 @@ def slow():
     return network, clock, powers
 
 
-def test_layers_take_the_time_and_power_of_the_profile(slow):
+def test_layers_take_the_time_and_power_of_the_profile(
+        slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, clock, powers = slow
     assert network.run(1, 1, np.int8(1)) == 2
     assert clock.now_s == pytest.approx(2.0)
@@ -50,20 +51,22 @@ def test_layers_take_the_time_and_power_of_the_profile(slow):
     assert powers == [0.0, 3.0, 0.0, 2.0, 0.0]
 
 
-def test_every_frame_says_that_it_was_emulated(slow):
+def test_every_frame_says_that_it_was_emulated(
+        slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, _, _ = slow
     network.run(1, 2, np.int8(1))
     assert network.ran_on == 'emulated slow'
     assert network.times[0].seconds == pytest.approx(3.0)
 
 
-def test_what_does_not_fit_is_refused(slow):
+def test_what_does_not_fit_is_refused(slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, _, _ = slow
     with pytest.raises(DeviceError, match='does not fit'):
         network.run(1, 3, np.int8(1))
 
 
-def test_the_end_of_the_emulation_is_reported(slow):
+def test_the_end_of_the_emulation_is_reported(
+        slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, _, powers = slow
     network.close()
     assert np.isnan(powers[-1]) and network._network.closed

@@ -1,4 +1,5 @@
 from threading import Barrier, Event, Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,25 +18,25 @@ class Device:
     def __init__(self, together: int = 1) -> None:
         self.broken, self.closed, self._barrier = False, 0, Barrier(together)
 
-    def run(self, first, last, x):
+    def run(self, first: Any, last: Any, x: Any) -> Any:
         if self.broken:
             self._barrier.wait(10)
             raise DeviceError('gone')
         return x + 1
 
-    def close(self):
+    def close(self) -> None:
         self.closed += 1
 
 
 class Spare(Device):
-    def run(self, first, last, x):
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
         return x + 2
 
 
-def test_two_threads_that_lose_the_device_at_once_lose_it_once():
+def test_two_threads_that_lose_the_device_at_once_lose_it_once() -> None:
     device, told, opened = Device(together=2), [], []
 
-    def open_device():
+    def open_device() -> Any:
         opened.append(1)
         if len(opened) > 1:
             raise DeviceError('still gone')
@@ -54,11 +55,11 @@ def test_two_threads_that_lose_the_device_at_once_lose_it_once():
     network.close()
 
 
-def test_pauses_grow_while_the_device_stays_away():
+def test_pauses_grow_while_the_device_stays_away() -> None:
     pauses, again = [], Event()
     device, opened = Device(), []
 
-    def open_device():
+    def open_device() -> Any:
         opened.append(1)
         if 1 < len(opened) < 6:
             raise DeviceError('still gone')
@@ -67,7 +68,7 @@ def test_pauses_grow_while_the_device_stays_away():
         return device if len(opened) == 1 else Device()
 
     class Pauses(list):
-        def __getitem__(self, index):
+        def __getitem__(self, index: Any) -> Any:
             pauses.append(list.__getitem__(self, index))
             return 0.0
 
@@ -80,15 +81,15 @@ def test_pauses_grow_while_the_device_stays_away():
     assert pauses == [1, 2, 3, 3, 3]
 
 
-def test_what_is_wrong_at_the_start_is_not_hidden():
-    def open_device():
+def test_what_is_wrong_at_the_start_is_not_hidden() -> None:
+    def open_device() -> None:
         raise DeviceError('none attached')
 
     with pytest.raises(DeviceError, match='none attached'):
         Failover(open_device, Spare())
 
 
-def test_the_newest_reason_is_reported_while_frames_are_dropped():
+def test_the_newest_reason_is_reported_while_frames_are_dropped() -> None:
     device = Device()
     network = Failover(lambda: device, on_change=lambda text: None, back_off_s=(60.0,))
     device.broken = True
@@ -100,10 +101,10 @@ def test_the_newest_reason_is_reported_while_frames_are_dropped():
 
 
 @pytest.mark.parametrize('error', [OSError('no such device'), RuntimeError('a bug')])
-def test_whatever_opening_raises_the_next_attempt_is_made(error):
+def test_whatever_opening_raises_the_next_attempt_is_made(error: Exception) -> None:
     device, back, results = Device(), Event(), iter([None, error, error, None])
 
-    def open_device():
+    def open_device() -> Any:
         result = next(results)
         if result:
             raise result
@@ -117,11 +118,12 @@ def test_whatever_opening_raises_the_next_attempt_is_made(error):
     network.close()
 
 
-def test_closing_does_not_wait_for_an_opening_and_what_it_opens_is_closed(monkeypatch):
+def test_closing_does_not_wait_for_an_opening_and_what_it_opens_is_closed(
+        monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failover, 'CLOSE_S', 0.01)
     device, late, opening, gate = Device(), Device(), Event(), Event()
 
-    def open_device():
+    def open_device() -> Any:
         if not device.broken:
             return device
         opening.set()

@@ -1,11 +1,14 @@
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from unit.runtime.tiny_model import image
 from waits import WAIT_S
 
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime import merged
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.load import load_cpu
@@ -17,7 +20,7 @@ CHOICE = Choice('cpu', 'litert', '', rivals=('litert',))
 
 
 @pytest.fixture
-def merging(monkeypatch):
+def merging(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let merged files always win the race, however busy the machine is."""
     monkeypatch.setattr(merged, 'race', lambda runs, **_: {key: 1.0 + (key == merged.SEGMENTS)
                                                       for key in runs})
@@ -26,12 +29,13 @@ def merging(monkeypatch):
 @pytest.mark.parametrize(('layers', 'expected'), [
     ((1, 6), [(1, 4), (5, 6)]), ((2, 3), [(2, 3)]), ((5, 6), [(5, 6)]), ((6, 6), [(6, 6)]),
     ((4, 5), [(4, 4), (5, 5)])])
-def test_parts_end_where_the_dense_layers_begin(tiny, layers, expected):
+def test_parts_end_where_the_dense_layers_begin(tiny: Artefact, layers: tuple[int, int],
+                                                expected: list[tuple[int, int]]) -> None:
     assert split_at_dense(tiny, *layers) == expected
 
 
 @pytest.mark.parametrize('layers', [(1, 1), (1, 4), (2, 5), (5, 6), (1, 6)])
-def test_merged_file_equals_its_segments(tiny, layers):
+def test_merged_file_equals_its_segments(tiny: Artefact, layers: tuple[int, int]) -> None:
     first, last = layers
     chain = Chain(tiny, Choice('cpu', 'litert', ''), merge=False)
     x = chain.head(first - 1, image())
@@ -42,7 +46,7 @@ def test_merged_file_equals_its_segments(tiny, layers):
     chain.close()
 
 
-def test_merged_parts_take_over(tiny, merging):
+def test_merged_parts_take_over(tiny: Artefact, merging: None) -> None:
     chain = Chain(tiny, CHOICE)
     chain.prepare(6)
     scores = chain.head(6, image())
@@ -53,7 +57,8 @@ def test_merged_parts_take_over(tiny, merging):
     plain.close()
 
 
-def test_segments_serve_where_merging_gains_nothing(tiny, monkeypatch):
+def test_segments_serve_where_merging_gains_nothing(tiny: Artefact,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merged, 'race', lambda runs, **_: dict.fromkeys(runs, 1.0))
     chain = Chain(tiny, CHOICE)
     chain.prepare(4)
@@ -63,7 +68,7 @@ def test_segments_serve_where_merging_gains_nothing(tiny, monkeypatch):
     chain.close()
 
 
-def test_use_alone_gets_a_range_merged(tiny, merging):
+def test_use_alone_gets_a_range_merged(tiny: Artefact, merging: None) -> None:
     chain = Chain(tiny, CHOICE)
     tensor = chain.head(4, image())
     chain._merged.settle(1, 4)  # only waits: the head above has asked for it
@@ -72,7 +77,7 @@ def test_use_alone_gets_a_range_merged(tiny, merging):
     chain.close()
 
 
-def test_oldest_parts_go_first_when_the_budget_is_spent(tiny, merging):
+def test_oldest_parts_go_first_when_the_budget_is_spent(tiny: Artefact, merging: None) -> None:
     weights = [layer.weight_bytes for layer in tiny.layers]
     parts = _merged(tiny, budget_bytes=weights[4] + weights[5])
     parts.settle(1, 4)
@@ -83,8 +88,8 @@ def test_oldest_parts_go_first_when_the_budget_is_spent(tiny, merging):
     parts.close()
 
 
-def test_a_runtime_that_computes_something_else_is_left_out(tiny, merging):
-    def load(runtime, *args, threads):
+def test_a_runtime_that_computes_something_else_is_left_out(tiny: Artefact, merging: None) -> None:
+    def load(runtime: Any, *args: Any, threads: Any) -> Any:
         runner = load_cpu('litert', *args, threads=threads)
         return runner if runtime == 'litert' else SimpleNamespace(
             run=lambda x: runner.run(x) + np.int8(1), close=runner.close)
@@ -97,7 +102,8 @@ def test_a_runtime_that_computes_something_else_is_left_out(tiny, merging):
     parts.close()
 
 
-def test_a_model_that_cannot_be_merged_is_served_by_segments(tiny, tmp_path):
+def test_a_model_that_cannot_be_merged_is_served_by_segments(
+        tiny: Artefact, tmp_path: Path) -> None:
     (tmp_path / 'model.tflite').write_bytes(b'nothing')
     parts = _merged(SimpleNamespace(**{**vars(tiny), 'model_file': tmp_path / 'model.tflite',
                                        'last': tiny.last, 'tensor': tiny.tensor,
@@ -108,7 +114,8 @@ def test_a_model_that_cannot_be_merged_is_served_by_segments(tiny, tmp_path):
     parts.close()
 
 
-def test_closing_does_not_wait_for_a_background_race(tiny, monkeypatch):
+def test_closing_does_not_wait_for_a_background_race(tiny: Artefact,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers of 2 s with pauses of 8 s once held up the end of a node for 38.6 s."""
     racing = Event()
     monkeypatch.setattr(merged, 'race', lambda runs, **kw: race(
@@ -122,10 +129,11 @@ def test_closing_does_not_wait_for_a_background_race(tiny, monkeypatch):
     assert 'being closed' in chain._merged.findings['layers 1-4']  # in a pause, and told
 
 
-def test_closing_does_not_wait_for_a_run_under_way_and_leaves_it_its_runners(tiny, monkeypatch):
+def test_closing_does_not_wait_for_a_run_under_way_and_leaves_it_its_runners(
+        tiny: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
     running, gate, closed = Event(), Event(), []
 
-    def load(*args, threads):
+    def load(*args: Any, threads: Any) -> Any:
         runner = load_cpu(*args, threads=threads)
         return SimpleNamespace(run=runner.run, runtime='litert', device='cpu',
                                close=lambda: closed.append(1))
@@ -140,10 +148,11 @@ def test_closing_does_not_wait_for_a_run_under_way_and_leaves_it_its_runners(tin
     assert chain._merged._worker.stop(WAIT_S)
 
 
-def test_closing_ends_the_check_of_runtimes_after_the_layer_under_way(tiny, monkeypatch):
+def test_closing_ends_the_check_of_runtimes_after_the_layer_under_way(
+        tiny: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
     checking, gate, checked = Event(), Event(), []
 
-    def load(runtime, *args, threads):
+    def load(runtime: Any, *args: Any, threads: Any) -> Any:
         checked.append(runtime)
         checking.set()
         gate.wait(WAIT_S)
@@ -158,10 +167,11 @@ def test_closing_ends_the_check_of_runtimes_after_the_layer_under_way(tiny, monk
     assert checked == ['openvino']  # of six layers
 
 
-def test_every_runner_is_closed_once_in_the_end(tiny, monkeypatch):
+def test_every_runner_is_closed_once_in_the_end(tiny: Artefact,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
     opened, closed = [], []
 
-    def load(runtime, *args, threads):
+    def load(runtime: Any, *args: Any, threads: Any) -> Any:
         runner = load_cpu('litert', *args, threads=threads)
         opened.append(len(opened))
         return SimpleNamespace(run=runner.run, runtime=runtime, device='cpu',
@@ -175,7 +185,7 @@ def test_every_runner_is_closed_once_in_the_end(tiny, monkeypatch):
     assert sorted(closed) == opened
 
 
-def test_findings_may_be_read_while_the_merging_thread_adds_to_them(tiny):
+def test_findings_may_be_read_while_the_merging_thread_adds_to_them(tiny: Artefact) -> None:
     parts = _merged(tiny)
     iterator = iter(parts.findings.items())
     left_out = iter(parts.left_out)
@@ -187,10 +197,10 @@ def test_findings_may_be_read_while_the_merging_thread_adds_to_them(tiny):
     parts.close()
 
 
-def test_race_takes_turns_and_keeps_the_least_time():
+def test_race_takes_turns_and_keeps_the_least_time() -> None:
     now, order, costs = [0.0], [], {'a': [0, 3, 1, 2], 'b': [9, 2, 2, 2]}
 
-    def run(key):
+    def run(key: Any) -> None:
         order.append(key)
         now[0] += costs[key].pop(0)
 
@@ -200,13 +210,13 @@ def test_race_takes_turns_and_keeps_the_least_time():
     assert order == ['a', 'b'] * 4
 
 
-def test_race_in_the_background_rests_after_each_run():
+def test_race_in_the_background_rests_after_each_run() -> None:
     now, pauses = [0.0], []
 
-    def run():
+    def run() -> None:
         now[0] += 2.0
 
-    def sleep(seconds):
+    def sleep(seconds: Any) -> None:
         pauses.append(seconds)
         now[0] += seconds
     least = race({'a': run}, rounds=3, budget_s=99, rest=4.0, clock=lambda: now[0], sleep=sleep)
@@ -214,13 +224,13 @@ def test_race_in_the_background_rests_after_each_run():
     assert pauses == [8.0] * 4
 
 
-def test_race_stops_when_its_budget_is_spent():
+def test_race_stops_when_its_budget_is_spent() -> None:
     ticks, runs = iter(range(10_000)), []
     race({'a': lambda: runs.append(1)}, rounds=100, budget_s=3, clock=lambda: next(ticks))
     assert len(runs) == 4
 
 
-def _merged(artefact, **kwargs):
+def _merged(artefact: SimpleNamespace | Artefact, **kwargs: Any) -> Any:
     chain = Chain(artefact, CHOICE, merge=False)
     return merged.MergedRunners(artefact, chain.run, exact='litert', threads=1,
                               **{'runtimes': ('litert',), **kwargs})

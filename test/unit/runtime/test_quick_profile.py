@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from offload_perception.edgetpu.mapping import CompileReport, LayerReport
@@ -18,16 +20,16 @@ class Timed:
 
 
 @pytest.fixture
-def shape():
+def shape() -> Any:
     return NetworkShape.preset('aerial')
 
 
-def measured(shape, **options):
+def measured(shape: Any, **options: Any) -> Any:
     return quick_profile.measure(Timed(shape.last), shape, runtime='litert', device='cpu',
                          active_w=2.0, sending_w=1.0, **options)
 
 
-def test_heads_add_up_and_energies_follow_from_the_power(shape):
+def test_heads_add_up_and_energies_follow_from_the_power(shape: NetworkShape) -> None:
     profile = measured(shape)
     assert profile.head_s[[0, 2, 3]] == pytest.approx([0.0, 0.003, 0.006])
     assert profile.head_s[1] == pytest.approx(0.0015), 'a part of two layers is shared out'
@@ -35,13 +37,13 @@ def test_heads_add_up_and_energies_follow_from_the_power(shape):
     assert not profile.measured and 'not metered' in profile.origin
 
 
-def test_powers_that_are_not_configured_are_those_of_a_named_device(shape):
+def test_powers_that_are_not_configured_are_those_of_a_named_device(shape: NetworkShape) -> None:
     profile = quick_profile.measure(Timed(shape.last), shape, runtime='litert', device='cpu',
                             active_w=-1.0, sending_w=-1.0)
     assert profile.active_w > 0.0 and quick_profile.POWER_OF in profile.source
 
 
-def test_an_edge_tpu_report_tells_what_is_streamed(shape):
+def test_an_edge_tpu_report_tells_what_is_streamed(shape: NetworkShape) -> None:
     layers = tuple(LayerReport(name, 1, 0, 100, 10 if k > 3 else 0, 0)
                    for k, name in enumerate(shape.names[1:], 1))
     profile = measured(shape, compiled=CompileReport('', True, None, layers))

@@ -1,20 +1,26 @@
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from unit.runtime.tiny_model import image
 
 from offload_perception.errors import ModelError, RuntimeUnavailableError
+from offload_perception.network.artefact import Artefact
 from offload_perception.runtime import openvino, tflite
 from offload_perception.runtime.load import load_cpu
+from offload_perception.runtime.openvino import OpenVinoRunner
+from offload_perception.runtime.tflite import TfliteRunner
 
 MODULES = {'litert': 'ai_edge_litert', 'tflite_runtime': 'tflite_runtime',
            'tensorflow': 'tensorflow', 'openvino': 'openvino'}
 
 
 @pytest.fixture(params=MODULES)
-def runner(request, tiny):
+def runner(request: pytest.FixtureRequest,
+           tiny: Artefact) -> Iterator[TfliteRunner | OpenVinoRunner]:
     pytest.importorskip(MODULES[request.param], reason=f'{request.param} is not installed')
     ends = tiny.input, tiny.tensor(tiny.last)
     runner = load_cpu(request.param, tiny.model_file, *ends, threads=2)
@@ -22,21 +28,22 @@ def runner(request, tiny):
     runner.close()
 
 
-def test_gives_the_same_for_the_same_image_and_not_for_another(runner):
+def test_gives_the_same_for_the_same_image_and_not_for_another(
+        runner: TfliteRunner | OpenVinoRunner) -> None:
     first = runner.run(image(1)).copy()
     other = runner.run(image(2)).copy()
     assert np.array_equal(runner.run(image(1)), first)
     assert not np.array_equal(other, first)
 
 
-def test_names_itself_and_its_ends(runner, tiny):
+def test_names_itself_and_its_ends(runner: TfliteRunner | OpenVinoRunner, tiny: Artefact) -> None:
     assert runner.device == 'cpu' and runner.runtime in MODULES
     assert runner.input == tiny.input and runner.output == tiny.tensor(tiny.last)
     y = runner.run(image())
     assert y.shape == runner.output.shape and y.dtype == runner.output.dtype
 
 
-def test_result_outlives_the_runner(tiny):
+def test_result_outlives_the_runner(tiny: Artefact) -> None:
     runner = load_cpu('litert', tiny.model_file, tiny.input, tiny.tensor(tiny.last), threads=1)
     y = runner.run(image())
     before = y.copy()
@@ -45,24 +52,25 @@ def test_result_outlives_the_runner(tiny):
     assert np.array_equal(y, before)
 
 
-def test_result_is_the_runtimes_own_memory(runner):
+def test_result_is_the_runtimes_own_memory(runner: TfliteRunner | OpenVinoRunner) -> None:
     y = runner.run(image(1))
     assert np.shares_memory(y, runner.run(image(2)))
 
 
-def test_takes_an_array_with_gaps(runner):
+def test_takes_an_array_with_gaps(runner: TfliteRunner | OpenVinoRunner) -> None:
     wide = np.repeat(image(), 2, axis=1)
     assert np.array_equal(runner.run(wide[:, ::2]).copy(), runner.run(image()))
 
 
 @pytest.mark.parametrize('wrong', [image()[:-1], image().astype(np.int8), image()[None]])
-def test_refuses_another_shape_or_dtype(runner, wrong):
+def test_refuses_another_shape_or_dtype(runner: TfliteRunner | OpenVinoRunner,
+                                        wrong: np.ndarray) -> None:
     with pytest.raises(ModelError, match=r'takes uint8 of shape \(16, 16, 3\), got'):
         runner.run(wrong)
 
 
 @pytest.mark.parametrize('runtime', ['litert', 'openvino'])
-def test_refuses_a_file_that_is_not_what_the_manifest_says(runtime, tiny):
+def test_refuses_a_file_that_is_not_what_the_manifest_says(runtime: str, tiny: Artefact) -> None:
     pytest.importorskip(MODULES[runtime])
     with pytest.raises(ModelError, match='prepare the model again'):
         load_cpu(runtime, tiny.model_file, replace(tiny.input, shape=(8, 8, 3)),
@@ -70,7 +78,7 @@ def test_refuses_a_file_that_is_not_what_the_manifest_says(runtime, tiny):
 
 
 @pytest.mark.parametrize('runtime', ['litert', 'openvino'])
-def test_refuses_a_broken_file(runtime, tiny, tmp_path):
+def test_refuses_a_broken_file(runtime: str, tiny: Artefact, tmp_path: Path) -> None:
     pytest.importorskip(MODULES[runtime])
     broken = tmp_path / 'broken.tflite'
     broken.write_bytes(tiny.model_file.read_bytes()[:200])
@@ -78,13 +86,15 @@ def test_refuses_a_broken_file(runtime, tiny, tmp_path):
         load_cpu(runtime, broken, tiny.input, tiny.tensor(tiny.last), threads=1)
 
 
-def test_names_the_package_of_a_missing_runtime(tiny, monkeypatch):
+def test_names_the_package_of_a_missing_runtime(tiny: Artefact,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tflite.INTERPRETERS, 'litert', ('no_such_module', 'ai-edge-litert'))
     with pytest.raises(RuntimeUnavailableError, match='pip install ai-edge-litert'):
         load_cpu('litert', tiny.model_file, tiny.input, tiny.tensor(tiny.last), threads=1)
 
 
-def test_names_the_package_of_a_missing_openvino(tiny, monkeypatch):
+def test_names_the_package_of_a_missing_openvino(tiny: Artefact,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'openvino', None)
     openvino.core.cache_clear()
     with pytest.raises(RuntimeUnavailableError, match='pip install openvino'):

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -26,7 +27,9 @@ class FileBuilder:
         self.model.buffers, self.model.operatorCodes = [S.BufferT()], []
         self.graph.tensors, self.graph.operators = [], []
 
-    def tensor(self, shape, dtype, scale=None, zero_point=0, data=None) -> int:
+    def tensor(self, shape: tuple[int, ...], dtype: type[Any] | str,
+               scale: np.ndarray | float | None = None, zero_point: int = 0,
+               data: np.ndarray | list[int] | None = None) -> int:
         t, t.quantization = S.TensorT(), S.QuantizationParametersT()
         t.shape, t.type = list(shape), TYPES[np.dtype(dtype)]
         t.name = f't{len(self.graph.tensors)}'
@@ -40,7 +43,8 @@ class FileBuilder:
         self.graph.tensors.append(t)
         return len(self.graph.tensors) - 1
 
-    def operator(self, code, inputs, outputs, options=None, custom=None) -> None:
+    def operator(self, code: int, inputs: list[int], outputs: list[int], options: Any = None,
+                 custom: str | None = None) -> None:
         op, op_code = S.OperatorT(), S.OperatorCodeT()
         op_code.builtinCode, op_code.version, op_code.customCode = code, 1, custom
         op_code.deprecatedBuiltinCode = min(code, 127)
@@ -68,7 +72,7 @@ def build_file(weight_bits: int = 7, seed: int = 0) -> bytes:
     f.operator(S.BuiltinOperator.QUANTIZE, [first], [x], S.QuantizeOptionsT())
     fan_in = 3
 
-    def weights(shape, gain):
+    def weights(shape: Any, gain: Any) -> Any:
         w = f.tensor(shape, np.int8, np.full(shape[0], gain),
                      data=rng.integers(-limit, limit + 1, shape))
         b = f.tensor((shape[0],), np.int32, np.full(shape[0], gain * scale),

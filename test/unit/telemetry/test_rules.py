@@ -2,6 +2,7 @@
 
 from math import inf, nan
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ from offload_perception.telemetry.rules import checked
     ('FrameLatency', 'head', inf),  # no window for the meter to integrate over
     ('FrameLatency', 'total', inf),
     ('FrameLatency', 'outcome', 7)])  # unknown to the dashboard and to the closing line
-def test_values_that_stopped_a_node_are_refused_by_name(kind, field, value):
+def test_values_that_stopped_a_node_are_refused_by_name(kind: str, field: str,
+                                                        value: float) -> None:
     with pytest.raises(IncomingError, match=field):
         checked(kind, SimpleNamespace(**{field: value}))
 
@@ -36,7 +38,8 @@ ENERGY = {'stages': ['head'], 'stage_energy': [0.5]}
         {'drone': '/a b'}, {'drone': '/a' * 101}, {'codec': 'x' * 201}, {'dtype': 'a\nb'},
         {'shape': [1] * 9}, {'remaining': inf},
         {'header': SimpleNamespace(frame_id='x' * 201)}))], ids=lambda v: ','.join(v) if v else '')
-def test_a_forged_message_is_refused_by_the_name_of_its_field(kind, good, wrong):
+def test_a_forged_message_is_refused_by_the_name_of_its_field(
+        kind: str, good: dict[str, Any], wrong: dict[str, Any]) -> None:
     assert checked(kind, SimpleNamespace(**good))
     with pytest.raises(IncomingError, match=next(iter(wrong))):
         checked(kind, SimpleNamespace(**{**good, **wrong}))

@@ -1,5 +1,7 @@
 import re
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +23,8 @@ LINE = re.compile(r'frames: captured (\d+) = remote (\d+) \+ local (\d+) \+ drop
                   r'(?: \(([^)]*)\))?(?: \+ under way (\d+))?$')
 
 
-def records(ends, under_way=0, before=(0, 0, 0)):
+def records(ends: list[tuple[Outcome, str]], under_way: int = 0,
+            before: tuple[int, int, int] = (0, 0, 0)) -> Iterator[Any]:
     """FrameRecords with counters as a drone keeps them; `before` ended unseen."""
     counts = dict(zip(Outcome, before, strict=True))
     for outcome, reason in ends:
@@ -33,7 +36,7 @@ def records(ends, under_way=0, before=(0, 0, 0)):
             local=counts[Outcome.LOCAL], dropped=counts[Outcome.DROPPED])
 
 
-def summary_of(frames) -> Summary:
+def summary_of(frames: Iterator[Any] | list[FrameRecord]) -> Summary:
     summary = Summary()
     for frame in frames:
         summary.add_frame(frame)
@@ -48,7 +51,8 @@ def parsed(line: str) -> tuple[int, int, int, int, dict[str, int], int]:
 
 
 @given(st.lists(ENDS, max_size=60), st.integers(0, 3), st.integers(0, 80) | st.none())
-def test_the_closing_line_adds_up(ends, under_way, published):
+def test_the_closing_line_adds_up(ends: list[tuple[Outcome, str]], under_way: int,
+                                  published: int | None) -> None:
     summary = summary_of(records(ends, under_way))
     captured, remote, local, dropped, reasons, flying = parsed(summary.closing_lines(published)[0])
     assert captured == remote + local + dropped + flying
@@ -62,26 +66,28 @@ def test_the_closing_line_adds_up(ends, under_way, published):
 
 
 @given(st.lists(ENDS, min_size=1, max_size=20), st.tuples(*[st.integers(0, 1000)] * 3))
-def test_who_joins_late_counts_what_was_seen(ends, before):
+def test_who_joins_late_counts_what_was_seen(ends: list[tuple[Outcome, str]],
+                                             before: tuple[int, int, int]) -> None:
     summary = summary_of(records(ends, before=before))
     captured, *_, flying = parsed(summary.closing_lines()[0])
     assert (captured, flying, summary.under_way) == (len(ends), 0, 0)
 
 
 @given(st.lists(ENDS, min_size=2, max_size=20), st.randoms(use_true_random=False))
-def test_the_order_in_which_two_threads_publish_does_not_matter(ends, random):
+def test_the_order_in_which_two_threads_publish_does_not_matter(
+        ends: list[tuple[Outcome, str]], random: Any) -> None:
     frames = list(records(ends))
     random.shuffle(frames)
     summary = summary_of(frames)
     assert summary.adds_up() and summary.under_way == 0
 
 
-def test_a_record_that_got_lost_is_noticed():
+def test_a_record_that_got_lost_is_noticed() -> None:
     frames = list(records([(Outcome.REMOTE, ''), (Outcome.LOCAL, ''), (Outcome.LOCAL, '')]))
     assert not summary_of([frames[0], frames[2]]).adds_up()
 
 
-def test_energy_counts_from_the_first_frame_and_says_when_it_is_emulated():
+def test_energy_counts_from_the_first_frame_and_says_when_it_is_emulated() -> None:
     summary = Summary()  # frames of 0.1 s end at 1, 2 and 3 s
     for at_s in range(-5, 1):
         summary.add_power(PowerRecord(at_s, 5.0, 25.0 + 5.0 * at_s, True))
@@ -97,7 +103,7 @@ def test_energy_counts_from_the_first_frame_and_says_when_it_is_emulated():
     assert '(emulated)' in summary.live_line(1.0)
 
 
-def test_a_metered_energy_does_not_say_emulated():
+def test_a_metered_energy_does_not_say_emulated() -> None:
     summary = Summary()
     summary.add_power(PowerRecord(0.0, 5.0, 1.0, False))
     for frame in records([(Outcome.LOCAL, '')]):
@@ -106,7 +112,7 @@ def test_a_metered_energy_does_not_say_emulated():
     assert 'metered' in summary.closing_lines()[2] and 'mulated' not in summary.live_line(1.0)
 
 
-def test_a_silent_meter_is_reported():
+def test_a_silent_meter_is_reported() -> None:
     summary = Summary()
     summary.add_power(PowerRecord(0.0, 5.0, 0.0, False))
     for frame in records([(Outcome.LOCAL, '')] * 10):
@@ -118,11 +124,11 @@ def test_a_silent_meter_is_reported():
 
 @pytest.mark.parametrize(('share', 'text'), [(1.0, '100 %'), (0.999, '99 %'), (0.92, '92 %'),
                                              (0.0, '0 %')])
-def test_less_than_all_is_never_all(share, text):
+def test_less_than_all_is_never_all(share: float, text: str) -> None:
     assert percent(share) == text
 
 
-def test_the_live_line_covers_one_period_and_names_drops_and_untrained_labels():
+def test_the_live_line_covers_one_period_and_names_drops_and_untrained_labels() -> None:
     summary = summary_of(records([(Outcome.REMOTE, ''), (Outcome.DROPPED, 'no reply')]))
     summary.add_result(LabelRecord(1, 'forest', 0.5, trained=False))
     line = summary.live_line(0.5)
@@ -132,12 +138,12 @@ def test_the_live_line_covers_one_period_and_names_drops_and_untrained_labels():
     assert '0.0 fps' in summary.live_line(1.0) and 'dropped' not in summary.live_line(1.0)
 
 
-def test_deadline_share_counts_every_frame_with_a_deadline():
+def test_deadline_share_counts_every_frame_with_a_deadline() -> None:
     summary = summary_of(records([(Outcome.REMOTE, ''), (Outcome.DROPPED, 'no reply')]))
     assert 'deadline met: 50.0% of 2 frames' in summary.closing_lines()
 
 
-def test_labels_are_judged_by_the_stamp_whichever_comes_first():
+def test_labels_are_judged_by_the_stamp_whichever_comes_first() -> None:
     summary = Summary()
     summary.add_result(LabelRecord(1, 'forest'))
     summary.add_truth(LabelRecord(1, 'forest'))
@@ -147,7 +153,7 @@ def test_labels_are_judged_by_the_stamp_whichever_comes_first():
     assert (summary.right, summary.judged) == (1, 2)
 
 
-def test_what_waits_for_its_counterpart_or_for_a_line_is_bounded():
+def test_what_waits_for_its_counterpart_or_for_a_line_is_bounded() -> None:
     summary = Summary()
     for stamp in range(600):
         summary.add_result(LabelRecord(stamp, 'forest'))
@@ -159,7 +165,7 @@ def test_what_waits_for_its_counterpart_or_for_a_line_is_bounded():
     assert summary.live_line(1.0).startswith('2048.0 fps') and summary.results == 3000
 
 
-def test_an_emulated_computer_is_a_property_of_the_run():
+def test_an_emulated_computer_is_a_property_of_the_run() -> None:
     frames = list(records([(Outcome.REMOTE, '')] * 3))
     summary = summary_of([frames[0], replace(frames[1], emulated='raspberry_pi_3b_plus'),
                           frames[2]])

@@ -11,11 +11,11 @@ from offload_perception.terrain.painters import CLASSES
 pytest.importorskip('ai_edge_litert')
 
 
-def test_labels_are_the_classes():
+def test_labels_are_the_classes() -> None:
     assert prepare('aerial').labels == CLASSES and prepare('aerial').trained
 
 
-def test_most_frames_of_a_flight_are_labelled_right():
+def test_most_frames_of_a_flight_are_labelled_right() -> None:
     images, labels = flight_crops('test', 50, range(2))
     model = prepare('aerial')
     found = classify(model.model_file, model.input, model.tensor(model.last), images)

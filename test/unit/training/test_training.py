@@ -1,4 +1,6 @@
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ SMALL = VggSpec('small', input_size=16, width=1 / 16, classes=10, blocks=(1, 2),
 
 
 @pytest.fixture(scope='module')
-def training():
+def training() -> ModuleType:
     pytest.importorskip('tensorflow')
     import keras
 
@@ -22,7 +24,7 @@ def training():
     return train_aerial
 
 
-def test_folding_keeps_what_the_network_computes(training):
+def test_folding_keeps_what_the_network_computes(training: ModuleType) -> None:
     model = training.trainable(SMALL, training.Recipe())
     rng = np.random.default_rng(0)
     for layer in model.layers:
@@ -36,14 +38,14 @@ def test_folding_keeps_what_the_network_computes(training):
     assert not any(layer.name.endswith(training.NORM) for layer in pure.layers)
 
 
-def test_density_rewards_zeros_and_ignores_scale(training):
+def test_density_rewards_zeros_and_ignores_scale(training: ModuleType) -> None:
     penalty = training.density(1.0)
     full, half = np.ones(64, np.float32), np.repeat([0.0, 1.0], 32).astype(np.float32)
     assert float(penalty(half)) < float(penalty(full))
     assert float(penalty(half * 7)) == pytest.approx(float(penalty(half)), rel=1e-3)
 
 
-def test_batches_keep_image_and_label_together(training):
+def test_batches_keep_image_and_label_together(training: ModuleType) -> None:
     labels = np.arange(10)
     images = np.broadcast_to(20 * labels[:, None, None, None], (10, 8, 8, 3)).astype(np.uint8)
     stream = training.batches(images, labels, replace(training.Recipe(), batch=5))
@@ -53,18 +55,18 @@ def test_batches_keep_image_and_label_together(training):
         assert (np.abs(grey - 20 * y.argmax(1)) <= 0.35 * grey + 1e-3).all()
 
 
-def test_augmenting_keeps_shape_and_range(training):
+def test_augmenting_keeps_shape_and_range(training: ModuleType) -> None:
     images = tiles('train', 5)[0]
     x = training.augment(images, np.random.default_rng(0))
     assert x.shape == images.shape and x.dtype == np.float32
     assert x.min() >= 0 and x.max() <= 255
 
 
-def test_confusion_counts_true_class_down():
+def test_confusion_counts_true_class_down() -> None:
     assert confusion(np.array([1, 1, 0]), np.array([0, 1, 0]), 2).tolist() == [[1, 1], [0, 1]]
 
 
-def test_curves_are_drawn(tmp_path):
+def test_curves_are_drawn(tmp_path: Path) -> None:
     pytest.importorskip('matplotlib')
     history = tmp_path / 'history.csv'
     history.write_text('epoch,accuracy,loss,val_accuracy,val_loss\n0,0.5,1,0.4,1.1\n')
@@ -72,7 +74,7 @@ def test_curves_are_drawn(tmp_path):
     assert (tmp_path / 'curves.png').read_bytes().startswith(b'\x89PNG')
 
 
-def test_growing_keeps_what_fc1_makes_of_equal_places(training):
+def test_growing_keeps_what_fc1_makes_of_equal_places(training: ModuleType) -> None:
     recipe = training.Recipe()
     quarter = training.trainable(replace(SMALL, input_size=4), recipe)
     model = training.trainable(replace(SMALL, input_size=8), recipe)
@@ -82,7 +84,7 @@ def test_growing_keeps_what_fc1_makes_of_equal_places(training):
     assert np.allclose(model.get_layer('fc1')(np.tile(place, 4)), small, atol=1e-5)
 
 
-def test_quarters_and_middles_cut_half_the_edge(training):
+def test_quarters_and_middles_cut_half_the_edge(training: ModuleType) -> None:
     images = np.arange(64 * 64 * 3, dtype=np.float32).reshape(1, 64, 64, 3)
     crop, _ = next(training.quarters(iter([(images, None)]), np.random.default_rng(0)))
     assert crop.shape == (1, 32, 32, 3)
