@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-
 Tensors = tuple[np.ndarray, ...]
 """The tensors that cross a cut, in the order in which the network makes them; mostly one."""
 

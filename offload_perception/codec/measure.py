@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
 from time import perf_counter
+from zlib import crc32
 
 import numpy as np
 
-from offload_perception.codec.api import decode, encode
+from offload_perception.codec.api import decode_as, encode_tensors
 from offload_perception.codec.calibration import Calibration
+from offload_perception.codec.container import DTYPES
 from offload_perception.codec.registry import parse
 from offload_perception.codec.transform import Basis
+from offload_perception.network.meaning import CLASSIFICATION
 from offload_perception.network.runnable import Network
-from offload_perception.tensor import TensorSpec
+from offload_perception.tensor import Tensors, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -62,39 +65,54 @@ def measure(network: Network, cuts: Sequence[int], codecs: Sequence[str],
     tallies, reference = {job: _Tally() for job in jobs}, []
     for image in images:
         tensors = _tensors(network, image)
-        reference.append(int(tensors[last].argmax()))
+        reference.append(_class(network, tensors[last]))
         for cut, codec in jobs:
-            spec, tally = network.artefact.tensor(cut), tallies[cut, codec]
+            specs, tally = network.artefact.tensors(cut), tallies[cut, codec]
             basis = calibration.bases.get(names[cut]) if calibration else None
             for _ in range(repeats):
-                decoded = _trip(tensors[cut], spec, codec, basis, tally)
-            same = np.array_equal(decoded, tensors[cut])
-            scores = tensors[last] if same else network.run(cut + 1, last, decoded)
-            tally.classes.append(int(scores.argmax()))
-    return [_row(names[cut], str(parse(codec, network.artefact.tensor(cut))),
-                 network.artefact.tensor(cut).size, tally, np.array(reference), labels)
+                decoded = _trip(tensors[cut], specs, codec, basis, tally)
+            same = all(map(np.array_equal, decoded, tensors[cut]))
+            tally.classes.append(_class(network, tensors[last] if same else
+                                        network.run(cut + 1, last, decoded)))
+    return [_row(names[cut], _setting(codec, network.artefact.tensors(cut)),
+                 sum(spec.size for spec in network.artefact.tensors(cut)), tally,
+                 np.array(reference), labels)
             for (cut, codec), tally in tallies.items()]
 
 
-def _tensors(network: Network, image: np.ndarray) -> list[np.ndarray]:
-    """Return the tensor at every cut."""
-    tensors = [image]
+def _tensors(network: Network, image: np.ndarray) -> list[Tensors]:
+    """Return the tensors at every cut."""
+    tensors: list[Tensors] = [(image,)]
     for k in range(1, network.artefact.last + 1):
         tensors.append(network.run(k, k, tensors[-1]))
     return tensors
 
 
-def _trip(q: np.ndarray, spec: TensorSpec, codec: str, basis: Basis | None,
-          tally: _Tally) -> np.ndarray:
-    """Return `q` after encoding and decoding, and note size and times."""
+def _class(network: Network, at_end: Tensors) -> int:
+    """Return the best class; of other networks than classifiers a number for this very result."""
+    outputs = network.artefact.real_outputs(at_end)
+    if network.artefact.meaning.kind == CLASSIFICATION:
+        return int(outputs[network.artefact.meaning.scores].argmax())
+    return crc32(b''.join(np.ascontiguousarray(y).tobytes() for y in outputs))
+
+
+def _setting(codec: str, specs: Sequence[TensorSpec]) -> str:
+    """Return the setting as it is in full, of a cut with one tensor."""
+    return str(parse(codec, specs[0])) if len(specs) == 1 and specs[0].dtype in DTYPES else codec
+
+
+def _trip(xs: Tensors, specs: Sequence[TensorSpec], codec: str, basis: Basis | None,
+          tally: _Tally) -> Tensors:
+    """Return `xs` after encoding and decoding, and note size and times."""
     start = perf_counter()
-    data = encode(q, spec, codec, basis=basis)
+    data = encode_tensors(xs, specs, codec, basis=basis)
     middle = perf_counter()
-    array = decode(data, max_bytes=spec.nbytes, basis=basis).array
+    decoded = tuple(decode_as(part, spec, basis=basis)
+                    for part, spec in zip(data, specs, strict=True))
     tally.decode_s.append(perf_counter() - middle)
     tally.encode_s.append(middle - start)
-    tally.sizes.append(len(data))
-    return array
+    tally.sizes.append(sum(map(len, data)))
+    return decoded
 
 
 def _row(cut: str, codec: str, size: int, tally: _Tally, reference: np.ndarray,

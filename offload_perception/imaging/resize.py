@@ -81,7 +81,8 @@ def boxes_in_picture(boxes: np.ndarray, picture: tuple[int, int], wanted: tuple[
     scale = np.array([seen.shape[1] / place[1], seen.shape[0] / place[0]])
     corners = boxes.reshape(-1, 2, 2)[:, :, ::-1] * (width, height)  # x before y
     corners = (corners - border) * scale + origin
-    return np.clip(corners, 0, (cols, rows)).reshape(-1, 4).astype(np.float32)
+    clipped: np.ndarray = np.clip(corners, 0, (cols, rows)).reshape(-1, 4).astype(np.float32)
+    return clipped
 
 
 def _placed(picture: np.ndarray, height: int, width: int,

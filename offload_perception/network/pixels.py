@@ -100,7 +100,8 @@ class PixelInput:
             return np.tile(pixels - shift, (3, 1)).astype(spec.dtype)
         real = (pixels - np.array(rule.mean)[:, None]) / np.array(rule.std)[:, None]
         if spec.dtype.startswith('float'):
-            return real.astype(spec.dtype)
+            floats: np.ndarray = real.astype(spec.dtype)
+            return floats
         limits = np.iinfo(spec.dtype)
         steps = np.rint(real / spec.scale) + spec.zero_point
         table: np.ndarray = np.clip(steps, limits.min, limits.max).astype(spec.dtype)

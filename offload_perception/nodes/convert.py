@@ -26,6 +26,7 @@ from offload_perception.frames import (
 from offload_perception.imaging.compressed import compressed_to_rgb
 from offload_perception.imaging.encodings import FULL_RANGE, ValueRange
 from offload_perception.imaging.resize import boxes_in_picture, fit, fit_message
+from offload_perception.incoming import text
 from offload_perception.msg import (
     Classification,
     Detection,
@@ -37,7 +38,6 @@ from offload_perception.msg import (
     RemoteResult,
     TensorPart,
 )
-from offload_perception.incoming import text
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.meaning import DETECTION
 from offload_perception.network.results import result_specs
@@ -162,7 +162,7 @@ def detections_message(frame: Frame, result: Result, artefact: Artefact,
     """Return the detections in a frame, in the pixels of its image."""
     height, width = frame.image_size
     boxes = boxes_in_picture(np.array(result.boxes, float).reshape(-1, 4), (height, width),
-                             artefact.input.shape[:2], artefact.fit)
+                             (artefact.input.shape[0], artefact.input.shape[1]), artefact.fit)
     return Detections(
         header=frame.header, sequence=frame.sequence, drone=drone, model_digest=artefact.digest,
         trained=artefact.trained, where='remote' if frame.outcome is Outcome.REMOTE else 'local',
@@ -184,7 +184,7 @@ def class_map_message(frame: Frame, result: Result) -> Image:
 def outputs_message(frame: Frame, result: Result, artefact: Artefact, drone: str) -> OutputTensors:
     """Return the outputs of a network whose meaning is not known, not encoded."""
     specs = tuple(TensorSpec(x.shape, x.dtype.name) for x in result.tensors)
-    parts, data = joined(specs, [memoryview(as_bytes(x)) for x in result.tensors])
+    parts, data = joined(specs, [as_bytes(x) for x in result.tensors])
     return OutputTensors(header=frame.header, sequence=frame.sequence, drone=drone,
                          model_digest=artefact.digest, parts=part_messages(parts),
                          data=byte_array(data))

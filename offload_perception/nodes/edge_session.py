@@ -28,6 +28,7 @@ from offload_perception.msg import (
     ServerBeat,
     ServerStatus,
 )
+from offload_perception.network.meaning import DETECTION, SEGMENTATION
 from offload_perception.nodes.convert import (
     class_map_message,
     detections_message,
@@ -37,7 +38,6 @@ from offload_perception.nodes.convert import (
     reply_of,
     result_message,
 )
-from offload_perception.network.meaning import DETECTION, SEGMENTATION
 from offload_perception.nodes.convert_decision import (
     decision_message,
     server_report,

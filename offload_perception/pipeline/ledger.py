@@ -39,7 +39,7 @@ class FrameLedger:
         """Count a new frame and give it the next sequence number, from 1."""
         with self._lock:
             self._captured += 1
-            return Frame(self._captured, arrival_s, header, image, deadline_s)
+            return Frame(self._captured, arrival_s, header, image, deadline_s=deadline_s)
 
     def close(self, frame: Frame, outcome: Outcome, now_s: float,
               reason: DropReason | None = None) -> Counts | None:
