@@ -12,7 +12,9 @@ from offload_perception.cli.prepare_model import add_model_arguments, prepared
 from offload_perception.console import command, positive, progress, table, write_json
 from offload_perception.errors import ConfigError
 from offload_perception.evaluation.evaluate import Evaluation, Row, labelled_files, read_folder
+from offload_perception.imaging.resize import fit
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.meaning import CLASSIFICATION
 
 TILES = 800
 
@@ -27,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     images, labels = held_out(args.data, artefact, args.count, args.seed)
     cuts = [artefact.cut(c) for c in args.tail_cuts] or range(1, artefact.last)
     evaluation = Evaluation(artefact, images, labels)
+    if not artefact.keras_file.exists():
+        progress(f'{artefact.name} has no float32 network: its cuts are compared with the whole')
     rows = list(evaluation.rows(cuts, progress))
     text = f'{_heading(artefact, args.data, len(images))}\n\n{accuracy_table(rows)}\n'
     print(text)
@@ -42,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def accuracy_table(rows: list[Row]) -> str:
     """Return the rows as a table in percent."""
     return table(
-        ('network', 'images', 'top-1 %', 'top-5 %', 'agrees with float32 %', 'differing scores'),
-        [(r.name, r.images, *(f'{100 * x:.2f}' for x in (r.top1, r.top5, r.agreement)),
+        ('network', 'images', 'top-1 %', 'top-5 %', 'agrees with float32 %', 'differing outputs'),
+        [(r.name, r.images, *map(_percent, (r.top1, r.top5, r.agreement)),
           '' if r.mismatches is None else str(r.mismatches)) for r in rows])
 
 
@@ -51,12 +55,18 @@ def _heading(artefact: Artefact, data: Path | None, count: int) -> str:
     source = f'images of {data}' if data else 'generated test tiles, not seen in training'
     warning = '' if artefact.trained else ' The weights are random: accuracies mean nothing.'
     return (f'{artefact.name}, weights {artefact.weights}, {count} {source}. '
-            f'Every cut must have 0 differing scores.{warning}')
+            f'Every cut must have 0 differing outputs.{warning}')
+
+
+def _percent(share: float | None) -> str:
+    return '' if share is None else f'{100 * share:.2f}'
 
 
 def held_out(folder: Path | None, artefact: Artefact, count: int | None,
-             seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+             seed: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images uint8 (N, H, W, 3) and labels: of a folder, else of generated tiles.
+
+    Labels are None if the model does not know the classes of the tiles.
 
     Images of a folder are at most `count` (None: all, or `TILES` tiles), taken at random by
     `seed`.
@@ -66,12 +76,16 @@ def held_out(folder: Path | None, artefact: Artefact, count: int | None,
     from offload_perception.terrain.painters import CLASSES
     from offload_perception.terrain.tiles import tiles
 
-    if artefact.labels and artefact.labels != CLASSES:
+    if artefact.keras_file.exists() and artefact.labels and artefact.labels != CLASSES:
         raise ConfigError(f'{artefact.name} does not know the generated classes; '
                           'name a folder of labelled images: --data FOLDER')
     count = TILES if count is None else count
     progress(f'generating {count} tiles')
-    return tiles('test', count, seed=seed, size=artefact.input.shape[0])
+    height, width, _ = artefact.input.shape
+    images, labels = tiles('test', count, seed=seed, size=max(height, width))
+    knows = artefact.meaning.kind == CLASSIFICATION and artefact.classes == len(CLASSES)
+    return (np.stack([fit(image, height, width) for image in images]) if height != width
+            else images), labels if knows else None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             entry['check_seconds'] = check(args.out, entry)
             progress(f'checked {number}/{len(entries)} {entry["file"]}')
     print(table(('file', 'output', 'bytes', 'seconds', 'check seconds'), [
-        (e['file'], 'x'.join(map(str, e['output']['shape'])), e['bytes'],
+        (e['file'], ' + '.join('x'.join(map(str, y['shape'])) for y in e['outputs']), e['bytes'],
          round(e['seconds'], 1), round(e.get('check_seconds', 0), 2)) for e in entries]))
     report = edgetpu_compile.report(artefact)
     report.save(args.out)

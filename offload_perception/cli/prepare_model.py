@@ -47,7 +47,8 @@ def prepared(args: argparse.Namespace) -> Artefact:
                    task=args.task or '', fit=args.fit, cache_dir=args.cache_dir, progress=progress)
 
 
-CUT_HEAD = ('cut', 'layer', 'kind', 'tensors', 'bytes', 'weight bytes', 'multiply-adds', '% before')
+CUT_HEAD = ('cut', 'layer', 'kind', 'tensors', 'bytes', 'weight bytes', 'multiply-adds',
+            '% before')
 
 
 def cut_table(artefact: Artefact) -> str:
@@ -64,7 +65,8 @@ def cut_table(artefact: Artefact) -> str:
 def cut_records(artefact: Artefact) -> list[dict[str, Any]]:
     """Return the cuts, JSON-ready; `share` is that of the multiply-adds before the cut, 0..1."""
     total, before = sum(layer.macs for layer in artefact.layers), 0
-    records = [{'cut': 0, 'name': 'input', 'kind': 'image', 'weight_bytes': 0, 'macs': 0}]
+    records: list[dict[str, Any]] = [{
+        'cut': 0, 'name': 'input', 'kind': 'image', 'weight_bytes': 0, 'macs': 0}]
     records += [{'cut': layer.index, 'name': layer.name, 'kind': layer.kind,
                  'weight_bytes': layer.weight_bytes, 'macs': layer.macs}
                 for layer in artefact.layers]

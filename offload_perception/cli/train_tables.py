@@ -19,6 +19,7 @@ from offload_perception.console import command, progress
 from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
+from offload_perception.tensor import Tensors
 from offload_perception.terrain.tiles import tiles
 
 MODELS = (('aerial', 'bundled', 150), ('vgg16', 'seed:0', 4))  # and images of each
@@ -43,7 +44,8 @@ def activations(model: str, weights: str, images: int) -> Iterator[np.ndarray]:
     """Yield the planes at each rectified cut, uint8 (images, C, H, W)."""
     artefact = prepare(model, weights, progress=progress)
     network = Chain(artefact, resolve('cpu'), merge=False)
-    xs = [(image,) for image in tiles('train', images, seed=7, size=artefact.input.shape[0])[0]]
+    seen, _ = tiles('train', images, seed=7, size=artefact.input.shape[0])
+    xs: list[Tensors] = [(image,) for image in seen]
     for k in range(1, artefact.last):
         progress(f'{artefact.name} {artefact.cut_names[k]}')
         xs = [network.run(k, k, q) for q in xs]

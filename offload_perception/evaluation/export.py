@@ -19,7 +19,6 @@ from offload_perception.network.digest import file_digest
 from offload_perception.network.graph import Graph
 from offload_perception.network.keras_cut import first_layer_after
 from offload_perception.preparation.convert import to_float
-from offload_perception.preparation.write_artefact import layer_names
 from offload_perception.tensor import TensorSpec
 
 if TYPE_CHECKING:
@@ -40,18 +39,23 @@ class Export:
 
 
 class Exporter:
-    """Writes the prefixes of one prepared model; the int8 ones are cut from its int8 network.
+    """Writes the prefixes of one prepared model; its own kind are cut from its own file.
 
-    :raises ModelError: if the prepared model has no float network, or `folder` already holds
-        the exports of another model.
+    A model without a Keras network, made of a .tflite file, has no Keras and float32 exports
+    besides.
+
+    :raises ModelError: if `folder` already holds the exports of another model, or another TFLite
+        would misread the prefixes (see `dense`).
     """
 
     def __init__(self, artefact: Artefact, folder: Path, *, h5: bool = False) -> None:
         self.artefact, self.folder = artefact, folder
         self._suffix = '.h5' if h5 else '.keras'
-        self._model = _load_keras(artefact)
         self._graph = Graph(artefact.model_file.read_bytes(), artefact.name)
-        check_dense(self._graph)
+        self._model = None
+        if artefact.keras_file.exists():
+            check_dense(self._graph)
+            self._model = import_keras().models.load_model(artefact.keras_file, compile=False)
         self._claim()
 
     def run(self, progress: Progress) -> list[dict[str, Any]]:
@@ -80,12 +84,14 @@ class Exporter:
 
     def exports(self) -> Iterator[Export]:
         """Yield every file to write, prefix by prefix."""
+        own = 'int8' if self.artefact.quantised else 'float32'
         for layer in self.artefact.layers:
-            base = self.folder / f'{layer.index:02d}_{layer.name}'
-            yield Export(base.with_suffix(self._suffix), layer, self._keras_writer(layer))
-            yield Export(Path(f'{base}_float32.tflite'), layer, self._float_writer(layer))
-            yield Export(Path(f'{base}_int8.tflite'), layer, self._int8_writer(layer))
-            if shutil.which(edgetpu_compile.COMPILER):
+            base = self.folder / f'{layer.index:02d}_{layer.name.replace("/", ".")}'
+            if self._model is not None:
+                yield Export(Path(f'{base}{self._suffix}'), layer, self._keras_writer(layer))
+                yield Export(Path(f'{base}_float32.tflite'), layer, self._float_writer(layer))
+            yield Export(Path(f'{base}_{own}.tflite'), layer, self._own_writer(layer))
+            if self.artefact.quantised and shutil.which(edgetpu_compile.COMPILER):
                 yield Export(Path(f'{base}_edgetpu.tflite'), layer, self._edgetpu_writer(base))
 
     def _keras_writer(self, layer: Layer) -> Writer:
@@ -94,34 +100,34 @@ class Exporter:
     def _float_writer(self, layer: Layer) -> Writer:
         return lambda path: path.write_bytes(to_float(self._prefix(layer)))
 
-    def _int8_writer(self, layer: Layer) -> Writer:
-        return lambda path: path.write_bytes(
-            self._graph.segment(0, layer.stop))
+    def _own_writer(self, layer: Layer) -> Writer:
+        return lambda path: path.write_bytes(self._graph.segment(0, layer.stop))
 
     def _edgetpu_writer(self, base: Path) -> Writer:
         int8 = Path(f'{base}_int8.tflite')
         return lambda path: edgetpu_compile.compile_file(int8, path)
 
     def _prefix(self, layer: Layer) -> 'keras.Model':
+        assert self._model is not None  # else it has no such exports
         keras, layers = import_keras(), self._model.layers
         stop = first_layer_after(layers, self.artefact.cut_names, layer.index)
         return keras.Sequential([keras.Input(self._model.input_shape[1:]), *layers[:stop]],
                                 name=f'{self._model.name}_{layer.name}')
 
     def _entry(self, export: Export, seconds: float) -> dict[str, Any]:
-        layers, output = self.artefact.layers[:export.layer.index], export.layer.output
-        if '_int8' not in export.path.name and '_edgetpu' not in export.path.name:
-            output = TensorSpec(output.shape, 'float32')
+        layers = self.artefact.layers[:export.layer.index]
+        given, wanted = self.artefact.end_specs(1, export.layer.index)
+        if self._model is not None and export.path.name.endswith(
+                (self._suffix, '_float32.tflite')):
+            given, wanted = (tuple(TensorSpec(spec.shape, 'float32') for spec in specs)
+                             for specs in (given, wanted))
         return {
             'file': export.path.name, 'layer': export.layer.name, 'index': export.layer.index,
             'sha256': file_digest(export.path), 'bytes': _size(export.path), 'seconds': seconds,
-            'input': self._input(output).to_dict(), 'output': output.to_dict(),
+            'inputs': [spec.to_dict() for spec in given],
+            'outputs': [spec.to_dict() for spec in wanted],
             'weight_bytes': sum(each.weight_bytes for each in layers),
             'macs': sum(each.macs for each in layers)}
-
-    def _input(self, output: TensorSpec) -> TensorSpec:
-        pixels = self.artefact.input
-        return TensorSpec(pixels.shape, 'float32') if output.dtype == 'float32' else pixels
 
     def _claim(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -155,26 +161,20 @@ def check(folder: Path, entry: dict[str, Any]) -> float:
     from offload_perception.runtime.load import load_cpu
 
     path, started = folder / entry['file'], perf_counter()
-    given, wanted = (TensorSpec.from_dict(entry[end]) for end in ('input', 'output'))
-    image = np.full(given.shape, 128, given.dtype)
+    given, wanted = (tuple(map(TensorSpec.from_dict, entry[end])) for end in ('inputs', 'outputs'))
+    xs = tuple(np.full(spec.shape, 128, spec.dtype) for spec in given)
     if file_digest(path) != entry['sha256']:
         raise ModelError(f'{path} is not the file that was exported; delete and export it again')
     if path.suffix in ('.keras', '.h5'):
-        found = import_keras().models.load_model(path, compile=False)(image[None])[0]
-        shape, dtype = tuple(found.shape), found.dtype.name
+        made = np.asarray(import_keras().models.load_model(path, compile=False)(xs[0][None]))
+        found = [(made.shape[1:], made.dtype.name)]
     else:
         runner = load_cpu('litert', path, given, wanted, threads=2)
-        shape, dtype = (found := runner.run(image)).shape, found.dtype.name
+        found = [(y.shape, y.dtype.name) for y in runner.run(xs)]
         runner.close()
-    if (shape, dtype) != (wanted.shape, wanted.dtype):
-        raise ModelError(f'{path} gives {dtype} {shape}, the manifest says {wanted}')
+    if found != [(spec.shape, spec.dtype) for spec in wanted]:
+        raise ModelError(f'{path} gives {found}, the manifest says {wanted}')
     return perf_counter() - started
-
-
-def _load_keras(artefact: Artefact) -> 'keras.Model':
-    if not artefact.keras_file.exists():
-        raise ModelError(f'{artefact.path} has no float network to export; prepare it again')
-    return import_keras().models.load_model(artefact.keras_file, compile=False)
 
 
 def _size(path: Path) -> int | None:

@@ -9,7 +9,7 @@ model.keras        the float32 network (may be missing; float tails need it)
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class Artefact:
     specs: dict[int, TensorSpec]
     layers: tuple[Layer, ...]
     labels: tuple[str, ...]
-    meaning: Meaning = Meaning()
+    meaning: Meaning = field(default_factory=Meaning)
     agreement: float | None = None
     fit: str = 'crop'
 
@@ -157,7 +157,7 @@ class Artefact:
         return tuple(map(self.spec, self.boundary(cut)))
 
     def real_outputs(self, ys: Tensors) -> Tensors:
-        """Return the tensors at the last cut dequantised, in the order of the network's outputs."""
+        """Return the network's outputs in its order, dequantised, of the tensors at the last cut."""
         at = self.boundary(self.last)
         return tuple(self.spec(i).dequantise(ys[at.index(i)]) for i in self.outputs)
 

@@ -51,8 +51,10 @@ def meaning_of(outputs: Sequence[TensorSpec], names: Sequence[str], kind: str = 
     :raises ModelError: if they cannot mean `kind`.
     """
     found = {
-        CLASSIFICATION: _classification(outputs), DETECTION: _detection(outputs, names, post_process),
-        SEGMENTATION: _segmentation(outputs), TENSORS: Meaning(TENSORS, -1)}
+        CLASSIFICATION: _classification(outputs),
+        DETECTION: _detection(outputs, names, post_process),
+        SEGMENTATION: _segmentation(outputs),
+        TENSORS: Meaning(TENSORS, -1)}
     if kind:
         if kind not in KINDS:
             raise ModelError(f"task '{kind}' is unknown; use one of {', '.join(KINDS)}")

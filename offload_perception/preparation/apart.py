@@ -19,7 +19,8 @@ from typing import Any
 
 from offload_perception.errors import ModelError, OffloadError
 from offload_perception.orphans import end_with_parent
-from offload_perception.preparation.prepare import Build, Progress, build_model
+from offload_perception.preparation.prepare import Build, build_model
+from offload_perception.preparation.wishes import Progress
 
 POLL_S = 0.1
 

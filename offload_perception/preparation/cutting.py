@@ -1,4 +1,4 @@
-"""Cut a .tflite file into the segments of a prepared model, and prove that they equal the whole."""
+"""Cut a .tflite file into segments, and prove that their chain equals the whole."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ from offload_perception.errors import ModelError
 from offload_perception.network.artefact import MODEL_FILE, Artefact, Layer
 from offload_perception.network.graph import Graph
 from offload_perception.network.layers import LayerCut
-from offload_perception.network.meaning import Meaning
 from offload_perception.network.pixels import PixelInput
 from offload_perception.runtime.select import installed
 from offload_perception.runtime.tflite import INTERPRETERS, interpreter_module, without_batch

@@ -91,12 +91,12 @@ class Preset(KerasSource):
     weights: str
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]  # read only here
         """Return the preset's name."""
         return self.spec.name
 
     @property
-    def trained(self) -> bool:
+    def trained(self) -> bool:  # type: ignore[override]
         """Return False if the weights are random."""
         return seed(self.weights) is None
 

@@ -18,8 +18,8 @@ from offload_perception.network.meaning import (
 )
 from offload_perception.network.pixels import PixelInput, PixelRule
 from offload_perception.preparation.cutting import write_segments
-from offload_perception.preparation.wishes import Progress, Wishes
 from offload_perception.preparation.tflite_metadata import Metadata, read_metadata
+from offload_perception.preparation.wishes import Progress, Wishes
 from offload_perception.tensor import TensorSpec
 
 FILE_BYTES = 1 << 30
