@@ -118,9 +118,9 @@ def measure(args: argparse.Namespace, scene: common.Scene,
 
 def bare_cpu(network: LoadedNetwork, cut: int, scene: common.Scene, frames: int) -> float:
     """Return the CPU seconds of head and tail alone."""
-    tensor = network.head(cut, scene.image) if cut else scene.image
+    tensors = network.head(cut, scene.image) if cut else (scene.image,)
     head_s = bare_cpu_s(lambda: network.head(cut, scene.image), frames) if cut else 0.0
-    return head_s + bare_cpu_s(lambda: network.tail(cut, tensor), frames)
+    return head_s + bare_cpu_s(lambda: network.tail(cut, tensors), frames)
 
 
 def cells(r: dict[str, Any], ours: dict[str, Any]) -> list[Any]:

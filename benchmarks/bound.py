@@ -72,14 +72,14 @@ def _work(artefact: Artefact, cut: int, image: np.ndarray, runtime: str, threads
     """Run one stage whenever a slot is free, until the parent ends."""
     network = open_network(artefact, 'cpu', runtime, threads)
     network.prepare(cut)
-    tensor = network.head(cut, image)
+    tensors = network.head(cut, image)
     times.put(None)  # ready
     while _acquire(take):
         started = time.monotonic()
         if stage == 'head':
             network.head(cut, image)
         else:
-            network.tail(cut, tensor)
+            network.tail(cut, tensors)
         times.put((started, time.monotonic()))
         give.release()
 

@@ -180,12 +180,12 @@ def heads(network: Chain, images: Sequence[np.ndarray],
     tensors: dict[int, list[np.ndarray]] = {cut: [] for cut in cuts}
     times: dict[int, list[float]] = {cut: [] for cut in cuts}
     for image in images:
-        x, elapsed = image, 0.0
+        xs, elapsed = (image,), 0.0
         for k in range(1, max(cuts) + 1):
-            x = network.run(k, k, x)
+            xs = network.run(k, k, xs)
             elapsed += sum(t.seconds for t in network.times)
             if k in tensors:
-                tensors[k].append(x)
+                tensors[k].append(xs[0])  # pool cuts of a chain have one
                 times[k].append(1e3 * elapsed)
     return tensors, {cut: median(ms) for cut, ms in times.items()}
 

@@ -125,9 +125,9 @@ def open_bare(args: argparse.Namespace, scene: Scene) -> LoadedNetwork:
 def bare(network: LoadedNetwork, cut: int, image: np.ndarray) -> tuple[float, float]:
     """Return the seconds of head and tail alone; a cut of 0 has no head."""
     started = time.perf_counter()
-    tensor = network.head(cut, image) if cut else image
+    tensors = network.head(cut, image) if cut else (image,)
     middle = time.perf_counter()
-    network.tail(cut, tensor)
+    network.tail(cut, tensors)
     return middle - started, time.perf_counter() - middle
 
 

@@ -28,6 +28,7 @@ from offload_perception.nodes.convert import (
 from offload_perception.pipeline.edge_pipeline import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.tensor import Tensors
 
 STEPS = ('drone: resize and encode', 'drone: tensor message', 'server: decode and classes',
          'server: result message', 'drone: result and latency messages')
@@ -39,20 +40,20 @@ class Recorded:
     ran = ran_on = 'recorded'
     emulated = ''
 
-    def __init__(self, artefact: Artefact, tensor: np.ndarray, scores: np.ndarray) -> None:
-        self.artefact, self._tensor, self._scores = artefact, tensor, scores
+    def __init__(self, artefact: Artefact, tensors: Tensors, outputs: Tensors) -> None:
+        self.artefact, self._tensors, self._outputs = artefact, tensors, outputs
 
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
         """Never asked: every frame is finished by the server."""
         raise NotImplementedError
 
-    def head(self, cut: int, image: np.ndarray) -> np.ndarray:
-        """Return the recorded tensor."""
-        return self._tensor
+    def head(self, cut: int, image: np.ndarray) -> Tensors:
+        """Return the recorded tensors."""
+        return self._tensors
 
-    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
-        """Return the recorded scores."""
-        return self._scores
+    def tail(self, cut: int, xs: Tensors) -> Tensors:
+        """Return the recorded outputs."""
+        return self._outputs
 
 
 class InProcess:
@@ -118,11 +119,11 @@ class InProcess:
         self._why = f'{reason}: {text}'
 
 
-def allocated(artefact: Artefact, plan: Plan, rgb: np.ndarray, tensor: np.ndarray,
-              scores: np.ndarray, frames: int) -> dict[str, int]:
+def allocated(artefact: Artefact, plan: Plan, rgb: np.ndarray, tensors: Tensors,
+              outputs: Tensors, frames: int) -> dict[str, int]:
     """Return the median bytes of each of STEPS over `frames` frames."""
     image = image_message(rgb, Header())
-    pair = InProcess(Recorded(artefact, tensor, scores), plan)
+    pair = InProcess(Recorded(artefact, tensors, outputs), plan)
     tracemalloc.start()
     try:
         pair.frame(image)  # what is allocated once

@@ -129,10 +129,11 @@ def node_cells(r: dict[str, Any]) -> list[Any]:
 def measure_copies(args: argparse.Namespace, scene: common.Scene, network: LoadedNetwork,
                    cut: int) -> tuple[dict[str, int], int]:
     """Return the bytes of each step, and those of the tensor."""
-    tensor = network.head(cut, scene.image) if cut else scene.image
+    tensors = network.head(cut, scene.image) if cut else (scene.image,)
     plan = Plan(cut, codec=args.codec, server='/server')
-    return copies.allocated(scene.artefact, plan, scene.rgb, tensor, network.tail(cut, tensor),
-                            args.frames), tensor.nbytes
+    return copies.allocated(scene.artefact, plan, scene.rgb, tensors,
+                            network.tail(cut, tensors),
+                            args.frames), sum(x.nbytes for x in tensors)
 
 
 def goals(nodes: list[dict[str, Any]]) -> list[Goal]:
@@ -157,9 +158,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     network.prepare(cut)
     progress(f'{args.cut}: {args.frames} frames')
     steps, tensor_bytes = measure_copies(args, scene, network, cut)
-    tensor = network.head(cut, scene.image) if cut else scene.image
+    tensors = network.head(cut, scene.image) if cut else (scene.image,)
     bare_s = [bare_cpu_s(lambda: cut and network.head(cut, scene.image), args.frames),
-              bare_cpu_s(lambda: network.tail(cut, tensor), args.frames)]
+              bare_cpu_s(lambda: network.tail(cut, tensors), args.frames)]
     nodes = measure_nodes(args, scene, bare_s)
     print(table(['node', 'CPU ms/frame', 'bare inference', 'beyond it', 'interpreter lock held',
                  'idle load', 'resident MB at first', 'most', 'at last'],

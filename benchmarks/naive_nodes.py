@@ -28,7 +28,7 @@ class NaiveNode(Node):
             ('runtime', 'auto'), ('threads', 2))}
         self.artefact = prepare(p['model'], p['weights'])
         self.cut = self.artefact.cut(p['split'])
-        self.spec = self.artefact.tensor(self.cut)
+        self.spec, = self.artefact.tensors(self.cut)  # it knows cuts of one tensor
         self.network = open_network(self.artefact, 'cpu', p['runtime'], p['threads'])
         self.network.prepare(self.cut)
 
@@ -47,7 +47,7 @@ class NaiveEdge(NaiveNode):
         picture = picture.reshape(message.height, message.width, 3)
         height, width = self.artefact.input.shape[:2]
         pixels = cv2.resize(picture, (width, height))
-        tensor = self.spec.dequantise(self.network.head(self.cut, pixels))
+        tensor = self.spec.dequantise(self.network.head(self.cut, pixels)[0])
         self.publisher.publish(Float32MultiArray(data=tensor.flatten().tolist()))
 
 
@@ -63,7 +63,7 @@ class NaiveServer(NaiveNode):
         """Compute, publish."""
         x = np.array(message.data, np.float32).reshape(self.spec.shape)
         tensor = np.round(x / self.spec.scale + self.spec.zero_point).astype(self.spec.dtype)
-        scores = self.network.tail(self.cut, tensor)
+        scores, = self.network.tail(self.cut, (tensor,))
         self.publisher.publish(String(data=self.artefact.label(int(np.argmax(scores)))))
 
 

@@ -22,7 +22,7 @@ from goals import Goal, publish
 from offload_perception.errors import OffloadError
 from offload_perception.network.artefact import Artefact
 from offload_perception.preparation.prepare import prepare
-from offload_perception.runtime.agree import difference
+from offload_perception.runtime.agree import Difference, difference
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.edgetpu_plan import EdgeTpuPlan, SegmentLoad
 from offload_perception.runtime.edgetpu_process import EdgeTpuProcess
@@ -32,7 +32,9 @@ from offload_perception.runtime.openvino import OpenVinoRunner
 from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.runtimes import RUNTIMES
 from offload_perception.runtime.select import Choice, cpu_choice, resolve
+from offload_perception.runtime.steps import known_before
 from offload_perception.runtime.tflite import TfliteRunner
+from offload_perception.tensor import Tensors
 
 DEFAULT, CHAIN = 'default', 'chain of segments'
 
@@ -63,11 +65,11 @@ def measure(artefact: Artefact, args: argparse.Namespace) -> dict[str, Any]:
     for cut in [artefact.cut(name) for name in args.cuts.split(',')] if args.cuts else range(
             1, artefact.last + 1):
         _progress(f'head to {artefact.cut_names[cut]}')
-        rows.append(measure_range(artefact, 1, cut, image, runtimes, threads, args.rounds))
+        rows.append(measure_range(artefact, 1, cut, (image,), runtimes, threads, args.rounds))
     _progress('tail of dense layers')
     dense = next((k.index for k in artefact.layers if k.kind == 'fc'), artefact.last)
     rows.append(measure_range(artefact, dense, artefact.last,
-                              _reference(artefact, 1, dense - 1, image), runtimes, threads,
+                              _reference(artefact, 1, dense - 1, (image,)), runtimes, threads,
                               args.rounds))
     peak = max(row['gops'] for row in rows if row['gops'])
     for row in rows:
@@ -77,26 +79,28 @@ def measure(artefact: Artefact, args: argparse.Namespace) -> dict[str, Any]:
             'process_hop_ms': process_hop(artefact, image)}
 
 
-def measure_range(artefact: Artefact, first: int, last: int, x: np.ndarray, runtimes: list[str],
+def measure_range(artefact: Artefact, first: int, last: int, xs: Tensors, runtimes: list[str],
                   threads: list[int], rounds: int) -> dict[str, Any]:
     """Race merged files of one range on every runtime, a chain of segments, and the default."""
-    runs: dict[str, Callable[[], np.ndarray]] = {}
+    runs: dict[str, Callable[[], Tensors]] = {}
+    takes, gives = artefact.ends(first, last)
+    known = known_before(artefact, first - 1, xs)
+    taken = tuple(known[i] for i in takes)
     with Merger(artefact).file(first, last) as file:
         for runtime in runtimes:
             for n in threads:
-                runner = load_cpu(runtime, file, artefact.tensor(first - 1),
-                                  artefact.tensor(last), threads=n)
-                runs[f'{runtime} {n}'] = partial(_run, runner, x)
+                runner = load_cpu(runtime, file, *artefact.end_specs(first, last), threads=n)
+                runs[f'{runtime} {n}'] = partial(_run, runner, taken)
     chain = Chain(artefact, Choice('cpu', runtimes[0], ''), max(threads), merge=False)
     default = Chain(artefact, resolve('cpu'), max(threads))
     assert default._merged
     default._merged.settle(first, last)
-    runs[CHAIN] = lambda: chain.run(first, last, x)
-    runs[DEFAULT] = lambda: default.run(first, last, x)
+    runs[CHAIN] = lambda: _made(artefact, last, gives, chain.run(first, last, xs))
+    runs[DEFAULT] = lambda: _made(artefact, last, gives, default.run(first, last, xs))
     expected = runs[f'{runtimes[0]} {threads[0]}']()
-    differs = {name: difference(run(), expected) for name, run in runs.items()}
+    differs = {name: _largest(run(), expected) for name, run in runs.items()}
     times = interleave(runs, rounds)
-    default.run(first, last, x)
+    default.run(first, last, xs)
     row = _row(artefact, first, last, times, differs, default.left_out)
     row['default_ran'] = default.ran
     chain.close()
@@ -104,8 +108,18 @@ def measure_range(artefact: Artefact, first: int, last: int, x: np.ndarray, runt
     return row
 
 
-def _run(runner: Runner, x: np.ndarray) -> np.ndarray:
-    return runner.run(x).copy()
+def _run(runner: Runner, xs: Tensors) -> Tensors:
+    return tuple(y.copy() for y in runner.run(xs))
+
+
+def _made(artefact: Artefact, last: int, gives: tuple[int, ...], ys: Tensors) -> Tensors:
+    """Return those of the tensors at cut `last` that the layers made."""
+    at = artefact.boundary(last)
+    return tuple(ys[at.index(i)] for i in gives)
+
+
+def _largest(ys: Tensors, expected: Tensors) -> Difference:
+    return max(map(difference, ys, expected), key=lambda d: (d.quanta, d.share))
 
 
 def interleave(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
@@ -141,12 +155,12 @@ def _row(artefact: Artefact, first: int, last: int, times: dict[str, list[float]
 def python_overhead(artefact: Artefact) -> dict[str, float]:
     """Return the milliseconds that a run of ours takes above the bare call of the runtime."""
     k = min(artefact.layers, key=lambda layer: layer.macs).index  # a pooling: little to compute
-    x = np.zeros(artefact.tensor(k - 1).shape, artefact.tensor(k - 1).dtype)
+    xs = tuple(np.zeros(spec.shape, spec.dtype) for spec in artefact.tensors(k - 1))
     overhead = {}
     for runtime in ('litert', 'openvino'):
         if _is_installed(runtime):
             chain = Chain(artefact, cpu_choice(runtime), 1, merge=False)
-            times = interleave({'ours': partial(chain.run, k, k, x),
+            times = interleave({'ours': partial(chain.run, k, k, xs),
                                 'bare': _bare(chain._runners[k - 1])}, 300)
             chain.close()
             overhead[runtime] = 1e3 * (min(times['ours']) - min(times['bare']))
@@ -167,14 +181,16 @@ def process_hop(artefact: Artefact, image: np.ndarray) -> dict[str, float]:
     """Return the milliseconds per run that the Edge TPU's process adds, with a CPU inside."""
     hop = {}
     for cut in sorted({1, artefact.last}):
-        ends = artefact.input, artefact.tensor(cut)
+        takes, gives = artefact.ends(1, cut)
+        specs = {**artefact.specs, artefact.image_id: artefact.pixels.spec}
         with Merger(artefact).file(1, cut) as file:
-            loads = (SegmentLoad(file, *ends, None),)
-            process = EdgeTpuProcess(EdgeTpuPlan(loads, 'litert', '', 1))
+            loads = (SegmentLoad(file, takes, gives, None),)
+            process = EdgeTpuProcess(EdgeTpuPlan(loads, specs, (takes, gives), 'litert', '', 1))
+        x = artefact.pixels.apply(image)
         times = []
         for _ in range(200):
             before = time.perf_counter()
-            inside = process.run(1, 1, image)[1][0]
+            inside = process.run(1, 1, (x,))[1][0]
             times.append(time.perf_counter() - before - inside)
         process.close()
         hop[artefact.cut_names[cut]] = 1e3 * statistics.median(times)
@@ -200,11 +216,11 @@ def print_report(report: dict[str, Any]) -> None:
     print('process of the Edge TPU, ms per run:', report['process_hop_ms'])
 
 
-def _reference(artefact: Artefact, first: int, last: int, x: np.ndarray) -> np.ndarray:
+def _reference(artefact: Artefact, first: int, last: int, xs: Tensors) -> Tensors:
     chain = Chain(artefact, resolve('cpu'), merge=False)
-    y = chain.run(first, last, x)
+    ys = chain.run(first, last, xs)
     chain.close()
-    return y
+    return ys
 
 
 def _is_installed(runtime: str) -> bool:

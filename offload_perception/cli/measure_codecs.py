@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress(f'calibrating with {calibrated} images')
     seen = images[:calibrated]
     calibration = calibrate(network, seen, gradients(artefact, seen))
-    images, labels = images[calibrated:], labels[calibrated:]
+    images = images[calibrated:]
+    labels = None if labels is None else labels[calibrated:]
     rows = []
     for cut in range(artefact.last):
         progress(f'{artefact.cut_names[cut]}: {len(images)} images')
@@ -78,10 +79,10 @@ def gradients(artefact: Artefact,
         return {}
 
 
-def measure_cut(network: Chain, cut: int, images: np.ndarray, labels: np.ndarray,
+def measure_cut(network: Chain, cut: int, images: np.ndarray, labels: np.ndarray | None,
                 calibration: Calibration) -> list[Measurement]:
     """Return a row for each codec that the planner weighs at `cut`, under the planner's name."""
-    names = codecs_for(network.artefact.tensor(cut))
+    names = codecs_for(network.artefact.tensors(cut))
     if network.artefact.cut_names[cut] in calibration.bases:
         names += TRANSFORM_CODECS
     rows = measure(network, [cut], names, images, labels, calibration)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from offload_perception.console import command, table, write_json
+from offload_perception.console import command, progress, table, write_json
 from offload_perception.errors import PlanError
 from offload_perception.network.artefact import MANIFEST, Artefact
 from offload_perception.network.shape import NetworkShape
@@ -20,7 +20,8 @@ from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.session import default_pairs
 from offload_perception.planning.sizes import COSTS_FILE, SizeTable, load_costs
 from offload_perception.planning.what_if import Conditions, WhatIf, pareto
-from offload_perception.preparation.prepare import BUNDLED
+from offload_perception.preparation.model_source import TFLITE
+from offload_perception.preparation.prepare import BUNDLED, prepare
 from offload_perception.profiles import device_profile as profiles
 from offload_perception.profiles.scaling import for_network
 from offload_perception.simulation.simulated_world import assumed_sizes
@@ -61,7 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _model(model: str) -> tuple[NetworkShape, Path | None]:
-    """Return the network, and the folder where its codecs were measured, if they were."""
+    """Return the network, and the folder where its codecs were measured, if they were.
+
+    A .tflite file is prepared first.
+    """
+    if model.endswith(TFLITE):
+        model = str(prepare(model, progress=progress).path)
     folder = next((f for f in (Path(model), BUNDLED / model) if (f / MANIFEST).is_file()), None)
     if folder is None:
         return NetworkShape.preset(model), None
@@ -129,7 +135,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--profile', default='raspberry_pi_3b_plus_coral',
                         help=f'{", ".join(profiles.names())}, or a file by characterize')
     parser.add_argument('--model', default='vgg16_112',
-                        help='aerial, vgg16, vgg16_112 or a prepared folder; for a network that '
+                        help='aerial, vgg16, vgg16_112, a prepared folder or a .tflite file; for a network that '
                              'the profile was not taken with, the profile is scaled')
     parser.add_argument('--speed', type=float, default=1.0, help='of the device, by its profile')
     parser.add_argument('--bandwidth', type=float, default=125_000.0, metavar='BYTES_PER_S')

@@ -157,7 +157,7 @@ class Artefact:
         return tuple(map(self.spec, self.boundary(cut)))
 
     def real_outputs(self, ys: Tensors) -> Tensors:
-        """Return the network's outputs in its order, dequantised, of the tensors at the last cut."""
+        """Return the outputs, dequantised and in the network's order, of the tensors at N."""
         at = self.boundary(self.last)
         return tuple(self.spec(i).dequantise(ys[at.index(i)]) for i in self.outputs)
 
