@@ -135,8 +135,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--profile', default='raspberry_pi_3b_plus_coral',
                         help=f'{", ".join(profiles.names())}, or a file by characterize')
     parser.add_argument('--model', default='vgg16_112',
-                        help='aerial, vgg16, vgg16_112, a prepared folder or a .tflite file; for a network that '
-                             'the profile was not taken with, the profile is scaled')
+                        help='aerial, vgg16, vgg16_112, a prepared folder or a .tflite file; for '
+                             'a network that the profile was not taken with, it is scaled')
     parser.add_argument('--speed', type=float, default=1.0, help='of the device, by its profile')
     parser.add_argument('--bandwidth', type=float, default=125_000.0, metavar='BYTES_PER_S')
     parser.add_argument('--round-trip', type=float, default=0.02, metavar='S')

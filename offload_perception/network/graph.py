@@ -22,6 +22,7 @@ from offload_perception.network.flatbuffer import (
     text_of,
     unpack,
 )
+from offload_perception.network.fold import fold_shapes
 from offload_perception.tensor import TensorSpec
 
 EDGE_TPU_OPERATOR = 'edgetpu-custom-op'
@@ -31,8 +32,9 @@ class Graph:
     """A .tflite file with one graph of operators.
 
     `what` names the file in error messages. Constant data stay views of `model`. `operators`
-    leaves out those that work on constants alone, such as the dequantising of float16 weights:
-    each part gets those that it needs. Tensors are named by their number in the file.
+    leaves out those that compute shapes (see `fold`), and those that work on constants alone,
+    such as the dequantising of float16 weights: each part gets those that it needs. Tensors are
+    named by their number in the file.
 
     :raises ModelError: if the file is broken, has several graphs, data outside the flatbuffer, or
         operators in an order in which they cannot run.
@@ -45,6 +47,7 @@ class Graph:
             self._check_whole()
             self.subgraph = self.model.subgraphs[0]
             self._check_indices()
+            fold_shapes(self)
             self.inputs = tuple(map(int, self.subgraph.inputs))
             self.outputs = tuple(map(int, self.subgraph.outputs))
             self._fixed: dict[int, Any] = {}  # tensor -> its operator, which takes constants alone
@@ -214,6 +217,10 @@ class Graph:
         for tensor in graph.tensors:
             if tensor.shape is None:  # a scalar, or a shape that is known at run time
                 tensor.shape = np.empty(0, np.int32)
+        for operator in graph.operators or ():
+            if operator.inputs is None:  # it makes something of nothing, such as a variable
+                operator.inputs = np.empty(0, np.int32)
+            self.opcode(operator)  # one that the schema has
         used = [i for o in graph.operators or () for i in (*o.inputs, *o.outputs)]
         ends = [*(graph.inputs if graph.inputs is not None else ()),
                 *(graph.outputs if graph.outputs is not None else ())]

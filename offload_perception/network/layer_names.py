@@ -11,7 +11,7 @@ RESERVED = ('input', 'auto', 'preprocess')
 _OPERATIONS = re.compile(
     r'(Relu|Relu6|relu|relu6|BiasAdd|Conv2D|conv2d|Conv2D_Fold|add_fold|MatMul|separable_conv2d|'
     r'convolution|FusedBatchNormV?\d?|batchnorm.*|act_quant.*|MaxPool2d|MaxPool|AvgPool)'
-    r'(_\d+)?(:\d+)?')
+    r'(_?\d+)?(:\d+)?')
 _NOISE = re.compile(r'StatefulPartitionedCall.*|PartitionedCall.*|tfl\.\w+|Identity(_\d+)?|'
                     r'model(_\d+)?|functional(_\d+)?|sequential(_\d+)?|serving_default_.*')
 

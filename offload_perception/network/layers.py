@@ -83,6 +83,10 @@ def _named(graph: Graph, names: list[str]) -> tuple[LayerCut, ...]:
         starts, names = starts[1:], names[1:]
     firsts = [0, *(_with_reshapes(graph, start) for start in starts[1:])]
     stops = [*firsts[1:], len(graph.operators)]
+    for name, stop in zip(names, stops, strict=True):
+        if len(graph.boundary(stop)) != 1:
+            raise ModelError(f'{graph.what} branches at {name}; convert it to a .tflite file, '
+                             'which may have branches, and name that')
     return tuple(_layer(graph, name, kind_of(graph, graph.operators[start]), first, stop)
                  for name, start, first, stop in zip(names, starts, firsts, stops, strict=True))
 

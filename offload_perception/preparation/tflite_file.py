@@ -6,6 +6,7 @@ from typing import Any
 
 from offload_perception.errors import ModelError
 from offload_perception.network.digest import file_digest
+from offload_perception.network.flatbuffer import reading
 from offload_perception.network.graph import EDGE_TPU_OPERATOR, Graph
 from offload_perception.network.labels import read_labels
 from offload_perception.network.layers import operator_layers
@@ -107,6 +108,11 @@ def check_cuttable(graph: Graph) -> None:
     :raises ModelError: for state, several inputs, what is no image, open dimensions, or
         operators that were compiled for the Edge TPU.
     """
+    with reading(graph.what):
+        _check_cuttable(graph)
+
+
+def _check_cuttable(graph: Graph) -> None:
     what = graph.what
     if any(graph.custom_name(o) == EDGE_TPU_OPERATOR for o in graph.operators):
         raise ModelError(f'{what} is compiled for the Edge TPU; name the int8 file that it was '

@@ -43,9 +43,9 @@ def read_metadata(graph: Graph, model: bytes) -> Metadata:
 
 
 def _rule(graph: Graph) -> PixelRule | None:
-    buffers = [graph.model.buffers[m.buffer].data for m in graph.model.metadata or ()
-               if text_of(m.name) == NAME and 0 <= m.buffer < len(graph.model.buffers)]
     try:
+        buffers = [graph.model.buffers[m.buffer].data for m in graph.model.metadata or ()
+                   if text_of(m.name) == NAME]
         return _normalisation(bytes(buffers[0])) if buffers and buffers[0] is not None else None
     except Exception:  # broken bytes may raise anything in the reader
         return None

@@ -47,13 +47,19 @@ class Merger:
         """
         if first == last:
             yield self._artefact.segment_file(first)
-        elif (first, last) == (1, self._artefact.last):
+        elif self._is_whole(first, last):
             yield self._artefact.model_file
         else:
             with TemporaryDirectory(prefix='offload_perception_') as folder:
                 file = Path(folder) / f'{first:02d}-{last:02d}.tflite'
                 file.write_bytes(self._graph.segment(self._stop(first - 1), self._stop(last)))
                 yield file
+
+    def _is_whole(self, first: int, last: int) -> bool:
+        """Return whether the network's own file has these layers, and the ends of `ends`."""
+        artefact = self._artefact
+        return (first, last) == (1, artefact.last) and artefact.ends(first, last) == (
+            (artefact.image_id,), artefact.outputs)
 
     @cached_property
     def _graph(self) -> Any:

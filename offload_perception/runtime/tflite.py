@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,10 +67,9 @@ class TfliteRunner:
                  device: str, name: str) -> None:
         self.inputs, self.outputs, self.runtime, self.device = inputs, outputs, runtime, device
         self._interpreter, self._name = interpreter, name
-        self._xs = self._views(interpreter.get_input_details(), inputs)
-        made = interpreter.get_output_details()
-        self._late = [d['index'] for d, spec in zip(made, outputs, strict=False)
-                      if prod(map(int, d['shape'])) != spec.size]  # sized by the first run
+        given, made = interpreter.get_input_details(), interpreter.get_output_details()
+        self._late = not all(_is_sized(interpreter, d) for d in made)  # by a run, maybe by each
+        self._xs = () if self._late else self._views(given, inputs)
         self._ys = () if self._late else self._views(made, outputs)
 
     def _views(self, details: list[dict[str, Any]], specs: Specs) -> Tensors:
@@ -88,15 +86,20 @@ class TfliteRunner:
     def run(self, xs: Tensors) -> Tensors:
         """Return views of the output tensors; see `Runner.run`."""
         check_tensors(xs, self.inputs, self._name)
+        if self._late:
+            return self._run_late(xs)
         for mine, x in zip(self._xs, xs, strict=True):
             np.copyto(mine, x)
         self._interpreter.invoke()
-        return self._copies() if self._late else self._ys
+        return self._ys
 
-    def _copies(self) -> Tensors:
-        """Return copies of outputs whose memory a run may move."""
-        made = self._interpreter.get_output_details()
-        ys = tuple(without_batch(self._interpreter.get_tensor(d['index'])) for d in made)
+    def _run_late(self, xs: Tensors) -> Tensors:
+        """Return copies of the outputs; such a run may move the memory of any tensor."""
+        for details, x in zip(self._interpreter.get_input_details(), xs, strict=True):
+            self._interpreter.set_tensor(details['index'], x.reshape(details['shape']))
+        self._interpreter.invoke()
+        ys = tuple(without_batch(self._interpreter.get_tensor(d['index']))
+                   for d in self._interpreter.get_output_details())
         check_tensors(ys, self.outputs, self._name)
         return ys
 
@@ -109,6 +112,15 @@ def without_batch(tensor: np.ndarray) -> np.ndarray:
     """Return a view without a batch dimension of one, if there is one."""
     return tensor[0] if tensor.shape[:1] == (1,) and tensor.ndim > 1 else tensor.reshape(
         tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape)
+
+
+def _is_sized(interpreter: Any, details: dict[str, Any]) -> bool:
+    """Return whether a tensor has its memory before the first run."""
+    try:
+        interpreter.tensor(details['index'])()
+    except ValueError:
+        return False
+    return True
 
 
 class _Memory:

@@ -40,9 +40,9 @@ def test_a_prefix_runs_in_a_process_of_its_own(artefact: Artefact) -> None:
 def test_a_file_that_is_no_model_is_named(tmp_path: Path, artefact: Artefact) -> None:
     file = tmp_path / 'broken.tflite'
     file.write_bytes(b'nothing')
-    ends = artefact.input.to_dict(), artefact.tensor(1).to_dict()
+    ends = [[spec.to_dict() for spec in specs] for specs in artefact.end_specs(1, 1)]
     with pytest.raises(ModelError, match=r'broken\.tflite'):
-        run_job(Job('litert', 1, 0.0, 1, file=str(file), input=ends[0], output=ends[1]))
+        run_job(Job('litert', 1, 0.0, 1, file=str(file), inputs=ends[0], outputs=ends[1]))
 
 
 def test_memory_that_ran_out_is_distinguished_from_other_errors() -> None:

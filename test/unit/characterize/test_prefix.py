@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offload_perception.characterize.prefix import FloatPrefixes, Int8Prefixes, write_float
+from offload_perception.characterize.prefix import FloatPrefixes, OwnPrefixes, write_float
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.chain import Chain
@@ -19,11 +19,11 @@ def images(artefact: Artefact) -> np.ndarray:
 
 def run(file: Path, artefact: Artefact, last: int, dtype: str | None = None) -> np.ndarray:
     """Return the prefix's output for each image."""
-    given, wanted = artefact.input, artefact.tensor(last)
+    (given,), (wanted,) = artefact.end_specs(1, last)
     if dtype:
         given, wanted = TensorSpec(given.shape, dtype), TensorSpec(wanted.shape, dtype)
-    runner = load_cpu('litert', file, given, wanted, threads=1)
-    found = np.stack([runner.run(x.astype(given.dtype)).copy() for x in images(artefact)])
+    runner = load_cpu('litert', file, (given,), (wanted,), threads=1)
+    found = np.stack([runner.run((x.astype(given.dtype),))[0].copy() for x in images(artefact)])
     runner.close()
     return found
 
@@ -32,8 +32,8 @@ def run(file: Path, artefact: Artefact, last: int, dtype: str | None = None) -> 
 def test_an_int8_prefix_is_the_head_of_the_network(artefact: Artefact, last: int) -> None:
     last = artefact.cut(last)
     chain = Chain(artefact, Choice('cpu', 'litert', ''), 1)
-    with Int8Prefixes(artefact).file(last) as file:
-        heads = np.stack([chain.head(last, x) for x in images(artefact)])
+    with OwnPrefixes(artefact).file(last) as file:
+        heads = np.stack([chain.head(last, x)[0] for x in images(artefact)])
         assert np.array_equal(run(file, artefact, last), heads)
     chain.close()
 
@@ -52,9 +52,10 @@ def test_a_float32_prefix_is_what_the_int8_one_approximates(artefact: Artefact, 
     last = artefact.cut(last)
     with FloatPrefixes(artefact, float_file).file(last) as file:
         exact = run(file, artefact, last, 'float32')
-    with Int8Prefixes(artefact).file(last) as file:
-        rounded = artefact.tensor(last).dequantise(run(file, artefact, last))
-    assert np.abs(exact - rounded).mean() < 0.1 * (exact.std() + artefact.tensor(last).scale)
+    with OwnPrefixes(artefact).file(last) as file:
+        spec, = artefact.tensors(last)
+        rounded = spec.dequantise(run(file, artefact, last))
+    assert np.abs(exact - rounded).mean() < 0.1 * (exact.std() + spec.scale)
 
 
 def test_a_float32_file_of_another_network_is_refused(artefact: Artefact, float_file: Path,

@@ -40,9 +40,9 @@ def test_float_tails_follow_int8_heads(rows: dict[str, Row]) -> None:
 
 def test_a_changed_score_is_counted(artefact: Artefact, images: np.ndarray) -> None:
     evaluation = Evaluation(artefact, images[:3], np.zeros(3, np.int64))
-    wrong = evaluation._int8.copy()
-    wrong[1, 2] ^= 1
-    assert evaluation._row('x', wrong, wrong).mismatches == 1
+    wrong = [(scores.copy(),) for scores, in evaluation._whole]
+    wrong[1][0][2] ^= 1
+    assert evaluation._cut_row('x', wrong).mismatches == 1
 
 
 def test_labelled_folder(artefact: Artefact, tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def test_manifest_adds_up(exported: Path, artefact: Artefact) -> None:
     last = next(e for e in entries if e['file'] == '04_predictions_int8.tflite')
     assert last['macs'] == sum(layer.macs for layer in artefact.layers)
     assert last['weight_bytes'] == sum(layer.weight_bytes for layer in artefact.layers)
-    assert last['output'] == artefact.layers[-1].output.to_dict()
+    assert last['inputs'] == [artefact.input.to_dict()]
+    assert last['outputs'] == [spec.to_dict() for spec in artefact.tensors(artefact.last)]
     assert last['bytes'] == (exported / last['file']).stat().st_size
 
 

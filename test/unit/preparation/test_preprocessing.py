@@ -12,7 +12,7 @@ import pytest
 from unit.litert import input_details, run_each
 
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.cut import PREPROCESS
+from offload_perception.network.layers import PREPROCESS
 from offload_perception.network.vgg16 import VggSpec
 from offload_perception.preparation.convert import to_int8
 from offload_perception.preparation.fill import load_weights

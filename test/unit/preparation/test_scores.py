@@ -9,7 +9,7 @@ import pytest
 from unit.litert import run
 
 from offload_perception.errors import ModelError
-from offload_perception.network.flatbuffer import Graph
+from offload_perception.network.graph import Graph
 from offload_perception.preparation.convert import to_int8
 from offload_perception.preparation.scores import with_scores
 from offload_perception.preparation.write_artefact import write_artefact
@@ -80,7 +80,7 @@ def test_two_labels_fit_a_single_sigmoid(pixels: np.ndarray, tmp_path: Path) -> 
     artefact = write_artefact(whole, tmp_path, name='mine', weights='w', trained=True,
                               labels=('empty', 'landing site'), images=pixels.astype(np.uint8))
     assert artefact.label(1) == 'landing site'
-    assert artefact.tensor(artefact.last).size == 2
+    assert [spec.size for spec in artefact.tensors(artefact.last)] == [2]
 
 
 def test_one_output_of_another_kind_is_refused() -> None:

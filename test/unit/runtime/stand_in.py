@@ -9,6 +9,7 @@ from unit.runtime.tiny_model import FileBuilder, S
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.edgetpu_bus import Bus
 from offload_perception.runtime.edgetpu_plan import compiled_file
+from offload_perception.runtime.runner import Specs
 from offload_perception.tensor import TensorSpec
 
 
@@ -27,16 +28,16 @@ def compile_layers(artefact: Artefact, layers: range) -> None:
         file = compiled_file(artefact, k)
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(
-            custom_op_file(artefact.tensor(k - 1), artefact.tensor(k)))
+            custom_op_file(*artefact.end_specs(k, k)))
 
 
-def custom_op_file(input: TensorSpec, output: TensorSpec) -> bytes:
+def custom_op_file(inputs: Specs, outputs: Specs) -> bytes:
     """Return a file whose only operator is `edgetpu-custom-op`."""
     f = FileBuilder()
-    x, y = (f.tensor((1, *spec.shape), spec.dtype, spec.scale, spec.zero_point)
-            for spec in (input, output))
-    f.operator(S.BuiltinOperator.CUSTOM, [x], [y], custom='edgetpu-custom-op')
-    return f.bytes(x, y)
+    xs, ys = ([f.tensor((1, *spec.shape), spec.dtype, spec.scale, spec.zero_point)
+               for spec in specs] for specs in (inputs, outputs))
+    f.operator(S.BuiltinOperator.CUSTOM, xs, ys, custom='edgetpu-custom-op')
+    return f.bytes(xs, ys)
 
 
 def computed(x: np.ndarray, spec: TensorSpec) -> np.ndarray:

@@ -38,8 +38,8 @@ def exact(tiny: Artefact) -> Iterator[Chain]:
 @pytest.mark.parametrize('layer', range(1, 7))
 def test_each_segment_agrees_within_the_measured_bound(exact: Chain, other: Chain,
                                                        layer: int) -> None:
-    x = exact.head(layer - 1, image())
-    found = difference(other.run(layer, layer, x), exact.run(layer, layer, x))
+    xs = exact.head(layer - 1, image())
+    found = difference(*other.run(layer, layer, xs), *exact.run(layer, layer, xs))
     bound = BOUNDS[other.choice.runtime]
     assert found.quanta <= bound.quanta and found.share <= bound.share
 
@@ -49,7 +49,7 @@ def test_each_head_of_a_small_network_agrees_too(exact: Chain, other: Chain, cut
     """In deep networks the rare quantum spreads from layer to layer; in six it does not."""
     if other.choice.runtime == 'tflite_runtime':
         pytest.skip('its differences spread from the first layer on')
-    found = difference(other.head(cut, image()), exact.head(cut, image()))
+    found = difference(*other.head(cut, image()), *exact.head(cut, image()))
     bound = BOUNDS[other.choice.runtime]
     assert found.quanta <= bound.quanta and found.share <= bound.share
 
@@ -61,7 +61,7 @@ def test_default_is_exact_even_where_eight_bit_weights_overflow_a_faster_runtime
     default = Chain(tiny8, resolve())
     default.prepare(tiny8.last)
     for cut in range(1, tiny8.last + 1):
-        assert difference(default.head(cut, image(5)), exact.head(cut, image(5))).agrees
+        assert difference(*default.head(cut, image(5)), *exact.head(cut, image(5))).agrees
     default.close()
     exact.close()
 

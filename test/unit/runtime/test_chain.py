@@ -23,27 +23,28 @@ def chain(tiny: Artefact) -> Iterator[Chain]:
 
 @pytest.fixture(scope='module')
 def whole(tiny: Artefact) -> TfliteRunner:
-    return load_cpu('litert', tiny.model_file, tiny.input, tiny.tensor(tiny.last), threads=1)
+    return load_cpu('litert', tiny.model_file, *tiny.end_specs(1, 6), threads=1)
 
 
 @pytest.mark.parametrize('cut', range(7))
 def test_head_and_tail_equal_the_whole(chain: Chain, whole: TfliteRunner, tiny: Artefact,
                                        cut: int) -> None:
-    expected = tiny.tensor(tiny.last).dequantise(whole.run(image()))
-    tensor = chain.head(cut, image())
-    assert tensor.shape == tiny.tensor(cut).shape and tensor.dtype == tiny.tensor(cut).dtype
-    scores = chain.tail(cut, tensor)
+    expected = tiny.tensors(tiny.last)[0].dequantise(whole.run((image(),))[0])
+    tensor, = chain.head(cut, image())
+    spec, = tiny.tensors(cut)
+    assert tensor.shape == spec.shape and tensor.dtype == spec.dtype
+    scores, = chain.tail(cut, (tensor,))
     assert scores.dtype == np.float32 and np.array_equal(scores, expected)
 
 
 def test_cut_0_is_the_image_itself_but_a_copy(chain: Chain) -> None:
     x = image()
-    head = chain.head(0, x)
+    head, = chain.head(0, x)
     assert np.array_equal(head, x) and not np.shares_memory(head, x)
 
 
 def test_results_stay_when_the_next_frame_runs(chain: Chain) -> None:
-    first = chain.head(3, image(1))
+    first, = chain.head(3, image(1))
     kept = first.copy()
     chain.head(3, image(2))
     assert np.array_equal(first, kept)
@@ -84,7 +85,7 @@ def test_threads_take_turns(chain: Chain) -> None:
 @pytest.mark.parametrize(('first', 'last'), [(0, 3), (4, 2), (1, 7), (8, 7)])
 def test_refuses_layers_that_do_not_exist(chain: Chain, first: int, last: int) -> None:
     with pytest.raises(CutError, match=r'layers 1\.\.6'):
-        chain.run(first, last, image())
+        chain.run(first, last, (image(),))
 
 
 def test_refuses_the_tensor_of_another_cut(chain: Chain) -> None:

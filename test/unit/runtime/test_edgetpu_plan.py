@@ -16,6 +16,7 @@ from offload_perception.runtime.edgetpu_plan import (
     spread,
 )
 from offload_perception.runtime.select import edgetpu_choice
+from offload_perception.tensor import total_bytes
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def test_compiled_layers_go_to_the_device_and_the_rest_to_the_cpu(artefact: Arte
     assert [load.device for load in plan.loads] == [None, 'usb', 'usb', None, None, None]
     assert plan.loads[1].file == compiled_file(artefact, 2)
     assert plan.loads[0].file == artefact.segment_file(1)
-    assert plan.tensor_bytes == max(artefact.tensor(k).nbytes for k in range(7))
+    sizes = [total_bytes(artefact.tensors(k)) for k in range(7)]
+    assert plan.tensor_bytes == max(sizes) == 16 * 16 * 8
 
 
 def test_share_off_the_device_counts_what_is_not_compiled(artefact: Artefact) -> None:
@@ -69,7 +71,7 @@ def test_a_file_is_compiled_only_with_the_operator(artefact: Artefact, tmp_path:
     assert has_custom_op(compiled_file(artefact, 2))
     assert not has_custom_op(artefact.segment_file(2))
     assert not has_custom_op(tmp_path / 'none.tflite')
-    assert b'edgetpu-custom-op' in custom_op_file(artefact.input, artefact.tensor(1))
+    assert b'edgetpu-custom-op' in custom_op_file(*artefact.end_specs(1, 1))
 
 
 def test_a_model_without_any_is_refused(tiny: Artefact) -> None:

@@ -43,14 +43,15 @@ def artefact(tiny: Artefact, model: Any, tmp_path_factory: pytest.TempPathFactor
 def test_tail_is_the_rest_of_the_network_on_real_numbers(artefact: Artefact, model: Any,
                                                          cut: int) -> None:
     chain = Chain(artefact, Choice('cpu', 'litert', ''), merge=False)
-    tensor = chain.head(cut, image())
-    x = artefact.tensor(cut).dequantise(tensor)[None]
+    tensor, = chain.head(cut, image())
+    spec, = artefact.tensors(cut)
+    x = spec.dequantise(tensor)[None]
     names = [layer.name for layer in model.layers]
     for layer in model.layers[names.index(artefact.cut_names[cut]) + 1 if cut else 0:]:
         x = layer(x)
     tail = KerasTail(artefact)
     tail.warm_up(cut)
-    scores = tail.tail(cut, tensor)
+    scores, = tail.tail(cut, (tensor,))
     assert scores.dtype == np.float32 and scores.shape == (UNITS[1],)
     np.testing.assert_allclose(scores, np.asarray(x)[0], rtol=1e-5, atol=1e-6)
     tail.close()
@@ -59,11 +60,11 @@ def test_tail_is_the_rest_of_the_network_on_real_numbers(artefact: Artefact, mod
 
 def test_refuses_the_tensor_of_another_cut(artefact: Artefact) -> None:
     with pytest.raises(ModelError, match='the tail after cut 2 takes int8'):
-        KerasTail(artefact).tail(2, image())
+        KerasTail(artefact).tail(2, (image(),))
 
 
 def test_says_when_the_float_network_is_missing(tiny: Artefact) -> None:
-    with pytest.raises(ModelError, match=r'model\.keras is missing.*choose the int8 tail'):
+    with pytest.raises(ModelError, match=r'model\.keras is missing.*choose backend int8'):
         KerasTail(tiny)
 
 

@@ -1,3 +1,5 @@
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -38,10 +40,10 @@ def test_parts_end_where_the_dense_layers_begin(tiny: Artefact, layers: tuple[in
 def test_merged_file_equals_its_segments(tiny: Artefact, layers: tuple[int, int]) -> None:
     first, last = layers
     chain = Chain(tiny, Choice('cpu', 'litert', ''), merge=False)
-    x = chain.head(first - 1, image())
+    xs = chain.head(first - 1, image())
     with Merger(tiny).file(first, last) as file:
-        runner = load_cpu('litert', file, tiny.tensor(first - 1), tiny.tensor(last), threads=1)
-    assert np.array_equal(runner.run(x), chain.run(first, last, x))
+        runner = load_cpu('litert', file, *tiny.end_specs(first, last), threads=1)
+    assert np.array_equal(runner.run(xs), chain.run(first, last, xs))
     assert file.exists() == (layers in [(1, 1), (1, 6)])  # files of the artefact stay
     chain.close()
 
@@ -92,7 +94,7 @@ def test_a_runtime_that_computes_something_else_is_left_out(tiny: Artefact, merg
     def load(runtime: Any, *args: Any, threads: Any) -> Any:
         runner = load_cpu('litert', *args, threads=threads)
         return runner if runtime == 'litert' else SimpleNamespace(
-            run=lambda x: runner.run(x) + np.int8(1), close=runner.close)
+            run=lambda xs: (runner.run(xs)[0] + np.int8(1),), close=runner.close)
 
     parts = _merged(tiny, runtimes=('litert', 'openvino'), load=load)
     parts.settle(1, 4)
@@ -104,10 +106,9 @@ def test_a_runtime_that_computes_something_else_is_left_out(tiny: Artefact, merg
 
 def test_a_model_that_cannot_be_merged_is_served_by_segments(
         tiny: Artefact, tmp_path: Path) -> None:
-    (tmp_path / 'model.tflite').write_bytes(b'nothing')
-    parts = _merged(SimpleNamespace(**{**vars(tiny), 'model_file': tmp_path / 'model.tflite',
-                                       'last': tiny.last, 'tensor': tiny.tensor,
-                                       'segment_file': tiny.segment_file}))
+    broken = replace(tiny, path=shutil.copytree(tiny.path, tmp_path / 'broken'))
+    broken.model_file.write_bytes(b'nothing')
+    parts = _merged(broken)
     parts.settle(1, 4)
     assert parts.get(1, 4) is None
     assert 'not merged' in parts.findings['layers 1-4']

@@ -1,15 +1,18 @@
 """A tiny VGG-like int8 network with random weights, written through the TFLite schema."""
 
-import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import flatbuffers
 import numpy as np
 
-from offload_perception.network.artefact import Artefact, Layer
-from offload_perception.network.cut import cut, cut_points
-from offload_perception.network.flatbuffer import Graph, schema
+from offload_perception.network.artefact import Artefact
+from offload_perception.network.flatbuffer import schema
+from offload_perception.network.graph import Graph
+from offload_perception.network.layers import named_layers
+from offload_perception.network.pixels import PixelInput
+from offload_perception.preparation.cutting import write_segments
 
 NAMES = ['conv1', 'pool1', 'conv2', 'pool2', 'fc1', 'predictions']
 SIZE, CHANNELS, UNITS = 16, (8, 16), (32, 8)
@@ -56,8 +59,8 @@ class FileBuilder:
         self.model.operatorCodes.append(op_code)
         self.graph.operators.append(op)
 
-    def bytes(self, first: int, last: int) -> bytes:
-        self.graph.inputs, self.graph.outputs = [first], [last]
+    def bytes(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+        self.graph.inputs, self.graph.outputs = list(inputs), list(outputs)
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(self.model.Pack(builder), b'TFL3')
         return bytes(builder.Output())
@@ -100,23 +103,17 @@ def build_file(weight_bits: int = 7, seed: int = 0) -> bytes:
         inputs = [y, *weights((units, flat), 1.5 / (limit * flat ** 0.5))]
         x, y, flat = y, f.tensor((1, units), np.int8, scale, zero), units
         f.operator(S.BuiltinOperator.FULLY_CONNECTED, inputs, [y], S.FullyConnectedOptionsT())
-    return f.bytes(first, y)
+    return f.bytes([first], [y])
 
 
 def build_artefact(folder: Path, weight_bits: int = 7) -> Artefact:
     """Write the network as a prepared model and return it."""
     model = build_file(weight_bits)
     graph = Graph(model)
-    points = cut_points(graph, NAMES)
-    segments = [cut(graph, points, k, k) for k in range(1, 1 + len(points))]
-    layers = tuple(Layer(k, p.name, p.kind, p.output, p.weight_bytes, p.macs, f'{k}.tflite',
-                         hashlib.sha256(segment).hexdigest())
-                   for k, (p, segment) in enumerate(zip(points, segments, strict=True), 1))
-    artefact = Artefact(folder, 'tiny', hashlib.sha256(model).hexdigest(), 'random', False,
-                        graph.input, layers, ())
-    artefact.model_file.write_bytes(model)
-    for k, segment in enumerate(segments, 1):
-        artefact.segment_file(k).write_bytes(segment)
+    artefact = write_segments(
+        graph, named_layers(graph, NAMES), folder, model,
+        pixels=PixelInput(graph.spec(graph.inputs[0])), name='tiny', weights='random',
+        trained=False, labels=())
     artefact.save_manifest()
     return artefact
 

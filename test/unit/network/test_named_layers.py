@@ -6,8 +6,9 @@ from unit.litert import run
 
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.cut import CutPoint, cut, cut_points
-from offload_perception.network.flatbuffer import BUFFER_ALIGNMENT, Graph, schema
+from offload_perception.network.flatbuffer import BUFFER_ALIGNMENT, schema
+from offload_perception.network.graph import Graph
+from offload_perception.network.layers import LayerCut, named_layers
 from offload_perception.preparation.write_artefact import layer_names
 
 NAMES = [f'block{b}_{layer}' for b, convs in enumerate((2, 2, 3, 3, 3), 1)
@@ -21,19 +22,19 @@ def graph(artefact: Artefact) -> Graph:
 
 
 @pytest.fixture(scope='module')
-def points(graph: Graph, tiny: Any) -> tuple[CutPoint, ...]:
-    return cut_points(graph, layer_names(tiny))
+def points(graph: Graph, tiny: Any) -> tuple[LayerCut, ...]:
+    return named_layers(graph, layer_names(tiny))
 
 
 def test_head_and_tail_equal_the_whole_at_every_cut(artefact: Artefact, graph: Graph,
-                                                    points: tuple[CutPoint, ...],
+                                                    points: tuple[LayerCut, ...],
                                                     images: np.ndarray) -> None:
     for image in images[:3]:
         whole = run(artefact.model_file.read_bytes(), image)
         assert len(np.unique(whole)) > 3
         for k in range(1, len(points)):
-            boundary = run(cut(graph, points, 1, k), image)
-            tail = run(cut(graph, points, k + 1, len(points)), boundary)
+            boundary = run(graph.segment(0, points[k - 1].stop), image)
+            tail = run(graph.segment(points[k].first, len(graph.operators)), boundary)
             np.testing.assert_array_equal(tail, whole, points[k].name)
 
 
@@ -41,7 +42,8 @@ def test_chain_of_segments_equals_the_whole(artefact: Artefact, images: np.ndarr
     x = images[5]
     for layer in artefact.layers:
         x = run(artefact.segment_file(layer.index).read_bytes(), x)
-        assert (x.shape, x.dtype) == (layer.output.shape, layer.output.dtype)
+        spec, = artefact.tensors(layer.index)
+        assert (x.shape, x.dtype) == (spec.shape, spec.dtype)
     np.testing.assert_array_equal(x, run(artefact.model_file.read_bytes(), images[5]))
 
 
@@ -65,7 +67,8 @@ def test_manifest_describes_the_network(artefact: Artefact) -> None:
     assert [layer.name for layer in loaded.layers] == NAMES
     assert (loaded.input.shape, loaded.input.dtype) == ((32, 32, 3), 'uint8')
     assert (loaded.input.scale, loaded.input.zero_point) == (1.0, 0)
-    shapes = {layer.name: layer.output.shape for layer in loaded.layers}
+    shapes = {layer.name: loaded.tensors(layer.index)[0].shape for layer in loaded.layers}
+    assert all(len(loaded.boundary(cut)) == 1 for cut in range(loaded.last + 1))
     assert shapes['block1_conv2'] == (32, 32, 4)
     assert shapes['block3_pool'] == (4, 4, 16)
     assert (shapes['fc2'], shapes['predictions']) == ((256,), (10,))
@@ -77,18 +80,12 @@ def test_manifest_describes_the_network(artefact: Artefact) -> None:
 
 
 def test_softmax_stays_with_the_last_layer_and_pixels_with_the_first(artefact: Artefact) -> None:
-    scores = artefact.layers[-1].output
+    scores, = artefact.tensors(artefact.last)
     assert (scores.scale, scores.zero_point) == (1 / 256, -128)
-    assert Graph(artefact.segment_file(1).read_bytes()).input == artefact.input
+    first = Graph(artefact.segment_file(1).read_bytes())
+    assert [first.spec(i) for i in first.inputs] == [artefact.input]
 
 
 def test_wrong_number_of_names(graph: Graph, tiny: Any) -> None:
     with pytest.raises(ModelError, match=r'22 convolutions.*21 names'):
-        cut_points(graph, layer_names(tiny)[1:])
-
-
-@pytest.mark.parametrize(('first', 'last'), [(0, 3), (3, 2), (5, 22)])
-def test_layers_out_of_range(graph: Graph, points: tuple[CutPoint, ...], first: int,
-                             last: int) -> None:
-    with pytest.raises(ModelError, match='1 to 21'):
-        cut(graph, points, first, last)
+        named_layers(graph, layer_names(tiny)[1:])
