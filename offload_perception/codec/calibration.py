@@ -67,7 +67,12 @@ class Calibration:
 
         :raises ModelError: if there is none, or it belongs to another model.
         """
-        path = artefact.path / FILE
+        return cls.of_folder(artefact.path, artefact.digest)
+
+    @classmethod
+    def of_folder(cls, folder: Path, digest: str) -> 'Calibration':
+        """Read the file in a model's folder; `digest` is the model's. Raises as `load`."""
+        path = folder / FILE
         try:
             with np.load(path, allow_pickle=False) as file:
                 d = json.loads(str(file['about']))
@@ -80,23 +85,23 @@ class Calibration:
                 zipfile.BadZipFile) as e:
             raise ModelError(f'{path} is no calibration of the lossy codecs ({e}); '
                              'calibrate the model again: measure_codecs') from e
-        if found.digest != artefact.digest:
+        if found.digest != digest:
             raise ModelError(f'{path} belongs to another model (digest {found.digest[:12]}, '
-                             f'this is {artefact.digest[:12]}); calibrate the model again: '
+                             f'this is {digest[:12]}); calibrate the model again: '
                              'measure_codecs')
         return found
 
 
 def basis_of(artefact: Artefact, cut: int) -> Basis | None:
     """Return the transform of a cut, read once; None if none was calibrated for this model."""
-    calibration = _loaded(artefact)
+    calibration = _loaded(artefact.path, artefact.digest)
     return calibration.bases.get(artefact.cut_names[cut]) if calibration else None
 
 
 @lru_cache(8)
-def _loaded(artefact: Artefact) -> Calibration | None:
+def _loaded(folder: Path, digest: str) -> Calibration | None:
     try:
-        return Calibration.load(artefact)
+        return Calibration.of_folder(folder, digest)
     except ModelError:
         return None  # `check` refuses codec `transform` then
 
