@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from offload_perception.network.flatbuffer import pack, unpack
+
 REAL = Path(os.environ.get('OFFLOAD_PERCEPTION_NETWORKS',
                            Path(__file__).parents[3] / 'shared' / 'networks'))
 SIZE = 32
-SEEDED = ('mobilenet', 'residual', 'residual_int8', 'concatenation', 'two_outputs', 'float32',
-          'float16_weights')
+SEEDED = ('mobilenet', 'residual', 'residual_int8', 'concatenation', 'two_outputs',
+          'swapped_outputs', 'float32', 'float16_weights')
 
 
 def real(name: str) -> Path:
@@ -27,6 +29,8 @@ def seeded(name: str) -> bytes:
     """Return a network of `SEEDED`: uint8 in, but for `residual_int8` and the float ones."""
     keras = pytest.importorskip('keras')
     pytest.importorskip('tensorflow')
+    if name == 'swapped_outputs':
+        return _swapped(seeded('two_outputs'))
     keras.utils.set_random_seed(7)
     build = {'mobilenet': mobilenet, 'concatenation': concatenation, 'two_outputs': two_outputs}
     model = build.get(name, residual)(keras)
@@ -87,6 +91,13 @@ def two_outputs(keras: Any) -> Any:
         return layers.Concatenate(axis=1, name=name)(each)
 
     return keras.Model(image, [heads('boxes', 4), heads('scores', 3)])
+
+
+def _swapped(file: bytes) -> bytes:
+    """Return the network with its outputs in the other order, which need not be that of making."""
+    model = unpack(file, 'two_outputs')
+    model.subgraphs[0].outputs = model.subgraphs[0].outputs[::-1]
+    return pack(model)
 
 
 def _convert(model: Any, dtype: str = '', *, float16: bool = False) -> bytes:
