@@ -12,7 +12,7 @@ from offload_perception.characterize.shares import KINDS, by_kind, percent
 from offload_perception.errors import ConfigError
 from offload_perception.profiles.device_profile import DeviceProfile
 
-_COLOURS = {'conv': '#4477aa', 'pool': '#ccbb44', 'fc': '#ee6677'}
+_COLOURS = {'conv': '#4477aa', 'pool': '#ccbb44', 'fc': '#ee6677', 'other': '#bbbbbb'}
 _MARKERS = 'os^Dv'
 
 
@@ -101,7 +101,7 @@ def _draw_shares(file: Path, backends: dict[str, list[Row]], note: str) -> Path:
                 axes.barh(label, share, left=left, color=_COLOURS[kind])
                 left += share
     handles = [_patch(_COLOURS[kind], text) for kind, text in KINDS.items()]
-    axes.legend(handles=handles, ncols=3, loc='lower center', bbox_to_anchor=(0.5, 1.0))
+    axes.legend(handles=handles, ncols=4, loc='lower center', bbox_to_anchor=(0.5, 1.0))
     axes.set(xlabel='share of the whole network that fits [%]', xlim=(0, 100))
     figure.savefig(file, dpi=110)
     return file

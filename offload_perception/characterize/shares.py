@@ -5,7 +5,9 @@ from math import nan
 
 from offload_perception.characterize.record import Row
 
-KINDS = {'conv': 'convolution', 'pool': 'pooling', 'fc': 'fully connected'}
+OTHER = 'other'
+KINDS = {'conv': 'convolution', 'pool': 'pooling', 'fc': 'fully connected', OTHER: 'other'}
+GROUPS = {'depthwise': 'conv'}
 
 
 def by_kind(rows: Sequence[Row], figure: str) -> dict[str, float]:
@@ -17,7 +19,8 @@ def by_kind(rows: Sequence[Row], figure: str) -> dict[str, float]:
     total, before = dict.fromkeys(KINDS, 0.0), 0.0
     for row in (row for row in rows if row.fits):
         value = getattr(row, figure)
-        total[row.kind] += value - before
+        kind = GROUPS.get(row.kind, row.kind)
+        total[kind if kind in KINDS else OTHER] += value - before
         before = value
     return total
 

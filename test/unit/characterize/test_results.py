@@ -51,7 +51,8 @@ def test_less_than_idle_counts_as_nothing(artefact: Artefact) -> None:
 def test_shares_are_the_differences_of_prefixes() -> None:
     rows = [row(1, 'conv'), row(2, 'pool'), row(3, 'conv'), row(4, 'fc', mean_s=1.0),
             row(5, 'fc', fits=False, mean_s=nan)]
-    assert by_kind(rows, 'mean_s') == pytest.approx({'conv': 0.2, 'pool': 0.1, 'fc': 0.7})
+    assert by_kind(rows, 'mean_s') == pytest.approx(
+        {'conv': 0.2, 'pool': 0.1, 'fc': 0.7, 'other': 0.0})
     assert percent(by_kind(rows, 'mean_s'))['fc'] == pytest.approx(70)
 
 
@@ -101,3 +102,9 @@ def test_a_single_profile_goes_with_every_other(artefact: Artefact) -> None:
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match='no finished run'):
         load_run(str(tmp_path))
+
+
+def test_kinds_of_other_networks_are_counted_too() -> None:
+    rows = [row(1, 'depthwise'), row(2, 'softmax'), row(3, 'conv')]
+    assert by_kind(rows, 'mean_s') == pytest.approx(
+        {'conv': 0.2, 'pool': 0.0, 'fc': 0.0, 'other': 0.1})
