@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _model(model: str) -> tuple[NetworkShape, Path | None]:
-    """Return the network, and the folder where its codecs were measured, if they were."""
+    """Return the network, and the folder with the measurements of its codecs, if there is one."""
     folder = next((f for f in (Path(model), BUNDLED / model) if (f / MANIFEST).is_file()), None)
     if folder is None:
         return NetworkShape.preset(model), None
