@@ -128,8 +128,9 @@ build_package() {
   if [ "$(head -n 1 "$stamp" 2>/dev/null)" != "$venv" ]; then
     rm -rf "$root/build" "$root/install"  # never built, or in another environment
   fi
+  # Without MAKEFLAGS colcon has make wait while the load is above the number of cores.
   step 'building with colcon' "The lines above say why; if the checkout was moved, remove build/ and install/." \
-    env -C "$root" colcon --log-base log build --symlink-install --event-handlers console_direct+ \
+    env -C "$root" MAKEFLAGS="${MAKEFLAGS:--j$(nproc)}" colcon --log-base log build --symlink-install --event-handlers console_direct+ \
     --cmake-args -DPython3_EXECUTABLE="$venv/bin/python" -Wno-dev
   find "$root/install" -xtype l -delete  # links to files that have gone since
   printf '%s\n' "$state" >"$stamp"
