@@ -67,8 +67,9 @@ class NodeProcess:
 
     def _forward(self, show: Callable[[str], None]) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            show(f'[{self.name}] {line.rstrip()}')
+        with self._process.stdout as lines:
+            for line in lines:
+                show(f'[{self.name}] {line.rstrip()}')
 
     @property
     def exit_code(self) -> int | None:

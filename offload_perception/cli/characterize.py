@@ -87,7 +87,7 @@ def _measure(args: argparse.Namespace, artefact: Artefact, journal: Journal, eff
 
 
 def _settings(args: argparse.Namespace, artefact: Artefact) -> dict[str, Any]:
-    """Return all that figures depend on: rows taken under others are not mixed with them."""
+    """Return the conditions of a measurement: rows with other conditions are not mixed in."""
     return {
         'model': artefact.name, 'digest': artefact.digest, 'weights': artefact.weights,
         'trained': artefact.trained, 'threads': args.threads, 'runtime': args.runtime,
@@ -106,7 +106,7 @@ def _radio(args: argparse.Namespace) -> Radio:
 
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[Row], None]]:
-    """Return what reports a finished prefix: a bar on a terminal with tqdm, else lines."""
+    """Yield a function that shows a finished prefix: a bar on a terminal with tqdm, else lines."""
     try:
         if not sys.stderr.isatty():
             raise ImportError

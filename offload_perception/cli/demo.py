@@ -24,7 +24,7 @@ class NodeDied(OffloadError):
 
     def __init__(self, name: str, code: int) -> None:
         super().__init__(f'{name} exited by itself with code {code}; see its last lines above')
-        self.code = 128 - code if code < 0 else code or 1  # a signal, as a shell counts it
+        self.code = 128 - code if code < 0 else code or 1  # 128 + signal, as in a shell
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,7 +64,7 @@ def _fly(settings: Settings, duration_s: float | None, stop: StopSignal) -> int:
         finally:  # report what arrived, even if a node died
             lines = monitor.state.closing_lines(monitor.images_published)
             print('\n'.join([*lines, *complaints]), flush=True)
-    # A camera of one's own may publish before this process is subscribed to the telemetry.
+    # The user's own camera may publish before this process is subscribed to the telemetry.
     if settings['camera'] == 'node' and not monitor.summary.adds_up():
         print("error: the drone's counters do not agree with the frames seen", file=sys.stderr)
         return 1
@@ -106,7 +106,7 @@ def _is_active(monitor: 'MonitorNode', name: str) -> bool:
 
 
 def _wait_until(ready: Callable[[], bool], graph: GraphRunner, stop: StopSignal) -> bool:
-    """Wait until the nodes are ready; False when asked to stop first."""
+    """Wait until the nodes are ready; return False if a stop is requested first."""
     give_up_s = time.monotonic() + READY_TIMEOUT_S
     while not stop.wait(0.1):
         _check_alive(graph)

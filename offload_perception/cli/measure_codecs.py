@@ -1,4 +1,4 @@
-"""measure_codecs: what every codec costs at every cut of a model, stored for the planner."""
+"""measure_codecs: measure size, time and agreement of every codec at every cut."""
 
 import argparse
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def shares(images: int, calibrate: int, found: int | None) -> tuple[int, int]:
 
 def gradients(artefact: Artefact,
               images: Sequence[np.ndarray] | np.ndarray) -> dict[int, np.ndarray]:
-    """Return the metric of each cut that gets a transform; empty if none can be had."""
+    """Return the metric of each cut that gets a transform; empty if none is available."""
     try:
         return metrics(artefact, images, pooled(artefact))
     except ModelError as e:

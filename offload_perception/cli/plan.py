@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _model(model: str) -> tuple[NetworkShape, Path | None]:
-    """Return the network, and the folder where its codecs were measured, if they were.
+    """Return the network, and the folder with the measurements of its codecs, if there is one.
 
     A .tflite file is prepared first.
     """

@@ -20,7 +20,7 @@ from offload_perception.tensor import TensorSpec, total_bytes
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which network is meant, as `prepare` takes them."""
+    """Add the options that name a network, as `prepare` takes them."""
     parser.add_argument('--model', default='aerial',
                         help='aerial, vgg16, vgg16_112, a prepared folder, a .tflite, .keras or '
                         '.h5 file')

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _known(figures: dict[str, float]) -> dict[str, float | None]:
-    """Return figures as JSON can carry them: None if one is unknown."""
+    """Return figures for JSON: None instead of NaN or infinity."""
     return {name: value if isfinite(value) else None for name, value in figures.items()}
 
 

@@ -1,4 +1,4 @@
-"""simulate_fleet: fly drones that share servers, policy by policy, without a drone.
+"""simulate_fleet: fly drones that share servers, policy by policy, in simulated time.
 
 Device figures come from a profile; codec sizes and agreements are models, links too unless
 `--link FILE` replays a recording. Every policy flies with the same seeds. The oracle knows the

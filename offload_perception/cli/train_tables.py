@@ -68,7 +68,7 @@ def count_cut(planes: np.ndarray, counts: dict[int, np.ndarray]) -> None:
 
 
 def smooth(counts: np.ndarray) -> np.ndarray:
-    """Return weights, uint16: each row leans on its class, a class unseen on the one below."""
+    """Return weights, uint16, smoothed by their class; an unseen class takes the one before."""
     by_class = counts.reshape(len(CLASSES) + 1, RATIOS, -1)
     pooled = by_class.sum(1, keepdims=True)
     for i in range(1, len(pooled)):

@@ -1,4 +1,4 @@
-"""Show or change cut, codec and deadline of a drone that flies."""
+"""Show or change cut, codec and deadline of a running drone."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from offload_perception.console import command
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Set one parameter, and show all that may change in flight as they are then."""
+    """Set one parameter, and show the values of all that can change in flight."""
     parser = argparse.ArgumentParser(
         prog='tune', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='\n'.join(f'{name}: {f.metadata["description"]}' for name, f in TUNABLE.items()))

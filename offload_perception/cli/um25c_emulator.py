@@ -77,7 +77,7 @@ def _plan(options: argparse.Namespace) -> FaultPlan:
 
 
 def _alive(detached: bool) -> Callable[[], bool]:
-    """Whether the process that started this one is still there."""
+    """Return whether the process that started this one is still running."""
     parent = os.getppid()
     return lambda: detached or os.getppid() == parent
 

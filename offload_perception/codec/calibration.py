@@ -74,7 +74,8 @@ class Calibration:
         """Read the file in a model's folder; `digest` is the model's. Raises as `load`."""
         path = folder / FILE
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # numpy leaves a file open that is no archive.
+            with path.open('rb') as source, np.load(source, allow_pickle=False) as file:
                 d = json.loads(str(file['about']))
                 clips = {cut: {int(bits): int(clip) for bits, clip in by_bits.items()}
                          for cut, by_bits in d['clips'].items()}

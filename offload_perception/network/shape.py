@@ -39,6 +39,15 @@ class NetworkShape:
         return np.array([total_bytes(specs) for specs in self.specs], float)
 
     @cached_property
+    def candidates(self) -> tuple[int, ...]:
+        """Return the cuts worth weighing: the image, and each that sends less than all before it.
+
+        That is the Pareto front of work on board and bytes on the link; cut N is not one of them.
+        """
+        least = np.minimum.accumulate(self.nbytes[:-1])
+        return (0, *(cut for cut in range(1, self.last) if self.nbytes[cut] < least[cut - 1]))
+
+    @cached_property
     def head_macs(self) -> np.ndarray:
         """Return the multiply-adds before each cut, float64 (N + 1,)."""
         return np.concatenate([[0.0], np.cumsum(self.macs, dtype=float)])

@@ -1,1 +1,1 @@
-"""Where to cut each frame: profiles, estimates from the flight, and the planner. No ROS."""
+"""The choice of cut, codec and server for each frame: estimators and planner. No ROS."""

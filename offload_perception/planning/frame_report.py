@@ -54,7 +54,7 @@ class FrameReport:
 
     @property
     def unanswered(self) -> bool:
-        """Return whether something was sent and nothing came back in time."""
+        """Return whether something was sent and no reply came in time."""
         return self.nbytes > 0 and ((self.hedge_used and not self.reason)
                                     or self.reason == DropReason.TIMEOUT)
 
@@ -65,7 +65,7 @@ class FrameReport:
 
     @property
     def rejected(self) -> bool:
-        """Return whether the server refused the frame for a reason that holds for the next too."""
+        """Return whether the server refused the frame for a lasting reason."""
         return self.reason in (DropReason.REFUSED, DropReason.SERVER_FAILED)
 
     @property
@@ -80,9 +80,9 @@ class FrameReport:
         return self.total_s - sum(s for s in stages if s == s)
 
     def overhead_s(self, waited_s: float) -> float:
-        """Return what head, encoding, link and server do not explain [s].
+        """Return the time outside head, encoding, link and server [s].
 
-        That is the preprocessing, and what the drone's own software takes around it.
+        That is the preprocessing, and the overhead of the drone's own software.
 
         :param waited_s: from arrival to decision; NaN = unknown, then it is the preprocessing.
         """

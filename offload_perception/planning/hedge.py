@@ -39,8 +39,9 @@ class HedgeCost:
         logistically distributed, since links have such tails and the integral has a closed form.
         """
         scale_s = _LOGISTIC * np.clip(spread_s, 1e-6, 1e9)
-        working_s = scale_s * (np.logaddexp(0.0, (latency_s - start_s) / scale_s)
-                               - np.logaddexp(0.0, (latency_s - deadline_s) / scale_s))
+        with np.errstate(invalid='ignore'):  # an unknown latency is NaN, and so is its energy
+            working_s = scale_s * (np.logaddexp(0.0, (latency_s - start_s) / scale_s)
+                                   - np.logaddexp(0.0, (latency_s - deadline_s) / scale_s))
         window_s = np.maximum(deadline_s - start_s, _SHORTEST_S)
         expected_j: np.ndarray = self.joules * np.minimum(working_s / window_s, 1.0)
         return expected_j

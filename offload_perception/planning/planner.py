@@ -13,7 +13,7 @@ from offload_perception.planning.forecast import Forecast
 
 @dataclass(frozen=True)
 class PlannerSettings:
-    """What the user wants of the planner.
+    """The user's settings of the planner.
 
     `margin` standard deviations are kept before the deadline. Options whose agreement with the
     whole network was measured below `agreement_floor` are out, and lossy ones that were not
@@ -126,7 +126,7 @@ class Planner:
 
     def _worth_trying(self, forecast: Forecast, allowed: np.ndarray, chosen_j: float,
                       limit_s: float) -> int:
-        """Return a guessed option that might save energy and is expected in time, or -1."""
+        """Return an option of guessed size that may save energy and be in time, or -1."""
         s = self.settings
         self._frames_since_exploring += 1
         if not s.explore_every or self._frames_since_exploring < s.explore_every:
@@ -198,7 +198,7 @@ class Planner:
         return f'{1e3 * extra_j:.1f} mJ more'
 
     def _nothing_allowed(self, forecast: Forecast, deadline_s: float) -> Decision:
-        """Fall back: what agrees best among what can run, else on board, and say so."""
+        """Return the usable option of best agreement, since none reaches the floor."""
         if not forecast.usable.any():
             return self._decision(forecast, 0, deadline_s, False, runnable=False, reason=(
                 'nothing can run: the network does not fit on board and no server is usable'))

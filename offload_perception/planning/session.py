@@ -291,6 +291,6 @@ class PlanningSession:
 
 
 def default_pairs(shape: NetworkShape) -> tuple[tuple[int, str], ...]:
-    """Return every cut but the last with every codec that is usual for its tensor."""
-    return tuple((cut, codec) for cut in range(shape.last)
+    """Return the cuts that are worth it with every codec that is usual for their tensors."""
+    return tuple((cut, codec) for cut in shape.candidates
                  for codec in codecs_for(shape.specs[cut]))

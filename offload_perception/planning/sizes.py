@@ -59,7 +59,7 @@ class _Entry:
 
 
 class SizeTable:
-    """What each pair of cut and codec costs on the link.
+    """Size, encode time and agreement of each pair of cut and codec.
 
     Lossless codecs agree with the whole network to the last bit. The agreement of a lossy one is
     unknown (NaN) until it is measured.
@@ -70,7 +70,7 @@ class SizeTable:
         self._entries: dict[tuple[int, str], _Entry] = {}
         self._places: dict[tuple[int, str], int] = {}
         self._table, self._powers = np.empty((6, 0)), np.empty((4, 0))
-        self.version = 0  # of agreements and of what is guessed; sizes change with every frame
+        self.version = 0  # changes with agreements and guesses, not with sizes
 
     def load(self, rows: Iterable['Measurement']) -> int:
         """Take measurements by `codec.measure.measure`; return how many were of these cuts."""
@@ -97,14 +97,14 @@ class SizeTable:
         self._note((cut, codec))
 
     def observe(self, cut: int, codec: str, nbytes: float, encode_s: float) -> None:
-        """Take a frame that was really encoded."""
+        """Take the measured size and encode time of a frame."""
         if not 0 <= cut < self._shape.last or not codec or not 0 < nbytes < 1e9:
             return
         entry = self._entry((cut, codec))
         self.version += not entry.size.count
         for level, value in ((entry.size, nbytes), (entry.encode, encode_s)):
             if not level.count and 0 < value < 1e9:
-                level.begin(value, 0.1 * value)  # a measurement outweighs any guess
+                level.begin(value, 0.1 * value)  # the first measurement replaces the guess
             else:
                 level.add(value)
         self._note((cut, codec))
@@ -115,7 +115,7 @@ class SizeTable:
         return tuple(pair for pair in self._entries if pair[1].startswith('transform'))
 
     def watch(self, pairs: Sequence[tuple[int, str]]) -> None:
-        """Give `columns` its pairs of cut and codec, in that order."""
+        """Set the pairs of cut and codec that `columns` holds, in that order."""
         self._places = {pair: place for place, pair in enumerate(pairs)}
         self._table = np.array([self._entry(pair).column() for pair in pairs],
                                float).reshape(-1, 6).T.copy()

@@ -1,4 +1,4 @@
-"""The planner offline: what it would choose on a given link, with a given deadline."""
+"""The planner offline: its choices for a given link and deadline."""
 
 from dataclasses import dataclass
 

@@ -25,17 +25,20 @@ from offload_perception.preparation.wishes import Progress
 POLL_S = 0.1
 
 
-def building_apart(go_on: Callable[[], None]) -> Build:
-    """Return a `build` for `prepare`; what `go_on` raises, asked ten times a second, ends it."""
-    return partial(_build_apart, go_on)
+def building_apart(raise_if_cancelled: Callable[[], None]) -> Build:
+    """Return a `build` for `prepare` that runs in a process of its own.
+
+    :param raise_if_cancelled: is called ten times a second; what it raises ends the build.
+    """
+    return partial(_build_apart, raise_if_cancelled)
 
 
-def _build_apart(go_on: Callable[[], None], *what: Any, progress: Progress) -> None:
+def _build_apart(raise_if_cancelled: Callable[[], None], *what: Any, progress: Progress) -> None:
     """Do as `build_model`; raises ModelError also if the process died."""
     ours, theirs = Pipe(duplex=False)
     with ours, _child(theirs, what) as child:
         while True:
-            go_on()
+            raise_if_cancelled()
             if not ours.poll(POLL_S):
                 continue
             try:

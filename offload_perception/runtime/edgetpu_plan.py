@@ -133,7 +133,8 @@ def macs_left(file: Path) -> float:
         return nan
     model = s.ModelT.InitFromObj(s.Model.GetRootAs(file.read_bytes()))
     graph = model.subgraphs[0]
-    weighted = {s.BuiltinOperator.CONV_2D, s.BuiltinOperator.FULLY_CONNECTED}
+    depthwise = s.BuiltinOperator.DEPTHWISE_CONV_2D
+    weighted = {s.BuiltinOperator.CONV_2D, s.BuiltinOperator.FULLY_CONNECTED, depthwise}
     return sum(_macs(graph, operator) for operator in graph.operators
                if model.operatorCodes[operator.opcodeIndex].builtinCode in weighted)
 

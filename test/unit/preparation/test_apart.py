@@ -37,8 +37,10 @@ class Stub:
         time.sleep(200)  # who waits for the end has failed
 
 
-def build(stub: Stub, go_on: Any = lambda: None, progress: Any = lambda text: None) -> None:
-    building_apart(go_on)(stub, stub.folder / 'model', None, None, 8, 'crop', progress=progress)
+def build(stub: Stub, raise_if_cancelled: Any = lambda: None,
+          progress: Any = lambda text: None) -> None:
+    building_apart(raise_if_cancelled)(
+        stub, stub.folder / 'model', None, None, 8, 'crop', progress=progress)
 
 
 @pytest.mark.parametrize(('end', 'text'), [
@@ -54,13 +56,13 @@ def test_what_goes_wrong_there_is_reported_here(tmp_path: Path, end: str, text: 
 def test_it_can_be_ended_at_any_moment(tmp_path: Path) -> None:
     building = Event()
 
-    def go_on() -> None:
+    def raise_if_cancelled() -> None:
         if building.is_set() and (child := pid_in(tmp_path)):
             sessions.append(os.getsid(child))
             raise CancelledError('the process is to end')
     sessions: list[int] = []
     with pytest.raises(CancelledError):
-        build(Stub('never', tmp_path), go_on, progress=lambda text: building.set())
+        build(Stub('never', tmp_path), raise_if_cancelled, progress=lambda text: building.set())
     child = pid_in(tmp_path)
     assert sessions == [child]  # of its own: Ctrl-C goes to us alone
     assert not psutil.pid_exists(child)

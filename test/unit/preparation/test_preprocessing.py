@@ -95,7 +95,7 @@ def test_float_network_equals_keras_vgg16_of_full_depth() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
     pool = keras.Model(ours.inputs, ours.get_layer('block5_pool').output)
     expected = theirs(keras.applications.vgg16.preprocess_input(pixels.copy()))
-    np.testing.assert_allclose(pool(pixels), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(pool([pixels]), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_stored_agreement_counts_every_image(small: Any, small_artefact: Artefact,

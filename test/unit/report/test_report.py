@@ -97,6 +97,11 @@ def camera_diagnostics(drone: str, published: int) -> Any:
     return message('diagnostic_msgs/msg/DiagnosticArray', status=[status])
 
 
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(newline='') as lines:
+        return list(csv.DictReader(lines))
+
+
 @pytest.fixture(scope='module')
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bag of a whole flight, only to be read."""
@@ -253,7 +258,7 @@ def test_tables_have_the_five_best_labels(tmp_path: Path, no_charts: None) -> No
         bag.add('/d/classification', best, 0.0)
         bag.add('/d/classification', label(2, 'only'), 0.0)
     assert report.main([str(tmp_path / 'best'), '--out', str(tmp_path / 'out')]) == 0
-    first, second = csv.DictReader((tmp_path / 'out/results.csv').open())
+    first, second = rows_of(tmp_path / 'out/results.csv')
     assert [first[f'labels{n}'] for n in ('', '_2', '_3', '_4', '_5')] == list('abcde')
     assert first['scores_2'].startswith('0.6') and 'labels_6' not in first
     assert (second['labels'], second['labels_2'], second['scores_2']) == ('only', '', 'nan')
@@ -395,7 +400,7 @@ def test_geotags_are_written_for_gis_programs(reported: Reported) -> None:
     assert first['properties']['label'] == 'water' and first['properties']['score'] == 0.9
     assert first['properties']['time'] == '1970-01-01T00:00:01+00:00'
     assert last['geometry'] is None and last['properties']['reason'].startswith('no position')
-    row = next(csv.DictReader((reported.out / 'geotags.csv').open()))
+    row = rows_of(reported.out / 'geotags.csv')[0]
     assert row['latitude'] == '47.0' and row['classification_labels'] == 'water'
 
 
@@ -418,7 +423,7 @@ def test_the_report_of_one_flight(reported: Reported) -> None:
     summary = (out / 'summary.md').read_text()
     assert '| ground ' in summary and '<h3>Mission policy' in page
     assert '| late: link' and '(latency.png)' in summary
-    rows = list(csv.DictReader((out / 'frames.csv').open()))
+    rows = rows_of(out / 'frames.csv')
     assert [r['reason'] for r in rows] == ['', '', '', 'no reply', 'superseded']
     assert reported.figures['remote'] == 2
 
