@@ -25,9 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(('file', 'output', 'bytes', 'seconds', 'check seconds'), [
         (e['file'], ' + '.join('x'.join(map(str, y['shape'])) for y in e['outputs']), e['bytes'],
          round(e['seconds'], 1), round(e.get('check_seconds', 0), 2)) for e in entries]))
-    report = edgetpu_compile.report(artefact)
-    report.save(args.out)
-    print(f'\n{edgetpu_table(report)}')
+    if artefact.quantised:
+        report = edgetpu_compile.report(artefact)
+        report.save(args.out)
+        print(f'\n{edgetpu_table(report)}')
     write_json(args.json, entries)
     return 0
 

@@ -11,6 +11,7 @@ from offload_perception.edgetpu.mapping import CompileReport, LayerReport, activ
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.graph import Graph
+from offload_perception.runtime.edgetpu_refusal import float_network
 
 COMPILER = 'edgetpu_compiler'
 COMPILED = 'edgetpu'
@@ -21,7 +22,12 @@ class CompilerError(ModelError):
 
 
 def report(artefact: Artefact, timeout_s: float = 180.0) -> CompileReport:
-    """Return the report of the compiler if it is installed, an estimate if not."""
+    """Return the report of the compiler if it is installed, an estimate if not.
+
+    :raises ModelError: for a float network, or if the compiler fails on all segments.
+    """
+    if not artefact.quantised:
+        raise ModelError(str(float_network(artefact.name)))
     if shutil.which(COMPILER) is None:
         return estimate(artefact)
     return compile_segments(artefact, artefact.path / COMPILED, timeout_s=timeout_s)

@@ -8,6 +8,7 @@ every inference. The report shows both, layer by layer.
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
@@ -121,12 +122,18 @@ def _problems(graph: Graph) -> list[str]:
         name, elements = graph.opcode(operator), graph.spec(operator.outputs[0]).size
         if name not in SUPPORTED:
             found.append(f'{name}: Operation not supported')
+        elif _is_float(graph, operator):
+            found.append(f'{name}: float tensors; only int8 and uint8 are mapped')
         elif not is_portable(graph, operator):
             found.append(f'{name}: a scale for each unit is misread; prepare the model again')
         elif elements > LIMITED_ELEMENTS.get(name, elements):
             found.append(f'{name}: {elements} elements are too many')
     return found
 
+
+def _is_float(graph: Graph, operator: Any) -> bool:
+    ends = (*graph.computed(operator), *map(int, operator.outputs))
+    return any(graph.spec(i).dtype.startswith('float') for i in ends)
 
 
 def activations(artefact: Artefact, index: int) -> int:

@@ -181,8 +181,8 @@ class TailPipeline:
         self._answer(job, status, message=text(why, _LONGEST_WHY))
 
     def _answer(self, job: _Job, status: Status, message: str = '',
-                result: Result | None = None, runtime: str = '', device: str = '', server_wait_s: float = nan,
-                decode_s: float = nan, tail_s: float = nan) -> None:
+                result: Result | None = None, runtime: str = '', device: str = '',
+                server_wait_s: float = nan, decode_s: float = nan, tail_s: float = nan) -> None:
         with self._wake:
             self._replies[status] += 1
         settings = self._settings

@@ -41,7 +41,8 @@ class ServerEstimator:
     """Wait and tail times of one server, from its reports and from the replies to frames."""
 
     def __init__(self, shape: NetworkShape) -> None:
-        dense = np.array([all(len(spec.shape) == 1 for spec in specs) for specs in shape.specs[1:]])
+        dense = np.array([all(len(spec.shape) == 1 for spec in specs)
+                          for specs in shape.specs[1:]])
         work = np.array(shape.macs, float) * np.where(dense, _DENSE_WEIGHT, 1.0)
         left = np.concatenate([np.cumsum(work[::-1])[::-1], [0.0]])
         self._work = np.maximum(left, 1e-3 * left[0])  # a tail without weights takes time too

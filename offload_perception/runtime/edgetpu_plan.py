@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import nan
 from pathlib import Path
-from typing import Any
 
 from offload_perception.errors import ConfigError, ModelError
 from offload_perception.network.artefact import Artefact
-from offload_perception.runtime.edgetpu_refusal import not_compiled
+from offload_perception.runtime.edgetpu_refusal import float_network, not_compiled
 from offload_perception.tensor import TensorSpec
 
 CUSTOM_OP = b'edgetpu-custom-op'
@@ -71,6 +70,8 @@ def make_plan(artefact: Artefact, devices: str, *, runtime: str, threads: int,
     :raises DeviceError: if no layer is compiled.
     """
     names = parse_devices(devices)
+    if not artefact.quantised:
+        raise float_network(artefact.name)
     files = [compiled_file(artefact, k) for k in range(1, artefact.last + 1)]
     on_device = [has_custom_op(file) for file in files]
     if not any(on_device):
@@ -127,23 +128,9 @@ def share_off_device(artefact: Artefact, plan: EdgeTpuPlan) -> float:
 def macs_left(file: Path) -> float:
     """Return the multiply-adds that the compiler left for the CPU; NaN without the schema."""
     try:
-        from offload_perception.network.flatbuffer import schema
-        s = schema()
+        from offload_perception.network.graph import Graph
+        from offload_perception.network.layers import multiply_adds
+        graph = Graph(file.read_bytes(), str(file))
     except (ImportError, ModelError):
         return nan
-    model = s.ModelT.InitFromObj(s.Model.GetRootAs(file.read_bytes()))
-    graph = model.subgraphs[0]
-    depthwise = s.BuiltinOperator.DEPTHWISE_CONV_2D
-    weighted = {s.BuiltinOperator.CONV_2D, s.BuiltinOperator.FULLY_CONNECTED, depthwise}
-    return sum(_macs(graph, operator) for operator in graph.operators
-               if model.operatorCodes[operator.opcodeIndex].builtinCode in weighted)
-
-
-def _macs(graph: Any, operator: Any) -> int:
-    """Weights, once for each place of the output."""
-    size = 1
-    for dimension in graph.tensors[operator.inputs[1]].shape:
-        size *= int(dimension)
-    for dimension in graph.tensors[operator.outputs[0]].shape[1:-1]:
-        size *= int(dimension)
-    return size
+    return sum(multiply_adds(graph, operator) for operator in graph.operators)
