@@ -1,11 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from unit.networks import real
 from unit.runtime.stand_in import compile_layers, custom_op_file
 from unit.runtime.tiny_model import build_artefact
 
-from offload_perception.errors import ConfigError, DeviceError, RuntimeUnavailableError
+from offload_perception.edgetpu.compile import report
+from offload_perception.errors import ConfigError, DeviceError, ModelError, RuntimeUnavailableError
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.graph import Graph
+from offload_perception.network.layers import operator_layers
 from offload_perception.runtime.edgetpu_plan import (
     compiled_file,
     has_custom_op,
@@ -16,7 +21,7 @@ from offload_perception.runtime.edgetpu_plan import (
     spread,
 )
 from offload_perception.runtime.select import edgetpu_choice
-from offload_perception.tensor import total_bytes
+from offload_perception.tensor import TensorSpec, total_bytes
 
 
 @pytest.fixture
@@ -77,6 +82,21 @@ def test_a_file_is_compiled_only_with_the_operator(artefact: Artefact, tmp_path:
 def test_a_model_without_any_is_refused(tiny: Artefact) -> None:
     with pytest.raises(DeviceError, match='run edgetpu_compiler'):
         make_plan(tiny, '', runtime='litert', threads=1)
+
+
+def test_a_float_network_is_refused(tiny: Artefact) -> None:
+    floats = {i: TensorSpec(spec.shape, 'float32') for i, spec in tiny.specs.items()}
+    with pytest.raises(DeviceError, match='a float network, and the Edge TPU runs int8 alone'):
+        make_plan(replace(tiny, specs=floats), '', runtime='litert', threads=1)
+    with pytest.raises(ModelError, match='a float network, and the Edge TPU runs int8 alone'):
+        report(replace(tiny, specs=floats))
+
+
+def test_depthwise_convolutions_left_count(tmp_path: Path) -> None:
+    graph = Graph(real('mobilenet_v2_1.0_224_quant.tflite').read_bytes())
+    layer = operator_layers(graph)[1]
+    (tmp_path / 'd.tflite').write_bytes(graph.segment(layer.first, layer.stop))
+    assert macs_left(tmp_path / 'd.tflite') == layer.macs == 112 * 112 * 9 * 32
 
 
 def test_openvino_takes_no_edge_tpu() -> None:
