@@ -20,8 +20,8 @@ def not_compiled(model: str) -> DeviceError:
 
 def float_network(model: str) -> DeviceError:
     """A float network, of which no operator can be mapped."""
-    return DeviceError(f'{model} is a float network, and the Edge TPU runs int8 alone; use an int8 '
-                       'network, or set device: cpu')
+    return DeviceError(f'{model} is a float network, and the Edge TPU runs int8 alone; use an '
+                       'int8 network, or set device: cpu')
 
 
 def check_attached(bus: Bus) -> None:

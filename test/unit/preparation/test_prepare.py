@@ -17,6 +17,7 @@ import pytest
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.digest import file_digest
+from offload_perception.network.pixels import PixelInput
 from offload_perception.network.vgg16 import SPECS, VggSpec
 from offload_perception.preparation import prepare as prepare_module
 from offload_perception.preparation.prepare import prepare
@@ -42,7 +43,7 @@ def visible(folder: Path) -> list[str]:
 def test_second_call_finds_the_first_and_builds_nothing(cache: Path,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepare('tiny', 'seed:0', cache_dir=cache)
-    monkeypatch.setattr(prepare_module, 'write_artefact', None)
+    monkeypatch.setattr(prepare_module, 'build_model', None)
     assert prepare('tiny', 'seed:0', cache_dir=cache) == first
     assert (first.name, first.weights, first.trained) == ('tiny', 'seed:0', False)
     assert first.path.parent == cache
@@ -104,29 +105,21 @@ def test_leftovers_of_a_killed_build_are_cleared(tmp_path: Path, cache: Path) ->
 class FakeSource:
     name, weights, trained = 'tiny', 'seed:0', False
 
-    def build(self) -> Any:
-        return None
-
-    def identity(self) -> Any:
+    def identity(self) -> dict[str, Any]:
         return {}
 
-
-def _fake_write(model: Any, folder: Any, *, name: Any, weights: Any, trained: Any,
-                **kwargs: Any) -> None:
-    folder.mkdir()
-    with open(folder.parent / 'builds', 'a') as log:
-        log.write('built\n')
-    (folder / 'model.tflite').touch()
-    pixels, digest = TensorSpec((1,), 'uint8'), file_digest(folder / 'model.tflite')
-    Artefact(folder, name, digest, weights, trained, pixels, (), ()).save_manifest()
+    def write(self, folder: Path, wishes: Any, progress: Any) -> None:
+        folder.mkdir()
+        with open(folder.parent / 'builds', 'a') as log:
+            log.write('built\n')
+        (folder / 'model.tflite').touch()
+        pixels = PixelInput(TensorSpec((1, 1, 3), 'uint8'))
+        Artefact(folder, self.name, file_digest(folder / 'model.tflite'), self.weights,
+                 self.trained, pixels, 0, (0,), {}, (), ()).save_manifest()
 
 
 def _prepare_in_process(folder: Any, barrier: Any) -> None:
     prepare_module.open_source = lambda *args: FakeSource()
-    prepare_module.write_artefact = _fake_write
-    Artefact.verify = lambda self: None  # it has no files
-    prepare_module._images = lambda *args: None
-    prepare_module.with_scores = lambda model, tell: model
     barrier.wait()
     prepare('tiny', 'seed:0', cache_dir=folder)
 
