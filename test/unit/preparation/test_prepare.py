@@ -86,7 +86,7 @@ def test_failed_build_leaves_nothing_behind(tmp_path: Path,
         (folder / 'model.tflite').write_bytes(b'half')
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepare_module, 'write_artefact', fail)
+    monkeypatch.setattr('offload_perception.preparation.model_source.write_artefact', fail)
     with pytest.raises(KeyboardInterrupt):
         prepare('tiny', 'seed:0', cache_dir=tmp_path)
     assert not [p for p in tmp_path.iterdir() if p.is_dir()]
