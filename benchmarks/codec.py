@@ -42,6 +42,7 @@ from offload_perception.preparation.prepare import prepare
 from offload_perception.preparation.representative import folder_images
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
+from offload_perception.tensor import Tensors
 from offload_perception.terrain.tiles import tiles
 
 OURS = ('raw', 'zstd', 'rans', *(f'lossy:{bits}' for bits in BITS),
@@ -180,7 +181,8 @@ def heads(network: Chain, images: Sequence[np.ndarray],
     tensors: dict[int, list[np.ndarray]] = {cut: [] for cut in cuts}
     times: dict[int, list[float]] = {cut: [] for cut in cuts}
     for image in images:
-        xs, elapsed = (image,), 0.0
+        xs: Tensors = (image,)
+        elapsed = 0.0
         for k in range(1, max(cuts) + 1):
             xs = network.run(k, k, xs)
             elapsed += sum(t.seconds for t in network.times)

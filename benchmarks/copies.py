@@ -106,10 +106,10 @@ class InProcess:
         self._end()
         message = reply_message(reply, self._artefact)
         self._end()
-        self._drone.reply(reply_of(message))
+        self._drone.reply(reply_of(message, self._artefact))
 
     def _ended(self, ended: Ended) -> None:
-        if ended.top is not None:
+        if ended.result is not None:
             result_message(ended, self._artefact, 'drone')
             latency_message(ended)
             self._end()

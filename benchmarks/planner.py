@@ -39,6 +39,7 @@ from offload_perception.simulation.scenario import (
     simulate,
 )
 from offload_perception.simulation.simulated_world import assumed_sizes
+from offload_perception.tensor import total_bytes
 
 # A drone whose computer is ten times as fast as the measured one, so that all on board fits into
 # the deadline and every kind of choice is open.
@@ -179,8 +180,8 @@ def byte_count_trap() -> list[dict[str, Any]]:
     j_per_byte = profile.radio.sending_w * 0.05 / 2 ** 20  # 0.05 s per MiB
     rows = []
     for cut in range(shape.last):
-        wrong = int(''.join(map(str, shape.specs[cut].shape)))
-        right, head_j = shape.specs[cut].nbytes, float(profile.head_j[cut])
+        wrong = int(''.join(map(str, shape.specs[cut][0].shape)))
+        right, head_j = total_bytes(shape.specs[cut]), float(profile.head_j[cut])
         rows.append({'cut': cut, 'name': shape.names[cut], 'wrong_bytes': wrong,
                      'right_bytes': right, 'wrong_j': head_j + wrong * j_per_byte,
                      'right_j': head_j + right * j_per_byte})
