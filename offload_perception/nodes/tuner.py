@@ -1,5 +1,6 @@
 """Change and read parameters of a running drone, as the command `tune` and the live page do."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
@@ -15,7 +16,7 @@ from offload_perception.bringup.tuning import TUNABLE, parse
 from offload_perception.errors import TuningError
 from offload_perception.nodes.listening import spinning
 
-TIMEOUT_S = 5.0
+TIMEOUT_S, ASK_AGAIN_S = 5.0, 1.0
 
 
 class Tuner:
@@ -52,13 +53,19 @@ class Tuner:
         return dict(zip(TUNABLE, map(parameter_value_to_python, found), strict=True))
 
     def _answer(self, call: Any, argument: list[Any], timeout_s: float) -> Any:
-        """Return the answer of a service; the future wakes this thread from the node's."""
-        if self._client.wait_for_services(timeout_s):
-            future: Future = call(argument)
-            done = Event()
-            future.add_done_callback(lambda _: done.set())
-            if done.wait(timeout_s):
-                return future.result()
+        """Return the answer of a service; the future wakes this thread from the node's.
+
+        It is asked again every second: an answer is lost if the drone has not discovered this
+        client's end of the service yet.
+        """
+        give_up_s = time.monotonic() + timeout_s
+        done, asked = Event(), list[Future]()
+        ready = self._client.wait_for_services(timeout_s)
+        while ready and (left_s := give_up_s - time.monotonic()) > 0.0:
+            asked.append(call(argument))
+            asked[-1].add_done_callback(lambda _: done.set())
+            if done.wait(min(left_s, ASK_AGAIN_S)):
+                return next(future for future in asked if future.done()).result()
         raise TuningError(f'{self.target} does not answer within {timeout_s:g} s; does a drone '
                           'fly in that namespace, and with this ROS_DOMAIN_ID?')
 
