@@ -41,7 +41,7 @@ def test_chain_of_segments_equals_the_whole(artefact: Artefact, images: np.ndarr
     x = images[5]
     for layer in artefact.layers:
         x = run(artefact.segment_file(layer.index).read_bytes(), x)
-        assert (x.shape, x.dtype) == (layer.output.shape, layer.output.dtype)
+        assert x.shape == layer.output.shape and x.dtype == layer.output.dtype
     np.testing.assert_array_equal(x, run(artefact.model_file.read_bytes(), images[5]))
 
 
