@@ -42,9 +42,9 @@ class Command:
     def output(self) -> str:
         return '\n'.join(self.lines)
 
-    def said(self, pattern: str, after: int = 0) -> re.Match:
+    def said(self, pattern: str, after: int = 0) -> re.Match[str]:
         """Wait for a line that matches, after the first `after` lines."""
-        def found() -> re.Match | None:
+        def found() -> re.Match[str] | None:
             return next(filter(None, (re.search(pattern, x) for x in self.lines[after:])), None)
         with self._changed:
             match = self._changed.wait_for(found, WAIT_S)

@@ -91,21 +91,21 @@ def planned(run: Callable[..., Command], tmp_path: Path) -> Any:
     return fly
 
 
-def test_forecast(planned: bool) -> None:
+def test_forecast(planned: Callable[..., Any]) -> None:
     results, output = planned('forecast.py', '--duration', '3', '--settle', '1')
     assert results['adds_up'] and 0 < results['compared'] == results['latency']['frames']
     assert results['latency']['mape'] > 0 and '| latency' in output
 
 
 @NAMESPACES
-def test_link_cut(planned: bool) -> None:
+def test_link_cut(planned: Callable[..., Any]) -> None:
     results, _ = planned('link_cut.py', '--turns', '1', '--cut', '1', '--settle', '0',
                          '--rate', '5', 'emulate:=raspberry_pi_3b_plus_coral')
     assert results['adds_up'] and len(results['turns']) == 1 and results['local'] > 0
 
 
 @NAMESPACES
-def test_shaped_flight(planned: bool, tmp_path: Path) -> None:
+def test_shaped_flight(planned: Callable[..., Any], tmp_path: Path) -> None:
     results, _ = planned('shaped_flight.py', '--mbit', '20', '0', '--duration', '3', '--rate', '5',
                          str(tmp_path / 'bag'), 'emulate:=raspberry_pi_3b_plus_coral')
     assert [part['mbit'] for part in results] == [20, 0]

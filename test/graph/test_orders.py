@@ -13,6 +13,7 @@ from graph.command import WAIT_S, Command
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
+from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -52,7 +53,7 @@ class Operator:
 
 @pytest.fixture
 def operator() -> Iterator[Any]:
-    context = rclpy.Context()  # of its own: other tests of this process may have the default one
+    context = Context()  # of its own: other tests of this process may have the default one
     context.init()
     node = rclpy.create_node('operator', context=context)
     executor = SingleThreadedExecutor(context=context)

@@ -10,11 +10,11 @@ import pytest
 import rclpy
 from graph.command import FLYING, WAIT_S, Command, closing
 from offload_perception.msg import FrameLatency
+from rclpy.context import Context
 from rclpy.duration import Duration
+from rclpy.node import Node
 
 from offload_perception.nodes import qos
-from offload_perception.nodes.edge_inference import EdgeInferenceNode
-from offload_perception.planning.session import PlanningSession
 from offload_perception.recording import BagReader
 from offload_perception.telemetry.summary import NOT_DELIVERED
 
@@ -23,7 +23,8 @@ pytest.importorskip('matplotlib')
 
 
 @pytest.fixture
-def flown(run: Callable[..., Command], arguments: list[str], tmp_path: Path) -> Any:
+def flown(run: Callable[..., Command], arguments: list[str],
+          tmp_path: Path) -> tuple[str, Path, Path]:
     """Fly once; return what the demo said, its bag, and that of a recorder that was killed."""
     killed = run('recorder_node', '--ros-args', '-r', '__ns:=/drone1', '-r', '__node:=other',
                  '-p', f'bag:={tmp_path}/killed', '-p', 'flush_period:=0.1')
@@ -48,9 +49,9 @@ def has_flushed(bag: Any, counts: Any) -> None:
 
 
 @pytest.fixture
-def drone() -> Iterator[Any]:
+def drone() -> Iterator[Node]:
     """A node that says how frames ended, in a context of its own."""
-    context = rclpy.Context()
+    context = Context()
     context.init()
     node = rclpy.create_node('edge', namespace='/drone1', context=context)
     yield node
@@ -60,8 +61,7 @@ def drone() -> Iterator[Any]:
 
 @pytest.mark.parametrize('leaves', [True, False])
 def test_a_recorder_that_is_to_end_waits_for_the_last_words_of_others(
-        run: Callable[..., Command], drone: EdgeInferenceNode, tmp_path: Path,
-        leaves: Any) -> None:
+        run: Callable[..., Command], drone: Node, tmp_path: Path, leaves: bool) -> None:
     recorder = run('recorder_node', '--ros-args', '-r', '__ns:=/drone1', '-p',
                    f'bag:={tmp_path}/bag')
     recorder.said('recording into')
@@ -85,7 +85,7 @@ def test_a_recorder_that_is_to_end_waits_for_the_last_words_of_others(
 
 def test_a_recorded_flight_is_reported_and_flown_again(run: Callable[..., Command],
                                                        arguments: list[str],
-                                                       flown: PlanningSession) -> None:
+                                                       flown: tuple[str, Path, Path]) -> None:
     said, whole, killed = flown
     report = run('report', str(whole), str(killed))
     assert report.wait() == 0, report.output

@@ -27,6 +27,7 @@ def captured(run: Callable[..., Command], artefact: Artefact) -> Any:
         edge.interrupt()
         assert edge.wait() == 0
         counts = re.search(r'published (\d+) captured (\d+)', camera.output)
+        assert counts, camera.output
         return int(counts[1]), int(counts[2]), edge.output
     return fly
 

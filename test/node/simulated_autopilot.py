@@ -5,8 +5,10 @@ python test/node/simulated_autopilot.py px4
 """
 
 import sys
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from math import cos, nan, radians, sin
+from typing import Any
 
 import rclpy
 from geometry_msgs.msg import Quaternion
@@ -36,8 +38,10 @@ class Truth:
         return 10.0 * (t_s - self._start_s)
 
 
-class Autopilot:
+class Autopilot(ABC):
     """What both stacks share; tests change the fields, `step` publishes everything once."""
+
+    publishers: list[Any]
 
     def __init__(self, node: Node, prefix: str) -> None:
         self.node, self.prefix = node, prefix
@@ -54,6 +58,19 @@ class Autopilot:
         self.say_state()
         self.say_battery()
         self.say_pose(t_s, *self.truth.position(t_s), self.truth.heading(t_s))
+
+    @abstractmethod
+    def say_state(self) -> None:
+        ...
+
+    @abstractmethod
+    def say_battery(self) -> None:
+        ...
+
+    @abstractmethod
+    def say_pose(self, t_s: float, latitude: float, longitude: float, altitude: float,
+                 heading: float) -> None:
+        ...
 
 
 class SimulatedMavros(Autopilot):

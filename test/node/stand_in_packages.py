@@ -91,4 +91,4 @@ def _enter(install: Path) -> None:
     invalidate_caches()
     # The loader took LD_LIBRARY_PATH when this process began: it finds what is loaded already.
     for library in sorted((install / 'lib').glob('*.so')):
-        ctypes.CDLL(library)
+        ctypes.CDLL(str(library))

@@ -59,7 +59,7 @@ def field(kind: str) -> st.SearchStrategy:
     return simple[kind] if kind in simple else anything(class_of(kind.replace('/', '/msg/')))
 
 
-def anything(kind: type, **good: Any) -> st.SearchStrategy:
+def anything(kind: Any, **good: Any) -> st.SearchStrategy:
     """Return messages with any fields: all wrong, or good ones with a few that are wrong."""
     fields = {name: field(t) for name, t in kind.get_fields_and_field_types().items()}
     wrong = st.fixed_dictionaries({}, optional=fields)
@@ -105,7 +105,7 @@ def test_every_field_of_our_messages_that_needs_a_check_has_one() -> None:
             kind.get_fields_and_field_types())
 
 
-GOOD = {
+GOOD: dict[str, dict[str, Any]] = {
     'FrameLatency': {'outcome': 1, 'split_name': 'block1_pool', 'total': 0.1, 'captured': 1},
     'Classification': {'labels': ['a', 'b'], 'ids': [0, 1], 'scores': [0.6, 0.4]},
     'FrameEnergy': {'energy': 1.0, 'window': 0.1, 'stages': ['head'], 'stage_energy': [0.5]},
@@ -126,7 +126,7 @@ def flight(ros: None, artefact: Artefact,
     """All nodes that listen, in a world of their own for all examples."""
     world = World()
     common = {'model': str(artefact.path), 'runtime': 'litert'}
-    nodes = [
+    nodes: list[Any] = [
         world.start(RemoteInferenceNode, ns='/server', **common),
         world.start(EdgeInferenceNode, server=f'{world.ns}/server', split='auto', deadline=0.5,
                     image_reliability='reliable', **common),

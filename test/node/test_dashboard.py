@@ -35,7 +35,7 @@ class Viewer:
     """Somebody who looks at the page; keeps the newest event of each kind."""
 
     def __init__(self, port: int) -> None:
-        self.newest: dict[str, dict] = {}
+        self.newest: dict[str, dict[str, Any]] = {}
         self._answer = urllib.request.urlopen(f'http://127.0.0.1:{port}/events', timeout=WAIT_S)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()

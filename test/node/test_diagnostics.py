@@ -13,6 +13,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node.world import World, image, until
 from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
+from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -84,7 +85,7 @@ def test_a_subscriber_that_asks_for_more_than_a_node_offers(world: World, edge: 
 @pytest.fixture
 def driver(world: World) -> Iterator[Node]:
     """A node of another process, as far as DDS can tell."""
-    context = rclpy.Context()
+    context = Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node('driver', namespace=world.ns, context=context)
     yield node

@@ -37,7 +37,7 @@ class Notes:
         return self.threads[name]
 
 
-class Hearing(ManagedNode):
+class Hearing(ManagedNode[CameraConfig, Any]):
     """A node with a subscription in its lane and another one beside it."""
 
     def __init__(self, note: Notes, **kwargs: Any) -> None:

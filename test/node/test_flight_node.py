@@ -3,12 +3,13 @@
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from node import stand_in_packages
-from node.simulated_autopilot import STACKS
+from node.simulated_autopilot import STACKS, SimulatedPx4
 from node.world import ACTIVE, UNCONFIGURED, Heard, World, image, until
 from offload_perception.msg import (
     Classification,
@@ -66,7 +67,7 @@ class Sky:
         """Have the autopilot say where it was at some moments."""
         truth, say = self.autopilot.truth, self.autopilot.say_pose
         for t in stamps_s:
-            self.world.do(lambda t=t: say(t, *truth.position(t), truth.heading(t)))
+            self.world.do(partial(say, t, *truth.position(t), truth.heading(t)))
 
 
 @pytest.fixture(params=STACKS)
@@ -162,6 +163,7 @@ def test_nothing_is_ever_sent_to_the_flight_stack(sky: Callable[..., Any],
 
 def test_clocks_that_differ_are_named(world: World) -> None:
     flight = Sky(world, 'px4', pose_wait=0.05)
+    assert isinstance(flight.autopilot, SimulatedPx4)
     flight.autopilot.clock_offset_s = 50.0 - flight.autopilot.now()  # since the autopilot's boot
     flight.step()
     until(lambda: sum('UXRCE_DDS_SYNCT' in text for text in flight.complaints()) == 2)
@@ -183,7 +185,7 @@ def test_a_position_that_is_not_valid_is_named(world: World) -> None:
     ({'stack': 'px4'}, 'https://github.com/PX4/px4_msgs'),
     ({'vision': 'on'}, 'ros-$ROS_DISTRO-vision-msgs')])
 def test_messages_that_are_not_installed_are_refused_with_the_remedy(
-        world: World, monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str],
+        world: World, monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any],
         remedy: str) -> None:
     for name in stand_in_packages.PACKAGES:
         monkeypatch.setitem(sys.modules, f'{name}.msg', None)

@@ -303,7 +303,7 @@ def link(world: World, server: Callable[..., Any], artefact: Artefact) -> Callab
     return send
 
 
-MALFORMED = {
+MALFORMED: dict[str, dict[str, Any]] = {
     'no data': {'data': byte_array(b'')}, 'garbage': {'data': byte_array(b'garbage' * 9)},
     'shape': {'shape': [1, 2, 3]}, 'split': {'split': 500}, 'dtype': {'dtype': 'float64'},
     'scale': {'scale': float('nan')}, 'digest': {'model_digest': ''},

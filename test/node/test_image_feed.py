@@ -120,10 +120,13 @@ def test_only_what_one_camera_published_and_nobody_got_is_lost(
         until(publisher.get_subscription_count)
         return publisher
 
+    def stamped(stamp: int) -> Callable[[Any], bool]:
+        return lambda m: m.header.stamp.sec == stamp
+
     def show(publisher: Any, *stamps: int) -> None:
         for stamp in stamps:
             publisher.publish(image(stamp))
-            ends.wait_for(lambda m, wanted=stamp: m.header.stamp.sec == wanted)
+            ends.wait_for(stamped(stamp))
 
     first = camera()
     show(first, *range(1, 7), *range(100, 106))  # it paused

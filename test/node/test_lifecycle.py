@@ -9,8 +9,9 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from node.world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S, World
+from node.world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S, AnyNode, World
 from rcl_interfaces.msg import Log, ParameterType
+from rclpy.qos import QoSProfile
 
 from offload_perception.bringup.config import EdgeConfig
 from offload_perception.health import Finding, note
@@ -200,7 +201,7 @@ def test_autostart_takes_the_steps_that_nobody_has_taken(world: World, photos: s
     assert world.state(node) == ACTIVE
 
 
-class FaultyNode(ManagedNode):
+class FaultyNode(ManagedNode[EdgeConfig, Session]):
     """Raises on request, and records its calls."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -218,7 +219,7 @@ class FaultyNode(ManagedNode):
 
     def configure(self) -> None:
         self.resources.callback(self._do, 'release')
-        self.pub = self.add_publisher(Log, 'words', 10)
+        self.pub = self.add_publisher(Log, 'words', QoSProfile(depth=10))
 
     def activate(self) -> Session:
         self.resources.callback(self._do, 'deactivate')
@@ -237,7 +238,7 @@ class FaultyNode(ManagedNode):
         return {}
 
 
-def health(world: World, node: ManagedNode, text: str) -> DiagnosticStatus:
+def health(world: World, node: AnyNode, text: str) -> DiagnosticStatus:
     """Return diagnostics of the node that contain `text`."""
     heard = world.hear(DiagnosticArray, '/diagnostics', 10)
     return heard.wait_for(lambda m: m.status[0].name == node.get_fully_qualified_name()
@@ -264,8 +265,11 @@ def test_what_cannot_be_stopped_is_released_and_can_start_again(
     world.drive(node, *before)
     node.faults = {step}
     if step == 'release':  # fails once: the second call is that of the recovery
-        node._do = lambda what: (node.asked.append(what), node.faults and node.faults.pop()
-                                 and 1 / 0)
+        def do(what: str) -> None:
+            node.asked.append(what)
+            if node.faults:
+                raise RuntimeError(node.faults.pop())
+        node._do = do
     world.drive(node, 'deactivate' if step == 'deactivate' else 'cleanup')
     assert world.state(node) == UNCONFIGURED and not node.active
     assert node.asked[-1] == 'release'
@@ -285,7 +289,7 @@ def test_a_fault_of_health_code_is_a_finding_beside_the_others(world: World, sou
 
 def test_a_dead_thread_is_an_error_in_every_state(world: World) -> None:
     node = world.make(FaultyNode)
-    worker = Worker('lame', lambda: 1 / 0, vital=True)
+    worker = Worker('lame', lambda: bool(1 / 0), vital=True)
     worker.start()
     try:
         status = health(world, node, 'thread lame has ended: ZeroDivisionError')

@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from offload_perception.nodes import qos
 from offload_perception.nodes.message_types import name_of
 from offload_perception.nodes.recorder import RecorderNode
 from offload_perception.recording.bag_reader import BagReader
+from offload_perception.stopping import StopSignal
 
 pytest.importorskip('mcap_ros2')
 
@@ -66,8 +68,8 @@ def count(recorder: RecorderNode, topic: str) -> int:
     return recorder.session._bag._files[-1].counts.get(topic, 0)
 
 
-def messages_of(tmp_path: Path, world: World) -> dict[str, list]:
-    found: dict[str, list] = {}
+def messages_of(tmp_path: Path, world: World) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
     for m in recording.BagReader(tmp_path / 'bag'):
         if m.topic.startswith(world.ns):
             found.setdefault(m.topic.removeprefix(f'{world.ns}/'), []).append(m)
@@ -77,13 +79,17 @@ def messages_of(tmp_path: Path, world: World) -> dict[str, list]:
 def test_every_type_is_recorded_with_its_definition(world: World, record: Callable[..., Any],
                                                     tmp_path: Path) -> None:
     recorder = record(images=True, tensors=True)
+
+    def recorded(topic: str, wanted: int) -> bool:
+        return count(recorder, topic) == wanted
+
     for kind, topic, profile in EACH:
         publisher = world.speak(kind, topic, profile)
         for stamp in (1, 2):
             message = kind()
             message.header.stamp.sec = stamp
             publisher.publish(message)
-            until(lambda t=f'{world.ns}/{topic}', n=stamp: count(recorder, t) == n)
+            until(partial(recorded, f'{world.ns}/{topic}', stamp))
     world.drive(recorder, 'deactivate')
     found = messages_of(tmp_path, world)
     for kind, topic, _ in EACH:
@@ -196,12 +202,14 @@ def test_a_second_activation_does_not_write_over_the_bag(world: World,
     assert 'does not exist yet' in world.said('refused to activate')
 
 
-class NeverStop:
+class NeverStop(StopSignal):
     """What the player needs of a StopSignal; ends it when `enough` is set."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # of this class alone: the other one takes the signals over
         self.enough = threading.Event()
-        self.wait = self.enough.wait
+
+    def wait(self, timeout_s: float) -> bool:
+        return self.enough.wait(timeout_s)
 
 
 @pytest.fixture

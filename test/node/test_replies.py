@@ -1,7 +1,8 @@
 """Replies reach their drone, also before its subscription is known."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 from node.world import WAIT_S, Heard, World, until
@@ -96,9 +97,13 @@ def test_the_publisher_that_was_used_least_recently_makes_room(
     topics = [f'{world.ns}/{name}/remote_result' for name in 'abc']
     heard = {topic: listen(world, topic) for topic in topics}
     a, b, c = topics
+
+    def numbered(n: int) -> Callable[[Any], bool]:
+        return lambda m: m.sequence == n
+
     for n, topic in enumerate((a, b, a, c), 1):
         publishers.publish(topic, reply(n))
-        heard[topic].wait_for(lambda m, n=n: m.sequence == n)
+        heard[topic].wait_for(numbered(n))
     assert [made_for(world, topic) for topic in topics] == [1, 0, 1]
     publishers.publish(b, reply(5))
     assert sequences(heard[b].wait_for(2)) == [2, 5]

@@ -1,6 +1,8 @@
 """When the main of a node ends, and with which code."""
 
+import os
 import signal
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +18,7 @@ from offload_perception.threads import Worker
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The time at which signals come, set by hand."""
     clock = SimpleNamespace(now_s=1000.0)
-    monkeypatch.setattr(running.time, 'monotonic', lambda: clock.now_s)
+    monkeypatch.setattr(time, 'monotonic', lambda: clock.now_s)
     return clock
 
 
@@ -24,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def exits(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Codes with which the process would have ended at once."""
     codes: list[int] = []
-    monkeypatch.setattr(running.os, '_exit', codes.append)
+    monkeypatch.setattr(os, '_exit', codes.append)
     return codes
 
 
@@ -58,7 +60,7 @@ def test_the_first_reason_to_end_counts(wish: Any) -> None:
 def test_a_vital_thread_that_is_dead_ends_the_node_and_another_does_not(
         wish: Any, monkeypatch: pytest.MonkeyPatch, vital: bool) -> None:
     monkeypatch.setattr(running, 'WATCH_PERIOD_S', 0.01)
-    worker = Worker('lame', lambda: 1 / 0, vital=vital)
+    worker = Worker('lame', lambda: bool(1 / 0), vital=vital)
     worker.start()
     worker._thread.join(20.0)
     try:

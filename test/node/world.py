@@ -96,7 +96,7 @@ class World:
         """Return the node that was made last."""
         return list(self._nodes)[-1]
 
-    def make(self, node_class: type[N], *, ns: str = '', autostart: bool = False,
+    def make(self, node_class: Callable[..., N], *, ns: str = '', autostart: bool = False,
              remap: str = '', **parameters: Any) -> N:
         """Return a node; with the model `artefact` if it takes one."""
         overrides = [Parameter(name, value=value)
@@ -106,7 +106,7 @@ class World:
         self._nodes[node] = spin(node)
         return node
 
-    def start(self, node_class: type[N], **options: Any) -> N:
+    def start(self, node_class: Callable[..., N], **options: Any) -> N:
         """Return an active node."""
         node = self.make(node_class, **options)
         self.drive(node, 'configure', 'activate')

@@ -52,8 +52,9 @@ def test_a_runtime(monkeypatch: pytest.MonkeyPatch, artefact: Artefact) -> None:
     assert resolve('cpu', 'reference').runtime == 'reference'
     ends = artefact.segment_file(1), *artefact.end_specs(1, 1)
     x = np.random.default_rng(0).integers(0, 256, artefact.input.shape, np.uint8)
-    runners = [load_cpu(name, *ends, threads=1) for name in ('reference', 'litert')]
-    np.testing.assert_allclose(*(r.run((x,))[0].astype(int) for r in runners), atol=1)
+    ours, theirs = (load_cpu(name, *ends, threads=1).run((x,))[0].astype(int)
+                    for name in ('reference', 'litert'))
+    np.testing.assert_allclose(ours, theirs, atol=1)
 
 
 def test_the_choices_of_parameter_runtime_are_the_table() -> None:

@@ -15,10 +15,10 @@ MODULES = [p for p in sorted(PACKAGE.rglob('*.py')) if 'nodes' not in p.parts]
 
 def test_the_version_is_the_same_everywhere() -> None:
     versions = {
-        'setup.py': re.search(r"version='([^']+)'", (ROOT / 'setup.py').read_text())[1],
+        'setup.py': re.findall(r"version='([^']+)'", (ROOT / 'setup.py').read_text())[0],
         'package.xml': ET.parse(ROOT / 'package.xml').findtext('version'),
-        'CMakeLists.txt': re.search(r'VERSION ([\d.]+) LANGUAGES',
-                                    (ROOT / 'CMakeLists.txt').read_text())[1]}
+        'CMakeLists.txt': re.findall(r'VERSION ([\d.]+) LANGUAGES',
+                                     (ROOT / 'CMakeLists.txt').read_text())[0]}
     assert set(versions.values()) == {offload_perception.__version__}, versions
 
 
@@ -77,7 +77,7 @@ def entry_points() -> list[tuple[str, str]]:
     """Return name and module of every executable, as setup.py computes them."""
     tree = ast.parse((ROOT / 'setup.py').read_text())
     lists = {t.id: ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign)
-             for t in n.targets}
+             for t in n.targets if isinstance(t, ast.Name)}
     return [*((n, f'nodes.{n.removesuffix("_node")}') for n in lists['NODES']),
             *((n, f'cli.{n}') for n in lists['COMMANDS'])]
 

@@ -15,11 +15,11 @@ PROMISED = ['3.11', '3.12', '3.13']
 
 def python_of(wanted: str) -> str | None:
     """Return a Python of that version: on the PATH, or as pyenv keeps them beside each other."""
-    candidates = [shutil.which(f'python{wanted}')]
+    candidates: list[str | Path | None] = [shutil.which(f'python{wanted}')]
     if pyenv := shutil.which('pyenv'):
         root = subprocess.run([pyenv, 'root'], capture_output=True, text=True).stdout.strip()
         candidates += sorted(Path(root).glob(f'versions/{wanted}.*/bin/python{wanted}'))
-    for candidate in filter(None, candidates):  # a pyenv shim may be there and not run
+    for candidate in [c for c in candidates if c]:  # a pyenv shim may be there and not run
         if subprocess.run([candidate, '-c', ''], capture_output=True).returncode == 0:
             return str(candidate)
     return None

@@ -29,6 +29,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 def first_words(process: subprocess.Popen[str]) -> str:
     """Return the first line on stderr of a process that may say nothing."""
+    assert process.stderr
     assert select([process.stderr], [], [], 60)[0], 'it says nothing'
     return process.stderr.readline()
 

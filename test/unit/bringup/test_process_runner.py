@@ -25,7 +25,7 @@ from offload_perception.errors import ConfigError
 EDGE = next(n for n in DRONE if n.name == 'edge_inference')
 
 
-class Lines(list):
+class Lines(list[str]):
     """Collects lines from a reader thread; `seen(text)` waits for one."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ def start(lines: Lines) -> Iterator[Any]:
     (['--split=4'], 'not of the form name:=value'), (['splt:=4'], "no argument 'splt'"),
     (['remote:=maybe'], 'true or false'), (['namespace:=drone 1'], "namespace is 'drone 1'"),
     (['server:=/9/x'], "argument server is '/9/x'")])
-def test_a_wrong_argument_is_named(words: str, text: str) -> None:
+def test_a_wrong_argument_is_named(words: list[str], text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_arguments(DRONE, words)
     assert text in str(caught.value)

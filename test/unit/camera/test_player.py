@@ -1,6 +1,7 @@
 import threading
 from collections.abc import Iterator
 from queue import Queue
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ class Scripted(Source):
     live = True
     description = 'a scripted camera'
 
-    def __init__(self, gives: Queue) -> None:
+    def __init__(self, gives: Queue[Any]) -> None:
         super().__init__()
         self._gives, self.readers, self.closed = gives, 0, threading.Event()
         self.reading, self.closed_under_a_read, self.most_readers = threading.Event(), False, 0
@@ -143,7 +144,7 @@ def test_pauses_grow_and_are_bounded() -> None:
 
 
 def test_a_source_that_cannot_be_opened_at_first_is_an_error() -> None:
-    def refuse() -> None:
+    def refuse() -> Source:
         raise SourceError('no such camera')
 
     with pytest.raises(SourceError, match='no such camera'):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from offload_perception.camera import check_source, open_source, pan, stream
+from offload_perception.camera import check_source, open_source, pan
 from offload_perception.camera import sources as source_opening
 from offload_perception.camera import v4l2 as camera
 from offload_perception.camera.source import CameraImage
@@ -18,7 +18,7 @@ from offload_perception.errors import SourceEnded, SourceError
 from offload_perception.imaging.compressed import encode_image
 from offload_perception.imaging.encodings import ValueRange
 
-SIZE = {'width': 64, 'height': 48}
+SIZE: dict[str, Any] = {'width': 64, 'height': 48}
 RED, GREEN, BLUE = (200, 10, 10), (10, 200, 10), (10, 10, 200)
 
 
@@ -30,7 +30,7 @@ def plain(colour: tuple[int, int, int], height: int = 60, width: int = 80) -> np
 
 
 def save(path: Path, rgb: np.ndarray) -> Path:
-    path.write_bytes(encode_image(rgb, path.suffix[1:].replace('jpg', 'jpeg'), 95))
+    path.write_bytes(encode_image(rgb, path.suffix[1:].replace('jpg', 'jpeg'), 95).tobytes())
     return path
 
 
@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     path = tmp_path / 'flight.avi'
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (80, 60))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 10, (80, 60))
     for colour in (RED, GREEN, BLUE):
         writer.write(plain(colour)[..., ::-1].copy())
     writer.release()
@@ -183,7 +183,7 @@ def test_two_flights_are_the_same_and_end_where_they_began(tmp_path: Path) -> No
 
 def test_the_window_stays_inside_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(pan.cv2, 'warpAffine', lambda p, m, size, **_: seen.append(m))
+    monkeypatch.setattr(cv2, 'warpAffine', lambda p, m, size, **_: seen.append(m))
     for phase in np.linspace(0, 1, 101):
         pan._window(plain(RED, 427, 640), phase, 480, 640)
     for m in seen:
@@ -222,7 +222,7 @@ class FakeFlight:
 @pytest.fixture
 def fake_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType('flight')
-    module.GeneratedFlight = FakeFlight
+    monkeypatch.setattr(module, 'GeneratedFlight', FakeFlight, raising=False)
     monkeypatch.setitem(sys.modules, 'offload_perception.terrain.generated_flight', module)
 
 
@@ -264,15 +264,16 @@ class FakeCapture:
 def fake_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_opening, 'check_device', lambda device: None)
     monkeypatch.setattr(camera, 'check_device', lambda device: None)
-    monkeypatch.setattr(camera.cv2, 'VideoCapture', FakeCapture)
+    monkeypatch.setattr(cv2, 'VideoCapture', FakeCapture)
 
 
 @pytest.mark.parametrize('uri', ['/dev/video3', 'v4l2:3', 'v4l2:/dev/video3'])
 def test_a_camera_sets_its_own_size_and_frames_still_fit(fake_camera: None, uri: str) -> None:
     source = open_source(uri, **SIZE, rate_hz=15)
-    assert source.live
+    assert source.live and isinstance(source, camera.CameraSource)
+    capture: Any = source._capture
     assert source.description == 'camera /dev/video3, 80 x 60 at 30 Hz'
-    assert source._capture.asked[cv2.CAP_PROP_FPS] == 15
+    assert capture.asked[cv2.CAP_PROP_FPS] == 15
     frame = source.next()
     assert frame.rgb.shape == (48, 64, 3)
     assert colour_of(frame) == RED
@@ -280,7 +281,7 @@ def test_a_camera_sets_its_own_size_and_frames_still_fit(fake_camera: None, uri:
     with pytest.raises(SourceError, match='video3 stopped'):
         source.next()
     source.close()
-    assert not source._capture.opened
+    assert not capture.opened
 
 
 def test_a_camera_in_use_is_named(fake_camera: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +318,7 @@ def test_a_camera_without_permission_is_named(monkeypatch: pytest.MonkeyPatch,
 ])
 def test_an_error_names_the_remedy(uri: str, words: str, tmp_path: Path, fake_flight: None,
                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream.cv2.videoio_registry, 'hasBackend',
+    monkeypatch.setattr(cv2.videoio_registry, 'hasBackend',
                         lambda backend: backend != cv2.CAP_GSTREAMER)
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'broken').mkdir()

@@ -1,16 +1,17 @@
 from collections.abc import Iterator
 from threading import Event
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from unit.camera.mjpeg_server import MjpegServer, number_of
 
-from offload_perception.camera import check_source, open_source, stream
+from offload_perception.camera import Source, check_source, open_source, stream
 from offload_perception.camera.stream import StreamSource
 from offload_perception.errors import SourceError
 
-SIZE = {'width': 64, 'height': 48}
+SIZE: dict[str, Any] = {'width': 64, 'height': 48}
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def server() -> Iterator[MjpegServer]:
     server.stop()
 
 
-def first_frame_of(source: StreamSource, number: int, tries: int = 500) -> bool:
+def first_frame_of(source: Source, number: int, tries: int = 500) -> bool:
     """Take frames until one shows `number`."""
     return any(number_of(source.next().rgb) == number for _ in range(tries))
 
@@ -76,7 +77,7 @@ def test_a_stream_is_not_connected_before_the_first_frame_is_wanted(server: Mjpe
     source.next()
     assert server.asked.is_set()
     source.close()
-    assert not source._reader.alive
+    assert isinstance(source, StreamSource) and not source._reader.alive
 
 
 def test_a_stream_that_ends_is_an_error_that_hides_the_password(server: MjpegServer) -> None:
@@ -106,6 +107,6 @@ def test_a_stream_that_is_not_there_is_an_error(server: MjpegServer) -> None:
 def test_a_pipeline_ends_in_a_sink_of_opencv(pipeline: str, opened: str,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(stream.cv2, 'VideoCapture', lambda *args: asked.append(args))
+    monkeypatch.setattr(cv2, 'VideoCapture', lambda *args: asked.append(args))
     stream._open(pipeline)
     assert asked == [(opened, cv2.CAP_GSTREAMER)]

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from offload_perception.characterize.job import Job, Timing
-from offload_perception.characterize.metering import MeanPower, Meter
+from offload_perception.characterize.metering import MeanPower, Meter, PowerLog
 from offload_perception.characterize.record import Row
 
 TIMING = Timing(base_bytes=40 << 20, peak_bytes=60 << 20, load_s=0.5, first_s=0.3, start_s=10.0,
@@ -33,14 +33,16 @@ class FakeMeter:
     @contextmanager
     def __call__(self, name: Any, device: Any) -> Iterator[Any]:
         self.opened += 1
-        yield Meter(FakeLog(), 'fake meter', self._emulated)
+        yield Meter(cast(PowerLog, FakeLog()), 'fake meter', self._emulated)
 
 
 class FakeRuns:
     """Stands in for `run_job`; fails at the n-th prefix on request."""
 
     def __init__(self) -> None:
-        self.cuts, self.fail_at, self.error = [], None, None
+        self.cuts: list[int] = []
+        self.fail_at: int | None = None
+        self.error = Exception()
 
     def __call__(self, job: Job, on_start: Callable[..., Any] | None = None) -> Timing:
         if job.cut == 0:

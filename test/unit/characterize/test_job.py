@@ -27,7 +27,7 @@ def test_runs_as_often_as_asked_where_the_time_is_short() -> None:
 
 def test_a_prefix_runs_in_a_process_of_its_own(artefact: Artefact) -> None:
     pids = []
-    backend = Backend('int8', artefact, runtime='litert', float_file=None)
+    backend = Backend('int8', artefact, runtime='litert', float_file=Path('unused'))
     with backend.job(2, threads=1, seconds=0.0, runs=3, limit_bytes=None) as job:
         timing = run_job(job, pids.append)
     assert timing.runs == 3

@@ -1,11 +1,13 @@
 import os
 import threading
+from typing import cast
 
 import pytest
 
 from offload_perception.characterize.metering import PowerLog, _Follower, open_meter, t_95
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers.samples import Event
+from offload_perception.power.emulation.emulator_process import EmulatorProcess
 
 
 def log_of(*powers_w: float, start_s: float = 0.0, period_s: float = 0.5) -> PowerLog:
@@ -105,7 +107,7 @@ def test_the_emulated_power_follows_one_process_and_no_other(
     emulator = Emulator()
     monkeypatch.setattr('psutil.cpu_count', lambda: 4)
     monkeypatch.setattr('psutil.Process.cpu_percent', lambda process: 200.0)
-    with _Follower(emulator, 'raspberry_pi_3b_plus') as follower:
+    with _Follower(cast(EmulatorProcess, emulator), 'raspberry_pi_3b_plus') as follower:
         follower.follow(os.getpid())
         assert emulator.told.wait(10.0)
     assert emulator.extra_w[0] == 0.0

@@ -34,7 +34,7 @@ def test_the_planner_can_read_the_profile(artefact: Artefact) -> None:
     assert read.check_for(NetworkShape.of(artefact)) == made
     assert read.head_s[2] == pytest.approx(0.2)
     assert read.head_j[2] == pytest.approx(0.6)
-    assert (read.idle_w, read.active_w) == (2.0, pytest.approx(3.0))
+    assert read.idle_w == 2.0 and read.active_w == pytest.approx(3.0)
     assert read.emulated
 
 

@@ -40,7 +40,7 @@ class Case(NamedTuple):
     def encode(self) -> bytes:
         return bytes(encode(self.tensor, self.spec, self.setting, basis=self.basis))
 
-    def decode(self, stream: bytes) -> Decoded:
+    def decode(self, stream: bytes | bytearray) -> Decoded:
         return decode(stream, max_bytes=self.spec.nbytes, basis=self.basis)
 
 

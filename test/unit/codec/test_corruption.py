@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offload_perception.codec import codecs, container, decode, encode, image
+from offload_perception.codec import codecs, container, decode, encode
 from offload_perception.codec.features import above_lowest
 from offload_perception.codec.learn_transform import block_side, fit
 from offload_perception.codec.registry import CODECS
@@ -164,7 +165,7 @@ def test_an_image_larger_than_its_header_says_is_not_decoded(
         data = encode(large, TensorSpec(large.shape, 'uint8'), name)
         payload = container.unpack(data, large.nbytes).payload
         frames.append(container.pack(RGB, data[2], (90,), [payload]))
-    monkeypatch.delattr(image.cv2, 'imdecode')
+    monkeypatch.delattr(cv2, 'imdecode')
     for frame in frames:
         with pytest.raises(DecodeError, match=r'64, 64'):
             decode(frame, max_bytes=LIMIT)

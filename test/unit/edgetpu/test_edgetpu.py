@@ -1,6 +1,7 @@
 import os
 import shutil
 import stat
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -249,9 +250,9 @@ def test_files_of_an_earlier_run_are_not_taken_for_new(artefact: Artefact, tmp_p
 def test_compiler_that_hangs(artefact: Artefact, tmp_path: Path,
                              monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(command: Any, timeout: Any, **kwargs: Any) -> None:
-        raise edgetpu_compile.subprocess.TimeoutExpired(command, timeout)
+        raise subprocess.TimeoutExpired(command, timeout)
 
-    monkeypatch.setattr(edgetpu_compile.subprocess, 'run', hang)
+    monkeypatch.setattr(subprocess, 'run', hang)
     with pytest.raises(ModelError, match='took more than'):
         compile_segments(artefact, tmp_path / 'out')
 

@@ -82,7 +82,9 @@ def test_pictures_are_taken_at_random_and_the_same_ones_again(
 
 def test_every_command_sees_a_picture_as_the_drone_does(pictures: Path,
                                                         artefact: Artefact) -> None:
-    stored = cv2.imread(str(pictures / 'c7' / '3.png'))[..., ::-1]
+    bgr = cv2.imread(str(pictures / 'c7' / '3.png'))
+    assert bgr is not None
+    stored = bgr[..., ::-1]
     flown = fit(stored, 32, 32)
     assert np.array_equal(read_image(pictures / 'c7' / '3.png', (32, 32, 3)), flown)
     whole = replace(artefact, fit='letterbox')

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,6 @@ from unit.litert import run
 
 from offload_perception.cli.export_layers import main
 from offload_perception.errors import ModelError
-from offload_perception.evaluation import export
 from offload_perception.evaluation.export import MANIFEST, Exporter, check
 from offload_perception.network.artefact import Artefact
 
@@ -76,7 +76,7 @@ def test_check_notices_a_changed_file(exported: Path, tmp_path: Path) -> None:
 
 def test_edge_tpu_files_where_the_compiler_exists(artefact: Artefact, tmp_path: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export.shutil, 'which', lambda name: f'/usr/bin/{name}')
+    monkeypatch.setattr(shutil, 'which', lambda name: f'/usr/bin/{name}')
     names = [e.path.name for e in Exporter(artefact, tmp_path).exports()]
     assert '01_block1_conv1_edgetpu.tflite' in names
 

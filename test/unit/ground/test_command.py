@@ -1,5 +1,6 @@
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from offload_perception.errors import PlanError
 
 def test_wrong_input_ends_with_a_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     @command
-    def main(argv: Any = None) -> None:
+    def main(argv: Sequence[str] | None = None) -> int:
         raise PlanError('give more')
 
     assert main() == 2

@@ -90,7 +90,8 @@ def test_a_failing_loop_is_seen_while_it_fails_and_stops_promptly(
 
 
 def test_a_loop_that_recovers_is_well_again(made: Callable[..., Any]) -> None:
-    results = iter([OSError('no device'), True, OSError('no device'), True, False])
+    results: Iterator[OSError | bool] = iter([OSError('no device'), True, OSError('no device'),
+                                              True, False])
     told = []
 
     def step() -> bool:

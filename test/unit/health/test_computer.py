@@ -1,6 +1,7 @@
 """Heat, clock and supply, as a fake /sys and a fake vcgencmd report them."""
 
 import subprocess
+from collections.abc import Iterator
 from itertools import cycle
 from math import isnan
 from pathlib import Path
@@ -77,14 +78,16 @@ def test_the_flags_of_a_raspberry_pi_are_reported(sysfs: FakeSysfs, watch: Compu
 
 
 def test_without_the_file_vcgencmd_is_asked_now_and_then(tmp_path: Path) -> None:
-    answers = cycle(['throttled=0x1\n', 'nonsense', subprocess.SubprocessError()])
+    answers: Iterator[str | Exception] = cycle([
+        'throttled=0x1\n', 'nonsense', subprocess.SubprocessError()])
     asked = []
 
     def vcgencmd() -> str:
-        asked.append(next(answers))
-        if isinstance(asked[-1], Exception):
-            raise asked[-1]
-        return asked[-1]
+        answer = next(answers)
+        asked.append(answer)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
     board = Board(tmp_path, vcgencmd)
     assert [board.flags(float(s)) for s in range(30)] == [1] * 30
     assert len(asked) == 30 / VCGENCMD_PERIOD_S

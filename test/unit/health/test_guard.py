@@ -19,11 +19,14 @@ def test_what_was_found_before_the_fault_stays_and_the_fault_is_found() -> None:
 
 
 def test_a_source_that_raises_at_once_is_a_finding_too() -> None:
-    fault, = guarded('frames', lambda: 1 / 0)
+    def source() -> Iterator[Any]:
+        raise ZeroDivisionError
+    fault, = guarded('frames', source)
     assert fault.name == 'health of frames' and 'ZeroDivisionError' in fault.text
 
 
 def test_values_that_cannot_be_read_are_unknown() -> None:
     assert guarded_values('computer', lambda: {'load': 1}) == {'load': 1}
-    assert guarded_values('computer', lambda: {}['gone']) == {
+    empty: dict[str, Any] = {}
+    assert guarded_values('computer', lambda: empty['gone']) == {
         'computer': "unknown: KeyError: 'gone'"}

@@ -162,7 +162,7 @@ def test_layers_slower_than_the_profile_are_reported() -> None:
 
 
 def reading(volt: float = 5.0, ampere: float = 0.4, unknown: tuple[str, ...] = ()) -> Sample:
-    shown = SimpleNamespace(voltage_v=volt, current_a=ampere, unknown=unknown)
+    shown: Any = SimpleNamespace(voltage_v=volt, current_a=ampere, unknown=unknown)
     return Sample(0.0, shown, repeated=False)
 
 

@@ -201,10 +201,11 @@ def test_every_turn_of_exif_is_undone(kind: str, orientation: int) -> None:
     exif[0x0112] = orientation
     file = io.BytesIO()
     Image.fromarray(stored).save(file, kind, exif=exif, quality=95)
-    turn = {1: lambda p: p, 2: np.fliplr, 3: lambda p: np.rot90(p, 2), 4: np.flipud,
-            5: lambda p: np.transpose(p, (1, 0, 2)), 6: lambda p: np.rot90(p, -1),
-            7: lambda p: np.transpose(p[::-1, ::-1], (1, 0, 2)), 8: np.rot90}[orientation]
-    error = np.abs(decode_image(file.getvalue()).astype(int) - turn(stored))
+    turns: dict[int, Callable[..., np.ndarray]] = {
+        1: lambda p: p, 2: np.fliplr, 3: lambda p: np.rot90(p, 2), 4: np.flipud,
+        5: lambda p: np.transpose(p, (1, 0, 2)), 6: lambda p: np.rot90(p, -1),
+        7: lambda p: np.transpose(p[::-1, ::-1], (1, 0, 2)), 8: np.rot90}
+    error = np.abs(decode_image(file.getvalue()).astype(int) - turns[orientation](stored))
     assert error.mean() < 6
 
 

@@ -9,16 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from offload_perception.errors import ConfigError, ImageError
-from offload_perception.imaging.encodings import (
-    ENCODINGS,
-    MAX_PIXELS,
-    ValueRange,
-    stored_pixels,
-    to_rgb,
-)
+from offload_perception.imaging.encodings import ENCODINGS, ValueRange, stored_pixels, to_rgb
+from offload_perception.pictures import MAX_PIXELS
 
-LOSSLESS = {'rgb': [0, 1, 2], 'bgr': [2, 1, 0], 'rgba': [0, 1, 2, None], 'bgra': [2, 1, 0, None],
-            'uc3': [2, 1, 0], 'uc4': [2, 1, 0, None]}
+LOSSLESS: dict[str, list[int | None]] = {
+    'rgb': [0, 1, 2], 'bgr': [2, 1, 0], 'rgba': [0, 1, 2, None], 'bgra': [2, 1, 0, None],
+    'uc3': [2, 1, 0], 'uc4': [2, 1, 0, None]}
 NAMES = {('uc3', 8): '8UC3', ('uc3', 16): '16UC3', ('uc4', 8): '8UC4', ('uc4', 16): '16UC4'}
 
 
@@ -95,12 +91,13 @@ def yuv_message(encoding: str, yuv: tuple[int, int, int], height: int, width: in
     pairs = {'uyvy': [u, y, v, y], 'yuyv': [y, u, y, v], 'nv12': [u, v], 'nv21': [v, u],
              'nv24': [u, v]}
     order = pairs[{'yuv422': 'uyvy', 'yuv422_yuy2': 'yuyv'}.get(encoding, encoding)]
+    samples = np.array(order, np.uint8)
     if len(order) == 4:
-        return padded(np.tile(np.uint8(order), (height, width // 2)), padding)
+        return padded(np.tile(samples, (height, width // 2)), padding)
     luma, step = padded(np.full((height, width), y, np.uint8), padding)
     if encoding == 'nv24':
-        return luma + padded(np.tile(np.uint8(order), (height, width)), 2 * padding)[0], step
-    return luma + padded(np.tile(np.uint8(order), (height // 2, width // 2)), padding)[0], step
+        return luma + padded(np.tile(samples, (height, width)), 2 * padding)[0], step
+    return luma + padded(np.tile(samples, (height // 2, width // 2)), padding)[0], step
 
 
 @given(st.tuples(*[st.integers(0, 255)] * 3), st.integers(1, 4), st.integers(1, 4),
@@ -116,7 +113,7 @@ def test_yuv_keeps_a_colour(rgb: tuple[int, int, int], half_height: int, half_wi
 
 def test_yuv_luma_stays_at_its_place() -> None:
     y = np.arange(16, 16 + 4 * 48, 48, dtype=np.uint8)
-    row = np.uint8([128, y[0], 128, y[1], 128, y[2], 128, y[3]])
+    row = np.array([128, y[0], 128, y[1], 128, y[2], 128, y[3]], np.uint8)
     got = to_rgb(row, height=1, width=4, step=8, encoding='uyvy')
     assert np.array_equal(np.argsort(got[0, :, 1]), [0, 1, 2, 3])
 
@@ -167,7 +164,7 @@ def test_nv24_has_chroma_for_every_pixel() -> None:
 
 def test_rgb8_is_a_view_and_bytes_like_kinds_are_alike() -> None:
     data = np.arange(36, dtype=np.uint8)
-    size = {'height': 2, 'width': 5, 'step': 18, 'encoding': 'rgb8'}
+    size: dict[str, Any] = {'height': 2, 'width': 5, 'step': 18, 'encoding': 'rgb8'}
     view = to_rgb(data, **size)
     assert np.shares_memory(view, data)
     for kind in (bytes(data), bytearray(data), memoryview(bytes(data)), array.array('B', data)):
@@ -194,7 +191,7 @@ def test_data_of_any_other_size_is_refused(name: str, height: int, width: int, p
     size = step * (height * layout.planes[0] // layout.planes[1])
     uneven = (layout.even[0] and height % 2) or (layout.even[1] and width % 2)
     data = bytes(max(0, size + excess))
-    message = {'height': height, 'width': width, 'step': step, 'encoding': name}
+    message: dict[str, Any] = {'height': height, 'width': width, 'step': step, 'encoding': name}
     if len(data) == size and not uneven:
         got = to_rgb(data, **message, is_bigendian=big)
         assert got.shape == (height, width, 3)
@@ -230,7 +227,8 @@ def test_arbitrary_messages_give_a_picture_or_an_image_error(
     ({'data': np.zeros((4, 12), np.uint8)[::2]}, 'contiguous'),
 ])
 def test_an_error_names_the_numbers(change: dict[str, Any], words: str) -> None:
-    message = {'data': bytes(24), 'height': 2, 'width': 4, 'step': 12, 'encoding': 'bgr8'} | change
+    message: dict[str, Any] = {
+        'data': bytes(24), 'height': 2, 'width': 4, 'step': 12, 'encoding': 'bgr8', **change}
     with pytest.raises(ImageError, match=words):
         to_rgb(message.pop('data'), **message)
 

@@ -77,6 +77,7 @@ class Page:
 @asynccontextmanager
 async def browsing(profile: Path) -> AsyncIterator[Any]:
     """Yield a page of a browser that ends with the context; `profile` is a folder for it."""
+    assert CHROMIUM
     process = subprocess.Popen(
         [CHROMIUM, *_FLAGS, f'--user-data-dir={profile}', 'about:blank'],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -93,7 +94,7 @@ async def browsing(profile: Path) -> AsyncIterator[Any]:
         process.wait(WAIT_S)
 
 
-async def _port(process: subprocess.Popen, file: Path) -> int:
+async def _port(process: subprocess.Popen[bytes], file: Path) -> int:
     async with asyncio.timeout(WAIT_S):
         while not (file.is_file() and file.read_text().count('\n')):
             assert process.poll() is None, 'the browser ended by itself'

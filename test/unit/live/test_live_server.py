@@ -52,7 +52,7 @@ async def watching(session: Any) -> AsyncIterator[Any]:
     async with session.get('/events') as answer:
         assert answer.content_type == 'text/event-stream'
 
-        async def event(wanted: str) -> dict:
+        async def event(wanted: str) -> dict[str, Any]:
             kind = ''
             async for line in answer.content:
                 name, _, value = line.decode().rstrip('\n').partition(': ')
@@ -181,7 +181,7 @@ class Recorder:
         return text
 
 
-def post(server: LiveServer, body: str, **headers: str) -> tuple[int, dict]:
+def post(server: LiveServer, body: str, **headers: str) -> tuple[int, Any]:
     async def visitor(session: Any) -> Any:
         async with session.post('/control', data=body, headers=headers) as answer:
             text = await answer.text()

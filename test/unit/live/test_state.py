@@ -229,18 +229,24 @@ def test_power_says_that_it_is_emulated_and_counts_per_result(state: LiveState) 
     assert state.snapshot()['power']['frame']['energy'] == 0.6
 
 
+def picture_of(state: LiveState) -> tuple[Any, dict[str, Any] | None]:
+    found = state.picture()
+    assert found is not None
+    return found
+
+
 def test_a_picture_comes_with_the_result_of_its_own_image(state: LiveState, clock: Clock) -> None:
     assert state.picture() is None
     state.add_picture(drone.header(1), b'one')
-    assert state.picture()[1] is None
+    assert picture_of(state)[1] is None
     state.add_result(drone.result(1, 'forest'))
     state.add_result(drone.result(2, 'water'))
     state.add_picture(drone.header(3), b'three')  # its result is still under way
-    picture, result = state.picture()
-    assert picture.jpeg == b'one' and result['labels'][0]['label'] == 'forest'
+    picture, result = picture_of(state)
+    assert picture.jpeg == b'one' and result and result['labels'][0]['label'] == 'forest'
     clock.now_s += 60
     state.add_picture(drone.header(4), b'four')  # the results have stopped, the camera has not
-    picture, result = state.picture()
+    picture, result = picture_of(state)
     assert picture.jpeg == b'four' and result is None
 
 

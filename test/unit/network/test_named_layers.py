@@ -43,7 +43,7 @@ def test_chain_of_segments_equals_the_whole(artefact: Artefact, images: np.ndarr
     for layer in artefact.layers:
         x = run(artefact.segment_file(layer.index).read_bytes(), x)
         spec, = artefact.tensors(layer.index)
-        assert (x.shape, x.dtype) == (spec.shape, spec.dtype)
+        assert x.shape == spec.shape and x.dtype == spec.dtype
     np.testing.assert_array_equal(x, run(artefact.model_file.read_bytes(), images[5]))
 
 

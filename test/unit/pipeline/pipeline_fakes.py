@@ -90,7 +90,7 @@ class FakeNetwork:
             raise self.error
 
 
-class Log(list):
+class Log(list[Any]):
     """A list that other threads append to and a test waits on; `then` is raised afterwards."""
 
     def __init__(self) -> None:

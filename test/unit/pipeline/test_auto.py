@@ -26,8 +26,20 @@ def session() -> Any:
 
 
 @pytest.fixture
-def strategy(session: Any) -> AutoStrategy:
-    return AutoStrategy(session, calibration=None, clock=Clock())
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def strategy(session: Any, clock: Clock) -> AutoStrategy:
+    return AutoStrategy(session, calibration=None, clock=clock)
+
+
+def sent_probe(strategy: AutoStrategy) -> tuple[int, Probe]:
+    """Return the nonce of the probe that is sent now, and the probe."""
+    sent = strategy.next_probe(link_idle=True)
+    assert sent is not None
+    return sent
 
 
 def decided(cut: int = 1, hedge_s: float = 0.25) -> Decision:
@@ -35,7 +47,7 @@ def decided(cut: int = 1, hedge_s: float = 0.25) -> Decision:
                     hedge_s=hedge_s)
 
 
-def unanswered(header: str) -> Frame:
+def unanswered(header: Any) -> Frame:
     return Frame(1, 99.0, header, None, split=1, split_name='pool', server='/server', sent=True,
                  encoded_bytes=100, encoded_s=99.5, nonce=packet(1).nonce, outcome=Outcome.DROPPED,
                  reason=DropReason.TIMEOUT.value)
@@ -69,7 +81,7 @@ def test_only_the_server_that_a_probe_went_to_answers_it_and_with_its_nonce(
         strategy: AutoStrategy, session: Any) -> None:
     strategy(Frame(1, 99.0, 'header', None))
     session.probe.return_value = Probe('/server', 1000, 0.0)
-    nonce, probe = strategy.next_probe(link_idle=True)
+    nonce, probe = sent_probe(strategy)
     for number, server in ((nonce + 1, '/server'), (nonce, '/elsewhere'), (1, '/server')):
         strategy.observe_probe(number, server, 0.0)
     assert not session.observe_probe.called
@@ -95,15 +107,15 @@ def test_no_probe_is_sent_after_a_frame_or_before_the_first_plan(
 
 
 def test_one_probe_at_a_time_and_one_that_is_not_answered_is_given_up(
-        strategy: AutoStrategy, session: Any) -> None:
+        strategy: AutoStrategy, session: Any, clock: Clock) -> None:
     strategy(Frame(1, 99.0, 'header', None))
-    probe, clock = probing(session), strategy._clock
-    nonce, _ = strategy.next_probe(link_idle=True)
+    probe = probing(session)
+    nonce, _ = sent_probe(strategy)
     assert strategy.next_probe(link_idle=True) is None
     clock.now_s += 0.99 * PROBE_TIMEOUT_S
     assert strategy.next_probe(link_idle=True) is None and not session.observe_probe.called
     clock.now_s += 0.02 * PROBE_TIMEOUT_S
-    second, _ = strategy.next_probe(link_idle=True)
+    second, _ = sent_probe(strategy)
     session.observe_probe.assert_called_once_with(probe, clock.now_s, None)
     strategy.observe_probe(nonce, '/server', 0.0)  # too late
     assert second != nonce and session.observe_probe.call_count == 1
@@ -113,7 +125,7 @@ def test_a_probe_that_could_not_be_sent_is_taken_back_and_teaches_nothing(
         strategy: AutoStrategy, session: Any) -> None:
     strategy(Frame(1, 99.0, 'header', None))
     probe = probing(session)
-    nonce, _ = strategy.next_probe(link_idle=True)
+    nonce, _ = sent_probe(strategy)
     strategy.take_back_probe(nonce)
     strategy.take_back_probe(nonce)
     strategy.observe_probe(nonce, '/server', 0.0)
@@ -121,15 +133,16 @@ def test_a_probe_that_could_not_be_sent_is_taken_back_and_teaches_nothing(
     assert not session.observe_probe.called
 
 
-def test_a_probe_took_what_the_server_did_not(strategy: AutoStrategy, session: Any) -> None:
+def test_a_probe_took_what_the_server_did_not(strategy: AutoStrategy, session: Any,
+                                                clock: Clock) -> None:
     strategy(Frame(1, 99.0, 'header', None))
     probe = probing(session)
     for took_s, server_s, link_s in ((0.5, 0.2, 0.3), (0.1, 9.0, 0.0)):
-        nonce, _ = strategy.next_probe(link_idle=True)
-        strategy._clock.now_s += took_s
+        nonce, _ = sent_probe(strategy)
+        clock.now_s += took_s
         strategy.observe_probe(nonce, '/server', server_s)
         assert session.observe_probe.call_args.args == (
-            probe, strategy._clock.now_s, pytest.approx(link_s))
+            probe, clock.now_s, pytest.approx(link_s))
 
 
 @pytest.mark.parametrize('status', [Status.REFUSED, Status.BUSY, Status.LATE, Status.FAILED])

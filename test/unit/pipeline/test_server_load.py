@@ -75,7 +75,7 @@ def test_load_is_forgotten() -> None:
     assert meter.snapshot(3.0).utilisation > 0.3
     load = meter.snapshot(60.0)
     assert load.utilisation < 1e-6 and load.arrival_rate < 1e-5
-    assert load.tail_times_s == (pytest.approx(0.005),)
+    assert load.tail_times_s == pytest.approx((0.005,))
 
 
 def test_a_server_that_is_always_busy_has_a_finite_wait() -> None:

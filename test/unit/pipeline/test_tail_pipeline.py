@@ -60,7 +60,8 @@ def test_a_result_has_its_durations_inside(server: Server) -> None:
     server.pipeline.submit(sent)
     reply, = server.replies.wait_for(1)
     assert reply.packet is sent and reply.status is Status.OK
-    assert reply.top == TopK((3, 2), ('three', 'two'), (pytest.approx(.5), pytest.approx(.2)))
+    assert (reply.top.ids, reply.top.labels) == ((3, 2), ('three', 'two'))
+    assert reply.top.scores == pytest.approx((.5, .2))
     assert (reply.server_wait_s, reply.decode_s, reply.tail_s, reply.server_total_s) == (
         0.0, 0.0, 0.25, 0.25)
     assert (reply.server, reply.runtime, reply.device) == ('/server', 'fake', 'cpu')
@@ -227,8 +228,9 @@ def test_load_is_that_of_the_tails_computed(server: Server) -> None:
     assert load.utilisation > 0.9 and len(load.tail_times_s) == ARTEFACT.last
 
 
-KINDS = {'good': {}, 'late': {'remaining_s': 1e-9}, 'foreign': {'model_digest': ''},
-         'damaged': {'data': b'x' * 20}, 'wrong cut': {'split': 7}}
+KINDS: dict[str, dict[str, Any]] = {
+    'good': {}, 'late': {'remaining_s': 1e-9}, 'foreign': {'model_digest': ''},
+    'damaged': {'data': b'x' * 20}, 'wrong cut': {'split': 7}}
 
 
 @given(st.lists(st.sampled_from(list(KINDS)), max_size=30), st.integers(1, 5))

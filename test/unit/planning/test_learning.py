@@ -127,7 +127,9 @@ def probe(session: PlanningSession) -> Probe:
     """A probe of the server while frames stay on board."""
     staying = replace(session.plan(0.1, 3.0), option=Option(session.shape.last), energy_j=1.0,
                       runner_up_energy_j=9.0)
-    return session.probe(0.2, staying)
+    probe = session.probe(0.2, staying)
+    assert probe is not None
+    return probe
 
 
 def test_a_probe_costs_the_time_of_its_bytes_and_the_bytes(session: PlanningSession,

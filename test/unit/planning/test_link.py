@@ -12,7 +12,7 @@ from offload_perception.planning.link import LinkEstimator
 
 
 def fly(link: LinkEstimator, *, bandwidth: float, round_trip_s: float, frames: int,
-        start_s: float = 0.0, sizes: tuple[int] = (4000, 8000, 20000), noise: float = 0.03,
+        start_s: float = 0.0, sizes: tuple[int, ...] = (4000, 8000, 20000), noise: float = 0.03,
         seed: int = 1) -> float:
     """Feed frames at 5 Hz; return the time of the last."""
     rng = np.random.default_rng(seed)

@@ -183,7 +183,7 @@ def test_full_battery_buys_time() -> None:
 
 @pytest.mark.parametrize('name, value', [('margin', -1), ('agreement_floor', 1.1),
                                          ('hysteresis', nan), ('dwell_s', -0.1)])
-def test_absurd_setting_is_named(name: str, value: float) -> None:
+def test_absurd_setting_is_named(name: str, value: Any) -> None:
     with pytest.raises(PlanError, match=name):
         PlannerSettings(**{name: value})
 
@@ -247,7 +247,8 @@ def hedged_by_brute_force(f: Any, hedge: Any, deadline_s: float) -> Iterator[Any
 
 
 def test_hedges_what_brute_force_hedges() -> None:
-    rng, seen = np.random.default_rng(4), set()
+    rng = np.random.default_rng(4)
+    seen: set[bool | tuple[bool, bool]] = set()
     for _ in range(1000):
         works_s = rng.uniform(0.0, 0.4, COUNT)
         hedge = HedgeCost(np.array([inf, *works_s[1:]]), 0.1 * works_s, 4.0 * works_s)

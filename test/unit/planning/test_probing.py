@@ -64,14 +64,15 @@ class Flight:
 
     def __init__(self, link: LinkEstimator | None = None, heard: BeatWatch | None = None, *,
                  allowance_j: float = 1.0) -> None:
-        self.route = Route(SERVER, link or clear_link(), None, heard or BeatWatch())
+        load: Any = None  # probing asks nothing about the server's load
+        self.route = Route(SERVER, link or clear_link(), load, heard or BeatWatch())
         self.watch, self.prober = RouteWatch(), Prober(RADIO, allowance_j)
 
     def probe(self, now_s: float = 0.1, decision: Decision | None = None,
               drawn_j: float = 0.0) -> Probe | None:
         return self.prober.next(self.route, self.watch, decision or on_board(), now_s, drawn_j)
 
-    def nbytes(self, *args: float | Decision, **kwargs: Any) -> int:
+    def nbytes(self, *args: Any, **kwargs: Any) -> int:
         """Return the size of the probe, 0 for none."""
         probe = self.probe(*args, **kwargs)
         return probe.nbytes if probe else 0
@@ -216,6 +217,7 @@ def test_probe_that_cost_less_than_feared_leaves_energy_for_others(
         cost: float, expected: int) -> None:
     flight = Flight(allowance_j=1.4 * SMALL * J_PER_BYTE)
     probe = flight.probe(0.1)
+    assert probe is not None
     flight.prober.correct_cost(probe, cost * probe.energy_j)
     assert flight.prober.spent_j == pytest.approx(min(cost, 1.0) * probe.energy_j)
     assert affordable(flight, 0.2) == expected
@@ -226,6 +228,7 @@ def test_probe_beyond_the_budget_leaves_no_energy_for_others() -> None:
     flight.watch.observe_miss()
     flight.watch.observe_miss()
     probe = flight.probe(0.1)
+    assert probe is not None
     flight.watch.observe_answer()
     flight.watch.observe_answer()
     flight.prober.correct_cost(probe, 0.0)

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import inf, nan
 from typing import Any
 
@@ -63,7 +63,14 @@ def fly(session: PlanningSession, start_s: float, frames: int, **link: Any) -> D
         if (probe := session.probe(now_s, decision)) is not None:
             session.observe_probe(probe, now_s, link.get('round_trip_s', 0.01)
                                   + probe.nbytes / link['bandwidth'])
+    assert decision is not None
     return decision
+
+
+def sent_probe(session: PlanningSession, now_s: float, decision: Decision) -> Probe:
+    probe = session.probe(now_s, decision)
+    assert probe is not None
+    return probe
 
 
 def beat(session: PlanningSession, start_s: float, count: int = 1, *, late_s: float = 0.0,
@@ -138,7 +145,7 @@ def test_two_misses_lose_the_server_and_two_probes_restore_it(session: PlanningS
             session.observe_probe(probe, now_s, 0.02 if now_s > 8.0 else None)
         if back_s is None and not session.plan(now_s, 3.0).option.local:
             back_s = now_s
-    assert 8.0 < back_s < 13.0  # within 5 s of the link's return
+    assert back_s is not None and 8.0 < back_s < 13.0  # within 5 s of the link's return
 
 
 def test_lost_server_is_not_flooded_with_probes(session: PlanningSession) -> None:
@@ -219,7 +226,7 @@ def test_server_is_suspect_after_a_miss_until_it_answers(session: PlanningSessio
     decision = fly(session, 0.0, 30, bandwidth=1e6)
     session.observe_frame(unanswered(decision), 6.0)
     assert session.plan(6.1, 3.0).option.local and not session.lost
-    probe = session.probe(6.1, decision)
+    probe = sent_probe(session, 6.1, decision)
     session.observe_probe(probe, 6.2, 0.01 + probe.nbytes / 1e6)
     assert session.plan(6.2, 3.0).server == SERVER
 
@@ -346,9 +353,11 @@ def test_nobody_who_listens_teaches_the_link_nothing(session: PlanningSession,
 
 @pytest.mark.parametrize('value', [nan, inf, -1.0, 0.0, 1e300])
 def test_absurd_frames_are_survived(session: PlanningSession, value: float) -> None:
+    durations: dict[str, Any] = {f.name: value for f in fields(FrameReport)
+                                 if f.name.endswith('_s')}
     for _ in range(5):
-        for report in (FrameReport(3, 'auto', SERVER, Outcome.REMOTE, '', *[value] * 9,
-                                   nbytes=100), unanswered(session.plan(0.1, 1.0), value)):
+        for report in (FrameReport(3, 'auto', SERVER, Outcome.REMOTE, nbytes=100, **durations),
+                       unanswered(session.plan(0.1, 1.0), value)):
             session.observe_frame(report, value, session.plan(0.1, 1.0))
     session.observe_battery(value)
     decision = session.plan(0.2, value)
@@ -439,7 +448,7 @@ def test_warnings_weigh_what_frames_sent_in_spite_of_them_met(
 def test_one_probe_tells_what_a_link_in_doubt_has_become(flown: PlanningSession, late: int,
                                                          told: bool) -> None:
     now_s = beat(flown, 6.05, max(late, 1), late_s=0.15 if late else 0.0)
-    probe = flown.probe(now_s, on_board(flown, now_s))
+    probe = sent_probe(flown, now_s, on_board(flown, now_s))
     assert probe.warned is bool(late)
     flown.observe_probe(probe, now_s, 0.01 + probe.nbytes / 1e5)
     bandwidth = flown.forecast(now_s).routes[SERVER][0]
@@ -454,7 +463,7 @@ def test_probe_that_nobody_listens_to_costs_and_teaches_nothing(flown: PlanningS
     decision = on_board(flown, 6.0)
     for now_s in (6.0, 7.0, 8.0):
         announce(flown, now_s)
-        flown.take_back_probe(flown.probe(now_s, decision))
+        flown.take_back_probe(sent_probe(flown, now_s, decision))
     assert not flown.lost and flown.plan(8.0, 3.0).server == SERVER
 
 
@@ -478,7 +487,7 @@ def test_two_probes_without_an_answer_lose_the_server(flown: PlanningSession) ->
     decision = on_board(flown, 6.0)
     for now_s in (6.0, 7.0):
         assert not flown.lost
-        flown.observe_probe(flown.probe(now_s, decision), now_s, None)
+        flown.observe_probe(sent_probe(flown, now_s, decision), now_s, None)
     assert flown.lost == (SERVER,)
 
 

@@ -18,7 +18,9 @@ class StandIn:
     """What the device is to do, and what was asked of it."""
 
     def __init__(self) -> None:
-        self.present, self.connect_error, self.collect_error = True, None, None
+        self.present = True
+        self.connect_error: Exception | None = None
+        self.collect_error: Exception | None = None
         self.calibrates = True
         self.never_returns = threading.Event()
         self.release = threading.Event()
@@ -42,7 +44,8 @@ class StandIn:
 
 class _Device:
     def __init__(self, stand_in: StandIn) -> None:
-        self._stand_in, self._protocol = stand_in, None
+        self._stand_in = stand_in
+        self._protocol: object = None
 
     def setup_usb(self, serialno: int | None = None,
                   Protocol: SimpleNamespace | None = None) -> None:

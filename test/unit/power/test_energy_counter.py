@@ -52,8 +52,9 @@ def test_idle_baseline_needs_enough_samples() -> None:
     idle = IdleMeasurement(min_samples=3)
     idle.add(1.0)
     idle.add(3.0)
-    assert idle.baseline is None
+    early = idle.baseline
     idle.add(2.0)
+    assert early is None
     assert (idle.baseline.power_w, idle.baseline.spread_w, idle.baseline.samples) == (2.0, 1.0, 3)
 
 

@@ -1,7 +1,7 @@
 """The reader against fake meters: every poll is accounted for, whatever the meter does."""
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from unit.power.um_frames import reading
@@ -14,6 +14,7 @@ from offload_perception.power.drivers.meter import (
     LinkLost,
     MeterSilent,
     ReadingRefused,
+    SerialMeter,
     ShortReply,
 )
 from offload_perception.power.drivers.meter_reader import MeterReader
@@ -119,8 +120,9 @@ def test_commands_go_out_between_readings_and_only_when_asked() -> None:
     quiet = FakeMeter(reading())
     run(quiet)
     assert quiet.sent == []
-    samples, meter = [], FakeMeter(reading(), reading())
-    reader = MeterReader(lambda: meter, samples.append, lambda _: None, 7.0)
+    samples: list[Any] = []
+    meter = FakeMeter(reading(), reading())
+    reader = MeterReader(lambda: cast(SerialMeter, meter), samples.append, lambda _: None, 7.0)
     reader._period_s = 0.001
     reader.command(commands.NEXT_SCREEN)
     reader.start()
@@ -147,7 +149,7 @@ def test_gap_is_counted() -> None:
 def test_stop_does_not_wait_for_a_port_that_hangs_in_opening() -> None:
     entered, release = threading.Event(), threading.Event()
 
-    def open_slowly() -> None:
+    def open_slowly() -> SerialMeter:
         entered.set()
         release.wait(PATIENCE_S)
         raise MeterError('late')
@@ -171,7 +173,7 @@ def test_a_reading_that_comes_after_the_stop_is_nobodys() -> None:
             assert late.wait(PATIENCE_S)
             return reading()
 
-    reader = MeterReader(SlowMeter, samples.append, lambda _: None)
+    reader = MeterReader(lambda: cast(SerialMeter, SlowMeter()), samples.append, lambda _: None)
     reader.start()
     assert reading_now.wait(PATIENCE_S)
     assert not reader.stop()
@@ -189,8 +191,8 @@ def test_a_session_that_raises_what_it_should_not_is_reported_and_followed_by_an
             raise OverflowError('cannot convert float infinity to integer')
         again.set()
 
-    reader = MeterReader(lambda: FakeMeter(*[reading()] * 3), on_sample, events.append,
-                         rate_hz=7.0, back_off_s=(0.0, 0.0))
+    reader = MeterReader(lambda: cast(SerialMeter, FakeMeter(*[reading()] * 3)), on_sample,
+                         events.append, rate_hz=7.0, back_off_s=(0.0, 0.0))
     reader.start()
     assert again.wait(PATIENCE_S)
     assert reader.status.state is State.MEASURING
@@ -201,4 +203,4 @@ def test_a_session_that_raises_what_it_should_not_is_reported_and_followed_by_an
 @pytest.mark.parametrize('rate_hz', [0.0, -1.0, 7.1, 50.0])
 def test_rate_that_the_wire_cannot_carry(rate_hz: float) -> None:
     with pytest.raises(MeterError, match='rate_hz'):
-        MeterReader(lambda: None, lambda _: None, lambda _: None, rate_hz)
+        MeterReader(lambda: pytest.fail('it is opened'), lambda _: None, lambda _: None, rate_hz)

@@ -132,12 +132,16 @@ def test_times_stretch_over_what_was_dropped(device: StandIn) -> None:
 
 def test_sampling_that_never_returns_is_reported_and_holds_nothing_up(device: StandIn) -> None:
     first, now_s = threading.Event(), [0.0]
-    reader = MonsoonReader(
-        open_monsoon, lambda _: (device.never_returns.set(), first.set()), lambda _: None,
-        clock=lambda: now_s[0], deadline_s=5.0)
+    def take(_: object) -> None:
+        device.never_returns.set()
+        first.set()
+
+    reader = MonsoonReader(open_monsoon, take, lambda _: None, clock=lambda: now_s[0],
+                           deadline_s=5.0)
     reader.start()
     assert first.wait(PATIENCE_S)
-    assert reader.status.state is State.MEASURING
+    before = reader.status
+    assert before.state is State.MEASURING
     now_s[0] = 6.0
     assert reader.status.state is State.FAULTY
     assert 'switch the Monsoon off' in reader.status.message

@@ -1,6 +1,7 @@
 """Opening: each cause of failure is named with its remedy."""
 
 import errno
+import grp
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,6 @@ def test_causes_that_the_system_names(monkeypatch: pytest.MonkeyPatch, code: int
 
 def test_group_of_the_port_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / 'port').write_text('')
-    monkeypatch.setattr(port_module.grp, 'getgrgid', lambda _: type('G', (), {'gr_name': 'uucp'}))
+    monkeypatch.setattr(grp, 'getgrgid', lambda _: type('G', (), {'gr_name': 'uucp'}))
     assert 'usermod -aG uucp' in port_module._remedy(
         str(tmp_path / 'port'), OSError(errno.EACCES, ''))

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from offload_perception.power.energy.refresh_clock import RefreshClock
 
 
-def follow(period_s: float, poll_s: float, *, skip: set[int] = (),
+def follow(period_s: float, poll_s: float, *, skip: Container[int] = (),
            value: Callable[..., Any] = float) -> np.ndarray:
     """Poll a meter that shows `value(number of its refresh)`; true and found numbers, times."""
     clock, rows = RefreshClock(), []

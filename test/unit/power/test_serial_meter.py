@@ -1,8 +1,9 @@
 """The driver against a scripted port: what each way of answering becomes."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from serial import Serial
 from unit.power.um_frames import UM34C_CAPTURE, UM34C_WRONG_CHECKSUM, reading
 
 from offload_perception.power.drivers import commands
@@ -65,7 +66,7 @@ class ScriptedPort:
 def meter_with(*replies: bytes, **options: Any) -> tuple[SerialMeter, ScriptedPort, Clock]:
     clock = Clock()
     port = ScriptedPort(clock, replies)
-    meter = SerialMeter(port, clock=clock, **options)
+    meter = SerialMeter(cast(Serial, port), clock=clock, **options)
     clock.now_s += 1.0  # the module has settled
     return meter, port, clock
 
@@ -125,7 +126,7 @@ def test_implausible_reading_is_refused() -> None:
 @pytest.mark.parametrize(('odd', 'unknown'), [
     ({'temperature_c': 5, 'temperature_f': 23}, ('temperature_c', 'temperature_f')),
     ({'backlight': 200}, ('backlight',))])
-def test_a_field_that_cannot_be_costs_no_reading(odd: dict[str, int],
+def test_a_field_that_cannot_be_costs_no_reading(odd: dict[str, Any],
                                                  unknown: tuple[str, ...]) -> None:
     meter, _, _ = meter_with(encode(reading(**odd)))
     shown = meter.read()
@@ -170,7 +171,12 @@ def test_nothing_is_sent_unasked() -> None:
 def test_command_is_followed_by_a_pause() -> None:
     meter, port, clock = meter_with(FRAME)
     waited = []
-    meter._cancelled.wait = lambda s: waited.append(s) or setattr(clock, 'now_s', clock() + s)
+
+    def wait(timeout: float | None = None) -> bool:
+        waited.append(timeout)
+        clock.now_s += timeout or 0.0
+        return False
+    meter._cancelled.wait = wait
     meter.send(commands.NEXT_SCREEN)
     meter.read()
     assert waited[-1] == COMMAND_PAUSE_S

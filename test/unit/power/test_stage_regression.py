@@ -49,7 +49,7 @@ def regression_over(spans: list[Span], seed: int, *, period_s: float = 0.5, poll
         regression.add_span(span)
         time.add(span)
     renewed_s = np.arange(0.23, END_S, period_s)
-    shown_w = IDLE_W + sum(
+    shown_w = np.full(len(renewed_s), IDLE_W) + sum(
         EXTRA_W[stage] * time.within(
             stage, renewed_s - delay_s - 0.5, renewed_s - delay_s) / 0.5
         for stage in time.stages)

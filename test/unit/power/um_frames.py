@@ -25,7 +25,7 @@ UM34C_WRONG_CHECKSUM = bytes.fromhex(
 
 def reading(model: Model = UM25C, **changes: Any) -> Reading:
     """What a meter at 5 V and 0.4 A says."""
-    values = {
+    values: dict[str, Any] = {
         'model': model, 'voltage_v': 5.0, 'current_a': 0.4, 'power_w': 2.0, 'temperature_c': 25,
         'temperature_f': 77, 'data_group': 0, 'groups': (Accumulator(10, 50),) * 10,
         'd_plus_v': 0.01, 'd_minus_v': 0.0, 'charging_mode': 7, 'recorded': Accumulator(7, 37),

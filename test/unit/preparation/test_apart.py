@@ -26,6 +26,9 @@ class Stub:
     weights = 'seed:0'
     trained = False
 
+    def identity(self) -> dict[str, Any]:
+        return {}
+
     def build(self) -> None:
         (self.folder / 'pid').write_text(str(os.getpid()))
         if self.end == 'refused':

@@ -120,7 +120,7 @@ def test_representative_folder(tmp_path: Path) -> None:
 
 def test_default_images_are_uint8_of_the_asked_size() -> None:
     images = default_images((24, 40, 3), 6)
-    assert (images.shape, images.dtype) == ((6, 24, 40, 3), np.uint8)
+    assert images.shape == (6, 24, 40, 3) and images.dtype == np.uint8
     assert images.std() > 20
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -119,7 +120,8 @@ class FakeSource:
 
 
 def _prepare_in_process(folder: Any, barrier: Any) -> None:
-    prepare_module.open_source = lambda *args: FakeSource()
+    replaced: Any = prepare_module
+    replaced.open_source = lambda *args: FakeSource()
     barrier.wait()
     prepare('tiny', 'seed:0', cache_dir=folder)
 
@@ -145,9 +147,10 @@ def test_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv('OFFLOAD_PERCEPTION_MODELS', str(tmp_path / 'a'))
     monkeypatch.setenv('OFFLOAD_PERCEPTION_CACHE', str(tmp_path / 'c'))  # is of scripts/ alone
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'b'))
-    assert prepare('tiny', 'seed:0').parent == tmp_path / 'a'
+    prepared: Callable[..., Any] = prepare  # `load` gives the folder alone
+    assert prepared('tiny', 'seed:0').parent == tmp_path / 'a'
     monkeypatch.delenv('OFFLOAD_PERCEPTION_MODELS')
-    assert prepare('tiny', 'seed:0').parent == tmp_path / 'b' / 'offload_perception' / 'models'
+    assert prepared('tiny', 'seed:0').parent == tmp_path / 'b' / 'offload_perception' / 'models'
 
 
 def test_bundled_folder_is_used_as_it_is(artefact: Artefact, monkeypatch: pytest.MonkeyPatch,
@@ -250,7 +253,7 @@ def test_a_wait_for_another_program_that_builds_the_model_is_reported(tmp_path: 
         told.append(text)
         asked.set()
 
-    def build(source: Any, folder: Any, *args: Any, progress: Any) -> None:
+    def build(*args: Any, **kwargs: Any) -> None:
         raise ModelError('built after the wait')
 
     prepare_it = partial(prepare, 'aerial', 'seed:0', cache_dir=tmp_path, build=build,

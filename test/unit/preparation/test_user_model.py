@@ -11,7 +11,7 @@ from offload_perception.network.labels import read_labels
 from offload_perception.network.vgg16 import VggSpec
 from offload_perception.preparation.fill import class_count, load_weights
 from offload_perception.preparation.keras_vgg import build
-from offload_perception.preparation.model_source import open_source
+from offload_perception.preparation.model_source import Preset, open_source
 from offload_perception.preparation.user_model import load
 from offload_perception.preparation.weight_files import read_arrays
 
@@ -52,7 +52,8 @@ def test_weights_of_any_file_and_class_count(trained: Any, tmp_path: Path, name:
 
 def test_class_count_of_the_file_becomes_that_of_the_network(trained: Any, tmp_path: Path) -> None:
     trained.save(tmp_path / 'w.h5')
-    assert open_source('vgg16', str(tmp_path / 'w.h5')).spec.classes == 7
+    source = open_source('vgg16', str(tmp_path / 'w.h5'))
+    assert isinstance(source, Preset) and source.spec.classes == 7
 
 
 def test_weights_under_other_names_are_taken_in_order(trained: Any, tmp_path: Path) -> None:

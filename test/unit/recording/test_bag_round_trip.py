@@ -14,6 +14,7 @@ from unit.recording.definitions import NOTE, note
 
 from offload_perception.errors import BagError
 from offload_perception.recording import BagReader, BagWriter, writer
+from offload_perception.recording.library import load_mcap
 from offload_perception.recording.metadata import qos_profile
 
 QOS = [qos_profile(reliable=True, latched=False, depth=100)]
@@ -145,7 +146,7 @@ def test_a_disk_that_is_full_at_the_start_leaves_no_folder_behind(
     if fails == 'write_metadata':
         monkeypatch.setattr(writer, fails, no_space)
     elif fails:
-        monkeypatch.setattr(writer.load_mcap().Writer, 'start', no_space)
+        monkeypatch.setattr(load_mcap().Writer, 'start', no_space)
     with pytest.raises(BagError, match=text):
         BagWriter(tmp_path / 'new/flight', min_free_bytes=1000, free=lambda path: left)
     assert not list(tmp_path.iterdir())

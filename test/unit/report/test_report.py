@@ -113,7 +113,7 @@ class Reported:
     """What the command wrote and printed of the whole flight."""
 
     out: Path
-    figures: dict
+    figures: dict[str, Any]
     printed: str
 
 
@@ -185,7 +185,7 @@ def test_two_flights_share_the_axes_of_time_and_value(tmp_path: Path) -> None:
     long = write(tmp_path / 'long', images=None, frames=[frame(n, 0, 0.01 * n, remote=n)
                                             for n in range(1, 40)])
     for chart in (latency, decisions, misses):
-        pair = [chart(load_flight(bag)) for bag in (short, long)]
+        pair: list[Any] = [chart(load_flight(bag)) for bag in (short, long)]
         share_limits(pair)
         assert len({figure.axes[0].get_xlim() for figure in pair}) == 1, chart.__name__
     assert pair[0].axes[0].get_xlim()[1] >= 38.0
@@ -325,9 +325,10 @@ def decision(sequence: int, split: int, name: str, codec: str, reason: str,
 
 
 def test_changes_of_the_choice_are_reported_with_their_reasons(tmp_path: Path) -> None:
-    said = [(14, 'block4_pool', 'raw', 'cheapest'), (14, 'block4_pool', 'raw', 'still'),
-            (14, 'block4_pool', 'zstd', 'link fell'), (21, 'predictions', '', 'link lost'),
-            (14, 'block4_pool', 'zstd', 'link back', 0.01)]
+    said: list[tuple[Any, ...]] = [
+        (14, 'block4_pool', 'raw', 'cheapest'), (14, 'block4_pool', 'raw', 'still'),
+        (14, 'block4_pool', 'zstd', 'link fell'), (21, 'predictions', '', 'link lost'),
+        (14, 'block4_pool', 'zstd', 'link back', 0.01)]
     with FlightBag(tmp_path / 'changes') as bag:
         bag.add('/d/frame_latency', FRAMES[2], 0.0)
         for t, words in enumerate(said):
@@ -353,7 +354,7 @@ def test_a_choice_that_moves_between_codecs_is_seen(tmp_path: Path) -> None:
     axes, = decisions(load_flight(tmp_path / 'codecs')).axes
     assert [t.get_text() for t in axes.get_yticklabels()] == [
         'block4_pool jpeg:90', 'block4_pool raw']
-    assert list(axes.lines[0].get_ydata()) == [1, 0, 0]
+    assert list(np.asarray(axes.lines[0].get_ydata())) == [1, 0, 0]
 
 
 def test_dropped_frames_do_not_thin_the_energy_of_results(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from offload_perception.errors import CutError, ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.load import load_cpu
+from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.select import Choice, cpu_choice
-from offload_perception.runtime.tflite import TfliteRunner
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def chain(tiny: Artefact) -> Iterator[Chain]:
 
 
 @pytest.fixture(scope='module')
-def whole(tiny: Artefact) -> TfliteRunner:
+def whole(tiny: Artefact) -> Runner:
     return load_cpu('litert', tiny.model_file, *tiny.end_specs(1, 6), threads=1)
 
 
 @pytest.mark.parametrize('cut', range(7))
-def test_head_and_tail_equal_the_whole(chain: Chain, whole: TfliteRunner, tiny: Artefact,
+def test_head_and_tail_equal_the_whole(chain: Chain, whole: Runner, tiny: Artefact,
                                        cut: int) -> None:
     expected = tiny.tensors(tiny.last)[0].dequantise(whole.run((image(),))[0])
     tensor, = chain.head(cut, image())

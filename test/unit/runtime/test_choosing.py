@@ -1,10 +1,11 @@
+import platform
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from offload_perception.errors import ConfigError, RuntimeUnavailableError
-from offload_perception.runtime import runtimes, select
+from offload_perception.runtime import select
 from offload_perception.runtime.select import resolve
 
 
@@ -14,7 +15,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     def pretend(*modules: Any, processor: str = 'x86_64', flags: Any = ()) -> None:
         monkeypatch.setattr(select, 'find_spec', lambda name: name in modules or None)
-        monkeypatch.setattr(runtimes.platform, 'machine', lambda: processor)
+        monkeypatch.setattr(platform, 'machine', lambda: processor)
         monkeypatch.setattr(select, '_cpu_flags', lambda: set(flags))
 
     return pretend

@@ -21,9 +21,9 @@ from offload_perception.runtime import open_network as opening
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.edgetpu import EdgeTpuNetwork
 from offload_perception.runtime.edgetpu_bus import Bus
-from offload_perception.runtime.failover import Failover
+from offload_perception.runtime.loaded_network import LoadedNetwork
 from offload_perception.runtime.open_network import open_network
-from offload_perception.runtime.select import edgetpu_choice
+from offload_perception.runtime.select import edgetpu_choice, resolve
 
 pytestmark = pytest.mark.skipif(not shutil.which('gcc'), reason='gcc builds the stand-in')
 
@@ -85,7 +85,7 @@ def on_stand_in(artefact: Artefact, cut: int, x: Any = None) -> np.ndarray:
 
 @pytest.fixture(scope='module')
 def healthy(compiled: Artefact, library: str,
-            tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failover]:
+            tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedNetwork]:
     network = open_network(compiled, 'edgetpu', library=library, threads=1,
                            bus=bus_with_stick(tmp_path_factory.mktemp('bus')))
     yield network
@@ -93,12 +93,12 @@ def healthy(compiled: Artefact, library: str,
 
 
 @pytest.mark.parametrize('cut', range(5))
-def test_stand_in_runs_every_compiled_head(healthy: Failover, compiled: Artefact,
+def test_stand_in_runs_every_compiled_head(healthy: LoadedNetwork, compiled: Artefact,
                                            cut: int) -> None:
     assert np.array_equal(healthy.head(cut, image()), (on_stand_in(compiled, cut),))
 
 
-def test_stand_in_says_what_ran_where(healthy: Failover) -> None:
+def test_stand_in_says_what_ran_where(healthy: LoadedNetwork) -> None:
     healthy.head(6, image())
     assert [t.device for t in healthy.times] == ['edgetpu'] * 4 + ['cpu'] * 2
     assert (healthy.ran, healthy.ran_on) == ('litert', 'edgetpu+cpu')
@@ -106,7 +106,7 @@ def test_stand_in_says_what_ran_where(healthy: Failover) -> None:
 
 
 def test_stand_in_share_of_multiply_adds_off_the_accelerator(
-        healthy: Failover, compiled: Artefact) -> None:
+        healthy: LoadedNetwork, compiled: Artefact) -> None:
     macs = [layer.macs for layer in compiled.layers]
     share = sum(macs[4:]) / sum(macs)
     assert healthy.describe().endswith(
@@ -120,7 +120,7 @@ def test_stand_in_segments_spread_over_two_sticks(opened: Callable[..., Any]) ->
     assert [t.device for t in network.times] == ['edgetpu usb:0'] * 2 + ['edgetpu usb:1'] * 2
 
 
-def test_stand_in_results_stay_when_the_next_frame_runs(healthy: Failover) -> None:
+def test_stand_in_results_stay_when_the_next_frame_runs(healthy: LoadedNetwork) -> None:
     first, = healthy.head(2, image(1))
     kept = first.copy()
     healthy.head(2, image(2))
@@ -224,7 +224,7 @@ def test_stand_in_drop_out_the_same_frame_runs_on_the_cpu(opened: Callable[..., 
                                                           compiled: Artefact,
                                                           fault: Callable[..., Any],
                                                           word: str) -> None:
-    told, exact = [], Chain(compiled, opening.resolve('cpu', 'litert'), merge=False)
+    told, exact = [], Chain(compiled, resolve('cpu', 'litert'), merge=False)
     network = opened('auto', run_timeout_s=0.3, on_change=told.append)
     assert network.on_device
     fault(word)

@@ -1,9 +1,12 @@
+from typing import cast
+
 import numpy as np
 import pytest
 
 from offload_perception.errors import DeviceError
 from offload_perception.profiles.device_profile import CutCost, DeviceProfile, Radio
 from offload_perception.runtime.emulated import EmulatedNetwork
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 
 class Quick:
@@ -13,7 +16,7 @@ class Quick:
     ran = 'litert'
     closed = False
 
-    def run(self, first: int, last: int, x: int) -> int:
+    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
         return x + 1
 
     def close(self) -> None:
@@ -37,16 +40,17 @@ def slow() -> tuple[EmulatedNetwork, Time, list[float]]:
     profile = DeviceProfile('slow', 'net', '', 'Slow Pi', 'litert', 'test', 'test', True, False,
                             1.9, 3.0, Radio(1.0), cuts)
     clock, powers = Time(), []
-    network = EmulatedNetwork(Quick(), profile, powers.append, clock=clock, wait=clock.wait)
+    network = EmulatedNetwork(cast(LoadedNetwork, Quick()), profile, powers.append, clock=clock,
+                              wait=clock.wait)
     return network, clock, powers
 
 
 def test_layers_take_the_time_and_power_of_the_profile(
         slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, clock, powers = slow
-    assert network.run(1, 1, np.int8(1)) == 2
+    assert network.run(1, 1, np.ones((), np.int8)) == 2
     assert clock.now_s == pytest.approx(2.0)
-    network.run(2, 2, np.int8(1))
+    network.run(2, 2, np.ones((), np.int8))
     assert clock.now_s == pytest.approx(3.0)
     assert powers == [0.0, 3.0, 0.0, 2.0, 0.0]
 
@@ -54,7 +58,7 @@ def test_layers_take_the_time_and_power_of_the_profile(
 def test_every_frame_says_that_it_was_emulated(
         slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, _, _ = slow
-    network.run(1, 2, np.int8(1))
+    network.run(1, 2, np.ones((), np.int8))
     assert network.ran_on == 'emulated slow'
     assert network.times[0].seconds == pytest.approx(3.0)
 
@@ -62,11 +66,11 @@ def test_every_frame_says_that_it_was_emulated(
 def test_what_does_not_fit_is_refused(slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, _, _ = slow
     with pytest.raises(DeviceError, match='does not fit'):
-        network.run(1, 3, np.int8(1))
+        network.run(1, 3, np.ones((), np.int8))
 
 
 def test_the_end_of_the_emulation_is_reported(
         slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, _, powers = slow
     network.close()
-    assert np.isnan(powers[-1]) and network._network.closed
+    assert np.isnan(powers[-1]) and cast(Quick, network._network).closed

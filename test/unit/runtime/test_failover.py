@@ -1,5 +1,5 @@
 from threading import Barrier, Event, Thread
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ import pytest
 from offload_perception.errors import DeviceError
 from offload_perception.runtime import failover
 from offload_perception.runtime.failover import Failover
+from offload_perception.runtime.loaded_network import LoadedNetwork
 
 
 class Device:
@@ -33,6 +34,10 @@ class Spare(Device):
         return x + 2
 
 
+def spare() -> LoadedNetwork:
+    return cast(LoadedNetwork, Spare())
+
+
 def test_two_threads_that_lose_the_device_at_once_lose_it_once() -> None:
     device, told, opened = Device(together=2), [], []
 
@@ -42,7 +47,7 @@ def test_two_threads_that_lose_the_device_at_once_lose_it_once() -> None:
             raise DeviceError('still gone')
         return device
 
-    network = Failover(open_device, Spare(), on_change=told.append, back_off_s=(60.0,))
+    network = Failover(open_device, spare(), on_change=told.append, back_off_s=(60.0,))
     device.broken, results = True, []
     threads = [Thread(target=lambda: results.append(network.run(1, 1, np.zeros(1))[0]))
                for _ in range(2)]
@@ -67,12 +72,12 @@ def test_pauses_grow_while_the_device_stays_away() -> None:
             again.set()
         return device if len(opened) == 1 else Device()
 
-    class Pauses(list):
+    class Pauses(list[float]):
         def __getitem__(self, index: Any) -> Any:
             pauses.append(list.__getitem__(self, index))
             return 0.0
 
-    network = Failover(open_device, Spare(), on_change=lambda text: None,
+    network = Failover(open_device, spare(), on_change=lambda text: None,
                        back_off_s=Pauses([1, 2, 3]))
     device.broken = True
     assert network.run(1, 1, np.zeros(1))[0] == 2.0
@@ -82,16 +87,17 @@ def test_pauses_grow_while_the_device_stays_away() -> None:
 
 
 def test_what_is_wrong_at_the_start_is_not_hidden() -> None:
-    def open_device() -> None:
+    def open_device() -> LoadedNetwork:
         raise DeviceError('none attached')
 
     with pytest.raises(DeviceError, match='none attached'):
-        Failover(open_device, Spare())
+        Failover(open_device, spare())
 
 
 def test_the_newest_reason_is_reported_while_frames_are_dropped() -> None:
     device = Device()
-    network = Failover(lambda: device, on_change=lambda text: None, back_off_s=(60.0,))
+    network = Failover(lambda: cast(LoadedNetwork, device), on_change=lambda text: None,
+                       back_off_s=(60.0,))
     device.broken = True
     with pytest.raises(DeviceError, match='gone'):
         network.run(1, 1, np.zeros(1))
@@ -110,8 +116,11 @@ def test_whatever_opening_raises_the_next_attempt_is_made(error: Exception) -> N
             raise result
         return device if device.closed == 0 else Device()
 
-    network = Failover(open_device, Spare(), back_off_s=(0.0,),
-                       on_change=lambda text: 'back' in text and back.set())
+    def tell(text: str) -> None:
+        if 'back' in text:
+            back.set()
+
+    network = Failover(open_device, spare(), back_off_s=(0.0,), on_change=tell)
     device.broken = True
     assert network.run(1, 1, np.zeros(1))[0] == 2.0
     assert back.wait(10) and network.on_device
@@ -130,7 +139,7 @@ def test_closing_does_not_wait_for_an_opening_and_what_it_opens_is_closed(
         gate.wait(10)
         return late
 
-    network = Failover(open_device, Spare(), on_change=lambda text: None, back_off_s=(0.0,))
+    network = Failover(open_device, spare(), on_change=lambda text: None, back_off_s=(0.0,))
     device.broken = True
     network.run(1, 1, np.zeros(1))
     assert opening.wait(10)

@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -205,7 +206,7 @@ def test_race_takes_turns_and_keeps_the_least_time() -> None:
         order.append(key)
         now[0] += costs[key].pop(0)
 
-    least = race({key: lambda key=key: run(key) for key in costs}, rounds=3, budget_s=99,
+    least = race({key: partial(run, key) for key in costs}, rounds=3, budget_s=99,
                  clock=lambda: now[0])
     assert least == {'a': 1, 'b': 2}
     assert order == ['a', 'b'] * 4
@@ -231,7 +232,7 @@ def test_race_stops_when_its_budget_is_spent() -> None:
     assert len(runs) == 4
 
 
-def _merged(artefact: SimpleNamespace | Artefact, **kwargs: Any) -> Any:
+def _merged(artefact: Any, **kwargs: Any) -> Any:
     chain = Chain(artefact, CHOICE, merge=False)
     return merged.MergedRunners(artefact, chain.run, exact='litert', threads=1,
                               **{'runtimes': ('litert',), **kwargs})

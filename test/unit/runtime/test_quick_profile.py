@@ -1,11 +1,11 @@
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from offload_perception.edgetpu.mapping import CompileReport, LayerReport
 from offload_perception.network.shape import NetworkShape
 from offload_perception.runtime import quick_profile
-from offload_perception.runtime.loaded_network import LayersTime
+from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
 
 
 class Timed:
@@ -19,13 +19,17 @@ class Timed:
         pass
 
 
+def timed(last: int) -> LoadedNetwork:
+    return cast(LoadedNetwork, Timed(last))
+
+
 @pytest.fixture
 def shape() -> Any:
     return NetworkShape.preset('aerial')
 
 
 def measured(shape: Any, **options: Any) -> Any:
-    return quick_profile.measure(Timed(shape.last), shape, runtime='litert', device='cpu',
+    return quick_profile.measure(timed(shape.last), shape, runtime='litert', device='cpu',
                          active_w=2.0, sending_w=1.0, **options)
 
 
@@ -38,7 +42,7 @@ def test_heads_add_up_and_energies_follow_from_the_power(shape: NetworkShape) ->
 
 
 def test_powers_that_are_not_configured_are_those_of_a_named_device(shape: NetworkShape) -> None:
-    profile = quick_profile.measure(Timed(shape.last), shape, runtime='litert', device='cpu',
+    profile = quick_profile.measure(timed(shape.last), shape, runtime='litert', device='cpu',
                             active_w=-1.0, sending_w=-1.0)
     assert profile.active_w > 0.0 and quick_profile.POWER_OF in profile.source
 

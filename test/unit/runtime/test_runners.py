@@ -12,6 +12,7 @@ from offload_perception.network.artefact import Artefact
 from offload_perception.runtime import openvino, tflite
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.openvino import OpenVinoRunner
+from offload_perception.runtime.runner import Runner
 from offload_perception.runtime.tflite import TfliteRunner
 
 MODULES = {'litert': 'ai_edge_litert', 'tflite_runtime': 'tflite_runtime',
@@ -20,7 +21,7 @@ MODULES = {'litert': 'ai_edge_litert', 'tflite_runtime': 'tflite_runtime',
 
 @pytest.fixture(params=MODULES)
 def runner(request: pytest.FixtureRequest,
-           tiny: Artefact) -> Iterator[TfliteRunner | OpenVinoRunner]:
+           tiny: Artefact) -> Iterator[Runner]:
     pytest.importorskip(MODULES[request.param], reason=f'{request.param} is not installed')
     runner = load_cpu(request.param, tiny.model_file, *tiny.end_specs(1, 6), threads=2)
     yield runner

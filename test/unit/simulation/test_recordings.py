@@ -14,7 +14,7 @@ from offload_perception.simulation.links import STEP_S, LinkTrace, described, ma
 from offload_perception.simulation.recordings import PACKET_BYTES, read
 from offload_perception.simulation.scenario import Scenario, build
 
-NONE_LOST = {'rel': 1e-9, 'abs': 1e-3}
+NONE_LOST: dict[str, Any] = {'rel': 1e-9, 'abs': 1e-3}
 
 
 @pytest.fixture(scope='module')

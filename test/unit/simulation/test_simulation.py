@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload_perception.errors import PlanError
+from offload_perception.simulation.fleet import fly
 from offload_perception.simulation.links import (
     MODELS,
     STEP_S,
@@ -19,7 +20,6 @@ from offload_perception.simulation.scenario import (
     Summary,
     build,
     every_static,
-    fly,
     policies,
     simulate,
 )
@@ -62,8 +62,9 @@ def test_unknown_link_lists_the_known_ones() -> None:
 
 @pytest.mark.parametrize('field', ['bandwidth', 'rate_hz', 'deadline_s', 'drones', 'speed'])
 def test_absurd_scenario_is_named(field: str) -> None:
+    absurd: dict[str, Any] = {field: 0}
     with pytest.raises(PlanError, match=field):
-        replace(FAST, **{field: 0})
+        replace(FAST, **absurd)
 
 
 def test_every_frame_ends_once_and_same_seeds_give_the_same() -> None:

@@ -14,7 +14,7 @@ def fly(powers: list[tuple[float, float]], ends: list[tuple[float, bool]],
     events = sorted([(t, 0, j) for t, j in powers] + [(t, 1, r) for t, r in ends])
     for t, kind, value in events:
         if kind:
-            counter.add_frame(t, took_s, value)
+            counter.add_frame(t, took_s, bool(value))
         else:
             counter.add_power(t, value)
     return counter.energy

@@ -1,11 +1,9 @@
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from offload_perception.errors import ConfigError
-from offload_perception.report.recorded_flight import Flight
 from offload_perception.terrain import generated_flight as flight_module
 from offload_perception.terrain import terrain_map as world_module
 from offload_perception.terrain.crops import flight_crops
@@ -19,7 +17,7 @@ from offload_perception.terrain.terrain_map import World
 
 
 @pytest.fixture(scope='module')
-def flight() -> Any:
+def flight() -> GeneratedFlight:
     return GeneratedFlight(seed=1)
 
 
@@ -38,12 +36,12 @@ def small_maps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> Any:
+def plain(monkeypatch: pytest.MonkeyPatch) -> GeneratedFlight:
     monkeypatch.setattr(flight_module, 'build_world', two_halves)
     return GeneratedFlight(width=160, height=120, frames_per_patch=10)
 
 
-def test_frame_shape_and_type(flight: Flight) -> None:
+def test_frame_shape_and_type(flight: GeneratedFlight) -> None:
     assert flight.frame(0).shape == (480, 640, 3) and flight.frame(0).dtype == np.uint8
 
 
@@ -55,11 +53,11 @@ def test_frames_depend_on_seed_and_number_alone(small_maps: None) -> None:
 
 
 def test_splits_fly_over_different_maps(small_maps: None) -> None:
-    frames = [GeneratedFlight(seed=1, split=split).frame(0) for split in ('train', 'test')]
-    assert not np.array_equal(*frames)
+    train, test = (GeneratedFlight(seed=1, split=split).frame(0) for split in ('train', 'test'))
+    assert not np.array_equal(train, test)
 
 
-def test_the_loop_closes(flight: Flight) -> None:
+def test_the_loop_closes(flight: GeneratedFlight) -> None:
     count = len(flight)
     assert np.array_equal(flight.frame(0), flight.frame(count))
     assert np.array_equal(flight.frame(-1), flight.frame(count - 1))
@@ -68,17 +66,17 @@ def test_the_loop_closes(flight: Flight) -> None:
     assert ends < 5 * steps + 1
 
 
-def test_a_frame_is_the_callers_own(flight: Flight) -> None:
+def test_a_frame_is_the_callers_own(flight: GeneratedFlight) -> None:
     flight.frame(5)[:] = 0
     assert flight.frame(5).any()
 
 
-def test_the_flight_crosses_every_class(flight: Flight) -> None:
+def test_the_flight_crosses_every_class(flight: GeneratedFlight) -> None:
     seen = {flight.truth(i) for i in range(0, len(flight), 30)}
     assert set(range(len(CLASSES))) <= seen
 
 
-def test_truth_and_picture_belong_together(plain: Flight) -> None:
+def test_truth_and_picture_belong_together(plain: GeneratedFlight) -> None:
     truths = [plain.truth(i) for i in range(len(plain))]
     assert {0, 1} <= set(truths)
     for i, truth in enumerate(truths):
@@ -87,7 +85,7 @@ def test_truth_and_picture_belong_together(plain: Flight) -> None:
             assert bright.mean() == pytest.approx(truth, abs=0.31)
 
 
-def test_a_border_has_no_truth(plain: Flight) -> None:
+def test_a_border_has_no_truth(plain: GeneratedFlight) -> None:
     assert plain.truth(15) is None  # half way from the left half to the right
     assert plain.truth(0) == 0 and plain.truth(20) == 1
 
@@ -106,7 +104,7 @@ def test_spline_passes_its_points_and_turns_without_a_kink() -> None:
     assert np.allclose(before, after, atol=1e-4)
 
 
-def test_a_world_has_every_class_and_its_tour_stays_inside(flight: Flight) -> None:
+def test_a_world_has_every_class_and_its_tour_stays_inside(flight: GeneratedFlight) -> None:
     world = flight._world
     assert set(np.unique(world.class_ids)) == set(range(len(CLASSES)))
     assert (world.tour > 0).all() and (world.tour < len(world.rgb)).all()
@@ -119,6 +117,6 @@ def test_crops_are_labelled_by_the_truth(small_maps: None) -> None:
 
 @pytest.mark.parametrize('change', [{'width': 0}, {'frames_per_patch': 0}, {'split': 'x'},
                                     {'seed': -1}])
-def test_nonsense_is_named(change: Callable[..., Any]) -> None:
+def test_nonsense_is_named(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match='use'):
         GeneratedFlight(**change)

@@ -1,4 +1,5 @@
 import hashlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,6 @@ def test_tiles_of_a_class_differ() -> None:
 
 @pytest.mark.parametrize('arguments', [('holdout', 1), ('train', -1), ('train', 1, 0, 4),
                                        ('train', 1, -1)])
-def test_nonsense_is_named(arguments: list[str]) -> None:
+def test_nonsense_is_named(arguments: tuple[Any, ...]) -> None:
     with pytest.raises(ConfigError, match='use'):
         tiles(*arguments)
