@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from offload_perception.errors import ConfigError
 from offload_perception.fitting import FITS
-from offload_perception.network.meaning import KINDS
+from offload_perception.network.output_meaning import KINDS
 from offload_perception.power.emulation.device_model import PRESETS
 
 if TYPE_CHECKING:

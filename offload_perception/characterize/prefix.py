@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from offload_perception.errors import ModelError
 from offload_perception.keras_backend import import_keras
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.graph import Graph
-from offload_perception.network.layers import KINDS, PREPROCESS, LayerCut, named_layers
+from offload_perception.network.layer_cuts import KINDS, PREPROCESS, LayerCut, named_layers
+from offload_perception.network.operator_graph import Graph
 from offload_perception.preparation.convert import to_float
 from offload_perception.runtime.merge import Merger
 

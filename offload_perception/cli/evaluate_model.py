@@ -14,7 +14,7 @@ from offload_perception.errors import ConfigError
 from offload_perception.evaluation.evaluate import Evaluation, Row, labelled_files, read_folder
 from offload_perception.imaging.resize import fit
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.meaning import CLASSIFICATION
+from offload_perception.network.output_meaning import CLASSIFICATION
 
 TILES = 800
 

@@ -11,8 +11,8 @@ from offload_perception.edgetpu import compile as edgetpu_compile
 from offload_perception.fitting import FITS
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.dense import dense_doubt
-from offload_perception.network.graph import Graph
-from offload_perception.network.meaning import KINDS
+from offload_perception.network.operator_graph import Graph
+from offload_perception.network.output_meaning import KINDS
 from offload_perception.network.pixels import PREPROCESSING
 from offload_perception.preparation.narrow import WEIGHT_BITS
 from offload_perception.preparation.prepare import prepare

@@ -13,7 +13,7 @@ from offload_perception.codec.calibration import Calibration
 from offload_perception.codec.container import DTYPES
 from offload_perception.codec.registry import parse
 from offload_perception.codec.transform import Basis
-from offload_perception.network.meaning import CLASSIFICATION
+from offload_perception.network.output_meaning import CLASSIFICATION
 from offload_perception.network.runnable import Network
 from offload_perception.tensor import Tensors, TensorSpec
 

@@ -10,8 +10,7 @@ from offload_perception.edgetpu.log import CompilerLog, ModelLog, parse_log
 from offload_perception.edgetpu.mapping import CompileReport, LayerReport, activations, estimate
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.graph import Graph
-from offload_perception.runtime.edgetpu_refusal import float_network
+from offload_perception.network.operator_graph import Graph
 
 COMPILER = 'edgetpu_compiler'
 COMPILED = 'edgetpu'
@@ -27,7 +26,8 @@ def report(artefact: Artefact, timeout_s: float = 180.0) -> CompileReport:
     :raises ModelError: for a float network, or if the compiler fails on all segments.
     """
     if not artefact.quantised:
-        raise ModelError(str(float_network(artefact.name)))
+        raise ModelError(f'{artefact.name} is a float network, and the Edge TPU runs int8 alone; '
+                         'use an int8 network')
     if shutil.which(COMPILER) is None:
         return estimate(artefact)
     return compile_segments(artefact, artefact.path / COMPILED, timeout_s=timeout_s)

@@ -13,7 +13,7 @@ from typing import Any
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.dense import is_portable
-from offload_perception.network.graph import Graph
+from offload_perception.network.operator_graph import Graph
 from offload_perception.tensor import total_bytes
 
 REPORT = 'edgetpu.json'

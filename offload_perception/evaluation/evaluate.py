@@ -10,8 +10,8 @@ import numpy as np
 from offload_perception.errors import ModelError
 from offload_perception.keras_backend import import_keras
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.graph import Graph
-from offload_perception.network.meaning import CLASSIFICATION
+from offload_perception.network.operator_graph import Graph
+from offload_perception.network.output_meaning import CLASSIFICATION
 from offload_perception.pictures import DECODERS
 from offload_perception.preparation.convert import to_float
 from offload_perception.preparation.representative import picture_files, read_image, some_of

@@ -16,8 +16,8 @@ from offload_perception.keras_backend import import_keras
 from offload_perception.network.artefact import Artefact, Layer
 from offload_perception.network.dense import check_dense
 from offload_perception.network.digest import file_digest
-from offload_perception.network.graph import Graph
 from offload_perception.network.keras_cut import first_layer_after
+from offload_perception.network.operator_graph import Graph
 from offload_perception.preparation.convert import to_float
 from offload_perception.tensor import TensorSpec
 

@@ -17,7 +17,7 @@ from typing import Any
 from offload_perception.errors import ConfigError, CutError, ModelError
 from offload_perception.fitting import check_fit
 from offload_perception.network.digest import file_digest
-from offload_perception.network.meaning import Meaning, classes_of
+from offload_perception.network.output_meaning import Meaning, classes_of
 from offload_perception.network.pixels import PixelInput, PixelRule
 from offload_perception.tensor import Tensors, TensorSpec
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from offload_perception.errors import ModelError
-from offload_perception.network.graph import Graph
+from offload_perception.network.operator_graph import Graph
 
 DENSE = 'FULLY_CONNECTED'
 

@@ -11,7 +11,7 @@ import numpy as np
 from offload_perception.network.flatbuffer import schema, tensor_dtype
 
 if TYPE_CHECKING:
-    from offload_perception.network.graph import Graph
+    from offload_perception.network.operator_graph import Graph
 
 
 def fold_shapes(graph: 'Graph') -> None:

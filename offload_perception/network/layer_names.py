@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from offload_perception.network.graph import Graph
+from offload_perception.network.operator_graph import Graph
 
 LONGEST = 48
 RESERVED = ('input', 'auto', 'preprocess')

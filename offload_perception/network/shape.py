@@ -10,6 +10,8 @@ from offload_perception.network.artefact import Artefact
 from offload_perception.network.vgg16 import VggSpec, find_spec
 from offload_perception.tensor import TensorSpec, total_bytes
 
+FEW_CUTS = 32  # a network like VGG16: all are weighed
+
 
 @dataclass(frozen=True)
 class NetworkShape:
@@ -40,10 +42,13 @@ class NetworkShape:
 
     @cached_property
     def candidates(self) -> tuple[int, ...]:
-        """Return the cuts worth weighing: the image, and each that sends less than all before it.
+        """Return the cuts worth weighing, cut N apart.
 
-        That is the Pareto front of work on board and bytes on the link; cut N is not one of them.
+        Of a network of many layers they are the Pareto front of work on board and bytes on the
+        link: the image, and each that sends less than all before it.
         """
+        if self.last <= FEW_CUTS:
+            return tuple(range(self.last))
         least = np.minimum.accumulate(self.nbytes[:-1])
         return (0, *(cut for cut in range(1, self.last) if self.nbytes[cut] < least[cut - 1]))
 

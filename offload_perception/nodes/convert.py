@@ -39,8 +39,8 @@ from offload_perception.msg import (
     TensorPart,
 )
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.meaning import DETECTION
-from offload_perception.network.results import result_specs
+from offload_perception.network.interpret import result_specs
+from offload_perception.network.output_meaning import DETECTION
 from offload_perception.pipeline.packing import joined
 from offload_perception.pipeline.plan import Ended
 from offload_perception.power.drivers.um25c import Reading

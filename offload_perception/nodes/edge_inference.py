@@ -23,7 +23,7 @@ from offload_perception.msg import (
     RemoteResult,
 )
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.meaning import DETECTION, SEGMENTATION, TENSORS
+from offload_perception.network.output_meaning import DETECTION, SEGMENTATION, TENSORS
 from offload_perception.network.shape import NetworkShape
 from offload_perception.nodes import qos
 from offload_perception.nodes.edge_session import EdgeParts, EdgeSession

@@ -28,7 +28,7 @@ from offload_perception.msg import (
     ServerBeat,
     ServerStatus,
 )
-from offload_perception.network.meaning import DETECTION, SEGMENTATION
+from offload_perception.network.output_meaning import DETECTION, SEGMENTATION
 from offload_perception.nodes.convert import (
     class_map_message,
     detections_message,

@@ -21,7 +21,7 @@ from offload_perception.frames import (
     Result,
     Status,
 )
-from offload_perception.network.results import interpret
+from offload_perception.network.interpret import interpret
 from offload_perception.network.runnable import Network
 from offload_perception.pipeline.ledger import Counts, FrameLedger
 from offload_perception.pipeline.onboard import OnboardLayers, Preprocess

@@ -16,7 +16,7 @@ from offload_perception.frames import (
     Status,
 )
 from offload_perception.incoming import text
-from offload_perception.network.results import interpret
+from offload_perception.network.interpret import interpret
 from offload_perception.network.runnable import TailNetwork
 from offload_perception.pipeline.server_load import Load, LoadMeter
 from offload_perception.pipeline.validate import decode_packet, reason_to_refuse

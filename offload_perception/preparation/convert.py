@@ -9,7 +9,7 @@ import numpy as np
 
 from offload_perception.errors import ModelError
 from offload_perception.network.dense import check_dense
-from offload_perception.network.graph import Graph
+from offload_perception.network.operator_graph import Graph
 from offload_perception.tensor import TensorSpec
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import MODEL_FILE, Artefact, Layer
-from offload_perception.network.graph import Graph
-from offload_perception.network.layers import LayerCut
+from offload_perception.network.layer_cuts import LayerCut
+from offload_perception.network.operator_graph import Graph
 from offload_perception.network.pixels import PixelInput
 from offload_perception.runtime.select import installed
 from offload_perception.runtime.tflite import INTERPRETERS, interpreter_module, without_batch

@@ -8,7 +8,7 @@ import numpy as np
 from offload_perception.errors import ModelError
 from offload_perception.keras_backend import import_keras
 from offload_perception.network.digest import file_digest
-from offload_perception.network.layers import PREPROCESS
+from offload_perception.network.layer_cuts import PREPROCESS
 from offload_perception.network.vgg16 import PIXEL_SPREAD, VggSpec
 from offload_perception.preparation.weight_files import Arrays, read_arrays
 

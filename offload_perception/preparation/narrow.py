@@ -7,7 +7,7 @@ kernels are right on any x86; the file runs everywhere else as before.
 
 import numpy as np
 
-from offload_perception.network.graph import Graph
+from offload_perception.network.operator_graph import Graph
 
 WEIGHT_BITS = (7, 8)
 _WEIGHED = {'CONV_2D', 'FULLY_CONNECTED'}

@@ -7,10 +7,10 @@ from typing import Any
 from offload_perception.errors import ModelError
 from offload_perception.network.digest import file_digest
 from offload_perception.network.flatbuffer import reading
-from offload_perception.network.graph import EDGE_TPU_OPERATOR, Graph
 from offload_perception.network.labels import read_labels
-from offload_perception.network.layers import operator_layers
-from offload_perception.network.meaning import (
+from offload_perception.network.layer_cuts import operator_layers
+from offload_perception.network.operator_graph import EDGE_TPU_OPERATOR, Graph
+from offload_perception.network.output_meaning import (
     CLASSIFICATION,
     DETECTION,
     Meaning,

@@ -16,7 +16,7 @@ from flatbuffers.table import Table
 
 from offload_perception.incoming import text
 from offload_perception.network.flatbuffer import text_of
-from offload_perception.network.graph import Graph
+from offload_perception.network.operator_graph import Graph
 from offload_perception.network.pixels import PixelRule
 
 NAME = 'TFLITE_METADATA'

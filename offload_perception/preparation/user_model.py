@@ -8,7 +8,7 @@ import numpy as np
 
 from offload_perception.errors import ModelError
 from offload_perception.keras_backend import import_keras
-from offload_perception.network.layers import PREPROCESS
+from offload_perception.network.layer_cuts import PREPROCESS
 from offload_perception.network.pixels import PREPROCESSING
 from offload_perception.preparation import keras2
 from offload_perception.preparation.convert import input_shape

@@ -128,8 +128,8 @@ def share_off_device(artefact: Artefact, plan: EdgeTpuPlan) -> float:
 def macs_left(file: Path) -> float:
     """Return the multiply-adds that the compiler left for the CPU; NaN without the schema."""
     try:
-        from offload_perception.network.graph import Graph
-        from offload_perception.network.layers import multiply_adds
+        from offload_perception.network.layer_cuts import multiply_adds
+        from offload_perception.network.operator_graph import Graph
         graph = Graph(file.read_bytes(), str(file))
     except (ImportError, ModelError):
         return nan

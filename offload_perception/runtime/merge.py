@@ -72,7 +72,7 @@ class Merger:
 
 def _open(file: Path) -> Any:
     try:  # a Raspberry Pi with tflite-runtime alone has no flatbuffers, and runs without merging
-        from offload_perception.network.graph import Graph
+        from offload_perception.network.operator_graph import Graph
     except ImportError as e:
         raise RuntimeUnavailableError(f'reading .tflite files needs flatbuffers ({e}); '
                                       'pip install ai-edge-litert') from e

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.network.dense import DENSE
-from offload_perception.network.graph import Graph
+from offload_perception.network.operator_graph import Graph
 
 
 def dense_operators(graph: Graph) -> list[Any]:

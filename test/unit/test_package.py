@@ -70,7 +70,8 @@ def test_all_messages_are_there() -> None:
     assert {p.stem for p in (ROOT / 'msg').glob('*.msg')} == {
         'FeatureTensor', 'Classification', 'FrameLatency', 'FrameEnergy', 'PowerSample',
         'OffloadDecision', 'ServerStatus', 'ServerBeat', 'MissionPolicy',
-        'GeotaggedClassification'}
+        'GeotaggedClassification', 'TensorPart', 'RemoteResult', 'Detection', 'Detections',
+        'OutputTensors'}
 
 
 def entry_points() -> list[tuple[str, str]]:

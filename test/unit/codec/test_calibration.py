@@ -11,8 +11,9 @@ from offload_perception.codec.measure import measure
 from offload_perception.codec.transform import Basis
 from offload_perception.errors import ConfigError, ModelError
 from offload_perception.network.artefact import Artefact, Layer
+from offload_perception.network.pixels import PixelInput
 from offload_perception.network.runnable import Network
-from offload_perception.tensor import TensorSpec
+from offload_perception.tensor import Tensors, TensorSpec
 
 IMAGE = TensorSpec((8, 8, 3), 'uint8')
 FEATURES = TensorSpec((4, 4, 3), 'int8', 1.0, -128)
@@ -23,14 +24,16 @@ class MeanColour:
     """A network of two layers: average pooling, then the mean of each channel as its score."""
 
     def __init__(self, path: Path) -> None:
-        layers = (Layer(1, 'pool', 'pool', FEATURES, 0, 0, '', ''),
-                  Layer(2, 'scores', 'fc', SCORES, 0, 0, '', ''))
-        self.artefact = Artefact(path, 'mean', 'abc', 'none', False, IMAGE, layers, ())
+        layers = (Layer(1, 'pool', 'pool', 1, (0,), (1,), 0, 0, '', ''),
+                  Layer(2, 'scores', 'fc', 2, (1,), (2,), 0, 0, '', ''))
+        self.artefact = Artefact(path, 'mean', 'abc', 'none', False, PixelInput(IMAGE), 0, (2,),
+                                 {1: FEATURES, 2: SCORES}, layers, ())
 
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
+        x, = xs
         for k in range(first, last + 1):
             x = self._pool(x) if k == 1 else x.mean((0, 1)).astype(np.int8)
-        return x
+        return (x,)
 
     def _pool(self, x: np.ndarray) -> np.ndarray:
         return (x.reshape(4, 2, 4, 2, 3).mean((1, 3)) - 128).astype(np.int8)

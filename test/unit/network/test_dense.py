@@ -10,7 +10,7 @@ from offload_perception.errors import ModelError
 from offload_perception.evaluation.export import Exporter
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.dense import check_dense, is_portable
-from offload_perception.network.graph import Graph
+from offload_perception.network.operator_graph import Graph
 from offload_perception.preparation.prepare import prepare
 
 

@@ -11,10 +11,10 @@ from unit.networks import SEEDED, photographs, real, seeded
 
 from offload_perception.errors import ModelError
 from offload_perception.network.flatbuffer import pack, schema, unpack
-from offload_perception.network.graph import Graph
+from offload_perception.network.layer_cuts import LayerCut, operator_layers
 from offload_perception.network.layer_names import LONGEST, RESERVED
-from offload_perception.network.layers import LayerCut, operator_layers
-from offload_perception.network.meaning import Meaning, meaning_of
+from offload_perception.network.operator_graph import Graph
+from offload_perception.network.output_meaning import Meaning, meaning_of
 from offload_perception.network.pixels import PixelInput, PixelRule
 from offload_perception.preparation.tflite_file import check_cuttable
 from offload_perception.preparation.tflite_metadata import read_metadata

@@ -7,8 +7,8 @@ from unit.litert import run
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.flatbuffer import BUFFER_ALIGNMENT, schema
-from offload_perception.network.graph import Graph
-from offload_perception.network.layers import LayerCut, named_layers
+from offload_perception.network.layer_cuts import LayerCut, named_layers
+from offload_perception.network.operator_graph import Graph
 from offload_perception.preparation.write_artefact import layer_names
 
 NAMES = [f'block{b}_{layer}' for b, convs in enumerate((2, 2, 3, 3, 3), 1)

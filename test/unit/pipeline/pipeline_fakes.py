@@ -9,17 +9,19 @@ import numpy as np
 from waits import WAIT_S
 
 from offload_perception import codec
-from offload_perception.frames import FeaturePacket, ReceivedReply, Status, TopK
+from offload_perception.frames import FeaturePacket, Part, ReceivedReply, Result, Status
 from offload_perception.network.artefact import Artefact, Layer
-from offload_perception.tensor import TensorSpec
+from offload_perception.network.pixels import PixelInput
+from offload_perception.tensor import Tensors, TensorSpec
 
 IMAGE = TensorSpec((4, 4, 3), 'uint8')
 POOLED = TensorSpec((2, 2, 4), 'int8', 0.5, -128)
 SCORES = TensorSpec((6,), 'int8', 1 / 256, -128)
 ARTEFACT = Artefact(
-    Path('/nowhere'), 'fake', 'd1' * 32, 'seed:0', False, IMAGE,
-    (Layer(1, 'pool', 'pool', POOLED, 0, 0, '', ''),
-     Layer(2, 'predictions', 'fc', SCORES, 0, 0, '', '')),
+    Path('/nowhere'), 'fake', 'd1' * 32, 'seed:0', False, PixelInput(IMAGE), 0, (2,),
+    {1: POOLED, 2: SCORES},
+    (Layer(1, 'pool', 'pool', 1, (0,), (1,), 0, 0, '', ''),
+     Layer(2, 'predictions', 'fc', 2, (1,), (2,), 0, 0, '', '')),
     ('zero', 'one', 'two', 'three', 'four', 'five'))
 CUT_IMAGE, CUT_POOL, ON_BOARD = 0, 1, 2
 
@@ -68,20 +70,20 @@ class FakeNetwork:
     ran_on: str = 'cpu'
     emulated: str = ''
 
-    def head(self, cut: int, image: np.ndarray) -> np.ndarray:
+    def head(self, cut: int, image: np.ndarray) -> Tensors:
         self._work()
-        spec = self.artefact.tensor(cut)
+        spec, = self.artefact.tensors(cut)
         q = np.full(spec.shape, -128, spec.dtype)
         q.flat[3] = 127
-        return q
+        return (q,)
 
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
-        return self.head(last, x)
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
+        return self.head(last, xs[0])
 
-    def tail(self, cut: int, tensor: np.ndarray) -> np.ndarray:
-        self.order.append(int(tensor.flat[0]))
+    def tail(self, cut: int, xs: Tensors) -> Tensors:
+        self.order.append(int(xs[0].flat[0]))
         self._work()
-        return np.array([.1, .0, .2, .5, .15, .05], np.float32)
+        return (np.array([.1, .0, .2, .5, .15, .05], np.float32),)
 
     def _work(self) -> None:
         self.gate.wait()
@@ -113,26 +115,31 @@ class Log(list[Any]):
 
 def packet(sequence: int = 1, cut: int = CUT_POOL, first: int = 0,
            **changes: Any) -> FeaturePacket:
-    """A packet that a server of ARTEFACT takes; `first` marks its tensor."""
-    spec = ARTEFACT.tensor(cut)
+    """A packet that a server of ARTEFACT takes; `first` marks its tensor.
+
+    `changes` are fields of the packet, or of its one part: dtype, shape, scale, zero_point.
+    """
+    spec, = ARTEFACT.tensors(cut)
     tensor = np.zeros(spec.shape, spec.dtype)
     tensor.flat[0] = first
+    data = codec.encode(tensor, spec, 'raw')
+    of_part = {k: changes.pop(k) for k in list(changes) if k in TensorSpec.__dataclass_fields__}
+    sent = replace(spec, **{'scale': float(np.float32(spec.scale)), **of_part})
     good = FeaturePacket(
         header=f'header {sequence}', drone='/drone1/edge', sequence=sequence,
         nonce=sequence + 1000, model_digest=ARTEFACT.digest, split=cut,
-        split_name=ARTEFACT.cut_names[cut], codec='raw', dtype=spec.dtype, shape=spec.shape,
-        scale=float(np.float32(spec.scale)), zero_point=spec.zero_point, remaining_s=0.0,
-        data=codec.encode(tensor, spec, 'raw'))
+        split_name=ARTEFACT.cut_names[cut], codec='raw', remaining_s=0.0,
+        parts=(Part(sent, 0, len(changes.get('data', data))),), data=data)
     return replace(good, **changes)
 
 
 def reply_to(sent: FeaturePacket, status: Status = Status.OK, **changes: Any) -> ReceivedReply:
     """What a server answers to `sent`."""
-    top = TopK((3,), ('three',), (0.5,)) if status is Status.OK else TopK()
+    result = Result((3,), ('three',), (0.5,)) if status is Status.OK else Result()
     good = ReceivedReply(
         header=sent.header, sequence=sent.sequence, nonce=sent.nonce,
         model_digest=sent.model_digest,
-        status=status, message='' if status is Status.OK else 'because', top=top,
+        status=status, message='' if status is Status.OK else 'because', result=result,
         server='/server', runtime='litert', device='cpu', server_wait_s=0.01,
         decode_s=0.02, tail_s=0.03, server_total_s=0.07)
     return replace(good, **changes)

@@ -20,7 +20,7 @@ from unit.pipeline.pipeline_fakes import (
 
 from offload_perception import codec
 from offload_perception.errors import ImageError
-from offload_perception.frames import FOREIGN_REPLY, DropReason, Outcome, Status
+from offload_perception.frames import FOREIGN_REPLY, DropReason, Outcome, Part, Status
 from offload_perception.pipeline.edge_pipeline import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Plan
 from offload_perception.planning.frame_report import FrameReport
@@ -104,7 +104,7 @@ def test_all_on_board(fly: Callable[..., Any]) -> None:
     drone.offer(header='camera header')
     end, = drone.ended.wait_for(1)
     assert end.frame.outcome is Outcome.LOCAL and not drone.sent
-    assert end.top.labels[0] == 'three' and end.top.scores[0] == pytest.approx(255 / 256)
+    assert end.result.labels[0] == 'three' and end.result.scores[0] == pytest.approx(255 / 256)
     assert end.frame.header == 'camera header' and end.frame.split_name == 'predictions'
     assert end.frame.stages.head == pytest.approx(0.05)
     assert end.frame.stages.total == pytest.approx(0.05)
@@ -117,20 +117,19 @@ def test_remote_result(fly: Callable[..., Any], cut: int) -> None:
     drone = fly(Plan(cut, 'raw', '/server'))
     drone.offer(image=9, header='camera header')
     packet, = drone.sent.wait_for(1)
-    spec = ARTEFACT.tensor(cut)
+    spec, = ARTEFACT.tensors(cut)
     decoded = codec.decode(packet.data, max_bytes=spec.nbytes)
     assert decoded.array.shape == spec.shape
     if cut == CUT_IMAGE:
         assert (decoded.array == 9).all()
     assert (packet.header, packet.sequence, packet.split) == ('camera header', 1, cut)
-    assert (packet.dtype, packet.shape, packet.scale, packet.zero_point) == (
-        spec.dtype, spec.shape, spec.scale, spec.zero_point)
+    assert packet.parts == (Part(spec, 0, len(packet.data)),)
     assert packet.model_digest == ARTEFACT.digest
     drone.clock.now_s += 0.1
     drone.pipeline.reply(reply_to(packet))
     end, = drone.ended.wait_for(1)
     stages = end.frame.stages
-    assert end.frame.outcome is Outcome.REMOTE and end.top.labels == ('three',)
+    assert end.frame.outcome is Outcome.REMOTE and end.result.labels == ('three',)
     assert (stages.server_wait, stages.decode, stages.tail) == (0.01, 0.02, 0.03)
     assert stages.link == pytest.approx(0.1 - 0.07) and stages.total == pytest.approx(0.1)
     assert end.frame.sent_bytes == len(packet.data)
@@ -246,7 +245,7 @@ def test_what_cannot_be_sent_is_finished_on_board_where_that_was_planned(
     drone.listens = listens
     drone.offer()
     end, = drone.ended.wait_for(1)
-    assert end.frame.outcome is Outcome.LOCAL and end.top.labels[0] == 'three'
+    assert end.frame.outcome is Outcome.LOCAL and end.result.labels[0] == 'three'
     assert (end.frame.sent_bytes, end.frame.remote_failure) == (0, reason)
     assert drone.problems[0][0] == reason and drone.problems[0][1].endswith('finished on board')
     report = FrameReport.of(end.frame)
@@ -278,7 +277,7 @@ def test_a_refusal_is_a_drop_with_its_reason_and_text(fly: Callable[..., Any], s
     packet, = drone.sent.wait_for(1)
     drone.pipeline.reply(reply_to(packet, status))
     drone.ended.wait_for(1)
-    assert drone.reasons == [reason] and drone.ended[0].top is None
+    assert drone.reasons == [reason] and drone.ended[0].result is None
     assert drone.problems == [(DropReason(reason), '/server: because')]
     assert drone.pipeline.counts.reasons == {reason: 1}
 
@@ -309,7 +308,7 @@ def test_a_frame_in_flight_keeps_its_tensor_only_to_finish_it_on_board(
     drone.offer()
     packet, = drone.sent.wait_for(1)
     frame = drone.pipeline._pending.find(packet.sequence)
-    assert frame.image is None and (frame.tensor is not None) is kept
+    assert frame.image is None and (frame.tensors is not None) is kept
     drone.pipeline.reply(reply_to(packet))
     assert drone.ended[0].frame is frame and frame.tensor is None
 
@@ -521,7 +520,7 @@ def test_an_overdue_frame_is_finished_on_board_from_what_was_sent(fly: Callable[
     drone.pipeline.expire()
     end, = drone.ended.wait_for(1)
     assert end.frame.outcome is Outcome.LOCAL and end.frame.sent_bytes == len(packet.data)
-    assert end.top.labels[0] == 'three' and end.frame.stages.tail == pytest.approx(0.1)
+    assert end.result.labels[0] == 'three' and end.frame.stages.tail == pytest.approx(0.1)
     drone.pipeline.reply(reply_to(packet))
     assert drone.pipeline.counts.unexpected_replies == len(drone.late) == 1
 

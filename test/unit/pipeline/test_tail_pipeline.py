@@ -20,7 +20,7 @@ from unit.pipeline.pipeline_fakes import (
 )
 
 from offload_perception import codec
-from offload_perception.frames import PROBE_CODEC, Status, TopK
+from offload_perception.frames import PROBE_CODEC, Result, Status
 from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
 from offload_perception.tensor import TensorSpec
 
@@ -60,8 +60,8 @@ def test_a_result_has_its_durations_inside(server: Server) -> None:
     server.pipeline.submit(sent)
     reply, = server.replies.wait_for(1)
     assert reply.packet is sent and reply.status is Status.OK
-    assert (reply.top.ids, reply.top.labels) == ((3, 2), ('three', 'two'))
-    assert reply.top.scores == pytest.approx((.5, .2))
+    assert (reply.result.ids, reply.result.labels) == ((3, 2), ('three', 'two'))
+    assert reply.result.scores == pytest.approx((.5, .2))
     assert (reply.server_wait_s, reply.decode_s, reply.tail_s, reply.server_total_s) == (
         0.0, 0.0, 0.25, 0.25)
     assert (reply.server, reply.runtime, reply.device) == ('/server', 'fake', 'cpu')
@@ -69,7 +69,7 @@ def test_a_result_has_its_durations_inside(server: Server) -> None:
 
 def test_a_probe_is_answered_once_and_at_once_and_is_no_tensor(server: Server) -> None:
     server.hold()
-    server.pipeline.submit(packet(2, codec=PROBE_CODEC, data=bytes(4096), dtype='', shape=()))
+    server.pipeline.submit(packet(2, codec=PROBE_CODEC, data=bytes(4096), parts=()))
     reply, = server.replies
     assert (reply.status, reply.packet.sequence, reply.server) == (Status.PROBE, 2, '/server')
     assert reply.server_total_s == 0.0 and server.pipeline.counts.received == 1
@@ -122,14 +122,14 @@ def test_a_packet_that_cannot_be_right_is_refused_in_words(server: Server, chang
     server.pipeline.submit(packet(1, **changes))
     reply, = server.replies.wait_for(1)
     assert reply.status is Status.REFUSED and text in reply.message
-    assert reply.top == TopK()
+    assert reply.result == Result()
     server.pipeline.submit(packet(2))
     assert server.replies.wait_for(2)[1].status is Status.OK
 
 
 @pytest.mark.parametrize('cut', [CUT_IMAGE, CUT_POOL])
 def test_data_may_be_twice_the_tensor_and_4_kb_and_no_more(server: Server, cut: int) -> None:
-    limit = 2 * ARTEFACT.tensor(cut).nbytes + 4096
+    limit = 2 * ARTEFACT.tensors(cut)[0].nbytes + 4096
     for n in (limit, limit + 1):
         server.pipeline.submit(packet(n, cut=cut, data=bytes(n)))
     said = {r.packet.sequence: r.message for r in server.replies.wait_for(2)}

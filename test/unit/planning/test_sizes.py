@@ -15,7 +15,7 @@ def test_every_default_pair_is_a_real_codec_of_that_cut(shape: NetworkShape) -> 
     pairs = default_pairs(shape)
     assert {cut for cut, _ in pairs} == set(range(shape.last))
     for cut, name in pairs:
-        codec.parse(name, shape.specs[cut])
+        codec.setting_of_each(name, shape.specs[cut])
 
 
 def test_guesses_are_sane(shape: NetworkShape) -> None:

@@ -13,8 +13,8 @@ from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.dense import check_dense
 from offload_perception.network.flatbuffer import pack, schema, unpack
-from offload_perception.network.graph import Graph
-from offload_perception.network.layers import named_layers, operator_layers
+from offload_perception.network.layer_cuts import named_layers, operator_layers
+from offload_perception.network.operator_graph import Graph
 from offload_perception.preparation.convert import to_int8
 from offload_perception.preparation.prepare import BUNDLED
 from offload_perception.preparation.representative import default_images, folder_images

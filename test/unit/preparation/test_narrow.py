@@ -4,7 +4,7 @@ from unit.litert import run
 
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.graph import Graph
+from offload_perception.network.operator_graph import Graph
 from offload_perception.preparation.narrow import narrow_weights
 from offload_perception.preparation.prepare import prepare
 

@@ -12,7 +12,7 @@ import pytest
 from unit.litert import input_details, run_each
 
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.layers import PREPROCESS
+from offload_perception.network.layer_cuts import PREPROCESS
 from offload_perception.network.vgg16 import VggSpec
 from offload_perception.preparation.convert import to_int8
 from offload_perception.preparation.fill import load_weights
@@ -41,7 +41,7 @@ def bare(network: Any) -> Any:
     import keras
 
     return keras.Sequential([keras.Input((32, 32, 3)),
-                             *(layer for layer in network.layers if layer.name != PREPROCESS)])
+                             *(layer for layer in network.layer_cuts if layer.name != PREPROCESS)])
 
 
 @pytest.fixture(scope='module')

@@ -9,7 +9,7 @@ import pytest
 from unit.litert import run
 
 from offload_perception.errors import ModelError
-from offload_perception.network.graph import Graph
+from offload_perception.network.operator_graph import Graph
 from offload_perception.preparation.convert import to_int8
 from offload_perception.preparation.scores import with_scores
 from offload_perception.preparation.write_artefact import write_artefact

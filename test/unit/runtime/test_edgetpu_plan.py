@@ -9,8 +9,8 @@ from unit.runtime.tiny_model import build_artefact
 from offload_perception.edgetpu.compile import report
 from offload_perception.errors import ConfigError, DeviceError, ModelError, RuntimeUnavailableError
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.graph import Graph
-from offload_perception.network.layers import operator_layers
+from offload_perception.network.layer_cuts import operator_layers
+from offload_perception.network.operator_graph import Graph
 from offload_perception.runtime.edgetpu_plan import (
     compiled_file,
     has_custom_op,

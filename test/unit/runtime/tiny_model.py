@@ -9,8 +9,8 @@ import numpy as np
 
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.flatbuffer import schema
-from offload_perception.network.graph import Graph
-from offload_perception.network.layers import named_layers
+from offload_perception.network.layer_cuts import named_layers
+from offload_perception.network.operator_graph import Graph
 from offload_perception.network.pixels import PixelInput
 from offload_perception.preparation.cutting import write_segments
 

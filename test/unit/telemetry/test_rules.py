@@ -22,21 +22,26 @@ def test_values_that_stopped_a_node_are_refused_by_name(kind: str, field: str,
 
 
 RESULT = {'labels': ['a', 'b'], 'ids': [0, 1], 'scores': [0.6, 0.4]}
+PART = SimpleNamespace(dtype='int8', shape=[4, 4, 8], scale=1.0)
 ENERGY = {'stages': ['head'], 'stage_energy': [0.5]}
 
 
 @pytest.mark.parametrize('kind, good, wrong', [
     *(('Classification', RESULT, wrong) for wrong in (
         {'labels': ['a']}, {'ids': []}, {'scores': [0.6, nan]}, {'scores': [0.6, -inf]},
-        {'status': 99}, {'server_total': inf}, {'server_total': -1.0},
+        {'server_total': inf}, {'server_total': -1.0}, {'kind': 'a\nb'},
         {'labels': ['a'] * 10_001, 'ids': [0] * 10_001, 'scores': [0.0] * 10_001})),
+    *(('RemoteResult', RESULT, wrong) for wrong in (
+        {'status': 99}, {'labels': ['a']}, {'boxes': [nan]}, {'boxes': [0.0] * 40_001},
+        {'parts': [PART] * 257})),
     *(('FrameEnergy', ENERGY, wrong) for wrong in (
         {'stage_energy': []}, {'energy': inf}, {'idle_energy': -inf}, {'window': inf},
         {'window': nan}, {'uncertainty': -0.1}, {'stage_energy': [inf]},
         {'stages': ['head'] * 33, 'stage_energy': [0.5] * 33})),
     *(('FeatureTensor', {}, wrong) for wrong in (
-        {'drone': '/a b'}, {'drone': '/a' * 101}, {'codec': 'x' * 201}, {'dtype': 'a\nb'},
-        {'shape': [1] * 9}, {'remaining': inf},
+        {'drone': '/a b'}, {'drone': '/a' * 101}, {'codec': 'x' * 201},
+        {'parts': [SimpleNamespace(**{**vars(PART), 'dtype': 'a\nb'})]},
+        {'parts': [SimpleNamespace(**{**vars(PART), 'shape': [1] * 9})]}, {'remaining': inf},
         {'header': SimpleNamespace(frame_id='x' * 201)}))], ids=lambda v: ','.join(v) if v else '')
 def test_a_forged_message_is_refused_by_the_name_of_its_field(
         kind: str, good: dict[str, Any], wrong: dict[str, Any]) -> None:

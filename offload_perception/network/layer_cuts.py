@@ -11,8 +11,8 @@ from typing import Any
 
 from offload_perception.errors import ModelError
 from offload_perception.network.flatbuffer import reading
-from offload_perception.network.graph import Graph
 from offload_perception.network.layer_names import operator_layer_names
+from offload_perception.network.operator_graph import Graph
 
 KINDS = {'CONV_2D': 'conv', 'DEPTHWISE_CONV_2D': 'depthwise', 'TRANSPOSE_CONV': 'conv',
          'MAX_POOL_2D': 'pool', 'AVERAGE_POOL_2D': 'pool', 'FULLY_CONNECTED': 'fc'}

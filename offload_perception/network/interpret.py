@@ -5,7 +5,7 @@ import numpy as np
 from offload_perception.errors import ModelError
 from offload_perception.frames import Result
 from offload_perception.network.artefact import Artefact
-from offload_perception.network.meaning import (
+from offload_perception.network.output_meaning import (
     CLASSIFICATION,
     DETECTION,
     MOST_DETECTIONS,
