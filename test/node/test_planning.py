@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from node.world import Heard, World, image, until
-from offload_perception.msg import Classification, FeatureTensor, FrameEnergy, FrameLatency
+from offload_perception.msg import FeatureTensor, FrameEnergy, FrameLatency, RemoteResult
 from sensor_msgs.msg import Image
 
 from offload_perception.frames import PROBE_CODEC
@@ -36,8 +36,8 @@ def sent(world: World, drone: EdgeInferenceNode, tensors: Heard) -> FeatureTenso
     return tensors.wait_for(lambda m: m.codec == 'raw')
 
 
-def answer_to(tensor: FeatureTensor, **changes: Any) -> Classification:
-    return Classification(**{
+def answer_to(tensor: FeatureTensor, **changes: Any) -> RemoteResult:
+    return RemoteResult(**{
         'header': tensor.header, 'sequence': tensor.sequence, 'nonce': tensor.nonce,
         'server': tensor.drone.rpartition('/')[0] + '/server',
         'model_digest': tensor.model_digest, 'labels': ['x'], 'ids': [1], 'scores': [1.0],
@@ -63,7 +63,7 @@ def test_no_probe_is_asked_for_while_a_frame_is_on_the_link(world: World, drone:
     drone.session.strategy.next_probe = lambda link_idle: asked.append(link_idle)
     until(lambda: len(asked) > 1)
     assert not any(asked)
-    world.speak(Classification, 'remote_result', qos.RESULTS).publish(answer_to(sent))
+    world.speak(RemoteResult, 'remote_result', qos.RESULTS).publish(answer_to(sent))
     until(lambda: asked[-1])
 
 
@@ -84,8 +84,8 @@ def test_a_probe_and_its_answer_carry_one_nonce(world: World, drone: EdgeInferen
     drone.session.strategy.observe_probe = lambda *what: answered.append(what)
     tensor = tensors.wait_for(lambda m: m.codec == PROBE_CODEC)
     assert (tensor.nonce, len(tensor.data)) == (77, 64)
-    world.speak(Classification, 'remote_result', qos.RESULTS).publish(
-        answer_to(tensor, status=Classification.PROBE, server_total=0.25))
+    world.speak(RemoteResult, 'remote_result', qos.RESULTS).publish(
+        answer_to(tensor, status=RemoteResult.PROBE, server_total=0.25))
     until(lambda: answered)
     assert answered == [(77, f'{world.ns}/server', 0.25)]
     assert drone.session.pipeline.counts.unexpected_replies == 0
@@ -101,7 +101,7 @@ def test_numbers_of_the_activation_before_are_forgotten(world: World,
     assert not drone.session.strategy._ended and not drone.session.strategy._probes
 
 
-@pytest.mark.parametrize('status', [Classification.REFUSED, Classification.FAILED])
+@pytest.mark.parametrize('status', [RemoteResult.REFUSED, RemoteResult.FAILED])
 def test_a_refused_frame_that_was_to_be_safe_is_finished_on_board(
         world: World, drone: EdgeInferenceNode, tensors: Heard, status: int) -> None:
     plan = Plan(0, 'raw', f'{world.ns}/server', hedge_at_s=1e9)
@@ -110,7 +110,7 @@ def test_a_refused_frame_that_was_to_be_safe_is_finished_on_board(
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     tensor = tensors.wait_for(lambda m: m.codec == 'raw')
     refusal = {'labels': [], 'ids': [], 'scores': []}
-    world.speak(Classification, 'remote_result', qos.RESULTS).publish(
+    world.speak(RemoteResult, 'remote_result', qos.RESULTS).publish(
         answer_to(tensor, status=status, message='not this one', **refusal))
     end, = ends.wait_for(1)
     assert (end.outcome, end.reason, end.bytes) == (FrameLatency.LOCAL, '', len(tensor.data))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from node.world import WAIT_S, Heard, World, until
-from offload_perception.msg import Classification
+from offload_perception.msg import RemoteResult
 
 from offload_perception.nodes import qos, replies
 from offload_perception.nodes.replies import ReplyPublishers
@@ -21,17 +21,17 @@ def publishers(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReplyP
     world.do(publishers.close)
 
 
-def reply(sequence: int) -> Classification:
-    return Classification(sequence=sequence, drone='/drone')
+def reply(sequence: int) -> RemoteResult:
+    return RemoteResult(sequence=sequence, drone='/drone')
 
 
-def sequences(heard: list[Classification] | Heard) -> list[int]:
+def sequences(heard: list[RemoteResult] | Heard) -> list[int]:
     return [m.sequence for m in heard]
 
 
 def listen(world: World, topic: str) -> Heard:
     """Return the messages on a topic, after the subscription is discovered."""
-    heard = world.hear(Classification, topic, qos.RESULTS)
+    heard = world.hear(RemoteResult, topic, qos.RESULTS)
     until(lambda: world.node.count_subscribers(topic))
     return heard
 

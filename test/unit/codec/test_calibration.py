@@ -85,10 +85,11 @@ def test_what_is_saved_is_loaded(network: Network) -> None:
 
 
 def test_a_transform_is_only_for_cuts_that_were_calibrated(network: Network) -> None:
+    elsewhere = replace(network.artefact, path=network.artefact.path / 'not calibrated')
     with pytest.raises(ConfigError, match='measure_codecs'):
-        check('transform:16', network.artefact, 1)
+        check('transform:16', elsewhere, 1)
     calibrate(network, IMAGES).save(network.artefact.path)
-    check('transform:16', replace(network.artefact, name='calibrated'), 1)
+    check('transform:16', network.artefact, 1)
 
 
 def test_a_calibration_of_another_model_is_refused(network: Network) -> None:

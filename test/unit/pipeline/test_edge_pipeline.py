@@ -310,7 +310,7 @@ def test_a_frame_in_flight_keeps_its_tensor_only_to_finish_it_on_board(
     frame = drone.pipeline._pending.find(packet.sequence)
     assert frame.image is None and (frame.tensors is not None) is kept
     drone.pipeline.reply(reply_to(packet))
-    assert drone.ended[0].frame is frame and frame.tensor is None
+    assert drone.ended[0].frame is frame and frame.tensors is None
 
 
 def test_no_frame_that_has_ended_keeps_its_image(fly: Callable[..., Any]) -> None:
