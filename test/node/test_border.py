@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from node.world import World, image, until
 from offload_perception.msg import (
     Classification,
+    Detections,
     FeatureTensor,
     FrameEnergy,
     FrameLatency,
     MissionPolicy,
     OffloadDecision,
+    OutputTensors,
     PowerSample,
+    RemoteResult,
     ServerBeat,
     ServerStatus,
 )
@@ -96,8 +99,9 @@ def throw(world: World, subscription: Any, data: st.DataObject, **good: dict[str
 
 
 def test_every_field_of_our_messages_that_needs_a_check_has_one() -> None:
-    for kind in (Classification, FeatureTensor, FrameEnergy, FrameLatency, MissionPolicy,
-                 OffloadDecision, PowerSample, ServerBeat, ServerStatus):
+    for kind in (Classification, Detections, FeatureTensor, FrameEnergy, FrameLatency, MissionPolicy,
+                 OffloadDecision, OutputTensors, PowerSample, RemoteResult, ServerBeat,
+                 ServerStatus):
         needy = {name for name, t in kind.get_fields_and_field_types().items()
                  if t in ('double', 'float', 'string') or t.startswith('sequence')
                  or t == 'std_msgs/Header'}
@@ -112,6 +116,7 @@ GOOD: dict[str, dict[str, Any]] = {
     'MissionPolicy': {'policy': 'full', 'deadline_scale': 1.0},
     'ServerStatus': {'server': '/server', 'utilisation': 0.5, 'tail_times': [0.1, nan]},
     'ServerBeat': {'clock': 5.0, 'period': 0.1},
+    'RemoteResult': {'labels': ['a', 'b'], 'ids': [0, 1], 'scores': [0.6, 0.4]},
     'FeatureTensor': {'drone': '/flood/edge', 'split': 9},
     'OffloadDecision': {'split_name': 'block1_pool', 'candidates': 3},
     'Image': {name: getattr(image(), name) for name in (

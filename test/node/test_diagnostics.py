@@ -1,5 +1,6 @@
 """Each problem of a running graph is provoked, and reported in /diagnostics."""
 
+import copy
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -7,20 +8,17 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from node.world import World, image, until
-from offload_perception.msg import Classification, FeatureTensor, FrameLatency, PowerSample
+from node.world import World, image, tensor_of, until
+from offload_perception.msg import FeatureTensor, FrameLatency, PowerSample, RemoteResult
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 
-from offload_perception.codec import encode
 from offload_perception.errors import SourceError
 from offload_perception.frames import Status
 from offload_perception.health import arrivals, computer
@@ -29,7 +27,6 @@ from offload_perception.health.trend import Lasting
 from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos, replies
 from offload_perception.nodes.camera import CameraNode
-from offload_perception.nodes.convert import byte_array
 from offload_perception.nodes.um25c import Um25cNode
 from offload_perception.power.emulation.emulator_process import spawn_emulator
 from offload_perception.power.emulation.faults import Fault
@@ -144,24 +141,23 @@ def test_a_link_that_is_lost(world: World, edge: Callable[..., Any],
 @pytest.fixture
 def send(world: World, artefact: Artefact) -> Callable[..., Any]:
     """Return a function that sends tensors to the server of this world."""
-    spec, publishers = artefact.tensor(9), []
-    data = byte_array(encode(np.zeros(spec.shape, spec.dtype), spec))
+    good, publishers = tensor_of(artefact, 9), []
 
     def send(count: int, **changes: Any) -> None:
         if not publishers:
             publishers.append(world.speak(FeatureTensor, 'server/features', qos.features(16)))
         for n in range(count):
-            publishers[0].publish(FeatureTensor(**{
-                'header': Header(), 'drone': f'{world.ns}/drone', 'sequence': n + 1,
-                'model_digest': artefact.digest, 'split': 9, 'dtype': spec.dtype,
-                'shape': list(spec.shape), 'scale': spec.scale, 'zero_point': spec.zero_point,
-                'data': data, **changes}))
+            message = copy.deepcopy(good)
+            fields = {'drone': f'{world.ns}/drone', 'sequence': n + 1, **changes}
+            for name, value in fields.items():
+                setattr(message, name, value)
+            publishers[0].publish(message)
     return send
 
 
 def test_an_overloaded_server(world: World, server: Callable[..., Any], send: Callable[..., Any],
                               told: Callable[..., Any]) -> None:
-    world.hear(Classification, 'remote_result', qos.RESULTS)
+    world.hear(RemoteResult, 'remote_result', qos.RESULTS)
     node, goes_on = server(queue_limit=1), Event()
     tail, node._network.tail = node._network.tail, lambda *a: goes_on.wait() and tail(*a)
     try:

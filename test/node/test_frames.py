@@ -1,5 +1,6 @@
 """Images in, results and telemetry out: drone and server in one process."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -10,19 +11,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from node.world import UNCONFIGURED, Heard, World, until
+from node.world import UNCONFIGURED, Heard, World, tensor_of, until
 from offload_perception.msg import (
     Classification,
     FeatureTensor,
     FrameLatency,
     OffloadDecision,
+    RemoteResult,
     ServerStatus,
 )
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from offload_perception.codec import encode
 from offload_perception.frames import Outcome, Status
 from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
@@ -98,7 +99,7 @@ def test_every_split_gives_the_same_result(world: World, edge: Callable[..., Any
                                            server: Callable[..., Any], camera: Callable[..., Any],
                                            results: Heard, artefact: Artefact) -> None:
     server()
-    drone = edge(split='0', codec='auto', top_k=artefact.tensor(artefact.last).size)
+    drone = edge(split='0', codec='auto', top_k=artefact.tensors(artefact.last)[0].size)
     served(world, drone)
     eye = camera()
     for n, cut in enumerate((0, 5, artefact.last - 1, artefact.last), 1):
@@ -260,14 +261,14 @@ def test_a_reply_that_cannot_be_is_survived(world: World, edge: Callable[..., An
     served(world, drone)
     a_frame(camera())
     tensor, = tensors.wait_for(1)
-    answer = world.speak(Classification, 'remote_result', qos.RESULTS)
+    answer = world.speak(RemoteResult, 'remote_result', qos.RESULTS)
     true = {'header': tensor.header, 'sequence': 1, 'nonce': tensor.nonce,
             'server': f'{world.ns}/server', 'model_digest': tensor.model_digest,
-            'labels': ['x'], 'ids': [1], 'scores': [1.0]}
+            'kind': 'classification', 'labels': ['x'], 'ids': [1], 'scores': [1.0]}
     for forged in ({'status': 99}, {'labels': []}, {'scores': [float('nan')]},
                    {'nonce': tensor.nonce ^ 1}, {'server': '/elsewhere'}, {'model_digest': ''},
                    {'header': Header(frame_id='of another life')}, {}, {}):
-        answer.publish(Classification(**{**true, **forged}))
+        answer.publish(RemoteResult(**{**true, **forged}))
     assert ends.wait_for(1)[0].outcome == FrameLatency.REMOTE
     until(lambda: drone.session.pipeline.counts.unexpected_replies == 1)  # the doubled one
     assert drone.session.pipeline.counts.foreign_replies == 4
@@ -292,41 +293,46 @@ def link(world: World, server: Callable[..., Any], artefact: Artefact) -> Callab
     """Return a function that sends a tensor, with some fields changed, to a server."""
     server()
     publisher = world.speak(FeatureTensor, 'server/features', qos.features(4))
-    spec = artefact.tensor(9)
-    data = byte_array(encode(np.zeros(spec.shape, spec.dtype), spec))
+    good = tensor_of(artefact, 9)
 
-    def send(**changes: Any) -> None:
-        publisher.publish(FeatureTensor(**{
-            'drone': f'{world.ns}/drone', 'sequence': 1, 'model_digest': artefact.digest,
-            'split': 9, 'dtype': spec.dtype, 'shape': list(spec.shape), 'scale': spec.scale,
-            'zero_point': spec.zero_point, 'data': data, **changes}))
+    def send(of_part: dict[str, Any] | None = None, **changes: Any) -> None:
+        message = copy.deepcopy(good)
+        message.drone, message.sequence = f'{world.ns}/drone', 1
+        for target, fields in ((message, changes), (message.parts[0], of_part or {})):
+            for name, value in fields.items():
+                setattr(target, name, value)
+        publisher.publish(message)
     return send
 
 
 MALFORMED: dict[str, dict[str, Any]] = {
-    'no data': {'data': byte_array(b'')}, 'garbage': {'data': byte_array(b'garbage' * 9)},
-    'shape': {'shape': [1, 2, 3]}, 'split': {'split': 500}, 'dtype': {'dtype': 'float64'},
-    'scale': {'scale': float('nan')}, 'digest': {'model_digest': ''},
-    'huge': {'data': byte_array(bytes(1 << 20))}}
+    'no data': {'data': byte_array(b''), 'of_part': {'size': 0}},
+    'garbage': {'data': byte_array(b'garbage' * 9), 'of_part': {'size': 63}},
+    'shape': {'of_part': {'shape': [1, 2, 3]}}, 'split': {'split': 500},
+    'dtype': {'of_part': {'dtype': 'float64'}}, 'scale': {'of_part': {'scale': float('nan')}},
+    'digest': {'model_digest': ''}, 'no tensor': {'parts': []},
+    'beyond its data': {'of_part': {'size': 1 << 31}}, 'not at the start': {
+        'of_part': {'offset': 1}},
+    'huge': {'data': byte_array(bytes(1 << 20)), 'of_part': {'size': 1 << 20}}}
 
 
 def test_malformed_tensors_are_refused_with_a_reply_and_survived(
         world: World, link: Callable[..., Any]) -> None:
-    replies = world.hear(Classification, 'remote_result', qos.RESULTS)
+    replies = world.hear(RemoteResult, 'remote_result', qos.RESULTS)
     for n, changes in enumerate(MALFORMED.values(), 1):
         link(sequence=n, **changes)
         reply = replies.wait_for(n)[-1]
-        assert (reply.status, reply.sequence) == (Classification.REFUSED, n)
+        assert (reply.status, reply.sequence) == (RemoteResult.REFUSED, n)
         assert reply.message and not reply.labels
     link(sequence=77)
-    assert replies.wait_for(len(MALFORMED) + 1)[-1].status == Classification.OK
+    assert replies.wait_for(len(MALFORMED) + 1)[-1].status == RemoteResult.OK
 
 
 @pytest.mark.parametrize('drone', ['', '/', 'drone', '/9/x', '/a//b', '/a b', '/~/x', '/a' * 101,
                                    '/drone\x1b[2J'])
 def test_a_drone_without_a_name_is_not_answered_and_does_not_stop_the_server(
         world: World, link: Callable[..., Any], drone: str) -> None:
-    replies = world.hear(Classification, 'remote_result', qos.RESULTS)
+    replies = world.hear(RemoteResult, 'remote_result', qos.RESULTS)
     link(drone=drone)
     assert world.said(f'message on {world.ns}/server/features ignored: drone').isprintable()
     link(sequence=2)
@@ -336,7 +342,7 @@ def test_a_drone_without_a_name_is_not_answered_and_does_not_stop_the_server(
 @pytest.mark.parametrize('drone', ['/a__b/c', '/_/_', '/' + 'a' * 199])
 def test_a_name_that_can_be_and_nobody_goes_by_costs_no_publisher(
         world: World, link: Callable[..., Any], drone: str) -> None:
-    replies = world.hear(Classification, 'remote_result', qos.RESULTS)
+    replies = world.hear(RemoteResult, 'remote_result', qos.RESULTS)
     link(drone=drone)
     link(sequence=2)
     assert replies.wait_for(1)[0].sequence == 2

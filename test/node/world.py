@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import rclpy
 from lifecycle_msgs.msg import State
+from offload_perception.msg import FeatureTensor
 from rcl_interfaces.msg import Log
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -17,10 +18,13 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from waits import LONG_S, WAIT_S
 
+from offload_perception.codec import encode_tensors
+from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
-from offload_perception.nodes.convert import image_message
+from offload_perception.nodes.convert import byte_array, image_message, part_messages
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.running import Spinners, spin
+from offload_perception.pipeline.packing import joined
 from offload_perception.threads import fulfil
 
 UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = (
@@ -174,3 +178,12 @@ def image(stamp: int = 1, frame_id: str = 'camera', **changes: Any) -> Image:
     for name, value in changes.items():
         setattr(message, name, value)
     return message
+
+
+def tensor_of(artefact: Artefact, cut: int) -> FeatureTensor:
+    """Return the message of a tensor of zeros at a cut, as a drone sends it."""
+    specs = artefact.tensors(cut)
+    parts, data = joined(specs, encode_tensors(
+        tuple(np.zeros(spec.shape, spec.dtype) for spec in specs), specs))
+    return FeatureTensor(model_digest=artefact.digest, split=cut, parts=part_messages(parts),
+                         data=byte_array(data))
