@@ -40,7 +40,8 @@ def answer_to(tensor: FeatureTensor, **changes: Any) -> RemoteResult:
     return RemoteResult(**{
         'header': tensor.header, 'sequence': tensor.sequence, 'nonce': tensor.nonce,
         'server': tensor.drone.rpartition('/')[0] + '/server',
-        'model_digest': tensor.model_digest, 'kind': 'classification', 'labels': ['x'], 'ids': [1], 'scores': [1.0],
+        'model_digest': tensor.model_digest, 'kind': 'classification', 'labels': ['x'],
+        'ids': [1], 'scores': [1.0],
         **changes})
 
 
