@@ -17,13 +17,16 @@ from offload_perception.health import Finding, error, note
 from offload_perception.health.disk import DiskWatch
 from offload_perception.msg import (
     Classification,
+    Detections,
     FeatureTensor,
     FrameEnergy,
     FrameLatency,
     GeotaggedClassification,
     MissionPolicy,
     OffloadDecision,
+    OutputTensors,
     PowerSample,
+    RemoteResult,
     ServerStatus,
 )
 from offload_perception.nodes import qos
@@ -41,10 +44,12 @@ LOOK_PERIOD_S = 1.0
 # Subscribed to from the start, since a topic that is found later has lost its first messages.
 _TELEMETRY = ((FrameLatency, 'frame_latency'), (PowerSample, 'power'),
               (FrameEnergy, 'frame_energy'), (Classification, 'classification'),
-              (Classification, 'remote_result'), (Classification, 'ground_truth'),
+              (RemoteResult, 'remote_result'), (Classification, 'ground_truth'),
+              (Detections, 'detections'),
               (GeotaggedClassification, 'geotagged'),
               (DiagnosticArray, '/diagnostics'))
-_IMAGES = ((Image, 'image_raw'), (CompressedImage, 'image_raw/compressed'))
+_IMAGES = ((Image, 'image_raw'), (CompressedImage, 'image_raw/compressed'), (Image, 'class_map'),
+           (OutputTensors, 'outputs'))
 _LARGEST = 32 << 20  # bytes of a message: an image of 3840x2160 with four bytes a pixel
 _LARGEST_TELEMETRY = 4 << 20  # a result with 10,000 labels has less
 _SMALL = {name_of(kind) for kind in (*(kind for kind, _ in _TELEMETRY), OffloadDecision,

@@ -99,9 +99,9 @@ def throw(world: World, subscription: Any, data: st.DataObject, **good: dict[str
 
 
 def test_every_field_of_our_messages_that_needs_a_check_has_one() -> None:
-    for kind in (Classification, Detections, FeatureTensor, FrameEnergy, FrameLatency, MissionPolicy,
-                 OffloadDecision, OutputTensors, PowerSample, RemoteResult, ServerBeat,
-                 ServerStatus):
+    for kind in (Classification, Detections, FeatureTensor, FrameEnergy, FrameLatency,
+                 MissionPolicy, OffloadDecision, OutputTensors, PowerSample, RemoteResult,
+                 ServerBeat, ServerStatus):
         needy = {name for name, t in kind.get_fields_and_field_types().items()
                  if t in ('double', 'float', 'string') or t.startswith('sequence')
                  or t == 'std_msgs/Header'}
