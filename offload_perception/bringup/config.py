@@ -61,6 +61,15 @@ _WHITE = 'value shown as white in such images'
 
 
 @dataclass(frozen=True)
+class StartConfig:
+    """What every node takes, whatever it does."""
+
+    discovery_time: float = param(2.0, 'how long a node that starts looks for another of its '
+                                  'name, which it would double [s]; more on a network that '
+                                  'discovers slowly', low=0.0, high=60.0)
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """Parameters of every node that runs layers."""
 

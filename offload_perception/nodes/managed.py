@@ -81,8 +81,7 @@ class ManagedNode(ResourceNode, Generic[ConfigT, SessionT]):
         self._configuration = self.resources
         self._refusal = self._loading = ''
         self.cancelled = Event()  # the process is to end
-        self.discovered_s = time.monotonic() + self.declare_parameter(
-            'discovery_time', qos.DISCOVERY_S, params.DISCOVERY).value
+        self.discovered_s = time.monotonic() + params.declare_discovery_s(self, qos.DISCOVERY_S)
         self.when_refused: Callable[[], None] = lambda: None
         self.wake_lane: Callable[[], None] = lambda: None  # it has new subscriptions
         self.settle_lane: Callable[[], None] = lambda: None  # subscriptions of it have gone

@@ -12,13 +12,8 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from offload_perception.bringup.config import Config, check, make
+from offload_perception.bringup.config import Config, StartConfig, check, make
 from offload_perception.errors import ConfigError
-
-DISCOVERY = ParameterDescriptor(
-    description='how long a node that starts looks for another of its name, which it would double '
-                '[s]; more on a network that discovers slowly',
-    floating_point_range=[FloatingPointRange(from_value=0.0, to_value=60.0)])
 
 
 def _descriptor(f: Field[Any]) -> ParameterDescriptor:
@@ -36,6 +31,16 @@ def _descriptor(f: Field[Any]) -> ParameterDescriptor:
         else:
             d.integer_range = [bounds]
     return d
+
+
+def declare_discovery_s(node: Node, default_s: float) -> float:
+    """Declare how long a node looks at its start for another of its name, and return it [s].
+
+    :raises ConfigError: for a value that it cannot take.
+    """
+    field, = fields(StartConfig)
+    value = node.declare_parameter(field.name, default_s, _descriptor(field)).value
+    return float(check(field, value))
 
 
 def declare(node: Node, cls: type[Config]) -> None:

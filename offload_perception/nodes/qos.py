@@ -2,9 +2,11 @@
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from offload_perception.bringup.config import StartConfig
+
 # DDS keeps a killed process in the graph for this long: its lease is 20 s.
 GHOST_S = 25.0
-DISCOVERY_S = 2.0  # after which a node has usually discovered the others on its network
+DISCOVERY_S = StartConfig.discovery_time  # others on the network are usually known then
 
 
 def _keep_last(depth: int, reliability: ReliabilityPolicy,

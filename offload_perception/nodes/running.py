@@ -21,6 +21,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from offload_perception.bringup.dds import remove_leftovers
+from offload_perception.errors import ConfigError
 from offload_perception.memory import keep_large_buffers
 from offload_perception.nodes.executor import GroupExecutor
 from offload_perception.nodes.managed import AnyManagedNode
@@ -82,7 +83,7 @@ def run(make: Callable[[], AnyManagedNode], args: list[str] | None = None) -> in
         # Not rclpy's handlers: they would close the context before the final diagnostics.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = make()
-    except (ParameterException, RCLError) as e:  # of a wrong type or out of range, or unreadable
+    except (ConfigError, ParameterException, RCLError) as e:  # a wrong value, or unreadable
         print(f'error: {e}', file=sys.stderr)
         return 1
     if left:

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ SERVER = ('remote_inference_node', '--ros-args', '-r', '__ns:=/server')
 def segments_of(pid: int) -> list[Path]:
     """Return the shared memory that a process has locked as its own."""
     maps = Path(f'/proc/{pid}/maps').read_text()
-    held = {os.readlink(f) for f in Path(f'/proc/{pid}/fd').iterdir()}
+    held = set()
+    for descriptor in Path(f'/proc/{pid}/fd').iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            held.add(os.readlink(descriptor))
     return [Path('/dev/shm', name) for name in set(SEGMENT.findall(maps))
             if f'/dev/shm/{name}_el' in held]
 

@@ -1,5 +1,6 @@
 """What all nodes share: transitions, parameters, autostart, refusals."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from threading import Event
@@ -14,6 +15,7 @@ from rcl_interfaces.msg import Log, ParameterType
 from rclpy.qos import QoSProfile
 
 from offload_perception.bringup.config import EdgeConfig
+from offload_perception.errors import ConfigError
 from offload_perception.health import Finding, note
 from offload_perception.network.artefact import Artefact
 from offload_perception.nodes.camera import CameraNode
@@ -344,3 +346,15 @@ def test_a_meter_has_one_reader_at_a_time(world: World, monkeypatch: pytest.Monk
         assert world.state(node) == INACTIVE and node._reader is reader
     world.drive(node, 'activate')
     assert world.state(node) == ACTIVE and node._reader is not reader
+
+
+@pytest.mark.parametrize('given', [5, 5.0])
+def test_a_whole_number_of_seconds_will_do_for_the_discovery(world: World, given: float) -> None:
+    node = world.make(CameraNode, source='terrain', discovery_time=given)
+    assert 0.0 < node.discovered_s - time.monotonic() <= 5.0
+
+
+@pytest.mark.parametrize('given', [-1, 'abc'])
+def test_a_discovery_time_that_cannot_be_is_refused(world: World, given: object) -> None:
+    with pytest.raises(ConfigError, match='parameter discovery_time is'):
+        world.make(CameraNode, source='terrain', discovery_time=given)
