@@ -8,16 +8,20 @@ COMMANDS = ['characterize', 'demo', 'evaluate_model', 'export_layers', 'measure_
             'plan', 'prepare_model', 'recover_bag', 'replay', 'report', 'simulate_fleet',
             'train_aerial', 'train_tables', 'tune', 'um25c_emulator']
 
+# The loops of the tensor codec, called through ctypes.
+_NATIVE = [f'offload_perception/codec/{name}.c' for name in ('rans', 'adaptive')]
+
 setup(
     name='offload_perception',
     version='0.1.0',
-    description='Split VGG16 between a drone and a server: least energy within the deadline.',
+    description='Split a network between a drone and a server: least energy within the deadline.',
     license='Apache-2.0',
     packages=find_packages(include=['offload_perception', 'offload_perception.*']),
     package_data={'offload_perception': ['py.typed', 'codec/tables.npz', 'live/page/*',
                                          'profiles/*.json', 'weights/**/*']},
-    ext_modules=[Extension('offload_perception.codec._rans', ['offload_perception/codec/rans.c'],
-                           extra_compile_args=['-O3'])],  # called through ctypes
+    ext_modules=[Extension('offload_perception.codec._native', _NATIVE,
+                           depends=['offload_perception/codec/rans.h'],
+                           extra_compile_args=['-O3'])],
     python_requires='>=3.11',
     install_requires=['flatbuffers', 'numpy', 'opencv-python-headless', 'pillow', 'psutil',
                       'pyserial', 'pyyaml', 'zstandard'],

@@ -122,7 +122,7 @@ build_package() {
   local stamp="$root/install/.built" state
   state=$venv$'\n'$(cd "$root" && {
     find offload_perception launch config msg resource -type f -not -name '*.pyc' | sort
-    sha256sum msg/* offload_perception/codec/rans.c package.xml CMakeLists.txt setup.py
+    sha256sum msg/* offload_perception/codec/*.[ch] package.xml CMakeLists.txt setup.py
   } | sha256sum)
   [ "$(cat "$stamp" 2>/dev/null)" = "$state" ] && return
   if [ "$(head -n 1 "$stamp" 2>/dev/null)" != "$venv" ]; then

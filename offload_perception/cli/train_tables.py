@@ -13,7 +13,7 @@ import numpy as np
 
 from offload_perception.codec.calibration import best_clip
 from offload_perception.codec.features import STEP_BITS, above_lowest, to_planes
-from offload_perception.codec.lossy import BITS, is_rectified, level_of_step
+from offload_perception.codec.lossy import BITS, is_rectified, levels_for
 from offload_perception.codec.rans import CLASSES, FILE, RATIOS, ROWS, contexts
 from offload_perception.console import command, progress
 from offload_perception.preparation.prepare import prepare
@@ -60,7 +60,7 @@ def count_cut(planes: np.ndarray, counts: dict[int, np.ndarray]) -> None:
     histogram = np.bincount(planes.reshape(-1), minlength=256)
     for bits, total in counts.items():
         levels = (planes if bits == STEP_BITS
-                  else level_of_step(bits, best_clip(histogram, bits))[planes])
+                  else levels_for(0, bits, best_clip(histogram, bits)).of_steps[planes])
         for of_image in levels:
             pair = contexts(of_image).astype(np.int64) << bits | of_image
             found = np.bincount(pair.reshape(-1), minlength=total.size).reshape(total.shape)

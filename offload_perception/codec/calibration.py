@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from offload_perception.codec.api import setting_of_each
-from offload_perception.codec.features import above_lowest
+from offload_perception.codec.adaptive import zero_of
+from offload_perception.codec.features import above_lowest, is_feature_map
 from offload_perception.codec.learn_transform import block_side, fit
-from offload_perception.codec.lossy import BITS, is_rectified, level_of_step, step_of_level
+from offload_perception.codec.lossy import BITS, is_rectified, levels_for
 from offload_perception.codec.registry import parse
 from offload_perception.codec.transform import Basis, blocks
 from offload_perception.errors import ConfigError, ModelError
@@ -32,7 +33,7 @@ _BLOCKS = 20_000  # kept of each cut, to learn its transform from
 class Calibration:
     """Clips and transforms of one model.
 
-    `clips[cut name][bits]` are in steps above zero, 1 to 255; `bases` has the cuts after pooling
+    `clips[cut name][bits]` are in steps from zero, 1 to 255; `bases` has the cuts after pooling
     layers. `images` is the number of images that it was learned from.
     """
 
@@ -126,13 +127,14 @@ def _basis(values: dict[str, np.ndarray]) -> Basis:
 def pooled(artefact: Artefact) -> list[int]:
     """Return the cuts that get a transform: those after pooling layers."""
     return [k for k, layer in enumerate(artefact.layers, 1)
-            if layer.kind == 'pool' and is_calibrated(artefact, k)]
+            if layer.kind == 'pool' and is_calibrated(artefact, k)
+            and is_rectified(artefact.tensors(k)[0]) and artefact.tensors(k)[0].shape[0] > 1]
 
 
 def is_calibrated(artefact: Artefact, cut: int) -> bool:
     """Return whether the lossy codecs are calibrated for a cut: for one tensor that they take."""
     specs = artefact.tensors(cut)
-    return len(specs) == 1 and is_rectified(specs[0])
+    return len(specs) == 1 and is_feature_map(specs[0])
 
 
 def calibrate(network: Network, images: Sequence[np.ndarray] | np.ndarray,
@@ -158,18 +160,22 @@ def calibrate(network: Network, images: Sequence[np.ndarray] | np.ndarray,
             if k in samples:
                 rows = blocks(above_lowest(x), sides[k])
                 samples[k].append(rng.permutation(rows)[:max(_BLOCKS // len(images), 1)])
-    clips = {artefact.cut_names[k]: {bits: best_clip(counts[k], bits) for bits in BITS}
-             for k in cuts}
+    clips = {artefact.cut_names[k]: {
+        bits: best_clip(counts[k], bits, zero_of(artefact.tensors(k)[0])) for bits in BITS}
+        for k in cuts}
     bases = {artefact.cut_names[k]: fit(np.concatenate(rows), sides[k], (metrics or {}).get(k))
              for k, rows in samples.items()}
     return Calibration(artefact.digest, len(images), clips, bases)
 
 
-def best_clip(counts: np.ndarray, bits: int) -> int:
-    """Return the clip of least mean square error at `bits` for a histogram of steps, (256,)."""
-    return min(range(1, 256), key=lambda clip: _squared_error(counts, bits, clip))
+def best_clip(counts: np.ndarray, bits: int, zero: int = 0) -> int:
+    """Return the clip of least mean square error at `bits`.
 
+    :param counts: how often each step above the lowest was seen, (256,); `zero` stands for zero.
+    """
+    def squared_error(clip: int) -> int:
+        levels = levels_for(zero, bits, clip)
+        error = levels.steps[levels.of_steps].astype(np.int64) - np.arange(256)
+        return int(counts @ (error * error))
 
-def _squared_error(counts: np.ndarray, bits: int, clip: int) -> int:
-    error = step_of_level(bits, clip)[level_of_step(bits, clip)].astype(np.int64) - np.arange(256)
-    return int(counts @ (error * error))
+    return min(range(1, 256), key=squared_error)

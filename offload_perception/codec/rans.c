@@ -1,18 +1,7 @@
-/* Entropy coder for planes of bytes: static tables, chosen for each element by its neighbours.
- *
- * Range asymmetric numeral systems (Duda 2013, arXiv 1311.2540) with 32-bit states that move
- * 16 bits at a time. The stream starts with the states, little-endian, 4 bytes each; each has to
- * end where the encoder started, so that most damage shows. Four channels at a time take turns on
- * four states, which the processor runs side by side. Small tensors get by with one; as no other
- * takes words from the stream, it can start at 1 and save the two bytes that STATE_MIN would cost,
- * and leave a last byte of zero out: an odd length tells.
- * Integers only: every machine makes the same stream.
- */
-#include <stddef.h>
-#include <stdint.h>
+/* Entropy coder for planes of bytes: static tables, chosen for each element by its neighbours. */
+#include "rans.h"
 
-enum { PRECISION = 15, BUCKET_SHIFT = PRECISION - 8, MAX_LANES = 4, SMALL = 8192, RATIOS = 6 };
-#define STATE_MIN ((uint32_t)1 << 16)
+enum { BUCKET_SHIFT = PRECISION - 8, RATIOS = 6 };
 
 /* `start[t]` has 257 cumulative frequencies up to 1 << PRECISION, every symbol's above zero;
  * `bucket[t][i]` is the symbol at frequency i << BUCKET_SHIFT; `bin[v]` is the magnitude class of
@@ -27,10 +16,6 @@ typedef struct {
 typedef struct {
     uint32_t recent, before, sum;
 } mean_t;
-
-static int lanes_for(size_t elements) { return elements < SMALL ? 1 : MAX_LANES; }
-
-static uint32_t first_state(int lanes) { return lanes == 1 ? 1 : STATE_MIN; }
 
 static void begin_channel(mean_t *mean) {
     mean->recent = mean->before;
@@ -98,37 +83,19 @@ size_t offload_encode(const uint8_t *in, size_t channels, size_t plane, const ui
             for (size_t c = rest; c-- > first;) {
                 size_t at = c * plane + i;
                 const uint16_t *s = start[table[by_channel ? c : at]] + in[at];
-                uint32_t frequency = (uint32_t)s[1] - s[0], x = state[c - first];
-                if (x >> (32 - PRECISION) >= frequency) {
-                    *--p = (uint8_t)(x >> 8);
-                    *--p = (uint8_t)x;
-                    x >>= 16;
-                }
-                state[c - first] = (x / frequency << PRECISION) + x % frequency + s[0];
+                p = put(&state[c - first], p, s[0], (uint32_t)s[1] - s[0]);
             }
         if (!first) break;
     }
-    int bytes = lanes == 1 && state[0] < 1u << 24 ? 3 : 4;
-    for (int lane = lanes; lane--;)
-        for (int i = bytes; i--;) *--p = (uint8_t)(state[lane] >> 8 * i);
-    return (size_t)(p - out);
+    return (size_t)(put_states(state, lanes, p) - out);
 }
 
-typedef struct {
-    const uint8_t *next, *end;
-} stream_t;
-
 static inline uint8_t decode_one(uint32_t *state, stream_t *in, const tables_t *t, int table) {
-    uint32_t x = *state, slot = x & ((1u << PRECISION) - 1);
+    uint32_t slot = slot_of(*state);
     const uint16_t *start = t->start[table];
     uint32_t symbol = t->bucket[table][slot >> BUCKET_SHIFT];
     while (start[symbol + 1] <= slot) symbol++;
-    x = ((uint32_t)start[symbol + 1] - start[symbol]) * (x >> PRECISION) + slot - start[symbol];
-    if (x < STATE_MIN && in->end - in->next >= 2) {
-        x = x << 16 | in->next[0] | (uint32_t)in->next[1] << 8;
-        in->next += 2;
-    }
-    *state = x;
+    advance(state, in, start[symbol], (uint32_t)start[symbol + 1] - start[symbol]);
     return (uint8_t)symbol;
 }
 
@@ -160,12 +127,7 @@ int offload_decode(const uint8_t *data, size_t size, uint8_t *out, size_t channe
     stream_t in = {data, data + size};
     mean_t mean[MAX_LANES] = {{0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}};
     uint32_t state[MAX_LANES];
-    int bytes = lanes == 1 && size % 2 ? 3 : 4;
-    if (size < (size_t)(bytes * lanes)) return 1;
-    for (int k = 0; k < lanes; k++, in.next += bytes) {
-        state[k] = 0;
-        for (int i = bytes; i--;) state[k] = state[k] << 8 | in.next[i];
-    }
+    if (take_states(state, lanes, &in)) return 1;
     for (size_t c = 0; c < channels; c += lanes) {
         const uint8_t *of_group = table ? table + c : NULL;
         int left = channels - c < (size_t)lanes ? (int)(channels - c) : lanes;
@@ -174,7 +136,5 @@ int offload_decode(const uint8_t *data, size_t size, uint8_t *out, size_t channe
         else
             decode_group(out + c * plane, height, width, &t, of_group, mean, state, &in, left);
     }
-    for (int k = 0; k < lanes; k++)
-        if (state[k] != first_state(lanes)) return 1;
-    return in.next != in.end;
+    return is_broken(state, lanes, &in);
 }

@@ -6,15 +6,14 @@ coder takes from the neighbours to the left and above, and from the mean of the 
 They know nothing of a model, so that a stream needs nothing beside it.
 """
 
-import ctypes
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib.util import find_spec
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from offload_perception.errors import DecodeError, RuntimeUnavailableError
+from offload_perception.codec.native import at, library
+from offload_perception.errors import DecodeError
 
 FILE = Path(__file__).with_name('tables.npz')
 TOTAL, RATIOS = 1 << 15, 6  # as in rans.c
@@ -67,7 +66,7 @@ def contexts(planes: np.ndarray) -> np.ndarray:
     """Return the row of the tables for each element of `planes`, uint8 (C, H, W)."""
     rows = np.empty(planes.shape, np.uint8)
     library().offload_contexts(
-        _at(planes), *planes.shape, _at(_CLASS_OF_EIGHTHS), _at(rows))
+        at(planes), *planes.shape, at(_CLASS_OF_EIGHTHS), at(rows))
     return rows
 
 
@@ -81,8 +80,8 @@ def encode_planes(planes: np.ndarray, tables: Tables,
     out = np.empty(2 * planes.size + _SPARE_BYTES, np.uint8)
     channels, height, width = planes.shape
     unused = library().offload_encode(
-        _at(planes), channels, height * width, _at(chosen), rows is not None,
-        _at(tables.start), _at(out))
+        at(planes), channels, height * width, at(chosen), rows is not None,
+        at(tables.start), at(out))
     return out[unused:]
 
 
@@ -94,34 +93,7 @@ def decode_planes(stream: memoryview, shape: tuple[int, int, int], tables: Table
     """
     planes, data = np.empty(shape, np.uint8), np.frombuffer(stream, np.uint8)
     if library().offload_decode(
-            _at(data), data.size, _at(planes), *shape, None if rows is None else _at(rows),
-            _at(tables.start), _at(tables.bucket), _at(_CLASS_OF_EIGHTHS)):
+            at(data), data.size, at(planes), *shape, None if rows is None else at(rows),
+            at(tables.start), at(tables.bucket), at(_CLASS_OF_EIGHTHS)):
         raise DecodeError(f'the {data.size} bytes of entropy code end at the wrong place')
     return planes
-
-
-def _at(array: np.ndarray) -> int:
-    return array.ctypes.data
-
-
-@cache
-def library() -> ctypes.CDLL:
-    """Return the compiled `rans.c`: pip puts it beside this file, colcon where libraries are.
-
-    :raises RuntimeUnavailableError: if it was not built.
-    """
-    module = find_spec('offload_perception.codec._rans')
-    try:
-        lib = ctypes.CDLL(module.origin if module else 'liboffload_codec.so')
-    except OSError as e:
-        raise RuntimeUnavailableError(
-            f"the codec's native part is missing ({e}): build the package with colcon and source "
-            'its setup file, or pip install it') from e
-    pointer, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-    lib.offload_contexts.argtypes = [pointer, size, size, size, pointer, pointer]
-    lib.offload_contexts.restype = None
-    lib.offload_encode.argtypes = [pointer, size, size, pointer, number, pointer, pointer]
-    lib.offload_encode.restype = size
-    lib.offload_decode.argtypes = [pointer, size, pointer, size, size, size, *[pointer] * 4]
-    lib.offload_decode.restype = number
-    return lib

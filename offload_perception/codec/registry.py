@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_perception.codec import features, image, lossy, plain, transform
+from offload_perception.codec import adaptive, affine, features, image, lossy, plain, transform
 from offload_perception.codec.container import Buffer
 from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
@@ -74,11 +74,15 @@ CODECS = (
           lossless=False, calibrated=True, accepts=lossy.is_rectified),
     Codec(4, 'lossy', lossy.encode_lossy, lossy.decode_lossy,
           (Parameter('bits', 4, lossy.BITS[0], lossy.BITS[-1]), Parameter('clip', 255, 1, 255)),
-          lossless=False, accepts=lossy.is_rectified),
+          lossless=False, accepts=features.is_feature_map),
     Codec(5, 'jpeg', image.encode_jpeg, image.decode_jpeg, (Parameter('quality', 90, 1, 100),),
           lossless=False, accepts=image.is_rgb),
     Codec(6, 'webp', image.encode_webp, image.decode_webp, (Parameter('quality', 80, 1, 100),),
           lossless=False, accepts=image.is_rgb),
+    Codec(7, 'adaptive', adaptive.encode_adaptive, adaptive.decode_adaptive,
+          accepts=features.is_quantised),
+    Codec(8, 'affine', affine.encode_affine, affine.decode_affine, lossless=False,
+          accepts=affine.is_float),
 )
 
 
@@ -142,5 +146,10 @@ def _in_range(codec: Codec, parameters: tuple[int, ...]) -> bool:
 
 
 def _choose(spec: TensorSpec) -> str:
-    """Return the codec that `auto` means: the tables of `rans` are not made for images."""
-    return 'rans' if features.is_quantised(spec) and not image.is_rgb(spec) else 'zstd'
+    """Return the codec that `auto` means.
+
+    The tables of `rans` are made for activations after a ReLU, and not for images.
+    """
+    if not features.is_quantised(spec) or image.is_rgb(spec):
+        return 'zstd'
+    return 'rans' if adaptive.zero_of(spec) == 0 else 'adaptive'

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offload_perception import codec as codecs
+from offload_perception.codec.affine import is_float
 from offload_perception.codec.container import DTYPES
+from offload_perception.codec.features import is_feature_map
 from offload_perception.codec.image import is_rgb
-from offload_perception.codec.lossy import is_rectified
 from offload_perception.errors import ConfigError, PlanError
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.robust import RobustLevel
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 COSTS_FILE = 'codec_costs.json'  # beside a model, written by measure_codecs
 IMAGE_CODECS = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
-TENSOR_CODECS = ('raw', 'auto')
+TENSOR_CODECS = ('raw', 'auto', 'adaptive')
+FLOAT_CODECS = ('raw', 'auto', 'affine')
 LOSSY_CODECS = ('lossy:6', 'lossy:5', 'lossy:4', 'lossy:3', 'lossy:2')
 TRANSFORM_CODECS = (  # candidates at calibrated cuts
     'transform:11', 'transform:22', 'transform:45', 'transform:90')
@@ -34,8 +36,9 @@ _LOSSY_BITS = {'1': 0.3, '2': 0.8, '3': 1.3, '4': 1.9, '5': 2.4, '6': 2.8, '7': 
 _TRANSFORM_BITS = {'11': 1.1, '22': 0.6, '45': 0.4, '90': 0.3}
 _IMAGE_BITS = {'jpeg': ((50, 1.2), (75, 1.8), (90, 2.9), (100, 8.0)),
                'webp': ((50, 0.9), (80, 1.5), (100, 5.0))}
-_LOSSLESS_BITS = {'zstd': 5.0, 'rans': 3.3, 'auto': 3.3}
-_ENCODE_S_PER_BYTE = {'raw': 2e-10, 'jpeg': 2.5e-8, 'webp': 2e-7}
+_LOSSLESS_BITS = {'zstd': 5.0, 'rans': 3.3, 'auto': 3.3, 'adaptive': 3.0}
+_FLOAT_SHARE, _AFFINE_BITS = 0.9, 5.0  # of the bytes of floats that zstd leaves; of an element
+_ENCODE_S_PER_BYTE = {'raw': 2e-10, 'jpeg': 2.5e-8, 'webp': 2e-7, 'adaptive': 2e-7}
 _OTHER_ENCODE_S_PER_BYTE = 5e-8
 _GUESS_SPREAD = 0.3  # relative, of a guessed size
 
@@ -44,7 +47,9 @@ def codecs_for(specs: Sequence[TensorSpec]) -> tuple[str, ...]:
     """Return the codec settings that are weighed for the tensors at a cut."""
     if len(specs) == 1 and is_rgb(specs[0]):
         return IMAGE_CODECS
-    return TENSOR_CODECS + (LOSSY_CODECS if any(map(is_rectified, specs)) else ())
+    if len(specs) == 1 and is_float(specs[0]):
+        return FLOAT_CODECS
+    return TENSOR_CODECS + (LOSSY_CODECS if any(map(is_feature_map, specs)) else ())
 
 
 @dataclass
@@ -183,6 +188,10 @@ def guessed_bits(codec: str, spec: TensorSpec) -> float:
         return _LOSSY_BITS[number or '4'] * spec.size
     if name == 'transform':
         return _TRANSFORM_BITS.get(number or '32', 0.5) * spec.size
+    if name == 'affine':
+        return _AFFINE_BITS * spec.size
+    if name in _LOSSLESS_BITS and not spec.quantised:
+        return _FLOAT_SHARE * 8 * spec.nbytes
     if name in _LOSSLESS_BITS:
         return (7.0 if is_rgb(spec) else _LOSSLESS_BITS[name]) * spec.size
     raise ConfigError(f"no size is known for codec '{codec}'; load measurements of it")

@@ -57,6 +57,13 @@ def activations(shape: tuple[int, ...], dtype: str = 'int8') -> np.ndarray:
     return (real.clip(0, 255) + np.iinfo(dtype).min).astype(dtype)
 
 
+def signed(shape: tuple[int, ...]) -> np.ndarray:
+    """Return what a linear layer leaves: smooth in space, about 5 in the mean, int8 (H, W, C)."""
+    y, x, c = np.indices(shape)
+    wave = (y * (c % 5 - 2) * 3 + x * (c % 3 - 1) * 4) % 61 - 30
+    return (5 + wave + noise(wave.size, f'signed {shape}').reshape(shape) % 9 - 4).astype(np.int8)
+
+
 def image() -> np.ndarray:
     """Return a smooth picture, uint8 (16, 24, 3)."""
     y, x = np.mgrid[:16, :24]
@@ -95,6 +102,12 @@ def cases() -> Iterator[Case]:
     yield features((8, 8, 128), 'lossy:4:96')  # four states: from 8192 elements on
     yield features((4, 4, 8), 'transform:8', basis=basis(1, 8))
     yield features((4, 4, 8), 'transform:90', 'uint8', basis=basis(2, 8))
+    for shape in ((6, 6, 16), (65,), (8, 8, 131)):
+        yield features(shape, 'adaptive')
+    for setting in ('adaptive', *(f'lossy:{bits}:25' for bits in range(1, 8))):
+        yield Case(setting, TensorSpec((7, 9, 24), 'int8', 0.125, 5), signed((7, 9, 24)))
+    yield Case('affine', TensorSpec((7, 9, 24), 'float32'),
+               signed((7, 9, 24)).astype(np.float32) / 8)
     for setting in ('zstd:1', 'jpeg:90', 'webp:80'):
         yield Case(setting, TensorSpec((16, 24, 3), 'uint8'), image())
 

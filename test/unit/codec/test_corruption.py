@@ -26,6 +26,8 @@ LIMIT = 4096
 RGB = TensorSpec((16, 24, 3), 'uint8')
 FEATURES = TensorSpec((6, 6, 16), 'int8', 0.1, -128)
 LARGE = TensorSpec((16, 16, 40), 'int8', 0.1, -128)
+SIGNED = replace(FEATURES, zero_point=-60)
+REALS = TensorSpec((6, 6, 16), 'float32')
 
 
 def features(spec: TensorSpec, seed: int = 3) -> np.ndarray:
@@ -45,7 +47,8 @@ BASIS = basis_for(FEATURES)
 def samples() -> Iterator[Any]:
     image = np.random.default_rng(3).integers(0, 256, RGB.shape, np.uint8)
     for name in codecs():
-        for array, spec in ((image, RGB), (features(FEATURES), FEATURES)):
+        for array, spec in ((image, RGB), (features(FEATURES), FEATURES),
+                            (features(SIGNED), SIGNED), (features(REALS) / np.float32(3), REALS)):
             try:
                 yield bytes(encode(array, spec, name, basis=BASIS))
             except ConfigError:
@@ -138,23 +141,31 @@ def test_a_bomb_allocates_nothing() -> None:
     assert peak < 100_000
 
 
+@pytest.mark.parametrize('codec', ['rans', 'adaptive'])
 @pytest.mark.parametrize('spec', [FEATURES, LARGE], ids=['one state', 'four states'])
 @pytest.mark.parametrize('change', [lambda s: s[:-2], lambda s: s + b'xx', lambda s: b'',
                                     lambda s: s[:3], lambda s: s[2:]])
-def test_an_entropy_code_must_end_where_the_tensor_does(spec: TensorSpec,
+def test_an_entropy_code_must_end_where_the_tensor_does(spec: TensorSpec, codec: str,
                                                         change: Callable[..., Any]) -> None:
     q = features(spec)
-    stream = bytes(container.unpack(encode(q, spec, 'rans'), q.nbytes).payload)
-    frame = container.pack(spec, 2, (), [change(stream)])
+    found = container.unpack(encode(q, spec, codec), q.nbytes)
+    frame = container.pack(spec, found.codec, (), [change(bytes(found.payload))])
     with pytest.raises(DecodeError, match='entropy code'):
         decode(frame, max_bytes=q.nbytes)
 
 
 @pytest.mark.parametrize('codec, parameters', [(99, ()), (1, (0,)), (1, (20,)), (2, (1,)),
-                                               (4, (8, 100)), (4, (3, 0)), (5, (90,))])
+                                               (4, (8, 100)), (4, (3, 0)), (5, (90,)), (8, ())])
 def test_what_no_encoder_writes_is_refused(codec: int, parameters: tuple[int, ...]) -> None:
     with pytest.raises(DecodeError, match=r'cannot have made|unknown to this software'):
         decode(container.pack(FEATURES, codec, parameters, [bytes(576)]), max_bytes=LIMIT)
+
+
+@pytest.mark.parametrize('payload', [b'', b'1234', struct.pack('<fB', float('nan'), 0),
+                                     struct.pack('<fB', -1.0, 0), struct.pack('<fB', 0.0, 0)])
+def test_an_affine_tensor_has_a_scale(payload: bytes) -> None:
+    with pytest.raises(DecodeError, match='affine'):
+        decode(container.pack(REALS, 8, (), [payload]), max_bytes=LIMIT)
 
 
 def test_an_image_larger_than_its_header_says_is_not_decoded(

@@ -45,9 +45,9 @@ def _limits(dtype: str) -> tuple[int, int]:
     return np.iinfo(dtype).min, np.iinfo(dtype).max
 
 
-@given(tensors())
-def test_every_tensor_comes_back_bit_for_bit(q: np.ndarray) -> None:
-    spec = spec_of(q)
+@given(tensors(), st.integers(-300, 300))
+def test_every_tensor_comes_back_bit_for_bit(q: np.ndarray, zero_point: int) -> None:
+    spec = spec_of(q, zero_point=zero_point)
     for name in lossless_for(spec):
         decoded = decode(encode(q, spec, name), max_bytes=spec.nbytes)
         assert decoded.spec == spec
@@ -81,15 +81,33 @@ def test_neighbours_predict() -> None:
     assert len(encode(smooth, spec_of(smooth))) < 0.75 * len(encode(mixed, spec_of(mixed)))
 
 
+def test_activations_of_both_signs_cost_less_than_their_frequencies_in_each_channel() -> None:
+    rng = np.random.default_rng(5)
+    fields = rng.normal(0, 40, (28, 28, 32)).astype(np.float32)
+    real = cv2.GaussianBlur(fields, (5, 5), 1) * rng.lognormal(0, 0.7, 32) + rng.normal(0, 9, 32)
+    q = np.rint(real).clip(-128, 127).astype(np.int8)
+    counts = [np.unique(plane, return_counts=True)[1] for plane in q.reshape(-1, 32).T]
+    entropy = sum(float(n @ np.log2(n.sum() / n)) for n in counts) / 8
+    assert len(encode(q, spec_of(q, zero_point=0))) < 0.95 * entropy
+
+
+def test_the_value_of_a_channel_at_rest_costs_next_to_nothing() -> None:
+    """Channels of a depthwise convolution rest at their bias, which is not zero."""
+    q = np.broadcast_to(np.arange(100, dtype=np.uint8), (14, 14, 100)).copy()
+    q[3, 5] += 7
+    assert len(encode(q, spec_of(q, zero_point=0), 'adaptive')) < 0.06 * q.size
+
+
 def test_the_header_of_a_small_tensor_is_small() -> None:
     q = activations((2, 2, 64))
     spec = TensorSpec(q.shape, 'int8', float(np.float32(0.1)), -128)
     assert len(encode(q, spec, 'raw')) == q.size + 16
 
 
-def test_auto_is_rans_for_features_and_zstd_for_the_rest() -> None:
-    for features in (TensorSpec((28, 28, 256), 'int8'), TensorSpec((4096,), 'int8')):
+def test_auto_knows_activations_of_one_sign_and_of_both() -> None:
+    for features in (TensorSpec((28, 28, 256), 'int8', 0.1, -128), TensorSpec((4096,), 'uint8')):
         assert str(parse('auto', features)) == 'rans'
+    assert str(parse('auto', TensorSpec((28, 28, 24), 'int8', 0.1, 3))) == 'adaptive'
     for other in (RGB, TensorSpec((7, 7, 512), 'float32')):
         assert str(parse('auto', other)) == 'zstd:1'
 
