@@ -10,6 +10,11 @@ frequencies for each channel were learned from the calibration images.
 
     python3 benchmarks/codec.py --model aerial --weights bundled
     python3 benchmarks/codec.py --model vgg16 --weights seed:0 --images photos/
+
+With `--lossless` only the lossless codecs are measured, but at every cut of 25 kB or more, with
+all tensors that cross it; *entropy* is then that of all of them.
+
+    python3 benchmarks/codec.py --model net.tflite --images photos/ --lossless
 """
 
 import argparse
@@ -30,6 +35,7 @@ import zstandard
 from goals import Goal, at_most, publish
 
 from offload_perception.cli.measure_codecs import gradients
+from offload_perception.codec import decode_as, encode_tensors
 from offload_perception.codec.calibration import calibrate
 from offload_perception.codec.features import above_lowest
 from offload_perception.codec.layout import channels_first
@@ -42,15 +48,18 @@ from offload_perception.preparation.prepare import prepare
 from offload_perception.preparation.representative import folder_images
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
-from offload_perception.tensor import Tensors
+from offload_perception.tensor import Tensors, TensorSpec, total_bytes
 from offload_perception.terrain.tiles import tiles
 
-OURS = ('raw', 'zstd', 'rans', *(f'lossy:{bits}' for bits in BITS),
+LOSSLESS, LEAST_BYTES = ('zstd', 'rans', 'adaptive', 'auto'), 25_000
+OURS = ('raw', 'zstd', 'rans', 'adaptive', *(f'lossy:{bits}' for bits in BITS),
         *(f'transform:{step}' for step in (11, 16, 22, 45, 90)))
 IMAGE = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
 LOSSY_CUTS = ('block3_pool', 'block4_pool', 'block5_pool')  # have a goal for their size
 HEAD = ('cut', 'codec', 'bytes', 'bits/element', '/ entropy', '/ learned', 'encode ms',
         'decode ms', '% of head', 'agreement', 'accuracy')
+LOSSLESS_HEAD = ('cut', 'tensors', 'raw bytes', 'codec', 'bytes', '/ entropy', 'encode ms',
+                 'decode ms')
 
 
 @dataclass(frozen=True)
@@ -215,6 +224,70 @@ def bench(network: Chain, images: Sequence[np.ndarray], labels: Sequence[int] | 
     return rows
 
 
+@dataclass(frozen=True)
+class LosslessRow:
+    """One codec at one cut: means of all images, in bytes, and medians in milliseconds."""
+
+    cut: str
+    tensors: int
+    raw_bytes: int
+    codec: str
+    bytes: float
+    entropy_bytes: float
+    encode_ms: float
+    decode_ms: float
+
+    @property
+    def entropy_ratio(self) -> float:
+        """Return the size by the per-channel order-0 entropy."""
+        return self.bytes / self.entropy_bytes
+
+    def cells(self) -> tuple[Any, ...]:
+        """Return the line of the table."""
+        return (self.cut, self.tensors, self.raw_bytes, self.codec, f'{self.bytes:.0f}',
+                f'{self.entropy_ratio:.3f}', f'{self.encode_ms:.2f}', f'{self.decode_ms:.2f}')
+
+
+def bench_lossless(network: Chain, images: Sequence[np.ndarray],
+                   repeats: int) -> list[LosslessRow]:
+    """Return a row for each cut of `LEAST_BYTES` or more and each lossless codec."""
+    artefact = network.artefact
+    tensors: list[list[Tensors]] = [[(image,)] for image in images]
+    for k in range(1, artefact.last):
+        for of_image in tensors:
+            of_image.append(network.run(k, k, of_image[-1]))
+    rows = []
+    for k in range(1, artefact.last):
+        if total_bytes(artefact.tensors(k)) < LEAST_BYTES:
+            continue
+        entropy = mean(sum(entropy_bits(x) * x.size / 8 for x in of_image[k])
+                       for of_image in tensors)
+        for codec in LOSSLESS:
+            size, encode_ms, decode_ms = _trips([t[k] for t in tensors], artefact.tensors(k),
+                                                codec, repeats)
+            rows.append(LosslessRow(artefact.cut_names[k], len(artefact.tensors(k)),
+                                    total_bytes(artefact.tensors(k)), codec, size, entropy,
+                                    encode_ms, decode_ms))
+    return rows
+
+
+def _trips(at_cut: Sequence[Tensors], specs: Sequence[TensorSpec], codec: str,
+           repeats: int) -> tuple[float, float, float]:
+    """Return the mean size, and median times to encode and decode [ms]."""
+    sizes, encode_s, decode_s = [], [], []
+    for xs in [xs for xs in at_cut for _ in range(repeats)]:
+        start = perf_counter()
+        data = encode_tensors(xs, specs, codec)
+        middle = perf_counter()
+        found = [decode_as(part, spec) for part, spec in zip(data, specs, strict=True)]
+        decode_s.append(perf_counter() - middle)
+        encode_s.append(middle - start)
+        sizes.append(sum(map(len, data)))
+        if not all(map(np.array_equal, found, xs)):
+            raise SystemExit(f'{codec} changed a tensor')
+    return mean(sizes), 1e3 * median(encode_s), 1e3 * median(decode_s)
+
+
 def photos(artefact: Artefact, folder: Path | None,
            count: int) -> tuple[list[np.ndarray], list[int] | None, list[np.ndarray]]:
     """Return images to measure, their labels if known, and images to calibrate with."""
@@ -233,6 +306,12 @@ def photos(artefact: Artefact, folder: Path | None,
     crops = [cv2.resize(image[y:y + 427, x:x + 427], (size, size), interpolation=cv2.INTER_AREA)
              for image in load_sample_images().images for y, x in ((0, 0), (0, 106), (0, 213))]
     return crops[1::3] + crops[0::3], None, crops[2::3]
+
+
+def lossless_goals(rows: list[LosslessRow]) -> list[Goal]:
+    """Return the goal for the size at each cut."""
+    return [at_most(f'{row.cut}: adaptive by the entropy', row.entropy_ratio, 1.05)
+            for row in rows if row.codec == 'adaptive']
 
 
 def goals(rows: list[Row]) -> list[Goal]:
@@ -263,6 +342,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--repeats', type=int, default=5, help='encodes of each tensor')
     parser.add_argument('--runtime', default='auto')
     parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--lossless', action='store_true',
+                        help='lossless codecs at every cut of 25 kB or more')
     parser.add_argument('--json', type=Path)
     args = parser.parse_args(argv)
 
@@ -270,14 +351,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     # segments one by one: merged parts may round differently on another runtime
     network = Chain(artefact, resolve('cpu', args.runtime), args.threads, merge=False)
     images, labels, calibration_images = photos(artefact, args.images, args.count)
-    rows = bench(network, images, labels, calibration_images, args.repeats)
+    cells: list[tuple[Any, ...]]
+    if args.lossless:
+        lossless = bench_lossless(network, images, args.repeats)
+        head, cells = LOSSLESS_HEAD, [row.cells() for row in lossless]
+        records, met = [asdict(row) for row in lossless], lossless_goals(lossless)
+    else:
+        rows = bench(network, images, labels, calibration_images, args.repeats)
+        head, cells = HEAD, [row.cells() for row in rows]
+        records, met = [row.to_dict() for row in rows], goals(rows)
     title = (f'{artefact.name}, weights {artefact.weights} '
              f'({"trained" if artefact.trained else "UNTRAINED"}), {len(images)} images, '
              f'{network.choice.runtime} segments, {args.threads} threads')
-    print(title, table(HEAD, [row.cells() for row in rows]), sep='\n\n')
+    print(title, table(head, cells), sep='\n\n')
     publish(args.json, {'title': title, 'machine': platform.processor() or platform.machine(),
-                        'digest': artefact.digest, 'rows': [row.to_dict() for row in rows]},
-            goals(rows))
+                        'digest': artefact.digest, 'rows': records}, met)
     return 0
 
 

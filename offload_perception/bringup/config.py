@@ -130,7 +130,8 @@ class EdgeConfig(NetworkConfig):
                        'least energy within the deadline', dynamic=True)
     codec: str = param('auto', 'how the tensor is encoded for the link: auto, raw, zstd, rans, '
                        'adaptive, lossy:BITS, transform:STEP, affine (of floats), or '
-                       'jpeg:QUALITY and webp:QUALITY for the image; split auto plans this too', dynamic=True)
+                       'jpeg:QUALITY and webp:QUALITY for the image; split auto plans this too',
+                       dynamic=True)
     server: str = param('/server', 'namespace of the server, or several with commas; a static '
                         'split uses the first')
     deadline: float = param(0.2, 'from arrival of an image to its result [s]; 0 = none',

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from offload_perception.codec.api import setting_of_each
 from offload_perception.codec.adaptive import zero_of
+from offload_perception.codec.api import setting_of_each
 from offload_perception.codec.features import above_lowest, is_feature_map
 from offload_perception.codec.learn_transform import block_side, fit
 from offload_perception.codec.lossy import BITS, is_rectified, levels_for
