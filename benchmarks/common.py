@@ -35,6 +35,7 @@ from offload_perception.memory import keep_large_buffers
 from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import fit_image, image_message
+from offload_perception.preparation.model_source import is_model_file
 from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.loaded_network import LoadedNetwork
 from offload_perception.runtime.open_network import open_network
@@ -68,6 +69,8 @@ def parser(doc: str, *, frames: int, threads: int = 2) -> argparse.ArgumentParse
 def parse(p: argparse.ArgumentParser, argv: Any) -> argparse.Namespace:
     """Return the arguments; from now on SIGTERM ends the benchmark with all it has started."""
     args = p.parse_args(argv)
+    if is_model_file(args.model):
+        args.weights = 'bundled'  # it brings its own
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     os.environ.update(profile_environment())  # the probe gets the settings that the nodes get
