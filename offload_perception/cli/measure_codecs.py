@@ -1,4 +1,4 @@
-"""measure_codecs: measure size, time and agreement of every codec at every cut."""
+"""measure_codecs: measure size, time and agreement of every codec at the cuts that are planned."""
 
 import argparse
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from offload_perception.console import command, positive, progress, table, write
 from offload_perception.errors import ConfigError, ModelError
 from offload_perception.evaluation.evaluate import labelled_files
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.sizes import COSTS_FILE, TRANSFORM_CODECS, codecs_for
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     images = images[calibrated:]
     labels = None if labels is None else labels[calibrated:]
     rows = []
-    for cut in range(artefact.last):
+    for cut in range(artefact.last) if args.all_cuts else NetworkShape.of(artefact).candidates:
         progress(f'{artefact.cut_names[cut]}: {len(images)} images')
         rows += measure_cut(network, cut, images, labels, calibration)
     calibration.save(artefact.path)
@@ -98,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
                         help='to measure on (default: 400)')
     parser.add_argument('--calibrate', type=positive, default=2000,
                         help='other images to calibrate with (default: 2000)')
+    parser.add_argument('--all-cuts', action='store_true', help='measure at each cut, also those '
+                        'that the planner leaves out for sending more after more work')
     parser.add_argument('--json', metavar='FILE')
     return parser
 

@@ -18,9 +18,8 @@ class NetworkShape:
     """A network without its weights.
 
     `names` and `specs` (the tensors that cross) go over cuts 0..N (cut 0 is the image, cut N the
-    result), `macs`
-    (multiply-adds of one image) and `weight_bytes` (int8) over layers 1..N. `digest` is that of
-    the prepared model, empty if none was prepared.
+    result), `macs` (multiply-adds of one image) and `weight_bytes` (int8) over layers 1..N.
+    `digest` is that of the prepared model, empty if none was prepared.
     """
 
     name: str
