@@ -37,26 +37,24 @@ class NodeEntry:
     images: bool = False
 
 
-_MODEL = {name: name for name in ('model', 'weights', 'fit', 'labels', 'preprocess', 'device',
-                                  'runtime', 'threads')}
+_MODEL = {name: name for name in ('model', 'weights', 'fit', 'labels', 'preprocess', 'task',
+                                  'min_score', 'runtime', 'threads')}
 
 CAMERA = NodeEntry('camera_node', 'camera', 'namespace', CameraConfig, {
     'source': 'source', 'rate': 'rate', 'width': 'width', 'height': 'height',
     'transport': 'transport', 'loop': 'loop', 'black': 'black', 'white': 'white'},
     condition='camera', runs_at=('node',), images=True)
 EDGE = NodeEntry('edge_inference_node', 'edge_inference', 'namespace', EdgeConfig, {
-    **_MODEL, 'split': 'split', 'codec': 'codec', 'server': 'server', 'deadline': 'deadline',
-    'profile': 'profile', 'emulate': 'emulate', 'image_reliability': 'image_reliability',
-    'black': 'black', 'white': 'white'}, images=True)
+    **_MODEL, 'device': 'device', 'split': 'split', 'codec': 'codec', 'server': 'server',
+    'deadline': 'deadline', 'profile': 'profile', 'emulate': 'emulate',
+    'image_reliability': 'image_reliability', 'black': 'black', 'white': 'white'}, images=True)
 UM25C = NodeEntry('um25c_node', 'um25c', 'namespace', MeterConfig, {
     'port': 'meter_port', 'emulated_device': 'emulated_device'},
     condition='meter', runs_at=('um25c',))
 MONSOON = NodeEntry('monsoon_node', 'monsoon', 'namespace', MonsoonConfig, {},
                     condition='meter', runs_at=('monsoon',))
 REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', RemoteConfig, {
-    **{name: name for name in ('model', 'weights', 'fit', 'labels', 'preprocess', 'runtime',
-                               'threads', 'backend', 'beat_period')},
-    'device': 'server_device'})
+    **_MODEL, 'device': 'server_device', 'backend': 'backend', 'beat_period': 'beat_period'})
 RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
     'bag': 'bag', 'images': 'record_images', 'tensors': 'record_tensors', 'server': 'server'},
     condition='record', images=True)
