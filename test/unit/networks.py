@@ -103,7 +103,8 @@ def _swapped(file: bytes) -> bytes:
 def _convert(model: Any, dtype: str = '', *, float16: bool = False) -> bytes:
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter = (_frozen(model) if 'mobilenet' in model.name
+                 else tf.lite.TFLiteConverter.from_keras_model(model))
     if dtype or float16:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if float16:
@@ -116,6 +117,19 @@ def _convert(model: Any, dtype: str = '', *, float16: bool = False) -> bytes:
         converter.inference_output_type = getattr(tf, dtype)
     file: bytes = converter.convert()
     return file
+
+
+def _frozen(model: Any) -> Any:
+    """Return a converter of a frozen function: for many layers it takes a quarter of the time."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    function = tf.function(lambda x: model(x, training=False)).get_concrete_function(
+        tf.TensorSpec((1, *model.input_shape[1:]), tf.float32))
+    return tf.lite.TFLiteConverter.from_concrete_functions(
+        [convert_variables_to_constants_v2(function)])
 
 
 def photographs(count: int, size: int = SIZE) -> np.ndarray:

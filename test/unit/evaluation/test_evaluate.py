@@ -13,6 +13,7 @@ from offload_perception.evaluation.evaluate import Evaluation, Row, read_folder
 from offload_perception.imaging.resize import fit
 from offload_perception.network.artefact import Artefact
 from offload_perception.preparation.representative import folder_images, read_image
+from offload_perception.tensor import Tensors
 
 
 @pytest.fixture(scope='module')
@@ -30,7 +31,8 @@ def test_every_cut_is_measured_and_changes_nothing(rows: dict[str, Row],
 
 def test_float_files_agree(rows: dict[str, Row]) -> None:
     assert rows['Keras float32'].agreement == rows['float32 .tflite'].agreement == 1.0
-    assert rows['Keras float32'].top1 <= rows['Keras float32'].top5
+    top1, top5 = rows['Keras float32'].top1, rows['Keras float32'].top5
+    assert top1 is not None and top5 is not None and top1 <= top5
 
 
 def test_float_tails_follow_int8_heads(rows: dict[str, Row]) -> None:
@@ -40,7 +42,7 @@ def test_float_tails_follow_int8_heads(rows: dict[str, Row]) -> None:
 
 def test_a_changed_score_is_counted(artefact: Artefact, images: np.ndarray) -> None:
     evaluation = Evaluation(artefact, images[:3], np.zeros(3, np.int64))
-    wrong = [(scores.copy(),) for scores, in evaluation._whole]
+    wrong: list[Tensors] = [(scores.copy(),) for scores, in evaluation._whole]
     wrong[1][0][2] ^= 1
     assert evaluation._cut_row('x', wrong).mismatches == 1
 

@@ -27,6 +27,7 @@ from offload_perception.planning.frame_report import FrameReport
 
 REMOTE = Plan(CUT_POOL, 'raw', '/server')
 LOCAL = Plan(ON_BOARD)
+IMAGE_SIZE = (480, 640)
 
 
 class Drone:
@@ -56,10 +57,11 @@ class Drone:
             raise frame.decision
         self.decided((frame.decision, len(self.sent), len(self.ended)))
 
-    def _preprocess(self, image: object, out: np.ndarray) -> None:
+    def _preprocess(self, image: object, out: np.ndarray) -> tuple[int, int]:
         if isinstance(image, Exception):
             raise image
         out[:] = image
+        return IMAGE_SIZE
 
     def _send(self, packet: Any, server: Any) -> bool:
         if isinstance(self.listens, Exception):

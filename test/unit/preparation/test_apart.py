@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -14,6 +15,7 @@ import pytest
 
 from offload_perception.errors import CancelledError, ModelError
 from offload_perception.preparation.apart import building_apart
+from offload_perception.preparation.wishes import Progress, Wishes
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Stub:
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def build(self) -> None:
+    def write(self, folder: Path, wishes: Wishes, progress: Progress) -> None:
+        progress('begun')
         (self.folder / 'pid').write_text(str(os.getpid()))
         if self.end == 'refused':
             raise ModelError('no layers; add some')
@@ -40,10 +43,9 @@ class Stub:
         time.sleep(200)  # who waits for the end has failed
 
 
-def build(stub: Stub, raise_if_cancelled: Any = lambda: None,
-          progress: Any = lambda text: None) -> None:
-    building_apart(raise_if_cancelled)(
-        stub, stub.folder / 'model', None, None, 8, 'crop', progress=progress)
+def build(stub: Stub, raise_if_cancelled: Callable[[], None] = lambda: None,
+          progress: Progress = lambda text: None) -> None:
+    building_apart(raise_if_cancelled)(stub, stub.folder / 'model', Wishes(), progress=progress)
 
 
 @pytest.mark.parametrize(('end', 'text'), [
@@ -53,7 +55,7 @@ def test_what_goes_wrong_there_is_reported_here(tmp_path: Path, end: str, text: 
     told = []
     with pytest.raises(ModelError, match=text):
         build(Stub(end, tmp_path), progress=told.append)
-    assert told == ['building stub with weights seed:0']
+    assert told == ['begun']
 
 
 def test_it_can_be_ended_at_any_moment(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ from offload_perception.errors import DeviceError
 from offload_perception.profiles.device_profile import CutCost, DeviceProfile, Radio
 from offload_perception.runtime.emulated import EmulatedNetwork
 from offload_perception.runtime.loaded_network import LoadedNetwork
+from offload_perception.tensor import Tensors
+
+ONE = (np.ones((), np.int8),)
 
 
 class Quick:
@@ -16,8 +19,8 @@ class Quick:
     ran = 'litert'
     closed = False
 
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
-        return x + 1
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
+        return (xs[0] + 1,)
 
     def close(self) -> None:
         self.closed = True
@@ -48,9 +51,9 @@ def slow() -> tuple[EmulatedNetwork, Time, list[float]]:
 def test_layers_take_the_time_and_power_of_the_profile(
         slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, clock, powers = slow
-    assert network.run(1, 1, np.ones((), np.int8)) == 2
+    assert network.run(1, 1, ONE) == (2,)
     assert clock.now_s == pytest.approx(2.0)
-    network.run(2, 2, np.ones((), np.int8))
+    network.run(2, 2, ONE)
     assert clock.now_s == pytest.approx(3.0)
     assert powers == [0.0, 3.0, 0.0, 2.0, 0.0]
 
@@ -58,7 +61,7 @@ def test_layers_take_the_time_and_power_of_the_profile(
 def test_every_frame_says_that_it_was_emulated(
         slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, _, _ = slow
-    network.run(1, 2, np.ones((), np.int8))
+    network.run(1, 2, ONE)
     assert network.ran_on == 'emulated slow'
     assert network.times[0].seconds == pytest.approx(3.0)
 
@@ -66,7 +69,7 @@ def test_every_frame_says_that_it_was_emulated(
 def test_what_does_not_fit_is_refused(slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, _, _ = slow
     with pytest.raises(DeviceError, match='does not fit'):
-        network.run(1, 3, np.ones((), np.int8))
+        network.run(1, 3, ONE)
 
 
 def test_the_end_of_the_emulation_is_reported(

@@ -8,6 +8,9 @@ from offload_perception.errors import DeviceError
 from offload_perception.runtime import failover
 from offload_perception.runtime.failover import Failover
 from offload_perception.runtime.loaded_network import LoadedNetwork
+from offload_perception.tensor import Tensors
+
+ZERO = (np.zeros(()),)
 
 
 class Device:
@@ -19,19 +22,19 @@ class Device:
     def __init__(self, together: int = 1) -> None:
         self.broken, self.closed, self._barrier = False, 0, Barrier(together)
 
-    def run(self, first: Any, last: Any, x: Any) -> Any:
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
         if self.broken:
             self._barrier.wait(10)
             raise DeviceError('gone')
-        return x + 1
+        return (xs[0] + 1,)
 
     def close(self) -> None:
         self.closed += 1
 
 
 class Spare(Device):
-    def run(self, first: int, last: int, x: np.ndarray) -> np.ndarray:
-        return x + 2
+    def run(self, first: int, last: int, xs: Tensors) -> Tensors:
+        return (xs[0] + 2,)
 
 
 def spare() -> LoadedNetwork:
@@ -49,13 +52,13 @@ def test_two_threads_that_lose_the_device_at_once_lose_it_once() -> None:
 
     network = Failover(open_device, spare(), on_change=told.append, back_off_s=(60.0,))
     device.broken, results = True, []
-    threads = [Thread(target=lambda: results.append(network.run(1, 1, np.zeros(1))[0]))
+    threads = [Thread(target=lambda: results.append(network.run(1, 1, ZERO)))
                for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert results == [2.0, 2.0]
+    assert results == [(2.0,), (2.0,)]
     assert (len(told), device.closed) == (1, 1)
     network.close()
 
@@ -80,7 +83,7 @@ def test_pauses_grow_while_the_device_stays_away() -> None:
     network = Failover(open_device, spare(), on_change=lambda text: None,
                        back_off_s=Pauses([1, 2, 3]))
     device.broken = True
-    assert network.run(1, 1, np.zeros(1))[0] == 2.0
+    assert network.run(1, 1, ZERO) == (2.0,)
     assert again.wait(10)
     network.close()
     assert pauses == [1, 2, 3, 3, 3]
@@ -100,7 +103,7 @@ def test_the_newest_reason_is_reported_while_frames_are_dropped() -> None:
                        back_off_s=(60.0,))
     device.broken = True
     with pytest.raises(DeviceError, match='gone'):
-        network.run(1, 1, np.zeros(1))
+        network.run(1, 1, ZERO)
     assert network.describe() == 'gone; there is no CPU fallback'
     assert not network.on_device
     network.close()
@@ -122,7 +125,7 @@ def test_whatever_opening_raises_the_next_attempt_is_made(error: Exception) -> N
 
     network = Failover(open_device, spare(), back_off_s=(0.0,), on_change=tell)
     device.broken = True
-    assert network.run(1, 1, np.zeros(1))[0] == 2.0
+    assert network.run(1, 1, ZERO) == (2.0,)
     assert back.wait(10) and network.on_device
     network.close()
 
@@ -141,7 +144,7 @@ def test_closing_does_not_wait_for_an_opening_and_what_it_opens_is_closed(
 
     network = Failover(open_device, spare(), on_change=lambda text: None, back_off_s=(0.0,))
     device.broken = True
-    network.run(1, 1, np.zeros(1))
+    network.run(1, 1, ZERO)
     assert opening.wait(10)
     network.close()
     gate.set()

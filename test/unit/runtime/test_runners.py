@@ -39,7 +39,7 @@ def test_names_itself_and_its_ends(runner: TfliteRunner | OpenVinoRunner, tiny: 
     assert runner.device == 'cpu' and runner.runtime in MODULES
     assert (runner.inputs, runner.outputs) == ((tiny.input,), tiny.tensors(tiny.last))
     y, = runner.run((image(),))
-    assert (y.shape, y.dtype) == ((8,), np.int8) == (runner.outputs[0].shape, y.dtype)
+    assert y.shape == runner.outputs[0].shape == (8,) and y.dtype == np.int8
 
 
 def test_result_outlives_the_runner(tiny: Artefact) -> None:
