@@ -6,7 +6,7 @@ from math import isfinite
 from pathlib import Path
 
 from offload_perception.console import command, progress, write_json
-from offload_perception.report.analysis import key_figures
+from offload_perception.report.analysis import found, key_figures
 from offload_perception.report.recorded_flight import load_flight
 from offload_perception.report.write_report import write_report
 
@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(args.out or f'{bags[0].resolve().with_suffix("")}_report')
     progress('drawing')
     write_report(flights, out)
-    write_json(args.json, {f.name: _known(key_figures(f)) for f in flights})
+    write_json(args.json, {f.name: {**_known(key_figures(f)), 'found': found(f)}
+                           for f in flights})
     for flight in flights:
         print('\n'.join([f'{flight.name}:', *flight.closing_lines]))
     print(f'report: {out / "index.html"}')

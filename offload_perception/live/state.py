@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from offload_perception.live import view, warnings
-from offload_perception.live.plain_data import plain
+from offload_perception.live.plain_data import plain, text
 from offload_perception.live.warnings import Health
 from offload_perception.telemetry.records import (
     frame_record,
-    label_record,
     power_record,
+    result_record,
     stamp_ns,
+    truth_record,
 )
 from offload_perception.telemetry.summary import Summary
 
@@ -22,7 +23,7 @@ WINDOW_S = 5.0  # what 'now' means for rates and latencies
 PICTURE_S = 3.0  # how long a picture with a result is preferred to a newer one without
 Key = TypeVar('Key')
 Value = TypeVar('Value')
-_FRAMES, _LABELS, _NODES, _CUTS, _PICTURES = 1024, 256, 256, 1024, 16
+_FRAMES, _LABELS, _NODES, _CUTS, _PICTURES, _DETAILS = 1024, 256, 256, 1024, 16, 128
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class LiveState:
         self.frames: deque[Received] = deque(maxlen=_FRAMES)
         self.first_frame_s: float | None = None
         self.last_result_s: float | None = None
-        self.labels: OrderedDict[int, Received] = OrderedDict()
+        self.labels: OrderedDict[int, Received] = OrderedDict()  # as `view.labels` has them
+        self.details: OrderedDict[int, dict[str, Any]] = OrderedDict()  # boxes, or a class map
         self.health: OrderedDict[str, Health] = OrderedDict()
         self.servers: dict[str, Received | None] = dict.fromkeys(servers)
         self.cuts: dict[int, str] = {}
@@ -106,16 +108,33 @@ class LiveState:
             self.policy = self._now(m)
 
     def add_result(self, m: Any) -> None:
-        """Take a Classification."""
-        if record := label_record(m):
-            with self._lock:
-                self.digest = m.model_digest
-                self.summary.add_result(record)
-                _keep(self.labels, record.stamp_ns, self._now(m), _LABELS)
+        """Take a Classification, of any kind of network."""
+        record, shown = result_record(m), plain(view.labels(m))
+        with self._lock:
+            self.digest = m.model_digest
+            self.summary.add_result(record)
+            _keep(self.labels, record.stamp_ns, self._now(shown), _LABELS)
+
+    def add_detections(self, m: Any) -> None:
+        """Take the Detections in an image."""
+        shown = plain(view.boxes(m))
+        with self._lock:
+            _keep(self.details, stamp_ns(m.header), shown, _DETAILS)
+
+    def add_class_map(self, header: Any, png: str) -> None:
+        """Take the class map of an image, as a translucent PNG in base64."""
+        with self._lock:
+            _keep(self.details, stamp_ns(header), {'map': png}, _DETAILS)
+
+    def awaits_details(self, header: Any) -> bool:
+        """Return whether the image of a stamp is among the pictures, without boxes or map yet."""
+        stamp = stamp_ns(header)
+        with self._lock:
+            return stamp not in self.details and any(p.stamp_ns == stamp for p in self.pictures)
 
     def add_truth(self, m: Any) -> None:
         """Take the true Classification of a generated image."""
-        if record := label_record(m):
+        if record := truth_record(m):
             with self._lock:
                 self.summary.add_truth(record)
 
@@ -164,7 +183,7 @@ class LiveState:
             return view.caveats(self)
 
     def picture(self) -> tuple[Picture, dict[str, Any] | None] | None:
-        """Return the newest picture that has a result, and that result.
+        """Return the newest picture that has a result, and that result with its boxes or map.
 
         If no recent one has a result, the newest picture and None; None if there is no picture.
         """
@@ -176,7 +195,9 @@ class LiveState:
                      if p.stamp_ns in self.labels and p.at_s >= oldest_s)
             shown = next(known, self.pictures[-1])
             received = self.labels.get(shown.stamp_ns)
-            return shown, plain(view.labels(received.message)) if received else None
+            return shown, {**received.message, **self.details.get(shown.stamp_ns, {}),
+                           'fit': text(self.values('edge_inference').get('fit', ''))
+                           } if received else None
 
     def closing_lines(self, published: int | None = None) -> list[str]:
         """Return the lines that close a run; `published` as for `Summary.tally`."""

@@ -91,7 +91,7 @@ def _head(s: dict[str, Any]) -> list[Text]:
         line.append('  recording' if recording['on'] else '  NOT RECORDING',
                     'bold red' if recording['on'] else 'bold yellow')
     if result := s['result']:
-        line.append('  ' + ', '.join(f'{x["label"]} {x["score"]:.0%}' for x in result['labels']))
+        line.append(f'  {result["words"]}')
         if result['judged']:
             line.append(f'  right {result["right"]} of {result["judged"]}')
     about = s['about']

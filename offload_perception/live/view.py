@@ -9,15 +9,19 @@ import numpy as np
 from offload_perception.flight.policy import VALID_S
 from offload_perception.frames import Outcome
 from offload_perception.live.warnings import NO_FRAME_S, SILENT_S, lost_servers
+from offload_perception.network.output_meaning import CLASSIFICATION
 from offload_perception.telemetry import meaning
+from offload_perception.telemetry.colours import colour
 from offload_perception.telemetry.cut_names import cut_names
+from offload_perception.telemetry.found import found_in, in_words, kind_of
 from offload_perception.telemetry.records import STAGES
 from offload_perception.telemetry.summary import Summary
 
 if TYPE_CHECKING:
     from offload_perception.live.state import LiveState, Received
 
-_TOP = 3
+_TOP, _TOP_COUNTED = 3, 8
+_BOXES = 100  # that are drawn
 
 
 def has_result(m: Any) -> bool:
@@ -141,7 +145,7 @@ def about(state: 'LiveState') -> dict[str, str]:
 def run_caveats(state: 'LiveState') -> list[str]:
     """Return what the labels of this flight do not mean."""
     newest = next(reversed(state.labels.values()), None)
-    return meaning.run_caveats(newest.message.trained if newest else None,
+    return meaning.run_caveats(newest.message['trained'] if newest else None,
                                state.values('edge_inference'), state.values('camera'))
 
 
@@ -170,12 +174,34 @@ def result(state: 'LiveState', now: float) -> dict[str, Any] | None:
     if not state.labels:
         return None
     newest = next(reversed(state.labels.values()))
-    return {**labels(newest.message), 'age_s': now - newest.at_s,
+    return {**newest.message, 'age_s': now - newest.at_s,
             'right': state.summary.right, 'judged': state.summary.judged}
 
 
 def labels(m: Any) -> dict[str, Any]:
-    """Return the best labels of a Classification, and whether they mean anything."""
-    best = zip(m.labels[:_TOP], m.scores[:_TOP], strict=False)
-    return {'labels': [{'label': label, 'score': float(score)} for label, score in best],
-            'trained': m.trained, 'where': m.where}
+    """Return the labels of a Classification, and whether they mean anything.
+
+    Each has its score or its share; those of detections come once, with a count.
+    """
+    kind, rows = kind_of(m), found_in(m)
+    most = _TOP if kind == CLASSIFICATION else _TOP_COUNTED
+    return {'kind': kind, 'words': in_words(kind, rows, _TOP), 'trained': m.trained,
+            'where': m.where, 'more': max(0, len(rows) - most),
+            'labels': [{'label': row.label, 'score': row.score, 'count': row.count,
+                        'colour': colour(row.id)} for row in rows[:most]]}
+
+
+def boxes(m: Any) -> dict[str, Any]:
+    """Return the boxes of the best Detections, in shares of the image, and how many are left out.
+
+    What lies outside of the image is cut off.
+    """
+    width, height = m.image_width, m.image_height
+    found = []
+    for d in m.detections[:_BOXES]:
+        x0, x1 = (min(x, width) / width for x in (d.x_min, d.x_max))
+        y0, y1 = (min(y, height) / height for y in (d.y_min, d.y_max))
+        if x0 < x1 and y0 < y1:
+            found.append({'label': d.label, 'score': float(d.score), 'colour': colour(d.id),
+                          'box': [x0, y0, x1, y1]})
+    return {'boxes': found, 'boxes_left_out': max(0, len(m.detections) - _BOXES)}

@@ -1,7 +1,9 @@
 """Serve a web page that shows what the drone does now."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rclpy._rclpy_pybind11 import RMWError
@@ -14,8 +16,9 @@ from offload_perception.errors import ImageError
 from offload_perception.health import Finding, error, warning
 from offload_perception.imaging.encodings import ValueRange
 from offload_perception.live.http_server import LiveServer
-from offload_perception.live.picture import jpeg_of_compressed, jpeg_of_raw
+from offload_perception.live.picture import jpeg_of_compressed, jpeg_of_raw, png_of_classes
 from offload_perception.live.state import LiveState
+from offload_perception.msg import Detections
 from offload_perception.nodes import qos
 from offload_perception.nodes.managed import ManagedNode, Session
 from offload_perception.nodes.monitor import listen
@@ -27,6 +30,7 @@ LOOK_PERIOD_S = 0.5
 # Small pictures first: if the driver publishes both, the compressed ones cost less.
 _IMAGES = {'image_raw/compressed': (CompressedImage, jpeg_of_compressed),
            'image_raw': (Image, jpeg_of_raw)}
+_BOXES, _MAP = 'detections', 'class_map'
 
 
 class ViewSession(Session):
@@ -35,60 +39,84 @@ class ViewSession(Session):
     def __init__(self, node: 'DashboardNode', server: LiveServer, state: LiveState) -> None:
         self._node, self._server, self._state = node, server, state
         self._values = ValueRange(node.config.black, node.config.white)
-        self._images: Subscription | None = None
-        self._image_topic = self._problem = ''
+        self._viewed: dict[str, Subscription] = {}  # by topic
+        self._problems: dict[str, str] = {}
         self._next_image_s = 0.0
 
     def start(self) -> None:
         """Subscribe."""
         for subscription in listen(self._node, self._node.border, self._state):
             self._node.resources.callback(self._node.destroy_subscription, subscription)
-        self._node.resources.callback(self._take_images, '')
+        self._node.resources.callback(self._view, ())
         self._look_timer = self._node.add_timer(LOOK_PERIOD_S, self._subscribe_while_viewed)
 
     def _subscribe_while_viewed(self) -> None:
-        """Subscribe to the published image topic, while there is a viewer."""
+        """Subscribe to an image topic and what is drawn over it, while there is a viewer."""
         node = self._node
-        published = (t for t in _IMAGES if node.count_publishers(node.resolve_topic_name(t)))
-        self._take_images(next(published, '') if self._server.viewers else '')
+        published = [t for t in (*_IMAGES, _BOXES, _MAP)
+                     if node.count_publishers(node.resolve_topic_name(t))]
+        image = next((t for t in published if t in _IMAGES), '')
+        self._view([t for t in published if t == image or t not in _IMAGES]
+                   if self._server.viewers else ())
 
-    def _take_images(self, topic: str) -> None:
-        if topic == self._image_topic:
-            return
-        if self._images is not None:
-            self._node.destroy_subscription(self._images)
-            self._images = None
-        self._image_topic = topic
-        if topic:  # undecoded: the page shows only a few of the images
-            self._images = self._node.create_subscription(
-                _IMAGES[topic][0], topic, self._on_image, qos.images('best_effort'), raw=True)
+    def _view(self, topics: Collection[str]) -> None:
+        """Subscribe to these of the topics that are for viewers alone, and to no other."""
+        for topic in self._viewed.keys() - topics:
+            self._node.destroy_subscription(self._viewed.pop(topic))
+            self._problems.pop(topic, None)
+        for topic in topics:
+            if topic not in self._viewed:
+                self._viewed[topic] = self._subscribe(topic)
 
-    def _on_image(self, data: bytes) -> None:
+    def _subscribe(self, topic: str) -> Subscription:
+        create, border = self._node.create_subscription, self._node.border
+        if topic == _BOXES:
+            return create(Detections, topic, border.checked(
+                Detections, topic, self._state.add_detections), qos.RESULTS)
+        if topic == _MAP:
+            return create(Image, topic, self._on_class_map, qos.images('best_effort'))
+        return create(  # undecoded: the page shows only a few of the images
+            _IMAGES[topic][0], topic, partial(self._on_image, topic), qos.images('best_effort'),
+            raw=True)
+
+    def _on_image(self, topic: str, data: bytes) -> None:
         now = time.monotonic()
-        if now < self._next_image_s or not self._image_topic:
+        if now < self._next_image_s:
             return
         self._next_image_s = now + 1.0 / self._node.config.image_rate
-        kind, jpeg_of = _IMAGES[self._image_topic]
-        try:
+        kind, jpeg_of = _IMAGES[topic]
+        with self._reporting(topic, 'picture'):
             message = deserialize_message(data, kind)
             jpeg = jpeg_of(message, self._node.config.image_width, self._values)
             self._state.add_picture(message.header, jpeg)
-            self._problem = ''
+
+    def _on_class_map(self, message: Image) -> None:
+        if not self._state.awaits_details(message.header):
+            return
+        with self._reporting(_MAP, 'class map'):
+            self._state.add_class_map(
+                message.header, png_of_classes(message, self._node.config.image_width))
+
+    @contextmanager
+    def _reporting(self, topic: str, what: str) -> Iterator[None]:
+        try:
+            yield
+            self._problems.pop(topic, None)
         except (ImageError, RMWError) as e:
-            self._problem = f'no picture: {e}'
+            self._problems[topic] = f'no {what}: {e}'
 
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the page."""
         if not self._server.alive:
             yield error('page', 'the page is no longer served; restart this node')
-        if self._problem:
-            yield warning('picture', self._problem)
+        for topic, problem in self._problems.items():
+            yield warning('class map' if topic == _MAP else 'picture', problem)
 
     def values(self) -> dict[str, Any]:
         """Return the viewers, and where images come from."""
         c = self._node.config
         return {'address': f'{c.host}:{self._server.port}', 'viewers': self._server.viewers,
-                'images from': self._image_topic or 'nowhere'}
+                'images from': next((t for t in self._viewed if t in _IMAGES), 'nowhere')}
 
 
 class DashboardNode(ManagedNode[DashboardConfig, ViewSession]):

@@ -3,11 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 import numpy as np
 
 from offload_perception.flight.policy import VALID_S
 from offload_perception.frames import DropReason, Outcome
+from offload_perception.network.output_meaning import DETECTION, SEGMENTATION
 from offload_perception.report.recorded_flight import Flight
 from offload_perception.report.topic_table import Table
 from offload_perception.telemetry.cut_names import cut_names as names_of_cuts
@@ -232,3 +234,14 @@ def key_figures(flight: Flight) -> dict[str, float]:
 def miss_counts(flight: Flight) -> Counter[str]:
     """Return how many frames missed their deadline for each reason."""
     return Counter(r for r in miss_reasons(flight.frames) if r)
+
+
+def found(flight: Flight) -> dict[str, Any]:
+    """Return for each kind of result how many there were, and of each label in how many it was.
+
+    Of detections also the number of objects, of class maps the share of all pictures.
+    """
+    amounts = {DETECTION: 'objects', SEGMENTATION: 'share'}
+    return {kind: {'results': counts.results, 'labels': {
+        row.label: {'results': row.results, amounts.get(kind, 'mean score'): row.amount}
+        for row in counts.rows()}} for kind, counts in flight.summary.found.items()}

@@ -52,7 +52,7 @@ CHARTS = (
           'kept back for that (paced).', policy),
     Chart('track', 'Where results were taken', 'Position of the vehicle at the stamp of each '
           'result, by label.', track),
-    Chart('samples', 'Sample frames', 'Recorded images with the label they got; green agrees with '
-          'the known truth of a generated image, red does not, black is unknown.', samples),
+    Chart('samples', 'Sample frames', 'Recorded images with what was found in them; green agrees '
+          'with the known truth of a generated image, red does not, black is unknown.', samples),
     Chart('drops', 'Dropped frames', 'Frames without a result, by reason.', drops),
 )

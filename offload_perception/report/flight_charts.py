@@ -12,9 +12,11 @@ import numpy as np
 from offload_perception.flight.policy import POLICIES
 from offload_perception.imaging.compressed import compressed_to_rgb
 from offload_perception.imaging.encodings import to_rgb
+from offload_perception.network.output_meaning import CLASSIFICATION
 from offload_perception.report import analysis, plotting
 from offload_perception.report.plotting import BAD, DRONE, GREY, LINK, SERVER
 from offload_perception.report.recorded_flight import Flight, Sample
+from offload_perception.telemetry.colours import colour
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _POLICY_COLOURS = {'full': SERVER, 'economy': LINK, 'ground': DRONE, 'return': BAD}
 _EARTH_M = 6378137.0  # equatorial radius of WGS 84; good enough for a track of some km
 _LABELS = 7  # that get a colour of their own
+_OBJECTS = 50  # whose boxes are drawn over a picture
 
 
 def energy(flight: Flight) -> 'Figure | None':
@@ -102,7 +105,8 @@ def track(flight: Flight) -> 'Figure | None':
         np.remainder(longitude - longitude[0] + 180.0, 360.0) - 180.0)
     figure, axes = plotting.new_figure(4.6)
     axes.plot(east, north, color=GREY, lw=0.6)
-    labels = located['classification_labels']
+    labels = np.where(located['classification_labels'] == '', 'nothing named',
+                      located['classification_labels'])
     common = Counter(labels.tolist()).most_common()
     for n, (label, count) in enumerate(common[:_LABELS]):
         here = labels == label
@@ -128,6 +132,7 @@ def samples(flight: Flight) -> 'Figure | None':
     for n, sample in enumerate(flight.samples, 1):
         axes = figure.add_subplot(rows, 2, n)
         axes.imshow(rgb_of(sample.image))
+        _draw_objects(axes, sample)
         axes.set_axis_off()
         axes.set_title(_caption(sample), fontsize=8.5, color=_verdict_colour(sample))
     return figure
@@ -141,14 +146,25 @@ def rgb_of(image: Any) -> np.ndarray:
                   encoding=image.encoding, is_bigendian=bool(image.is_bigendian))
 
 
+def _draw_objects(axes: Any, sample: Sample) -> None:
+    """Draw the boxes of detections over their image."""
+    for d in sample.objects[:_OBJECTS]:
+        plotting.outline(axes, (d.x_min, d.y_min, d.x_max, d.y_max), colour(d.id))
+
+
 def _caption(sample: Sample) -> str:
-    text = f'{sample.t_s:.1f} s: {sample.label} {sample.score:.0%}'
-    if not sample.trained:
-        return f'{text} (untrained)'
-    return f'{text}\nis {sample.truth}' if sample.truth not in ('', sample.label) else text
+    text = f'{sample.t_s:.1f} s: {sample.result.words}'
+    wrong = sample.result.trained and _is_right(sample) is False
+    return f'{text}\nis {sample.truth}' if wrong else text
+
+
+def _is_right(sample: Sample) -> bool | None:
+    """Return whether the label is the true one; None: not known, or it is none of a class."""
+    r = sample.result
+    if not (sample.truth and r.found and r.kind == CLASSIFICATION):
+        return None
+    return sample.truth == r.found[0].label
 
 
 def _verdict_colour(sample: Sample) -> str:
-    if not sample.truth:
-        return 'black'
-    return SERVER if sample.truth == sample.label else BAD
+    return {None: 'black', True: SERVER, False: BAD}[_is_right(sample)]

@@ -64,6 +64,8 @@ def _figures(flights: list[Flight]) -> str:
         if misses := analysis.miss_counts(flight).most_common():
             tables.append(f'<h3>Deadline misses: {escape(flight.name)}</h3>'
                           + _table(['reason', 'frames'], misses))
+        tables += [f'<h3>What was found: {escape(flight.name)}</h3>' + _table(head, rows)
+                   for head, rows in text.found_tables(flight)]
         if policies := text.policy_rows(flight):
             tables.append(f'<h3>Mission policy: {escape(flight.name)}</h3>'
                           + _table(text.POLICY_HEAD, policies))

@@ -32,6 +32,14 @@ def new_figure(height_in: float = 3.2, rows: int = 1) -> tuple['Figure', Any]:
         return figure, figure.subplots(rows, 1, sharex=rows > 1)
 
 
+def outline(axes: Any, box: tuple[float, float, float, float], colour: str) -> None:
+    """Draw a box (xmin, ymin, xmax, ymax) over a picture."""
+    from matplotlib.patches import Rectangle
+
+    x0, y0, x1, y1 = box
+    axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, lw=1.2, color=colour))
+
+
 def legend_above(figure: 'Figure', axes: Any, columns: int = 3) -> None:
     """Put the legend of `axes` above the figure, where it hides no data."""
     handles, labels = axes.get_legend_handles_labels()

@@ -1,7 +1,7 @@
 """A flight as its bag records it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,17 @@ from offload_perception.errors import BagError, IncomingError
 from offload_perception.health import findings_of
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.recording import BagMessage, BagReader
-from offload_perception.report.topic_table import Table, table_of
+from offload_perception.report.topic_table import Table, table_of, table_of_objects
 from offload_perception.telemetry.meaning import run_caveats
 from offload_perception.telemetry.records import (
     frame_record,
-    label_record,
     power_record,
+    result_record,
     stamp_ns,
+    truth_record,
 )
 from offload_perception.telemetry.rules import checked
-from offload_perception.telemetry.summary import Summary, Tally
+from offload_perception.telemetry.summary import ResultRecord, Summary, Tally
 
 # Name of a table, and the topic in the drone's namespace that fills it.
 _TOPICS = {'frames': 'frame_latency', 'power': 'power', 'energy': 'frame_energy',
@@ -33,14 +34,16 @@ SAMPLES = 8
 
 @dataclass(frozen=True)
 class Sample:
-    """A recorded image, the message as it is, and its result."""
+    """A recorded image, the message as it is, and its result.
+
+    `objects` are its Detection messages, `truth` its true class, empty if it is not known.
+    """
 
     image: Any
     t_s: float
-    label: str
-    score: float
+    result: ResultRecord
     truth: str
-    trained: bool
+    objects: Sequence[Any] = ()
 
 
 @dataclass
@@ -117,7 +120,7 @@ def load_flight(bag: str | Path, namespace: str | None = None) -> Flight:
     namespace = _drone_of(recorded, Path(bag), namespace)
     try:
         flight = _flight_of(recorded, Path(bag).stem, namespace)
-        flight.samples = list(_samples(reader, flight))
+        flight.samples = list(_samples(reader, flight, recorded))
     except (AttributeError, TypeError, ValueError, KeyError, OverflowError) as e:
         raise BagError(f'{bag} has messages of our types with other fields ({e}): was it recorded '
                        'with another version of this package?') from e
@@ -169,7 +172,7 @@ _OURS = 'offload_perception/msg'
 _HEALTH, _SETUP = (f'diagnostic_msgs/msg/Diagnostic{kind}' for kind in ('Array', 'Status'))
 _WANTED = {_HEALTH, _SETUP, *(f'{_OURS}/{name}' for name in (
     'FrameLatency', 'PowerSample', 'FrameEnergy', 'OffloadDecision', 'Classification',
-    'ServerStatus', 'MissionPolicy', 'GeotaggedClassification'))}
+    'Detections', 'ServerStatus', 'MissionPolicy', 'GeotaggedClassification'))}
 
 
 def _drone_of(recorded: _Recorded, bag: Path, wanted: str | None) -> str:
@@ -197,6 +200,8 @@ def _flight_of(recorded: _Recorded, name: str, namespace: str) -> Flight:
                     _summary_of(raw), duration_s=(recorded.last_ns - start_ns) * 1e-9)
     status = list(recorded.of_type(f'{_OURS}/ServerStatus'))
     flight.tables['servers'] = table_of(status, start_ns)
+    flight.tables['detections'] = table_of_objects(
+        recorded.messages.get(f'{namespace}/detections', []), start_ns)
     flight.models = {m.model for _, m in status}
     flight.trained = all(m.trained for _, m in raw['results'])
     for _, m in recorded.of_type(_HEALTH):
@@ -212,8 +217,8 @@ def _summary_of(raw: dict[str, list[tuple[int, Any]]]) -> Summary:
     feeds: list[tuple[str, Callable[[int, Any], Any], Callable[[Any], None]]] = [
         ('frames', lambda t, m: frame_record(m, 1e-9 * t), summary.add_frame),
         ('power', lambda t, m: power_record(m, 1e-9 * t), summary.add_power),
-        ('results', lambda _, m: label_record(m), summary.add_result),
-        ('truths', lambda _, m: label_record(m), summary.add_truth)]
+        ('results', lambda _, m: result_record(m), summary.add_result),
+        ('truths', lambda _, m: truth_record(m), summary.add_truth)]
     events = [(t, n, i) for n, (table, *_) in enumerate(feeds)
               for i, (t, _) in enumerate(raw[table])]
     for _, n, i in sorted(events):
@@ -248,18 +253,23 @@ def _images_of(flight: Flight) -> tuple[str, ...]:
     return (raw, f'{raw}/compressed') if raw else ()
 
 
-def _samples(reader: BagReader, flight: Flight) -> Iterator[Sample]:
+def _samples(reader: BagReader, flight: Flight, recorded: _Recorded) -> Iterator[Sample]:
     """Yield a few images, spread over the flight, with their results."""
-    results, truths = flight.results, flight.truths
+    def of(topic: str) -> list[tuple[int, Any]]:
+        return recorded.messages.get(f'{flight.namespace}/{topic}', [])
+    results = of('classification')
     chosen = np.unique(np.linspace(0, len(results) - 1, SAMPLES).astype(int)) if results else ()
-    rows = {int(results['stamp_ns'][i]): i for i in chosen}
-    truth = dict(zip(truths['stamp_ns'], truths['labels'], strict=True))
+    wanted = {stamp_ns(results[i][1].header): i for i in chosen}
+    truth = dict(zip(flight.truths['stamp_ns'], flight.truths['labels'], strict=True))
+    objects = {stamp_ns(m.header): m.detections for _, m in of('detections')
+               if stamp_ns(m.header) in wanted}
     taken = _images_of(flight)
     for m in reader:
-        if m.type.name not in _IMAGES or (taken and m.topic not in taken):
+        if m.type.name not in _IMAGES or (taken and m.topic not in taken) or (
+                m.topic == f'{flight.namespace}/class_map'):  # it has its image's stamp
             continue
         image = m.decode()
         stamp = stamp_ns(image.header)
-        if (i := rows.pop(stamp, None)) is not None:
-            yield Sample(image, float(results['t'][i]), str(results['labels'][i]),
-                         float(results['scores'][i]), str(truth.get(stamp, '')), flight.trained)
+        if (i := wanted.pop(stamp, None)) is not None:
+            yield Sample(image, float(flight.results['t'][i]), result_record(results[i][1]),
+                         str(truth.get(stamp, '')), objects.get(stamp, ()))

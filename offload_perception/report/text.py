@@ -4,6 +4,7 @@ from math import isfinite, isnan
 from typing import Any
 
 from offload_perception.console import table
+from offload_perception.network.output_meaning import CLASSIFICATION, DETECTION, SEGMENTATION
 from offload_perception.report import analysis
 from offload_perception.report.recorded_flight import Flight
 from offload_perception.telemetry.records import PARAMETER
@@ -87,6 +88,21 @@ def policy_rows(flight: Flight) -> list[list[Any]]:
             for name, held_s, frames, paced in analysis.policy_counts(flight)]
 
 
+_FOUND_HEADS = {CLASSIFICATION: ['best label', 'results', 'mean score'],
+                DETECTION: ['label', 'results with it', 'objects'],
+                SEGMENTATION: ['class', 'results with it', 'share of all pictures']}
+_FOUND_ROWS = 20
+
+
+def found_tables(flight: Flight) -> list[tuple[list[str], list[list[Any]]]]:
+    """Return the head and the rows of a table of the commonest labels, for each kind of result."""
+    return [(_FOUND_HEADS[kind], [
+        [row.label, row.results, f'{row.amount:.0f}' if kind == DETECTION else f'{row.amount:.1%}']
+        for row in rows[:_FOUND_ROWS]])
+        for kind, counts in flight.summary.found.items()
+        if kind in _FOUND_HEADS and (rows := counts.rows())]
+
+
 CHANGE_HEAD = ['time [s]', 'from', 'to', 'reason', 'held [s]']
 
 
@@ -118,6 +134,8 @@ def markdown(flights: list[Flight], files: list[str]) -> str:
     for flight in flights:
         if misses := analysis.miss_counts(flight).most_common():
             parts += [f'## Deadline misses: {flight.name}', table(['reason', 'frames'], misses)]
+        for head, rows in found_tables(flight):
+            parts += [f'## What was found: {flight.name}', table(head, rows)]
         if policies := policy_rows(flight):
             parts += [f'## Mission policy: {flight.name}', table(POLICY_HEAD, policies)]
         if changes := change_rows(flight):

@@ -1,12 +1,15 @@
 """Messages of one topic as columns, for figures, CSV and Parquet."""
 
 import csv
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from offload_perception.network.output_meaning import CLASSIFICATION
+from offload_perception.telemetry.found import found_in, kind_of
 from offload_perception.telemetry.records import stamp_ns
 
 
@@ -48,15 +51,25 @@ def table_of(messages: Iterable[tuple[int, Any]], start_ns: int) -> Table:
     Every field that is a number, a truth or a text is a column; a header becomes `stamp_ns`, of
     a list of texts or numbers the first is taken, and the fields of a message within have its
     name before theirs (`attitude_w`). Labels and scores have five columns each: `labels` is the
-    best one, `labels_2` the second.
+    best one, `labels_2` the second; `found` has the objects, or the share, of every label as JSON.
     """
-    rows = [{'t': (time_ns - start_ns) * 1e-9, **_scalars(m)} for time_ns, m in messages]
+    return _table({'t': (time_ns - start_ns) * 1e-9, **_scalars(m)} for time_ns, m in messages)
+
+
+def table_of_objects(messages: Iterable[tuple[int, Any]], start_ns: int) -> Table:
+    """Return a table of decoded Detections as `table_of` does, with a row for each object."""
+    return _table({'t': (time_ns - start_ns) * 1e-9, **_scalars(m), **_scalars(d)}
+                  for time_ns, m in messages for d in m.detections)
+
+
+def _table(found: Iterable[dict[str, Any]]) -> Table:
+    rows = list(found)
     names = rows[0] if rows else ()
     return Table({name: np.array([row[name] for row in rows]) for name in names})
 
 
 def _scalars(m: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {'found': _counted(m)} if hasattr(m, 'labels') else {}
     for name in m.__slots__:
         value = getattr(m, name)
         if name == 'header':
@@ -70,6 +83,14 @@ def _scalars(m: Any) -> dict[str, Any]:
         else:
             found[name] = value[0] if isinstance(value, list) else value
     return {name: v for name, v in found.items() if isinstance(v, (bool, int, float, str))}
+
+
+def _counted(m: Any) -> str:
+    """Return the objects by label, or the shares by class, of a Classification as JSON."""
+    if kind_of(m) == CLASSIFICATION:
+        return ''
+    return json.dumps({x.label: round(x.score, 4) if x.count is None else x.count
+                       for x in found_in(m)}, ensure_ascii=False)
 
 
 _RANKED, _RANKS = ('labels', 'scores'), 5

@@ -4,7 +4,13 @@ from dataclasses import fields
 from typing import Any
 
 from offload_perception.frames import Outcome, Stages
-from offload_perception.telemetry.summary import FrameRecord, LabelRecord, PowerRecord
+from offload_perception.telemetry.found import found_in, kind_of
+from offload_perception.telemetry.summary import (
+    FrameRecord,
+    LabelRecord,
+    PowerRecord,
+    ResultRecord,
+)
 
 STAGES = tuple(f.name for f in fields(Stages) if f.name != 'total')
 """Names of the stages of a FrameLatency, in the order in which a frame passes them."""
@@ -40,11 +46,14 @@ def power_record(m: Any, at_s: float) -> PowerRecord:
     return PowerRecord(at_s, m.power, m.integrated_energy, m.emulated)
 
 
-def label_record(m: Any) -> LabelRecord | None:
-    """Return the best label of a Classification, None if it has none."""
-    if not m.labels or not m.scores:
-        return None
-    return LabelRecord(stamp_ns(m.header), m.labels[0], m.scores[0], m.trained)
+def result_record(m: Any) -> ResultRecord:
+    """Return the record of a Classification, which may be of any kind."""
+    return ResultRecord(stamp_ns(m.header), kind_of(m), found_in(m), m.trained)
+
+
+def truth_record(m: Any) -> LabelRecord | None:
+    """Return the record of an image's true Classification, None if it has none."""
+    return LabelRecord(stamp_ns(m.header), m.labels[0]) if m.labels else None
 
 
 def stamp_ns(header: Any) -> int:

@@ -22,6 +22,7 @@ from offload_perception.incoming import (
     number,
     text,
 )
+from offload_perception.network.output_meaning import KINDS
 
 MAX_CLASSES = 10_000
 MAX_LAYERS = 10_000
@@ -48,6 +49,12 @@ def _said(_: str, value: str) -> str:
     return text(value, _LONG)
 
 
+def _kind(name: str, value: str) -> str:
+    if value in ('', *KINDS):  # older versions did not say
+        return value
+    raise IncomingError(f"{name} is '{text(value, 40)}', none of {', '.join(KINDS)}")
+
+
 def _level(name: str, value: bytes | int) -> bytes | int:
     number(name, value if isinstance(value, int) else int.from_bytes(value[:2], 'big'), 0, 3)
     return value
@@ -69,7 +76,7 @@ _DIAGNOSTICS: Rules = {
 
 _RESULT: Rules = {
     'header': _header, 'drone': identifier, 'model_digest': identifier, **_place,
-    'where': identifier, **_ran, 'kind': identifier,
+    'where': identifier, **_ran, 'kind': _kind,
     'labels': each(_shown, MAX_CLASSES), 'ids': partial(bounded, limit=MAX_CLASSES),
     'scores': each(_score, MAX_CLASSES),
     **dict.fromkeys(('server_wait', 'decode', 'tail', 'server_total'), _duration)}
@@ -92,6 +99,7 @@ RULES: dict[str, Rules] = {
         'boxes': each(partial(number, low=-100.0, high=100.0), 4 * MAX_CLASSES)},
     'Detections': {
         'header': _header, 'drone': identifier, 'model_digest': identifier, 'where': identifier,
+        **dict.fromkeys(('image_width', 'image_height'), partial(number, low=1, high=1e6)),
         'detections': each(inside(_DETECTION), MAX_CLASSES)},
     'OutputTensors': {'header': _header, 'drone': identifier, 'model_digest': identifier,
                       'parts': _PARTS},

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from offload_perception.frames import Outcome
+from offload_perception.network.output_meaning import CLASSIFICATION
 from offload_perception.telemetry.energy import FrameEnergy, FrameEnergyCounter
+from offload_perception.telemetry.found import Found, LabelCounts, in_words
 
 NOT_DELIVERED = 'lost between camera and node'
 _PENDING_LABELS = 512
@@ -54,12 +56,29 @@ class PowerRecord:
 
 @dataclass(frozen=True)
 class LabelRecord:
-    """A label with the stamp (ns) of its image; `trained` False: it means nothing."""
+    """A label with the stamp (ns) of its image."""
 
     stamp_ns: int
     label: str
-    score: float = 1.0
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """What a network of a kind found in the image of a stamp (ns).
+
+    `trained` False: it means nothing.
+    """
+
+    stamp_ns: int
+    kind: str
+    found: tuple[Found, ...]
     trained: bool = True
+
+    @property
+    def words(self) -> str:
+        """Return the best class, or what else was found, in words."""
+        shown = self.found[:1] if self.kind == CLASSIFICATION else self.found
+        return in_words(self.kind, shown) + ('' if self.trained else ' (untrained)')
 
 
 @dataclass(frozen=True)
@@ -90,7 +109,8 @@ class Summary:
         self._recent: deque[FrameRecord] = deque(maxlen=_RECENT)
         self._power: PowerRecord | None = None
         self._energy = FrameEnergyCounter()
-        self._label: LabelRecord | None = None
+        self._result: ResultRecord | None = None
+        self.found: dict[str, LabelCounts] = {}  # by the kind of results
         self._truths: OrderedDict[int, str] = OrderedDict()
         self._guesses: OrderedDict[int, str] = OrderedDict()
         self.right = self.judged = 0
@@ -119,10 +139,12 @@ class Summary:
         self._power = r
         self._energy.add_power(r.at_s, r.energy_j)
 
-    def add_result(self, r: LabelRecord) -> None:
-        """Note a result, and judge it if its truth is known."""
-        self._label = r
-        self._judge(self._guesses, r, self._truths)
+    def add_result(self, r: ResultRecord) -> None:
+        """Note a result, and judge its class if the truth is known."""
+        self._result = r
+        self.found.setdefault(r.kind, LabelCounts(r.kind)).add(r.found)
+        if r.kind == CLASSIFICATION and r.found:
+            self._judge(self._guesses, LabelRecord(r.stamp_ns, r.found[0].label), self._truths)
 
     def add_truth(self, r: LabelRecord) -> None:
         """Note the true class of an image (generated images only)."""
@@ -193,9 +215,8 @@ class Summary:
         if self._power:
             emulated = ' (emulated)' if self._power.emulated else ''
             parts.append(f'{self._power.power_w:.2f} W{emulated}')
-        if self._label:
-            parts.append(f'"{self._label.label}" {self._label.score:.0%}'
-                         f'{"" if self._label.trained else " (untrained)"}')
+        if self._result:
+            parts.append(self._result.words)
         if self.judged:
             parts.append(f'right {self.right}/{self.judged}')
         return ' | '.join(parts)
@@ -219,6 +240,7 @@ class Summary:
         if self.judged:
             lines.append(f'labels: {self.right} of {self.judged} frames with a known truth '
                          f'({self.right / self.judged:.1%}) right')
+        lines += filter(None, (counts.line() for counts in self.found.values()))
         return [*lines, *caveats]
 
     def _deadline_line(self) -> list[str]:

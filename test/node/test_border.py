@@ -112,6 +112,7 @@ def test_every_field_of_our_messages_that_needs_a_check_has_one() -> None:
 GOOD: dict[str, dict[str, Any]] = {
     'FrameLatency': {'outcome': 1, 'split_name': 'block1_pool', 'total': 0.1, 'captured': 1},
     'Classification': {'labels': ['a', 'b'], 'ids': [0, 1], 'scores': [0.6, 0.4]},
+    'Detections': {'image_width': 640, 'image_height': 480},
     'FrameEnergy': {'energy': 1.0, 'window': 0.1, 'stages': ['head'], 'stage_energy': [0.5]},
     'MissionPolicy': {'policy': 'full', 'deadline_scale': 1.0},
     'ServerStatus': {'server': '/server', 'utilisation': 0.5, 'tail_times': [0.1, nan]},
@@ -139,7 +140,7 @@ def flight(ros: None, artefact: Artefact,
         world.start(Um25cNode),
         world.start(RecorderNode, bag=str(tmp_path_factory.mktemp('bags') / 'bag'), images=True)]
     nodes[2].session._look_timer.cancel()  # as if somebody looked
-    nodes[2].session._take_images('image_raw')
+    nodes[2].session._view(['image_raw', 'detections', 'class_map'])
     monitor = MonitorNode(namespace=world.ns, server=f'{world.ns}/server')
     world.do(lambda: world.executor.add_node(monitor))
     yield SimpleNamespace(world=world, nodes=nodes, monitor=monitor,

@@ -14,6 +14,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node.world import ACTIVE, INACTIVE, UNCONFIGURED, World, image, until
 from offload_perception.msg import (
     Classification,
+    Detection,
+    Detections,
     FrameEnergy,
     FrameLatency,
     MissionPolicy,
@@ -80,7 +82,8 @@ def frame(number: int) -> FrameLatency:
 
 
 def result(number: int) -> Classification:
-    m = Classification(sequence=number, labels=['forest'], ids=[3], scores=[0.5], trained=True)
+    m = Classification(sequence=number, kind='classification', labels=['forest'], ids=[3],
+                       scores=[0.5], trained=True)
     m.header.stamp.sec = number
     return m
 
@@ -138,6 +141,40 @@ def test_images_are_taken_only_while_somebody_looks(world: World, dashboard: Cal
     assert shown.shape == (48, 64, 3) and viewer.newest['picture']['result'] is None
     viewer.leave()
     until(lambda: publisher.get_subscription_count() == 0)
+
+
+def test_boxes_and_class_maps_are_taken_while_somebody_looks(
+        world: World, dashboard: Callable[..., Any]) -> None:
+    node = dashboard(image_width=64)
+    images = world.node.create_publisher(Image, 'image_raw', qos.CAMERA)
+    boxes = world.node.create_publisher(Detections, 'detections', qos.RESULTS)
+    maps = world.node.create_publisher(Image, 'class_map', qos.RESULTS)
+    results = world.speak(Classification, 'classification', qos.RESULTS)
+    until(lambda: node.count_publishers(maps.topic_name))
+    world.do(node.session._subscribe_while_viewed, node)
+    assert not boxes.get_subscription_count() and not maps.get_subscription_count()
+    viewer = Viewer(node._server.port)
+    until(lambda: all(p.get_subscription_count() == 1 for p in (images, boxes, maps)))
+
+    def shown(number: int, key: str) -> Any:
+        images.publish(image(number))
+        return (viewer.newest.get('picture', {}).get('result') or {}).get(key)
+    results.publish(Classification(
+        header=image(7).header, kind='detection', labels=['cat'], ids=[16], scores=[0.75]))
+    found = Detections(header=image(7).header, image_width=64, image_height=48, detections=[
+        Detection(id=16, label='cat', score=0.75, x_min=8.0, y_min=0.0, x_max=32.0, y_max=48.0)])
+    boxes.publish(Detections(header=image(7).header))  # of an image without a size
+    world.said('image_width is 0')
+    boxes.publish(found)
+    until(lambda: shown(7, 'boxes'))
+    assert viewer.newest['picture']['result']['boxes'][0]['box'] == [0.125, 0.0, 0.5, 1.0]
+    results.publish(Classification(
+        header=image(8).header, kind='segmentation', labels=['cat'], ids=[8], scores=[1.0]))
+    classes = Image(header=image(8).header, height=4, width=4, step=4, encoding='mono8',
+                    data=byte_array(bytes([8] * 16)))
+    until(lambda: maps.publish(classes) or shown(8, 'map'))
+    viewer.leave()
+    until(lambda: boxes.get_subscription_count() == maps.get_subscription_count() == 0)
 
 
 def _pixels(message: Image) -> np.ndarray:

@@ -1,11 +1,13 @@
 // Draws the node's events. Texts reach the page through textContent alone: a label is never markup.
 'use strict';
 
-const STALE_MS = 2500, RETRY_MS = 5000, OLD_S = 3, SHOWN = 8;
+const STALE_MS = 2500, RETRY_MS = 5000, OLD_S = 3, SHOWN = 8, NAMED = 20;
 const STAGES = {  // name: [words, colour]; blue on the drone, orange the link, green the server
   queue: ['queue', '#8a9bb0'], preprocess: ['preprocess', '#6db6f2'], head: ['head', '#2166d1'],
   encode: ['encode', '#12b5c9'], link: ['link', '#e07b12'], server_wait: ['wait', '#b07ad0'],
   decode: ['decode', '#7fd49a'], tail: ['tail', '#1f8f49'], rest: ['other', '#777']};
+// How a class map lies over the picture that was cropped, letterboxed or stretched for it.
+const FITS = {crop: 'contain', letterbox: 'cover', stretch: 'fill'};
 const $ = id => document.getElementById(id);
 
 // -- words ------------------------------------------------------------------------------------
@@ -188,17 +190,59 @@ function drawRun(s) {
 }
 
 function drawPicture(p) {
-  $('picture').src = `data:image/jpeg;base64,${p.jpeg}`;
-  $('picture').hidden = false;
-  $('no-picture').hidden = true;
-  if (!p.result) {
+  const picture = $('picture');
+  picture.onload = () => {  // what was found belongs to this picture and to no other
+    picture.parentElement.style.setProperty(
+      '--aspect', picture.naturalWidth / picture.naturalHeight);
+    picture.hidden = false;
+    $('no-picture').hidden = true;
+    drawFound(p.result);
+    drawOver(p.result ?? {});
+  };
+  picture.src = `data:image/jpeg;base64,${p.jpeg}`;
+}
+
+function drawFound(r) {
+  if (!r) {
     $('label').textContent = 'no result for this image yet';
-    $('others').textContent = '';
+    $('others').replaceChildren();
     return;
   }
-  const words = l => `${l.label} ${percent(l.score)}`, [first, ...others] = p.result.labels;
-  $('label').textContent = words(first) + (p.result.trained ? '' : ' (untrained)');
-  $('others').textContent = others.map(words).join(' · ');
+  const row = (tag, l) => {
+    const e = make(tag, known(l.count) ? `${l.count} ${l.label}` : `${l.label} ${percent(l.score)}`);
+    if (r.kind !== 'classification') {
+      const chip = make('span', '', 'chip');
+      chip.style.background = l.colour;
+      e.prepend(chip);
+    }
+    return e;
+  };
+  const [first, ...others] = r.labels;
+  $('label').replaceChildren(first ? row('span', first) : r.words,
+                             r.trained ? '' : ' (untrained)');
+  $('others').replaceChildren(...others.map(l => row('li', l)),
+    ...(r.kind !== 'classification' && r.more ? [make('li', `and ${r.more} more labels`)] : []),
+    ...(r.boxes_left_out ? [make('li', `${r.boxes_left_out} boxes are not drawn`)] : []));
+}
+
+function drawOver(r) {  // the best boxes last, on top of the others
+  $('boxes').replaceChildren(...(r.boxes ?? []).map(drawBox).reverse());
+  const fit = FITS[r.fit];
+  $('map').hidden = !(r.map && fit);
+  if ($('map').hidden) return;
+  $('map').src = `data:image/png;base64,${r.map}`;
+  $('map').style.objectFit = fit;
+}
+
+function drawBox(b, k) {
+  const e = make('div', '', 'box'), [x0, y0, x1, y1] = b.box.map(x => 100 * x);
+  Object.assign(e.style, {left: `${x0}%`, top: `${y0}%`, width: `${x1 - x0}%`,
+    height: `${y1 - y0}%`});
+  e.style.setProperty('--class', b.colour);
+  if (k < NAMED) {
+    e.append(make('span', `${b.label} ${percent(b.score)}`, x0 + x1 > 100 ? 'right' : ''));
+  }
+  return e;
 }
 
 // -- changing the drone ------------------------------------------------------------------------

@@ -30,9 +30,25 @@ def frame(number: int = 1, *, outcome: int = 0, **changes: Any) -> Message:
 
 
 def result(number: int = 1, label: str = 'forest', **changes: Any) -> Message:
-    fields = {'header': header(number), 'labels': [label, 'water'], 'scores': [0.9, 0.05],
-              'trained': True, 'where': 'remote', 'model_digest': 'd1'}
+    fields = {'header': header(number), 'kind': 'classification', 'labels': [label, 'water'],
+              'ids': [3, 1], 'scores': [0.9, 0.05], 'trained': True, 'where': 'remote',
+              'model_digest': 'd1'}
     return Message(**{**fields, **changes})
+
+
+def objects(number: int, *found: tuple[str, float]) -> Message:
+    """Return the Classification of a detector: objects with label and score, best first."""
+    ids = {label: k for k, label in enumerate(sorted({label for label, _ in found}))}
+    return result(number, kind='detection', labels=[label for label, _ in found],
+                  ids=[ids[label] for label, _ in found], scores=[score for _, score in found])
+
+
+def detections(number: int, *boxes: tuple[float, float, float, float], label: str = 'cat',
+               size: tuple[int, int] = (640, 480)) -> Message:
+    """Return the Detections of an image of that width and height."""
+    return Message(header=header(number), image_width=size[0], image_height=size[1], detections=[
+        Message(id=16, label=label, score=0.75, x_min=x0, y_min=y0, x_max=x1, y_max=y1)
+        for x0, y0, x1, y1 in boxes])
 
 
 def power(joules: float = 0.0, **changes: Any) -> Message:

@@ -14,6 +14,7 @@ from unit.live.drone import Clock
 from offload_perception.errors import ConfigError
 from offload_perception.live import http_server as serving
 from offload_perception.live.http_server import LiveServer
+from offload_perception.live.picture import png_of_classes
 from offload_perception.live.state import LiveState
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason='no Chromium is installed')
@@ -47,7 +48,7 @@ async def check(page: browser.Page, url: str, width: int, dark: bool) -> None:
                  'Mission policy economy: battery at 25%; an image every 0.5 s; deadline times 2'):
         assert text in said, f'{text} at {width}: {said}'
     assert await page.evaluate("document.getElementById('label').textContent") == f'{EVIL} 90 %'
-    assert await page.evaluate("document.querySelectorAll('img').length") == 1
+    assert await page.evaluate("document.querySelectorAll('img').length") == 2
     assert await page.evaluate("document.querySelectorAll('#strip i.drone').length") == 14
     assert await page.evaluate("document.querySelectorAll('#strip i.server').length") == 7
     # Nothing is cut off at the side, and the bar is as long as its stages.
@@ -158,6 +159,85 @@ def test_warnings_come_first_and_none_is_cut_off_on_a_phone(state: LiveState,
         assert 'and 6 more' in await page.evaluate(TEXT)
         assert await page.evaluate("document.getElementById('warnings').offsetTop"
                                    " < document.getElementById('camera').offsetTop")
+    watched(state, tmp_path, visit)
+
+
+BOXES = """[...document.querySelectorAll('.box')].map(b => {
+  const p = document.getElementById('picture').getBoundingClientRect();
+  const r = b.getBoundingClientRect();
+  return [(r.left - p.left) / p.width, (r.top - p.top) / p.height,
+          (r.right - p.left) / p.width, (r.bottom - p.top) / p.height]; })"""
+TAGS = """[...document.querySelectorAll('.box span')].map(t => {
+  const f = t.closest('.frame').getBoundingClientRect(), r = t.getBoundingClientRect();
+  return [t.textContent, r.left >= f.left - 1 && r.right <= f.right + 1]; })"""
+Box = tuple[float, float, float, float]
+
+
+def add_objects(state: LiveState, size: tuple[int, int], *boxes: Box,
+                label: str = EVIL, number: int = 7) -> None:
+    state.add_result(drone.objects(number, *[(label, 0.75)] * len(boxes)))
+    state.add_detections(drone.detections(number, *boxes, label=label, size=size))
+    state.add_picture(drone.header(number), cv2.imencode('.jpg', np.zeros(
+        (size[1] // 8, size[0] // 8, 3), np.uint8))[1].tobytes())
+
+
+@pytest.mark.parametrize('size', [(1920, 1080), (480, 640)])
+def test_boxes_lie_where_the_camera_saw_them(state: LiveState, tmp_path: Path,
+                                             size: tuple[int, int]) -> None:
+    wide, high = size
+    add_objects(state, size, (0, 0, wide / 2, high / 4), (wide * .75, high * .5, wide, high))
+
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        for width in (390, 1360):
+            await page.open(f'http://127.0.0.1:{server.port}/', width, 844)
+            await page.until("document.querySelectorAll('.box').length === 2")
+            found = sorted(await page.evaluate(BOXES))
+            assert np.allclose(found, [[0, 0, .5, .25], [.75, .5, 1, 1]], atol=0.01), found
+            assert await page.evaluate(TAGS) == [[f'{EVIL} 75 %', True]] * 2
+            shape = await page.evaluate("(r => r.width / r.height)("
+                                        "document.getElementById('picture').getBoundingClientRect())")
+            assert shape == pytest.approx(wide / high, rel=0.02)
+            assert await page.evaluate('document.documentElement.scrollWidth') <= width
+            assert await page.evaluate(
+                "document.getElementById('label').textContent") == f'2 {EVIL}'
+            assert await page.evaluate("document.querySelectorAll('img, .frame b').length") == 2
+    watched(state, tmp_path, visit)
+
+
+def test_many_boxes_are_bounded_and_the_best_lie_on_top(state: LiveState, tmp_path: Path) -> None:
+    boxes = [(x, y, x + 90, y + 60) for y in range(0, 480, 20) for x in range(0, 640, 64)]
+    add_objects(state, (640, 480), *boxes, label='person')
+
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        await page.until("document.querySelectorAll('.box').length === 100")
+        text = await page.evaluate(TEXT)
+        assert '240 person' in text and '140 boxes are not drawn' in text
+        tags = await page.evaluate(TAGS)
+        assert len(tags) == 20 and all(inside for _, inside in tags)
+        assert await page.evaluate('document.documentElement.scrollWidth') <= 390
+        last = (await page.evaluate(BOXES))[-1]
+        assert np.allclose(last, [0, 0, 90 / 640, 60 / 480], atol=0.01)
+    watched(state, tmp_path, visit)
+
+
+@pytest.mark.parametrize(('fit', 'how'), [
+    ('crop', 'contain'), ('letterbox', 'cover'), ('stretch', 'fill'), ('', None)])
+def test_a_class_map_lies_over_what_the_network_saw(state: LiveState, tmp_path: Path, fit: str,
+                                                    how: str | None) -> None:
+    state.add_picture(drone.header(7), cv2.imencode('.jpg', np.zeros((60, 80, 3), np.uint8)
+                                                    )[1].tobytes())
+    classes = np.full((30, 30), 8, np.uint8)
+    state.add_class_map(drone.header(7), png_of_classes(drone.Message(
+        height=30, width=30, step=30, encoding='mono8', data=classes.tobytes()), 80))
+    state.add_result(drone.result(7, kind='segmentation', labels=['cat'], ids=[8], scores=[1.0]))
+    state.add_health('/drone1/edge_inference', 0, '', {'fit': fit})
+
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        await page.until("document.getElementById('label').textContent === 'cat 100 %'")
+        seen = await page.evaluate("(m => m.hidden ? null : [getComputedStyle(m).objectFit, "
+                                   "m.clientWidth === m.previousElementSibling.clientWidth])"
+                                   "(document.getElementById('map'))")
+        assert seen == (how and [how, True])
     watched(state, tmp_path, visit)
 
 

@@ -1,3 +1,4 @@
+from base64 import b64decode
 from typing import Any
 
 import cv2
@@ -7,7 +8,8 @@ from unit.live.drone import Message
 
 from offload_perception.errors import ImageError
 from offload_perception.imaging.compressed import encode_image
-from offload_perception.live.picture import jpeg_of_compressed, jpeg_of_raw
+from offload_perception.live.picture import jpeg_of_compressed, jpeg_of_raw, png_of_classes
+from offload_perception.telemetry.colours import rgb_of
 
 
 def raw(height: int, width: int, **changes: Any) -> Message:
@@ -47,3 +49,26 @@ def test_a_broken_image_is_an_image_error() -> None:
         jpeg_of_raw(raw(48, 64, encoding='smell'), 240)
     with pytest.raises(ImageError):
         jpeg_of_compressed(Message(data=b'no image', format='jpeg'), 240)
+
+
+def class_map(classes: np.ndarray, **changes: Any) -> Message:
+    height, width = classes.shape
+    return Message(**{'height': height, 'width': width, 'step': width, 'encoding': 'mono8',
+                      'data': classes.astype(np.uint8).tobytes(), **changes})
+
+
+def test_a_class_map_has_the_colours_of_its_classes_and_a_clear_background() -> None:
+    classes = np.zeros((40, 60), int)
+    classes[:, 30:] = 8
+    png = np.frombuffer(b64decode(png_of_classes(class_map(classes), 30)), np.uint8)
+    shown = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
+    assert shown is not None and shown.shape == (20, 30, 4)
+    assert shown[0, 0, 3] == 0 and 100 < shown[0, -1, 3] < 200
+    assert tuple(shown[0, -1, :3][::-1]) == rgb_of(8)
+
+
+@pytest.mark.parametrize('wrong', [{'encoding': 'rgb8\x1b'}, {'data': b'short'}, {'step': 3}])
+def test_a_class_map_that_is_none_is_an_image_error(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ImageError) as refused:
+        png_of_classes(class_map(np.zeros((4, 6)), **wrong), 30)
+    assert str(refused.value).isprintable()

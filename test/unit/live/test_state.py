@@ -250,6 +250,60 @@ def test_a_picture_comes_with_the_result_of_its_own_image(state: LiveState, cloc
     assert picture.jpeg == b'four' and result is None
 
 
+def result_shown(state: LiveState) -> dict[str, Any]:
+    found = picture_of(state)[1]
+    assert found is not None
+    return found
+
+
+def test_objects_are_counted_by_label_and_none_is_a_result_too(state: LiveState) -> None:
+    state.add_result(drone.objects(1, ('cat', 0.9), ('dog', 0.8), ('cat', 0.7), ('cup', 0.6)))
+    shown = state.snapshot()['result']
+    assert [(x['label'], x['count'], x['score']) for x in shown['labels']] == [
+        ('cat', 2, 0.9), ('dog', 1, 0.8), ('cup', 1, 0.6)]
+    assert shown['words'] == '2 cat, 1 dog, 1 cup' and shown['kind'] == 'detection'
+    assert len({x['colour'] for x in shown['labels']}) == 3
+    state.add_result(drone.objects(2))
+    state.add_picture(drone.header(2), b'')
+    assert result_shown(state)['words'] == state.snapshot()['result']['words'] == 'nothing found'
+    assert state.digest == 'd1'
+
+
+@pytest.mark.parametrize(('kind', 'found', 'words'), [
+    ('segmentation', [('background', 0, 0.75), ('cat', 8, 0.25)], 'background 75%, cat 25%'),
+    ('tensors', [], 'tensors without labels')])
+def test_maps_and_tensors_are_results_too(
+        state: LiveState, kind: str, found: list[tuple[str, int, float]], words: str) -> None:
+    state.add_result(drone.result(1, kind=kind, **{
+        name: [row[k] for row in found] for k, name in enumerate(('labels', 'ids', 'scores'))}))
+    assert state.snapshot()['result']['words'] == words
+
+
+def test_boxes_come_with_their_picture_in_shares_of_it(state: LiveState) -> None:
+    state.add_picture(drone.header(1), b'one')
+    state.add_result(drone.objects(1, ('cat', 0.75), ('cat', 0.7)))
+    state.add_detections(drone.detections(1, (64, 48, 320, 240), (600, 0, 900, 480),
+                                          (320, 100, 320, 200), (700, 10, 800, 20)))
+    found = result_shown(state)
+    assert [b['box'] for b in found['boxes']] == [[0.1, 0.1, 0.5, 0.5], [0.9375, 0, 1, 1]]
+    assert found['boxes'][0]['colour'] and found['boxes_left_out'] == 0
+    state.add_detections(drone.detections(1, *[(0, 0, 9, 9)] * 1000))
+    found = result_shown(state)
+    assert len(found['boxes']) == 100 and found['boxes_left_out'] == 900
+
+
+def test_a_class_map_is_wanted_once_for_a_picture(state: LiveState) -> None:
+    assert not state.awaits_details(drone.header(1))
+    state.add_picture(drone.header(1), b'one')
+    assert state.awaits_details(drone.header(1))
+    state.add_class_map(drone.header(1), 'A' * 5000)
+    assert not state.awaits_details(drone.header(1))
+    state.add_result(drone.result(1, kind='segmentation'))
+    heard(state, '/drone1/edge_inference', fit='letterbox')
+    found = result_shown(state)
+    assert found['map'] == 'A' * 5000 and found['fit'] == 'letterbox'
+
+
 def test_an_unknown_server_and_an_estimate_that_is_none_are_reported(state: LiveState) -> None:
     state.add_decision(drone.decision())
     shown = state.snapshot()
@@ -277,15 +331,18 @@ def test_memory_is_bounded_whatever_comes(state: LiveState) -> None:
     for n in range(3000):
         state.add_frame(drone.frame(n, split=n, split_name=f'cut{n}'))
         state.add_result(drone.result(n))
+        state.add_result(drone.objects(n, (f'thing{n}', 0.5)))
+        state.add_detections(drone.detections(n, (0, 0, 9, 9)))
         state.add_health(f'node{n}', 0, '', {})
         state.add_picture(drone.header(n), b'')
     state.add_health('node', 2, '', {f'ERROR {n}': 'x' * 100 for n in range(3000)})
     for n in range(200):
         state.add_health(f'node{n}', 2, 'broken ' * 100, {})
     assert len(state.snapshot()['warnings']) <= 64
-    for store in (state.frames, state.labels, state.health, state.cuts, state.pictures,
-                  state.summary._recent):
+    for store in (state.frames, state.labels, state.details, state.health, state.cuts,
+                  state.pictures, state.summary._recent, state.summary.found['detection'].rows()):
         assert len(store) <= 2048
+    assert state.summary.found['detection'].rows()[0].label == 'other labels'
     assert 'node2999' in state.health and len(json.dumps(state.snapshot())) < 200_000
 
 

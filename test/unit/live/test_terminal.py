@@ -29,6 +29,13 @@ def test_the_panels_show_what_the_page_shows(state: LiveState, width: int) -> No
         assert text in words, text
 
 
+def test_objects_are_counted_in_the_head(state: LiveState) -> None:
+    drone.fill(state)
+    state.add_result(drone.objects(9, ('cat', 0.9), ('cat', 0.7), *((f'x{n}', 0.5)
+                                                                 for n in range(9))))
+    assert '2 cat, 1 x0, 1 x1 and 7 more' in shown(state, 120)
+
+
 def test_80_by_24_shows_warnings_power_link_and_servers(state: LiveState) -> None:
     drone.fill(state)
     state.add_server('/server2', drone.status())

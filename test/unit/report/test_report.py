@@ -405,6 +405,77 @@ def test_geotags_are_written_for_gis_programs(reported: Reported) -> None:
     assert row['latitude'] == '47.0' and row['classification_labels'] == 'water'
 
 
+def found(stamp: int, kind: str, *labels: tuple[str, float]) -> Any:
+    return message('Classification', header=header(stamp), kind=kind, trained=True,
+                   labels=[label for label, _ in labels], ids=np.arange(len(labels), dtype='u4'),
+                   scores=np.array([score for _, score in labels], np.float32))
+
+
+def write_found(folder: Path, kind: str, *results: Any) -> Path:
+    """Write a flight whose frames have these results, with a place, an image and a class map."""
+    with FlightBag(folder) as bag:
+        for n, m in enumerate(results, 1):
+            bag.add('/d/frame_latency', frame(n, 0, 0.05, remote=n), float(n))
+            bag.add('/d/class_map', message(
+                'sensor_msgs/msg/Image', header=header(n), height=4, width=4, encoding='mono8',
+                step=4, data=np.zeros(16, np.uint8)), float(n))
+            bag.add('/d/image_raw', image(n), float(n))
+            bag.add('/d/classification', m, float(n))
+            bag.add('/d/geotagged', message(
+                'GeotaggedClassification', header=header(n), classification=m,
+                position_valid=True, latitude=47.0, longitude=8.0 + n * 1e-4), float(n))
+            if kind == 'detection':
+                bag.add('/d/detections', message(
+                    'Detections', header=header(n), sequence=n, image_width=32, image_height=24,
+                    detections=[message('Detection', id=k, label=label, score=0.5, x_min=2.0,
+                                        y_min=3.0, x_max=12.0, y_max=9.0)
+                                for k, label in enumerate(m.labels)]), float(n))
+    return folder
+
+
+DETECTED = (found(1, 'detection', ('cat', 0.9), ('<b>', 0.8), ('cat', 0.7)), found(2, 'detection'))
+MAPPED = (found(1, 'segmentation', ('background', 0.75), ('cat', 0.25)),
+          found(2, 'segmentation', ('background', 1.0)))
+
+
+def test_objects_are_counted_by_label_and_lie_on_the_map(tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    assert report.main([str(write_found(tmp_path / 'seen', 'detection', *DETECTED)),
+                        '--out', str(out), '--json', str(tmp_path / 'f.json')]) == 0
+    told = json.loads((tmp_path / 'f.json').read_text())['seen']['found']
+    assert told == {'detection': {'results': 2, 'labels': {
+        'cat': {'results': 1, 'objects': 2}, '<b>': {'results': 1, 'objects': 1}}}}
+    page = (out / 'index.html').read_text()
+    assert '<td>cat</td><td>1</td><td>2</td>' in page and '<td>&lt;b&gt;</td>' in page
+    assert 'found: 3 objects in 2 results: cat 2' in (out / 'summary.md').read_text()
+    rows = rows_of(out / 'detections.csv')
+    assert [(r['label'], r['stamp_ns'], r['x_max']) for r in rows] == [
+        (label, '1000000000', '12.0') for label in ('cat', '<b>', 'cat')]
+    full, empty = json.loads((out / 'geotags.geojson').read_text())['features']
+    assert full['properties']['found'] == {'cat': 2, '<b>': 1}
+    assert full['properties']['label'] == 'cat' and full['properties']['score'] == 0.9
+    assert empty['properties']['found'] == {} and empty['properties']['score'] is None
+    assert rows_of(out / 'geotags.csv')[0]['classification_found'] == '{"cat": 2, "<b>": 1}'
+
+
+def test_a_class_map_is_counted_by_share_and_is_no_camera_image(tmp_path: Path) -> None:
+    flight = load_flight(write_found(tmp_path / 'seen', 'segmentation', *MAPPED))
+    assert flight.closing_lines[-1] == 'found: shares of 2 pictures: background 87.5%, cat 12.5%'
+    labels = analysis.found(flight)['segmentation']['labels']
+    assert labels['cat'] == {'results': 1, 'share': 0.125}
+    assert [s.image.encoding for s in flight.samples] == ['rgb8', 'rgb8']
+    assert json.loads(flight.geotags['classification_found'][0]) == {
+        'background': 0.75, 'cat': 0.25}
+
+
+def test_sample_frames_have_the_boxes_of_their_objects(tmp_path: Path) -> None:
+    flight = load_flight(write_found(tmp_path / 'seen', 'detection', *DETECTED))
+    full, empty = samples(flight).axes
+    assert [p.get_bbox().bounds for p in full.patches] == [(2.0, 3.0, 10.0, 6.0)] * 3
+    assert not empty.patches and 'nothing found' in empty.get_title()
+    assert '2 cat, 1 <b>' in full.get_title()
+
+
 def test_what_no_flight_has_is_named_and_not_drawn(tmp_path: Path) -> None:
     with FlightBag(tmp_path / 'small') as bag:
         bag.add('/d/frame_latency', FRAMES[0], 0.0)

@@ -22,6 +22,7 @@ def test_values_that_stopped_a_node_are_refused_by_name(kind: str, field: str,
 
 
 RESULT = {'labels': ['a', 'b'], 'ids': [0, 1], 'scores': [0.6, 0.4]}
+DETECTIONS = {'image_width': 640, 'image_height': 480}
 PART = SimpleNamespace(dtype='int8', shape=[4, 4, 8], scale=1.0)
 ENERGY = {'stages': ['head'], 'stage_energy': [0.5]}
 
@@ -29,11 +30,16 @@ ENERGY = {'stages': ['head'], 'stage_energy': [0.5]}
 @pytest.mark.parametrize('kind, good, wrong', [
     *(('Classification', RESULT, wrong) for wrong in (
         {'labels': ['a']}, {'ids': []}, {'scores': [0.6, nan]}, {'scores': [0.6, -inf]},
-        {'server_total': inf}, {'server_total': -1.0}, {'kind': 'a\nb'},
+        {'server_total': inf}, {'server_total': -1.0}, {'kind': 'a\nb'}, {'kind': 'poses'},
         {'labels': ['a'] * 10_001, 'ids': [0] * 10_001, 'scores': [0.0] * 10_001})),
     *(('RemoteResult', RESULT, wrong) for wrong in (
         {'status': 99}, {'labels': ['a']}, {'boxes': [nan]}, {'boxes': [0.0] * 40_001},
         {'parts': [PART] * 257})),
+    *(('Detections', DETECTIONS, wrong) for wrong in (
+        {'image_width': 0}, {'image_height': 2**32 - 1},
+        *({'detections': [SimpleNamespace(**{'label': 'cat', 'score': 0.5, **dict.fromkeys(
+            ('x_min', 'y_min', 'x_max', 'y_max'), 1.0), **box})]} for box in (
+                {'x_min': nan}, {'y_max': -1.0}, {'score': inf})))),
     *(('FrameEnergy', ENERGY, wrong) for wrong in (
         {'stage_energy': []}, {'energy': inf}, {'idle_energy': -inf}, {'window': inf},
         {'window': nan}, {'uncertainty': -0.1}, {'stage_energy': [inf]},

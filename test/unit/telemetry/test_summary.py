@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload_perception.frames import DropReason, Outcome
+from offload_perception.telemetry.found import Found
 from offload_perception.telemetry.summary import (
     NOT_DELIVERED,
     FrameRecord,
     LabelRecord,
     PowerRecord,
+    ResultRecord,
     Summary,
     percent,
 )
@@ -41,6 +43,10 @@ def summary_of(frames: Iterator[Any] | list[FrameRecord]) -> Summary:
     for frame in frames:
         summary.add_frame(frame)
     return summary
+
+
+def forest(stamp: int, trained: bool = True) -> ResultRecord:
+    return ResultRecord(stamp, 'classification', (Found(3, 'forest', 0.5),), trained)
 
 
 def parsed(line: str) -> tuple[int, int, int, int, dict[str, int], int]:
@@ -130,10 +136,10 @@ def test_less_than_all_is_never_all(share: float, text: str) -> None:
 
 def test_the_live_line_covers_one_period_and_names_drops_and_untrained_labels() -> None:
     summary = summary_of(records([(Outcome.REMOTE, ''), (Outcome.DROPPED, 'no reply')]))
-    summary.add_result(LabelRecord(1, 'forest', 0.5, trained=False))
+    summary.add_result(forest(1, trained=False))
     line = summary.live_line(0.5)
     for text in ('2.0 fps', 'split block4_pool', 'p50 100.0', 'dropped 1 (no reply 1)',
-                 '"forest" 50% (untrained)'):
+                 'forest 50% (untrained)'):
         assert text in line
     assert '0.0 fps' in summary.live_line(1.0) and 'dropped' not in summary.live_line(1.0)
 
@@ -145,18 +151,18 @@ def test_deadline_share_counts_every_frame_with_a_deadline() -> None:
 
 def test_labels_are_judged_by_the_stamp_whichever_comes_first() -> None:
     summary = Summary()
-    summary.add_result(LabelRecord(1, 'forest'))
+    summary.add_result(forest(1))
     summary.add_truth(LabelRecord(1, 'forest'))
     summary.add_truth(LabelRecord(2, 'water'))
-    summary.add_result(LabelRecord(2, 'forest'))
-    summary.add_result(LabelRecord(3, 'forest'))
+    summary.add_result(forest(2))
+    summary.add_result(forest(3))
     assert (summary.right, summary.judged) == (1, 2)
 
 
 def test_what_waits_for_its_counterpart_or_for_a_line_is_bounded() -> None:
     summary = Summary()
     for stamp in range(600):
-        summary.add_result(LabelRecord(stamp, 'forest'))
+        summary.add_result(forest(stamp))
     for stamp in (0, 599):
         summary.add_truth(LabelRecord(stamp, 'forest'))
     assert summary.judged == 1  # the oldest was given up
@@ -172,3 +178,34 @@ def test_an_emulated_computer_is_a_property_of_the_run() -> None:
     line, = (x for x in summary.closing_lines() if 'EMULATED computer' in x)
     assert line.endswith('paced as on raspberry_pi_3b_plus')
     assert not any('EMULATED' in x for x in summary_of(frames).closing_lines())
+
+
+def found_by(kind: str, *results: list[Found]) -> Summary:
+    summary = Summary()
+    for stamp, found in enumerate(results):
+        summary.add_result(ResultRecord(stamp, kind, tuple(found)))
+        summary.add_truth(LabelRecord(stamp, 'cat'))
+    return summary
+
+
+def test_objects_are_counted_over_all_results_and_are_not_judged() -> None:
+    summary = found_by('detection', [Found(1, 'cat', 0.9, 2), Found(2, 'dog', 0.8, 1)], [],
+                       [Found(1, 'cat', 0.7, 1)])
+    assert summary.closing_lines()[-1] == 'found: 4 objects in 3 results: cat 3, dog 1'
+    assert summary.live_line(1.0).endswith('1 cat') and summary.judged == 0
+    rows = [(r.label, r.results, r.amount) for r in summary.found['detection'].rows()]
+    assert rows == [('cat', 2, 3), ('dog', 1, 1)]
+    assert found_by('detection', []).closing_lines()[-1] == 'found: 0 objects in 1 results'
+
+
+def test_shares_of_classes_are_means_over_all_pictures() -> None:
+    summary = found_by('segmentation', [Found(0, 'background', 0.75), Found(8, 'cat', 0.25)],
+                       [Found(0, 'background', 1.0)])
+    assert summary.closing_lines()[-1] == (
+        'found: shares of 2 pictures: background 87.5%, cat 12.5%')
+
+
+def test_more_labels_than_a_line_holds_are_counted() -> None:
+    summary = found_by('detection', [Found(n, f'thing{n}', 0.5, 1) for n in range(12)])
+    assert summary.closing_lines()[-1].endswith('thing7 1 and 4 more labels')
+    assert not found_by('tensors', []).closing_lines()[-1].startswith('found')
