@@ -75,4 +75,5 @@ def _pauses(artefact: Artefact) -> list[int]:
     if len(pools) >= 4:
         return pools
     work = np.cumsum([layer.macs for layer in artefact.layers])
-    return sorted({int(np.searchsorted(work, work[-1] * q / 4)) + 1 for q in (1, 2, 3)})
+    quarters = {int(np.searchsorted(work, work[-1] * q / 4)) + 1 for q in (1, 2, 3)}
+    return sorted(quarters - {artefact.last})
