@@ -20,6 +20,7 @@ from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.session import default_pairs
 from offload_perception.planning.sizes import COSTS_FILE, SizeTable, load_costs
 from offload_perception.planning.what_if import Conditions, WhatIf, pareto
+from offload_perception.preparation.apart import building_apart
 from offload_perception.preparation.model_source import TFLITE
 from offload_perception.preparation.prepare import BUNDLED, prepare
 from offload_perception.profiles import device_profile as profiles
@@ -67,7 +68,7 @@ def _model(model: str) -> tuple[NetworkShape, Path | None]:
     A .tflite file is prepared first.
     """
     if model.endswith(TFLITE):
-        model = str(prepare(model, progress=progress).path)
+        model = str(prepare(model, progress=progress, build=building_apart(lambda: None)).path)
     folder = next((f for f in (Path(model), BUNDLED / model) if (f / MANIFEST).is_file()), None)
     if folder is None:
         return NetworkShape.preset(model), None

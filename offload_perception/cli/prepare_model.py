@@ -14,6 +14,7 @@ from offload_perception.network.dense import dense_doubt
 from offload_perception.network.operator_graph import Graph
 from offload_perception.network.output_meaning import KINDS
 from offload_perception.network.pixels import PREPROCESSING
+from offload_perception.preparation.apart import building_apart
 from offload_perception.preparation.narrow import WEIGHT_BITS
 from offload_perception.preparation.prepare import prepare
 from offload_perception.tensor import TensorSpec, total_bytes
@@ -41,10 +42,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepared(args: argparse.Namespace) -> Artefact:
-    """Return the prepared model that the options name."""
+    """Return the prepared model that the options name; a build that crashes ends itself alone."""
     return prepare(args.model, args.weights, labels=args.labels, preprocess=args.preprocess,
                    representative=args.representative, weight_bits=args.weight_bits,
-                   task=args.task or '', fit=args.fit, cache_dir=args.cache_dir, progress=progress)
+                   task=args.task or '', fit=args.fit, cache_dir=args.cache_dir, progress=progress,
+                   build=building_apart(lambda: None))
 
 
 CUT_HEAD = ('cut', 'layer', 'kind', 'tensors', 'bytes', 'weight bytes', 'multiply-adds',

@@ -187,13 +187,11 @@ class Artefact:
 
     @cached_property
     def _boundaries(self) -> tuple[tuple[int, ...], ...]:
-        wanted, found = set(self.outputs), list[tuple[int, ...]]()
-        made = [{self.image_id, *(i for layer in self.layers[:cut] for i in layer.gives)}
-                for cut in range(self.last + 1)]
-        for cut in range(self.last, -1, -1):
-            found.append(tuple(i for i in self._order if i in wanted & made[cut]))
-            wanted |= {i for layer in self.layers[cut - 1:cut] for i in layer.takes}
-        return tuple(reversed(found))
+        made = {self.image_id: 0} | {i: layer.index for layer in self.layers for i in layer.gives}
+        needed = {i: layer.index - 1 for layer in self.layers for i in layer.takes} | (
+            dict.fromkeys(self.outputs, self.last))
+        return tuple(tuple(i for i in self._order if made[i] <= cut <= needed.get(i, -1))
+                     for cut in range(self.last + 1))
 
     def label(self, class_id: int) -> str:
         """Return the label of a class, or its number if no label is known."""
@@ -254,6 +252,6 @@ class Artefact:
                 specs={int(i): TensorSpec.from_dict(d) for i, d in m['tensors'].items()},
                 layers=tuple(Layer(**{**d, 'takes': tuple(d['takes']), 'gives': tuple(d['gives'])})
                              for d in m['layers']))
-        except (OSError, ValueError, KeyError, TypeError, ConfigError) as e:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as e:
             raise ModelError(f'{path} is not a prepared model ({e}); '
                              'delete the folder and prepare it again') from e

@@ -13,6 +13,11 @@ from offload_perception.errors import ModelError, OffloadError
 IDENTIFIER = b'TFL3'
 BUFFER_ALIGNMENT = 16  # force_align of Buffer.data in the schema; the Python writer ignores it
 BROKEN = '{what} is a broken .tflite file ({why}); copy it again or prepare the model again'
+# Of well-known networks: EfficientDet-Lite4 has about a thousand operators.
+MOST = {'subgraphs': 256, 'buffers': 1 << 16, 'operator codes': 1 << 10,
+        'records of metadata': 256, 'signatures': 256, 'inputs of a signature': 256,
+        'operators': 1 << 12, 'tensors': 1 << 14, 'tensors of an operator': 1 << 10,
+        'characters in a name': 1 << 12, 'dimensions': 32}
 # By the schema's name of the type; a tensor of strings, complex or 4-bit numbers cannot be sent.
 DTYPES = {'FLOAT32': 'float32', 'FLOAT16': 'float16', 'INT8': 'int8', 'UINT8': 'uint8',
           'INT16': 'int16', 'INT32': 'int32', 'INT64': 'int64', 'BOOL': 'bool'}
@@ -53,10 +58,42 @@ def pack(model: Any) -> bytes:
 
 
 def unpack(model: bytes | mmap, what: str) -> Any:
-    """Return the model object of a file, whose data stay views of it."""
+    """Return the model object of a file, whose data stay views of it.
+
+    :raises ModelError: if it is no .tflite file, or has more parts than any network.
+    """
     if model[4:8] != IDENTIFIER:
         raise ModelError(f'{what} is not a .tflite file; prepare or export it again')
-    return schema().ModelT.InitFromObj(schema().Model.GetRootAs(model))
+    root = schema().Model.GetRootAs(model)
+    for part, count in _counts(root):
+        if count > MOST[part]:
+            raise ModelError(f'{what} has {count} {part}, more than {MOST[part]}; is it a network '
+                             'of images?')
+    return schema().ModelT.InitFromObj(root)
+
+
+def _counts(root: Any) -> Iterator[tuple[str, int]]:
+    """Yield how many there are of all that becomes objects: parts of a file may overlap."""
+    yield 'subgraphs', root.SubgraphsLength()
+    yield 'buffers', root.BuffersLength()
+    yield 'operator codes', root.OperatorCodesLength()
+    yield 'records of metadata', root.MetadataLength()
+    yield 'signatures', root.SignatureDefsLength()
+    for signature in map(root.SignatureDefs, range(root.SignatureDefsLength())):
+        yield 'inputs of a signature', signature.InputsLength() + signature.OutputsLength()
+    for code in map(root.OperatorCodes, range(root.OperatorCodesLength())):
+        yield 'characters in a name', len(code.CustomCode() or b'')
+    graphs = [root.Subgraphs(k) for k in range(root.SubgraphsLength())]
+    yield 'operators', sum(graph.OperatorsLength() for graph in graphs)
+    yield 'tensors', sum(graph.TensorsLength() for graph in graphs)
+    for graph in graphs:
+        for operator in map(graph.Operators, range(graph.OperatorsLength())):
+            yield 'tensors of an operator', operator.InputsLength() + operator.OutputsLength()
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            yield 'characters in a name', len(tensor.Name() or b'')
+            yield 'dimensions', tensor.ShapeLength() + tensor.VariantTensorsLength()
+            if (sparsity := tensor.Sparsity()) is not None:
+                yield 'dimensions', sparsity.DimMetadataLength()
 
 
 @contextmanager

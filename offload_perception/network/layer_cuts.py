@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 from offload_perception.errors import ModelError
+from offload_perception.incoming import text
 from offload_perception.network.flatbuffer import reading
 from offload_perception.network.layer_names import operator_layer_names
 from offload_perception.network.operator_graph import Graph
@@ -64,7 +65,7 @@ def named_layers(graph: Graph, names: Sequence[str]) -> tuple[LayerCut, ...]:
 def kind_of(graph: Graph, operator: Any) -> str:
     """Return `conv`, `pool`, `fc` and so on, or the operator's own name in small letters."""
     name = graph.opcode(operator)
-    return KINDS.get(name) or (graph.custom_name(operator) or name).lower()
+    return KINDS.get(name) or text(graph.custom_name(operator) or name).lower()
 
 
 def _named(graph: Graph, names: list[str]) -> tuple[LayerCut, ...]:

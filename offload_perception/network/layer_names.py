@@ -12,7 +12,7 @@ _OPERATIONS = re.compile(
     r'(Relu|Relu6|relu|relu6|BiasAdd|Conv2D|conv2d|Conv2D_Fold|add_fold|MatMul|separable_conv2d|'
     r'convolution|FusedBatchNormV?\d?|batchnorm.*|act_quant.*|MaxPool2d|MaxPool|AvgPool)'
     r'(_?\d+)?(:\d+)?')
-_NOISE = re.compile(r'StatefulPartitionedCall.*|PartitionedCall.*|tfl\.\w+|Identity(_\d+)?|'
+_NOISE = re.compile(r'StatefulPartitionedCall.*|PartitionedCall.*|tfl\.\w+|Identity_?\d*|'
                     r'model(_\d+)?|functional(_\d+)?|sequential(_\d+)?|serving_default_.*')
 
 
@@ -30,16 +30,19 @@ def operator_layer_names(graph: Graph) -> list[str]:
         kept = list(words)
         while len(kept) > 1 and _OPERATIONS.fullmatch(kept[-1]):
             kept.pop()
-        kind = (graph.custom_name(operator) or graph.opcode(operator)).lower()
-        names.append(_shortened(kept) or kind)
+        kind = _clean(graph.custom_name(operator) or graph.opcode(operator)).lower()
+        names.append(_shortened(kept or [kind]))
     return _different(names, [s[-1:] for s in scopes])
 
 
 def _scope(name: str) -> list[str]:
-    words = re.split(r'[/;]', name.split(';')[0])
-    cleaned = [re.sub(r'[^\w.\-]', '_', word) for word in words
-               if word and not _NOISE.fullmatch(word)]
+    words = name.split(';')[0].split('/batchnorm')[0].split('/')
+    cleaned = [_clean(word) for word in words if word and not _NOISE.fullmatch(word)]
     return [word for k, word in enumerate(cleaned) if k == 0 or word != cleaned[k - 1]]
+
+
+def _clean(word: str) -> str:
+    return re.sub(r'[^\w.\-]', '_', word, flags=re.ASCII)
 
 
 def _shared(scopes: list[list[str]]) -> int:
@@ -64,7 +67,7 @@ def _shortened(words: list[str]) -> str:
 def _different(names: list[str], operations: list[list[str]]) -> list[str]:
     """Add the operation to names that come more than once, and a number where that is the same."""
     counts = Counter(names)
-    named = [f'{name}/{operation[0]}' if counts[name] > 1 and operation
+    named = [f'{name}/{operation[0][-LONGEST:]}' if counts[name] > 1 and operation
              and not name.endswith(operation[0]) else name
              for name, operation in zip(names, operations, strict=True)]
     seen: set[str] = set()

@@ -4,7 +4,9 @@ After k operators, the tensors that cross are those made before and used, or giv
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
+from math import inf
 from mmap import mmap
 from typing import Any
 
@@ -32,9 +34,9 @@ class Graph:
     """A .tflite file with one graph of operators.
 
     `what` names the file in error messages. Constant data stay views of `model`. `operators`
-    leaves out those that compute shapes (see `fold`), and those that work on constants alone,
-    such as the dequantising of float16 weights: each part gets those that it needs. Tensors are
-    named by their number in the file.
+    leaves out those that compute shapes (see `fold`), those whose results nobody uses, and those
+    that work on constants alone, such as the dequantising of float16 weights: each part gets
+    those that it needs. Tensors are named by their number in the file.
 
     :raises ModelError: if the file is broken, has several graphs, data outside the flatbuffer, or
         operators in an order in which they cannot run.
@@ -47,11 +49,14 @@ class Graph:
             self._check_whole()
             self.subgraph = self.model.subgraphs[0]
             self._check_indices()
-            fold_shapes(self)
             self.inputs = tuple(map(int, self.subgraph.inputs))
             self.outputs = tuple(map(int, self.subgraph.outputs))
-            self._fixed: dict[int, Any] = {}  # tensor -> its operator, which takes constants alone
-            self.operators = [o for o in self.subgraph.operators or () if not self._fix(o)]
+            self._check_made_once()
+            fold_shapes(self)
+            self._fixed: set[int] = set()  # tensors that depend on constants alone
+            self._fixing: list[Any] = []  # the operators that make them, in their order
+            self.operators = self._used([o for o in self.subgraph.operators or ()
+                                         if not self._fix(o)], self.outputs)
             self._check_order()
 
     # -- operators and tensors --------------------------------------------------------------
@@ -97,7 +102,7 @@ class Graph:
 
         :raises ModelError: for elements that cannot be sent, such as strings.
         """
-        tensor, q = self.tensor(index), self.tensor(index).quantization
+        tensor = self.tensor(index)
         dtype = tensor_dtype(tensor)
         if dtype is None:
             raise ModelError(f'{self.what}: tensor {self.name(index)} has elements that cannot '
@@ -105,9 +110,14 @@ class Graph:
         shape = self.shape(index)
         if shape[:1] == (1,):
             shape = shape[1:]
-        if q is None or q.scale is None or len(q.scale) != 1 or float(q.scale[0]) == 0.0:
-            return TensorSpec(shape, dtype)
-        return TensorSpec(shape, dtype, float(q.scale[0]), int(q.zeroPoint[0]))
+        scale, zero_point = _quantisation(tensor.quantization)
+        plain = TensorSpec(shape, dtype)
+        if not plain.quantised or scale == 0.0:
+            return plain
+        limits = np.iinfo(dtype)
+        self._refuse(not (0.0 < scale < inf and limits.min <= zero_point <= limits.max),
+                     f'tensor {self.name(index)} has scale {scale:g} and zero point {zero_point}')
+        return replace(plain, scale=scale, zero_point=zero_point)
 
     # -- cuts -------------------------------------------------------------------------------
 
@@ -116,26 +126,25 @@ class Graph:
 
         In the order in which they are made.
         """
-        made = {int(i) for o in self.operators[first:stop] for i in o.outputs}
         used = {i for o in self.operators[first:stop] for i in self.computed(o)}
-        wanted = self._used_from(stop)
-        return (tuple(i for i in self._made if i in used - made),
-                tuple(i for i in self._made if i in made & wanted))
+        return (tuple(i for i, at in self._made.items() if at <= first and i in used),
+                tuple(i for i in self.boundary(stop) if self._made[i] > first))
 
     def boundary(self, stop: int) -> tuple[int, ...]:
         """Return the tensors that cross after `stop` operators, in the order they are made."""
-        made = {*self.inputs, *(int(i) for o in self.operators[:stop] for i in o.outputs)}
-        wanted = self._used_from(stop)
-        return tuple(i for i in self._made if i in made & wanted)
+        return tuple(i for i, at in self._made.items() if at <= stop <= self._needed.get(i, -1))
 
     @cached_property
-    def _made(self) -> tuple[int, ...]:
-        """Return every computed tensor in the order of making."""
-        return tuple(dict.fromkeys(
-            [*self.inputs, *(int(i) for o in self.operators for i in o.outputs)]))
+    def _made(self) -> dict[int, int]:
+        """Return, for every computed tensor in the order of making, the first cut after it."""
+        return dict.fromkeys(self.inputs, 0) | {
+            int(i): k for k, o in enumerate(self.operators, 1) for i in o.outputs}
 
-    def _used_from(self, first: int) -> set[int]:
-        return {*self.outputs, *(i for o in self.operators[first:] for i in self.computed(o))}
+    @cached_property
+    def _needed(self) -> dict[int, int]:
+        """Return the last cut at which a tensor is still to be used."""
+        return {i: k for k, o in enumerate(self.operators) for i in self.computed(o)} | (
+            dict.fromkeys(self.outputs, len(self.operators)))
 
     # -- parts ------------------------------------------------------------------------------
 
@@ -152,8 +161,8 @@ class Graph:
         s = schema()
         part, subgraph, tensors = s.ModelT(), s.SubGraphT(), _Numbering()
         part.buffers, part.operatorCodes, codes = [s.BufferT()], [], _Numbering()
-        subgraph.operators = [self._copy(o, tensors, codes)
-                              for o in (*self._fixed_for(operators), *operators)]
+        fixing = self._used(self._fixing, (int(i) for o in operators for i in o.inputs))
+        subgraph.operators = [self._copy(o, tensors, codes) for o in (*fixing, *operators)]
         subgraph.inputs = [tensors[i] for i in takes]
         subgraph.outputs = [tensors[i] for i in gives]
         subgraph.tensors = [self._place(i, part.buffers) for i in tensors]
@@ -161,15 +170,15 @@ class Graph:
         part.operatorCodes = [self.model.operatorCodes[i] for i in codes]
         return pack(part)
 
-    def _fixed_for(self, operators: Iterable[Any]) -> list[Any]:
-        """Return the operators on constants that others need, in an order in which they run."""
-        found: dict[int, Any] = {}
-        for operator in operators:
-            for index in map(int, operator.inputs):
-                if index in self._fixed and id(self._fixed[index]) not in found:
-                    before = self._fixed[index]
-                    found |= {id(o): o for o in (*self._fixed_for([before]), before)}
-        return list(found.values())
+    @staticmethod
+    def _used(operators: list[Any], wanted: Iterable[int]) -> list[Any]:
+        """Return those of `operators` on which the tensors `wanted` depend, in their order."""
+        needed, kept = {*wanted}, list[Any]()
+        for operator in reversed(operators):
+            if not needed.isdisjoint(map(int, operator.outputs)):
+                needed.update(map(int, operator.inputs))
+                kept.append(operator)
+        return kept[::-1]
 
     def _copy(self, operator: Any, tensors: '_Numbering', codes: '_Numbering') -> Any:
         copy = type(operator)()
@@ -197,7 +206,8 @@ class Graph:
         """Note an operator on constants alone; return whether it is one."""
         fixed = bool(len(operator.inputs)) and not self.computed(operator)
         if fixed:
-            self._fixed |= {int(i): operator for i in operator.outputs}
+            self._fixed.update(map(int, operator.outputs))
+            self._fixing.append(operator)
         return fixed
 
     def _check_whole(self) -> None:
@@ -211,34 +221,52 @@ class Graph:
 
     def _check_indices(self) -> None:
         """Check that every operator refers to existing tensors, and every tensor to a buffer."""
-        graph, buffers = self.model.subgraphs[0], self.model.buffers
-        if any(not 0 <= t.buffer < len(buffers) for t in graph.tensors):
-            raise ModelError(BROKEN.format(what=self.what, why='a tensor without data'))
+        graph, buffers = self.subgraph, self.model.buffers
         for tensor in graph.tensors:
             if tensor.shape is None:  # a scalar, or a shape that is known at run time
                 tensor.shape = np.empty(0, np.int32)
+            self._refuse(not 0 <= tensor.buffer < len(buffers), 'a tensor without data')
+            (tensor.name or b'').decode()  # interpreters refuse others
         for operator in graph.operators or ():
             if operator.inputs is None:  # it makes something of nothing, such as a variable
                 operator.inputs = np.empty(0, np.int32)
             self.opcode(operator)  # one that the schema has
-        used = [i for o in graph.operators or () for i in (*o.inputs, *o.outputs)]
-        ends = [*(graph.inputs if graph.inputs is not None else ()),
-                *(graph.outputs if graph.outputs is not None else ())]
-        if any(not -1 <= i < len(graph.tensors) for i in used) or any(
-                not 0 <= i < len(graph.tensors) for i in ends):
-            raise ModelError(BROKEN.format(what=self.what, why='an operator without its tensor'))
+            self._refuse(not self._exist(operator.inputs, -1) or not self._exist(operator.outputs),
+                         'an operator without its tensor')
         if graph.inputs is None or graph.outputs is None or not len(graph.outputs):
             raise ModelError(f'{self.what} has no input or no output')
+        self._refuse(not self._exist([*graph.inputs, *graph.outputs]), 'an end without its tensor')
+
+    def _exist(self, indices: Iterable[int], lowest: int = 0) -> bool:
+        return all(lowest <= i < len(self.subgraph.tensors) for i in indices)
+
+    def _check_made_once(self) -> None:
+        made = [*self.inputs, *(int(i) for o in self.subgraph.operators or () for i in o.outputs)]
+        self._refuse(len({*made}) < len(made) or any(self.constant(i) is not None for i in made),
+                     'a tensor is made twice')
+        if not {*self.inputs}.isdisjoint(self.outputs):
+            raise ModelError(f'{self.what} gives out its own input; export it without that output')
+
+    def _refuse(self, broken: bool, why: str) -> None:
+        if broken:
+            raise ModelError(BROKEN.format(what=self.what, why=why))
 
     def _check_order(self) -> None:
         made = {*self.inputs}
         for operator in self.operators:
-            if not made.issuperset(self.computed(operator)):
-                raise ModelError(BROKEN.format(
-                    what=self.what, why=f'{self.opcode(operator)} comes before what it needs'))
+            self._refuse(not made.issuperset(self.computed(operator)),
+                         f'{self.opcode(operator)} comes before what it needs')
             made |= {int(i) for i in operator.outputs}
         if not self.operators or not made.issuperset(self.outputs):
             raise ModelError(f'{self.what} gives out what no operator makes of its input')
+
+
+def _quantisation(q: Any) -> tuple[float, int]:
+    """Return scale and zero point of a tensor; scale 0 if it has none, or one for each channel."""
+    if q is None or q.scale is None or len(q.scale) != 1:
+        return 0.0, 0
+    has_zero = q.zeroPoint is not None and len(q.zeroPoint) == 1
+    return float(q.scale[0]), int(q.zeroPoint[0]) if has_zero else 0
 
 
 class _Numbering(dict[int, int]):

@@ -15,6 +15,7 @@ PREPROCESSING = {
     'unit': 'RGB / 255',
     'tf': 'RGB / 127.5 - 1',
 }
+EXTREME = 1e6  # of a mean or a deviation of pixels
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class PixelRule:
     def __post_init__(self) -> None:
         """Refuse what is no rule for RGB images."""
         counts = len(self.mean), len(self.std)
-        if counts not in ((0, 0), (3, 3)) or not all(np.isfinite(self.mean)) or not all(
-                np.isfinite(s) and s != 0.0 for s in self.std):
+        if counts not in ((0, 0), (3, 3)) or not all(abs(m) <= EXTREME for m in self.mean) or not (
+                all(1 / EXTREME <= abs(s) <= EXTREME for s in self.std)):
             raise ModelError(f'mean {self.mean} and std {self.std} of the pixels: three finite '
-                             'numbers each are needed, std not 0')
+                             f'numbers each are needed, up to {EXTREME:g}, std not 0')
 
     def describe(self, spec: TensorSpec) -> str:
         """Return in words what `apply` does."""

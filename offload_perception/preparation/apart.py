@@ -1,7 +1,8 @@
 """Build a model in a process of its own, which can be ended at any moment.
 
 TensorFlow keeps Python's lock while it quantises, for a minute with VGG16: a node that does so
-itself would not even answer a signal. Its memory goes with the process, too.
+itself would not even answer a signal. Its memory goes with the process, too, and an interpreter
+that a broken .tflite file crashes takes no other work with it.
 """
 
 import os
@@ -45,7 +46,7 @@ def _build_apart(raise_if_cancelled: Callable[[], None], *what: Any, progress: P
                 said, done = ours.recv()
             except EOFError:
                 raise ModelError(f'building the model ended with {_end(child)}; is there enough '
-                                 'memory?') from None
+                                 'memory, and is the file whole?') from None
             if not done:
                 progress(said)
             elif said is None:

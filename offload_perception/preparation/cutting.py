@@ -75,9 +75,9 @@ def _run(model: bytes, xs: Tensors, what: str) -> Tensors:
         for details, x in zip(interpreter.get_input_details(), xs, strict=True):
             interpreter.set_tensor(details['index'], x)
         interpreter.invoke()
-    except (RuntimeError, ValueError) as e:
-        raise ModelError(f'{what} cannot run here: {str(e).strip()}') from e
-    return tuple(interpreter.get_tensor(d['index']) for d in interpreter.get_output_details())
+        return tuple(interpreter.get_tensor(d['index']) for d in interpreter.get_output_details())
+    except (RuntimeError, ValueError, MemoryError) as e:
+        raise ModelError(f'{what} cannot run here: {" ".join(str(e).split())}') from e
 
 
 def _interpreter_class() -> Any:

@@ -114,7 +114,8 @@ def check_cuttable(graph: Graph) -> None:
 
 def _check_cuttable(graph: Graph) -> None:
     what = graph.what
-    if any(graph.custom_name(o) == EDGE_TPU_OPERATOR for o in graph.operators):
+    operators = graph.subgraph.operators  # those too whose results nobody uses
+    if any(graph.custom_name(o) == EDGE_TPU_OPERATOR for o in operators):
         raise ModelError(f'{what} is compiled for the Edge TPU; name the int8 file that it was '
                          'compiled from, and compile its segments with prepare_model --edgetpu')
     state = [graph.name(i) for i in graph.inputs if not _is_image(graph, i)]
@@ -124,7 +125,7 @@ def _check_cuttable(graph: Graph) -> None:
     if len(graph.inputs) != 1:
         raise ModelError(f'{what} takes {len(graph.inputs)} images; only a network of one image '
                          'can be cut')
-    stateful = sorted({graph.opcode(o) for o in graph.operators} & _STATEFUL)
+    stateful = sorted({graph.opcode(o) for o in operators} & _STATEFUL)
     if stateful or any(t.isVariable for t in graph.subgraph.tensors):
         raise ModelError(_STATE.format(what=what, how=', '.join(stateful) or 'variable tensors'))
     if not _is_image(graph, graph.inputs[0]):

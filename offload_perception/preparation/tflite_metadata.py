@@ -59,7 +59,7 @@ def _normalisation(data: bytes) -> PixelRule | None:
                 if _byte(unit, _OPTIONS_TYPE) == _NORMALIZATION:
                     options = _table(unit, _OPTIONS)
                     mean, std = _floats(options, _MEAN), _floats(options, _STD)
-                    return PixelRule(_three(mean), _three(std))
+                    return PixelRule(_three(mean), _three(std)) if mean else None
     return None
 
 
@@ -75,7 +75,7 @@ def _labels(model: bytes) -> tuple[str, ...]:
             if len(files) != 1:
                 return ()
             lines = archive.read(files[0]).decode('utf-8-sig').splitlines()
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
+    except Exception:  # no archive, or a broken one, which may raise anything
         return ()
     return tuple(text(line.strip()) for line in lines if line.strip())
 

@@ -41,7 +41,7 @@ def bare(network: Any) -> Any:
     import keras
 
     return keras.Sequential([keras.Input((32, 32, 3)),
-                             *(layer for layer in network.layer_cuts if layer.name != PREPROCESS)])
+                             *(layer for layer in network.layers if layer.name != PREPROCESS)])
 
 
 @pytest.fixture(scope='module')
