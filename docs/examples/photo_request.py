@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Example: ask for a photo of the place whenever the network sees a class of interest.
+"""Example: ask for a photo of the place whenever the network sees something of interest.
 
 It shows how a node of yours takes the results: the QoS that fits, two topics paired by the
 stamp of their image, and what to look at before a result is trusted. It only publishes a request
@@ -51,9 +51,11 @@ class PhotoRequest(Node):
             mine.popitem(last=False)
 
     def _on_pair(self, tagged: GeotaggedClassification, latency: FrameLatency) -> None:
-        result = tagged.classification
-        label, score = result.labels[0], result.scores[0]
-        if label != self._label or score < self._score:
+        result, label = tagged.classification, self._label
+        # A classifier names the best classes, a detector each object, and perhaps none.
+        score = max((s for name, s in zip(result.labels, result.scores, strict=True)
+                     if name == label), default=-1.0)
+        if score < self._score:
             return
         if not result.trained:
             self.get_logger().warning('the network is not trained: its labels mean nothing',

@@ -289,5 +289,6 @@ class FlightConfig:
                             low=0.01, high=60.0)
     pose_keep: float = param(10.0, 'how long poses are kept for late results [s]', low=1.0,
                              high=600.0)
-    vision: str = param('auto', 'republish results as vision_msgs/Classification; auto does so '
-                        'if vision_msgs is installed', choices=('auto', 'on', 'off'))
+    vision: str = param('auto', 'republish results as vision_msgs/Classification, boxes as '
+                        'vision_msgs/Detection2DArray; auto does so if vision_msgs is installed',
+                        choices=('auto', 'on', 'off'))

@@ -10,7 +10,13 @@ from std_msgs.msg import Header
 from offload_perception.flight.geotag import Geotag
 from offload_perception.flight.policy import PolicySettings, Verdict
 from offload_perception.flight.vehicle_state import Position, Quaternion
-from offload_perception.msg import Classification, GeotaggedClassification, MissionPolicy
+from offload_perception.msg import (
+    Classification,
+    Detection,
+    Detections,
+    GeotaggedClassification,
+    MissionPolicy,
+)
 
 _NOWHERE = Position(nan, nan, nan)
 _NO_ATTITUDE = Quaternion(nan, nan, nan, nan)
@@ -49,6 +55,26 @@ def vision_message(result: Classification, messages: Any) -> Any:
     return messages.Classification(header=result.header, results=[
         messages.ObjectHypothesis(class_id=label, score=float(score))
         for label, score in zip(result.labels, result.scores, strict=True)])
+
+
+def vision_detections_message(found: Detections, messages: Any) -> Any:
+    """Return a vision_msgs/Detection2DArray, best first; boxes in pixels of the camera image.
+
+    `class_id` is the label; the pose of a hypothesis is empty.
+
+    :param messages: the module `vision_msgs.msg`.
+    """
+    return messages.Detection2DArray(header=found.header, detections=[
+        messages.Detection2D(header=found.header, bbox=_vision_box(d, messages), results=[
+            messages.ObjectHypothesisWithPose(hypothesis=messages.ObjectHypothesis(
+                class_id=d.label, score=float(d.score)))])
+        for d in found.detections])
+
+
+def _vision_box(d: Detection, messages: Any) -> Any:
+    centre = messages.Point2D(x=(d.x_min + d.x_max) / 2, y=(d.y_min + d.y_max) / 2)
+    return messages.BoundingBox2D(center=messages.Pose2D(position=centre, theta=0.0),
+                                  size_x=d.x_max - d.x_min, size_y=d.y_max - d.y_min)
 
 
 def vision_info_message(result: Classification, messages: Any) -> Any:

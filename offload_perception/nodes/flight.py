@@ -22,18 +22,26 @@ from offload_perception.flight.track import Track
 from offload_perception.flight.vehicle_state import Battery, Position, Quaternion, Vehicle
 from offload_perception.health import Finding, warning
 from offload_perception.health.flight_watch import FlightWatch
-from offload_perception.msg import Classification, GeotaggedClassification, MissionPolicy
+from offload_perception.msg import (
+    Classification,
+    Detections,
+    GeotaggedClassification,
+    MissionPolicy,
+)
+from offload_perception.network.output_meaning import CLASSIFICATION
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert_flight import (
     geotagged_message,
     policy_message,
     seconds,
+    vision_detections_message,
     vision_info_message,
     vision_message,
 )
 from offload_perception.nodes.flight_sources import Listener, messages, sources
 from offload_perception.nodes.managed import ManagedNode, Session
 from offload_perception.nodes.running import main_of
+from offload_perception.telemetry.found import kind_of
 
 DECIDE_PERIOD_S = 0.2
 REPEAT_PERIOD_S = 1.0
@@ -147,7 +155,13 @@ class FlightSession(Session):
         if m.model_digest != self._described:
             self._described = m.model_digest
             publishers['vision_info'].publish(vision_info_message(m, vision))
-        publishers['vision_classification'].publish(vision_message(m, vision))
+        if kind_of(m) == CLASSIFICATION:  # a list of hypotheses about the whole image
+            publishers['vision_classification'].publish(vision_message(m, vision))
+
+    def on_detections(self, m: Detections) -> None:
+        """Republish the boxes of a detector."""
+        self._parts.publishers['vision_detections'].publish(
+            vision_detections_message(m, self._parts.vision))
 
     def _send_geotagged(self, now_s: float | None = None) -> None:
         for result, tag in self._tagger.ready(time.monotonic() if now_s is None else now_s):
@@ -191,6 +205,7 @@ class FlightNode(ManagedNode[FlightConfig, FlightSession]):
                        'geotagged': (GeotaggedClassification, qos.RESULTS)}
         if vision:
             wanted |= {'vision_classification': (vision.Classification, qos.RESULTS),
+                       'vision_detections': (vision.Detection2DArray, qos.RESULTS),
                        'vision_info': (vision.VisionInfo, qos.LATCHED)}
         self._parts = FlightParts(topics, vision, {
             name: self.add_publisher(kind, name, profile)
@@ -200,6 +215,9 @@ class FlightNode(ManagedNode[FlightConfig, FlightSession]):
             self.resources.callback(self.destroy_subscription, subscription)
         self.add_subscription(Classification, 'classification',
                               self.to_session(FlightSession.on_result), qos.RESULTS)
+        if vision:
+            self.add_subscription(Detections, 'detections',
+                                  self.to_session(FlightSession.on_detections), qos.RESULTS)
 
     def _listener(self) -> Listener:
         return Listener(vehicle=self.to_session(FlightSession.on_vehicle),

@@ -2,7 +2,7 @@
 
 import json
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ def example(world: World) -> Iterator[Callable[..., Any]]:
     latency = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
     until(lambda: world.node.count_publishers(f'{world.ns}/photo_request'))
 
-    def say(stamp: int, *, late: bool = False, **fields: Any) -> None:
+    def say(stamp: int, *, late: bool = False, labels: Sequence[str] = ('water', 'field'),
+            scores: Sequence[float] = (0.75, 0.2), **fields: Any) -> None:
         m = GeotaggedClassification(**{
             'position_valid': True, 'latitude': 47.5, 'longitude': 8.25, **fields})
-        m.classification.labels, m.classification.scores = ['water', 'field'], [0.75, 0.2]
+        m.classification.labels, m.classification.scores = labels, scores
         m.classification.trained = True
         end = FrameLatency(deadline=0.2, deadline_met=not late)
         m.header.stamp.sec = end.header.stamp.sec = stamp
@@ -48,7 +49,8 @@ def test_the_example_asks_for_photos_of_what_was_seen_in_time(
     example(2, late=True)
     example(3, position_valid=False, reason='no position: none received')
     world.said('not where: no position')
-    example(4)
+    example(4, labels=(), scores=())  # a detector that found nothing
+    example(5, labels=('boat', 'water', 'water'), scores=(0.9, 0.8, 0.1))
     first, second = (json.loads(m.data) for m in heard.wait_for(2))
     assert (first['latitude'], first['longitude'], first['stamp']) == (47.5, 8.25, [1, 0])
-    assert second['stamp'] == [4, 0]
+    assert second['stamp'] == [5, 0] and second['score'] == 0.8

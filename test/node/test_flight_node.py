@@ -13,6 +13,8 @@ from node.simulated_autopilot import STACKS, SimulatedPx4
 from node.world import ACTIVE, UNCONFIGURED, Heard, World, image, until
 from offload_perception.msg import (
     Classification,
+    Detection,
+    Detections,
     FrameLatency,
     GeotaggedClassification,
     MissionPolicy,
@@ -218,6 +220,42 @@ def test_results_are_republished_for_vision_msgs(world: World) -> None:
     infos = world.hear(vision.VisionInfo, 'vision_info', qos.LATCHED)  # later, and still told
     assert 'd1' in infos.wait_for(1)[0].method
     assert world.node.count_publishers(f'{world.ns}/mission_policy') == 0
+
+
+def test_boxes_are_republished_for_vision_msgs_and_are_no_classification(world: World) -> None:
+    import vision_msgs.msg as vision
+    heard = world.hear(vision.Detection2DArray, 'vision_detections', qos.RESULTS)
+    classes = world.hear(vision.Classification, 'vision_classification', qos.RESULTS)
+    infos = world.hear(vision.VisionInfo, 'vision_info', qos.LATCHED)
+    world.start(FlightNode)
+    results = world.speak(Classification, 'classification', qos.RESULTS)
+    boxes = world.speak(Detections, 'detections', qos.RESULTS)
+    until(lambda: world.node.count_publishers(f'{world.ns}/vision_detections'))
+    cat = Detection(id=16, label='cat', score=0.75, x_min=10.0, y_min=20.0, x_max=50.0,
+                    y_max=100.0)
+    found = Detections(image_width=640, image_height=480, detections=[cat])
+    found.header.stamp.sec, found.header.frame_id = 5, 'camera'
+    results.publish(Classification(header=found.header, kind='detection', labels=['cat'],
+                                   ids=[16], scores=[0.75], model_digest='d1'))
+    boxes.publish(found)
+    m, = heard.wait_for(1)
+    d, = m.detections
+    assert m.header == d.header == found.header
+    assert [(r.hypothesis.class_id, r.hypothesis.score) for r in d.results] == [('cat', 0.75)]
+    assert (d.bbox.center.position.x, d.bbox.center.position.y) == (30.0, 60.0)
+    assert (d.bbox.size_x, d.bbox.size_y, d.bbox.center.theta) == (40.0, 80.0, 0.0)
+    assert 'd1' in infos.wait_for(1)[0].method
+    results.publish(Classification(labels=['river'], ids=[3], scores=[0.75]))
+    assert [r.class_id for r in classes.wait_for(1)[0].results] == ['river']
+
+
+def test_without_vision_msgs_there_is_no_topic_and_no_error(
+        world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'vision_msgs.msg', None)
+    node = world.start(FlightNode)
+    names = {e.topic_name.rpartition('/')[2] for e in (*node.publishers, *node.subscriptions)}
+    assert 'classification' in names
+    assert not names & {'vision_classification', 'vision_detections', 'vision_info', 'detections'}
 
 
 # -- the drone's own node -------------------------------------------------------------------------
