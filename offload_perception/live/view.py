@@ -9,7 +9,7 @@ import numpy as np
 from offload_perception.flight.policy import VALID_S
 from offload_perception.frames import Outcome
 from offload_perception.live.warnings import NO_FRAME_S, SILENT_S, lost_servers
-from offload_perception.network.output_meaning import CLASSIFICATION
+from offload_perception.network.output_meaning import CLASSIFICATION, SEGMENTATION
 from offload_perception.telemetry import meaning
 from offload_perception.telemetry.colours import colour
 from offload_perception.telemetry.cut_names import cut_names
@@ -188,7 +188,8 @@ def labels(m: Any) -> dict[str, Any]:
     return {'kind': kind, 'words': in_words(kind, rows, _TOP), 'trained': m.trained,
             'where': m.where, 'more': max(0, len(rows) - most),
             'labels': [{'label': row.label, 'score': row.score, 'count': row.count,
-                        'colour': colour(row.id)} for row in rows[:most]]}
+                        'colour': 'transparent' if kind == SEGMENTATION and not row.id
+                        else colour(row.id)} for row in rows[:most]]}
 
 
 def boxes(m: Any) -> dict[str, Any]:

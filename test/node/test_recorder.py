@@ -14,12 +14,14 @@ from lifecycle_msgs.msg import TransitionEvent
 from node.world import ACTIVE, INACTIVE, WAIT_S, Heard, World, image, until
 from offload_perception.msg import (
     Classification,
+    Detections,
     FeatureTensor,
     FrameEnergy,
     FrameLatency,
     GeotaggedClassification,
     MissionPolicy,
     OffloadDecision,
+    OutputTensors,
     PowerSample,
     ServerStatus,
 )
@@ -42,6 +44,8 @@ pytest.importorskip('mcap_ros2')
 EACH = [(FrameLatency, 'frame_latency', qos.TELEMETRY), (PowerSample, 'power', qos.TELEMETRY),
         (FrameEnergy, 'frame_energy', qos.TELEMETRY),
         (Classification, 'classification', qos.RESULTS),
+        (Detections, 'detections', qos.RESULTS), (Image, 'class_map', qos.RESULTS),
+        (OutputTensors, 'outputs', qos.RESULTS),
         (GeotaggedClassification, 'geotagged', qos.RESULTS),
         (MissionPolicy, 'mission_policy', qos.LATCHED),
         (OffloadDecision, 'offload_decision', qos.LATCHED),

@@ -189,17 +189,19 @@ function drawRun(s) {
   }
 }
 
-function drawPicture(p) {
-  const picture = $('picture');
-  picture.onload = () => {  // what was found belongs to this picture and to no other
-    picture.parentElement.style.setProperty(
-      '--aspect', picture.naturalWidth / picture.naturalHeight);
-    picture.hidden = false;
-    $('no-picture').hidden = true;
-    drawFound(p.result);
-    drawOver(p.result ?? {});
-  };
-  picture.src = `data:image/jpeg;base64,${p.jpeg}`;
+let come = 0, drawn = 0;  // pictures
+
+async function drawPicture(p) {  // what was found belongs to this picture: both change at once
+  const number = ++come, picture = Object.assign(new Image(), {
+    id: 'picture', alt: 'camera', decoding: 'sync', src: `data:image/jpeg;base64,${p.jpeg}`});
+  await picture.decode();
+  if (number < drawn) return;
+  drawn = number;
+  $('picture').replaceWith(picture);
+  picture.parentElement.style.setProperty('--aspect', picture.naturalWidth / picture.naturalHeight);
+  $('no-picture').hidden = true;
+  drawFound(p.result);
+  drawOver(p.result ?? {});
 }
 
 function drawFound(r) {

@@ -220,6 +220,29 @@ def test_many_boxes_are_bounded_and_the_best_lie_on_top(state: LiveState, tmp_pa
     watched(state, tmp_path, visit)
 
 
+def test_boxes_wait_for_their_picture_and_an_older_one_is_not_drawn_later(
+        state: LiveState, tmp_path: Path) -> None:
+    add_objects(state, (640, 480), (0, 0, 90, 60), number=7)
+    boxes = "document.querySelectorAll('.box').length"
+
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        await page.until(f'{boxes} === 1')
+        await page.evaluate('window.hold = []')
+        add_objects(state, (640, 480), *[(0, 0, 90, 60)] * 2, number=8)
+        await page.until('hold.length')
+        assert await page.evaluate(boxes) == 1
+        await page.evaluate('[window.late, window.hold] = [hold[0], null]')
+        add_objects(state, (640, 480), *[(0, 0, 90, 60)] * 3, number=9)
+        await page.until(f'{boxes} === 3')
+        await page.evaluate('late()')
+        assert await page.evaluate(boxes) == 3
+    watched(state, tmp_path, visit, before="""
+        const decode = HTMLImageElement.prototype.decode;
+        HTMLImageElement.prototype.decode = function() {
+          return window.hold ? new Promise(done => window.hold.push(done)) : decode.call(this);
+        };""")
+
+
 @pytest.mark.parametrize(('fit', 'how'), [
     ('crop', 'contain'), ('letterbox', 'cover'), ('stretch', 'fill'), ('', None)])
 def test_a_class_map_lies_over_what_the_network_saw(state: LiveState, tmp_path: Path, fit: str,

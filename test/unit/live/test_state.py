@@ -276,7 +276,10 @@ def test_maps_and_tensors_are_results_too(
         state: LiveState, kind: str, found: list[tuple[str, int, float]], words: str) -> None:
     state.add_result(drone.result(1, kind=kind, **{
         name: [row[k] for row in found] for k, name in enumerate(('labels', 'ids', 'scores'))}))
-    assert state.snapshot()['result']['words'] == words
+    shown = state.snapshot()['result']
+    assert shown['words'] == words
+    clear = [x['colour'] == 'transparent' for x in shown['labels']]
+    assert clear == [row[1] == 0 for row in found], 'class 0 is not drawn'
 
 
 def test_boxes_come_with_their_picture_in_shares_of_it(state: LiveState) -> None:
