@@ -241,7 +241,9 @@ def found(flight: Flight) -> dict[str, Any]:
 
     Of detections also the number of objects, of class maps the share of all pictures.
     """
-    amounts = {DETECTION: 'objects', SEGMENTATION: 'share'}
+    def amount(kind: str, x: float) -> dict[str, float]:
+        return {'objects': round(x)} if kind == DETECTION else {
+            'share' if kind == SEGMENTATION else 'mean score': x}
     return {kind: {'results': counts.results, 'labels': {
-        row.label: {'results': row.results, amounts.get(kind, 'mean score'): row.amount}
+        row.label: {'results': row.results, **amount(kind, row.amount)}
         for row in counts.rows()}} for kind, counts in flight.summary.found.items()}

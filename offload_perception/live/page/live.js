@@ -80,7 +80,8 @@ function drawNetwork(n) {
   const cells = [];
   let block = '';
   n.layers.forEach((layer, k) => {
-    const kind = layer.name.includes('pool') ? 'pool' : layer.name.includes('conv') ? 'conv' : 'fc';
+    const kind = /pool/i.test(layer.name) ? 'pool'
+      : /^(fc|dense|predictions)/.test(layer.name) ? 'fc' : 'conv';
     const group = (layer.name.match(/^block(\d+)/) ?? ['', kind === 'fc' ? 'fc' : ''])[1];
     const cell = make('div', '', kind), box = make('i', '', layer.on);
     box.title = `${layer.name}: ${layer.on}`;

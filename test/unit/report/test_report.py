@@ -445,6 +445,7 @@ def test_objects_are_counted_by_label_and_lie_on_the_map(tmp_path: Path) -> None
     told = json.loads((tmp_path / 'f.json').read_text())['seen']['found']
     assert told == {'detection': {'results': 2, 'labels': {
         'cat': {'results': 1, 'objects': 2}, '<b>': {'results': 1, 'objects': 1}}}}
+    assert type(told['detection']['labels']['cat']['objects']) is int
     page = (out / 'index.html').read_text()
     assert '<td>cat</td><td>1</td><td>2</td>' in page and '<td>&lt;b&gt;</td>' in page
     assert 'found: 3 objects in 2 results: cat 2' in (out / 'summary.md').read_text()
