@@ -253,7 +253,9 @@ def test_without_vision_msgs_there_is_no_topic_and_no_error(
         world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'vision_msgs.msg', None)
     node = world.start(FlightNode)
-    names = {e.topic_name.rpartition('/')[2] for e in (*node.publishers, *node.subscriptions)}
+    topics = [*(p.topic_name for p in node.publishers),
+              *(s.topic_name for s in node.subscriptions)]
+    names = {topic.rpartition('/')[2] for topic in topics}
     assert 'classification' in names
     assert not names & {'vision_classification', 'vision_detections', 'vision_info', 'detections'}
 

@@ -274,8 +274,9 @@ def test_objects_are_counted_by_label_and_none_is_a_result_too(state: LiveState)
     ('tensors', [], 'tensors without labels')])
 def test_maps_and_tensors_are_results_too(
         state: LiveState, kind: str, found: list[tuple[str, int, float]], words: str) -> None:
-    state.add_result(drone.result(1, kind=kind, **{
-        name: [row[k] for row in found] for k, name in enumerate(('labels', 'ids', 'scores'))}))
+    fields: dict[str, Any] = {
+        name: [row[k] for row in found] for k, name in enumerate(('labels', 'ids', 'scores'))}
+    state.add_result(drone.result(1, kind=kind, **fields))
     shown = state.snapshot()['result']
     assert shown['words'] == words
     clear = [x['colour'] == 'transparent' for x in shown['labels']]
