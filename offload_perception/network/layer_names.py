@@ -67,8 +67,8 @@ def _shortened(words: list[str]) -> str:
 def _different(names: list[str], operations: list[list[str]]) -> list[str]:
     """Add the operation to names that come more than once, and a number where that is the same."""
     counts = Counter(names)
-    named = [f'{name}/{operation[0][-LONGEST:]}' if counts[name] > 1 and operation
-             and not name.endswith(operation[0]) else name
+    named = [_shortened([*name.split('/'), *operation]) if counts[name] > 1
+             and not name.endswith(_shortened(operation)) else name
              for name, operation in zip(names, operations, strict=True)]
     seen: set[str] = set()
     result = []

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def check_names(names: list[str]) -> None:
     assert len(set(names)) == len(names)
     for name in names:
         assert name not in RESERVED and not name.lstrip('-').isdecimal()
-        assert 0 < len(name) <= LONGEST + 8 and re.fullmatch(r'[\w./\-]+', name), name
+        assert 0 < len(name) <= LONGEST + 8 and re.fullmatch(r'[\w./\-]+', name, re.ASCII), name
 
 
 @pytest.mark.parametrize(('name', 'wanted'), [
@@ -252,3 +253,188 @@ def test_a_wish_that_cannot_be_is_refused() -> None:
         meaning_of(specs((1001,)), ['a'], 'detection')
     with pytest.raises(ModelError, match="task 'poses' is unknown; use one of classification"):
         meaning_of(specs((1001,)), ['a'], 'poses')
+
+
+# -- operators whose results nobody uses, and files that are not what they say ---------------
+
+
+def add_operator(model: Any, name: str, outputs: int = 1,
+                 inputs: tuple[int, ...] = ()) -> list[int]:
+    """Add an operator at the end, on the image if not told else; return what it makes."""
+    s, graph = schema(), model.subgraphs[0]
+    code, operator = s.OperatorCodeT(), s.OperatorT()
+    code.builtinCode = getattr(s.BuiltinOperator, name)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    model.operatorCodes.append(code)
+    first = len(graph.tensors)
+    for k in range(outputs):
+        graph.tensors.append(copy(graph.tensors[graph.inputs[0]]))
+        graph.tensors[-1].name = f'unused{k}'
+    operator.opcodeIndex = len(model.operatorCodes) - 1
+    operator.inputs = np.array(inputs or graph.inputs, np.int32)
+    operator.outputs = np.arange(first, first + outputs, dtype=np.int32)
+    graph.operators.append(operator)
+    return list(range(first, first + outputs))
+
+
+def two_unused(model: Any) -> None:
+    made = add_operator(model, 'FLOOR')
+    add_operator(model, 'FLOOR', inputs=(made[0],))
+
+
+def test_operators_whose_results_nobody_uses_are_left_out() -> None:
+    plain, graph = Graph(seeded('residual')), changed(seeded('residual'), two_unused)
+    assert len(graph.subgraph.operators) == len(plain.subgraph.operators) + 2
+    assert [graph.opcode(o) for o in graph.operators] == [
+        plain.opcode(o) for o in plain.operators]
+    for k in range(len(plain.operators)):
+        assert graph.ends(k, k + 1) == plain.ends(k, k + 1)
+
+
+def test_state_that_nothing_is_made_of_is_refused_too() -> None:
+    graph = changed(seeded('residual'), lambda m: add_operator(m, 'ASSIGN_VARIABLE', outputs=0))
+    assert 'ASSIGN_VARIABLE' not in {graph.opcode(o) for o in graph.operators}
+    with pytest.raises(ModelError, match=r'keeps state .*\(ASSIGN_VARIABLE\)'):
+        check_cuttable(graph)
+
+
+def made_twice(model: Any) -> None:
+    operators = model.subgraphs[0].operators
+    operators[3].outputs = operators[2].outputs
+
+
+def made_of_a_constant(model: Any) -> None:
+    graph = model.subgraphs[0]
+    graph.operators[3].outputs = graph.operators[3].inputs[1:2]
+
+
+def gives_its_input(model: Any) -> None:
+    graph = model.subgraphs[0]
+    graph.outputs = np.array([*graph.outputs, *graph.inputs], np.int32)
+
+
+def gives_nothing(model: Any) -> None:
+    model.subgraphs[0].outputs = None
+
+
+def wrong_order(model: Any) -> None:
+    operators = model.subgraphs[0].operators
+    operators[2], operators[3] = operators[3], operators[2]
+
+
+def no_text(model: Any) -> None:
+    model.subgraphs[0].tensors[4].name = b'a\xff'
+
+
+def many_operators(model: Any) -> None:
+    model.subgraphs[0].operators *= 500
+
+
+def long_name(model: Any) -> None:
+    model.subgraphs[0].tensors[4].name = 'x' * 5000
+
+
+def many_dimensions(model: Any) -> None:
+    model.subgraphs[0].tensors[4].shape = np.ones(40, np.int32)
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (made_twice, 'is a broken .*a tensor is made twice'),
+    (made_of_a_constant, 'made twice'),
+    (gives_its_input, 'gives out its own input; export it without'),
+    (gives_nothing, 'has no input or no output'),
+    (wrong_order, 'CONV_2D comes before what it needs'),
+    (no_text, "broken .*UnicodeDecodeError: 'utf-8'"),
+    (many_operators, 'has 6000 operators, more than 4096'),
+    (long_name, 'has 5000 characters in a name, more than 4096'),
+    (many_dimensions, 'has 40 dimensions, more than 32'),
+])
+def test_what_no_network_has_is_refused_when_it_is_read(change: Callable[[Any], None],
+                                                        message: str) -> None:
+    with pytest.raises(ModelError, match=message) as e:
+        changed(seeded('residual'), change)
+    assert '\n' not in str(e.value) and str(e.value).startswith('mine.tflite')
+
+
+@pytest.mark.parametrize(('scale', 'zero_point'), [(float('nan'), 0), (-1.0, 0), (1.0, 300),
+                                                   (float('inf'), 0)])
+def test_a_scale_that_is_none_is_refused(scale: float, zero_point: int) -> None:
+    def change(model: Any) -> None:
+        q = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].quantization
+        q.scale, q.zeroPoint = np.array([scale], np.float32), np.array([zero_point])
+
+    graph = changed(seeded('residual'), change)
+    with pytest.raises(ModelError, match=r'has scale .* and zero point'):
+        graph.spec(graph.inputs[0])
+
+
+def test_a_float_tensor_has_no_scale_whatever_the_file_says() -> None:
+    def change(model: Any) -> None:
+        tensor, q = model.subgraphs[0].tensors[0], schema().QuantizationParametersT()
+        q.scale, q.zeroPoint = np.array([0.5], np.float32), np.array([3])
+        tensor.type, tensor.quantization = schema().TensorType.FLOAT32, q
+
+    spec = changed(seeded('float32'), change).spec(0)
+    assert (spec.dtype, spec.scale, spec.zero_point) == ('float32', 1.0, 0)
+
+
+def test_operators_on_constants_alone_are_found_in_a_line_of_many() -> None:
+    """Each takes two results of those before: following every way would never end."""
+    def change(model: Any) -> None:
+        graph = model.subgraphs[0]
+        weights = int(graph.operators[1].inputs[1])
+        last = (weights, weights)
+        for _ in range(60):
+            last = tuple(add_operator(model, 'ADD', inputs=last)[0] for _ in range(2))
+        graph.operators = [*graph.operators[-120:], *graph.operators[:-120]]
+        conv = graph.operators[121]
+        conv.inputs = np.array([conv.inputs[0], last[0], *conv.inputs[2:]], np.int32)
+
+    graph = changed(seeded('residual'), change)
+    assert len(graph.operators) == 12
+    assert len(Graph(graph.segment(1, 2)).subgraph.operators) == 1 + 2 * 59 + 1
+
+
+# -- names ----------------------------------------------------------------------------------
+
+
+def renamed(name: Callable[[int], str]) -> list[str]:
+    """Return the names of the layers if operator k makes a tensor of the name that is given."""
+    def change(model: Any) -> None:
+        graph = model.subgraphs[0]
+        for k, operator in enumerate(graph.operators):
+            graph.tensors[int(operator.outputs[0])].name = name(k)
+
+    return [layer.name for layer in operator_layers(changed(seeded('residual'), change))]
+
+
+def test_names_that_clash_when_they_are_shortened_stay_apart() -> None:
+    def name(k: int) -> str:
+        return f'net/scope{k}/' + 'x' * 60
+
+    names = renamed(name)
+    check_names(names)
+    assert names == renamed(name)  # on every machine
+    assert all('x' * 20 in each for each in names)
+    check_names(renamed(lambda k: f'net/{"y" * 100}/{"x" * 200}'))
+    check_names(renamed(lambda k: 'one'))
+
+
+@pytest.mark.parametrize('name', ['input', 'auto', '-1', '7', '\uff11\uff12', '../../../etc',
+                                  'a\x1b[2J', 'Stra\xdfe/gr\xf6\xdfe', ';;', '/', '', '\n',
+                                  'Identity1'])
+def test_names_are_fit_for_options_files_and_terminals(name: str) -> None:
+    check_names(renamed(lambda k: name))
+
+
+def test_a_custom_operator_of_any_name_has_a_name_of_its_own() -> None:
+    def change(model: Any) -> None:
+        graph = model.subgraphs[0]
+        model.operatorCodes[graph.operators[5].opcodeIndex].builtinCode = 32
+        model.operatorCodes[graph.operators[5].opcodeIndex].customCode = '../\x1bauto' + 'z' * 900
+        for operator in graph.operators:
+            graph.tensors[int(operator.outputs[0])].name = ''
+
+    layers = operator_layers(changed(seeded('residual'), change))
+    check_names([layer.name for layer in layers])
+    assert all(layer.kind.isprintable() and len(layer.kind) <= 200 for layer in layers)
