@@ -6,6 +6,7 @@ python test/node/simulated_autopilot.py px4
 
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from math import cos, nan, radians, sin
 from typing import Any
@@ -167,7 +168,7 @@ class SimulatedPx4(Autopilot):
         self._say(self._m.VehicleAttitude, t_s, q=[cos(half), 0.0, 0.0, sin(half)])
 
 
-STACKS = {'mavros': SimulatedMavros, 'px4': SimulatedPx4}
+STACKS: dict[str, Callable[..., Autopilot]] = {'mavros': SimulatedMavros, 'px4': SimulatedPx4}
 
 
 def main() -> None:

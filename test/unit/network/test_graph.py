@@ -22,7 +22,7 @@ from offload_perception.preparation.tflite_metadata import read_metadata
 from offload_perception.tensor import TensorSpec
 
 
-def changed(data: bytes, change: Callable[[Any], None]) -> Graph:
+def changed(data: bytes, change: Callable[[Any], object]) -> Graph:
     model = unpack(data, 'test')
     change(model)
     return Graph(pack(model), 'mine.tflite')
@@ -383,9 +383,9 @@ def test_operators_on_constants_alone_are_found_in_a_line_of_many() -> None:
     def change(model: Any) -> None:
         graph = model.subgraphs[0]
         weights = int(graph.operators[1].inputs[1])
-        last = (weights, weights)
+        last = [weights, weights]
         for _ in range(60):
-            last = tuple(add_operator(model, 'ADD', inputs=last)[0] for _ in range(2))
+            last = [add_operator(model, 'ADD', inputs=(last[0], last[1]))[0] for _ in range(2)]
         graph.operators = [*graph.operators[-120:], *graph.operators[:-120]]
         conv = graph.operators[121]
         conv.inputs = np.array([conv.inputs[0], last[0], *conv.inputs[2:]], np.int32)

@@ -69,9 +69,10 @@ def test_open_dimensions(data: bytes) -> None:
 
 def test_branch(data: bytes) -> None:
     def change(model: Any) -> None:
-        operators = model.subgraphs[0].operators
+        graph, operators = model.subgraphs[0], model.subgraphs[0].operators
         operators[6].inputs = np.array(
             [operators[3].outputs[0], *operators[6].inputs[1:]], np.int32)
+        graph.outputs = np.array([*graph.outputs, operators[5].outputs[0]], np.int32)
 
     file = changed(data, change)
     with pytest.raises(ModelError, match='branches at x; convert it to a'):

@@ -18,5 +18,6 @@ def test_labels_are_the_classes() -> None:
 def test_most_frames_of_a_flight_are_labelled_right() -> None:
     images, labels = flight_crops('test', 50, range(2))
     model = prepare('aerial')
-    found = classify(model.model_file, model.pixels.spec, *model.tensors(model.last), images)
+    scores, = model.tensors(model.last)
+    found = classify(model.model_file, model.pixels.spec, scores, images)
     assert np.mean(found == labels) >= 0.85
