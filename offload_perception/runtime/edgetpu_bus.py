@@ -40,7 +40,7 @@ class Bus:
         for folder in sorted(self.sys.glob('bus/usb/devices/*')):
             state = USB_IDS.get((_text(folder / 'idVendor'), _text(folder / 'idProduct')))
             numbers = [_text(folder / name) for name in ('busnum', 'devnum')]
-            if state and all(n.isdecimal() for n in numbers):  # not unplugged meanwhile
+            if state and all(n.isdecimal() for n in numbers):  # it was not unplugged just now
                 number = '/'.join(n.zfill(3) for n in numbers)
                 found.append(Attached(self.dev / 'bus' / 'usb' / number,
                                       f'USB Edge TPU at {folder.name}, {state}'))
@@ -58,7 +58,7 @@ def _has_open(process: Path, node: Path) -> bool:
 def _target(link: Path) -> str | None:
     try:
         return os.readlink(link)
-    except OSError:  # closed meanwhile
+    except OSError:  # it is closed by now
         return None
 
 
