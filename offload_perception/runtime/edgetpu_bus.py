@@ -39,8 +39,9 @@ class Bus:
         found = []
         for folder in sorted(self.sys.glob('bus/usb/devices/*')):
             state = USB_IDS.get((_text(folder / 'idVendor'), _text(folder / 'idProduct')))
-            if state:
-                number = f'{int(_text(folder / "busnum")):03d}/{int(_text(folder / "devnum")):03d}'
+            numbers = [_text(folder / name) for name in ('busnum', 'devnum')]
+            if state and all(n.isdecimal() for n in numbers):  # it was not unplugged just now
+                number = '/'.join(n.zfill(3) for n in numbers)
                 found.append(Attached(self.dev / 'bus' / 'usb' / number,
                                       f'USB Edge TPU at {folder.name}, {state}'))
         return found
@@ -48,9 +49,17 @@ class Bus:
 
 def _has_open(process: Path, node: Path) -> bool:
     try:
-        return any(os.readlink(fd) == str(node) for fd in (process / 'fd').iterdir())
+        descriptors = list((process / 'fd').iterdir())
     except OSError:  # no permission, or gone
         return False
+    return any(_target(descriptor) == str(node) for descriptor in descriptors)
+
+
+def _target(link: Path) -> str | None:
+    try:
+        return os.readlink(link)
+    except OSError:  # it is closed by now
+        return None
 
 
 def _text(file: Path) -> str:

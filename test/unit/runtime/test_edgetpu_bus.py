@@ -48,6 +48,23 @@ def test_this_process_is_not_a_holder(tmp_path: Path) -> None:
         assert bus.holders(bus.attached()[0].node) == []
 
 
+def test_a_holder_that_closes_other_descriptors_meanwhile_is_found(tmp_path: Path) -> None:
+    bus = bus_with_stick(tmp_path)
+    node = bus.attached()[0].node
+    descriptors = tmp_path / 'proc/1/fd'
+    descriptors.mkdir(parents=True)
+    (descriptors / '3').touch()  # as one that is gone, it cannot be read as a link
+    (descriptors / '4').symlink_to(node)
+    (descriptors / '5').touch()
+    assert bus.holders(node) == ['process (1)']
+
+
+def test_a_stick_that_is_unplugged_meanwhile_is_none(tmp_path: Path) -> None:
+    bus = bus_with_stick(tmp_path)
+    (tmp_path / 'sys/bus/usb/devices/2-1/devnum').unlink()
+    assert bus.attached() == []
+
+
 def test_a_real_holder_is_found_in_the_real_proc(tmp_path: Path) -> None:
     node = tmp_path / 'node'
     node.touch()
