@@ -9,7 +9,7 @@ COMMANDS = ['characterize', 'demo', 'evaluate_model', 'export_layers', 'measure_
             'train_aerial', 'train_tables', 'tune', 'um25c_emulator']
 
 # The loops of the tensor codec, called through ctypes.
-_NATIVE = [f'offload_perception/codec/{name}.c' for name in ('rans', 'adaptive')]
+NATIVE = ['offload_perception/codec/rans.c', 'offload_perception/codec/adaptive.c']
 
 setup(
     name='offload_perception',
@@ -19,7 +19,7 @@ setup(
     packages=find_packages(include=['offload_perception', 'offload_perception.*']),
     package_data={'offload_perception': ['py.typed', 'codec/tables.npz', 'live/page/*',
                                          'profiles/*.json', 'weights/**/*']},
-    ext_modules=[Extension('offload_perception.codec._native', _NATIVE,
+    ext_modules=[Extension('offload_perception.codec._native', NATIVE,
                            depends=['offload_perception/codec/rans.h'],
                            extra_compile_args=['-O3'])],
     python_requires='>=3.11',

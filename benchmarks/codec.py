@@ -352,6 +352,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     network = Chain(artefact, resolve('cpu', args.runtime), args.threads, merge=False)
     images, labels, calibration_images = photos(artefact, args.images, args.count)
     cells: list[tuple[Any, ...]]
+    records: list[dict[str, Any]]
+    head: tuple[str, ...]
     if args.lossless:
         lossless = bench_lossless(network, images, args.repeats)
         head, cells = LOSSLESS_HEAD, [row.cells() for row in lossless]

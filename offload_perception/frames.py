@@ -176,9 +176,10 @@ class Frame:
 
     `arrival_s` is on the drone's monotonic clock, `header` is the image's own, untouched;
     `image_size` its height and width. Its tensors were ready to be sent, with `encoded_bytes`, at
-    `encoded_s`; `sent` says whether the middleware has taken them. A `hedged` frame keeps its boundary `tensors` while it is in flight,
-    and is finished on board from `hedge_at_s` on, or when the server gave no result:
-    `remote_failure` says why, and `trouble` in words. `nonce` is what a reply has to carry.
+    `encoded_s`; `sent` says whether the middleware has taken them. A `hedged` frame keeps its
+    boundary `tensors` while it is in flight, and is finished on board from `hedge_at_s` on, or
+    when the server gave no result: `remote_failure` says why, and `trouble` in words. `nonce` is
+    what a reply has to carry.
     """
 
     sequence: int

@@ -29,7 +29,7 @@ def encode_affine(x: np.ndarray, spec: TensorSpec) -> list[Buffer]:
     """Return the payload of `x`, float32 (..., C); what is not finite counts as the nearest."""
     finite = np.nan_to_num(x)
     low, high = min(float(finite.min()), 0.0), max(float(finite.max()), 0.0)
-    scale = float(np.float32(max((high - low) / _STEPS, _FLOATS.tiny)))
+    scale = float(np.float32(max((high - low) / _STEPS, float(_FLOATS.tiny))))
     zero = min(max(round(-low / scale), 0), _STEPS)
     steps = np.clip(np.rint(finite / np.float32(scale)) + zero, 0, _STEPS).astype(np.uint8)
     return [_HEAD.pack(scale, zero), encode_planes(to_planes(steps), zero)]

@@ -1,6 +1,5 @@
 """A tuner whose drone answers late, or not at the first time."""
 
-from typing import Any
 
 import pytest
 from node.world import World
@@ -26,9 +25,9 @@ class LosesAnswers:
     def wait_for_services(self, timeout_s: float) -> bool:
         return True
 
-    def get_parameters(self, names: list[str]) -> 'Future[Any]':
+    def get_parameters(self, names: list[str]) -> Future:
         self.asked += 1
-        answer: Future[Any] = Future()
+        answer = Future()
         if self.asked > self._lost:
             answer.set_result(GetParameters.Response(values=[_value(name) for name in names]))
         return answer
