@@ -5,6 +5,7 @@ import numpy as np
 from offload_perception.errors import ModelError
 from offload_perception.frames import Result
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.labels import MOST_CLASSES
 from offload_perception.network.output_meaning import (
     CLASSIFICATION,
     DETECTION,
@@ -60,7 +61,7 @@ def _detections(outputs: Tensors, artefact: Artefact, _: int, min_score: float) 
     if meaning.count >= 0:
         found = float(outputs[meaning.count].reshape(-1)[0])
         count = int(min(max(found, 0.0), count)) if np.isfinite(found) else 0
-    usable = (np.isfinite(boxes).all(axis=1) & np.isfinite(classes) & (classes >= 0)
+    usable = (np.isfinite(boxes).all(axis=1) & (classes >= 0) & (classes < MOST_CLASSES)
               & (scores >= min_score))
     usable[min(count, MOST_DETECTIONS):] = False
     order = np.flatnonzero(usable)

@@ -15,10 +15,11 @@ from offload_perception.errors import ModelError
 from offload_perception.fitting import check_fit
 from offload_perception.network.artefact import FORMAT, MANIFEST, Artefact
 from offload_perception.network.digest import file_digest
-from offload_perception.network.labels import read_labels
+from offload_perception.network.operator_graph import Graph
 from offload_perception.network.vgg16 import find_spec
 from offload_perception.preparation.model_source import Source, is_model_file, open_source
 from offload_perception.preparation.narrow import WEIGHT_BITS
+from offload_perception.preparation.tflite_file import read_classes
 from offload_perception.preparation.wishes import Progress, Wishes
 
 BUNDLED = Path(__file__).parents[1] / 'weights'
@@ -96,7 +97,10 @@ def _refuse_changes(folder: Path, **asked: object) -> None:
 def _relabelled(artefact: Artefact, file: str | Path | None) -> Artefact:
     if file is None:
         return artefact
-    return replace(artefact, labels=read_labels(file, artefact.classes))
+    outputs = [artefact.spec(i) for i in artefact.outputs]
+    return replace(artefact, labels=read_classes(
+        file, artefact.meaning, outputs,
+        lambda: Graph(artefact.model_file.read_bytes(), str(artefact.model_file))))
 
 
 def _fitted(artefact: Artefact, fit: str | None) -> Artefact:

@@ -1,5 +1,6 @@
 """A user's own .tflite file: what it takes, what it gives, and whether it can be cut."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from offload_perception.preparation.tflite_metadata import Metadata, read_metada
 from offload_perception.preparation.wishes import Progress, Wishes
 from offload_perception.tensor import TensorSpec
 
-FILE_BYTES = 1 << 30
+FILE_BYTES, LONGEST_SIDE = 1 << 30, 8192  # of a file; of an input [pixels]
 POST_PROCESS = 'TFLite_Detection_PostProcess'
 _STATEFUL = {'VAR_HANDLE', 'READ_VARIABLE', 'ASSIGN_VARIABLE', 'CALL_ONCE', 'HASHTABLE'}
 _STATE = ('{what} keeps state from one image to the next ({how}), which cannot be split over two '
@@ -75,7 +76,7 @@ class TfliteFile:
         meaning = meaning_of(outputs, [graph.name(i) for i in graph.outputs], self.task,
                              _post_process(graph))
         found = (metadata.labels_for(classes_of(meaning, outputs)) if wishes.labels is None
-                 else read_classes(wishes.labels, graph, meaning, outputs))
+                 else read_classes(wishes.labels, meaning, outputs, lambda: graph))
         replace(artefact, meaning=meaning, labels=found).save_manifest()
 
     def _read(self) -> bytes:
@@ -137,7 +138,8 @@ def _check_cuttable(graph: Graph) -> None:
 def _is_image(graph: Graph, index: int) -> bool:
     shape, signature = graph.shape(index), graph.tensor(index).shapeSignature
     fixed = signature is None or all(d > 0 for d in signature[1:])
-    return (len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and min(shape) > 0 and fixed
+    return (len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and fixed
+            and min(shape) > 0 and max(shape) <= LONGEST_SIDE
             and graph.spec(index).dtype in ('uint8', 'int8', 'float32', 'float16'))
 
 
@@ -150,20 +152,20 @@ def _post_process(graph: Graph) -> tuple[int, ...]:
     return ()
 
 
-def read_classes(file: str | Path, graph: Graph, meaning: Meaning,
-                 outputs: tuple[TensorSpec, ...]) -> tuple[str, ...]:
+def read_classes(file: str | Path, meaning: Meaning, outputs: Sequence[TensorSpec],
+                 graph: Callable[[], Graph]) -> tuple[str, ...]:
     """Return the labels in a file, by class number.
 
     A detector's classes do not count the background that it has scores for. Labels files often
     begin with it, or with a placeholder; those of classifiers may leave it out.
 
+    :param graph: gives the network, which is asked for of a detector only.
     :raises ModelError: if the file does not fit.
     """
     classes = classes_of(meaning, outputs)
     labels = read_labels(file, None)
     if meaning.kind == DETECTION:
-        scored = _scored_classes(graph)
-        return labels[1:] if len(labels) == scored else labels
+        return labels[1:] if len(labels) == _scored_classes(graph()) else labels
     if meaning.kind == CLASSIFICATION and classes is not None:
         if len(labels) == classes - 1:
             return ('background', *labels)
