@@ -69,7 +69,7 @@ def parser(doc: str, *, frames: int, threads: int = 2) -> argparse.ArgumentParse
 def parse(p: argparse.ArgumentParser, argv: Any) -> argparse.Namespace:
     """Return the arguments; from now on SIGTERM ends the benchmark with all it has started."""
     args = p.parse_args(argv)
-    if is_model_file(args.model):
+    if is_model_file(vars(args).get('model', '')):
         args.weights = 'bundled'  # it brings its own
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
