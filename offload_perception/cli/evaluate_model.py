@@ -83,9 +83,10 @@ def held_out(folder: Path | None, artefact: Artefact, count: int | None,
     progress(f'generating {count} tiles')
     height, width, _ = artefact.input.shape
     images, labels = tiles('test', count, seed=seed, size=max(height, width))
+    if height != width:
+        images = np.stack([fit(image, height, width, how=artefact.fit) for image in images])
     knows = artefact.meaning.kind == CLASSIFICATION and artefact.classes == len(CLASSES)
-    return (np.stack([fit(image, height, width) for image in images]) if height != width
-            else images), labels if knows else None
+    return images, labels if knows else None
 
 
 def _parser() -> argparse.ArgumentParser:

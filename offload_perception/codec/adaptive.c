@@ -190,6 +190,7 @@ static void begin(channel_t *channel, learned_t *learned, int lanes, size_t widt
     learned->share = 19661;
 }
 
+/* Return how many channels take turns from channel `c` on. */
 static inline int lanes_at(size_t c, size_t channels, int lanes) {
     return channels - c < (size_t)lanes ? (int)(channels - c) : lanes;
 }
@@ -227,8 +228,8 @@ size_t offload_adaptive_encode(const uint8_t *in, size_t channels, size_t height
     uint8_t *p = out + 2 * size + 16;
     uint32_t state[MAX_LANES];
     for (int k = 0; k < lanes; k++) state[k] = first_state(lanes);
-    for (size_t rest = channels; rest; rest -= (size_t)lanes_at((rest - 1) / lanes * lanes, rest, lanes)) {
-        int group = lanes_at((rest - 1) / lanes * lanes, rest, lanes);
+    for (size_t groups = (channels + lanes - 1) / lanes; groups--;) {
+        int group = lanes_at(groups * lanes, channels, lanes);
         for (size_t i = plane; i--;)
             for (int k = group; k--;) {
                 coded--;

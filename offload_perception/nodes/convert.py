@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from itertools import chain
 from math import nan
 from typing import Any
 
@@ -122,9 +123,10 @@ def reply_message(reply: Reply, artefact: Artefact) -> RemoteResult:
         model_digest=artefact.digest, trained=artefact.trained, split=packet.split,
         split_name=packet.split_name, server=reply.server,
         runtime=reply.runtime, device=reply.device, status=int(reply.status),
-        message=reply.message, **_named(result), boxes=np.ravel(result.boxes).tolist(),
-        parts=part_messages(parts), data=byte_array(data), server_wait=reply.server_wait_s,
-        decode=reply.decode_s, tail=reply.tail_s, server_total=reply.server_total_s)
+        message=reply.message, **_named(result),
+        boxes=array('f', chain.from_iterable(result.boxes)), parts=part_messages(parts),
+        data=byte_array(data), server_wait=reply.server_wait_s, decode=reply.decode_s,
+        tail=reply.tail_s, server_total=reply.server_total_s)
 
 
 def reply_of(m: RemoteResult, artefact: Artefact) -> ReceivedReply:
@@ -260,6 +262,6 @@ def received_result(m: RemoteResult, artefact: Artefact) -> Result:
     data = memoryview(m.data).cast('B') if len(m.data) else memoryview(b'')
     return Result(
         ids=tuple(m.ids), labels=tuple(m.labels), scores=tuple(m.scores), kind=m.kind,
-        boxes=tuple(map(tuple, np.reshape(m.boxes, (-1, 4)).tolist())) if detection else (),
+        boxes=tuple(zip(*(m.boxes[i::4] for i in range(4)), strict=True)),
         tensors=tuple(decode_as(data[p.offset:p.offset + p.size], spec)
                       for p, spec in zip(parts, specs, strict=True)))

@@ -22,7 +22,7 @@ def segments_of(pid: int) -> list[Path]:
     maps = Path(f'/proc/{pid}/maps').read_text()
     held = set()
     for descriptor in Path(f'/proc/{pid}/fd').iterdir():
-        with suppress(FileNotFoundError):  # it was closed meanwhile
+        with suppress(FileNotFoundError):  # it is closed by now
             held.add(os.readlink(descriptor))
     return [Path('/dev/shm', name) for name in set(SEGMENT.findall(maps))
             if f'/dev/shm/{name}_el' in held]

@@ -48,7 +48,7 @@ def test_this_process_is_not_a_holder(tmp_path: Path) -> None:
         assert bus.holders(bus.attached()[0].node) == []
 
 
-def test_a_holder_that_closes_other_descriptors_meanwhile_is_found(tmp_path: Path) -> None:
+def test_a_holder_is_found_if_it_closes_other_descriptors_at_that_moment(tmp_path: Path) -> None:
     bus = bus_with_stick(tmp_path)
     node = bus.attached()[0].node
     descriptors = tmp_path / 'proc/1/fd'
@@ -59,7 +59,7 @@ def test_a_holder_that_closes_other_descriptors_meanwhile_is_found(tmp_path: Pat
     assert bus.holders(node) == ['process (1)']
 
 
-def test_a_stick_that_is_unplugged_meanwhile_is_none(tmp_path: Path) -> None:
+def test_a_stick_that_is_unplugged_at_that_moment_is_none(tmp_path: Path) -> None:
     bus = bus_with_stick(tmp_path)
     (tmp_path / 'sys/bus/usb/devices/2-1/devnum').unlink()
     assert bus.attached() == []
