@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COSTS_FILE = 'codec_costs.json'  # beside a model, written by measure_codecs
 IMAGE_CODECS = ('raw', 'zstd', 'jpeg:90', 'jpeg:75', 'jpeg:50', 'webp:80', 'webp:50')
-TENSOR_CODECS = ('raw', 'auto', 'adaptive')
+LOSSLESS_CODECS = ('raw', 'auto')
 FLOAT_CODECS = ('raw', 'auto', 'affine')
 LOSSY_CODECS = ('lossy:6', 'lossy:5', 'lossy:4', 'lossy:3', 'lossy:2')
 TRANSFORM_CODECS = (  # candidates at calibrated cuts
@@ -49,7 +49,10 @@ def codecs_for(specs: Sequence[TensorSpec]) -> tuple[str, ...]:
         return IMAGE_CODECS
     if len(specs) == 1 and is_float(specs[0]):
         return FLOAT_CODECS
-    return TENSOR_CODECS + (LOSSY_CODECS if any(map(is_feature_map, specs)) else ())
+    taken_by_auto = {codecs.parse('auto', spec).codec.name for spec in specs
+                     if spec.dtype in DTYPES}
+    return (*LOSSLESS_CODECS, *(('adaptive',) if 'rans' in taken_by_auto else ()),
+            *(LOSSY_CODECS if any(map(is_feature_map, specs)) else ()))
 
 
 @dataclass

@@ -8,7 +8,8 @@ from offload_perception.codec.measure import Measurement
 from offload_perception.errors import ConfigError
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.session import default_pairs
-from offload_perception.planning.sizes import SizeTable, from_records
+from offload_perception.planning.sizes import SizeTable, codecs_for, from_records, guessed_bits
+from offload_perception.tensor import TensorSpec
 
 
 def test_every_default_pair_is_a_real_codec_of_that_cut(shape: NetworkShape) -> None:
@@ -65,3 +66,25 @@ def test_absurd_frames_are_ignored(shape: NetworkShape) -> None:
     for cut, nbytes in ((-1, 5), (99, 5), (3, 0), (3, float('nan'))):
         table.observe(cut, 'raw', nbytes, 0.1)
     assert table.column(3, 'raw') == before
+
+
+RECTIFIED, SIGNED, REAL = (TensorSpec((7, 7, 32), 'int8', 0.1, -128),
+                           TensorSpec((7, 7, 32), 'int8', 0.1, 3),
+                           TensorSpec((7, 7, 32), 'float32'))
+
+
+@pytest.mark.parametrize(('specs', 'lossless', 'lossy'), [
+    ((RECTIFIED,), ('raw', 'auto', 'adaptive'), 'lossy:4'),
+    ((SIGNED,), ('raw', 'auto'), 'lossy:4'),  # there `auto` is `adaptive`
+    ((SIGNED, RECTIFIED), ('raw', 'auto', 'adaptive'), 'lossy:4'),
+    ((REAL,), ('raw', 'auto'), 'affine')])
+def test_no_codec_is_weighed_twice(specs: tuple[TensorSpec, ...], lossless: tuple[str, ...],
+                                   lossy: str) -> None:
+    weighed = codecs_for(specs)
+    assert tuple(c for c in weighed if not c.startswith(('lossy', 'affine'))) == lossless
+    assert lossy in weighed
+
+
+def test_floats_are_guessed_by_their_bytes() -> None:
+    assert guessed_bits('auto', REAL) > 8 * 0.8 * REAL.nbytes
+    assert guessed_bits('affine', REAL) < 8 * REAL.size
