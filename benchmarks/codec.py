@@ -35,7 +35,7 @@ import zstandard
 from goals import Goal, at_most, publish
 
 from offload_perception.cli.measure_codecs import gradients
-from offload_perception.codec import decode_as, encode_tensors
+from offload_perception.codec import decode, encode_tensors
 from offload_perception.codec.calibration import calibrate
 from offload_perception.codec.features import above_lowest
 from offload_perception.codec.layout import channels_first
@@ -169,13 +169,13 @@ def _installed(library: str) -> bool:
 
 def time_others(cut: str, tensors: list[np.ndarray], repeats: int) -> Iterator[Measurement]:
     """Yield one row for each compressor of `others`."""
-    for name, (encode, decode) in others().items():
+    for name, (encode, restore) in others().items():
         sizes, encode_s, decode_s = [], [], []
         for q in tensors * repeats:
             start = perf_counter()
             data = encode(q)
             middle = perf_counter()
-            decode(data)
+            restore(data)
             decode_s.append(perf_counter() - middle)
             encode_s.append(middle - start)
             sizes.append(len(data))
@@ -279,7 +279,7 @@ def _trips(at_cut: Sequence[Tensors], specs: Sequence[TensorSpec], codec: str,
         start = perf_counter()
         data = encode_tensors(xs, specs, codec)
         middle = perf_counter()
-        found = [decode_as(part, spec) for part, spec in zip(data, specs, strict=True)]
+        found = [decode(part, spec).array for part, spec in zip(data, specs, strict=True)]
         decode_s.append(perf_counter() - middle)
         encode_s.append(middle - start)
         sizes.append(sum(map(len, data)))

@@ -3,12 +3,10 @@
 from offload_perception.codec.api import (
     Decoded,
     decode,
-    decode_as,
     encode,
     encode_tensors,
     setting_of_each,
 )
 from offload_perception.codec.registry import codecs, parse
 
-__all__ = ['Decoded', 'codecs', 'decode', 'decode_as', 'encode', 'encode_tensors', 'parse',
-           'setting_of_each']
+__all__ = ['Decoded', 'codecs', 'decode', 'encode', 'encode_tensors', 'parse', 'setting_of_each']

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offload_perception.codec.container import DTYPES, Buffer, pack, unpack
-from offload_perception.codec.registry import AUTO, check_name, numbered, parse
+from offload_perception.codec.container import DTYPES, Buffer, codec_number, pack, unpack
+from offload_perception.codec.registry import AUTO, check_name, numbered, parse, setting_of
 from offload_perception.codec.transform import Basis
-from offload_perception.errors import ConfigError, DecodeError
+from offload_perception.errors import ConfigError
 from offload_perception.tensor import Tensors, TensorSpec
 
 
@@ -17,13 +17,12 @@ class Decoded:
     """A tensor that came over the link, and the codec setting that it came with."""
 
     array: np.ndarray
-    spec: TensorSpec
     codec: str
 
 
 def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO, *,
            basis: Basis | None = None) -> memoryview:
-    """Return `q`, an array like `spec`, as a self-describing byte string.
+    """Return `q`, an array like `spec`, as a byte string that `decode` reads.
 
     :param codec: `auto`, a name of `codecs()`, or a name with numbers (`zstd:3`, `jpeg:90`,
         `lossy:3:96` for 3 bits and a clip at 96; `Calibration.setting` knows the clip).
@@ -44,7 +43,7 @@ def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO, *,
 
 def encode_tensors(xs: Tensors, specs: Sequence[TensorSpec], codec: str = AUTO, *,
                    basis: Basis | None = None) -> list[memoryview]:
-    """Return each of the tensors that cross a cut as a self-describing byte string.
+    """Return each of the tensors that cross a cut as a byte string.
 
     Parameters as for `encode`; see `setting_of_each` for what cannot take `codec`.
 
@@ -96,36 +95,22 @@ def _codec_of_bytes(codec: str) -> str:
     return codec if codec.partition(':')[0] in ('raw', 'zstd') else 'zstd'
 
 
-def decode_as(data: Buffer, spec: TensorSpec, *, basis: Basis | None = None) -> np.ndarray:
-    """Return the tensor in `data`, which has to be one like `spec`; see `decode`.
-
-    :raises DecodeError: if the data are damaged or hold another tensor.
-    """
-    sent = spec if spec.dtype in DTYPES else bytes_of(spec)
-    found = decode(data, max_bytes=spec.nbytes, basis=basis)
-    if (found.spec.dtype, found.spec.shape) != (sent.dtype, sent.shape):
-        raise DecodeError(f'the data hold {found.spec.dtype} {found.spec.shape}, not {sent.dtype} '
-                          f'{sent.shape}')
-    if sent is spec:
-        return found.array
-    return np.ascontiguousarray(found.array).view(spec.dtype).reshape(spec.shape)
-
-
-def decode(data: Buffer, *, max_bytes: int, basis: Basis | None = None) -> Decoded:
-    """Return the tensor in `data`.
+def decode(data: Buffer, spec: TensorSpec, *, basis: Basis | None = None) -> Decoded:
+    """Return the tensor in `data`, which has to be one like `spec`.
 
     The array may be a view on `data` (codec `raw`): treat it as read-only, and keep it no longer
-    than `data` stays unchanged.
+    than `data` stays unchanged. Nothing larger than `spec` says is allocated for it.
 
-    :param max_bytes: bound on the tensor's size; nothing larger is allocated for it. Use
-        `spec.nbytes` of the tensor that the cut has.
     :param basis: as in `encode`.
-    :raises DecodeError: for anything that is not an intact tensor within the bound.
+    :raises DecodeError: if the data are damaged or hold another tensor.
     """
-    frame = unpack(data, max_bytes)
-    setting = numbered(frame.codec, frame.parameters, frame.spec)
-    extra = (basis,) if setting.codec.calibrated else ()
-    array = setting.codec.decode(frame.payload, frame.spec, *setting.parameters, *extra)
-    return Decoded(array, frame.spec, str(setting))
-
-
+    if spec.dtype not in DTYPES:
+        found = decode(data, bytes_of(spec))
+        return Decoded(np.ascontiguousarray(found.array).view(spec.dtype).reshape(spec.shape),
+                       found.codec)
+    codec = numbered(codec_number(data))
+    stream = unpack(data, spec, len(codec.parameters))
+    setting = setting_of(codec, stream.parameters, spec)
+    extra = (basis,) if codec.calibrated else ()
+    array = codec.decode(stream.payload, spec, *setting.parameters, *extra)
+    return Decoded(array, str(setting))

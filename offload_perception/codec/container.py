@@ -1,21 +1,18 @@
-"""The stream of every encoded tensor: a small header and a checksum over all of it.
+"""The stream of every encoded tensor: a header of 6 to 8 bytes, and the payload.
 
-Little-endian; 16 to 20 bytes for a tensor of three dimensions, and one for each parameter:
+    0  u8   format: 0xA3, another one if the layout changes
+    1  u8   number of the codec
+    2  u32  CRC-32 of the tensor's description and of all other bytes, little-endian
+    6  u8   each parameter of the codec, none to two
 
-    0  u8   magic 'O'         3  u8   dtype number (2 bits), wide scale (1),
-    1  u8   version                   parameters (2), dimensions (3)
-    2  u8   codec number      4  u32  CRC-32 of all else
-    8  u8   each parameter, then the scale (float32, or float64 if it needs it), the zero point
-            above the lowest number of the type (zigzag), each dimension; the last as LEB128
-
-The CRC finds transmission errors; it is no signature. Nothing is allocated before the
-size in the header, which may be forged, was compared with the caller's bound.
+The description (type, shape, scale, zero point) does not travel here: both ends know it, from the
+model and the cut, and a recorded message lists it beside. The CRC finds transmission errors and
+tensors that are not the expected ones; it is no signature.
 """
 
 import struct
 import zlib
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 
@@ -23,17 +20,16 @@ from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
 
 Buffer = bytes | bytearray | memoryview | np.ndarray
-MAGIC, VERSION, MAX_DIMENSIONS = ord('O'), 2, 7
-DTYPES = {'int8': -128, 'uint8': 0, 'float32': 0}  # and the lowest number of the quantised ones
-_NAMES = tuple(DTYPES)
-_HEAD, _LONGEST = struct.Struct('<BBBBI'), 5
+FORMAT, MAX_DIMENSIONS = 0xA3, 7
+DTYPES = ('int8', 'uint8', 'float32')
+_HEAD = struct.Struct('<BBI')
+_BEFORE_CRC = 2
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What a stream holds: the tensor's description, the codec that made the payload, and it."""
+    """What a stream holds: the number of the codec, its parameters, the payload."""
 
-    spec: TensorSpec
     codec: int
     parameters: tuple[int, ...]
     payload: memoryview
@@ -50,86 +46,53 @@ def pack(spec: TensorSpec, codec: int, parameters: tuple[int, ...],
     if len(spec.shape) > MAX_DIMENSIONS or max(spec.shape, default=0) > 0xFFFF:
         raise ConfigError(f'a tensor of shape {spec.shape} cannot be encoded: at most '
                           f'{MAX_DIMENSIONS} dimensions, up to 65535 each')
-    scale = struct.pack('<f', spec.scale)
-    wide = struct.unpack('<f', scale)[0] != spec.scale
-    zero = spec.zero_point - DTYPES[spec.dtype]
-    details = b''.join((
-        bytes(parameters), struct.pack('<d', spec.scale) if wide else scale,
-        _varint(2 * zero if zero >= 0 else -2 * zero - 1), *map(_varint, spec.shape)))
-    views = [memoryview(details), *map(view_of, parts)]
+    views = [memoryview(bytes(parameters)), *map(view_of, parts)]
     out = np.empty(_HEAD.size + sum(view.nbytes for view in views), np.uint8).data
-    kind = _NAMES.index(spec.dtype) | wide << 2 | len(parameters) << 3 | len(spec.shape) << 5
-    _HEAD.pack_into(out, 0, MAGIC, VERSION, codec, kind, 0)
+    _HEAD.pack_into(out, 0, FORMAT, codec, 0)
     at = _HEAD.size
     for view in views:
         out[at:at + view.nbytes] = view
         at += view.nbytes
-    _HEAD.pack_into(out, 0, MAGIC, VERSION, codec, kind, _crc(out))
+    _HEAD.pack_into(out, 0, FORMAT, codec, _crc(out, spec))
     return out
 
 
-def unpack(data: Buffer, max_bytes: int) -> Stream:
-    """Return the frame in `data`; its payload is a view, nothing is copied.
+def codec_number(data: Buffer) -> int:
+    """Return the number of the codec of a stream.
 
-    :raises DecodeError: if `data` is no intact frame, or its tensor exceeds `max_bytes`.
+    :raises DecodeError: if `data` is none of this format.
     """
     view = view_of(data)
     if len(view) < _HEAD.size:
         raise DecodeError(f'{len(view)} bytes are shorter than the header of an encoded tensor')
-    magic, version, codec, kind, crc = _HEAD.unpack_from(view)
-    if magic != MAGIC:
-        raise DecodeError('not an encoded tensor: the magic byte is missing')
-    if version != VERSION:
-        raise DecodeError(f'encoded tensor of version {version}, this software reads {VERSION}; '
+    if view[0] != FORMAT:
+        raise DecodeError(f'not an encoded tensor of format {FORMAT:#x} but of {view[0]:#x}; '
                           'install the same version on drone and server')
-    if crc != _crc(view):
-        raise DecodeError('encoded tensor is damaged: its checksum does not match')
-    spec, parameters, body = _details(view, kind)
-    if spec.nbytes > max_bytes:
-        raise DecodeError(f'a tensor of {spec.nbytes} bytes exceeds the bound of {max_bytes}')
-    return Stream(spec, codec, parameters, view[body:])
+    return view[1]
 
 
-def _details(view: memoryview, kind: int) -> tuple[TensorSpec, tuple[int, ...], int]:
-    """Return the tensor, the parameters, and where the payload starts."""
-    dtype, wide, count, ndim = kind & 3, kind >> 2 & 1, kind >> 3 & 3, kind >> 5
-    at = _HEAD.size + count
-    try:
-        scale, = struct.unpack_from('<d' if wide else '<f', view, at)
-        zero, at = _read_varint(view, at + (8 if wide else 4))
-        shape = []
-        for _ in range(ndim):
-            size, at = _read_varint(view, at)
-            shape.append(size)
-        lowest = DTYPES[_NAMES[dtype]]
-    except (struct.error, IndexError) as e:
-        raise DecodeError('encoded tensor has a malformed header') from e
-    if not isfinite(scale) or max(shape, default=0) > 0xFFFF:
-        raise DecodeError('encoded tensor has a malformed header')
-    zero_point = (zero >> 1 ^ -(zero & 1)) + lowest
-    return (TensorSpec(tuple(shape), _NAMES[dtype], scale, zero_point),
-            tuple(view[_HEAD.size:_HEAD.size + count]), at)
+def unpack(data: Buffer, spec: TensorSpec, parameters: int) -> Stream:
+    """Return the stream in `data` of a tensor like `spec`, whose codec has `parameters` of them.
+
+    The payload is a view, nothing is copied.
+
+    :raises DecodeError: if `data` is no intact stream of such a tensor.
+    """
+    view, number = view_of(data), codec_number(data)
+    _, _, crc = _HEAD.unpack_from(view)
+    if crc != _crc(view, spec):
+        raise DecodeError(f'the checksum does not match: the data are damaged, or hold no '
+                          f'{spec.dtype} {spec.shape} of scale {spec.scale:g}, zero point '
+                          f'{spec.zero_point}')
+    end = _HEAD.size + parameters
+    if len(view) < end:
+        raise DecodeError(f'{len(view)} bytes are shorter than a header of {end}')
+    return Stream(number, tuple(view[_HEAD.size:end]), view[end:])
 
 
-def _varint(number: int) -> bytes:
-    """Return a number from zero up as LEB128: 7 bits a byte, the lowest first."""
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes((*out, number))
-
-
-def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
-    """Return the number at `at`, and the position after it; IndexError if it does not end."""
-    number = 0
-    for i in range(_LONGEST):
-        number |= (view[at + i] & 127) << 7 * i
-        if view[at + i] < 128:
-            return number, at + i + 1
-    raise IndexError('a number has no end')
-
-
-def _crc(frame: memoryview) -> int:
-    """Return the CRC-32 (ISO-HDLC) of a frame without the field that stores it."""
-    return zlib.crc32(frame[_HEAD.size:], zlib.crc32(frame[:_HEAD.size - 4]))
+def _crc(stream: memoryview, spec: TensorSpec) -> int:
+    """Return the CRC-32 (ISO-HDLC) of a stream without the field that stores it."""
+    described = zlib.crc32(struct.pack(
+        f'<Bfq{len(spec.shape)}q', DTYPES.index(spec.dtype), spec.scale, spec.zero_point,
+        *spec.shape))
+    return zlib.crc32(stream[_HEAD.size:], zlib.crc32(stream[:_BEFORE_CRC], described))

@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from offload_perception.codec.api import decode_as, encode_tensors
+from offload_perception.codec.api import decode, encode_tensors
 from offload_perception.codec.calibration import Calibration
 from offload_perception.codec.container import DTYPES
 from offload_perception.codec.registry import parse
@@ -107,7 +107,7 @@ def _trip(xs: Tensors, specs: Sequence[TensorSpec], codec: str, basis: Basis | N
     start = perf_counter()
     data = encode_tensors(xs, specs, codec, basis=basis)
     middle = perf_counter()
-    decoded = tuple(decode_as(part, spec, basis=basis)
+    decoded = tuple(decode(part, spec, basis=basis).array
                     for part, spec in zip(data, specs, strict=True))
     tally.decode_s.append(perf_counter() - middle)
     tally.encode_s.append(middle - start)

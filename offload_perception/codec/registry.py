@@ -125,15 +125,23 @@ def _named(name: str) -> tuple[Codec, tuple[int, ...]]:
     return codec, parameters
 
 
-def numbered(number: int, parameters: tuple[int, ...], spec: TensorSpec) -> Setting:
+def numbered(number: int) -> Codec:
     """Return the codec that a header names by `number`.
 
-    :raises DecodeError: if this software has none, or it cannot have made such a tensor.
+    :raises DecodeError: if this software has none.
     """
     codec = next((c for c in CODECS if c.number == number), None)
     if codec is None:
         raise DecodeError(f'encoded with codec number {number}, unknown to this software; '
                           'install the same version on drone and server')
+    return codec
+
+
+def setting_of(codec: Codec, parameters: tuple[int, ...], spec: TensorSpec) -> Setting:
+    """Return the setting that a stream of a tensor like `spec` came with.
+
+    :raises DecodeError: if the codec cannot have made such a tensor.
+    """
     if not _in_range(codec, parameters) or not codec.accepts(spec):
         raise DecodeError(f'{codec.name} cannot have made a {spec.dtype} tensor of shape '
                           f'{spec.shape} with parameters {parameters}')

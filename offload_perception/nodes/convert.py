@@ -11,7 +11,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import BatteryState, CompressedImage, Image
 from std_msgs.msg import Header
 
-from offload_perception.codec import decode_as, encode_tensors
+from offload_perception.codec import decode, encode_tensors
 from offload_perception.codec.api import as_bytes
 from offload_perception.errors import ImageError, IncomingError
 from offload_perception.frames import (
@@ -263,5 +263,5 @@ def received_result(m: RemoteResult, artefact: Artefact) -> Result:
     return Result(
         ids=tuple(m.ids), labels=tuple(m.labels), scores=tuple(m.scores), kind=m.kind,
         boxes=tuple(zip(*(m.boxes[i::4] for i in range(4)), strict=True)),
-        tensors=tuple(decode_as(data[p.offset:p.offset + p.size], spec)
+        tensors=tuple(decode(data[p.offset:p.offset + p.size], spec).array
                       for p, spec in zip(parts, specs, strict=True)))

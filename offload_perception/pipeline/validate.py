@@ -54,8 +54,9 @@ def decode_packet(packet: FeaturePacket, artefact: Artefact) -> Tensors:
     basis, data = basis_of(artefact, packet.split), memoryview(packet.data).cast('B')
     specs = artefact.tensors(packet.split)
     try:
-        return tuple(codec.decode_as(data[part.offset:part.offset + part.size], spec, basis=basis)
-                     for part, spec in zip(packet.parts, specs, strict=True))
+        return tuple(
+            codec.decode(data[part.offset:part.offset + part.size], spec, basis=basis).array
+            for part, spec in zip(packet.parts, specs, strict=True))
     except DecodeError as e:
         raise DecodeError(f'cut {packet.split}: {e}') from e
 

@@ -29,7 +29,7 @@ FLOAT_CODECS = ('raw', 'auto', 'affine')
 LOSSY_CODECS = ('lossy:6', 'lossy:5', 'lossy:4', 'lossy:3', 'lossy:2')
 TRANSFORM_CODECS = (  # candidates at calibrated cuts
     'transform:11', 'transform:22', 'transform:45', 'transform:90')
-_HEADER_BYTES = 24  # of the codec's container, about: 8, and varints for shape and parameters
+_HEADER_BYTES = 8  # of the codec's container, with two parameters
 # First guesses, refined by the first frames: bits per element of VGG16's activations and bits per
 # pixel of photos as benchmarks/codec.py finds them; encode time per byte on a small ARM core.
 _LOSSY_BITS = {'1': 0.3, '2': 0.8, '3': 1.3, '4': 1.9, '5': 2.4, '6': 2.8, '7': 3.2}

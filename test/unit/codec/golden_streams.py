@@ -41,7 +41,7 @@ class Case(NamedTuple):
         return bytes(encode(self.tensor, self.spec, self.setting, basis=self.basis))
 
     def decode(self, stream: bytes | bytearray) -> Decoded:
-        return decode(stream, max_bytes=self.spec.nbytes, basis=self.basis)
+        return decode(stream, self.spec, basis=self.basis)
 
 
 def noise(count: int, seed: str) -> np.ndarray:

@@ -113,7 +113,7 @@ def test_measure_counts_bytes_and_agreement(network: Network) -> None:
     rows = measure(network, [1], ['raw', 'lossy:4', 'lossy:2:1'], IMAGES, [0, 1, 1], calibration)
     raw, fine, ruined = rows
     assert (raw.cut, raw.codec, raw.images, raw.agreement) == ('pool', 'raw', 3, 1.0)
-    assert raw.bytes == FEATURES.size + 16
+    assert raw.bytes == FEATURES.size + 6
     assert raw.bits_per_element == pytest.approx(8 * raw.bytes / FEATURES.size)
     assert raw.accuracy == pytest.approx(2 / 3)
     assert fine.codec.startswith('lossy:4:')

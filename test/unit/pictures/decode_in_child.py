@@ -25,12 +25,12 @@ def tried(work: Callable[[], object]) -> str:
 
 def server(number: int, file: bytes) -> str:
     tensor = container.pack(RGB, number, (90,), [file])
-    return tried(lambda: decode(tensor, max_bytes=RGB.nbytes))
+    return tried(lambda: decode(tensor, RGB))
 
 
 def main(name: str) -> None:
     for codec in ('jpeg', 'webp'):  # so that all that is needed once is there
-        decode(encode(np.zeros(RGB.shape, np.uint8), RGB, codec), max_bytes=RGB.nbytes)
+        decode(encode(np.zeros(RGB.shape, np.uint8), RGB, codec), RGB)
     file = ATTACKS[name]()
     resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
