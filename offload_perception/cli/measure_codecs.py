@@ -15,9 +15,15 @@ from offload_perception.codec.sensitivity import metrics
 from offload_perception.console import command, positive, progress, table, write_json
 from offload_perception.errors import ConfigError, ModelError
 from offload_perception.evaluation.evaluate import labelled_files
+from offload_perception.evaluation.teacher import teacher_classes
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.shape import NetworkShape
-from offload_perception.planning.sizes import COSTS_FILE, TRANSFORM_CODECS, codecs_for
+from offload_perception.planning.sizes import (
+    COSTS_FILE,
+    LATENT_CODECS,
+    TRANSFORM_CODECS,
+    codecs_for,
+)
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
 
@@ -38,10 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     calibration = calibrate(network, seen, gradients(artefact, seen))
     images = images[calibrated:]
     labels = None if labels is None else labels[calibrated:]
+    wanted = None
+    if artefact.teacher is not None:
+        progress(f'agreement is that with the teacher, {artefact.teacher.model}')
+        wanted = teacher_classes(artefact, images, args.teacher)
     rows = []
     for cut in range(artefact.last) if args.all_cuts else NetworkShape.of(artefact).candidates:
         progress(f'{artefact.cut_names[cut]}: {len(images)} images')
-        rows += measure_cut(network, cut, images, labels, calibration)
+        rows += measure_cut(network, cut, images, labels, calibration, wanted)
     calibration.save(artefact.path)
     records = [asdict(row) for row in rows]
     write_json(artefact.path / COSTS_FILE, records)
@@ -81,12 +91,17 @@ def gradients(artefact: Artefact,
 
 
 def measure_cut(network: Chain, cut: int, images: np.ndarray, labels: np.ndarray | None,
-                calibration: Calibration) -> list[Measurement]:
-    """Return a row for each codec that the planner weighs at `cut`, under the planner's name."""
+                calibration: Calibration, wanted: np.ndarray | None = None) -> list[Measurement]:
+    """Return a row for each codec that the planner weighs at `cut`, under the planner's name.
+
+    :param wanted: the classes to agree with, by default the network's own.
+    """
     names = codecs_for(network.artefact.tensors(cut))
     if network.artefact.cut_names[cut] in calibration.bases:
         names += TRANSFORM_CODECS
-    rows = measure(network, [cut], names, images, labels, calibration)
+    if cut == network.artefact.bottleneck:
+        names += LATENT_CODECS
+    rows = measure(network, [cut], names, images, labels, calibration, reference=wanted)
     return [replace(row, codec=name) for name, row in zip(names, rows, strict=True)]
 
 
@@ -99,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
                         help='to measure on (default: 400)')
     parser.add_argument('--calibrate', type=positive, default=2000,
                         help='other images to calibrate with (default: 2000)')
+    parser.add_argument('--teacher', type=Path, metavar='FOLDER', help='of a learned bottleneck, '
+                        'if it is no longer where it was')
     parser.add_argument('--all-cuts', action='store_true', help='measure at each cut, also those '
                         'that the planner leaves out for sending more after more work')
     parser.add_argument('--json', metavar='FILE')

@@ -23,8 +23,8 @@ from offload_perception.tensor import TensorSpec, total_bytes
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that name a network, as `prepare` takes them."""
     parser.add_argument('--model', default='aerial',
-                        help='aerial, vgg16, vgg16_112, a prepared folder, a .tflite, .keras or '
-                        '.h5 file')
+                        help='aerial, aerial_split (with a learned bottleneck), vgg16, '
+                        'vgg16_112, a prepared folder, a .tflite, .keras or .h5 file')
     parser.add_argument('--weights', default='bundled',
                         help='bundled, imagenet, seed:N or a weights file (default: %(default)s)')
     parser.add_argument('--labels', help='file with one label a line')

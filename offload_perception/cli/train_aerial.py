@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     from offload_perception.keras_backend import import_keras
     from offload_perception.training.aerial import Recipe, train  # needs TensorFlow
-    from offload_perception.training.training_report import draw_curves
+    from offload_perception.training.training_report import AERIAL_PANELS, draw_curves
 
     recipe = replace(Recipe(), steps=args.steps, seed=args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         progress(f'training on {len(train_set[0])} images')
         model = train(train_set, drawn('val'), recipe, args.out / 'history.csv', args.threads)
-        draw_curves(args.out / 'history.csv', args.out / 'curves.png')
+        draw_curves(args.out / 'history.csv', args.out / 'curves.png', AERIAL_PANELS)
     report = {'recipe': asdict(recipe), **finish(model, train_set[0], test_set, args.out),
               'wall_s': round(time.monotonic() - began)}
     write_json(args.out / 'report.json', report)

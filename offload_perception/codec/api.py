@@ -6,8 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from offload_perception.codec.container import DTYPES, Buffer, codec_number, pack, unpack
-from offload_perception.codec.registry import AUTO, check_name, numbered, parse, setting_of
-from offload_perception.codec.transform import Basis
+from offload_perception.codec.registry import (
+    AUTO,
+    Learned,
+    check_name,
+    numbered,
+    parse,
+    setting_of,
+)
 from offload_perception.errors import ConfigError
 from offload_perception.tensor import Tensors, TensorSpec
 
@@ -21,12 +27,12 @@ class Decoded:
 
 
 def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO, *,
-           basis: Basis | None = None) -> memoryview:
+           learned: Learned | None = None) -> memoryview:
     """Return `q`, an array like `spec`, as a byte string that `decode` reads.
 
     :param codec: `auto`, a name of `codecs()`, or a name with numbers (`zstd:3`, `jpeg:90`,
         `lossy:3:96` for 3 bits and a clip at 96; `Calibration.setting` knows the clip).
-    :param basis: the calibrated transform of the cut, which codec `transform` needs.
+    :param learned: what was learned for the cut, which codecs `transform` and `latent` need.
     :raises ConfigError: for a codec that is unknown or cannot take this tensor, or for a `q`
         of another shape or type than `spec` says.
     """
@@ -36,20 +42,20 @@ def encode(q: np.ndarray, spec: TensorSpec, codec: str = AUTO, *,
     if q.shape != spec.shape or q.dtype != spec.dtype:
         raise ConfigError(f'tensor of {q.dtype} {q.shape}, but the cut has {spec.dtype} '
                           f'{spec.shape}; leave the batch dimension out')
-    extra = (basis,) if setting.codec.calibrated else ()
+    extra = (learned,) if setting.codec.learned else ()
     parts = setting.codec.encode(np.ascontiguousarray(q), spec, *setting.parameters, *extra)
     return pack(spec, setting.codec.number, setting.parameters, parts)
 
 
 def encode_tensors(xs: Tensors, specs: Sequence[TensorSpec], codec: str = AUTO, *,
-                   basis: Basis | None = None) -> list[memoryview]:
+                   learned: Learned | None = None) -> list[memoryview]:
     """Return each of the tensors that cross a cut as a byte string.
 
     Parameters as for `encode`; see `setting_of_each` for what cannot take `codec`.
 
     :raises ConfigError: if none of them can.
     """
-    return [encode(x, spec, name, basis=basis)
+    return [encode(x, spec, name, learned=learned)
             for x, spec, name in zip(xs, specs, setting_of_each(codec, specs), strict=True)]
 
 
@@ -76,7 +82,7 @@ def _can_take(codec: str, spec: TensorSpec) -> bool:
     if spec.dtype not in DTYPES:
         return codec == _codec_of_bytes(codec)
     try:
-        return not parse(codec, spec).codec.calibrated
+        return parse(codec, spec).codec.learned is None
     except ConfigError:
         return False
 
@@ -95,13 +101,13 @@ def _codec_of_bytes(codec: str) -> str:
     return codec if codec.partition(':')[0] in ('raw', 'zstd') else 'zstd'
 
 
-def decode(data: Buffer, spec: TensorSpec, *, basis: Basis | None = None) -> Decoded:
+def decode(data: Buffer, spec: TensorSpec, *, learned: Learned | None = None) -> Decoded:
     """Return the tensor in `data`, which has to be one like `spec`.
 
     The array may be a view on `data` (codec `raw`): treat it as read-only, and keep it no longer
     than `data` stays unchanged. Nothing larger than `spec` says is allocated for it.
 
-    :param basis: as in `encode`.
+    :param learned: as in `encode`.
     :raises DecodeError: if the data are damaged or hold another tensor.
     """
     if spec.dtype not in DTYPES:
@@ -111,6 +117,6 @@ def decode(data: Buffer, spec: TensorSpec, *, basis: Basis | None = None) -> Dec
     codec = numbered(codec_number(data))
     stream = unpack(data, spec, len(codec.parameters))
     setting = setting_of(codec, stream.parameters, spec)
-    extra = (basis,) if codec.calibrated else ()
+    extra = (learned,) if codec.learned else ()
     array = codec.decode(stream.payload, spec, *setting.parameters, *extra)
     return Decoded(array, str(setting))

@@ -6,22 +6,24 @@
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from offload_perception.codec import learn_latent
 from offload_perception.codec.adaptive import zero_of
 from offload_perception.codec.api import setting_of_each
 from offload_perception.codec.features import above_lowest, is_feature_map
+from offload_perception.codec.latent import LatentTables
 from offload_perception.codec.learn_transform import block_side, fit
 from offload_perception.codec.lossy import BITS, is_rectified, levels_for
-from offload_perception.codec.registry import parse
+from offload_perception.codec.registry import Learned, parse
 from offload_perception.codec.transform import Basis, blocks
 from offload_perception.errors import ConfigError, ModelError
-from offload_perception.network.artefact import Artefact
+from offload_perception.network.artefact import BOTTLENECK, Artefact
 from offload_perception.network.runnable import Network
 from offload_perception.tensor import Tensors
 
@@ -31,16 +33,22 @@ _BLOCKS = 20_000  # kept of each cut, to learn its transform from
 
 @dataclass(frozen=True)
 class Calibration:
-    """Clips and transforms of one model.
+    """What the lossy codecs know of one model.
 
-    `clips[cut name][bits]` are in steps from zero, 1 to 255; `bases` has the cuts after pooling
-    layers. `images` is the number of images that it was learned from.
+    `clips[cut name][bits]` are in steps from zero, 1 to 255; `bases` has the transforms of cuts
+    after pooling layers, `latents` the tables of learned bottlenecks. `images` is the number of
+    images that it was learned from.
     """
 
     digest: str
     images: int
     clips: dict[str, dict[int, int]]
-    bases: dict[str, Basis]
+    bases: dict[str, Basis] = field(default_factory=dict)
+    latents: dict[str, LatentTables] = field(default_factory=dict)
+
+    def learned(self, cut: str) -> Learned | None:
+        """Return what was learned for a cut by its name, None if nothing was."""
+        return self.bases.get(cut) or self.latents.get(cut)
 
     def setting(self, cut: str, codec: str) -> str:
         """Return `codec` with the clip for `cut`, if it is a lossy one that names none."""
@@ -53,13 +61,13 @@ class Calibration:
     def save(self, folder: str | Path) -> None:
         """Write the file into the folder of the model."""
         arrays: dict[str, Any] = {}
-        for cut, basis in self.bases.items():
-            for field in fields(Basis):
-                value = np.asarray(getattr(basis, field.name))
-                arrays[f'{cut}.{field.name}'] = (
+        for cut, learned in (self.bases | self.latents).items():
+            for each in fields(learned):
+                value = np.asarray(getattr(learned, each.name))
+                arrays[f'{cut}.{each.name}'] = (
                     value.astype(np.float16) if value.dtype == np.float32 else value)
         about = json.dumps({'digest': self.digest, 'images': self.images, 'clips': self.clips,
-                            'bases': list(self.bases)})
+                            'bases': list(self.bases), 'latents': list(self.latents)})
         np.savez_compressed(Path(folder) / FILE, about=np.array(about), **arrays)
 
     @classmethod
@@ -80,9 +88,10 @@ class Calibration:
                 d = json.loads(str(file['about']))
                 clips = {cut: {int(bits): int(clip) for bits, clip in by_bits.items()}
                          for cut, by_bits in d['clips'].items()}
-                bases = {cut: _basis({field.name: file[f'{cut}.{field.name}']
-                                      for field in fields(Basis)}) for cut in d['bases']}
-                found = cls(d['digest'], d['images'], clips, bases)
+                bases = {cut: _basis(_arrays(file, cut, Basis)) for cut in d['bases']}
+                latents = {cut: LatentTables(**_arrays(file, cut, LatentTables))
+                           for cut in d.get('latents', ())}
+                found = cls(d['digest'], d['images'], clips, bases, latents)
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
                 zipfile.BadZipFile) as e:
             raise ModelError(f'{path} is no calibration of the lossy codecs ({e}); '
@@ -94,10 +103,10 @@ class Calibration:
         return found
 
 
-def basis_of(artefact: Artefact, cut: int) -> Basis | None:
-    """Return the transform of a cut, read once; None if none was calibrated for this model."""
+def learned_for(artefact: Artefact, cut: int) -> Learned | None:
+    """Return what was learned for a cut, read once; None if nothing was for this model."""
     calibration = _loaded(artefact.path, artefact.digest)
-    return calibration.bases.get(artefact.cut_names[cut]) if calibration else None
+    return calibration.learned(artefact.cut_names[cut]) if calibration else None
 
 
 @lru_cache(8)
@@ -111,11 +120,15 @@ def _loaded(folder: Path, digest: str) -> Calibration | None:
 def check(codec: str, artefact: Artefact, cut: int) -> None:
     """Refuse a codec that cannot be used at a cut of a model; raises ConfigError."""
     specs = artefact.tensors(cut)
-    calibrated = parse(setting_of_each(codec, specs)[0], specs[0]).codec.calibrated
-    if calibrated and basis_of(artefact, cut) is None:
+    needed = parse(setting_of_each(codec, specs)[0], specs[0]).codec.learned
+    if needed is not None and not isinstance(learned_for(artefact, cut), needed):
         raise ConfigError(f"codec '{codec}': {artefact.name} is not calibrated for it at "
-                          f'{artefact.cut_names[cut]}; measure_codecs calibrates the cuts after '
-                          'pooling layers')
+                          f'{artefact.cut_names[cut]}; measure_codecs calibrates transform for '
+                          'the cuts after pooling layers, and latent for a learned bottleneck')
+
+
+def _arrays(file: Mapping[str, np.ndarray], cut: str, kind: type[Learned]) -> dict[str, Any]:
+    return {each.name: file[f'{cut}.{each.name}'] for each in fields(kind)}
 
 
 def _basis(values: dict[str, np.ndarray]) -> Basis:
@@ -139,7 +152,7 @@ def is_calibrated(artefact: Artefact, cut: int) -> bool:
 
 def calibrate(network: Network, images: Sequence[np.ndarray] | np.ndarray,
               metrics: Mapping[int, np.ndarray] | None = None) -> Calibration:
-    """Return clips and transforms of least error for `images`, uint8 of the model's input.
+    """Return clips and transforms of least error, and tables, for `images`, uint8.
 
     :param metrics: what an error in a block counts at each cut, see `sensitivity.metrics`;
         without it all elements count alike.
@@ -149,6 +162,7 @@ def calibrate(network: Network, images: Sequence[np.ndarray] | np.ndarray,
     counts = {k: np.zeros(256, np.int64) for k in cuts}
     sides = {k: block_side(artefact.tensors(k)[0].shape) for k in pooled(artefact)}
     samples: dict[int, list[np.ndarray]] = {k: [] for k in sides}
+    latents: list[np.ndarray] = []
     rng = np.random.default_rng(0)
     for image in images:
         xs: Tensors = (image,)
@@ -157,6 +171,8 @@ def calibrate(network: Network, images: Sequence[np.ndarray] | np.ndarray,
             x = xs[0]
             if k in counts:
                 counts[k] += np.bincount(above_lowest(x).reshape(-1), minlength=256)
+            if k == artefact.bottleneck:
+                latents.append(x.copy())
             if k in samples:
                 rows = blocks(above_lowest(x), sides[k])
                 samples[k].append(rng.permutation(rows)[:max(_BLOCKS // len(images), 1)])
@@ -165,7 +181,11 @@ def calibrate(network: Network, images: Sequence[np.ndarray] | np.ndarray,
         for k in cuts}
     bases = {artefact.cut_names[k]: fit(np.concatenate(rows), sides[k], (metrics or {}).get(k))
              for k, rows in samples.items()}
-    return Calibration(artefact.digest, len(images), clips, bases)
+    tables = {}
+    if artefact.bottleneck is not None:
+        spec, = artefact.tensors(artefact.bottleneck)
+        tables[BOTTLENECK] = learn_latent.fit(np.stack(latents), spec)
+    return Calibration(artefact.digest, len(images), clips, bases, tables)
 
 
 def best_clip(counts: np.ndarray, bits: int, zero: int = 0) -> int:

@@ -11,8 +11,7 @@ import numpy as np
 from offload_perception.codec.api import decode, encode_tensors
 from offload_perception.codec.calibration import Calibration
 from offload_perception.codec.container import DTYPES
-from offload_perception.codec.registry import parse
-from offload_perception.codec.transform import Basis
+from offload_perception.codec.registry import Learned, parse
 from offload_perception.network.output_meaning import CLASSIFICATION
 from offload_perception.network.runnable import Network
 from offload_perception.tensor import Tensors, TensorSpec
@@ -22,10 +21,10 @@ from offload_perception.tensor import Tensors, TensorSpec
 class Measurement:
     """One codec setting at one cut, over `images` images.
 
-    `bytes` is the mean size with the header, `bits_per_element` counts the header too;
-    `encode_ms` and `decode_ms` are medians. `agreement` is the share of images with the class
-    that the model finds without the codec; `accuracy` the share with the true class, None
-    if no labels were given.
+    `bytes` is the mean size with the header, `bytes_p95` the 95th percentile; `bits_per_element`
+    counts the header too; `encode_ms` and `decode_ms` are medians. `agreement` is the share of
+    images with the class that the model finds without the codec, or its teacher if it has one;
+    `accuracy` the share with the true class, None if no labels were given.
     """
 
     cut: str
@@ -37,6 +36,7 @@ class Measurement:
     agreement: float
     accuracy: float | None
     images: int
+    bytes_p95: float | None = None
 
 
 @dataclass
@@ -50,33 +50,35 @@ class _Tally:
 def measure(network: Network, cuts: Sequence[int], codecs: Sequence[str],
             images: Sequence[np.ndarray] | np.ndarray,
             labels: Sequence[int] | np.ndarray | None = None,
-            calibration: Calibration | None = None, repeats: int = 1) -> list[Measurement]:
+            calibration: Calibration | None = None, repeats: int = 1,
+            reference: np.ndarray | None = None) -> list[Measurement]:
     """Return one row for each cut and codec, in that order.
 
     :param network: the loaded model, such as `runtime.chain.Chain`.
     :param images: uint8 RGB of the model's input shape; `labels` are their class ids.
     :param calibration: gives `lossy:3` and the like their clips, `transform` its transforms.
+    :param reference: the classes to agree with, by default those found without a codec.
     :param repeats: how often each tensor is encoded and decoded, for the medians.
     :raises ConfigError: for a codec that is unknown or cannot take the tensor of a cut.
     """
     names, last = network.artefact.cut_names, network.artefact.last
     jobs = [(cut, calibration.setting(names[cut], codec) if calibration else codec)
             for cut in cuts for codec in codecs]
-    tallies, reference = {job: _Tally() for job in jobs}, []
+    tallies, own = {job: _Tally() for job in jobs}, []
     for image in images:
         tensors = _tensors(network, image)
-        reference.append(_class(network, tensors[last]))
+        own.append(_class(network, tensors[last]))
         for cut, codec in jobs:
             specs, tally = network.artefact.tensors(cut), tallies[cut, codec]
-            basis = calibration.bases.get(names[cut]) if calibration else None
+            learned = calibration.learned(names[cut]) if calibration else None
             for _ in range(repeats):
-                decoded = _trip(tensors[cut], specs, codec, basis, tally)
+                decoded = _trip(tensors[cut], specs, codec, learned, tally)
             same = all(map(np.array_equal, decoded, tensors[cut]))
             tally.classes.append(_class(network, tensors[last] if same else
                                         network.run(cut + 1, last, decoded)))
     return [_row(names[cut], _setting(codec, network.artefact.tensors(cut)),
                  sum(spec.size for spec in network.artefact.tensors(cut)), tally,
-                 np.array(reference), labels)
+                 np.array(own) if reference is None else reference, labels)
             for (cut, codec), tally in tallies.items()]
 
 
@@ -101,13 +103,13 @@ def _setting(codec: str, specs: Sequence[TensorSpec]) -> str:
     return str(parse(codec, specs[0])) if len(specs) == 1 and specs[0].dtype in DTYPES else codec
 
 
-def _trip(xs: Tensors, specs: Sequence[TensorSpec], codec: str, basis: Basis | None,
+def _trip(xs: Tensors, specs: Sequence[TensorSpec], codec: str, learned: Learned | None,
           tally: _Tally) -> Tensors:
     """Return `xs` after encoding and decoding, and note size and times."""
     start = perf_counter()
-    data = encode_tensors(xs, specs, codec, basis=basis)
+    data = encode_tensors(xs, specs, codec, learned=learned)
     middle = perf_counter()
-    decoded = tuple(decode(part, spec, basis=basis).array
+    decoded = tuple(decode(part, spec, learned=learned).array
                     for part, spec in zip(data, specs, strict=True))
     tally.decode_s.append(perf_counter() - middle)
     tally.encode_s.append(middle - start)
@@ -122,4 +124,5 @@ def _row(cut: str, codec: str, size: int, tally: _Tally, reference: np.ndarray,
         cut, codec, mean(tally.sizes), 8 * mean(tally.sizes) / size,
         1e3 * median(tally.encode_s), 1e3 * median(tally.decode_s),
         float((classes == reference).mean()),
-        None if labels is None else float((classes == np.asarray(labels)).mean()), len(classes))
+        None if labels is None else float((classes == np.asarray(labels)).mean()), len(classes),
+        float(np.percentile(tally.sizes, 95)))

@@ -138,3 +138,49 @@ int offload_decode(const uint8_t *data, size_t size, uint8_t *out, size_t channe
     }
     return is_broken(state, lanes, &in);
 }
+
+/* Return the table for the element at `p`, from a prediction of its level: `weight` has those of
+ * the neighbours to the left and above, in 1/256, and `row` the table for each eighth of a level
+ * from 16 below `zero` to 16 above it. */
+static inline uint8_t predicted_row(const uint8_t *p, size_t x, size_t y, size_t width, int zero,
+                                    const int32_t *weight, const uint8_t *row) {
+    int32_t left = x ? p[-1] - zero : 0, above = y ? *(p - width) - zero : 0;
+    int32_t at = weight[0] * left + weight[1] * above + (128 << 5);
+    return row[at < 0 ? 0 : at >> 5 > 255 ? 255 : at >> 5];
+}
+
+/* Write the table of each element of `in`, (channels, height, width), into `out`; `weight` has two
+ * numbers for each channel, of at most 2^15 each, and `row` 256. */
+void offload_predicted_rows(const uint8_t *in, size_t channels, size_t height, size_t width,
+                            int zero, const int32_t (*weight)[2], const uint8_t (*row)[256],
+                            uint8_t *out) {
+    for (size_t c = 0; c < channels; c++)
+        for (size_t y = 0; y < height; y++)
+            for (size_t x = 0; x < width; x++, in++)
+                *out++ = predicted_row(in, x, y, width, zero, weight[c], row[c]);
+}
+
+/* Decode into `out`, (channels, height, width), what was coded with the tables that
+ * `offload_predicted_rows` gives. Returns as `offload_decode`. */
+int offload_decode_predicted(const uint8_t *data, size_t size, uint8_t *out, size_t channels,
+                             size_t height, size_t width, int zero, const int32_t (*weight)[2],
+                             const uint8_t (*row)[256], const uint16_t (*start)[257],
+                             const uint8_t (*bucket)[256]) {
+    size_t plane = height * width;
+    int lanes = lanes_for(channels * plane);
+    tables_t t = {start, bucket, NULL};
+    stream_t in = {data, data + size};
+    uint32_t state[MAX_LANES];
+    if (take_states(state, lanes, &in)) return 1;
+    for (size_t first = 0; first < channels; first += lanes) {
+        size_t stop = channels - first < (size_t)lanes ? channels : first + lanes;
+        for (size_t y = 0; y < height; y++)
+            for (size_t x = 0; x < width; x++)
+                for (size_t c = first; c < stop; c++) {
+                    uint8_t *p = out + c * plane + y * width + x;
+                    uint8_t which = predicted_row(p, x, y, width, zero, weight[c], row[c]);
+                    *p = decode_one(&state[c - first], &in, &t, which);
+                }
+    }
+    return is_broken(state, lanes, &in);
+}

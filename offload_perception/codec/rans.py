@@ -74,13 +74,14 @@ def encode_planes(planes: np.ndarray, tables: Tables,
                   rows: np.ndarray | None = None) -> np.ndarray:
     """Return the stream of `planes`, contiguous uint8 (C, H, W).
 
-    :param rows: the row of each channel, uint8 (C,); without it the neighbours choose.
+    :param rows: the row of each channel, uint8 (C,), or of each element, (C, H, W); without it
+        the neighbours choose.
     """
     chosen = contexts(planes) if rows is None else rows
     out = np.empty(2 * planes.size + _SPARE_BYTES, np.uint8)
     channels, height, width = planes.shape
     unused = library().offload_encode(
-        at(planes), channels, height * width, at(chosen), rows is not None,
+        at(planes), channels, height * width, at(chosen), chosen.ndim == 1,
         at(tables.start), at(out))
     return out[unused:]
 

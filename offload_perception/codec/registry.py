@@ -6,12 +6,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload_perception.codec import adaptive, affine, features, image, lossy, plain, transform
+from offload_perception.codec import (
+    adaptive,
+    affine,
+    features,
+    image,
+    latent,
+    lossy,
+    plain,
+    transform,
+)
 from offload_perception.codec.container import Buffer
+from offload_perception.codec.latent import LatentTables
+from offload_perception.codec.transform import Basis
 from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
 
 AUTO = 'auto'
+Learned = Basis | LatentTables
+"""What a codec may need that was learned for one cut of one model."""
 
 
 class Parameter(NamedTuple):
@@ -33,8 +46,8 @@ class Codec:
 
     `number` is in the header and never changes its meaning. `encode` takes a contiguous
     tensor, its spec and one number for each of `parameters`; `decode` the payload and the
-    same. `accepts` says which tensors it can take. A `calibrated` one takes the `Basis` of its
-    cut besides, as the last argument.
+    same. `accepts` says which tensors it can take. One that needs
+    something `learned` for its cut, of that class, takes it besides, as the last argument.
     """
 
     number: int
@@ -43,7 +56,7 @@ class Codec:
     decode: Callable[..., np.ndarray]
     parameters: tuple[Parameter, ...] = ()
     lossless: bool = True
-    calibrated: bool = False
+    learned: type[Learned] | None = None
     accepts: Callable[[TensorSpec], bool] = lambda spec: True
 
     @property
@@ -71,7 +84,7 @@ CODECS = (
           accepts=features.is_quantised),
     Codec(3, 'transform', transform.encode_transform, transform.decode_transform,
           (Parameter('step', 32, transform.STEPS[0], transform.STEPS[-1]),),
-          lossless=False, calibrated=True, accepts=lossy.is_rectified),
+          lossless=False, learned=Basis, accepts=lossy.is_rectified),
     Codec(4, 'lossy', lossy.encode_lossy, lossy.decode_lossy,
           (Parameter('bits', 4, lossy.BITS[0], lossy.BITS[-1]), Parameter('clip', 255, 1, 255)),
           lossless=False, accepts=features.is_feature_map),
@@ -83,6 +96,9 @@ CODECS = (
           accepts=features.is_quantised),
     Codec(8, 'affine', affine.encode_affine, affine.decode_affine, lossless=False,
           accepts=affine.is_float),
+    Codec(9, 'latent', latent.encode_latent, latent.decode_latent,
+          (Parameter('step', 16, latent.STEPS[0], latent.STEPS[-1]),),
+          lossless=False, learned=LatentTables, accepts=latent.is_latent),
 )
 
 

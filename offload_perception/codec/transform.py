@@ -57,9 +57,9 @@ class Basis:
 
 
 def encode_transform(q: np.ndarray, spec: TensorSpec, step: int,
-                     basis: Basis | None) -> list[Buffer]:
+                     basis: object) -> list[Buffer]:
     """Return the payload of `q`, int8 or uint8 (H, W, C)."""
-    if basis is None or not basis.fits(spec.shape) or step not in STEPS:
+    if not isinstance(basis, Basis) or not basis.fits(spec.shape) or step not in STEPS:
         raise ConfigError(
             f'codec transform:{step} needs one of the steps {", ".join(map(str, STEPS))} and a '
             'cut that measure_codecs calibrated: one after a pooling layer')
@@ -73,9 +73,9 @@ def encode_transform(q: np.ndarray, spec: TensorSpec, step: int,
 
 
 def decode_transform(payload: memoryview, spec: TensorSpec, step: int,
-                     basis: Basis | None) -> np.ndarray:
+                     basis: object) -> np.ndarray:
     """Return a tensor like `spec`, as a new array."""
-    if (basis is None or not basis.fits(spec.shape) or step not in STEPS
+    if (not isinstance(basis, Basis) or not basis.fits(spec.shape) or step not in STEPS
             or not payload or payload[0] != basis.check):
         raise DecodeError(f'transform:{step} of a {spec.shape} tensor was encoded with another '
                           'calibration of the model; use one prepared model folder on drone and '

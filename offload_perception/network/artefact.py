@@ -23,6 +23,7 @@ from offload_perception.tensor import Tensors, TensorSpec
 
 MANIFEST = 'manifest.json'
 MODEL_FILE = 'model.tflite'
+BOTTLENECK = 'bottleneck'  # the layer that a network with a teacher is made to be cut after
 AGREEMENT_FLOOR = 0.9  # below it quantisation has damaged a trained network
 FORMAT = 3  # 2 had one tensor at each cut
 
@@ -50,6 +51,20 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """The network whose answers a network with a learned bottleneck was trained to give.
+
+    `model` is what `prepare` takes, a preset or a path; `digest` is that of its prepared model.
+    `agreement` is the share of held-out images, 0..1, on which the int8 network gives the class of
+    the teacher in float32, with nothing lost at the bottleneck.
+    """
+
+    model: str
+    digest: str
+    agreement: float
+
+
+@dataclass(frozen=True)
 class Artefact:
     """A prepared model.
 
@@ -60,6 +75,7 @@ class Artefact:
     how a picture is fitted to the input's shape, one of `fitting.FITS`. `specs` describes the
     tensors that cross cuts, by their numbers; `image_id` is the number of the input, `outputs`
     those of what the network gives.
+    `teacher` is None but for a network that `train_bottleneck` made.
     Cut 0 is the image itself, cut k comes after layer k, cut N means all on board.
     """
 
@@ -77,6 +93,7 @@ class Artefact:
     meaning: Meaning = field(default_factory=Meaning)
     agreement: float | None = None
     fit: str = 'crop'
+    teacher: Teacher | None = None
 
     @property
     def input(self) -> TensorSpec:
@@ -148,6 +165,12 @@ class Artefact:
             f"{self.name} has no cut '{split}'; use 0..{self.last} or one of "
             f'{", ".join(self.cut_names)}')
 
+    @cached_property
+    def bottleneck(self) -> int | None:
+        """Return the cut at the learned bottleneck, None if the network has none."""
+        known = self.teacher is not None and BOTTLENECK in self.cut_names
+        return self.cut_names.index(BOTTLENECK) if known else None
+
     def boundary(self, cut: int) -> tuple[int, ...]:
         """Return the numbers of the tensors that cross at cut `cut`, in the order of making."""
         return self._boundaries[cut]
@@ -207,6 +230,7 @@ class Artefact:
             'outputs': list(self.outputs), 'labels': list(self.labels),
             'tensors': {str(i): spec.to_dict() for i, spec in self.specs.items()},
             'layers': [asdict(layer) for layer in self.layers],
+            'teacher': None if self.teacher is None else asdict(self.teacher),
         }
         (self.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + '\n')
 
@@ -248,10 +272,19 @@ class Artefact:
                                   PixelRule.from_dict(m['pixels'])),
                 labels=tuple(m['labels']), agreement=m['agreement'],
                 fit=check_fit(m.get('fit', 'crop')), outputs=tuple(m['outputs']),
-                meaning=Meaning.from_dict(m['meaning']),
+                meaning=Meaning.from_dict(m['meaning']), teacher=_teacher(m.get('teacher')),
                 specs={int(i): TensorSpec.from_dict(d) for i, d in m['tensors'].items()},
                 layers=tuple(Layer(**{**d, 'takes': tuple(d['takes']), 'gives': tuple(d['gives'])})
                              for d in m['layers']))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as e:
             raise ModelError(f'{path} is not a prepared model ({e}); '
                              'delete the folder and prepare it again') from e
+
+
+def _teacher(d: dict[str, Any] | None) -> Teacher | None:
+    if d is None:
+        return None
+    teacher = Teacher(**d)
+    if not 0.0 <= teacher.agreement <= 1.0:
+        raise ValueError(f'an agreement of {teacher.agreement} with the teacher')
+    return teacher

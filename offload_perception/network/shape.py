@@ -19,7 +19,9 @@ class NetworkShape:
 
     `names` and `specs` (the tensors that cross) go over cuts 0..N (cut 0 is the image, cut N the
     result), `macs` (multiply-adds of one image) and `weight_bytes` (int8) over layers 1..N.
-    `digest` is that of the prepared model, empty if none was prepared.
+    `digest` is that of the prepared model, empty if none was prepared. `agreement` is the share of
+    results that are right with nothing lost on the way: 1, but for a network whose teacher's
+    results are wanted.
     """
 
     name: str
@@ -28,6 +30,7 @@ class NetworkShape:
     specs: tuple[tuple[TensorSpec, ...], ...]
     macs: tuple[int, ...]
     weight_bytes: tuple[int, ...]
+    agreement: float = 1.0
 
     @property
     def last(self) -> int:
@@ -62,7 +65,8 @@ class NetworkShape:
         return cls(artefact.name, artefact.digest, artefact.cut_names,
                    tuple(artefact.tensors(cut) for cut in range(artefact.last + 1)),
                    tuple(layer.macs for layer in artefact.layers),
-                   tuple(layer.weight_bytes for layer in artefact.layers))
+                   tuple(layer.weight_bytes for layer in artefact.layers),
+                   artefact.teacher.agreement if artefact.teacher else 1.0)
 
     @classmethod
     def preset(cls, name: str) -> 'NetworkShape':

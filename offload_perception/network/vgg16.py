@@ -47,6 +47,6 @@ def find_spec(name: str) -> VggSpec:
     :raises ModelError: naming the presets that exist.
     """
     if name not in SPECS:
-        raise ModelError(f"no model is called '{name}'; use one of {', '.join(SPECS)} "
-                         'or the path of a .keras or .h5 file')
+        raise ModelError(f"no model is called '{name}'; use one of {', '.join(SPECS)}, "
+                         'aerial_split, or the path of a .keras or .h5 file')
     return SPECS[name]

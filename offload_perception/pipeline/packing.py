@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception import codec
-from offload_perception.codec.calibration import basis_of
+from offload_perception.codec.calibration import learned_for
 from offload_perception.frames import PROBE_CODEC, FeaturePacket, Frame, Part
 from offload_perception.network.artefact import Artefact
 from offload_perception.pipeline.plan import EdgeSettings
@@ -19,7 +19,7 @@ def pack(frame: Frame, tensors: Tensors, ready_s: float, artefact: Artefact,
     """Encode the tensors at the frame's cut; the stage counts from `ready_s`, the head's end."""
     specs = artefact.tensors(frame.split)
     parts, data = joined(specs, codec.encode_tensors(tensors, specs, frame.codec,
-                                                     basis=basis_of(artefact, frame.split)))
+                                                     learned=learned_for(artefact, frame.split)))
     frame.encoded_bytes, frame.encoded_s = len(data), clock()
     frame.stages.encode = frame.encoded_s - ready_s
     remaining_s = 0.0

@@ -3,7 +3,7 @@
 import math
 
 from offload_perception import codec
-from offload_perception.codec.calibration import basis_of
+from offload_perception.codec.calibration import learned_for
 from offload_perception.errors import DecodeError
 from offload_perception.frames import FeaturePacket, Frame, Part, ReceivedReply, Status
 from offload_perception.network.artefact import Artefact
@@ -51,11 +51,11 @@ def decode_packet(packet: FeaturePacket, artefact: Artefact) -> Tensors:
 
     :raises DecodeError: if the data are damaged or hold other tensors than they should.
     """
-    basis, data = basis_of(artefact, packet.split), memoryview(packet.data).cast('B')
+    learned, data = learned_for(artefact, packet.split), memoryview(packet.data).cast('B')
     specs = artefact.tensors(packet.split)
     try:
         return tuple(
-            codec.decode(data[part.offset:part.offset + part.size], spec, basis=basis).array
+            codec.decode(data[part.offset:part.offset + part.size], spec, learned=learned).array
             for part, spec in zip(packet.parts, specs, strict=True))
     except DecodeError as e:
         raise DecodeError(f'cut {packet.split}: {e}') from e

@@ -94,7 +94,7 @@ class Forecaster:
     """Combines the estimators' figures, on board first, then `pairs` for each route."""
 
     def __init__(self, profile: DeviceProfile, head: HeadEstimator, sizes: SizeTable,
-                 pairs: Pairs, *, idle_share: float = 0.0) -> None:
+                 pairs: Pairs, *, idle_share: float = 0.0, agreement: float = 1.0) -> None:
         self._profile, self._head, self._sizes, self.pairs = profile, head, sizes, pairs
         self._cuts = np.array([cut for cut, _ in pairs], int)
         self._idle_w = idle_share * profile.idle_w
@@ -102,6 +102,7 @@ class Forecaster:
         self._masks: dict[tuple[bool, ...], np.ndarray] = {}
         self._marks, self._marked = (np.empty(0), np.empty(0)), (-1, -1)
         self._options = Options(profile.last, pairs, ())
+        self._whole_agreement = agreement
         sizes.watch(pairs)
 
     def forecast(self, routes: list[Route], usable: list[bool], overhead: tuple[float, float],
@@ -199,7 +200,7 @@ class Forecaster:
         """Return the agreement of all options, and which have a guessed size."""
         if self._marked != (routes, self._sizes.version):
             agreement, guessed = self._sizes.columns[4:]
-            self._marks = (np.concatenate([[1.0], np.tile(agreement, routes)]),
+            self._marks = (np.concatenate([[self._whole_agreement], np.tile(agreement, routes)]),
                            np.concatenate([[False], np.tile(guessed > 0, routes)]))
             self._marked = (routes, self._sizes.version)
         return self._marks

@@ -44,10 +44,10 @@ class PlanningSession:
         self.settings = settings or PlannerSettings()
         self.sizes = sizes or SizeTable(shape)
         self.head = HeadEstimator(profile)
-        pairs = pairs or (*default_pairs(shape), *self.sizes.transforms)
+        pairs = pairs or (*default_pairs(shape), *self.sizes.learned)
         self._forecaster = Forecaster(
             profile, self.head, self.sizes, pairs,
-            idle_share=self.settings.idle_share)
+            idle_share=self.settings.idle_share, agreement=shape.agreement)
         self.planner = Planner(self.settings, shape.names)
         self._routes: dict[str, Route] = {}
         self._watches: dict[str, RouteWatch] = {}

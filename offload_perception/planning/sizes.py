@@ -14,6 +14,7 @@ from offload_perception.codec.affine import is_float
 from offload_perception.codec.container import DTYPES
 from offload_perception.codec.features import is_feature_map
 from offload_perception.codec.image import is_rgb
+from offload_perception.codec.latent import STEPS
 from offload_perception.errors import ConfigError, PlanError
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.robust import RobustLevel
@@ -29,11 +30,14 @@ FLOAT_CODECS = ('raw', 'auto', 'affine')
 LOSSY_CODECS = ('lossy:6', 'lossy:5', 'lossy:4', 'lossy:3', 'lossy:2')
 TRANSFORM_CODECS = (  # candidates at calibrated cuts
     'transform:11', 'transform:22', 'transform:45', 'transform:90')
+LATENT_CODECS = tuple(f'latent:{step}' for step in STEPS)  # at a learned bottleneck
+_LEARNED = ('transform', 'latent')  # only where they were measured
 _HEADER_BYTES = 8  # of the codec's container, with two parameters
 # First guesses, refined by the first frames: bits per element of VGG16's activations and bits per
 # pixel of photos as benchmarks/codec.py finds them; encode time per byte on a small ARM core.
 _LOSSY_BITS = {'1': 0.3, '2': 0.8, '3': 1.3, '4': 1.9, '5': 2.4, '6': 2.8, '7': 3.2}
 _TRANSFORM_BITS = {'11': 1.1, '22': 0.6, '45': 0.4, '90': 0.3}
+_LATENT_BITS = 1.0
 _IMAGE_BITS = {'jpeg': ((50, 1.2), (75, 1.8), (90, 2.9), (100, 8.0)),
                'webp': ((50, 0.9), (80, 1.5), (100, 5.0))}
 _LOSSLESS_BITS = {'zstd': 5.0, 'rans': 3.3, 'auto': 3.3, 'adaptive': 3.0}
@@ -69,8 +73,9 @@ class _Entry:
 class SizeTable:
     """Size, encode time and agreement of each pair of cut and codec.
 
-    Lossless codecs agree with the whole network to the last bit. The agreement of a lossy one is
-    unknown (NaN) until it is measured.
+    Lossless codecs agree with the whole network to the last bit, and so with the teacher of a
+    learned bottleneck as often as that does. The agreement of a lossy one is unknown (NaN) until
+    it is measured.
     """
 
     def __init__(self, shape: NetworkShape) -> None:
@@ -118,9 +123,9 @@ class SizeTable:
         self._note((cut, codec))
 
     @property
-    def transforms(self) -> tuple[tuple[int, str], ...]:
-        """Return the cuts and codecs `transform:...` that were measured: the calibrated ones."""
-        return tuple(pair for pair in self._entries if pair[1].startswith('transform'))
+    def learned(self) -> tuple[tuple[int, str], ...]:
+        """Return the cuts with codecs that were learned for them, which were measured there."""
+        return tuple(pair for pair in self._entries if pair[1].startswith(_LEARNED))
 
     def watch(self, pairs: Sequence[tuple[int, str]]) -> None:
         """Set the pairs of cut and codec that `columns` holds, in that order."""
@@ -160,8 +165,7 @@ class SizeTable:
             self._entries[pair] = self._guess(self._shape.specs[pair[0]], pair[1])
         return self._entries[pair]
 
-    @staticmethod
-    def _guess(specs: Sequence[TensorSpec], codec: str) -> _Entry:
+    def _guess(self, specs: Sequence[TensorSpec], codec: str) -> _Entry:
         each = codecs.setting_of_each(codec, specs)
         nbytes = sum(_HEADER_BYTES + guessed_bits(name, spec) / 8
                      for name, spec in zip(each, specs, strict=True))
@@ -172,7 +176,7 @@ class SizeTable:
             spec.nbytes * _ENCODE_S_PER_BYTE.get(name.partition(':')[0], _OTHER_ENCODE_S_PER_BYTE)
             for name, spec in zip(each, specs, strict=True))
         return _Entry(RobustLevel(nbytes, spread), RobustLevel.of_times(encode_s, encode_s),
-                      1.0 if all(s.codec.lossless for s in settings) else nan)
+                      self._shape.agreement if all(s.codec.lossless for s in settings) else nan)
 
 
 def guessed_bits(codec: str, spec: TensorSpec) -> float:
@@ -191,6 +195,8 @@ def guessed_bits(codec: str, spec: TensorSpec) -> float:
         return _LOSSY_BITS[number or '4'] * spec.size
     if name == 'transform':
         return _TRANSFORM_BITS.get(number or '32', 0.5) * spec.size
+    if name == 'latent':
+        return _LATENT_BITS * spec.size
     if name == 'affine':
         return _AFFINE_BITS * spec.size
     if name in _LOSSLESS_BITS and not spec.quantised:
@@ -204,8 +210,9 @@ def from_records(records: Iterable[dict[str, Any]]) -> list['Measurement']:
     """Return the rows of a JSON file by `measure_codecs` as measurements."""
     from offload_perception.codec.measure import Measurement
 
-    fields = Measurement.__dataclass_fields__
-    return [Measurement(**{key: record[key] for key in fields}) for record in records]
+    keys = set(Measurement.__dataclass_fields__)
+    return [Measurement(**{key: value for key, value in record.items() if key in keys})
+            for record in records]
 
 
 def load_costs(path: Path) -> list['Measurement']:
@@ -218,6 +225,6 @@ def load_costs(path: Path) -> list['Measurement']:
     try:
         data = json.loads(file.read_text())
         return from_records(data['rows'] if isinstance(data, dict) else data)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise PlanError(f'{file} holds no measurements ({type(e).__name__}: {e}); measure_codecs '
                         'writes them') from e

@@ -43,8 +43,9 @@ class WhatIf:
                  pairs: tuple[tuple[int, str], ...] | None = None) -> None:
         self.shape, self.settings = shape, settings
         self._forecaster = Forecaster(profile.check_for(shape), HeadEstimator(profile), sizes,
-                                      pairs or (*default_pairs(shape), *sizes.transforms),
-                                      idle_share=settings.idle_share)
+                                      pairs or (*default_pairs(shape), *sizes.learned),
+                                      idle_share=settings.idle_share,
+                                      agreement=shape.agreement)
 
     def forecast(self, conditions: Conditions) -> Forecast:
         """Return every candidate on that link."""

@@ -41,8 +41,8 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
             build: Build | None = None) -> Artefact:
     """Return the prepared model, from the cache if it was made before.
 
-    `model` is a preset (`aerial`, `vgg16`, `vgg16_112`), the folder of a prepared model, a
-    `.tflite` file, or a `.keras` or `.h5` file of a sequential VGG-like network. `weights` is
+    `model` is a preset (`aerial`, `aerial_split`, `vgg16`, `vgg16_112`), the folder of a prepared
+    model, a `.tflite` file, or a `.keras` or `.h5` file of a sequential VGG-like network. `weights` is
     `bundled`, `imagenet`, `seed:N` or a file; a model file brings its own. `labels` is a file of
     class names, `representative` a folder of images that fix the quantisation, `preprocess` the
     preprocessing of a model file that has none of its own (see `pixels.PREPROCESSING`). `task`
@@ -78,11 +78,11 @@ def _ready(model: str, weights: str) -> Path | None:
         return Path(model)
     if weights != 'bundled' or is_model_file(model):
         return None
+    if model == Path(model).name and (BUNDLED / model / MANIFEST).is_file():
+        return BUNDLED / model
     find_spec(model)
-    if not (BUNDLED / model / MANIFEST).is_file():
-        raise ModelError(f"no weights for '{model}' are bundled; name weights: a file, seed:0"
-                         + (', imagenet' if model == 'vgg16' else ''))
-    return BUNDLED / model
+    raise ModelError(f"no weights for '{model}' are bundled; name weights: a file, seed:0"
+                     + (', imagenet' if model == 'vgg16' else ''))
 
 
 def _refuse_changes(folder: Path, **asked: object) -> None:

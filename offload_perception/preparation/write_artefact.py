@@ -63,5 +63,5 @@ def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weigh
 
 def layer_names(keras_model: 'keras.Model') -> list[str]:
     """Return the names of the layers that become convolutions, poolings and dense operators."""
-    kinds = {'Conv2D', 'MaxPooling2D', 'AveragePooling2D', 'Dense'}
+    kinds = {'Conv2D', 'DepthwiseConv2D', 'MaxPooling2D', 'AveragePooling2D', 'Dense'}
     return [layer.name for layer in keras_model.layers if type(layer).__name__ in kinds]

@@ -17,7 +17,8 @@ def scaled(profile: DeviceProfile, measured: NetworkShape, wanted: NetworkShape,
     """Return `profile`, taken with `measured`, carried over to `wanted` by multiply-adds.
 
     A head of `wanted` gets the time and energy that `profile` has at as many multiply-adds,
-    divided by `speed`; beyond the measured range the last slope goes on. Memory limits are not
+    divided by `speed`; beyond the measured range the last slope goes on, and a head of less work
+    than the first measured layer costs its share of that layer. Memory limits are not
     carried over. The result says that it is a scaled estimate, and its spreads are wide.
 
     :raises PlanError: if `profile` is not of `measured`.
@@ -55,11 +56,13 @@ def for_network(profile: DeviceProfile, wanted: NetworkShape, *,
 
 
 def _carried(work: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Interpolate; layers without multiply-adds make steps, of which the upper end counts."""
+    """Interpolate; layers without multiply-adds make steps, of which the upper end counts.
+
+    Less work than the first layer's is charged in proportion to it: no work costs nothing.
+    """
     last_of_step = np.append(np.diff(known) > 0, True)
     x, y = known[last_of_step], values[last_of_step]
     slope = (y[-1] - y[0]) / (x[-1] - x[0])
-    inside = np.interp(work, x, y)
-    inside[work == 0] = 0.0
+    inside = np.interp(work, np.append(0.0, x[x > 0]), np.append(0.0, y[x > 0]))
     carried: np.ndarray = np.where(work > x[-1], y[-1] + (work - x[-1]) * slope, inside)
     return carried

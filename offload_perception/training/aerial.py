@@ -19,6 +19,8 @@ from offload_perception.keras_backend import import_keras
 from offload_perception.network.vgg16 import SPECS, VggSpec
 from offload_perception.preparation.keras_vgg import build
 from offload_perception.terrain.painters import CLASSES
+from offload_perception.training.folding import folded
+from offload_perception.training.training_threads import limit_threads
 
 if TYPE_CHECKING:
     import keras
@@ -60,7 +62,7 @@ def train(train_set: Labelled, val_set: Labelled, recipe: Recipe, curves_file: P
     `curves_file` (CSV). Random choices are seeded; the last digits still depend on the CPU.
     """
     keras = import_keras()
-    _limit_threads(threads)
+    limit_threads(threads)
     keras.utils.set_random_seed(recipe.seed)
     curves_file.unlink(missing_ok=True)
     stream = batches(*train_set, recipe)
@@ -152,13 +154,6 @@ def fold(model: 'keras.Model', spec: VggSpec) -> 'keras.Model':
     return pure
 
 
-def folded(kernel: np.ndarray, bias: np.ndarray, norm: 'keras.layers.Layer') -> list[np.ndarray]:
-    """Return kernel (3, 3, C_in, C_out) and bias (C_out,) that include the normalisation."""
-    gamma, beta, mean, variance = (np.asarray(w, np.float64) for w in norm.get_weights())
-    gain = gamma / np.sqrt(variance + norm.epsilon)
-    return [(kernel * gain).astype(np.float32), ((bias - mean) * gain + beta).astype(np.float32)]
-
-
 def density(weight: float) -> Callable[[Any], Any]:
     """Return a penalty on the share of active elements that scaling cannot cheat.
 
@@ -206,14 +201,3 @@ def _is_conv(layer: 'keras.layers.Layer') -> bool:
 
 def _without_relu(layer: 'keras.layers.Layer') -> 'keras.layers.Layer':
     return type(layer).from_config({**layer.get_config(), 'activation': 'linear'})
-
-
-def _limit_threads(threads: int) -> None:
-    """Leave the rest of the machine to others; too late, and harmless, once TensorFlow ran."""
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        return

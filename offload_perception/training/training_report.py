@@ -34,9 +34,14 @@ def confusion(found: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray
     return table
 
 
-def draw_curves(curves_file: Path, picture: Path) -> None:
-    """Draw the training history in `curves_file` (CSV) as a PNG of two panels.
+AERIAL_PANELS = {'loss': {'training': 'loss', 'validation': 'val_loss'},
+                 'accuracy': {'training': 'accuracy', 'validation': 'val_accuracy'}}
 
+
+def draw_curves(curves_file: Path, picture: Path, panels: dict[str, dict[str, str]]) -> None:
+    """Draw the training history in `curves_file` (CSV) as a PNG.
+
+    :param panels: for each title its curves: label and column.
     :raises ConfigError: if matplotlib is missing.
     """
     try:
@@ -46,11 +51,12 @@ def draw_curves(curves_file: Path, picture: Path) -> None:
     with open(curves_file, newline='') as file:
         rows = list(csv.DictReader(file))
     figure = Figure(figsize=(8, 3), layout='constrained')
-    for axes, name in zip(figure.subplots(1, 2), ('loss', 'accuracy'), strict=True):
-        for key, label in ((name, 'training'), (f'val_{name}', 'validation')):
+    for axes, (title, curves) in zip(figure.subplots(1, len(panels)), panels.items(),
+                                     strict=True):
+        for label, column in curves.items():
             axes.plot([int(row['epoch']) + 1 for row in rows],
-                      [float(row[key]) for row in rows], marker='o', label=label)
-        axes.set(xlabel='epoch', title=name)
+                      [float(row[column]) for row in rows], marker='.', label=label)
+        axes.set(xlabel='epoch', title=title)
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(picture, dpi=100)

@@ -15,6 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from offload_perception.codec import Decoded, decode, encode
+from offload_perception.codec.latent import STEPS as LATENT_STEPS
+from offload_perception.codec.latent import LatentTables
+from offload_perception.codec.registry import Learned
 from offload_perception.codec.transform import NEVER, STEPS, Basis
 from offload_perception.tensor import TensorSpec
 
@@ -29,7 +32,7 @@ class Case(NamedTuple):
     setting: str
     spec: TensorSpec
     tensor: np.ndarray
-    basis: Basis | None = None
+    learned: Learned | None = None
 
     @property
     def name(self) -> str:
@@ -38,10 +41,10 @@ class Case(NamedTuple):
         return f'{self.setting} {self.spec.dtype} {shape}'
 
     def encode(self) -> bytes:
-        return bytes(encode(self.tensor, self.spec, self.setting, basis=self.basis))
+        return bytes(encode(self.tensor, self.spec, self.setting, learned=self.learned))
 
     def decode(self, stream: bytes | bytearray) -> Decoded:
-        return decode(stream, self.spec, basis=self.basis)
+        return decode(stream, self.spec, learned=self.learned)
 
 
 def noise(count: int, seed: str) -> np.ndarray:
@@ -80,6 +83,16 @@ def basis(side: int, channels: int) -> Basis:
                  np.tile(mean, (len(STEPS), 1)), rows)
 
 
+def latent_tables(channels: int) -> LatentTables:
+    """Return tables of whole numbers; every row of the first 8 is used."""
+    eighths = np.arange(256, dtype=np.uint8) // 32
+    centre = 8 * np.arange(8)[:, None] - abs(np.arange(256) - 16)
+    rare = np.maximum(centre + 200, 1).astype(np.uint16)
+    weights = np.array([[100 + c, 90 - c] for c in range(channels)], np.int32)
+    return LatentTables(weights, np.tile(eighths, (len(LATENT_STEPS), channels, 1)),
+                        np.tile(rare, (len(LATENT_STEPS), 1, 1)))
+
+
 def features(shape: tuple[int, ...], setting: str, dtype: str = 'int8',
              basis: Basis | None = None) -> Case:
     spec = TensorSpec(shape, dtype, 0.125, int(np.iinfo(dtype).min))
@@ -108,6 +121,9 @@ def cases() -> Iterator[Case]:
         yield Case(setting, TensorSpec((7, 9, 24), 'int8', 0.125, 5), signed((7, 9, 24)))
     yield Case('affine', TensorSpec((7, 9, 24), 'float32'),
                signed((7, 9, 24)).astype(np.float32) / 8)
+    for shape in ((7, 9, 24), (32, 32, 11)):  # one state, four states
+        yield from (Case(f'latent:{step}', TensorSpec(shape, 'int8', 0.125, 5), signed(shape),
+                         latent_tables(shape[-1])) for step in LATENT_STEPS[:3])
     for setting in ('zstd:1', 'jpeg:90', 'webp:80'):
         yield Case(setting, TensorSpec((16, 24, 3), 'uint8'), image())
 

@@ -12,11 +12,12 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unit.codec.golden_streams import latent_tables
 
 from offload_perception.codec import codecs, container, decode, encode
 from offload_perception.codec.features import above_lowest
 from offload_perception.codec.learn_transform import block_side, fit
-from offload_perception.codec.registry import CODECS
+from offload_perception.codec.registry import CODECS, Learned
 from offload_perception.codec.transform import blocks
 from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
@@ -40,6 +41,7 @@ def basis_for(spec: Any) -> Any:
 
 
 BASIS = basis_for(FEATURES)
+TABLES, LATENT = latent_tables(FEATURES.shape[-1]), 9
 
 
 class Sample(NamedTuple):
@@ -48,14 +50,19 @@ class Sample(NamedTuple):
     data: bytes
     spec: TensorSpec
 
+    @property
+    def learned(self) -> Learned:
+        return TABLES if self.data[1] == LATENT else BASIS
+
 
 def samples() -> Iterator[Sample]:
     image = np.random.default_rng(3).integers(0, 256, RGB.shape, np.uint8)
     for name in codecs():
         for array, spec in ((image, RGB), (features(FEATURES), FEATURES),
                             (features(SIGNED), SIGNED), (features(REALS) / np.float32(3), REALS)):
+            learned = TABLES if name == 'latent' else BASIS
             try:
-                yield Sample(bytes(encode(array, spec, name, basis=BASIS)), spec)
+                yield Sample(bytes(encode(array, spec, name, learned=learned)), spec)
             except ConfigError:
                 continue
 
@@ -71,9 +78,10 @@ def sealed(data: bytes, spec: TensorSpec) -> bytes:
     return data[:2] + struct.pack('<I', crc) + data[6:]
 
 
-def decodes_or_refuses(data: bytearray | bytes, spec: TensorSpec) -> bool:
+def decodes_or_refuses(data: bytearray | bytes, spec: TensorSpec,
+                       learned: Learned | None = None) -> bool:
     try:
-        array = decode(data, spec, basis=BASIS).array
+        array = decode(data, spec, learned=learned).array
     except DecodeError:
         return False
     assert array.dtype == spec.dtype
@@ -91,18 +99,19 @@ def test_any_flipped_bit_is_found(sample: Sample, draw: st.DataObject) -> None:
     bit = draw.draw(st.integers(0, 8 * len(data) - 1))
     broken = bytearray(data)
     broken[bit // 8] ^= 1 << bit % 8
-    assert not decodes_or_refuses(broken, spec)
+    assert not decodes_or_refuses(broken, spec, sample.learned)
 
 
 @given(st.sampled_from(SAMPLES), st.data())
 def test_any_truncation_is_found(sample: Sample, draw: st.DataObject) -> None:
     data, spec = sample
-    assert not decodes_or_refuses(data[:draw.draw(st.integers(0, len(data) - 1))], spec)
+    assert not decodes_or_refuses(data[:draw.draw(st.integers(0, len(data) - 1))], spec,
+                                  sample.learned)
 
 
 @given(st.sampled_from(SAMPLES), st.binary(min_size=1, max_size=50))
 def test_any_extension_is_found(sample: Sample, tail: bytes) -> None:
-    assert not decodes_or_refuses(sample.data + tail, sample.spec)
+    assert not decodes_or_refuses(sample.data + tail, sample.spec, sample.learned)
 
 
 @given(st.binary(max_size=200))
@@ -121,7 +130,7 @@ def test_forged_frames_never_crash(sample: Sample, draw: st.DataObject) -> None:
         at = draw.draw(st.integers(0, len(broken) - 1))
         length = draw.draw(st.integers(0, 4))
         broken[at:at + length] = draw.draw(st.binary(max_size=4))
-    decodes_or_refuses(sealed(bytes(broken), sample.spec), sample.spec)
+    decodes_or_refuses(sealed(bytes(broken), sample.spec), sample.spec, sample.learned)
 
 
 def test_a_bomb_allocates_nothing() -> None:

@@ -28,8 +28,8 @@ BASIS = learned()
 
 
 def trip(q: np.ndarray, step: int, basis: Basis = BASIS) -> tuple[np.ndarray, int]:
-    data = encode(q, SPEC, f'transform:{step}', basis=basis)
-    decoded = decode(data, SPEC, basis=basis)
+    data = encode(q, SPEC, f'transform:{step}', learned=basis)
+    decoded = decode(data, SPEC, learned=basis)
     assert (decoded.array.shape, decoded.array.dtype) == (q.shape, q.dtype)
     return decoded.array.astype(int), len(data)
 
@@ -66,16 +66,16 @@ def test_blocks_come_back() -> None:
 
 
 def test_another_calibration_is_found() -> None:
-    data = encode(mixed(1)[0], SPEC, 'transform:16', basis=BASIS)
+    data = encode(mixed(1)[0], SPEC, 'transform:16', learned=BASIS)
     for other in (learned(side=2), None):
         with pytest.raises(DecodeError, match='calibration'):
-            decode(data, SPEC, basis=other)
+            decode(data, SPEC, learned=other)
 
 
 @pytest.mark.parametrize('step', [9, 12])
 def test_only_calibrated_steps_are_taken(step: int) -> None:
     with pytest.raises(ConfigError, match='8, 11'):
-        encode(mixed(1)[0], SPEC, f'transform:{step}', basis=BASIS)
+        encode(mixed(1)[0], SPEC, f'transform:{step}', learned=BASIS)
 
 
 def test_a_basis_does_not_fit_other_shapes() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from offload_perception.network.vgg16 import PIXEL_SPREAD, VggSpec
 from offload_perception.terrain.tiles import tiles
-from offload_perception.training.training_report import confusion, draw_curves
+from offload_perception.training.training_report import AERIAL_PANELS, confusion, draw_curves
 
 # Of two blocks, whose weights are folded and grown as those of five are.
 SMALL = VggSpec('small', input_size=16, width=1 / 16, classes=10, blocks=(1, 2), fc=(256,),
@@ -70,7 +70,7 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
     pytest.importorskip('matplotlib')
     history = tmp_path / 'history.csv'
     history.write_text('epoch,accuracy,loss,val_accuracy,val_loss\n0,0.5,1,0.4,1.1\n')
-    draw_curves(history, tmp_path / 'curves.png')
+    draw_curves(history, tmp_path / 'curves.png', AERIAL_PANELS)
     assert (tmp_path / 'curves.png').read_bytes().startswith(b'\x89PNG')
 
 
