@@ -74,7 +74,8 @@ class NetworkConfig:
     """Parameters of every node that runs layers."""
 
     model: str = param('aerial', 'aerial (small, trained on generated terrain), aerial_split '
-                       '(the same with a learned bottleneck), vgg16, vgg16_112, or the path of a prepared model, a .tflite, .keras or .h5 file')
+                       '(the same with a learned bottleneck), vgg16, vgg16_112, or the path of '
+                       'a prepared model, a .tflite, .keras or .h5 file')
     weights: str = param('bundled', 'bundled (aerial, aerial_split), imagenet, seed:N (random, '
                          'untrained), or the path of a weights file')
     fit: str = param('model', 'how an image is fitted to the shape of the input: crop its centre, '

@@ -39,3 +39,15 @@ def test_idle_power_is_taken_off_once(coral: DeviceProfile, shape: NetworkShape)
     assert coral.energy_baseline == 'whole run'
     twice = scaled(coral, shape, shape, speed=2.0)
     np.testing.assert_allclose(twice.head_j[[3, 14, 17]], coral.head_j[[3, 14, 17]] / 2)
+
+
+def test_less_work_than_the_first_layer_costs_its_share_of_it(shape: NetworkShape,
+                                                              coral: DeviceProfile) -> None:
+    small = NetworkShape.preset('aerial')
+    guess = scaled(coral, shape, small)
+    share = small.head_macs[-1] / shape.head_macs[1]
+    assert 0 < share < 1
+    assert guess.head_s[-1] == pytest.approx(share * coral.head_s[1])
+    assert guess.head_j[-1] == pytest.approx(share * coral.head_j[1])
+    np.testing.assert_allclose(guess.head_s, guess.head_s[-1] * small.head_macs
+                               / small.head_macs[-1])
