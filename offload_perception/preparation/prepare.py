@@ -44,9 +44,10 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     `model` is a preset (`aerial`, `aerial_split`, `vgg16`, `vgg16_112`), the folder of a prepared
     model, a `.tflite` file, or a `.keras` or `.h5` file of a sequential VGG-like network.
     `weights` is `bundled`, `imagenet`, `seed:N` or a file; a model file brings its own. `labels`
-    is a file of class names, `representative` a folder of images that fix the quantisation, `preprocess` the
-    preprocessing of a model file that has none of its own (see `pixels.PREPROCESSING`). `task`
-    says what the outputs of a `.tflite` file mean (see `meaning.KINDS`), if that is not found.
+    is a file of class names, `representative` a folder of images that fix the quantisation,
+    `preprocess` the preprocessing of a model file that has none of its own (see
+    `pixels.PREPROCESSING`). `task` says what the outputs of a `.tflite` file mean (see
+    `output_meaning.KINDS`), if that is not found.
     `weight_bits` 7 makes int8 right on x86 without VNNI at full speed (see `narrow`). `fit` is how
     pictures are fitted to the shape of the input, None as the model says (a new one: crop).
     `progress` is called with each step, in words. A model that is ready needs no TensorFlow.

@@ -65,10 +65,11 @@ def design(layers: Sequence[Any], size: tuple[int, int], nbytes: float, share: f
         raise ModelError(f'a share of {share:g} of the multiply-adds; use one between 0 and 1')
     join, joined, halvings = _join(layers, size, nbytes)
     total = sum(map(macs_of, layers))
+    front = sum(map(macs_of, layers[:first_trained(layers)]))
     fitting = None
     for first, last in _WIDTHS:
         encoder = _encoder(first, last, halvings)
-        macs = _encoder_macs(encoder, size, latent)
+        macs = front + _encoder_macs(encoder, size, latent)
         if macs > share * total:
             break
         fitting = encoder, macs
@@ -116,7 +117,7 @@ def _encoder(first: int, last: int, halvings: int) -> tuple[Convolution, ...]:
 
 
 def _encoder_macs(encoder: Sequence[Convolution], size: tuple[int, int], latent: int) -> int:
-    (height, width), channels, macs = size, 3, 9 * prod(size)  # the preprocessing, 3 to 3
+    (height, width), channels, macs = size, 3, 0
     for layer in (*encoder, Convolution(BOTTLENECK, 1, 1, latent)):
         height, width = height // layer.stride, width // layer.stride
         macs += height * width * layer.kernel ** 2 * channels * (
