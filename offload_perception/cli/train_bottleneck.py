@@ -52,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from offload_perception.training.bottleneck import PANELS, Recipe, Student, Training
     from offload_perception.training.bottleneck_design import design
     from offload_perception.training.training_report import draw_curves
+    from offload_perception.training.training_threads import limit_threads
 
+    limit_threads(args.threads)
     network = import_keras().models.load_model(teacher.keras_file, compile=False)
     height, width, _ = teacher.input.shape
     shape = design(network.layers, (height, width), args.bytes, args.macs)
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = Recipe(epochs=args.epochs, steps=args.steps, nbytes=args.bytes, turned=args.turned,
                     seed=args.seed, batch=args.batch)
     student = Student(network, shape, args.seed)
-    training = Training(student, images, recipe, args.out, progress, args.threads)
+    training = Training(student, images, recipe, args.out, progress)
     training.run()
     wanted = keras_classes(network, unseen[0])
     name = args.name or f'{teacher.name}_split'

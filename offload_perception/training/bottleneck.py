@@ -24,7 +24,6 @@ from offload_perception.network.artefact import BOTTLENECK
 from offload_perception.training.bottleneck_design import Convolution, Design, first_trained
 from offload_perception.training.folding import folded
 from offload_perception.training.rate_model import RateModel
-from offload_perception.training.training_threads import limit_threads
 
 if TYPE_CHECKING:
     import keras
@@ -153,11 +152,10 @@ class Training:
     """
 
     def __init__(self, student: Student, images: np.ndarray, recipe: Recipe, folder: Path,
-                 progress: Callable[[str], None], threads: int = 2) -> None:
+                 progress: Callable[[str], None]) -> None:
         if len(images) < FEWEST_IMAGES:
             raise ModelError(f'{len(images)} images are too few to train with; at least '
                              f'{FEWEST_IMAGES} are needed, thousands are good')
-        limit_threads(threads)
         import tensorflow as tf
 
         self.student, self.recipe, self.folder = student, recipe, folder
