@@ -13,6 +13,7 @@ from offload_perception.errors import OffloadError
 _ADDRESSES = ('10.77.{}.1', '10.77.{}.2')
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
+_PACKET_BYTES = 1600  # of Ethernet at most
 # Before IP puts fragments together, so that each packet on the cable counts.
 _LOSS = """
 table inet loss
@@ -24,6 +25,11 @@ table inet loss {{
   }}
 }}
 """
+
+
+def _burst_bytes(mbit: float) -> int:
+    """Return what may pass at once: one packet, or what the rate lets through in 1.6 ms."""
+    return max(_PACKET_BYTES, int(200 * mbit))
 
 
 class Machines:
@@ -69,7 +75,7 @@ class Machines:
         """Let `mbit` Mbit/s through in each direction; a token bucket queues up to 0.4 s."""
         for name, cable in self._cables.items():
             _call('tc', '-n', name, 'qdisc', 'replace', 'dev', cable, 'root', 'tbf',
-                  'rate', f'{mbit}mbit', 'burst', '32kbit', 'latency', '400ms')
+                  'rate', f'{mbit}mbit', 'burst', f'{_burst_bytes(mbit)}b', 'latency', '400ms')
 
     def cut(self) -> None:
         """Let the server's end of the cable lose its carrier."""
