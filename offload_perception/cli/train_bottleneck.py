@@ -7,6 +7,7 @@ Start the same command again to go on with a training that was interrupted.
 """
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -16,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from offload_perception.cli.measure_codecs import measure_cut
 from offload_perception.codec.calibration import calibrate
-from offload_perception.codec.measure import Measurement, measure
+from offload_perception.codec.measure import Measurement
 from offload_perception.console import command, positive, progress, table, write_json
 from offload_perception.errors import ConfigError, ModelError
 from offload_perception.evaluation.teacher import keras_classes
 from offload_perception.network.artefact import Artefact, Teacher
 from offload_perception.network.output_meaning import CLASSIFICATION
-from offload_perception.planning.sizes import COSTS_FILE, LATENT_CODECS, codecs_for
+from offload_perception.planning.sizes import COSTS_FILE
 from offload_perception.preparation.apart import building_apart
 from offload_perception.preparation.prepare import BUNDLED, prepare
 from offload_perception.preparation.representative import (
@@ -64,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(epochs=args.epochs, steps=args.steps, nbytes=args.bytes, turned=args.turned,
                     seed=args.seed, batch=args.batch)
+    _refuse_another(args.out, {'teacher': teacher.digest, 'images': len(images),
+                               'recipe': asdict(recipe), 'design': asdict(shape)})
     student = Student(network, shape, args.seed)
     training = Training(student, images, recipe, args.out, progress)
     training.run()
@@ -83,6 +87,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(summary(report))
     draw_curves(args.out / 'history.csv', args.out / 'curves.png', PANELS)
     return 0
+
+
+def _refuse_another(out: Path, about: dict[str, Any]) -> None:
+    """Note what is trained in a folder; refuse one that holds the state of another training."""
+    file, text = out / 'training.json', json.dumps(about, indent=1) + '\n'
+    if file.is_file() and file.read_text() != text:
+        raise ConfigError(f'{out} holds a training with other options, images or teacher; give '
+                          'the same again to go on with it, or another folder: --out')
+    file.write_text(text)
 
 
 def encoder_of(artefact: Artefact, teacher_macs: int) -> dict[str, float]:
@@ -184,11 +197,9 @@ def _measured(artefact: Artefact, images: np.ndarray, unseen: Images,
     calibration = calibrate(network, images[::max(len(images) // CALIBRATING, 1)])
     calibration.save(artefact.path)
     rows = []
-    for at, more in ((0, ()), (cut, LATENT_CODECS)):
-        names = (*codecs_for(artefact.tensors(at)), *more)
-        progress(f'{artefact.cut_names[at]}: {len(unseen[0])} images, {len(names)} codecs')
-        found = measure(network, [at], names, *unseen, calibration, reference=wanted)
-        rows += [replace(row, codec=name) for name, row in zip(names, found, strict=True)]
+    for at in (0, cut):
+        progress(f'{artefact.cut_names[at]}: {len(unseen[0])} images')
+        rows += measure_cut(network, at, *unseen, calibration, wanted)
     write_json(artefact.path / COSTS_FILE, [asdict(row) for row in rows])
     return rows
 

@@ -40,6 +40,11 @@ def view_of(data: Buffer) -> memoryview:
     return (data.data if isinstance(data, np.ndarray) else memoryview(data)).cast('B')
 
 
+def check_byte(*arrays: np.ndarray) -> int:
+    """Return a byte, 0 to 255, that other arrays would hardly have."""
+    return sum(zlib.crc32(np.ascontiguousarray(a).data) for a in arrays) & 0xFF
+
+
 def pack(spec: TensorSpec, codec: int, parameters: tuple[int, ...],
          parts: list[Buffer]) -> memoryview:
     """Return header and payload `parts` as one contiguous read-write buffer."""

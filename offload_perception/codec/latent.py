@@ -10,13 +10,12 @@ first byte of the payload shows whether they have.
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TypeGuard
-from zlib import crc32
 
 import cv2
 import numpy as np
 
 from offload_perception.codec.adaptive import zero_of
-from offload_perception.codec.container import Buffer
+from offload_perception.codec.container import Buffer, check_byte
 from offload_perception.codec.features import above_lowest, is_feature_map, planes_shape, to_planes
 from offload_perception.codec.layout import channels_last, matrix_shape
 from offload_perception.codec.native import at, library
@@ -54,8 +53,7 @@ class LatentTables:
     @cached_property
     def check(self) -> int:
         """Return a byte that another calibration would hardly have."""
-        arrays = (self.weights, self.rows, self.frequencies)
-        return sum(crc32(np.ascontiguousarray(a).data) for a in arrays) & 0xFF
+        return check_byte(self.weights, self.rows, self.frequencies)
 
     @cached_property
     def _tables(self) -> dict[int, Tables]:

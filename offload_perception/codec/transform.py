@@ -8,11 +8,10 @@ the same calibration of the model; the first byte of the payload shows whether t
 
 from dataclasses import dataclass
 from functools import cache, cached_property
-from zlib import crc32
 
 import numpy as np
 
-from offload_perception.codec.container import Buffer
+from offload_perception.codec.container import Buffer, check_byte
 from offload_perception.codec.features import above_lowest, from_lowest
 from offload_perception.codec.rans import Tables, decode_planes, encode_planes
 from offload_perception.errors import ConfigError, DecodeError
@@ -46,8 +45,7 @@ class Basis:
     @cached_property
     def check(self) -> int:
         """Return a byte that another calibration would hardly have."""
-        arrays = (self.mean, self.forward, self.inverse, self.offsets, self.rows)
-        return sum(crc32(np.ascontiguousarray(a).data) for a in arrays) & 0xFF
+        return check_byte(self.mean, self.forward, self.inverse, self.offsets, self.rows)
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Return whether this is a basis for tensors of `shape`."""

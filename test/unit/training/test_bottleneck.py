@@ -168,6 +168,12 @@ def test_wishes_that_cannot_be_met_are_refused_with_what_can(
     assert not (trained.parent / 'x').exists()
 
 
+def test_a_folder_with_another_training_is_refused(teacher: Path, pictures: Path, trained: Path,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    assert train_bottleneck.main(arguments(teacher, pictures, trained, '--seed', '1')) == 2
+    assert 'holds a training with other options' in capsys.readouterr().err
+
+
 def test_a_folder_of_few_pictures_is_refused(teacher: Path, pictures: Path, trained: Path,
                                              capsys: pytest.CaptureFixture[str]) -> None:
     assert train_bottleneck.main(arguments(teacher, pictures / 'lake', trained.parent / 'y')) == 2
