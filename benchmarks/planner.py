@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 from goals import Goal, at_most, publish
+from offload_perception.planning.server_estimate import ServerReport, queue_wait_s
 
 from offload_perception.console import command, progress, table
 from offload_perception.frames import Outcome
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.planner import PlannerSettings
-from offload_perception.planning.server_estimate import ServerReport, queue_wait_s
 from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.what_if import Conditions, WhatIf
 from offload_perception.profiles import device_profile as profiles

@@ -116,3 +116,11 @@ def each(rule: Check, limit: int) -> Check:
 def inside(rules: Rules) -> Check:
     """Return the check of a field that is a message itself."""
     return lambda name, message: check(message, rules, name)
+
+
+def age_s(received_ns: int, now_ns: int) -> float:
+    """Return how long ago a message was received, by the system's clock, 0 .. 1 s.
+
+    That clock may be set in between, and a middleware may not report it (0).
+    """
+    return min(max(1e-9 * (now_ns - received_ns), 0.0), 1.0) if received_ns else 0.0

@@ -150,9 +150,9 @@ class EdgeConfig(NetworkConfig):
                                 low=-1.0, high=1000.0)
     radio_power: float = param(-1.0, 'power above idle while the radio sends, for the same [W]',
                                low=-1.0, high=100.0)
-    margin: float = param(2.0, 'safety margin of split auto before the deadline, in standard '
-                          'deviations of the predicted latency',
-                          low=0.0, high=10.0)
+    late_price: float = param(10.0, 'energy that a missed deadline or a lost frame is worth to '
+                              'split auto, in frames that run all on board',
+                              low=0.0, high=1e6)
     agreement_floor: float = param(0.95, 'codecs whose results agree with the whole network on '
                                    'less than this share of images are not used',
                                    low=0.0, high=1.0)
@@ -175,8 +175,8 @@ class RemoteConfig(NetworkConfig):
     queue_limit: int = param(16, 'longest queue of tensors; more are refused', low=1, high=10000)
     status_period: float = param(1.0, 'time between two ServerStatus messages [s]',
                                  low=0.05, high=60.0)
-    beat_period: float = param(0.1, 'time between two ServerBeat messages [s]; drones notice a '
-                               'slow link by late ones; 0 = none', low=0.0, high=1.0)
+    beat_period: float = param(0.1, 'time between two ServerBeat messages while tensors wait '
+                               '[s]; 0 = none', low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from offload_perception.network.artefact import MANIFEST, Artefact
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.forecast import Forecast
 from offload_perception.planning.planner import PlannerSettings
-from offload_perception.planning.session import default_pairs
 from offload_perception.planning.sizes import COSTS_FILE, SizeTable, load_costs
 from offload_perception.planning.what_if import Conditions, WhatIf, pareto
 from offload_perception.preparation.apart import building_apart
@@ -25,7 +24,6 @@ from offload_perception.preparation.model_source import TFLITE
 from offload_perception.preparation.prepare import BUNDLED, prepare
 from offload_perception.profiles import device_profile as profiles
 from offload_perception.profiles.scaling import for_network
-from offload_perception.simulation.simulated_world import assumed_sizes
 
 HEAD = ('candidate', 'bytes', 'latency [s]', '+-', 'energy [J]', 'agreement', '')
 
@@ -38,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     profile = for_network(profiles.load(args.profile), shape, speed=args.speed)
     sizes = _sizes(shape, args.codec_table or folder)
     what_if = WhatIf(shape, profile, sizes, PlannerSettings(
-        margin=args.margin, agreement_floor=args.agreement_floor))
+        late_price=args.late_price, agreement_floor=args.agreement_floor))
     conditions = Conditions(args.bandwidth, args.round_trip, args.server_wait, args.server_tail)
     forecast = what_if.forecast(conditions)
     decision = what_if.choose(conditions, args.deadline)
@@ -77,11 +75,11 @@ def _model(model: str) -> tuple[NetworkShape, Path | None]:
 
 
 def _sizes(shape: NetworkShape, measured: Path | None) -> SizeTable:
-    sizes = assumed_sizes(shape, default_pairs(shape))
+    sizes = SizeTable(shape)
     if measured is None:
-        print(f'sizes and agreements are assumptions: this model has no {COSTS_FILE} beside it; '
-              'measure_codecs writes it, and --codec-table takes one from elsewhere\n',
-              file=sys.stderr)
+        print(f'sizes are guesses, and lossy codecs are left out unless --agreement-floor is 0: '
+              f'this model has no {COSTS_FILE} beside it; measure_codecs writes it, and '
+              '--codec-table takes one from elsewhere\n', file=sys.stderr)
     elif not sizes.load(load_costs(measured)):
         raise PlanError(f'{measured} has no cut of {shape.name}; measure that model')
     return sizes
@@ -135,7 +133,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser('plan', description=__doc__)
     parser.add_argument('--profile', default='raspberry_pi_3b_plus_coral',
                         help=f'{", ".join(profiles.names())}, or a file by characterize')
-    parser.add_argument('--model', default='vgg16_112',
+    parser.add_argument('--model', default='aerial',
                         help='aerial, vgg16, vgg16_112, a prepared folder or a .tflite file; for '
                              'a network that the profile was not taken with, it is scaled')
     parser.add_argument('--speed', type=float, default=1.0, help='of the device, by its profile')
@@ -145,7 +143,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--server-tail', type=float, default=0.05, metavar='S',
                         help='time of the whole network on the server')
     parser.add_argument('--deadline', type=float, default=2.0, metavar='S', help='0 = none')
-    parser.add_argument('--margin', type=float, default=2.0, help='standard deviations')
+    parser.add_argument('--late-price', type=float, default=10.0, help='energy that a late frame '
+                        'is worth, in frames all on board')
     parser.add_argument('--agreement-floor', type=float, default=0.95)
     parser.add_argument('--codec-table', type=Path, metavar='FILE',
                         help='sizes and agreements by measure_codecs: its --json, a '

@@ -1,9 +1,9 @@
 """simulate_fleet: fly drones that share servers, policy by policy, in simulated time.
 
-Device figures come from a profile; codec sizes and agreements are models, links too unless
-`--link FILE` replays a recording. Every policy flies with the same seeds. The oracle knows the
-future of its own link and of its own frame, not what other drones are about to send: it bounds a
-single drone, not a fleet.
+Device figures come from a profile, sizes and agreements of codecs were measured (measure_codecs);
+links are models unless `--link FILE` replays a recording. Every policy flies with the same seeds.
+"knows the present" knows its link and the queues exactly, "clairvoyant" also the future of its own
+frame, not what other drones are about to send: references, no bounds.
 """
 
 import argparse
@@ -29,7 +29,9 @@ HEAD = ('policy', 'drones', 'deadlines met [%]', 'no result [%]', 'J/frame', 'la
 OPTIONS = {'round_trip_s': 'round_trip', 'server_macs_per_s': 'server_macs',
            'duration_s': 'duration', 'rate_hz': 'rate', 'deadline_s': 'deadline'}
 HELP = {
-    'profile': 'device profile', 'model': 'aerial, vgg16 or vgg16_112',
+    'profile': 'device profile',
+    'model': 'aerial, aerial_split, or the folder of a model that measure_codecs has measured',
+    'radio': 'wifi, lte or none; default: that of the profile',
     'speed': 'of the device, by its profile',
     'link': f'{", ".join(MODELS)}, or a recording: a CSV file of seconds,bytes_per_second or a '
             'Mahimahi trace; each drone, and each seed, flies the next piece of it',

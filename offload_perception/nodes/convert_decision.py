@@ -4,7 +4,7 @@ from offload_perception.frames import Frame
 from offload_perception.msg import OffloadDecision, ServerStatus
 from offload_perception.pipeline.plan import Plan
 from offload_perception.planning.decision import Decision
-from offload_perception.planning.server_estimate import ServerReport
+from offload_perception.planning.route import ServerReport
 from offload_perception.planning.session import PlanningSession
 
 
@@ -38,4 +38,4 @@ def decision_message(frame: Frame, d: Decision, session: PlanningSession,
 def server_report(server: str, m: ServerStatus) -> ServerReport:
     """Return a server's status as the planner uses it."""
     return ServerReport(server=server, expected_wait_s=m.expected_wait,
-                        utilisation=m.utilisation, tail_times_s=tuple(m.tail_times))
+                        tail_times_s=tuple(m.tail_times))

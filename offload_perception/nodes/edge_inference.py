@@ -93,7 +93,8 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
     def _make_planner(self, c: EdgeConfig) -> PlanningSession:
         planner = planning_session(
             self._network, ProfileChoice(c.profile, c.active_power, c.radio_power),
-            PlannerSettings(margin=c.margin, agreement_floor=c.agreement_floor), self._compiled)
+            PlannerSettings(late_price=c.late_price, agreement_floor=c.agreement_floor,
+                            max_in_flight=c.max_in_flight), self._compiled)
         self.get_logger().info(f'planning with profile {planner.profile.name}: '
                                f'{planner.profile.origin}')
         return planner

@@ -20,7 +20,7 @@ from offload_perception.health.frames_watch import FramesWatch, servers_findings
 from offload_perception.health.guard import guarded, guarded_values
 from offload_perception.health.layers import SpeedWatch, network_findings
 from offload_perception.imaging.encodings import ValueRange
-from offload_perception.incoming import text
+from offload_perception.incoming import age_s, text
 from offload_perception.msg import (
     FrameEnergy,
     OffloadDecision,
@@ -52,7 +52,6 @@ from offload_perception.pipeline.edge_pipeline import EdgePipeline
 from offload_perception.pipeline.packing import probe_packet
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.planner_setup import calibration
-from offload_perception.planning.beat import age_s
 from offload_perception.planning.session import PlanningSession
 from offload_perception.runtime.loaded_network import LoadedNetwork
 
@@ -179,11 +178,10 @@ class EdgeSession(Session):
             self._node.get_logger().warning(str(e), throttle_duration_sec=10.0)
 
     def on_beat(self, server: str, message: ServerBeat, info: dict[str, Any]) -> None:
-        """Take a server's beat, and when the middleware received it."""
+        """Take a server's backlog, and when the middleware received it."""
         if self.strategy is not None:
-            self.strategy.observe_beat(server, age_s(info['received_timestamp'], time.time_ns()),
-                               clock_s=message.clock, period_s=message.period,
-                               wait_s=message.expected_wait)
+            self.strategy.observe_backlog(
+                server, age_s(info['received_timestamp'], time.time_ns()), message.expected_wait)
 
     def on_energy(self, message: FrameEnergy) -> None:
         """Take the metered energy of a frame, unless its uncertainty exceeds it."""
@@ -252,7 +250,7 @@ class EdgeSession(Session):
     def _layer_findings(self) -> Iterator[Finding]:
         network, compiled = self._parts.network, self._parts.compiled
         if self._parts.planner:
-            yield from self._speed.findings(self._parts.planner.head.slowdown)
+            yield from self._speed.findings(self._parts.planner.slowdown)
         yield from network_findings(
             network.trouble, network.choice.fallback, self._artefact.trained,
             compiled.streamed_bytes(self.pipeline.plan.split) if compiled else 0,

@@ -55,6 +55,7 @@ class TailSession(Session):
         self.senders, self._refusals = Senders(), dict[Status, str]()
         self._watch, self._computer = ServerWatch(c.queue_limit), ComputerWatch()
         self._doubled = Lasting(qos.GHOST_S)
+        self._had_backlog = False
         self.pipeline = TailPipeline(
             network=parts.network, reply=self._on_reply,
             settings=ServerSettings(name=node.get_namespace(), top_k=c.top_k,
@@ -109,9 +110,11 @@ class TailSession(Session):
             lost=self.senders.lost))
 
     def _publish_beat(self) -> None:
-        self._parts.beats.publish(ServerBeat(
-            expected_wait=self.pipeline.backlog_s(), period=self._node.config.beat_period,
-            clock=time.monotonic()))
+        """Publish the backlog while there is one, and once when it is gone."""
+        backlog_s = self.pipeline.backlog_s()
+        if backlog_s or self._had_backlog:
+            self._parts.beats.publish(ServerBeat(expected_wait=backlog_s))
+        self._had_backlog = backlog_s > 0.0
 
     def _on_beat_failed(self, e: Exception) -> None:
         self._node.get_logger().error(f'a beat was not sent: {type(e).__name__}: {e}',

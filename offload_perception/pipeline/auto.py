@@ -9,15 +9,14 @@ from typing import Any
 
 from offload_perception.codec.calibration import Calibration
 from offload_perception.errors import PlanError
-from offload_perception.frames import Frame, ReceivedReply, Status, new_nonce
+from offload_perception.frames import DropReason, Frame, ReceivedReply, Status, new_nonce
 from offload_perception.pipeline.plan import Ended, Plan
 from offload_perception.planning.decision import Decision
 from offload_perception.planning.frame_report import FrameReport
-from offload_perception.planning.probing import Probe
-from offload_perception.planning.server_estimate import ServerReport
+from offload_perception.planning.probing import PROBE_TIMEOUT_S, Probe
+from offload_perception.planning.route import ServerReport
 from offload_perception.planning.session import PlanningSession
 
-PROBE_TIMEOUT_S = 1.0
 _AWAITED = 16  # frames whose reply may still come
 _REMEMBERED = 256  # ended frames whose metered energy may still come
 
@@ -36,17 +35,30 @@ class AutoStrategy:
         self._ended: OrderedDict[int, Frame] = OrderedDict()
         self._overdue: OrderedDict[int, Frame] = OrderedDict()
         self._probes: dict[int, tuple[Probe, float]] = {}
+        self._paced = 0
+        self._numbered: tuple[int, float] | None = None
 
     def __call__(self, frame: Frame) -> Plan:
         """Return the plan for a frame whose work starts now."""
         now = self._clock()
+        self._observe_period(frame)
         decision = self.session.plan(now, frame.deadline_s, now - frame.arrival_s)
         self._latest = frame.decision = decision
         if not decision.runnable:
             raise PlanError(decision.reason)
-        self.session.observe_start(decision, now)
         return Plan(decision.cut, self._setting(decision), decision.server,
-                    frame.arrival_s + decision.hedge_s, decision)
+                    frame.arrival_s + decision.hedge_s, decision.head_s, decision)
+
+    def _observe_period(self, frame: Frame) -> None:
+        """Note the time between two images of the camera, by the frames' numbers.
+
+        Those that the mission's pace has dropped do not count.
+        """
+        number = frame.sequence - self._paced
+        if self._numbered is not None and number > self._numbered[0]:
+            before, arrival_s = self._numbered
+            self.session.observe_period((frame.arrival_s - arrival_s) / (number - before))
+        self._numbered = number, frame.arrival_s
 
     def _setting(self, decision: Decision) -> str:
         """Return the codec with the clip that was calibrated for its cut."""
@@ -58,6 +70,7 @@ class AutoStrategy:
     def observe_end(self, ended: Ended) -> None:
         """Learn from the end of a frame."""
         frame = ended.frame
+        self._paced += frame.reason == DropReason.PACED
         if not frame.split_name:  # dropped before it was planned
             return
         report = _report(frame)
@@ -89,11 +102,9 @@ class AutoStrategy:
         """Take a server's status; raises PlanError if it serves another model."""
         self.session.observe_server(report, self._clock(), digest=digest)
 
-    def observe_beat(self, server: str, age_s: float, *, clock_s: float, period_s: float,
-             wait_s: float) -> None:
-        """Take a server's beat that was received `age_s` ago; see `observe_beat`."""
-        self.session.observe_beat(server, self._clock() - age_s, clock_s=clock_s,
-                                  period_s=period_s, wait_s=wait_s)
+    def observe_backlog(self, server: str, age_s: float, wait_s: float) -> None:
+        """Take the wait by a server's beat that was received `age_s` ago [s]."""
+        self.session.observe_backlog(server, self._clock() - age_s, wait_s)
 
     def observe_energy(self, header: Any, sequence: int, energy_j: float) -> None:
         """Take a frame's energy above idle (J), as a meter found it."""
@@ -126,9 +137,7 @@ class AutoStrategy:
     def take_back_probe(self, nonce: int) -> None:
         """Note that a probe had no subscriber."""
         with self._lock:
-            found = self._probes.pop(nonce, None)
-        if found is not None:
-            self.session.take_back_probe(found[0])
+            self._probes.pop(nonce, None)
 
     def observe_probe(self, nonce: int, server: str, server_total_s: float) -> None:
         """Take the answer to a probe, if it is that of its server."""

@@ -214,6 +214,9 @@ class EdgePipeline:
         try:
             self._plan = plan = self._strategy(frame)
             frame.take_plan(plan, self._artefact.cut_names[plan.split])
+            # A hedge that would become due while the worker is busy runs first.
+            while (due := self._pending.overdue(self._clock() + plan.head_s)) is not None:
+                self._run_hedge(due)
             step = DropReason.HEAD_FAILED
             tensors = self._onboard.head(frame)
             outputs = (self._artefact.real_outputs(tensors)

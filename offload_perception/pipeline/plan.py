@@ -14,14 +14,15 @@ class Plan:
     """What to do with a frame: cut, codec and server.
 
     The hedge of a frame without a reply starts at `hedge_at_s` (monotonic): it is finished on
-    board from its boundary tensor; infinite = no hedge, it is dropped then. `decision` is the
-    planner's own record of it.
+    board from its boundary tensor; infinite = no hedge, it is dropped then. The layers up to
+    `split` are expected to take `head_s`. `decision` is the planner's own record of it.
     """
 
     split: int
     codec: str = 'auto'
     server: str = ''
     hedge_at_s: float = inf
+    head_s: float = 0.0
     decision: Any = None
 
 

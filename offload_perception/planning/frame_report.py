@@ -73,12 +73,6 @@ class FrameReport:
         """Return whether the server was not subscribed, so that nothing was sent."""
         return self.reason == DropReason.NO_SERVER
 
-    @property
-    def sent_for_s(self) -> float:
-        """Return the time from sending to the end of the frame [s]."""
-        stages = (self.queue_s, self.preprocess_s, self.head_s, self.encode_s)
-        return self.total_s - sum(s for s in stages if s == s)
-
     def overhead_s(self, waited_s: float) -> float:
         """Return the time outside head, encoding, link and server [s].
 

@@ -15,6 +15,16 @@ _SHORTEST_S = 1e-9  # a last layer may take less than a clock resolves; avoids a
 _LOGISTIC = sqrt(3.0) / pi  # scale of a logistic distribution by its standard deviation
 
 
+def late_share(latency_s: np.ndarray, spread_s: np.ndarray, limit_s: float) -> np.ndarray:
+    """Return the probability that each latency exceeds `limit_s`, float64 (k,).
+
+    Latencies are taken to be logistically distributed, since links have such tails.
+    """
+    scale_s = _LOGISTIC * np.clip(spread_s, 1e-6, 1e9)
+    share: np.ndarray = 1.0 / (1.0 + np.exp(np.clip((limit_s - latency_s) / scale_s, -50.0, 50.0)))
+    return share
+
+
 @dataclass(frozen=True)
 class HedgeCost:
     """Time and energy of the layers after the cut of each option, on board; arrays are (k,).
@@ -27,39 +37,34 @@ class HedgeCost:
     joules: np.ndarray
 
     def last_start_s(self, deadline_s: float) -> np.ndarray:
-        """Return when a hedge has to start to meet the deadline, from the frame's arrival."""
+        """Return when a hedge has to start to meet the deadline, from the arrival, (k,)."""
         return deadline_s - self.seconds - _MARGIN * self.spread_s
 
-    def expected_j(self, start_s: np.ndarray, deadline_s: float, latency_s: np.ndarray,
-                   spread_s: np.ndarray) -> np.ndarray:
-        """Return the expected energy of the hedge, float64 (k,) [J].
+    def expected_share(self, start_s: np.ndarray, deadline_s: float, latency_s: np.ndarray,
+                       spread_s: np.ndarray) -> np.ndarray:
+        """Return which share of the hedge is expected to run, float64 (k,), 0 .. 1.
 
         The work lasts from `start_s` until the reply, or until the deadline. Its mean is the
-        integral of the probability that the reply is not there yet; replies are taken to be
-        logistically distributed, since links have such tails and the integral has a closed form.
+        integral of the probability that the reply is not there yet, which has a closed form.
         """
         scale_s = _LOGISTIC * np.clip(spread_s, 1e-6, 1e9)
         with np.errstate(invalid='ignore'):  # an unknown latency is NaN, and so is its energy
             working_s = scale_s * (np.logaddexp(0.0, (latency_s - start_s) / scale_s)
                                    - np.logaddexp(0.0, (latency_s - deadline_s) / scale_s))
         window_s = np.maximum(deadline_s - start_s, _SHORTEST_S)
-        expected_j: np.ndarray = self.joules * np.minimum(working_s / window_s, 1.0)
-        return expected_j
+        share: np.ndarray = np.minimum(working_s / window_s, 1.0)
+        return share
 
-    def start_s(self, at: int, deadline_s: float, overdue_s: float, *,
-                keeps_deadline: bool) -> float:
-        """Return when the hedge of option `at` starts, from the frame's arrival.
+    def late_start_s(self, at: int, deadline_s: float, overdue_s: float) -> float:
+        """Return when the hedge of an option starts that cannot meet the deadline by one.
 
-        :param overdue_s: when its reply is overdue, for a frame without a deadline.
-        :param keeps_deadline: start in time to meet the deadline. Otherwise wait for the reply
-            until the deadline, since a late result is better than none; never (infinite) if the
-            hedge would then take longer than another deadline.
+        :param overdue_s: when its reply is overdue, for a frame without a deadline. Else the drone
+            waits for the reply until the deadline, since a late result is better than none; never
+            (infinite) if the hedge would then take longer than another deadline.
         """
         work_s = float(self.seconds[at])
         if not isfinite(work_s):
             return inf
         if deadline_s == inf:
             return overdue_s
-        if keeps_deadline:
-            return deadline_s - work_s - _MARGIN * float(self.spread_s[at])
         return deadline_s if work_s <= deadline_s else inf

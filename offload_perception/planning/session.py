@@ -1,30 +1,27 @@
-"""The planner of one drone: plans each frame, and learns from frames, probes and servers."""
+"""The planner online: it plans each frame, and learns from each frame that has ended."""
 
 from dataclasses import replace
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from threading import RLock
+
+import numpy as np
 
 from offload_perception.errors import PlanError
 from offload_perception.frames import Outcome
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.accuracy import ForecastError
-from offload_perception.planning.back_off import BackOff
 from offload_perception.planning.decision import Decision
-from offload_perception.planning.forecast import Forecast, Forecaster, Moment, Route
+from offload_perception.planning.estimate import Estimate
+from offload_perception.planning.forecast import Forecast, Forecaster
 from offload_perception.planning.frame_report import FrameReport
-from offload_perception.planning.head import HeadEstimator
-from offload_perception.planning.in_flight import InFlight, Sent
-from offload_perception.planning.link import LinkEstimator
+from offload_perception.planning.link import LinkEstimate
 from offload_perception.planning.planner import Planner, PlannerSettings
 from offload_perception.planning.probing import Probe, Prober
-from offload_perception.planning.robust import RobustLevel
-from offload_perception.planning.route_watch import RouteWatch
-from offload_perception.planning.server_estimate import ServerEstimator, ServerReport
+from offload_perception.planning.route import Route, RouteState, ServerReport
 from offload_perception.planning.sizes import SizeTable, codecs_for
 from offload_perception.profiles.device_profile import DeviceProfile
 
-_MUCH_SLOWER = 2.0  # times the expected time; from there on a warning of the link was right
-_ALLOWANCE_J = 0.1  # for probes after a change, on a device that cannot run a whole frame
+_SILENCE_S = 1.5  # a server sends its status once a second; a longer time is an outage
 
 
 class PlanningSession:
@@ -43,21 +40,14 @@ class PlanningSession:
         self.shape, self.profile = shape, profile.check_for(shape)
         self.settings = settings or PlannerSettings()
         self.sizes = sizes or SizeTable(shape)
-        self.head = HeadEstimator(profile)
         pairs = pairs or (*default_pairs(shape), *self.sizes.learned)
-        self._forecaster = Forecaster(
-            profile, self.head, self.sizes, pairs,
-            idle_share=self.settings.idle_share, agreement=shape.agreement)
-        self.planner = Planner(self.settings, shape.names)
+        self._forecaster = Forecaster(profile, self.sizes, pairs, agreement=shape.agreement)
+        self.planner = Planner(self.settings, shape.names,
+                               self.settings.late_price * frame_j(profile))
         self._routes: dict[str, Route] = {}
-        self._watches: dict[str, RouteWatch] = {}
-        self._back_offs: dict[str, BackOff] = {}
+        self._probers: dict[str, Prober] = {}
         self._foreign: dict[str, str] = {}  # servers of another model, and what to do
-        self._overhead = RobustLevel.of_times(0.0, 0.0)
-        self._in_flight = InFlight()
-        self._prober = Prober(profile.radio, float(profile.head_j[-1])
-                              if profile.fits[-1] else _ALLOWANCE_J)
-        self._battery = 1.0
+        self._period = Estimate(1.0, noise=0.1)
         self._lock = RLock()
         self.latency_error, self.energy_error = ForecastError(), ForecastError()
 
@@ -69,48 +59,28 @@ class PlanningSession:
         :param deadline_s: from the frame's arrival, 0 = none.
         :param waited_s: since the frame's arrival.
         """
+        waited_s = max(waited_s, 0.0)
         with self._lock:
-            decision = self.planner.choose(self.forecast(now_s, waited_s), deadline_s, now_s,
-                                           battery=self._battery)
+            due = {name: probe.energy_j for name, prober in self._probers.items()
+                   if (probe := prober.due(now_s, used=False))}
+            decision = self.planner.choose(self.forecast(now_s, waited_s), deadline_s,
+                                           self.period_s, waited_s, due)
+            if decision.server in due and decision.explores:
+                self._probers[decision.server].note_sent(now_s)
+            elif decision.server:
+                self._probers[decision.server].note_used(now_s)
         return replace(decision, waited_s=waited_s)
 
     def forecast(self, now_s: float, waited_s: float = 0.0) -> Forecast:
         """Return the forecast of every candidate."""
         with self._lock:
-            routes = list(self._routes.values())
-            slowdowns = tuple(max(self._in_flight.slowdown(r.server, r.link, now_s),
-                                  r.beats.slowdown(now_s, r.link.s_per_byte)) for r in routes)
-            busy_s = self._in_flight.radio_busy_s(
-                {r.server: r.link.s_per_byte * slow
-                 for r, slow in zip(routes, slowdowns, strict=True)}, now_s)
-            return self._forecaster.forecast(
-                routes, [self._usable(r, now_s) for r in routes],
-                (self._overhead.level, self._overhead.spread),
-                Moment(now_s, max(waited_s, 0.0), busy_s, slowdowns))
-
-    def _usable(self, route: Route, now_s: float) -> bool:
-        """Return whether frames may be sent there; after a miss only if the drone cannot do it."""
-        watch = self._watches[route.server]
-        return (route.load.usable(now_s) and not watch.lost
-                and route.server not in self._foreign
-                and not self._back_offs[route.server].holds(now_s)
-                and not (watch.suspect and self.profile.fits[-1]))
-
-    def observe_start(self, decision: Decision, now_s: float) -> None:
-        """Note that a frame is done as decided; call `observe_frame` at its end."""
-        if decision.option.local:
-            return
-        with self._lock:
-            route = self._routes[decision.server]
-            nbytes, _, encode_s, *_ = self.sizes.column(decision.cut, decision.codec)
-            (heads_s, _), (wait_s, wait_sd) = self.head.times(), route.load.wait(now_s)
-            tails_s, _ = route.load.tails()
-            self._in_flight.add(Sent(
-                decision, nbytes,
-                ready_s=now_s + self._overhead.level + float(heads_s[decision.cut]) + encode_s,
-                server_s=(
-                    wait_s + self.settings.margin * wait_sd + float(tails_s[decision.cut])),
-                seen_wait_s=route.load.seen_wait_s(now_s), warned=route.beats.warns(now_s)))
+            forecast = self._forecaster.forecast(list(self._routes.values()), now_s, waited_s,
+                                                 self.period_s or inf)
+            if not self._foreign:
+                return forecast
+            own = np.array([forecast.options[i].server not in self._foreign
+                            for i in range(len(forecast.options))])
+            return replace(forecast, usable=forecast.usable & own)
 
     def probe(self, now_s: float, decision: Decision) -> Probe | None:
         """Return a probe to send now, or None; ask only while nothing is on the link.
@@ -118,107 +88,86 @@ class PlanningSession:
         :param decision: the last one.
         """
         with self._lock:
-            probes = (self._prober.next(route, self._watches[name], decision, now_s,
-                                        self.planner.spent_j)
-                      for name, route in self._routes.items())
-            return next(filter(None, probes), None)
+            for name, prober in self._probers.items():
+                if probe := prober.due(now_s, used=name == decision.server):
+                    prober.note_sent(now_s)
+                    return probe
+            return None
 
     # -- observations -----------------------------------------------------------------------
+
+    def observe_period(self, period_s: float) -> None:
+        """Take the time between two images of the camera [s]."""
+        with self._lock:
+            self._period.observe(period_s)
 
     def observe_frame(self, report: FrameReport, now_s: float,
                       decision: Decision | None = None) -> None:
         """Learn from a frame that has ended; `decision` is the result of `plan` for it."""
         with self._lock:
-            self.head.observe(report.cut, report.head_s)
+            self._forecaster.head.observe(report.cut, report.head_s)
             self.sizes.observe(report.cut, report.codec, report.nbytes, report.encode_s)
-            sent = self._in_flight.remove(decision)
-            self._overhead.add(report.overhead_s(decision.waited_s if decision else nan))
+            self._forecaster.overhead.observe(
+                report.overhead_s(decision.waited_s if decision else nan))
             if report.server in self._routes:
-                self._observe_route(report, now_s, sent)
-            if (decision and report.outcome is not Outcome.DROPPED
-                    and not report.hedge_used):
-                self.latency_error.add(decision.latency_s, report.total_s)
+                self._observe_route(report, now_s, decision)
+            if decision:
+                for prober in self._probers.values():
+                    prober.observe_power(decision.energy_j / (self.period_s or 1.0))
+                if report.outcome is not Outcome.DROPPED and not report.hedge_used:
+                    self.latency_error.add(decision.latency_s, report.total_s)
 
-    def _observe_route(self, report: FrameReport, now_s: float, sent: Sent | None) -> None:
-        route, watch = self._routes[report.server], self._watches[report.server]
+    def _observe_route(self, report: FrameReport, now_s: float,
+                       decision: Decision | None) -> None:
+        route = self._routes[report.server]
         if report.outcome is Outcome.REMOTE:
-            watch.observe_answer()
-            self._back_offs[report.server].reset()
-            self._observe_link(route, now_s, report.nbytes, report.link_s,
-                               warned=sent is not None and sent.warned)
-            route.load.observe(now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
-                               tail_s=report.tail_s, seen_wait_s=sent.seen_wait_s if sent else nan)
+            route.forgive()
+            self._observe_reply(route, report, now_s, decision.wait_s if decision else nan)
         elif report.unanswered:
-            watch.observe_miss()
-            if sent is not None and sent.warned:
-                route.beats.judge(right=True)
-            wait_s, wait_sd = route.load.wait(now_s)
-            tail_s = float(route.load.tails()[0][report.cut])
-            route.link.observe_timeout(
-                now_s, report.nbytes,
-                report.sent_for_s - tail_s - wait_s - self.settings.margin * wait_sd)
-        elif report.overloaded:
-            watch.observe_answer()
-            route.load.pause(now_s)
+            route.observe_miss()
+        elif report.overloaded or report.unheard:
+            if report.overloaded:
+                route.observe_answer()
+            route.observe_busy(now_s)
         elif report.rejected:
-            watch.observe_answer()
-            self._back_offs[report.server].observe_refusal(now_s, report.trouble)
-        elif report.unheard:  # nothing was sent, so the link was not measured
-            route.load.pause(now_s)
+            route.observe_answer()
+            route.observe_refusal(now_s, report.trouble)
 
     @staticmethod
-    def _observe_link(route: Route, now_s: float, nbytes: int, link_s: float, *,
-                      warned: bool) -> None:
-        if warned:
-            expected_s, _ = route.link.time(nbytes, now_s)
-            route.beats.judge(right=link_s > _MUCH_SLOWER * expected_s)
-        if route.beats.in_doubt(now_s):
-            route.link.forget()
-            route.beats.accept_level()
-        route.link.observe(now_s, nbytes, link_s)
+    def _observe_reply(route: Route, report: FrameReport, now_s: float,
+                       expected_wait_s: float) -> None:
+        route.observe_answer()
+        on_server_s = sum(s for s in (report.wait_s, report.decode_s, report.tail_s) if s == s)
+        route.link.observe(now_s, report.nbytes, report.link_s,
+                           now_s - report.link_s - on_server_s)
+        route.observe_reply(now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
+                            tail_s=report.tail_s, expected_wait_s=expected_wait_s)
 
     def observe_late(self, report: FrameReport, now_s: float) -> None:
-        """Learn from a reply to a frame that had ended without it, as `report` has it.
-
-        The link has learned from the missing reply already. The server's wait is learned now,
-        since otherwise only short waits would be.
-        """
+        """Learn from a reply to a frame that had ended without it, as `report` has it."""
         with self._lock:
             if report.server in self._routes:
-                self._watches[report.server].observe_answer()
-                self._routes[report.server].load.observe(
-                    now_s, report.cut, wait_s=report.wait_s, decode_s=report.decode_s,
-                    tail_s=report.tail_s)
+                self._observe_reply(self._routes[report.server], report, now_s, nan)
 
     def observe_probe(self, probe: Probe, now_s: float, link_s: float | None) -> None:
         """Take a probe's time on the link, up and down, or None if no answer came."""
         with self._lock:
-            if probe.server not in self._routes:
+            if (route := self._routes.get(probe.server)) is None:
                 return
-            route = self._routes[probe.server]
             if link_s is None:
-                self._watches[probe.server].observe_miss()
-                if probe.warned:
-                    route.beats.judge(right=True)
+                route.observe_miss()
             elif isfinite(link_s):
-                self._watches[probe.server].observe_answer()
-                radio, sending_s = self.profile.radio, max(link_s - route.link.round_trip_s, 0.0)
-                self._prober.correct_cost(
-                    probe, radio.sending_w * sending_s + radio.j_per_byte * probe.nbytes)
-                self._observe_link(route, now_s, probe.nbytes, link_s, warned=probe.warned)
-
-    def take_back_probe(self, probe: Probe) -> None:
-        """Note that a probe was not sent, since it had no subscriber."""
-        with self._lock:
-            self._prober.correct_cost(probe, 0.0)
+                route.observe_answer()
+                route.link.observe(now_s, probe.nbytes, link_s, now_s - link_s)
 
     def observe_energy(self, report: FrameReport, energy_j: float,
-                       decision: Decision | None = None, *, head_j: float = nan) -> None:
-        """Take a frame's metered energy above idle, and that of its head if known [J]."""
+                       decision: Decision | None = None) -> None:
+        """Take a frame's metered energy above idle [J]."""
         with self._lock:
-            if report.outcome is Outcome.LOCAL and not report.server:
-                head_j = energy_j
-            self.head.observe_energy(report.cut, head_j)
+            route = self._routes.get(report.server)
+            sending_s = max(report.link_s - route.link.round_trip_s, 0.0) if route else nan
+            if decision is None or report.total_s <= decision.hedge_s:  # else its hedge had begun
+                self._forecaster.observe_energy(report, energy_j, sending_s)
             if decision:
                 self.energy_error.add(decision.energy_j, energy_j)
 
@@ -233,61 +182,65 @@ class PlanningSession:
                     f'server {report.server} has model {digest[:12]}, this drone '
                     f'{self.shape.digest[:12]}; start both with the same model')
                 raise PlanError(self._foreign[report.server])
-            if self._foreign.pop(report.server, ''):
-                self._back_offs.pop(report.server, None)
-            self._back_offs.setdefault(report.server, BackOff())
+            restarted = self._foreign.pop(report.server, '')
             if report.server not in self._routes:
-                self._routes[report.server] = Route(report.server, self._first_link(),
-                                                    ServerEstimator(self.shape))
-                self._watches[report.server] = RouteWatch()
-            self._routes[report.server].load.report(now_s, report)
+                route = Route(report.server, self.shape, self._first_link())
+                self._routes[report.server] = route
+                self._probers[report.server] = Prober(route, self.profile.radio)
+            route = self._routes[report.server]
+            if restarted:
+                route.forgive()
+            self._hear(route, now_s)
+            route.report(now_s, report)
 
-    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
-                     wait_s: float) -> None:
-        """Take a server's beat: its clock, its period, and the wait of a tensor that comes now."""
+    def _hear(self, route: Route, now_s: float) -> None:
+        """Probe a link whose server is heard again after a silence: it may be up."""
+        if route.state is not RouteState.GOOD and route.silence_s(now_s) > _SILENCE_S:
+            self._probers[route.server].probe_at_once()
+
+    def observe_backlog(self, server: str, now_s: float, wait_s: float) -> None:
+        """Take a server's beat: the wait of a tensor that comes now [s]."""
         with self._lock:
-            if (route := self._routes.get(server)) is None:
-                return
-            route.beats.observe(now_s, clock_s, period_s)
-            route.load.observe_beat(now_s, wait_s, period_s)
-            if self._watches[server].lost:
-                self._watches[server].probe_at_once()
+            if (route := self._routes.get(server)) is not None:
+                self._hear(route, now_s)
+                route.observe_backlog(now_s, wait_s)
 
-    def _first_link(self) -> LinkEstimator:
+    def _first_link(self) -> LinkEstimate:
         """Return a first estimate: that of a known link, since all links share the radio."""
         known = next(iter(self._routes.values()), None)
-        return LinkEstimator() if known is None else LinkEstimator(
-            bandwidth=known.link.bandwidth, round_trip_s=known.link.round_trip_s)
+        return LinkEstimate() if known is None else LinkEstimate(known.link.bandwidth,
+                                                                 known.link.round_trip_s)
 
-    def observe_battery(self, charge: float) -> None:
-        """Take the battery's state of charge, 0 .. 1; anything else is ignored."""
-        if 0.0 <= charge <= 1.0:
-            self._battery = charge
-
-    def observe_link_lost(self) -> None:
-        """Note an external report, such as from the radio's driver, that the link is down."""
-        with self._lock:
-            for watch in self._watches.values():
-                watch.lose()
-
-    def observe_link_back(self) -> None:
-        """Note an external report that the link is up again: probes are sent at once."""
-        with self._lock:
-            for watch in self._watches.values():
-                watch.probe_at_once()
+    # -- what is known ----------------------------------------------------------------------
 
     def backing_off(self, now_s: float) -> dict[str, str]:
         """Return the servers that are not used since they refuse or fail, and why."""
         with self._lock:
-            refusing = {name: back_off.why for name, back_off in self._back_offs.items()
-                        if back_off.holds(now_s)}
+            refusing = {name: route.why for name, route in self._routes.items()
+                        if route.why and route.paused(now_s)}
             return {**refusing, **self._foreign}
 
     @property
     def lost(self) -> tuple[str, ...]:
         """Return the servers that do not answer."""
         with self._lock:
-            return tuple(name for name, watch in self._watches.items() if watch.lost)
+            return tuple(name for name, route in self._routes.items()
+                         if route.state is RouteState.LOST)
+
+    @property
+    def period_s(self) -> float:
+        """Return the time between two images of the camera [s], 0 if it is unknown."""
+        return self._period.level if self._period.count else 0.0
+
+    @property
+    def slowdown(self) -> float:
+        """Return the current time of the layers on board, relative to the profile."""
+        return self._forecaster.head.slowdown
+
+
+def frame_j(profile: DeviceProfile) -> float:
+    """Return the energy of a frame all on board, or of the longest head that fits [J]."""
+    return float(np.max(profile.head_j[profile.fits]))
 
 
 def default_pairs(shape: NetworkShape) -> tuple[tuple[int, str], ...]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from offload_perception.codec.image import is_rgb
 from offload_perception.codec.latent import STEPS
 from offload_perception.errors import ConfigError, PlanError
 from offload_perception.network.shape import NetworkShape
-from offload_perception.planning.robust import RobustLevel
+from offload_perception.planning.estimate import Estimate
 from offload_perception.tensor import TensorSpec
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _LOSSLESS_BITS = {'zstd': 5.0, 'rans': 3.3, 'auto': 3.3, 'adaptive': 3.0}
 _FLOAT_SHARE, _AFFINE_BITS = 0.9, 5.0  # of the bytes of floats that zstd leaves; of an element
 _ENCODE_S_PER_BYTE = {'raw': 2e-10, 'jpeg': 2.5e-8, 'webp': 2e-7, 'adaptive': 2e-7}
 _OTHER_ENCODE_S_PER_BYTE = 5e-8
-_GUESS_SPREAD = 0.3  # relative, of a guessed size
+_GUESS_SPREAD, _TABLE_SPREAD = 0.3, 0.1  # relative, of a guessed size and of a measured mean
 
 
 def codecs_for(specs: Sequence[TensorSpec]) -> tuple[str, ...]:
@@ -61,13 +61,15 @@ def codecs_for(specs: Sequence[TensorSpec]) -> tuple[str, ...]:
 
 @dataclass
 class _Entry:
-    size: RobustLevel
-    encode: RobustLevel
+    """Bytes and encode time of one pair, and its agreement (NaN if it was never measured)."""
+
+    size: Estimate
+    encode: Estimate
     agreement: float
 
     def column(self) -> tuple[float, ...]:
-        return (self.size.level, self.size.spread, self.encode.level, self.encode.spread,
-                self.agreement, self.size.count == 0)
+        return (self.size.level, self.size.level * self.size.spread, self.encode.level,
+                self.encode.level * self.encode.spread, self.agreement)
 
 
 class SizeTable:
@@ -82,8 +84,7 @@ class SizeTable:
         self._shape = shape
         self._entries: dict[tuple[int, str], _Entry] = {}
         self._places: dict[tuple[int, str], int] = {}
-        self._table, self._powers = np.empty((6, 0)), np.empty((4, 0))
-        self.version = 0  # changes with agreements and guesses, not with sizes
+        self._table = np.empty((5, 0))
 
     def load(self, rows: Iterable['Measurement']) -> int:
         """Take measurements by `codec.measure.measure`; return how many were of these cuts."""
@@ -99,14 +100,11 @@ class SizeTable:
             agreement: float = nan) -> None:
         """Take measured means for one cut and codec."""
         entry = self._entry((cut, codec))
-        if isfinite(nbytes) and nbytes > 0:
-            entry.size = RobustLevel(nbytes, 0.1 * nbytes)
-            entry.size.count = 1
-        if isfinite(encode_s) and encode_s >= 0:
-            entry.encode = RobustLevel.of_times(encode_s, 0.1 * encode_s)
+        entry.size = Estimate(nbytes, spread=_TABLE_SPREAD, noise=_TABLE_SPREAD)
+        entry.size.observe(nbytes)
+        entry.encode = Estimate(encode_s, noise=1.0)  # of another computer, perhaps
         if agreement == agreement:
             entry.agreement = min(max(agreement, 0.0), 1.0)
-        self.version += 1
         self._note((cut, codec))
 
     def observe(self, cut: int, codec: str, nbytes: float, encode_s: float) -> None:
@@ -114,12 +112,8 @@ class SizeTable:
         if not 0 <= cut < self._shape.last or not codec or not 0 < nbytes < 1e9:
             return
         entry = self._entry((cut, codec))
-        self.version += not entry.size.count
-        for level, value in ((entry.size, nbytes), (entry.encode, encode_s)):
-            if not level.count and 0 < value < 1e9:
-                level.begin(value, 0.1 * value)  # the first measurement replaces the guess
-            else:
-                level.add(value)
+        entry.size.observe(nbytes)
+        entry.encode.observe(encode_s)
         self._note((cut, codec))
 
     @property
@@ -131,23 +125,15 @@ class SizeTable:
         """Set the pairs of cut and codec that `columns` holds, in that order."""
         self._places = {pair: place for place, pair in enumerate(pairs)}
         self._table = np.array([self._entry(pair).column() for pair in pairs],
-                               float).reshape(-1, 6).T.copy()
-        nbytes, spread = self._table[:2]
-        self._powers = np.array([np.ones(len(nbytes)), nbytes, nbytes ** 2, spread ** 2])
+                               float).reshape(-1, 5).T.copy()
 
     @property
     def columns(self) -> np.ndarray:
-        """Return figures of the watched pairs, float64 (6, k); do not write into it.
+        """Return figures of the watched pairs, float64 (5, k); do not write into it.
 
-        Bytes, their standard deviation, encode time, its standard deviation, agreement, and 1
-        if the size is guessed.
+        Bytes, their standard deviation, encode time, its standard deviation and agreement.
         """
         return self._table
-
-    @property
-    def powers(self) -> np.ndarray:
-        """Return 1, bytes, their square and their variance of the watched pairs, (4, k)."""
-        return self._powers
 
     def column(self, cut: int, codec: str) -> tuple[float, ...]:
         """Return what `columns` has for one pair."""
@@ -155,10 +141,7 @@ class SizeTable:
 
     def _note(self, pair: tuple[int, str]) -> None:
         if (place := self._places.get(pair)) is not None:
-            column = self._entries[pair].column()
-            nbytes, spread = column[:2]
-            self._table[:, place] = column
-            self._powers[:, place] = 1.0, nbytes, nbytes * nbytes, spread * spread
+            self._table[:, place] = self._entries[pair].column()
 
     def _entry(self, pair: tuple[int, str]) -> _Entry:
         if pair not in self._entries:
@@ -169,13 +152,13 @@ class SizeTable:
         each = codecs.setting_of_each(codec, specs)
         nbytes = sum(_HEADER_BYTES + guessed_bits(name, spec) / 8
                      for name, spec in zip(each, specs, strict=True))
-        spread = 0.0 if codec == 'raw' else _GUESS_SPREAD * nbytes
+        spread = 0.01 if codec == 'raw' else _GUESS_SPREAD
         settings = [codecs.parse(name, spec) for name, spec in zip(each, specs, strict=True)
                     if spec.dtype in DTYPES]
         encode_s = 2e-5 + sum(
             spec.nbytes * _ENCODE_S_PER_BYTE.get(name.partition(':')[0], _OTHER_ENCODE_S_PER_BYTE)
             for name, spec in zip(each, specs, strict=True))
-        return _Entry(RobustLevel(nbytes, spread), RobustLevel.of_times(encode_s, encode_s),
+        return _Entry(Estimate(nbytes, noise=spread), Estimate(encode_s, noise=1.0),
                       self._shape.agreement if all(s.codec.lossless for s in settings) else nan)
 
 

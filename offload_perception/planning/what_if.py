@@ -7,16 +7,16 @@ import numpy as np
 from offload_perception.errors import PlanError
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.decision import Decision, Option
-from offload_perception.planning.forecast import Forecast, Forecaster, Moment, Route
-from offload_perception.planning.head import HeadEstimator
-from offload_perception.planning.link import LinkEstimator
+from offload_perception.planning.forecast import Forecast, Forecaster
+from offload_perception.planning.link import LinkEstimate
 from offload_perception.planning.planner import Planner, PlannerSettings
-from offload_perception.planning.server_estimate import ServerEstimator, ServerReport
-from offload_perception.planning.session import default_pairs
+from offload_perception.planning.route import Route, ServerReport
+from offload_perception.planning.session import default_pairs, frame_j
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.profiles.device_profile import DeviceProfile
 
 SERVER = '/server'
+_SPREAD = 0.05  # relative, of a link whose figures are given
 
 
 @dataclass(frozen=True)
@@ -41,23 +41,22 @@ class WhatIf:
     def __init__(self, shape: NetworkShape, profile: DeviceProfile, sizes: SizeTable,
                  settings: PlannerSettings,
                  pairs: tuple[tuple[int, str], ...] | None = None) -> None:
-        self.shape, self.settings = shape, settings
-        self._forecaster = Forecaster(profile.check_for(shape), HeadEstimator(profile), sizes,
+        self.shape = shape
+        self._forecaster = Forecaster(profile.check_for(shape), sizes,
                                       pairs or (*default_pairs(shape), *sizes.learned),
-                                      idle_share=settings.idle_share,
                                       agreement=shape.agreement)
+        self._planner = Planner(settings, shape.names, settings.late_price * frame_j(profile))
 
     def forecast(self, conditions: Conditions) -> Forecast:
         """Return every candidate on that link."""
-        link = LinkEstimator.known(conditions.bandwidth, conditions.round_trip_s)
-        load = ServerEstimator(self.shape)
-        load.report(0.0, ServerReport(SERVER, conditions.wait_s, 0.0, (conditions.tail_s,)))
-        return self._forecaster.forecast([Route(SERVER, link, load)], [True], (0.0, 0.0),
-                                         Moment(0.0))
+        route = Route(SERVER, self.shape, LinkEstimate(
+            conditions.bandwidth, conditions.round_trip_s, spread=_SPREAD))
+        route.report(0.0, ServerReport(SERVER, conditions.wait_s, (conditions.tail_s,)))
+        return self._forecaster.forecast([route], 0.0)
 
     def choose(self, conditions: Conditions, deadline_s: float) -> Decision:
         """Return the choice."""
-        return self._fresh().choose(self.forecast(conditions), deadline_s, 0.0)
+        return self._planner.choose(self.forecast(conditions), deadline_s)
 
     def choice_map(self, conditions: Conditions, bandwidths: np.ndarray,
                    deadlines_s: np.ndarray) -> list[list[Option | None]]:
@@ -66,17 +65,14 @@ class WhatIf:
         for bandwidth in bandwidths:
             forecast = self.forecast(Conditions(float(bandwidth), conditions.round_trip_s,
                                                 conditions.wait_s, conditions.tail_s))
-            decisions = [self._fresh().choose(forecast, float(d), 0.0) for d in deadlines_s]
+            decisions = [self._planner.choose(forecast, float(d)) for d in deadlines_s]
             columns.append([d.option if d.feasible else None for d in decisions])
         return [list(row) for row in zip(*columns, strict=True)]
 
     def allowed(self, forecast: Forecast) -> np.ndarray:
         """Return which candidates can run and agree enough, bool (k,)."""
-        floor = self.settings.agreement_floor
-        return forecast.usable & ((forecast.agreement >= floor) if floor > 0 else True)
-
-    def _fresh(self) -> Planner:
-        return Planner(self.settings, self.shape.names)
+        allowed: np.ndarray = forecast.usable & self._planner.agrees(forecast.agreement)
+        return allowed
 
 
 def pareto(latency_s: np.ndarray, energy_j: np.ndarray, allowed: np.ndarray) -> list[int]:

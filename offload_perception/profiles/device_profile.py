@@ -28,11 +28,33 @@ _AGAIN = 'measure the device again with characterize, or correct the file'
 
 @dataclass(frozen=True)
 class Radio:
-    """What sending costs: `sending_w` above idle while the link is busy, and `j_per_byte`."""
+    """What sending costs above idle: power while the link is busy, each byte, and a tail.
+
+    After it has sent, the radio stays on for `tail_s` and draws `tail_w`.
+    """
 
     sending_w: float
     j_per_byte: float = 0.0
     source: str = ''
+    tail_w: float = 0.0
+    tail_s: float = 0.0
+
+    def energy_j(self, sending_s: Any, nbytes: Any) -> Any:
+        """Return the energy of sending bytes for some time, without the tail [J]."""
+        return self.sending_w * sending_s + self.j_per_byte * nbytes
+
+    def tail_j(self, gap_s: Any) -> Any:
+        """Return the energy of the tail if something is sent again after `gap_s` [J]."""
+        return self.tail_w * np.clip(gap_s, 0.0, self.tail_s)
+
+
+# Uplink powers of phones above idle: base, per Mbit/s, tail. J. Huang et al., "A close examination
+# of performance and power characteristics of 4G LTE networks", MobiSys 2012, tables 3 and 4.
+_HUANG = 'Huang et al., MobiSys 2012 (phones)'
+RADIOS = {
+    'wifi': Radio(0.133, 0.283 * 8e-6, _HUANG, 0.119, 0.238),
+    'lte': Radio(1.288, 0.438 * 8e-6, _HUANG, 1.060, 11.6),
+    'none': Radio(0.0, 0.0, 'costs nothing')}
 
 
 @dataclass(frozen=True)
@@ -226,6 +248,8 @@ def _check(profile: DeviceProfile) -> None:
     _within('active_w', profile.active_w, 1000.0)
     _within('radio.sending_w', profile.radio.sending_w, 1000.0)
     _within('radio.j_per_byte', profile.radio.j_per_byte, 1.0)
+    _within('radio.tail_w', profile.radio.tail_w, 1000.0)
+    _within('radio.tail_s', profile.radio.tail_s, 3600.0)
     if len(profile.cuts) < 2:
         raise PlanError(f'{len(profile.cuts)} cuts; at least the image and the cut after one '
                         f'layer are needed; {_AGAIN}')

@@ -8,19 +8,19 @@ from math import inf, nan
 import numpy as np
 
 from offload_perception.frames import DropReason, Outcome
-from offload_perception.planning.beat import BEAT_BYTES
 from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.frame_report import FrameReport
-from offload_perception.planning.probing import Probe
-from offload_perception.planning.server_estimate import ServerReport
+from offload_perception.planning.link import MESSAGE_BYTES
+from offload_perception.planning.probing import PROBE_TIMEOUT_S, Probe
 from offload_perception.simulation.links import LinkTrace
 from offload_perception.simulation.policies import Planned, Policy, Prospects
 from offload_perception.simulation.simulated_server import Clock, Server
 from offload_perception.simulation.simulated_world import FrameTruth, World
 
 STATUS_PERIOD_S, BEAT_PERIOD_S = 1.0, 0.1  # as servers do
-BEAT_JITTER_S = 2e-3
-PROBE_PERIOD_S, PROBE_TIMEOUT_S = 0.1, 1.0  # as the node does
+STATUS_BYTES, BEAT_BYTES = 640, 180  # with RTPS, UDP and IP headers
+DOWN_JITTER_S = 2e-3
+PROBE_PERIOD_S = 0.1  # as the node does
 REPLY_TIMEOUT_DEADLINES = 2.0
 MAX_IN_FLIGHT = 2
 STAGGER = 0.618  # of a frame's period between one drone's camera and the next
@@ -46,6 +46,7 @@ class _Frame:
     hedge_s: float = 0.0
     hedge_j: float = 0.0
     hedge_end_s: float = inf
+    refused: bool = False
     done: bool = False
 
     @property
@@ -76,9 +77,12 @@ class Drone:
         self._number, self._world, self._clock, self._link = number, world, clock, link
         self._servers = {server.name: server for server in servers}
         self._policy, self._deadline_s = policy, deadline_s
-        self._free_s = self._link_free_s = self._down_free_s = 0.0
+        self._link_free_s = self._down_free_s = 0.0
+        self._radio_on_until_s = 0.0
+        self._merged_s: dict[int, float] = {}  # when the layers up to a cut are merged
         self._jitter = np.random.default_rng((seed, number, 1))
         self._waiting: _Frame | None = None
+        self._planned: _Frame | None = None
         self._in_flight: dict[int, _Frame] = {}
         self._working = self._probing = False
         self.records: list[Record] = []
@@ -89,25 +93,36 @@ class Drone:
         if isinstance(policy, Planned):
             self._probe(policy)
 
-    def receive_beat(self, server: str, wait_s: float) -> None:
-        """Send a server's beat down the link, after the one before it; a third one is dropped."""
+    def receive(self, nbytes: int, period_s: float, take: Callable[[float], None]) -> None:
+        """Have the server's message come down the link, after the one before it.
+
+        One that would start more than a period late is dropped. `take` gets the time of arrival.
+        """
         sent_s = self._clock.now_s
         start_s = max(sent_s, self._down_free_s)
-        if start_s > sent_s + BEAT_PERIOD_S:
+        if start_s > sent_s + period_s:
             return
-        self._down_free_s = float(self._link.down.finish_s(start_s, BEAT_BYTES))
+        self._down_free_s = float(self._link.down.finish_s(start_s, nbytes))
         at_s = (self._down_free_s + self._link.round_trip_s / 2
-                + self._jitter.exponential(BEAT_JITTER_S))
-        self._clock.schedule(at_s, lambda: self._policy.observe_beat(
-            server, self._clock.now_s, clock_s=sent_s, period_s=BEAT_PERIOD_S, wait_s=wait_s))
+                + self._jitter.exponential(DOWN_JITTER_S))
+        self._clock.schedule(at_s, lambda: take(at_s))
 
-    def observe_server(self, report: ServerReport) -> None:
-        """Take a server's status."""
-        self._policy.observe_server(report, self._clock.now_s)
+    def receive_status(self, server: Server) -> None:
+        """Have a server's status come."""
+        report = server.report()
+        self.receive(STATUS_BYTES, STATUS_PERIOD_S,
+                     lambda now_s: self._policy.observe_server(report, now_s))
+
+    def receive_beat(self, server: Server) -> None:
+        """Have a server's beat come; it sends them while tensors wait."""
+        if (wait_s := server.backlog_s()) > 0.0:
+            self.receive(BEAT_BYTES, BEAT_PERIOD_S,
+                         lambda now_s: self._policy.observe_beat(server.name, now_s, wait_s))
 
     # -- the path of a frame ----------------------------------------------------------------
 
     def _arrive(self, truth: FrameTruth) -> None:
+        self._policy.observe_arrival(self._clock.now_s)
         older, self._waiting = self._waiting, _Frame(self._clock.now_s, truth)
         if older is not None:
             self._drop(older, DropReason.SUPERSEDED)
@@ -115,34 +130,52 @@ class Drone:
 
     def _start_next(self) -> None:
         """Give the worker something to do: an overdue frame, else a new one."""
-        if self._working or self._hedge_next():
+        if self._working or self._hedge_next(self._clock.now_s):
             return
+        if self._planned is None:
+            self._plan_next()
+        frame = self._planned
+        if frame is None or self._hedge_next(self._clock.now_s + frame.head_s):
+            return  # a hedge that would become due while the worker is busy runs before the frame
+        self._planned, self._working = None, True
+        self._encode(frame)
+        ready_s = self._clock.now_s + self._world.preprocess_s + frame.head_s
+        self._clock.schedule(ready_s + (0.0 if frame.chosen.local else frame.encode_s),
+                             lambda: self._ready(frame))
+
+    def _plan_next(self) -> None:
+        """Plan the newest frame, if there is room for it."""
         frame = self._waiting
         if frame is None or len(self._in_flight) >= MAX_IN_FLIGHT:
             return
-        self._waiting, self._working = None, True
+        self._waiting = None
         now_s = self._clock.now_s
         frame.queue_s = now_s - frame.arrival_s
         frame.option = self._policy.plan(now_s, self._deadline_s, frame.queue_s,
                                          _View(self, frame))
         frame.decision = self._policy.decision
-        frame.head_s, frame.head_j = map(float, self._world.head(
-            frame.option.cut, now_s, frame.truth.head))
+        frame.head_s, frame.head_j = self._head(frame.option.cut, frame.truth.head)
         frame.energy_j = frame.head_j
         if frame.head_s == inf:  # does not fit: nothing can be done with the frame
             frame.energy_j = frame.head_j = 0.0
-            self._working = False
             self._drop(frame, DropReason.HEAD_FAILED)
             return
-        self._encode(frame)
-        ready_s = now_s + self._world.preprocess_s + frame.head_s
-        self._clock.schedule(ready_s + (0.0 if frame.option.local else frame.encode_s),
-                       lambda: self._ready(frame))
+        self._planned = frame
+
+    def _head(self, cut: int, noise: float) -> tuple[float, float]:
+        """Return time and energy of a head; its layers are merged while its cut is used first."""
+        now_s, world = self._clock.now_s, self._world
+        seconds, joules = map(float, world.head(cut, now_s, noise))
+        if not 0 < cut < world.shape.last:
+            return seconds, joules
+        if now_s < self._merged_s.setdefault(cut, now_s + world.merging_s):
+            return seconds * world.unmerged, joules * world.unmerged
+        return seconds, joules
 
     def _encode(self, frame: _Frame) -> None:
         if frame.chosen.local:
             return
-        nbytes, _, encode_s, _, _, _ = self._world.sizes.column(frame.chosen.cut,
+        nbytes, _, encode_s, _, _ = self._world.sizes.column(frame.chosen.cut,
                                                                 frame.chosen.codec)
         frame.encode_s = encode_s
         frame.nbytes = int(nbytes * (1.0 if frame.chosen.codec == 'raw' else frame.truth.size))
@@ -159,7 +192,7 @@ class Drone:
     def _send(self, frame: _Frame) -> None:
         frame.sent_s = self._clock.now_s
         timeout_s = frame.sent_s + REPLY_TIMEOUT_DEADLINES * self._deadline_s
-        left_s, radio_j = self._occupy_link(frame.nbytes, timeout_s)
+        left_s, radio_j = self._occupy_link(frame.nbytes + MESSAGE_BYTES, timeout_s)
         frame.energy_j += radio_j
         self._in_flight[id(frame)] = frame
         if left_s < inf:
@@ -181,8 +214,9 @@ class Drone:
         end_s = min(left_s, until_s)
         self._link_free_s = max(self._link_free_s, end_s)
         radio, sending_s = self._world.profile.radio, self._link.sending_s(start_s, end_s)
-        return (left_s if left_s <= until_s else inf,
-                radio.sending_w * sending_s + radio.j_per_byte * nbytes)
+        tail_j = radio.tail_j(end_s + radio.tail_s - max(self._radio_on_until_s, end_s))
+        self._radio_on_until_s = max(self._radio_on_until_s, end_s + radio.tail_s)
+        return (left_s if left_s <= until_s else inf, radio.energy_j(sending_s, nbytes) + tail_j)
 
     def _serve(self, frame: _Frame) -> None:
         served = self._servers[frame.chosen.server].take(frame.chosen.cut, frame.truth.tail)
@@ -204,18 +238,24 @@ class Drone:
         self._finish(frame, Outcome.REMOTE, wait_s, tail_s)
 
     def _refused(self, frame: _Frame) -> None:
-        if not frame.done and not frame.hedged:
+        """Finish a refused frame on board at once, as the node does; drop one without a hedge."""
+        frame.refused = True
+        if frame.done or frame.hedged:
+            return
+        if frame.hedge_at_s == inf:
             self._drop(frame, DropReason.BUSY)
+        else:
+            frame.hedge_at_s = self._clock.now_s
+            self._start_next()
 
     def _expire(self, frame: _Frame) -> None:
         if not frame.done and not frame.hedged:
             self._drop(frame, DropReason.TIMEOUT)
 
-    def _hedge_next(self) -> bool:
-        """Start the hedge of the frame that is overdue for longest; False if none is."""
-        now_s = self._clock.now_s
+    def _hedge_next(self, until_s: float) -> bool:
+        """Start the hedge of the frame that is due first; False if none is due until then."""
         overdue = min(self._in_flight.values(), key=lambda f: f.hedge_at_s, default=None)
-        if overdue is None or overdue.hedge_at_s > now_s:
+        if overdue is None or overdue.hedge_at_s > until_s:
             return False
         self._hedge(overdue)
         return True
@@ -239,7 +279,7 @@ class Drone:
     def _hedged(self, frame: _Frame) -> None:
         if not frame.done:
             self._working = False
-            self._finish(frame, Outcome.LOCAL)
+            self._end(frame, Outcome.LOCAL, reason=DropReason.BUSY.value if frame.refused else '')
 
     def _probe(self, policy: Planned) -> None:
         """Check periodically whether the policy wants to send a probe."""
@@ -250,7 +290,7 @@ class Drone:
         if (probe := policy.probe(now_s)) is None:
             return
         self._probing = True
-        left_s, radio_j = self._occupy_link(probe.nbytes, now_s + PROBE_TIMEOUT_S)
+        left_s, radio_j = self._occupy_link(probe.nbytes + MESSAGE_BYTES, now_s + PROBE_TIMEOUT_S)
         self.probe_j += radio_j
         done_s = left_s + self._link.round_trip_s
         answered = done_s - now_s <= PROBE_TIMEOUT_S
@@ -280,7 +320,7 @@ class Drone:
                                    frame.energy_j, latency_s <= self._deadline_s))
         if frame.option is not None:
             self._policy.observe_frame(self._report(frame, outcome, reason, wait_s, tail_s), now_s,
-                               frame.energy_j, frame.head_j, frame.decision)
+                                       frame.energy_j, frame.decision)
         self._start_next()
 
     def _report(self, frame: _Frame, outcome: Outcome, reason: str, wait_s: float,
@@ -335,7 +375,7 @@ class _View:
         cuts = np.array([cut for cut, _ in pairs])
         figures = np.array([world.sizes.column(*pair) for pair in pairs]).T
         raw = np.array([codec == 'raw' for _, codec in pairs])
-        nbytes = np.floor(figures[0] * np.where(raw, 1.0, frame.truth.size))
+        nbytes = np.floor(figures[0] * np.where(raw, 1.0, frame.truth.size)) + MESSAGE_BYTES
         head_s, head_j = world.head(np.append(world.shape.last, cuts), now_s, frame.truth.head)
         ready_s = now_s + world.preprocess_s + head_s[1:] + figures[2]
         start_s = np.maximum(ready_s, d._link_free_s)
@@ -348,8 +388,9 @@ class _View:
             now_s + world.preprocess_s + head_s[0], head_j[0], head_s[1:], head_j[1:],
             left_s + d._link.round_trip_s / 2,
             world.decode_s + world.tails_s[cuts] * frame.truth.tail + d._link.round_trip_s / 2,
-            head_j[1:] + world.profile.active_w * figures[2] + radio.sending_w * sending_s
-            + radio.j_per_byte * nbytes)
+            head_j[1:] + world.profile.active_w * figures[2]
+            + radio.energy_j(sending_s, nbytes) + radio.tail_j(left_s - d._radio_on_until_s
+                                                               + radio.tail_s))
 
 
 @dataclass(frozen=True)
@@ -390,9 +431,8 @@ def fly(world: World, links: list[LinkTrace], policy_of: Callable[[World], Polic
                 clock.schedule(clock.now_s + period_s, step)
         return step
 
-    every(STATUS_PERIOD_S, lambda drone, server: drone.observe_server(server.report()))()
+    every(STATUS_PERIOD_S, Drone.receive_status)()
     clock.schedule(BEAT_PERIOD_S * (seed * STAGGER ** 2 % 1.0),  # in step with no camera or link
-             every(BEAT_PERIOD_S, lambda drone, server: drone.receive_beat(server.name,
-                                                                   server.backlog_s())))
+                   every(BEAT_PERIOD_S, Drone.receive_beat))
     clock.run(duration_s + 10 * deadline_s)
     return drones

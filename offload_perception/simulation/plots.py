@@ -80,7 +80,7 @@ def draw_fleet(path: str | Path, loads: Sequence[int], rows: dict[str, list[Summ
     plt = pyplot()
     figure, (met, energy) = plt.subplots(1, 2, figsize=(10, 4.2))
     for name, summaries in rows.items():
-        style = {'lw': 2.5} if name == 'ours' else {'lw': 1.2, 'ls': '--' if name == 'oracle'
+        style = {'lw': 2.5} if name == 'ours' else {'lw': 1.2, 'ls': '--' if name == 'clairvoyant'
                                                     else '-'}
         met.plot(loads, [100 * s.met for s in summaries], marker='.', label=name, **style)
         energy.plot(loads, [s.energy_j for s in summaries], marker='.', label=name, **style)

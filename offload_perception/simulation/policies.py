@@ -1,22 +1,28 @@
-"""The policies that are compared."""
+"""The policies that are compared. All but the oracles know only what a drone knows.
 
-from dataclasses import dataclass, replace
+Every policy that sends finishes a frame on board from the last moment that meets the deadline, as
+ours does ("insured"), so that rivals are compared at full strength.
+"""
+
+from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
 import numpy as np
 
+from offload_perception.frames import Outcome
 from offload_perception.planning.decision import Decision, Option
+from offload_perception.planning.forecast import Forecast
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.probing import Probe
-from offload_perception.planning.server_estimate import ServerReport
+from offload_perception.planning.route import ServerReport
 from offload_perception.planning.session import PlanningSession
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.simulation.simulated_world import World
 
-_LONG_S = 1e9  # stands for ever
-LATENCY_ONLY_W = 1e3  # weight of a second, so that energy does not count
+INSURANCE_MARGIN = 1.1  # on the time that the rest of a frame takes on board
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 2.0
 
 
 class Policy(Protocol):
@@ -32,13 +38,16 @@ class Policy(Protocol):
         """Return what to do with a frame that starts at `now_s`, `waited_s` after its arrival."""
 
     def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
-        """Return when the hedge of a sent frame starts, from its arrival; infinite = never.
+        """Return when a sent frame is finished on board, from its arrival; infinite = never.
 
         :param hedge_work_s: how long it truly takes.
         """
 
-    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
-              decision: Decision | None) -> None:
+    def observe_arrival(self, now_s: float) -> None:
+        """Take the arrival of an image."""
+
+    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float,
+                      decision: Decision | None) -> None:
         """Take the outcome of a frame."""
 
     def observe_late(self, report: FrameReport, now_s: float) -> None:
@@ -47,8 +56,7 @@ class Policy(Protocol):
     def observe_server(self, report: ServerReport, now_s: float) -> None:
         """Take a server's status."""
 
-    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
-             wait_s: float) -> None:
+    def observe_beat(self, server: str, now_s: float, wait_s: float) -> None:
         """Take a server's beat."""
 
 
@@ -92,11 +100,15 @@ class Static:
         return self._option
 
     def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
-        """Never hedge."""
-        return inf
+        """Return the last moment that meets the deadline."""
+        start_s = deadline_s - INSURANCE_MARGIN * hedge_work_s
+        return start_s if start_s > 0.0 else inf
 
-    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
-              decision: Decision | None) -> None:
+    def observe_arrival(self, now_s: float) -> None:
+        """Learn nothing."""
+
+    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float,
+                      decision: Decision | None) -> None:
         """Learn nothing."""
 
     def observe_late(self, report: FrameReport, now_s: float) -> None:
@@ -105,13 +117,43 @@ class Static:
     def observe_server(self, report: ServerReport, now_s: float) -> None:
         """Learn nothing."""
 
-    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
-             wait_s: float) -> None:
+    def observe_beat(self, server: str, now_s: float, wait_s: float) -> None:
         """Learn nothing."""
 
 
-class Oracle(Static):
-    """Least true energy among what will truly be in time; else the least late."""
+class BackOffRule(Static):
+    """The simplest rule: send, and stay on board for a while after a frame had to end there.
+
+    0.25 s, twice as long each time, 2 s at most.
+    """
+
+    def __init__(self, option: Option, last: int) -> None:
+        super().__init__(option)
+        self._board = Option(last)
+        self._pause_s, self._until_s = 0.0, -inf
+
+    def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
+        """Return the one option, or all on board during a pause."""
+        return self._option if now_s >= self._until_s else self._board
+
+    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float,
+                      decision: Decision | None) -> None:
+        """Pause after a frame without a remote result."""
+        if not report.server:
+            return
+        if report.outcome is Outcome.REMOTE:
+            self._pause_s = 0.0
+        else:
+            self._pause_s = min(max(2.0 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+            self._until_s = now_s + self._pause_s
+
+
+class Clairvoyant(Static):
+    """Least true energy among what will truly be in time; else the least late.
+
+    It knows the future of its own frame, but takes each frame for itself (greedy): it is a
+    reference, no bound.
+    """
 
     def __init__(self) -> None:
         """Choose for itself."""
@@ -124,26 +166,26 @@ class Oracle(Static):
         return options[int(cost.argmin())]
 
 
-class Causal(Oracle):
+class Present(Clairvoyant):
     """Knows the present exactly and at no cost, and of the future the distributions.
 
-    The link is known as it was `age_s` ago and assumed to stay so. A frame that may be late
-    is hedged, at the mean cost.
+    The link is assumed to stay as it is. A frame that may be late is hedged, at the mean cost.
     """
 
     _OVERDUE = 1.1  # times the latest that is expected
     _SLACK_S = 1e-3  # before the last moment
 
-    def __init__(self, age_s: float = 0.0) -> None:
-        self._age_s, self._hedge_s = age_s, inf
+    def __init__(self) -> None:
+        self._hedge_s = inf
 
     def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
         """Return the option of the least mean energy that keeps the deadline for sure."""
-        p = truth.prospects(max(now_s - self._age_s, 0.0))
+        p = truth.prospects(now_s)
         latest_s = p.latency_s.max(axis=1)
         start_s = deadline_s - p.hedge_work_s - self._SLACK_S
         working_s = np.minimum(p.latency_s, deadline_s) - start_s[:, None]
-        working = np.clip(working_s / np.minimum(p.hedge_work_s, _LONG_S)[:, None], 0.0, 1.0)
+        with np.errstate(invalid='ignore', divide='ignore'):
+            working = np.clip(np.nan_to_num(working_s / p.hedge_work_s[:, None]), 0.0, 1.0)
         mean_j = p.energy_j + p.hedge_work_j * working.mean(axis=1)
         in_time = latest_s <= deadline_s
         hedged = ~in_time & in_time[0] & (start_s > waited_s)
@@ -157,27 +199,22 @@ class Causal(Oracle):
         return self._hedge_s
 
 
-class Planned:
-    """A PlanningSession flies: ours, and with other settings what others proposed."""
+class Planned(Static):
+    """The planner of this package."""
 
-    def __init__(self, session: PlanningSession, *, keeps_deadline: bool = True,
-                 sees_queue: bool = True, probes: bool = True, hedges: bool = False,
-                 hears_beats: bool = False) -> None:
-        self.session = session
-        self._keeps_deadline, self._sees_queue = keeps_deadline, sees_queue
-        self._probes, self._hedges, self._hears_beats = probes, hedges, hears_beats
-        self.decision: Decision | None = None
+    def __init__(self, session: PlanningSession, *, beats: bool = True,
+                 probes: bool = True) -> None:
+        self.session, self._beats, self._probes = session, beats, probes
+        self._arrived_s = inf
 
     def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
         """Ask the session."""
-        decision = self.session.plan(now_s, deadline_s if self._keeps_deadline else 0.0, waited_s)
-        self.session.observe_start(decision, now_s)
-        self.decision = decision
-        return decision.option
+        self.decision = self.session.plan(now_s, deadline_s, waited_s)
+        return self.decision.option
 
     def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
-        """Return what the session has decided, if the policy hedges."""
-        return decision.hedge_s if decision and self._hedges else inf
+        """Return what the session has decided."""
+        return decision.hedge_s if decision else inf
 
     def probe(self, now_s: float) -> Probe | None:
         """Return a probe of the link that the session wants now."""
@@ -185,56 +222,74 @@ class Planned:
             return None
         return self.session.probe(now_s, self.decision)
 
-    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float, head_j: float,
-              decision: Decision | None) -> None:
+    def observe_arrival(self, now_s: float) -> None:
+        """Pass the camera's period to the session."""
+        self.session.observe_period(now_s - self._arrived_s)
+        self._arrived_s = now_s
+
+    def observe_frame(self, report: FrameReport, now_s: float, energy_j: float,
+                      decision: Decision | None) -> None:
         """Pass it to the session."""
-        if not self._sees_queue:
-            report = replace(report, wait_s=0.0)
         self.session.observe_frame(report, now_s, decision)
-        self.session.observe_energy(report, energy_j, decision, head_j=head_j)
+        self.session.observe_energy(report, energy_j, decision)
 
     def observe_late(self, report: FrameReport, now_s: float) -> None:
-        """Pass it to the session, without the queue if the policy is blind to it."""
-        self.session.observe_late(report if self._sees_queue else replace(report, wait_s=0.0),
-                                  now_s)
+        """Pass it to the session."""
+        self.session.observe_late(report, now_s)
 
     def observe_server(self, report: ServerReport, now_s: float) -> None:
-        """Pass it to the session, without the queue if the policy is blind to it."""
-        if not self._sees_queue:
-            report = replace(report, expected_wait_s=0.0, utilisation=0.0)
+        """Pass it to the session."""
         self.session.observe_server(report, now_s)
 
-    def observe_beat(self, server: str, now_s: float, *, clock_s: float, period_s: float,
-             wait_s: float) -> None:
+    def observe_beat(self, server: str, now_s: float, wait_s: float) -> None:
         """Pass it to the session, if the policy uses beats."""
-        if self._hears_beats:
-            self.session.observe_beat(server, now_s, clock_s=clock_s, period_s=period_s,
-                                      wait_s=wait_s)
+        if self._beats:
+            self.session.observe_backlog(server, now_s, wait_s)
 
 
-def ours(world: World, settings: PlannerSettings) -> Planned:
+class Published(Planned):
+    """A scheme of the literature: the least of one figure among the cuts without compression.
+
+    It keeps no margin, and its own estimates are those of our session.
+    """
+
+    def __init__(self, session: PlanningSession, *, energy: bool, deadline: bool) -> None:
+        super().__init__(session, probes=False)
+        self._energy, self._deadline = energy, deadline
+
+    def plan(self, now_s: float, deadline_s: float, waited_s: float, truth: Truth) -> Option:
+        """Return the option of least energy or latency, under the deadline if there is one."""
+        f = self.session.forecast(now_s, waited_s)
+        self.decision = None
+        usable = f.usable if f.usable.any() else np.ones(len(f.usable), bool)
+        if self._deadline and (in_time := usable & (f.latency_s <= deadline_s)).any():
+            usable = in_time
+        elif self._deadline:
+            return self._least(f, f.latency_s, usable)
+        return self._least(f, f.energy_j if self._energy else f.latency_s, usable)
+
+    @staticmethod
+    def _least(forecast: Forecast, figure: np.ndarray, usable: np.ndarray) -> Option:
+        return forecast.options[int(np.where(usable, figure, inf).argmin())]
+
+    def hedge_s(self, decision: Decision | None, deadline_s: float, hedge_work_s: float) -> float:
+        """Return the last moment that meets the deadline."""
+        return Static.hedge_s(self, decision, deadline_s, hedge_work_s)
+
+
+def ours(world: World, settings: PlannerSettings, *, beats: bool = True) -> Planned:
     """Return this package's planner."""
-    return Planned(_session(world, settings, world.pairs), hedges=True, hears_beats=True)
+    return Planned(_session(world, settings, world.pairs), beats=beats)
 
 
-def energy_best(world: World, settings: PlannerSettings, *, deadline: bool = True) -> Planned:
-    """Return the scheme of doi 10.1155/2021/6650053: least energy under the deadline.
-
-    It weighs the cuts without compression and the server's wait, and keeps no margin.
-    """
-    plain = replace(settings, margin=0.0, hysteresis=0.0, dwell_s=0.0, explore_every=0)
-    return Planned(_session(world, plain, raw_pairs(world)), keeps_deadline=deadline)
+def energy_best(world: World, settings: PlannerSettings, *, deadline: bool = True) -> Published:
+    """Return the scheme of doi 10.1155/2021/6650053: least energy under the deadline."""
+    return Published(_session(world, settings, raw_pairs(world)), energy=True, deadline=deadline)
 
 
-def latency_best(world: World, settings: PlannerSettings) -> Planned:
-    """Return a scheme like Neurosurgeon (ASPLOS 2017): least latency, blind to queue and energy.
-
-    It weighs the cuts without compression, with the link's bandwidth and profiles of both sides.
-    """
-    plain = replace(settings, margin=0.0, hysteresis=0.0, dwell_s=0.0, explore_every=0,
-                    latency_weight_w=LATENCY_ONLY_W)
-    return Planned(_session(world, plain, raw_pairs(world)), keeps_deadline=False,
-                   sees_queue=False)
+def latency_best(world: World, settings: PlannerSettings) -> Published:
+    """Return a scheme like Neurosurgeon (ASPLOS 2017): least latency."""
+    return Published(_session(world, settings, raw_pairs(world)), energy=False, deadline=False)
 
 
 def raw_pairs(world: World) -> tuple[tuple[int, str], ...]:
@@ -244,9 +299,9 @@ def raw_pairs(world: World) -> tuple[tuple[int, str], ...]:
 
 def _session(world: World, settings: PlannerSettings,
              pairs: tuple[tuple[int, str], ...]) -> PlanningSession:
-    """Return a session that knows the mean sizes, as after `benchmarks/codec.py`."""
+    """Return a session that knows the mean sizes, as a drone does from `codec_costs.json`."""
     table = SizeTable(world.shape)
     for cut, codec in pairs:
-        nbytes, _, encode_s, _, agreement, _ = world.sizes.column(cut, codec)
+        nbytes, _, encode_s, _, agreement = world.sizes.column(cut, codec)
         table.set(cut, codec, nbytes=nbytes, encode_s=encode_s, agreement=agreement)
     return PlanningSession(world.shape, world.profile, settings, pairs=pairs, sizes=table)

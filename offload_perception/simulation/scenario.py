@@ -1,44 +1,58 @@
 """Set up a simulation, fly the policies through it, and sum up."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from math import inf, isfinite, nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from offload_perception.errors import PlanError
+from offload_perception.network.artefact import MANIFEST, Artefact
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.decision import Option
+from offload_perception.planning.link import MESSAGE_BYTES
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.session import default_pairs
+from offload_perception.planning.sizes import COSTS_FILE, SizeTable, load_costs
+from offload_perception.preparation.prepare import BUNDLED
 from offload_perception.profiles import device_profile as profiles
+from offload_perception.profiles.device_profile import RADIOS
 from offload_perception.profiles.scaling import for_network
 from offload_perception.simulation.fleet import Drone, fly
 from offload_perception.simulation.links import MODELS, LinkTrace, make_link
 from offload_perception.simulation.policies import (
-    Causal,
-    Oracle,
+    BackOffRule,
+    Clairvoyant,
     Policy,
+    Present,
     Static,
     energy_best,
     latency_best,
     ours,
 )
-from offload_perception.simulation.simulated_world import World, assumed_sizes, idle, never
+from offload_perception.simulation.simulated_world import World, idle, never
 
 SERVER = '/server1'
+OURS, BACK_OFF = 'ours', 'back-off rule'
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario: device, network, link, load and requirements."""
+    """A scenario: device, network, link, load and requirements.
 
-    profile: str = 'raspberry_pi_3b_plus_coral'
-    model: str = 'vgg16_112'
+    `model` is a prepared model with measured codecs: a bundled one, or its folder. `radio` is one
+    of `device_profile.RADIOS`, empty = that of the profile.
+    """
+
+    profile: str = 'raspberry_pi_3b_plus'
+    model: str = 'aerial'
+    radio: str = ''
     speed: float = 1.0
     link: str = 'wifi'
-    bandwidth: float = 125_000.0
+    bandwidth: float = 15_000.0
     scaled: bool = False
     round_trip_s: float = 0.02
     drones: int = 1
@@ -78,17 +92,21 @@ class Summary:
 
 
 def build(scenario: Scenario) -> tuple[World, list[LinkTrace]]:
-    """Return the world and one link for each drone."""
-    shape = NetworkShape.preset(scenario.model)
-    everything = default_pairs(shape)
-    sizes = assumed_sizes(shape, everything)
-    pairs = tuple(pair for pair in everything
+    """Return the world and one link for each drone.
+
+    :raises PlanError: if the codecs of the model were not measured, or there is no such radio.
+    """
+    shape, sizes = measured(scenario.model)
+    pairs = tuple(pair for pair in (*default_pairs(shape), *sizes.learned)
                   if sizes.column(*pair)[4] >= scenario.agreement_floor)
-    middle_s = scenario.duration_s / 3
+    profile = for_network(profiles.load(scenario.profile), shape, speed=scenario.speed)
+    if scenario.radio:
+        if scenario.radio not in RADIOS:
+            raise PlanError(f"no radio '{scenario.radio}'; use {', '.join(RADIOS)}")
+        profile = replace(profile, radio=RADIOS[scenario.radio])
     world = World(
-        shape, for_network(profiles.load(scenario.profile), shape, speed=scenario.speed),
-        pairs, sizes, scenario.server_macs_per_s,
-        slowdown=throttling(middle_s) if scenario.throttled else never,
+        shape, profile, pairs, sizes, scenario.server_macs_per_s,
+        slowdown=throttling(scenario.duration_s / 3) if scenario.throttled else never,
         other_load=overload(scenario.duration_s) if scenario.overloaded else idle)
     return world, [make_link(scenario.link, bandwidth=scenario.bandwidth,
                              round_trip_s=scenario.round_trip_s,
@@ -96,6 +114,22 @@ def build(scenario: Scenario) -> tuple[World, list[LinkTrace]]:
                              scaled=scenario.scaled,
                              flight=(scenario.seed - 1) * scenario.drones + i)
                    for i in range(scenario.drones)]
+
+
+@lru_cache(maxsize=8)
+def measured(model: str) -> tuple[NetworkShape, SizeTable]:
+    """Return a network and the measured sizes and agreements of its codecs.
+
+    :raises PlanError: if there is no such model, or nothing was measured.
+    """
+    folder = next((f for f in (Path(model), BUNDLED / model) if (f / MANIFEST).is_file()), None)
+    if folder is None or not (folder / COSTS_FILE).is_file():
+        raise PlanError(f"model '{model}' has no measured codecs; use aerial, aerial_split or the "
+                        'folder of a prepared model that measure_codecs has measured')
+    shape = NetworkShape.of(Artefact.load(folder))
+    sizes = SizeTable(shape)
+    sizes.load(load_costs(folder))
+    return shape, sizes
 
 
 def throttling(period_s: float) -> Callable[[float], float]:
@@ -112,29 +146,52 @@ def overload(duration_s: float) -> Callable[[float], float]:
 
 
 def policies(scenario: Scenario) -> dict[str, Callable[[World], Policy]]:
-    """Return the policies by name, each as a factory."""
+    """Return the policies by name, each as a factory: all rivals at full strength, then ours."""
     settings = PlannerSettings(agreement_floor=scenario.agreement_floor)
-    last = NetworkShape.preset(scenario.model)
-    pool = max(cut for cut, name in enumerate(last.names) if name.endswith('pool'))
+    world, _ = build(scenario)
     return {
-        'all on board': lambda w: Static(Option(w.shape.last)),
-        'send JPEG': lambda w: Static(Option(0, 'jpeg:75', SERVER)),
-        f'fixed cut ({last.names[pool]}, lossless)': lambda w: Static(
-            Option(pool, 'auto', SERVER)),
-        'latency-best, blind to queue': lambda w: latency_best(w, settings),
+        **statics(world),
+        BACK_OFF: lambda w: BackOffRule(_best_sent(w, scenario), w.shape.last),
+        'latency-best': lambda w: latency_best(w, settings),
         'energy-best, no deadline': lambda w: energy_best(w, settings, deadline=False),
         'energy-best under deadline': lambda w: energy_best(w, settings),
-        'ours': lambda w: ours(w, settings),
-        'oracle': lambda w: Oracle(),
-        'causal oracle': lambda w: Causal(),
-        'causal oracle, a frame late': lambda w: Causal(1.0 / scenario.rate_hz),
+        OURS: lambda w: ours(w, settings),
+        'ours without beats': lambda w: ours(w, settings, beats=False),
+        'knows the present': lambda w: Present(),
+        'clairvoyant': lambda w: Clairvoyant(),
     }
 
 
-def every_static(world: World) -> dict[str, Callable[[World], Policy]]:
-    """Return a policy for each single option."""
-    options = [Option(world.shape.last), *(Option(*pair, SERVER) for pair in world.pairs)]
-    return {option.named(world.shape.names): _always(option) for option in options}
+def statics(world: World) -> dict[str, Callable[[World], Policy]]:
+    """Return a policy for all on board, for each codec of the image and for each cut.
+
+    Of a cut's codecs the one with the least bytes.
+    """
+    least: dict[int, str] = {}
+    for cut, codec in world.pairs:
+        if cut and (cut not in least or world.sizes.column(cut, codec)[0]
+                    < world.sizes.column(cut, least[cut])[0]):
+            least[cut] = codec
+    options = [Option(world.shape.last), *(Option(*pair, SERVER) for pair in (
+        *(pair for pair in world.pairs if not pair[0]), *least.items()))]
+    return {_name(world, option): _always(option) for option in options}
+
+
+def _name(world: World, option: Option) -> str:
+    return 'all on board' if option.local else f'{world.shape.names[option.cut]} {option.codec}'
+
+
+def _best_sent(world: World, scenario: Scenario) -> Option:
+    """Return the cut and codec of least energy on the mean link, the server idle, by the truth."""
+    mean, radio = scenario.bandwidth, world.profile.radio
+
+    def energy_j(pair: tuple[int, str]) -> float:
+        nbytes, _, encode_s, *_ = world.sizes.column(*pair)
+        nbytes += MESSAGE_BYTES
+        return float(world.profile.head_j[pair[0]] + world.profile.active_w * encode_s
+                     + radio.energy_j(nbytes / mean, nbytes))
+
+    return Option(*min(world.pairs, key=energy_j), SERVER)
 
 
 def _always(option: Option) -> Callable[[World], Policy]:
@@ -156,8 +213,7 @@ def summed_up(name: str, world: World, drones: list[Drone]) -> Summary:
     results = [r.latency_s for r in records if r.latency_s < inf]
     shares: dict[str, float] = {}
     for record in records:
-        key = 'not started' if record.option is None else (
-            f'{world.shape.names[record.option.cut]} {record.option.codec}'.strip())
+        key = 'not started' if record.option is None else _name(world, record.option)
         shares[key] = shares.get(key, 0.0) + 1.0 / len(records)
     energy_j = sum(r.energy_j for r in records) + sum(d.probe_j for d in drones)
     return Summary(
@@ -167,5 +223,5 @@ def summed_up(name: str, world: World, drones: list[Drone]) -> Summary:
         dict(sorted(shares.items(), key=lambda item: -item[1])[:6]))
 
 
-__all__ = ['MODELS', 'Scenario', 'Summary', 'build', 'every_static', 'policies',
-           'simulate', 'summed_up']
+__all__ = ['BACK_OFF', 'MODELS', 'OURS', 'Scenario', 'Summary', 'build', 'policies',
+           'simulate', 'statics', 'summed_up']

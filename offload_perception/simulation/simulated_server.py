@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 
 from offload_perception.pipeline.server_load import LoadMeter
-from offload_perception.planning.server_estimate import ServerReport
+from offload_perception.planning.route import ServerReport
 from offload_perception.simulation.simulated_world import World
 
 QUEUE_LIMIT = 16
@@ -101,7 +101,7 @@ class Server:
         """Return the server's report."""
         now_s = self._clock.now_s
         load = self._meter.snapshot(now_s, queue_length=self._queue_length(now_s))
-        return ServerReport(self.name, load.expected_wait_s, load.utilisation, load.tail_times_s)
+        return ServerReport(self.name, load.expected_wait_s, load.tail_times_s)
 
     def _queue_length(self, now_s: float) -> int:
         while self._starts and self._starts[0] <= now_s:

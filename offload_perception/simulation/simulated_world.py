@@ -7,18 +7,12 @@ from typing import Any
 import numpy as np
 
 from offload_perception.network.shape import NetworkShape
-from offload_perception.planning.server_estimate import ServerEstimator
+from offload_perception.planning.route import work_of_tails
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.profiles.device_profile import DeviceProfile
 
 HEAD_NOISE, SIZE_NOISE, TAIL_NOISE = 0.03, 0.08, 0.05
 THROTTLED_ENERGY_EXPONENT = 0.3  # a slower clock draws less power, so energy grows less than time
-
-# The share of images whose class stays the same. An assumption, of the size that
-# `benchmarks/codec.py` finds on the bundled model; load measurements for a network of your own.
-ASSUMED_AGREEMENT = {
-    'jpeg:90': 0.97, 'jpeg:75': 0.955, 'jpeg:50': 0.945, 'webp:80': 0.97, 'webp:50': 0.885,
-    'lossy:6': 0.995, 'lossy:5': 0.99, 'lossy:4': 0.98, 'lossy:3': 0.97, 'lossy:2': 0.9}
 
 Factor = Callable[[float], float]
 
@@ -33,19 +27,13 @@ def idle(_: float) -> float:
     return 0.0
 
 
-def assumed_sizes(shape: NetworkShape, pairs: tuple[tuple[int, str], ...]) -> SizeTable:
-    """Return the guessed sizes as if measured, with the assumed agreements."""
-    table = SizeTable(shape)
-    for cut, codec in pairs:
-        nbytes, _, encode_s, _, agreement, _ = table.column(cut, codec)
-        table.set(cut, codec, nbytes=nbytes, encode_s=encode_s,
-                  agreement=ASSUMED_AGREEMENT.get(codec, agreement))
-    return table
-
-
 @dataclass(frozen=True)
 class World:
     """One network on one kind of drone and one kind of server.
+
+    `pairs` are the cuts and codecs that agree enough, of measured `sizes`. `unmerged` is the time
+    of a head whose layers are not merged yet, relative to the merged one, which takes `merging_s`
+    from the first use of its cut on.
 
     `server_macs_per_s` is how fast a server computes tails; `slowdown` the head's time over the
     flight's by that in the profile (throttling); `other_load` the share of its time that a server
@@ -61,13 +49,14 @@ class World:
     other_load: Factor = idle
     preprocess_s: float = 0.002
     decode_s: float = 0.001
+    unmerged: float = 1.5
+    merging_s: float = 3.0
     tails_s: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        guess_s, _ = ServerEstimator(self.shape).tails()
-        bent = 1.0 + 0.3 * np.sin(np.arange(len(guess_s)))  # not what the estimator assumes
-        scale = 50e9 / self.server_macs_per_s
-        object.__setattr__(self, 'tails_s', guess_s * scale * bent)
+        work = work_of_tails(self.shape)
+        bent = 1.0 + 0.3 * np.sin(np.arange(len(work)))  # not what the planner assumes
+        object.__setattr__(self, 'tails_s', work * bent / self.server_macs_per_s)
 
     def head(self, cut: int | np.ndarray, now_s: float, noise: float) -> tuple[Any, Any]:
         """Return true time [s] and energy [J] of heads that start at `now_s`."""
