@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offload_perception.planning.hedge import HedgeCost
+from offload_perception.planning.hedge import HedgeCost, late_share
 
 DEADLINE_S = 0.8
 
@@ -19,8 +19,6 @@ def cost(seconds: float = 0.3, spread_s: float = 0.02, joules: float = 3.0) -> A
 def test_it_starts_early_enough_for_three_spreads_of_its_own_time(spread_s: float) -> None:
     start_s = DEADLINE_S - 0.3 - 3.0 * spread_s
     assert cost(spread_s=spread_s).last_start_s(DEADLINE_S)[1] == pytest.approx(start_s)
-    assert cost(spread_s=spread_s).start_s(
-        1, DEADLINE_S, 9.0, keeps_deadline=True) == pytest.approx(start_s)
 
 
 @pytest.mark.parametrize(('seconds', 'deadline_s', 'expected'), [
@@ -29,7 +27,7 @@ def test_it_starts_early_enough_for_three_spreads_of_its_own_time(spread_s: floa
     (0.9, DEADLINE_S, inf), (inf, DEADLINE_S, inf), (inf, inf, inf)])
 def test_what_is_not_to_keep_the_deadline_waits_for_it(seconds: float, deadline_s: float,
                                                        expected: float) -> None:
-    assert cost(seconds).start_s(1, deadline_s, 9.0, keeps_deadline=False) == expected
+    assert cost(seconds).late_start_s(1, deadline_s, 9.0) == expected
 
 
 @pytest.mark.parametrize('latency_s', [0.2, 0.5, 0.65, 0.8, 2.0])
@@ -43,12 +41,20 @@ def test_its_energy_is_that_of_the_time_until_the_reply_or_the_deadline(
     for k in range(steps):
         late = (start_s + (k + 0.5) * step_s - latency_s) / scale_s
         working_s += step_s / (1.0 + exp(min(late, 700.0)))
-    found = cost().expected_j(np.array([0.5, start_s]), DEADLINE_S, np.array([0.5, latency_s]),
+    found = cost().expected_share(np.array([0.5, start_s]), DEADLINE_S, np.array([0.5, latency_s]),
                               np.array([0.1, spread_s]))
-    assert found[1] == pytest.approx(3.0 * working_s / (DEADLINE_S - start_s), rel=1e-3, abs=1e-6)
+    assert found[1] == pytest.approx(working_s / (DEADLINE_S - start_s), rel=1e-3, abs=1e-6)
 
 
-def test_a_rest_of_no_time_takes_no_energy() -> None:
-    found = cost(0.0, 0.0, 0.0).expected_j(np.array([0.5, DEADLINE_S]), DEADLINE_S,
-                                           np.array([0.5, DEADLINE_S]), np.array([0.1, 0.0]))
+def test_a_rest_of_no_time_runs_for_no_time() -> None:
+    found = cost(0.0, 0.0, 0.0).expected_share(np.array([0.5, DEADLINE_S]), DEADLINE_S,
+                                               np.array([0.5, 0.1]), np.array([0.1, 0.0]))
     assert found[1] == 0.0
+
+
+@pytest.mark.parametrize('spread_s', [1e-3, 0.05, 0.3])
+def test_the_share_of_late_replies_is_that_of_a_logistic_law(spread_s: float) -> None:
+    late = late_share(np.array([0.5, 0.8, 2.0]), np.full(3, spread_s), 0.8)
+    scale_s = sqrt(3.0) / pi * spread_s
+    assert late == pytest.approx([1.0 / (1.0 + exp(min(0.3 / scale_s, 50.0))), 0.5,
+                                  1.0 / (1.0 + exp(max(-1.2 / scale_s, -50.0)))])
