@@ -213,13 +213,13 @@ def bench(network: Chain, images: Sequence[np.ndarray], labels: Sequence[int] | 
     progress(f'measuring {len(images)} images at {len(cuts)} cuts')
     tensors, head_ms = heads(network, images, cuts)
     rows = [Row(m, 8.0, 8.0, 0.0)
-            for m in measure(network, [0], IMAGE, images, labels, None, repeats)]
+            for m in measure(network, {0: IMAGE}, images, labels, None, repeats)]
     for cut in cuts:
         progress(artefact.cut_names[cut])
         bits = mean(map(entropy_bits, tensors[cut]))
         learned = mean(learned_bits(seen[cut], q) for q in tensors[cut])
         measured = [*time_others(artefact.cut_names[cut], tensors[cut], repeats),
-                    *measure(network, [cut], OURS, images, labels, calibration, repeats)]
+                    *measure(network, {cut: OURS}, images, labels, calibration, repeats)]
         rows += [Row(m, bits, learned, head_ms[cut]) for m in measured]
     return rows
 

@@ -28,7 +28,7 @@ from offload_perception.errors import OffloadError
 
 NAMESPACE = 'loss_benchmark'
 END_S = 30.0
-OWN_HEARTBEAT_S = 0.05  # of config/fastdds.xml
+OWN_HEARTBEAT_S = 0.1  # of config/fastdds.xml
 _PERIOD = re.compile(r'(<heartbeatPeriod>).*?(</heartbeatPeriod>)', re.DOTALL)
 
 
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--heartbeats', default='3,0.05', help='periods, with commas [s]')
+    p.add_argument('--heartbeats', default='3,0.1', help='periods, with commas [s]')
     p.add_argument('--loss', default='0,0.1', help='shares of the packets, with commas')
     p.add_argument('--frames', type=int, default=200)
     p.add_argument('--warm-up', type=int, default=5, help='remote results before the loss')

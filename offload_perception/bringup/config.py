@@ -239,7 +239,8 @@ class RecorderConfig:
     bag: str = param('', 'folder of the bag, which must not exist yet; empty makes '
                      'bag_<date>-<time> in the working directory')
     images: bool = param(False, 'also record the camera images')
-    tensors: bool = param(False, 'also record the tensors that are sent to the server')
+    tensors: bool = param(False, 'also record the tensors that are sent to the server, and '
+                          'its replies')
     server: str = param('/server', 'namespace of the server, or several with commas')
     max_file_size: int = param(1000, 'size at which a file of the bag is closed and a new one '
                                'opened [MB]', low=1, high=1000000)

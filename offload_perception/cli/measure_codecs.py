@@ -1,7 +1,7 @@
 """measure_codecs: measure size, time and agreement of every codec at the cuts that are planned."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from offload_perception.cli.evaluate_model import held_out
 from offload_perception.cli.prepare_model import add_model_arguments, prepared
+from offload_perception.codec.calibration import FILE as CALIBRATION_FILE
 from offload_perception.codec.calibration import Calibration, calibrate, pooled
 from offload_perception.codec.measure import Measurement, measure
 from offload_perception.codec.sensitivity import metrics
@@ -23,6 +24,7 @@ from offload_perception.planning.sizes import (
     LATENT_CODECS,
     TRANSFORM_CODECS,
     codecs_for,
+    load_costs,
 )
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.select import resolve
@@ -38,21 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     measured, calibrated = shares(args.images, args.calibrate, found)
     artefact = prepared(args)
     images, labels = held_out(args.data, artefact, measured + calibrated)
-    network = Chain(artefact, resolve('cpu'), merge=False)
-    progress(f'calibrating with {calibrated} images')
-    seen = images[:calibrated]
-    calibration = calibrate(network, seen, gradients(artefact, seen))
-    images = images[calibrated:]
+    seen, images = images[:calibrated], images[calibrated:]
     labels = None if labels is None else labels[calibrated:]
+    network = Chain(artefact, resolve('cpu'), merge=False)
+    calibration = _calibration(args, network, seen)
     wanted = None
     if artefact.teacher is not None:
         progress(f'agreement is that with the teacher, {artefact.teacher.model}')
         wanted = teacher_classes(artefact, images, args.teacher)
-    rows = []
-    for cut in range(artefact.last) if args.all_cuts else NetworkShape.of(artefact).candidates:
-        progress(f'{artefact.cut_names[cut]}: {len(images)} images')
-        rows += measure_cut(network, cut, images, labels, calibration, wanted)
-    calibration.save(artefact.path)
+    cuts = range(artefact.last) if args.all_cuts else NetworkShape.of(artefact).candidates
+    rows = measure_planned(network, cuts, images, labels, calibration, wanted, only=args.codecs)
+    if args.codecs:
+        rows = together(artefact, rows)
     records = [asdict(row) for row in rows]
     write_json(artefact.path / COSTS_FILE, records)
     write_json(args.json, {'model': artefact.name, 'digest': artefact.digest, 'rows': records})
@@ -90,19 +89,55 @@ def gradients(artefact: Artefact,
         return {}
 
 
-def measure_cut(network: Chain, cut: int, images: np.ndarray, labels: np.ndarray | None,
-                calibration: Calibration, wanted: np.ndarray | None = None) -> list[Measurement]:
-    """Return a row for each codec that the planner weighs at `cut`, under the planner's name.
+def _calibration(args: argparse.Namespace, network: Chain, images: np.ndarray) -> Calibration:
+    """Return what the lossy codecs need: anew, or that beside the model for some codecs more."""
+    artefact = network.artefact
+    if args.codecs and (artefact.path / CALIBRATION_FILE).is_file():
+        return Calibration.load(artefact)
+    progress(f'calibrating with {len(images)} images')
+    calibration = calibrate(network, images, gradients(artefact, images))
+    calibration.save(artefact.path)
+    return calibration
+
+
+def measure_planned(network: Chain, cuts: Iterable[int], images: np.ndarray,
+                    labels: np.ndarray | None, calibration: Calibration,
+                    wanted: np.ndarray | None = None,
+                    only: Sequence[str] = ()) -> list[Measurement]:
+    """Return a row for each codec that the planner weighs at `cuts`, under the planner's name.
 
     :param wanted: the classes to agree with, by default the network's own.
+    :param only: names of codecs or settings, by default all.
+    :raises ConfigError: if none of them is weighed at any of the cuts.
     """
-    names = codecs_for(network.artefact.tensors(cut))
-    if network.artefact.cut_names[cut] in calibration.bases:
+    names = {cut: tuple(name for name in planned_codecs(network.artefact, cut, calibration)
+                        if not only or name in only or name.partition(':')[0] in only)
+             for cut in cuts}
+    if not any(names.values()):
+        raise ConfigError(f'none of {", ".join(only)} is weighed at any cut of '
+                          f'{network.artefact.name}')
+    rows = measure(network, names, images, labels, calibration, reference=wanted,
+                   progress=progress)
+    return [replace(row, codec=name) for name, row in zip(
+        (name for cut in names for name in names[cut]), rows, strict=True)]
+
+
+def planned_codecs(artefact: Artefact, cut: int, calibration: Calibration) -> tuple[str, ...]:
+    """Return the codecs that the planner weighs at `cut`."""
+    names = codecs_for(artefact.tensors(cut))
+    if artefact.cut_names[cut] in calibration.bases:
         names += TRANSFORM_CODECS
-    if cut == network.artefact.bottleneck:
+    if cut == artefact.bottleneck:
         names += LATENT_CODECS
-    rows = measure(network, [cut], names, images, labels, calibration, reference=wanted)
-    return [replace(row, codec=name) for name, row in zip(names, rows, strict=True)]
+    return names
+
+
+def together(artefact: Artefact, rows: Sequence[Measurement]) -> list[Measurement]:
+    """Return the rows that are stored beside the model with `rows` in the place of their like."""
+    stored = load_costs(artefact.path) if (artefact.path / COSTS_FILE).is_file() else []
+    merged = {(row.cut, row.codec): row for row in (*stored, *rows)}
+    places = {name: place for place, name in enumerate(artefact.cut_names)}
+    return sorted(merged.values(), key=lambda row: places.get(row.cut, -1))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,6 +151,9 @@ def _parser() -> argparse.ArgumentParser:
                         help='other images to calibrate with (default: 2000)')
     parser.add_argument('--teacher', type=Path, metavar='FOLDER', help='of a learned bottleneck, '
                         'if it is no longer where it was')
+    parser.add_argument('--codecs', type=lambda text: tuple(text.split(',')), default=(),
+                        metavar='A,B', help='measure only these, with the calibration that is '
+                        'there, and keep the other rows')
     parser.add_argument('--all-cuts', action='store_true', help='measure at each cut, also those '
                         'that the planner leaves out for sending more after more work')
     parser.add_argument('--json', metavar='FILE')

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offload_perception.cli.measure_codecs import measure_cut
+from offload_perception.cli.measure_codecs import measure_planned
 from offload_perception.codec.calibration import calibrate
 from offload_perception.codec.measure import Measurement
 from offload_perception.console import command, positive, progress, table, write_json
@@ -196,10 +196,7 @@ def _measured(artefact: Artefact, images: np.ndarray, unseen: Images,
     progress('learning the tables of the bottleneck')
     calibration = calibrate(network, images[::max(len(images) // CALIBRATING, 1)])
     calibration.save(artefact.path)
-    rows = []
-    for at in (0, cut):
-        progress(f'{artefact.cut_names[at]}: {len(unseen[0])} images')
-        rows += measure_cut(network, at, *unseen, calibration, wanted)
+    rows = measure_planned(network, (0, cut), *unseen, calibration, wanted)
     write_json(artefact.path / COSTS_FILE, [asdict(row) for row in rows])
     return rows
 

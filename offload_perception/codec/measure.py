@@ -1,6 +1,6 @@
 """What a codec costs at a cut: bytes, time and accuracy, measured on images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
 from time import perf_counter
@@ -15,6 +15,8 @@ from offload_perception.codec.registry import Learned, parse
 from offload_perception.network.output_meaning import CLASSIFICATION
 from offload_perception.network.runnable import Network
 from offload_perception.tensor import Tensors, TensorSpec
+
+_PROGRESS_EVERY = 200
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,16 @@ class _Tally:
     classes: list[int] = field(default_factory=list)
 
 
-def measure(network: Network, cuts: Sequence[int], codecs: Sequence[str],
+def measure(network: Network, codecs: Mapping[int, Sequence[str]],
             images: Sequence[np.ndarray] | np.ndarray,
             labels: Sequence[int] | np.ndarray | None = None,
             calibration: Calibration | None = None, repeats: int = 1,
-            reference: np.ndarray | None = None) -> list[Measurement]:
-    """Return one row for each cut and codec, in that order.
+            reference: np.ndarray | None = None,
+            progress: Callable[[str], None] = lambda _: None) -> list[Measurement]:
+    """Return one row for each cut and codec, in that order; each image runs through once.
 
     :param network: the loaded model, such as `runtime.chain.Chain`.
+    :param codecs: settings to measure at each cut.
     :param images: uint8 RGB of the model's input shape; `labels` are their class ids.
     :param calibration: gives `lossy:3` and the like their clips, `transform` its transforms.
     :param reference: the classes to agree with, by default those found without a codec.
@@ -63,9 +67,11 @@ def measure(network: Network, cuts: Sequence[int], codecs: Sequence[str],
     """
     names, last = network.artefact.cut_names, network.artefact.last
     jobs = [(cut, calibration.setting(names[cut], codec) if calibration else codec)
-            for cut in cuts for codec in codecs]
+            for cut in codecs for codec in codecs[cut]]
     tallies, own = {job: _Tally() for job in jobs}, []
-    for image in images:
+    for number, image in enumerate(images):
+        if number % _PROGRESS_EVERY == 0:
+            progress(f'{number} of {len(images)} images')
         tensors = _tensors(network, image)
         own.append(_class(network, tensors[last]))
         for cut, codec in jobs:

@@ -48,6 +48,10 @@ TELEMETRY = _keep_last(100, ReliabilityPolicy.RELIABLE)
 # A late joiner still needs the last one.
 LATCHED = _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
+# For a reader of what comes anew every second anyway, perhaps over a slow link: a reliable reader
+# would cost it heartbeats and acknowledgements, several times the bytes of the message.
+PERIODIC = _keep_last(10, ReliabilityPolicy.BEST_EFFORT)
+
 # A late one is of no use, and one that is sent again would say nothing about the link.
 BEAT = _keep_last(1, ReliabilityPolicy.BEST_EFFORT)
 

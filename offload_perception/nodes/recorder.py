@@ -44,16 +44,15 @@ LOOK_PERIOD_S = 1.0
 # Subscribed to from the start, since a topic that is found later has lost its first messages.
 _TELEMETRY = ((FrameLatency, 'frame_latency'), (PowerSample, 'power'),
               (FrameEnergy, 'frame_energy'), (Classification, 'classification'),
-              (RemoteResult, 'remote_result'), (Classification, 'ground_truth'),
-              (Detections, 'detections'),
-              (GeotaggedClassification, 'geotagged'),
-              (DiagnosticArray, '/diagnostics'))
+              (Classification, 'ground_truth'), (Detections, 'detections'),
+              (GeotaggedClassification, 'geotagged'))
 _IMAGES = ((Image, 'image_raw'), (CompressedImage, 'image_raw/compressed'), (Image, 'class_map'),
            (OutputTensors, 'outputs'))
 _LARGEST = 32 << 20  # bytes of a message: an image of 3840x2160 with four bytes a pixel
 _LARGEST_TELEMETRY = 4 << 20  # a result with 10,000 labels has less
 _SMALL = {name_of(kind) for kind in (*(kind for kind, _ in _TELEMETRY), OffloadDecision,
-                                     MissionPolicy, DiagnosticStatus, ServerStatus)}
+                                     MissionPolicy, DiagnosticArray, DiagnosticStatus,
+                                     RemoteResult, ServerStatus)}
 
 
 class Recording(Session):
@@ -130,14 +129,17 @@ class Recording(Session):
     def _listen_to_known(self, c: RecorderConfig) -> None:
         for kind, name in _TELEMETRY:
             self._listen(kind, name, qos.TELEMETRY)
+        self._listen(DiagnosticArray, '/diagnostics', qos.PERIODIC)
         self._listen(OffloadDecision, 'offload_decision', _profile(latched=True))
         self._listen(MissionPolicy, 'mission_policy', _profile(latched=True))
         self._listen(DiagnosticStatus, SETUP, _profile(latched=True))
         for server in self._servers:
             self._listen(DiagnosticStatus, f'{server}/{SETUP}', _profile(latched=True))
-            self._listen(ServerStatus, f'{server}/status', _profile(latched=True))
+            self._listen(ServerStatus, f'{server}/status', qos.PERIODIC)
             if c.tensors:
                 self._listen(FeatureTensor, f'{server}/features', _profile())
+        if c.tensors:  # a second subscription would have the server send each reply twice
+            self._listen(RemoteResult, 'remote_result', qos.TELEMETRY)
         for kind, name in _IMAGES if c.images else ():
             self._listen(kind, name, qos.images('best_effort'))
 
@@ -171,7 +173,7 @@ class Recording(Session):
     def _wanted(self, kind: type) -> bool:
         if kind in (Image, CompressedImage):
             return self._node.config.images
-        return kind is not FeatureTensor or self._node.config.tensors
+        return kind not in (FeatureTensor, RemoteResult) or self._node.config.tensors
 
     def _matching(self, topic: str) -> QoSProfile:
         """Return the strictest profile that every publisher of a topic can serve."""

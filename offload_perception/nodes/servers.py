@@ -42,7 +42,7 @@ class Servers:
                                                      qos.features(depth)) for name in names}
         for name in names:
             node.add_subscription(ServerStatus, f'{name}/status', partial(on_status, name),
-                                  qos.LATCHED)
+                                  qos.PERIODIC)
             if on_beat is not None:
                 node.add_subscription(ServerBeat, f'{name}/beat', partial(on_beat, name),
                                       qos.BEAT, lane=True)

@@ -110,7 +110,7 @@ def test_a_broken_file_is_named(network: Network, damage: Callable[..., Any]) ->
 
 def test_measure_counts_bytes_and_agreement(network: Network) -> None:
     calibration = calibrate(network, IMAGES)
-    rows = measure(network, [1], ['raw', 'lossy:4', 'lossy:2:1'], IMAGES, [0, 1, 1], calibration)
+    rows = measure(network, {1: ['raw', 'lossy:4', 'lossy:2:1']}, IMAGES, [0, 1, 1], calibration)
     raw, fine, ruined = rows
     assert (raw.cut, raw.codec, raw.images, raw.agreement) == ('pool', 'raw', 3, 1.0)
     assert raw.bytes == FEATURES.size + 6

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -7,11 +8,14 @@ import numpy as np
 import pytest
 
 from offload_perception.cli import evaluate_model, measure_codecs
+from offload_perception.codec.calibration import FILE as CALIBRATION_FILE
 from offload_perception.console import table
 from offload_perception.errors import ModelError
 from offload_perception.evaluation.evaluate import Evaluation, Row, read_folder
 from offload_perception.imaging.resize import fit
 from offload_perception.network.artefact import Artefact
+from offload_perception.planning.sizes import load_costs
+from offload_perception.preparation.prepare import BUNDLED
 from offload_perception.preparation.representative import folder_images, read_image
 from offload_perception.tensor import Tensors
 
@@ -101,6 +105,24 @@ def test_representative_pictures_are_of_all_folders(pictures: Path) -> None:
     first = [read_image(pictures / 'c1' / f'{i}.png', (32, 32, 3)) for i in range(20)]
     of_first = sum(any(np.array_equal(a, b) for b in first) for a in few)
     assert 4 <= of_first <= 16
+
+
+def test_some_codecs_are_measured_with_the_calibration_that_is_there(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / 'model'
+    shutil.copytree(BUNDLED / 'aerial', model)
+    calibration = (model / CALIBRATION_FILE).read_bytes()
+    before = {(row.cut, row.codec): row for row in load_costs(model)}
+    assert measure_codecs.main(['--model', str(model), '--codecs', 'adaptive,raw', '--images', '2',
+                                '--calibrate', '2']) == 0
+    after = {(row.cut, row.codec): row for row in load_costs(model)}
+    assert (model / CALIBRATION_FILE).read_bytes() == calibration
+    assert after.keys() == before.keys()
+    assert {codec for (_, codec), row in after.items() if row.images == 2} == {'adaptive', 'raw'}
+    assert all(after[key] == before[key] for key in before if key[1] not in ('adaptive', 'raw'))
+    assert measure_codecs.main(['--model', str(model), '--codecs', 'gzip', '--images', '2',
+                                '--calibrate', '2']) == 2
+    assert 'none of gzip is weighed' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('command', [evaluate_model, measure_codecs])

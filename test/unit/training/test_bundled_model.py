@@ -44,7 +44,7 @@ def test_the_bundled_bottleneck_keeps_what_its_costs_say() -> None:
     split = prepare('aerial_split')
     assert split.bottleneck is not None
     images, labels = tiles('test', 200, seed=77)
-    row, = measure(Chain(split, resolve('cpu')), [split.bottleneck], ['latent:45'], images, labels,
+    row, = measure(Chain(split, resolve('cpu')), {split.bottleneck: ['latent:45']}, images, labels,
                    Calibration.load(split))
     stored, = (r for r in load_costs(split.path)
                if (r.cut, r.codec) == (row.cut, row.codec))
