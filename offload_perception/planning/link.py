@@ -9,6 +9,7 @@ from offload_perception.planning.estimate import Estimate
 _GUESS = 3e5, 0.01  # byte/s, s: of a link that nothing was sent over yet
 _GUESS_SPREADS = 1.0, 2.0  # relative, of the round trip and of the time of a byte
 _DRIFTS = 0.005, 0.1  # from one observation to the next; most changes are of bandwidth
+_FORGET = 0.95  # of the largest recent message, with each one more
 _DRIFT_PER_S = 0.1  # of an estimate without news
 _OLDEST_S = 100.0  # older news count as this old
 _JUMPS = 2, 1  # late outliers are common, early ones are none: nothing arrives early by chance
@@ -32,6 +33,7 @@ class LinkEstimate:
             noise=0.2 if spread is None else spread, drift=_DRIFTS, jumps=_JUMPS)
         self._known = spread is not None
         self._updated_s = -np.inf
+        self._guess_s, self._largest = 1.0 / bandwidth, 0.0
 
     @property
     def round_trip_s(self) -> float:
@@ -81,14 +83,31 @@ class LinkEstimate:
 
         :param nbytes: of the encoded tensor, or a probe's payload.
         :param sent_s: when it was sent. If that was before the last answer came, it has waited
-            for what was sent before, and shows nothing of its own.
+            for what was sent before: its own time lies between that since the last answer and all.
         """
         if not (0 < nbytes < 1e12 and _LINK_RANGE_S[0] <= link_s <= _LINK_RANGE_S[1]):
             return
-        queued, self._updated_s = sent_s < self._updated_s, now_s
-        if not queued:
-            self._sum.observe(link_s, 1.0, nbytes + MESSAGE_BYTES)
-            self._sum.levels[0] = min(self._sum.levels[0], link_s)  # a round trip is in it
+        nbytes += MESSAGE_BYTES
+        waited, since_s = sent_s < self._updated_s, now_s - self._updated_s
+        self._updated_s = now_s
+        if waited:
+            least_s = min(max(since_s, 0.0) + self.round_trip_s, link_s)
+            if least_s <= self._sum.predicted(1.0, nbytes) <= link_s:
+                return
+            link_s = least_s if self._sum.predicted(1.0, nbytes) < least_s else link_s
+        self._sum.observe(link_s, 1.0, nbytes)
+        self._largest = max(float(nbytes), _FORGET * self._largest)
+        self._bound(link_s)
+
+    def _bound(self, link_s: float) -> None:
+        """Keep both figures plausible.
+
+        A round trip is in what just came. A byte takes at least what the noise would hide, or the
+        first guess if that is less: bytes are not free because their time is lost in the noise.
+        """
+        levels, noise = self._sum.levels, self._sum.noise
+        levels[0] = min(levels[0], link_s)
+        levels[1] = max(levels[1], min(noise * levels[0] / self._largest, self._guess_s))
 
     def coefficients(self, now_s: float) -> tuple[float, float, float, float]:
         """Return the variance v0 + v1 n + v2 n^2 + v3 u^2 of the time on the link [s^2].

@@ -61,14 +61,22 @@ def test_one_outlier_is_survived_and_puts_the_link_in_doubt() -> None:
     assert not link.doubtful
 
 
-def test_what_was_sent_before_the_last_answer_came_has_waited_and_shows_nothing() -> None:
+def test_replies_that_come_together_after_a_stop_count_once() -> None:
     link = LinkEstimate()
     now_s = fly(link, bandwidth=2e5, round_trip_s=0.01, frames=50)
-    before = link.coefficients(now_s)
-    for _ in range(5):
-        link.observe(now_s, 8000, 1.0, now_s - 1.0)
-    assert link.coefficients(now_s) == pytest.approx(before, rel=1e-6)
-    assert link.age_s(now_s + 1.0) == 1.0  # but it was heard
+    before = link.bandwidth
+    for late_s in (1.0, 0.8, 0.6, 0.4):  # all of them waited for the first
+        link.observe(now_s, 8000, late_s, now_s - late_s)
+    assert link.bandwidth == pytest.approx(before, rel=0.5) and not link.changes
+    assert link.age_s(now_s + 1.0) == 1.0
+
+
+def test_a_link_that_is_always_full_is_learned_from_the_times_between_replies() -> None:
+    link = LinkEstimate()
+    now_s = fly(link, bandwidth=2e5, round_trip_s=0.01, frames=50)
+    for i in range(6):  # two are under way at any time
+        link.observe(now_s + i, 9700, 2.0, now_s + i - 2.0)
+    assert link.bandwidth == pytest.approx(1e4, rel=0.3)
 
 
 def test_a_round_trip_is_never_longer_than_what_came_back_sooner() -> None:

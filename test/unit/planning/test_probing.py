@@ -59,7 +59,7 @@ def test_a_link_in_use_whose_frames_have_one_size_is_probed_with_another(
         shape: NetworkShape) -> None:
     link = LinkEstimate()
     for i in range(10):
-        link.observe(0.2 * (i - 10), 100, 0.015, 0.2 * (i - 10) - 0.015)
+        link.observe(0.2 * (i - 10), 5000, 0.1, 0.2 * (i - 10) - 0.1)
     prober = Prober(Route('/server', shape, link), RADIO)
     probe = prober.due(1.0, used=True)
     assert probe and probe.nbytes == LARGE
