@@ -13,7 +13,14 @@ from std_msgs.msg import Header
 
 from offload_perception.edgetpu.mapping import CompileReport
 from offload_perception.errors import DecodeError, IncomingError, PlanError
-from offload_perception.frames import REPLIES, REPORTING_FAILED, Frame, Result, Status
+from offload_perception.frames import (
+    REPLIES,
+    REPORTING_FAILED,
+    FeaturePacket,
+    Frame,
+    Result,
+    Status,
+)
 from offload_perception.health import Finding
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.frames_watch import FramesWatch, servers_findings
@@ -53,6 +60,7 @@ from offload_perception.pipeline.packing import probe_packet
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.planner_setup import calibration
 from offload_perception.planning.session import PlanningSession
+from offload_perception.runtime.emulated import EmulatedNetwork
 from offload_perception.runtime.loaded_network import LoadedNetwork
 
 if TYPE_CHECKING:
@@ -97,7 +105,7 @@ class EdgeSession(Session):
             network=parts.network, ended=self._on_ended,
             preprocess=partial(fit_image, how=self._artefact.fit,
                                values=ValueRange(c.black, c.white)),
-            send=parts.servers.send, problem=self._on_problem, strategy=self.strategy,
+            send=self._send, problem=self._on_problem, strategy=self.strategy,
             late=self.strategy.observe_late if self.strategy else lambda reply: None,
             decided=self._on_decided,
             settings=EdgeSettings(
@@ -190,7 +198,15 @@ class EdgeSession(Session):
         if self.strategy is not None and message.uncertainty < active_j:
             self.strategy.observe_energy(message.header, message.sequence, active_j)
 
+    def _send(self, packet: FeaturePacket, server: str) -> bool:
+        """Publish a tensor; the radio of an emulated computer is on until its frame has ended."""
+        if isinstance(network := self._parts.network, EmulatedNetwork):
+            network.sent(packet.sequence)  # first: its reply may come before this returns
+        return self._parts.servers.send(packet, server)
+
     def _on_ended(self, ended: Ended) -> None:
+        if isinstance(network := self._parts.network, EmulatedNetwork):
+            network.ended(ended.frame.sequence)
         if ended.result is not None:
             self._publish_result(ended, ended.result)
         self._parts.latencies.publish(latency_message(ended))

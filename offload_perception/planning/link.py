@@ -16,7 +16,7 @@ _JUMPS = 2, 1  # late outliers are common, early ones are none: nothing arrives 
 _KNOWN_SPREAD = 0.5  # relative, of a bandwidth that is known
 _UNCLEAR_SPREAD = 0.3  # relative, of a round trip that is worth a probe
 _LINK_RANGE_S = 1e-6, 3600.0
-MESSAGE_BYTES = 300  # of a message on the air beside the encoded tensor: its fields, RTPS, UDP, IP
+MESSAGE_BYTES = 400  # on the air beside the encoded tensor: a message's fields, RTPS, UDP, IP
 
 
 class LinkEstimate:

@@ -19,6 +19,7 @@ _MISSES_TO_LOSE = 2  # in a row; a single loss is no outage
 _ANSWERS_TO_RETURN = 1  # in a row, so that a link at its limit does not flap
 _BUSY_PAUSE_S = 1.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0  # after refusals; a restarted server is found soon
+_LONGEST_WAIT_S = 3600.0  # longer ones are ignored as absurd
 _WAIT_RATE = 0.1  # of the error of expected waits: about the last 10 frames
 
 
@@ -133,7 +134,7 @@ class Route:
     def observe_backlog(self, now_s: float, wait_s: float) -> None:
         """Take the server's own figure of how long a tensor would wait that comes now [s]."""
         self._heard_s = max(now_s, self._heard_s)
-        if isfinite(wait_s) and wait_s >= 0.0:
+        if 0.0 <= wait_s <= _LONGEST_WAIT_S:
             self._backlog_s, self._backlog_at_s = wait_s, now_s
 
     def observe_reply(self, now_s: float, cut: int, *, wait_s: float, decode_s: float,
@@ -142,7 +143,7 @@ class Route:
         self._heard_s = max(now_s, self._heard_s)
         self._tails.observe(cut, tail_s)
         self._decode.observe(decode_s)
-        if wait_s >= 0.0 and isfinite(expected_wait_s):
+        if 0.0 <= wait_s <= _LONGEST_WAIT_S and isfinite(expected_wait_s):
             square = (wait_s - expected_wait_s) ** 2
             self._wait_error2 += _WAIT_RATE * (square - self._wait_error2)
 

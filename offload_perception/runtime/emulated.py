@@ -3,20 +3,23 @@
 import time
 from collections.abc import Callable
 from math import isfinite, nan
-from threading import local
+from threading import Lock, local
 
 from offload_perception.errors import DeviceError
 from offload_perception.profiles.device_profile import DeviceProfile
 from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
 from offload_perception.tensor import Tensors
 
+_LONGEST_OUT_S = 10.0
+
 
 class EmulatedNetwork(LoadedNetwork):
     """Paces a network on this computer by the profile of another; results stay the same.
 
     A computer that is slower than the profile cannot be paced up: then the times are its own.
-    `on_power` is called with the emulated power above idle [W] when layers start and end, with NaN
-    at the end of the emulation. Every `LayersTime` names the emulated device.
+    `on_power` is called with the emulated power above idle [W] when layers start and end, and when
+    the radio does (`sent`, `ended`); with NaN at the end of the emulation. Every `LayersTime`
+    names the emulated device.
     """
 
     def __init__(self, network: LoadedNetwork, profile: DeviceProfile,
@@ -26,6 +29,8 @@ class EmulatedNetwork(LoadedNetwork):
         self._network, self.profile, self._on_power = network, profile, on_power
         self._clock, self._wait, self._mine = clock, wait, local()
         self.artefact, self.choice = network.artefact, network.choice
+        self._lock, self._layers_w = Lock(), 0.0
+        self._out: dict[int, float] = {}  # frames on the air, and since when
         on_power(0.0)
 
     def run(self, first: int, last: int, xs: Tensors) -> Tensors:
@@ -35,15 +40,37 @@ class EmulatedNetwork(LoadedNetwork):
         """
         seconds, joules = self._cost(first, last)
         started = self._clock()
-        self._on_power(joules / seconds if seconds > 0.0 else 0.0)
+        self._draw(joules / seconds if seconds > 0.0 else 0.0)
         try:
             ys = self._network.run(first, last, xs)
             self._wait(max(started + seconds - self._clock(), 0.0))
         finally:
-            self._on_power(0.0)
+            self._draw(0.0)
         self._mine.times = (LayersTime(first, last, self._clock() - started, self._network.ran,
                                      self.emulated),)
         return ys
+
+    def sent(self, number: int) -> None:
+        """Note that a frame is sent: the radio draws power from now on until the frame's end."""
+        with self._lock:
+            self._out[number] = self._clock()
+            self._tell()
+
+    def ended(self, number: int) -> None:
+        """Note the end of a frame, whether it was sent or not."""
+        with self._lock:
+            if self._out.pop(number, None) is not None:
+                self._tell()
+
+    def _draw(self, layers_w: float) -> None:
+        with self._lock:
+            self._layers_w = layers_w
+            self._tell()
+
+    def _tell(self) -> None:
+        oldest_s = self._clock() - _LONGEST_OUT_S  # a frame that ended while it was being sent
+        self._out = {n: t for n, t in self._out.items() if t >= oldest_s}
+        self._on_power(self._layers_w + (self.profile.radio.sending_w if self._out else 0.0))
 
     def _cost(self, first: int, last: int) -> tuple[float, float]:
         p = self.profile

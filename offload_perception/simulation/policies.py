@@ -1,7 +1,7 @@
 """The policies that are compared. All but the oracles know only what a drone knows.
 
 Every policy that sends finishes a frame on board from the last moment that meets the deadline, as
-ours does ("insured"), so that rivals are compared at full strength.
+ours does (a hedge), so that rivals are compared at full strength.
 """
 
 from dataclasses import dataclass

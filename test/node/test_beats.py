@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -20,19 +19,24 @@ def beats(world: World) -> Heard:
     return world.hear(ServerBeat, 'server/beat', qos.BEAT)
 
 
-def test_beats_tell_clock_period_and_backlog(world: World, server: Callable[..., Any],
-                                             beats: Heard) -> None:
+def test_beats_tell_the_backlog_while_there_is_one_and_its_end_once(
+        world: World, server: Callable[..., Any], beats: Heard) -> None:
     node = server(beat_period=PERIOD_S)
-    first = beats.wait_for(3)[:3]
-    assert all(m.period == pytest.approx(PERIOD_S) and m.expected_wait == 0.0 for m in first)
-    assert all(a.clock < b.clock for a, b in pairwise(first))
+    statuses = world.hear(ServerStatus, 'server/status', qos.LATCHED)
+    statuses.wait_for(2)
+    assert not beats
     node.session.pipeline.backlog_s = lambda: 1.5
-    beats.wait_for(lambda m: m.expected_wait == 1.5)
+    beats.wait_for(3)
+    node.session.pipeline.backlog_s = lambda: 0.0
+    beats.wait_for(lambda m: m.expected_wait == 0.0)
+    count = len(beats)
+    statuses.wait_for(len(statuses) + 2)
+    assert len(beats) == count
 
 
 def test_beats_come_while_the_executor_is_busy(world: World, server: Callable[..., Any],
                                                beats: Heard) -> None:
-    server(beat_period=PERIOD_S)
+    server(beat_period=PERIOD_S).session.pipeline.backlog_s = lambda: 0.5
     sent, go = [], threading.Event()
     beats.wait_for(1)
     node = world.newest
@@ -56,11 +60,13 @@ def test_no_beats_where_the_period_is_zero_and_where_inactive(
     world.set(node, beat_period=PERIOD_S)
     world.drive(node, 'configure')
     world.drive(node, 'activate')
+    node.session.pipeline.backlog_s = lambda: 0.5
     beats.wait_for(3)
     assert 'beats' in {t.name for t in threading.enumerate()}
     world.drive(node, 'deactivate')
     assert 'beats' not in {t.name for t in threading.enumerate()}
     world.drive(node, 'activate')
+    node.session.pipeline.backlog_s = lambda: 0.5
     beats.wait_for(len(beats) + 3)
 
 
@@ -78,15 +84,16 @@ def test_the_planner_hears_beats_at_the_time_of_the_middleware(
     name = f'{world.ns}/server'
     until(lambda: name in drone.session.strategy.session._routes)
     heard = []
-    drone.session.strategy.observe_beat = lambda *args, **fields: heard.append((args, fields))
-    until(lambda: len(heard) > 3)
-    (server_name, age_s), fields = heard[-1]
-    assert server_name == name and 0.0 < age_s < 1.0  # exactly 0 where the stamp is missing
-    assert fields['period_s'] == pytest.approx(PERIOD_S) and fields['wait_s'] == 0.0
-    del drone.session.strategy.observe_beat
+    strategy = drone.session.strategy
+    strategy.observe_backlog = lambda *args: heard.append(args)
     node.session.pipeline.backlog_s = lambda: 0.75
-    load = drone.session.strategy.session._routes[name].load
-    until(lambda: load.seen_wait_s(drone.session.strategy._clock()) == 0.75)
+    until(lambda: heard)
+    server_name, age_s, wait_s = heard[-1]
+    assert server_name == name and 0.0 < age_s < 1.0  # exactly 0 where the stamp is missing
+    assert wait_s == 0.75
+    del strategy.observe_backlog
+    route = strategy.session._routes[name]
+    until(lambda: route.wait(strategy._clock())[0] > 0.4)
 
 
 def test_a_drone_with_a_fixed_split_does_not_listen_to_beats(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from offload_perception.errors import IncomingError
 from offload_perception.incoming import (
+    age_s,
     bounded,
     check,
     each,
@@ -109,3 +110,9 @@ def test_a_message_is_checked_field_by_field_and_nested_ones_by_their_path() -> 
     m.pose.x = math.nan
     with pytest.raises(IncomingError, match=r'pose\.x is nan'):
         check(m, rules)
+
+
+def test_the_age_of_a_message_is_bounded_whatever_the_clock_does() -> None:
+    assert age_s(int(5e18), int(5e18) + 30_000_000) == pytest.approx(0.03)
+    assert age_s(0, int(5e18)) == 0.0  # not told
+    assert age_s(int(5e18), int(4e18)) == 0.0 and age_s(int(4e18), int(5e18)) == 1.0  # set

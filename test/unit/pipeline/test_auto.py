@@ -11,12 +11,12 @@ from unit.pipeline.pipeline_fakes import Clock, packet, reply_to
 from offload_perception.codec.calibration import Calibration
 from offload_perception.errors import PlanError
 from offload_perception.frames import DropReason, Frame, Outcome, Status
-from offload_perception.pipeline.auto import PROBE_TIMEOUT_S, AutoStrategy
+from offload_perception.pipeline.auto import AutoStrategy
 from offload_perception.pipeline.ledger import Counts
 from offload_perception.pipeline.plan import Ended, Plan
 from offload_perception.planning.decision import Decision, Option
-from offload_perception.planning.probing import Probe
-from offload_perception.planning.server_estimate import ServerReport
+from offload_perception.planning.probing import PROBE_TIMEOUT_S, Probe
+from offload_perception.planning.route import ServerReport
 from offload_perception.planning.session import PlanningSession
 
 
@@ -44,7 +44,7 @@ def sent_probe(strategy: AutoStrategy) -> tuple[int, Probe]:
 
 def decided(cut: int = 1, hedge_s: float = 0.25) -> Decision:
     return Decision(Option(cut, 'lossy:4', '/server'), 0.1, 0.01, 1.0, 0.1, 0.4, True, 'least',
-                    hedge_s=hedge_s)
+                    hedge_s=hedge_s, head_s=0.03)
 
 
 def unanswered(header: Any) -> Frame:
@@ -124,12 +124,11 @@ def test_one_probe_at_a_time_and_one_that_is_not_answered_is_given_up(
 def test_a_probe_that_could_not_be_sent_is_taken_back_and_teaches_nothing(
         strategy: AutoStrategy, session: Any) -> None:
     strategy(Frame(1, 99.0, 'header', None))
-    probe = probing(session)
+    probing(session)
     nonce, _ = sent_probe(strategy)
     strategy.take_back_probe(nonce)
     strategy.take_back_probe(nonce)
     strategy.observe_probe(nonce, '/server', 0.0)
-    session.take_back_probe.assert_called_once_with(probe)
     assert not session.observe_probe.called
 
 
@@ -161,9 +160,8 @@ def test_a_plan_is_what_the_session_decided(session: Any) -> None:
     session.plan.return_value = decision
     strategy = AutoStrategy(session, calibration=calibration, clock=Clock())
     frame = Frame(1, 99.0, 'header', None, deadline_s=0.4)
-    assert strategy(frame) == Plan(1, 'lossy:4:96 at pool', '/server', 99.25, decision)
+    assert strategy(frame) == Plan(1, 'lossy:4:96 at pool', '/server', 99.25, 0.03, decision)
     session.plan.assert_called_once_with(100.0, 0.4, 1.0)
-    session.observe_start.assert_called_once_with(decision, 100.0)
     assert frame.decision is decision
 
 
@@ -178,9 +176,22 @@ def test_what_a_server_says_is_passed_on_with_the_time_at_which_it_said_so(
     report = ServerReport('/server', 0.1)
     strategy.observe_server(report, digest='abc')
     session.observe_server.assert_called_once_with(report, 100.0, digest='abc')
-    strategy.observe_beat('/server', 0.25, clock_s=5.0, period_s=0.1, wait_s=0.2)
-    session.observe_beat.assert_called_once_with('/server', 99.75, clock_s=5.0, period_s=0.1,
-                                                 wait_s=0.2)
+    strategy.observe_backlog('/server', 0.25, 0.2)
+    session.observe_backlog.assert_called_once_with('/server', 99.75, 0.2)
+
+
+def test_the_camera_s_period_is_counted_without_the_frames_of_the_mission_s_pace(
+        strategy: AutoStrategy, session: Any) -> None:
+    session.plan.return_value = decided()
+    strategy(Frame(1, 90.0, 'a', None))
+    assert not session.observe_period.called
+    strategy(Frame(5, 92.0, 'b', None))  # three were superseded
+    assert session.observe_period.call_args.args == (pytest.approx(0.5),)
+    for number in (6, 7):
+        strategy.observe_end(Ended(Frame(number, 92.5, 'c', None, reason=DropReason.PACED,
+                                         outcome=Outcome.DROPPED), Counts()))
+    strategy(Frame(8, 93.0, 'd', None))
+    assert session.observe_period.call_args.args == (pytest.approx(1.0),)
 
 
 def test_a_session_that_wants_no_probe_gets_none(strategy: AutoStrategy, session: Any) -> None:
@@ -194,7 +205,6 @@ def test_a_frame_that_nothing_can_run_is_refused_and_counts_as_not_started(
     session.plan.return_value = replace(decided(), runnable=False, reason='nothing can run')
     with pytest.raises(PlanError, match='nothing can run'):
         strategy(Frame(1, 99.0, 'header', None))
-    assert not session.observe_start.called
 
 
 def test_what_a_frame_took_is_learned_under_the_codec_that_the_planner_knows(

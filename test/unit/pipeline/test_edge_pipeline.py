@@ -527,6 +527,17 @@ def test_an_overdue_frame_is_finished_on_board_from_what_was_sent(fly: Callable[
     assert drone.pipeline.counts.unexpected_replies == len(drone.late) == 1
 
 
+@pytest.mark.parametrize(('head_s', 'first'), [(0.5, Outcome.LOCAL), (0.1, Outcome.DROPPED)])
+def test_a_hedge_that_would_become_due_while_the_worker_is_busy_runs_first(
+        fly: Callable[..., Any], head_s: float, first: Outcome) -> None:
+    drone = fly(replace(HEDGED, hedge_at_s=100.3), planned=True)
+    drone.offer()
+    drone.sent.wait_for(1)
+    drone.plan = Plan(ON_BOARD, head_s=head_s)
+    drone.offer(ImageError('broken'))
+    assert drone.ended.wait_for(1)[0].frame.outcome is first
+
+
 def test_a_reply_saves_what_is_left_to_finish_on_board(fly: Callable[..., Any]) -> None:
     drone = fly(Plan(CUT_IMAGE, 'raw', '/server', hedge_at_s=100.0))
     drone.network.take_s = 0.05

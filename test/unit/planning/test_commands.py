@@ -11,8 +11,8 @@ from offload_perception.planning.planner import PlannerSettings
 from offload_perception.planning.sizes import COSTS_FILE
 from offload_perception.planning.what_if import Conditions, WhatIf, pareto
 from offload_perception.profiles.device_profile import DeviceProfile
-from offload_perception.simulation.scenario import measured
 from offload_perception.profiles.scaling import for_network
+from offload_perception.simulation.scenario import measured
 
 
 @pytest.fixture
@@ -107,7 +107,8 @@ def test_simulate_fleet_replays_a_recording_and_says_how_it_is_scaled(
         tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trace, out = tmp_path / 'fast.up', tmp_path / 'fleet.json'
     trace.write_text('1\n')
-    argv = ['--duration', '20', '--policy', 'input jpeg:90', '--link', str(trace), '--json', str(out)]
+    argv = ['--duration', '20', '--policy', 'input jpeg:90', '--link', str(trace), '--json',
+            str(out)]
     took_j = []
     for options in ([], ['--scaled', '--bandwidth', '15e3']):
         assert simulate_fleet.main([*argv, *options]) == 0

@@ -54,7 +54,7 @@ def test_what_never_fits_never_does_and_cut_0_takes_no_time() -> None:
 @given(st.lists(st.tuples(st.integers(-5, 30), st.floats(allow_nan=True)), max_size=80))
 def test_nothing_that_is_fed_breaks_it(frames: list[tuple[int, float]]) -> None:
     times = CutTimes(PRIOR_S, 0.1)
-    for cut, seconds in frames:
-        times.observe(cut, seconds)
+    for cut, took_s in frames:
+        times.observe(cut, took_s)
     seconds, variance = times.times()
     assert np.isfinite(seconds[:5]).all() and np.isfinite(variance).all()

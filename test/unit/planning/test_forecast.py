@@ -56,8 +56,9 @@ class World:
                       + (head_j * f.energy.noise) ** 2)
         ready_s = f.overhead.level + waited_s
         ready_var = (f.overhead.level * f.overhead.spread) ** 2
-        rows = [(ready_s + head_s[last], ready_var + head_var[last], head_j[last],
-                 head_j_var[last], head_s[last], 0.0)]
+        rows: list[tuple[float, ...]] = [(
+            ready_s + head_s[last], ready_var + head_var[last], head_j[last], head_j_var[last],
+            head_s[last], 0.0)]
         for route in self.routes:
             bandwidth, round_trip_s = LINKS[route.server]
             wait_s, wait_sd = route.wait(0.0)
@@ -130,6 +131,7 @@ def test_a_head_that_seems_longer_than_the_whole_leaves_a_rest_of_no_time(
         shape: NetworkShape, coral: DeviceProfile) -> None:
     world = World(shape, coral)
     for _ in range(30):
+        world.forecaster.head.observe(14, float(coral.head_s[14]))
         world.forecaster.head.observe(16, 1.5 * float(coral.head_s[16]))
         world.forecaster.head.observe(17, float(coral.head_s[17]))
     hedge = world.forecast().hedge

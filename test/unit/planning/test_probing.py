@@ -67,11 +67,14 @@ def test_a_link_in_use_whose_frames_have_one_size_is_probed_with_another(
 
 def test_the_period_is_the_one_of_least_loss(prober: Prober) -> None:
     """By brute force: e / T for probes and P T / 2 S for what is noticed late."""
-    assert (probe := prober.due(50.0, used=False))
+    probe = prober.due(50.0, used=False)
+    assert probe is not None
+    energy_j = probe.energy_j
+
     def loss(period_s: float) -> float:
-        return probe.energy_j / period_s + 0.5 * 0.4 * period_s / (2 * 50.0)
+        return energy_j / period_s + 0.5 * 0.4 * period_s / (2 * 50.0)
     best_s = min((0.01 * i for i in range(1, 10_000)), key=loss)
-    assert best_s == pytest.approx(sqrt(2 * probe.energy_j * 50.0 / 0.2), rel=0.02)
+    assert best_s == pytest.approx(sqrt(2 * energy_j * 50.0 / 0.2), rel=0.02)
     prober.note_sent(50.0)
     assert not prober.due(50.0 + 0.97 * best_s, used=False)
     assert prober.due(50.0 + 1.05 * best_s, used=False)

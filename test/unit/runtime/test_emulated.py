@@ -58,6 +58,22 @@ def test_layers_take_the_time_and_power_of_the_profile(
     assert powers == [0.0, 3.0, 0.0, 2.0, 0.0]
 
 
+def test_the_radio_draws_from_the_sending_of_a_frame_to_its_end_beside_the_layers(
+        slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
+    network, clock, powers = slow
+    network.sent(1)
+    network.sent(2)
+    network.run(1, 1, ONE)
+    network.ended(1)
+    network.ended(7)  # was never sent
+    network.ended(2)
+    assert powers == [0.0, 1.0, 1.0, 4.0, 1.0, 1.0, 0.0]
+    network.sent(3)
+    clock.now_s += 60.0  # its end was lost
+    network.run(1, 1, ONE)
+    assert powers[-2:] == [3.0, 0.0]
+
+
 def test_every_frame_says_that_it_was_emulated(
         slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, _, _ = slow

@@ -1,6 +1,7 @@
 import os
 import runpy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,20 +173,28 @@ def test_any_text_is_read_or_refused(written: Callable[..., Any], text: str) -> 
     assert recording.length_s > 0 and np.isfinite(recording.mean)
 
 
-def test_benchmark_flies_each_piece_once_as_it_is_and_scaled(
+def test_benchmark_flies_each_piece_once_and_compares_flight_by_flight(
         written: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(rows([120e3] * 5 + [1e3] * 5))
     benchmarks = Path(__file__).parents[3] / 'benchmarks'
     monkeypatch.syspath_prepend(benchmarks)  # as when it is run
     module = runpy.run_path(str(benchmarks / 'planner.py'))
-    scenarios = module['scenarios']([str(path)], 5.0)
-    as_it_is, scaled = (module['against_oracle'](name, scenario, 3)
-                        for name, scenario in scenarios[-2:])
-    assert len(scenarios) == len(module['TRACES']) + 2
-    assert as_it_is['seeds'] == scaled['seeds'] == 2
-    assert scaled['trace'] == f'{path.name}, scaled'
-    assert scaled['link'].endswith('mean 60.5 kB/s, scaled by 0.992 to 60.0 kB/s')
-    assert scaled['ours_j'] >= 0.9 * scaled['oracle_j'] > 0
+    assert not set(module['TUNING'].seeds) & set(module['FINAL'].seeds)
+    assert not set(module['TUNING'].recordings) & set(module['FINAL'].recordings)
+    pieces = module['Pieces'](range(3), (path.name,))
+    scenario = replace(module['scenarios'](pieces, path.parent)['aerial', path.name],
+                       duration_s=5.0)
+    assert len(module['seeds_of'](scenario, pieces)) == 2
+    flights = [{'ours': (1.0, 0.0), 'a': (2.0, 0.0), 'b': (0.5, 0.5)},
+               {'ours': (2.0, 0.0), 'a': (2.0, 0.0), 'b': (0.5, 0.5)}]
+    for flight in flights:
+        flight |= {name: (2.0, 0.0) for name in (
+            'all on board', 'back-off rule', 'knows the present', 'clairvoyant',
+            'ours without beats', *module['PAPERS'])}
+    found = module['compared'](flights, {'a', 'b'})
+    assert found['static']['name'] == 'a'  # b misses too often
+    assert found['static']['ours_above'] == pytest.approx(-0.25)
+    assert found['static']['error'] == pytest.approx(0.25)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 5.0), st.sampled_from([0.0, 1e3, 1e7 / 3])), min_size=2,
