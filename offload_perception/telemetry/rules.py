@@ -143,9 +143,7 @@ RULES: dict[str, Rules] = {
         'tail_times': each(_duration, MAX_LAYERS),
         **dict.fromkeys(('received', 'completed', 'refused', 'busy', 'late', 'failed', 'lost'),
                         _count)},
-    'ServerBeat': {
-        'clock': partial(number, low=0.0, high=1e12),
-        'period': partial(number, low=1e-3, high=3600.0), 'expected_wait': _seconds},
+    'ServerBeat': {'expected_wait': _seconds},
     'DiagnosticArray': {'header': _header, 'status': each(inside(_DIAGNOSTICS), 256)},
     'DiagnosticStatus': _DIAGNOSTICS,
     'Float64': {'data': partial(number, low=0.0, high=1e4, unknown=True)},  # emulated_power [W]

@@ -116,7 +116,6 @@ GOOD: dict[str, dict[str, Any]] = {
     'FrameEnergy': {'energy': 1.0, 'window': 0.1, 'stages': ['head'], 'stage_energy': [0.5]},
     'MissionPolicy': {'policy': 'full', 'deadline_scale': 1.0},
     'ServerStatus': {'server': '/server', 'utilisation': 0.5, 'tail_times': [0.1, nan]},
-    'ServerBeat': {'clock': 5.0, 'period': 0.1},
     'RemoteResult': {'labels': ['a', 'b'], 'ids': [0, 1], 'scores': [0.6, 0.4]},
     'FeatureTensor': {'drone': '/flood/edge', 'split': 9},
     'OffloadDecision': {'split_name': 'block1_pool', 'candidates': 3},

@@ -114,7 +114,7 @@ def test_no_static_choice_beats_the_clairvoyant_one_at_equal_misses() -> None:
 
 
 def test_every_rival_finishes_its_frames_on_board_in_time() -> None:
-    """The link stops for good after a second; each policy that sends is insured."""
+    """The link stops for good after a second; each policy that sends hedges."""
     scenario = replace(FAST, link='steady', duration_s=10.0)
     world, (link,) = build(scenario)
     dead = LinkTrace(np.append(link.bandwidth[:10], 0.0), link.round_trip_s)
