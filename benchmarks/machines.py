@@ -13,7 +13,7 @@ from offload_perception.errors import OffloadError
 _ADDRESSES = ('10.77.{}.1', '10.77.{}.2')
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
-_PACKET_BYTES = 1600  # of Ethernet at most
+_ETHERNET_BYTES, _MTU = 14, (200, 1500)
 # Before IP puts fragments together, so that each packet on the cable counts.
 _LOSS = """
 table inet loss
@@ -27,9 +27,19 @@ table inet loss {{
 """
 
 
+def _mtu(mbit: float) -> int:
+    """Return how large a packet may be: what the rate lets through in 16 ms.
+
+    A token bucket lets one packet pass at once, so a message of one packet would not feel a slow
+    link. With small packets it does, for 17 % more bytes of headers at most.
+    """
+    least, most = _MTU
+    return min(max(int(2000 * mbit), least), most)
+
+
 def _burst_bytes(mbit: float) -> int:
     """Return what may pass at once: one packet, or what the rate lets through in 1.6 ms."""
-    return max(_PACKET_BYTES, int(200 * mbit))
+    return max(_mtu(mbit) + 2 * _ETHERNET_BYTES, int(200 * mbit))
 
 
 class Machines:
@@ -74,6 +84,7 @@ class Machines:
     def shape(self, mbit: float) -> None:
         """Let `mbit` Mbit/s through in each direction; a token bucket queues up to 0.4 s."""
         for name, cable in self._cables.items():
+            _call('ip', '-n', name, 'link', 'set', cable, 'mtu', str(_mtu(mbit)))
             _call('tc', '-n', name, 'qdisc', 'replace', 'dev', cable, 'root', 'tbf',
                   'rate', f'{mbit}mbit', 'burst', f'{_burst_bytes(mbit)}b', 'latency', '400ms')
 
