@@ -163,18 +163,22 @@ def policies(scenario: Scenario) -> dict[str, Callable[[World], Policy]]:
 
 
 def statics(world: World) -> dict[str, Callable[[World], Policy]]:
-    """Return a policy for all on board, for each codec of the image and for each cut.
+    """Return a policy for all on board, and for each image codec and cut that may be best.
 
-    Of a cut's codecs the one with the least bytes.
+    Left out are those that another one beats both in bytes and in energy until they are sent.
     """
-    least: dict[int, str] = {}
-    for cut, codec in world.pairs:
-        if cut and (cut not in least or world.sizes.column(cut, codec)[0]
-                    < world.sizes.column(cut, least[cut])[0]):
-            least[cut] = codec
-    options = [Option(world.shape.last), *(Option(*pair, SERVER) for pair in (
-        *(pair for pair in world.pairs if not pair[0]), *least.items()))]
+    costs = {pair: _until_sent(world, pair) for pair in world.pairs}
+    front = [pair for pair, (joules, nbytes) in costs.items()
+             if not any(j <= joules and n <= nbytes and (j, n) != (joules, nbytes)
+                        for j, n in costs.values())]
+    options = [Option(world.shape.last), *(Option(*pair, SERVER) for pair in front)]
     return {_name(world, option): _always(option) for option in options}
+
+
+def _until_sent(world: World, pair: tuple[int, str]) -> tuple[float, float]:
+    """Return joules and bytes of a frame when it is ready to be sent."""
+    nbytes, _, encode_s, *_ = world.sizes.column(*pair)
+    return float(world.profile.head_j[pair[0]] + world.profile.active_w * encode_s), nbytes
 
 
 def _name(world: World, option: Option) -> str:
@@ -183,13 +187,10 @@ def _name(world: World, option: Option) -> str:
 
 def _best_sent(world: World, scenario: Scenario) -> Option:
     """Return the cut and codec of least energy on the mean link, the server idle, by the truth."""
-    mean, radio = scenario.bandwidth, world.profile.radio
-
     def energy_j(pair: tuple[int, str]) -> float:
-        nbytes, _, encode_s, *_ = world.sizes.column(*pair)
+        joules, nbytes = _until_sent(world, pair)
         nbytes += MESSAGE_BYTES
-        return float(world.profile.head_j[pair[0]] + world.profile.active_w * encode_s
-                     + radio.energy_j(nbytes / mean, nbytes))
+        return joules + float(world.profile.radio.energy_j(nbytes / scenario.bandwidth, nbytes))
 
     return Option(*min(world.pairs, key=energy_j), SERVER)
 
