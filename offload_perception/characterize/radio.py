@@ -190,11 +190,10 @@ def _keep(phases: Sequence[Phase], powers: Sequence[tuple[float, float]]) -> _Ke
     used = np.concatenate(found)
     counts = [len(at) for at in found]
     # A tail begins where sending ends; before the first sending there is none.
-    ends_s = [np.inf if p.rate or p is phases[0] else p.start_s for p in phases]
-    silent_s = at_s[used] - interval_s - np.repeat(ends_s, counts)
+    ends_s = [-np.inf if p.rate or p is phases[0] else p.start_s for p in phases]
     return _Kept(interval_s, at_s[used], watts[used],
                  np.repeat([p.rate for p in phases], counts),
-                 np.where(np.isinf(silent_s), np.inf, silent_s),
+                 at_s[used] - interval_s - np.repeat(ends_s, counts),
                  np.cumsum([0, *counts])[:-1][[p is phases[0] or p.rate > 0 for p in phases]])
 
 
