@@ -127,7 +127,7 @@ def fit_radio(phases: Sequence[Phase], powers: Sequence[tuple[float, float]]) ->
     :raises MeterError: if the readings are too few or impossible, or no radio explains them.
     """
     kept = _keep(phases, powers)
-    rates = sorted({float(f'{p.rate:.3g}') for p in phases if p.rate})
+    rates = sorted({float(f'{p.rate / MBIT:.2g}') * MBIT for p in phases if p.rate})
     if len(rates) < 2 or rates[-1] < 1.5 * rates[0]:
         raise MeterError('the link took the same rate all along: use lower rates (--radio-rates)')
     base = np.column_stack([np.ones_like(kept.at_s), kept.at_s - kept.at_s.mean(),
