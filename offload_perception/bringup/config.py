@@ -11,6 +11,7 @@ from offload_perception.errors import ConfigError
 from offload_perception.fitting import FITS
 from offload_perception.network.output_meaning import KINDS
 from offload_perception.power.emulation.device_model import PRESETS
+from offload_perception.profiles.device_profile import RADIOS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -150,6 +151,9 @@ class EdgeConfig(NetworkConfig):
                                 low=-1.0, high=1000.0)
     radio_power: float = param(-1.0, 'power above idle while the radio sends, for the same [W]',
                                low=-1.0, high=100.0)
+    radio: str = param('', 'published figures of a radio in place of those of the profile, for '
+                       'split auto and for emulate: wifi, lte (phones), none (costs nothing); '
+                       'empty = as the profile says', choices=('', *RADIOS))
     late_price: float = param(10.0, 'energy that a missed deadline or a lost frame is worth to '
                               'split auto, in frames that run all on board',
                               low=0.0, high=1e6)

@@ -79,13 +79,18 @@ class PowerLog:
                 raise MeterError(self._problem or f'the meter gave no reading in {timeout_s:g} s: '
                                                   'is it powered, and is this its port?')
 
+    def between(self, start_s: float, end_s: float) -> list[tuple[float, float]]:
+        """Return the readings between two moments: when, and how many W."""
+        with self._changed:
+            return [(t_s, w) for t_s, w in self._powers if start_s <= t_s <= end_s]
+
     def mean(self, start_s: float, end_s: float) -> MeanPower:
         """Return the mean power between two moments, without what reaches in from before.
 
         :raises MeterError: if too few readings came, or they cannot be true.
         """
+        powers_w = [w for _, w in self.between(start_s + SETTLE_S, end_s)]
         with self._changed:
-            powers_w = [w for t_s, w in self._powers if start_s + SETTLE_S <= t_s <= end_s]
             problem = self._problem
         if len(powers_w) < MIN_SAMPLES:
             raise MeterError(

@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import isnan
 from pathlib import Path
@@ -25,6 +26,13 @@ from offload_perception.characterize.compare import ORIGINAL, Pair, load_run, pa
 from offload_perception.characterize.measurement import Effort, Session
 from offload_perception.characterize.metering import EMULATED, MONSOON, open_meter
 from offload_perception.characterize.prefix_charts import draw_profiles
+from offload_perception.characterize.radio import (
+    MBIT,
+    PORT,
+    Schedule,
+    datagrams,
+    measure_radio,
+)
 from offload_perception.characterize.record import Journal, Row
 from offload_perception.characterize.results import Report, device_kind
 from offload_perception.characterize.to_profile import PUBLISHED_RADIO
@@ -33,7 +41,7 @@ from offload_perception.console import command, progress, table, write_json
 from offload_perception.errors import ConfigError
 from offload_perception.network.artefact import Artefact
 from offload_perception.power.emulation.device_model import PRESETS, preset
-from offload_perception.profiles.device_profile import Radio
+from offload_perception.profiles.device_profile import RADIOS, Radio
 
 MIB = 1 << 20
 COMPARE_HEAD = ('layers', 'up to', 'a ms', 'b ms', 'b / a', 'a J', 'b J', 'b / a')
@@ -57,6 +65,9 @@ def _characterize(args: argparse.Namespace) -> None:
     names = choose(args.backends)
     if args.meter == EMULATED:
         preset(args.emulate)
+        if args.radio is not None:
+            raise ConfigError('--radio needs a power meter (--meter): the emulated one shows no '
+                              'radio')
     artefact = prepared(args)
     if args.backends == AVAILABLE:
         names = fitting(names, artefact, float_file=bool(args.float_model))
@@ -68,9 +79,10 @@ def _characterize(args: argparse.Namespace) -> None:
                 for name in names]
     total = sum(journal.find(name, layer.index) is None
                 for name in names for layer in artefact.layers)
+    radio = _radio(args)
     if total:
         _measure(args, artefact, journal, effort, backends, total)
-    report = Report(artefact, journal, settings, _name(args), _radio(args))
+    report = Report(artefact, journal, settings, _name(args), radio)
     files = report.write(folder, figures=not args.no_figures)
     print(f'{report.note()}\n\n{report.table()}\n\n{report.shares()}\n')
     print('\n'.join(map(str, files)))
@@ -101,7 +113,22 @@ def _name(args: argparse.Namespace) -> str:
 
 
 def _radio(args: argparse.Namespace) -> Radio:
-    return PUBLISHED_RADIO if args.radio_w is None else Radio(args.radio_w, source='as given')
+    if args.radio_preset:
+        return RADIOS[args.radio_preset]
+    if args.radio_w is not None:
+        return Radio(args.radio_w, source='as given')
+    return PUBLISHED_RADIO if args.radio is None else _measured_radio(args)
+
+
+def _measured_radio(args: argparse.Namespace) -> Radio:
+    schedule = Schedule(tuple(rate * MBIT for rate in args.radio_rates))
+    with datagrams(args.radio) as send, open_meter(args.meter, args.emulate) as meter:
+        progress(f'the radio is measured for {schedule.seconds:.0f} s')
+        fit = measure_radio(send, meter.log.between, schedule)
+    source = (f'measured {datetime.now(UTC).isoformat(timespec="seconds")} with '
+              f'{meter.description}, datagrams to {args.radio}: {fit.describe()}')
+    print(f'radio {source}\n')
+    return replace(fit.radio, source=source)
 
 
 @contextmanager
@@ -162,6 +189,10 @@ def _megabytes(text: str) -> float:
     return value
 
 
+def _rates(text: str) -> tuple[float, ...]:
+    return tuple(float(rate) for rate in text.split(','))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser('characterize', description=__doc__)
     add_model_arguments(parser)
@@ -182,7 +213,13 @@ def _parser() -> argparse.ArgumentParser:
     add('--memory-limit', type=_megabytes, metavar='MB',
         help='get by with so much memory (default: what is available)')
     add('--float-model', metavar='FILE', help='the whole network as a float32 .tflite file')
-    add('--radio-w', type=float, metavar='W', help='what sending costs, for the profile')
+    radio = parser.add_mutually_exclusive_group()
+    radio.add_argument('--radio', metavar='HOST[:PORT]', help='measure what sending costs, with '
+                       f'datagrams to this host (port {PORT} unless given)')
+    radio.add_argument('--radio-preset', choices=RADIOS, help='take published figures')
+    radio.add_argument('--radio-w', type=float, metavar='W', help='take this power while sending')
+    add('--radio-rates', type=_rates, default='1,4,8', metavar='MBIT,...',
+        help='that --radio sends at [Mbit/s] (default: %(default)s)')
     add('--no-figures', action='store_true')
     add('--json', metavar='FILE', help='write the figures there too')
     add('--compare', nargs=2, metavar=('A', 'B'),

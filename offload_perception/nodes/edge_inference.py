@@ -80,7 +80,8 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
         """Return the network, emulating another computer if the parameters say so."""
         if not c.emulate:
             return network
-        device = for_network(device_profile.load(c.emulate), NetworkShape.of(network.artefact))
+        device = for_network(device_profile.load(c.emulate).with_radio(c.radio),
+                             NetworkShape.of(network.artefact))
         power = self.on_loop(lambda: self.create_publisher(Float64, 'emulated_power',
                                                            qos.LATCHED))
         self.resources.callback(self.destroy_publisher, power)
@@ -92,11 +93,12 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
 
     def _make_planner(self, c: EdgeConfig) -> PlanningSession:
         planner = planning_session(
-            self._network, ProfileChoice(c.profile, c.active_power, c.radio_power),
+            self._network, ProfileChoice(c.profile, c.active_power, c.radio_power, c.radio),
             PlannerSettings(late_price=c.late_price, agreement_floor=c.agreement_floor,
                             max_in_flight=c.max_in_flight), self._compiled)
         self.get_logger().info(f'planning with profile {planner.profile.name}: '
-                               f'{planner.profile.origin}')
+                               f'{planner.profile.origin}; radio: '
+                               f'{planner.profile.radio.source}')
         return planner
 
     def configure(self) -> None:

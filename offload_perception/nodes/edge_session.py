@@ -59,6 +59,7 @@ from offload_perception.pipeline.edge_pipeline import EdgePipeline
 from offload_perception.pipeline.packing import probe_packet
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
 from offload_perception.pipeline.planner_setup import calibration
+from offload_perception.planning.link import MESSAGE_BYTES
 from offload_perception.planning.session import PlanningSession
 from offload_perception.runtime.emulated import EmulatedNetwork
 from offload_perception.runtime.loaded_network import LoadedNetwork
@@ -201,7 +202,8 @@ class EdgeSession(Session):
     def _send(self, packet: FeaturePacket, server: str) -> bool:
         """Publish a tensor; the radio of an emulated computer is on until its frame has ended."""
         if isinstance(network := self._parts.network, EmulatedNetwork):
-            network.sent(packet.sequence)  # first: its reply may come before this returns
+            # First: its reply may come before the other returns.
+            network.sent(packet.sequence, MESSAGE_BYTES + len(packet.data))
         return self._parts.servers.send(packet, server)
 
     def _on_ended(self, ended: Ended) -> None:

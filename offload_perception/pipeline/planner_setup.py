@@ -23,11 +23,13 @@ class ProfileChoice:
 
     :ivar profile: name or path of a profile; empty = that of the emulated computer, or a quick
         measurement with the powers `active_w` and `sending_w` above idle.
+    :ivar radio: name in `device_profile.RADIOS` of what replaces the profile's; empty = nothing.
     """
 
     profile: str
     active_w: float
     sending_w: float
+    radio: str
 
 
 def planning_session(network: LoadedNetwork, choice: ProfileChoice, settings: PlannerSettings,
@@ -41,8 +43,8 @@ def planning_session(network: LoadedNetwork, choice: ProfileChoice, settings: Pl
     sizes = SizeTable(shape)
     if (artefact.path / COSTS_FILE).is_file():
         sizes.load(load_costs(artefact.path))
-    return PlanningSession(shape, _profile(network, shape, choice, compiled), settings,
-                           sizes=sizes)
+    profile = _profile(network, shape, choice, compiled).with_radio(choice.radio)
+    return PlanningSession(shape, profile, settings, sizes=sizes)
 
 
 def _profile(network: LoadedNetwork, shape: NetworkShape, choice: ProfileChoice,

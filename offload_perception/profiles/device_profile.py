@@ -5,7 +5,7 @@ of warm runs of one image. Unknown figures are null in the file and NaN here.
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from math import inf, isfinite, nan
 from pathlib import Path
@@ -155,6 +155,10 @@ class DeviceProfile:
             raise PlanError(f'profile {self.name} has digest {self.digest[:12]}, the model '
                             f'{shape.name} {shape.digest[:12]}; {remedy}')
         return self
+
+    def with_radio(self, name: str) -> 'DeviceProfile':
+        """Return this profile with a radio of `RADIOS`; as it is if the name is empty."""
+        return replace(self, radio=RADIOS[name]) if name else self
 
     def to_json(self) -> str:
         """Return the profile as JSON."""

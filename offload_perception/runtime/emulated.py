@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable
-from math import isfinite, nan
-from threading import Lock, local
+from math import inf, isfinite, nan
+from threading import Lock, Timer, local
 
 from offload_perception.errors import DeviceError
 from offload_perception.profiles.device_profile import DeviceProfile
@@ -11,6 +11,13 @@ from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
 from offload_perception.tensor import Tensors
 
 _LONGEST_OUT_S = 10.0
+_BURST_S = 0.1  # in which the energy per byte is drawn: how fast the link is, is not known here
+
+
+def _later(seconds: float, call: Callable[[], None]) -> None:
+    timer = Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
 
 
 class EmulatedNetwork(LoadedNetwork):
@@ -18,19 +25,22 @@ class EmulatedNetwork(LoadedNetwork):
 
     A computer that is slower than the profile cannot be paced up: then the times are its own.
     `on_power` is called with the emulated power above idle [W] when layers start and end, and when
-    the radio does (`sent`, `ended`); with NaN at the end of the emulation. Every `LayersTime`
-    names the emulated device.
+    that of the radio changes (`sent`, `ended`, and its tail); with NaN at the end of the
+    emulation. Every `LayersTime` names the emulated device.
     """
 
     def __init__(self, network: LoadedNetwork, profile: DeviceProfile,
                  on_power: Callable[[float], None], *,
                  clock: Callable[[], float] = time.monotonic,
-                 wait: Callable[[float], None] = time.sleep) -> None:
+                 wait: Callable[[float], None] = time.sleep,
+                 later: Callable[[float, Callable[[], None]], None] = _later) -> None:
         self._network, self.profile, self._on_power = network, profile, on_power
-        self._clock, self._wait, self._mine = clock, wait, local()
+        self._clock, self._wait, self._later, self._mine = clock, wait, later, local()
         self.artefact, self.choice = network.artefact, network.choice
         self._lock, self._layers_w = Lock(), 0.0
         self._out: dict[int, float] = {}  # frames on the air, and since when
+        self._bursts: list[tuple[float, float]] = []  # until when, and how many W
+        self._tail_end_s, self._closed = -inf, False
         on_power(0.0)
 
     def run(self, first: int, last: int, xs: Tensors) -> Tensors:
@@ -50,17 +60,31 @@ class EmulatedNetwork(LoadedNetwork):
                                      self.emulated),)
         return ys
 
-    def sent(self, number: int) -> None:
-        """Note that a frame is sent: the radio draws power from now on until the frame's end."""
+    def sent(self, number: int, nbytes: int) -> None:
+        """Note that a frame is sent: the radio draws power from now on until the frame's end.
+
+        What it draws for each byte is drawn at once.
+        """
         with self._lock:
-            self._out[number] = self._clock()
+            now_s = self._clock()
+            self._out[number] = now_s
+            if burst_w := self.profile.radio.j_per_byte * nbytes / _BURST_S:
+                self._bursts.append((now_s + _BURST_S, burst_w))
+                self._later(_BURST_S, self._update)
             self._tell()
 
     def ended(self, number: int) -> None:
         """Note the end of a frame, whether it was sent or not."""
         with self._lock:
             if self._out.pop(number, None) is not None:
+                if tail_s := self.profile.radio.tail_s:
+                    self._tail_end_s = self._clock() + tail_s
+                    self._later(tail_s, self._update)
                 self._tell()
+
+    def _update(self) -> None:
+        with self._lock:
+            self._tell()
 
     def _draw(self, layers_w: float) -> None:
         with self._lock:
@@ -68,9 +92,15 @@ class EmulatedNetwork(LoadedNetwork):
             self._tell()
 
     def _tell(self) -> None:
-        oldest_s = self._clock() - _LONGEST_OUT_S  # a frame that ended while it was being sent
+        if self._closed:
+            return
+        now_s, radio = self._clock(), self.profile.radio
+        oldest_s = now_s - _LONGEST_OUT_S  # a frame that ended while it was being sent
         self._out = {n: t for n, t in self._out.items() if t >= oldest_s}
-        self._on_power(self._layers_w + (self.profile.radio.sending_w if self._out else 0.0))
+        self._bursts = [(end_s, w) for end_s, w in self._bursts if end_s > now_s]
+        on_w = (radio.sending_w if self._out else
+                radio.tail_w if now_s < self._tail_end_s else 0.0)
+        self._on_power(self._layers_w + on_w + sum(w for _, w in self._bursts))
 
     def _cost(self, first: int, last: int) -> tuple[float, float]:
         p = self.profile
@@ -110,5 +140,7 @@ class EmulatedNetwork(LoadedNetwork):
 
     def close(self) -> None:
         """End the emulation and release the network."""
-        self._on_power(nan)
+        with self._lock:
+            self._closed = True
+            self._on_power(nan)
         self._network.close()

@@ -13,6 +13,7 @@ from offload_perception.nodes import qos
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
 from offload_perception.pipeline.plan import Plan
 from offload_perception.planning.probing import Probe
+from offload_perception.profiles.device_profile import RADIOS
 
 
 @pytest.fixture
@@ -56,6 +57,14 @@ def test_an_energy_is_learned_only_if_it_is_known_better_than_nothing(
                                   uncertainty=uncertainty))
     until(lambda: learned)
     assert learned == [(3, 2.0)]  # of the others the half interval is no less than the energy
+
+
+@pytest.mark.parametrize('emulate', ['', 'raspberry_pi_3b_plus'])
+def test_a_radio_by_name_counts_for_the_planner_and_for_an_emulated_computer(
+        edge: Callable[..., Any], emulate: str) -> None:
+    drone = edge(split='auto', emulate=emulate, radio='lte')
+    assert drone._planner.profile.radio == RADIOS['lte']
+    assert not emulate or drone._network.profile.radio == RADIOS['lte']
 
 
 def test_no_probe_is_asked_for_while_a_frame_is_on_the_link(world: World, drone: EdgeInferenceNode,

@@ -1,17 +1,19 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from unit.characterize.characterize_fakes import FakeMeter, FakeRuns
+from unit.characterize.characterize_fakes import FakeLog, FakeMeter, FakeRuns
 
 from offload_perception.characterize import measurement
 from offload_perception.characterize.host import decode_throttled
 from offload_perception.characterize.job import DoesNotFitError
+from offload_perception.characterize.radio import RadioFit, Schedule
 from offload_perception.cli import characterize
 from offload_perception.errors import DeviceError
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.shape import NetworkShape
-from offload_perception.profiles.device_profile import load
+from offload_perception.profiles.device_profile import RADIOS, Radio, load
 
 
 @pytest.fixture
@@ -112,6 +114,38 @@ def test_runs_are_compared(artefact: Artefact, tmp_path: Path, runs: FakeRuns, m
     assert json.loads((tmp_path / 'c.json').read_text())[0]['rows'][0][4] == 1.0
 
 
+@pytest.mark.parametrize('name', RADIOS)
+def test_a_profile_takes_the_figures_of_a_radio(artefact: Artefact, tmp_path: Path, runs: FakeRuns,
+                                                meter: FakeMeter, name: str) -> None:
+    assert run(artefact, tmp_path, '--radio-preset', name) == 0
+    assert load(tmp_path / 'profile_int8.json').radio == RADIOS[name]
+
+
+def test_a_measured_radio_goes_into_the_profile_of_a_finished_run(
+        artefact: Artefact, tmp_path: Path, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(characterize, 'open_meter', FakeMeter(emulated=False))
+    monkeypatch.setattr(FakeLog, 'between', None, raising=False)
+    schedules = []
+    found = Radio(0.5, 2e-6, '', 0.3, 1.5)
+
+    def measure(send: object, powers: object, schedule: Schedule) -> RadioFit:
+        schedules.append(schedule)
+        return RadioFit(found, Radio(0.01, 1e-7, '', 0.02, 0.1), (250e3, 1e6), 0.4)
+
+    monkeypatch.setattr(characterize, 'measure_radio', measure)
+    assert run(artefact, tmp_path, '--meter', 'monsoon') == 0
+    assert run(artefact, tmp_path, '--meter', 'monsoon', '--radio', '192.0.2.1',
+               '--radio-rates', '2,8') == 0
+    assert schedules == [Schedule((250e3, 1e6))]
+    radio = load(tmp_path / 'profile_int8.json').radio
+    assert replace(radio, source='') == found
+    assert radio.source.startswith('measured 2') and 'fake meter' in radio.source
+    assert ('192.0.2.1: 2, 8 Mbit/s: 0.500 +- 0.010 W and 2.000 +- 0.100 uJ/byte above idle, tail '
+            '0.300 +- 0.020 W for 1.50 +- 0.10 s') in radio.source
+    assert radio.source in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('option, message', [
     (('--backends', 'gpu'), "backend 'gpu' is unknown; use available"),
     (('--backends', 'edgetpu'), 'no Edge TPU is attached'),
@@ -121,6 +155,9 @@ def test_runs_are_compared(artefact: Artefact, tmp_path: Path, runs: FakeRuns, m
     (('--memory-limit', '-1'), 'more than 0'),
     (('--model', 'vgg99'), 'vgg99'),
     (('--compare', 'nowhere', 'original'), "'nowhere' is no finished run"),
+    (('--radio', '192.0.2.1'), '--radio needs a power meter'),
+    (('--radio', '127.0.0.1', '--meter', 'monsoon'), 'is this computer'),
+    (('--radio', '192.0.2.1', '--meter', 'monsoon', '--radio-rates', '1,1'), 'different rates'),
 ])
 def test_bad_input_is_named(artefact: Artefact, tmp_path: Path, runs: FakeRuns,
                             option: tuple[str, ...], message: str,

@@ -74,6 +74,12 @@ def test_published_powers_lie_between_idle_and_full_load(pi: DeviceProfile,
         assert profile.radio.sending_w < 2.0  # of a Wi-Fi radio above idle
 
 
+@pytest.mark.parametrize('name', profiles.RADIOS)
+def test_a_radio_by_name_replaces_that_of_the_profile(pi: DeviceProfile, name: str) -> None:
+    assert pi.with_radio(name) == replace(pi, radio=profiles.RADIOS[name])
+    assert pi.with_radio('') is pi
+
+
 def test_the_pi_draws_about_as_much_above_idle_with_and_without_the_stick(
         pi: DeviceProfile, coral: DeviceProfile) -> None:
     assert pi.head_j[14] == pytest.approx(23.3928 - 1.9 * 6.29332)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -61,17 +63,55 @@ def test_layers_take_the_time_and_power_of_the_profile(
 def test_the_radio_draws_from_the_sending_of_a_frame_to_its_end_beside_the_layers(
         slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
     network, clock, powers = slow
-    network.sent(1)
-    network.sent(2)
+    network.sent(1, 1000)
+    network.sent(2, 1000)
     network.run(1, 1, ONE)
     network.ended(1)
     network.ended(7)  # was never sent
     network.ended(2)
     assert powers == [0.0, 1.0, 1.0, 4.0, 1.0, 1.0, 0.0]
-    network.sent(3)
+    network.sent(3, 1000)
     clock.now_s += 60.0  # its end was lost
     network.run(1, 1, ONE)
     assert powers[-2:] == [3.0, 0.0]
+
+
+def test_the_radio_draws_for_each_byte_and_has_a_tail(
+        slow: tuple[EmulatedNetwork, Time, list[float]]) -> None:
+    network, clock, powers = slow
+    due: list[tuple[float, Callable[[], None]]] = []
+    network = EmulatedNetwork(
+        cast(LoadedNetwork, Quick()),
+        replace(network.profile, radio=Radio(1.0, 2e-4, '', 0.5, 3.0)), powers.append,
+        clock=clock, wait=clock.wait,
+        later=lambda seconds, call: due.append((clock.now_s + seconds, call)))
+
+    def until(end_s: float) -> float:
+        """Let the time go on; return the joules."""
+        joules = 0.0
+        for at_s, call in sorted((d for d in due if d[0] <= end_s), key=lambda d: d[0]):
+            joules += powers[-1] * (at_s - clock.now_s)
+            clock.now_s = at_s
+            call()
+        due[:] = [d for d in due if d[0] > end_s]
+        joules += powers[-1] * (end_s - clock.now_s)
+        clock.now_s = end_s
+        return joules
+
+    network.sent(1, 1000)
+    assert until(0.5) == pytest.approx(1.0 * 0.5 + 0.2)
+    network.ended(1)
+    assert until(2.0) == pytest.approx(0.5 * 1.5)
+    network.sent(2, 2000)
+    network.sent(3, 1000)
+    assert until(2.5) == pytest.approx(1.0 * 0.5 + 0.6)
+    network.ended(2)
+    network.ended(3)
+    assert until(10.0) == pytest.approx(0.5 * 3.0)
+    network.sent(4, 1000)
+    network.close()
+    until(20.0)
+    assert np.isnan(powers[-1])
 
 
 def test_every_frame_says_that_it_was_emulated(
