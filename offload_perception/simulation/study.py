@@ -43,8 +43,8 @@ class Point:
             for name, share in flight.choices.items():
                 choices[name] = choices.get(name, 0.0) + share / len(flights)
         mean = Summary(flights[0].policy, sum(f.frames for f in flights),
-                       *(figures[name][0] for name in MEASURES),
-                       dict(sorted(choices.items(), key=lambda item: -item[1])))
+                       **{name: mean for name, (mean, _) in figures.items()},
+                       choices=dict(sorted(choices.items(), key=lambda item: -item[1])))
         return cls(value, tuple(flights), mean, {name: figures[name][1] for name in MEASURES})
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,7 +79,8 @@ class Study:
 
     def at(self, value: float) -> Scenario:
         """Return the scenario with one of the values."""
-        return replace(self.scenario, **{self.field: value})
+        swept: dict[str, Any] = {self.field: value}
+        return replace(self.scenario, **swept)
 
     def flights(self, value: float) -> list[Scenario]:
         """Return the scenarios of all flights with one of the values."""
