@@ -7,9 +7,9 @@
 #   --mobilenet FILE   mobilenet_v2_1.0_224_quant.tflite of coral.ai
 #   NAME               only these; all of them by default, which takes hours
 #
-# OUT/NAME holds the tables (output.md), figures, JSON and log of each; OUT/README.md lists all, with
-# what was skipped and why. What is in OUT already is kept: start it again to go on. As root it also
-# makes what needs network namespaces. Times are of this machine and need it for themselves.
+# OUT/NAME holds the command, tables (output.md), figures, JSON and log of each; OUT/README.md lists
+# all, with what was skipped and why. What is in OUT already is kept: start it again to go on. As root
+# it also makes what needs network namespaces. Benchmarks need the machine for themselves.
 set -euo pipefail
 
 size=full traces='' mobilenet='' out=''
@@ -54,7 +54,7 @@ skip() { if wanted "$1"; then list "$1" "$2" "skipped: $3" ''; fi; }
 make() {
   local name=$1 page=$2 part=both word command=() began=$SECONDS shown
   shift 2
-  wanted "$name" || return 0
+  if ! wanted "$name" && ! [ -e "$out/$name" ]; then return; fi
   for word; do
     case $word in
       full: | quick: | both:) part=${word%:} ;;
@@ -63,11 +63,12 @@ make() {
   done
   shown="\`${command[*]//$root\//}\`"
   if [ -e "$out/$name" ]; then
-    list "$name" "$page" 'made before' "$shown"
+    list "$name" "$page" 'made before' "$(cat "$out/$name/command")"
     return
   fi
   rm -rf "$out/$name.part"
   mkdir "$out/$name.part"
+  printf '%s\n' "$shown" >"$out/$name.part/command"
   printf '%s ...\n' "$name" >&2
   if (cd "$out/$name.part" && "${command[@]}" >output.md 2>log </dev/null); then
     mv "$out/$name.part" "$out/$name"
@@ -103,8 +104,9 @@ make plan $page plan --bandwidth 12500 --deadline 2 --figure candidates.png --ma
 make plan_pi_exact $page plan --profile raspberry_pi_3b_plus --agreement-floor 1 --bandwidth 12500 --deadline 9 \
   --map map.png --json result.json
 make fleet $page simulate_fleet --server-macs 10e9 --bandwidth 60e3 --seed 1 --figure fleet.png --json result.json \
-  full: --sweep drones=1,5,10,20 --duration 300 --seeds 5 \
-  quick: --sweep drones=1,2 --duration 20 --seeds 2 --policy ours --policy 'all on board'
+  --policy ours --policy 'all on board' --policy 'input jpeg:90' --policy 'back-off rule' --policy latency-best \
+  --policy 'energy-best, no deadline' --policy 'energy-best under deadline' --policy clairvoyant \
+  full: --sweep drones=1,5,10,20 --duration 300 --seeds 5 quick: --sweep drones=1,2 --duration 20 --seeds 2
 make fleet_time $page simulate_fleet --drones 10 --rate 2 --speed 10 --deadline 0.5 --server-macs 10e9 --bandwidth 60e3 \
   --seed 1 --policy ours full: --duration 600 quick: --duration 20
 # Their seeds are FINAL in planner.py: 101 to 120.
@@ -126,7 +128,7 @@ page=docs/characterize.md
 for model in vgg16_112 vgg16; do
   make "characterize_$model" $page characterize --weights seed:0 --out . --json result.json \
     full: --model $model --backends float32,int8 --seconds 4 --runs 4 --idle-seconds 10 \
-    quick: --model vgg16_112 --backends int8 --seconds 0.01 --runs 1 --idle-seconds 1
+    quick: --model aerial --backends int8 --seconds 3 --runs 1 --idle-seconds 3
 done
 
 page=docs/records/performance.md
@@ -157,7 +159,7 @@ make latency $page python "$benchmarks/latency.py" "${graph[@]}" full: --cuts bl
 for codec in zstd raw; do
   make latency_$codec $page python "$benchmarks/latency.py" "${graph[@]}" --cuts block4_pool --codec $codec
 done
-make throughput $page python "$benchmarks/throughput.py" "${graph[@]}" quick: --turns 1
+make throughput $page python "$benchmarks/throughput.py" "${graph[@]}" quick: --turns 1 --camera 0.05
 make cost $page python "$benchmarks/cost.py" "${graph[@]}" full: --frames 200 quick: --seconds 1
 make against_naive $page python "$benchmarks/against_naive.py" "${graph[@]}" --codec zstd full: --turns 4 quick: --turns 1
 make um25c_soak docs/power_meter.md python "$benchmarks/um25c_soak.py" --seed 0 --json result.json \

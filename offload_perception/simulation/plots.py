@@ -83,7 +83,8 @@ def draw_study(path: str | Path, axis: str, rows: dict[str, list[Point]], title:
     The bars are standard errors; `axis` names the figure and its unit.
     """
     plt = pyplot()
-    figure, (met, energy) = plt.subplots(1, 2, figsize=(12, 4.2))
+    columns = 1 + len(rows) // 20
+    figure, (met, energy) = plt.subplots(1, 2, figsize=(9.5 + 2.5 * columns, 4.2))
     for name, points in rows.items():
         style = {'lw': 2.5} if name == OURS else {'lw': 1.2, 'ls': '--' if name == 'clairvoyant'
                                                   else '-'}
@@ -98,9 +99,11 @@ def draw_study(path: str | Path, axis: str, rows: dict[str, list[Point]], title:
             axes.set_xscale('log')
         axes.set_xticks(values, [f'{value:g}' for value in values])
         axes.set_xticks([], minor=True)
-    met.set(xlabel=axis, ylabel='deadlines met [%]', title=title)
+    figure.suptitle(title, fontsize='medium')
+    met.set(xlabel=axis, ylabel='deadlines met [%]',
+            ylim=(None, min(met.get_ylim()[1], 101.0)))
     energy.set(xlabel=axis, ylabel='energy above idle [J/frame]')
-    energy.legend(fontsize=7, ncols=1 + len(rows) // 20, loc='upper left',
+    energy.legend(fontsize=7, ncols=columns, loc='upper left',
                   bbox_to_anchor=(1.01, 1.0))
     save(plt, figure, path)
 
