@@ -84,7 +84,7 @@ def draw_study(path: str | Path, axis: str, rows: dict[str, list[Point]], title:
     """
     plt = pyplot()
     columns = 1 + len(rows) // 20
-    figure, (met, energy) = plt.subplots(1, 2, figsize=(9.5 + 2.5 * columns, 4.2))
+    figure, (met, energy) = plt.subplots(1, 2, figsize=(9.5 + 2.8 * columns, 4.2))
     for name, points in rows.items():
         style = {'lw': 2.5} if name == OURS else {'lw': 1.2, 'ls': '--' if name == 'clairvoyant'
                                                   else '-'}
