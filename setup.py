@@ -32,6 +32,7 @@ setup(
                        'tensorflow; platform_machine != "x86_64"'],
         'photos': ['scikit-learn'],
         'figures': ['matplotlib'],
+        'tables': ['pandas', 'pyarrow'],
         'bags': ['mcap>=1.6', 'mcap-ros2-support'],
         'live': ['aiohttp', 'rich'],
     },

@@ -1,4 +1,4 @@
-"""Report a recorded flight, or two side by side: a page, pictures, a summary, tables."""
+"""Report a recorded flight, or several side by side: a page, pictures, a summary, tables."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,14 +13,13 @@ from offload_perception.report.write_report import write_report
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Report one bag or two."""
+    """Report one bag or several."""
     args = _parser().parse_args(argv)
-    bags = [Path(b) for b in (args.bag, args.after) if b]
     flights = []
-    for bag in bags:
+    for bag in args.bags:
         progress(f'reading {bag}')
         flights.append(load_flight(bag, args.namespace))
-    out = Path(args.out or f'{bags[0].resolve().with_suffix("")}_report')
+    out = Path(args.out or f'{args.bags[0].resolve().with_suffix("")}_report')
     progress('drawing')
     write_report(flights, out)
     write_json(args.json, {f.name: {**_known(key_figures(f)), 'found': found(f)}
@@ -38,9 +37,10 @@ def _known(figures: dict[str, float]) -> dict[str, float | None]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='report', description=__doc__)
-    parser.add_argument('bag', help='folder of a bag, or one of its .mcap files')
-    parser.add_argument('after', nargs='?', help='a second bag, to be compared with the first')
-    parser.add_argument('--out', metavar='DIR', help='folder of the report (default: BAG_report)')
+    parser.add_argument('bags', metavar='bag', nargs='+', type=Path, help='folder of a bag, or '
+                        'one of its .mcap files; several are compared')
+    parser.add_argument('--out', metavar='DIR', help='folder of the report (default: '
+                        'BAG_report, of the first bag)')
     parser.add_argument('--namespace', help='of the drone, if a bag has several')
     parser.add_argument('--json', metavar='FILE', help='also write the key figures as JSON')
     return parser

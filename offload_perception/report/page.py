@@ -37,7 +37,7 @@ def page(flights: list[Flight], pictures: dict[tuple[str, int], Path]) -> str:
     """Return the page; `pictures` maps a chart's name and a flight's number to its PNG."""
     drawn = {name for name, _ in pictures}
     charts = ''.join(_chart(chart, flights, pictures) for chart in CHARTS if chart.name in drawn)
-    if len(flights) == 1:  # two charts side by side, else two flights
+    if len(flights) == 1:  # the charts side by side, else the flights
         charts = f'<div class="row">{charts}</div>'
     sections = [_overview(flights), _figures(flights), charts, _changes(flights),
                 _diagnostics(flights), _setup(flights), _missing(drawn)]

@@ -102,6 +102,17 @@ class Flight:
         return run_caveats(self.trained, self.values_of('edge_inference'),
                            self.values_of('camera'))
 
+    @property
+    def by_frame(self) -> Table:
+        """Return the frames, one row each, with the energy and the decision of their stamp.
+
+        The columns of FrameEnergy begin with `energy_`, those of OffloadDecision with `decision_`;
+        a bag without such messages has no such columns. With a static split only the first frame
+        of each choice has a decision.
+        """
+        return self.frames.joined(self.energy, 'stamp_ns', 'energy_').joined(
+            self.decisions, 'stamp_ns', 'decision_')
+
     def values_of(self, name: str) -> dict[str, str]:
         """Return the last values in the diagnostics of a node of this drone."""
         return self.values.get(f'{self.namespace}/{name}', {})

@@ -1,6 +1,7 @@
 """A report's words: headings, caveats, the table of key figures, and the Markdown summary."""
 
-from math import isfinite, isnan
+from math import isfinite, isnan, nan
+from statistics import mean, stdev
 from typing import Any
 
 from offload_perception.console import table
@@ -56,13 +57,24 @@ def parameters(flight: Flight) -> list[tuple[str, str]]:
 
 
 def comparison(flights: list[Flight]) -> tuple[list[str], list[list[str]]]:
-    """Return the head and the rows of the table of key figures; two flights get a change."""
+    """Return the head and the rows of the table of key figures.
+
+    Two flights get their change, more of them mean and standard deviation of the known values.
+    """
     columns = [analysis.key_figures(f) for f in flights]
-    head = ['', *(f.name for f in flights), *(['change'] if len(flights) == 2 else [])]
-    rows = [[name, *(_number(c[name]) for c in columns),
-             *([_change(*(c[name] for c in columns))] if len(flights) == 2 else [])]
-            for name in columns[0]]
+    more = {1: [], 2: ['change']}.get(len(flights), ['mean', 'standard deviation'])
+    head = ['', *(f.name for f in flights), *more]
+    rows = []
+    for name in columns[0]:
+        values = [c[name] for c in columns]
+        compared = [_change(*values)] if len(flights) == 2 else _mean_and_deviation(values)
+        rows.append([name, *map(_number, values), *compared[:len(more)]])
     return head, rows
+
+
+def _mean_and_deviation(values: list[float]) -> list[str]:
+    known = [v for v in values if isfinite(v)]
+    return [_number(mean(known) if known else nan), _number(stdev(known) if known[1:] else nan)]
 
 
 def _number(value: float) -> str:
@@ -155,4 +167,5 @@ def markdown(flights: list[Flight], files: list[str]) -> str:
 
 def title(flights: list[Flight]) -> str:
     """Return the title of a report."""
-    return 'Flight report: ' + ' and '.join(f.name for f in flights)
+    *others, last = (f.name for f in flights)
+    return 'Flight report: ' + (f'{", ".join(others)} and {last}' if others else last)

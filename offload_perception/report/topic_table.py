@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from offload_perception.errors import ConfigError
 from offload_perception.network.output_meaning import CLASSIFICATION
 from offload_perception.telemetry.found import found_in, kind_of
 from offload_perception.telemetry.records import stamp_ns
@@ -30,6 +31,29 @@ class Table:
         """Return the rows for which `mask` is true."""
         return Table({name: column[mask] for name, column in self.columns.items()})
 
+    def joined(self, other: 'Table', key: str, prefix: str) -> 'Table':
+        """Return these rows, each with the last row of `other` that has its `key` beside it.
+
+        The columns of `other` get the prefix; where it has no such row, texts are empty and all
+        other values NaN.
+        """
+        row_of = {value: row for row, value in enumerate(other[key].tolist())}
+        rows = np.array([row_of.get(value, -1) for value in self[key].tolist()], dtype=int)
+        return Table(self.columns | {f'{prefix}{name}': _picked(column, rows) for name, column
+                                     in other.columns.items() if name != key})
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame with these columns.
+
+        :raises ConfigError: if pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError as e:
+            raise ConfigError(f'a DataFrame needs pandas ({e}); pip install pandas, or take '
+                              '.columns, which are numpy arrays') from e
+        return DataFrame(self.columns)
+
     def write(self, stem: Path) -> list[Path]:
         """Write stem.csv, and stem.parquet if pyarrow is installed; return what was written."""
         files = [stem.with_suffix('.csv')]
@@ -43,6 +67,13 @@ class Table:
             return files
         parquet.write_table(table(self.columns), stem.with_suffix('.parquet'))
         return [*files, stem.with_suffix('.parquet')]
+
+
+def _picked(column: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the values at `rows`, of which -1 has none."""
+    if column.dtype.kind == 'U':
+        return np.where(rows < 0, '', column[rows])
+    return np.where(rows < 0, np.nan, column[rows])
 
 
 def table_of(messages: Iterable[tuple[int, Any]], start_ns: int) -> Table:

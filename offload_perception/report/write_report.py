@@ -13,7 +13,7 @@ from offload_perception.report.topic_table import Table
 
 
 def write_report(flights: list[Flight], out: Path) -> list[Path]:
-    """Write the report of one flight, or of two side by side, into `out`; return its files.
+    """Write the report of one flight, or of several side by side, into `out`; return its files.
 
     :raises ConfigError: if `out` cannot be made.
     """
@@ -35,10 +35,10 @@ def write_report(flights: list[Flight], out: Path) -> list[Path]:
 
 
 def disambiguate_names(flights: list[Flight]) -> None:
-    """Give two flights of one name different ones."""
+    """Number the flights, as their files are, if some have the same name."""
     if len({f.name for f in flights}) < len(flights):
-        for flight, role in zip(flights, ('before', 'after'), strict=True):
-            flight.name = f'{flight.name} ({role})'
+        for n, flight in enumerate(flights, 1):
+            flight.name = f'{flight.name} ({n})'
 
 
 def _draw(flights: list[Flight], out: Path) -> dict[tuple[str, int], Path]:

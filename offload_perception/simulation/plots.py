@@ -9,7 +9,10 @@ import numpy as np
 from offload_perception.errors import ConfigError
 from offload_perception.planning.decision import Option
 from offload_perception.planning.forecast import Forecast
-from offload_perception.simulation.scenario import Summary
+from offload_perception.simulation.scenario import OURS
+from offload_perception.simulation.study import Point
+
+_WIDE = 30  # a larger ratio of the swept values is drawn on a logarithmic axis
 
 
 def pyplot() -> Any:
@@ -74,21 +77,34 @@ def draw_map(path: str | Path, choices: list[list[Option | None]], bandwidths: n
     save(plt, figure, path)
 
 
-def draw_fleet(path: str | Path, loads: Sequence[int], rows: dict[str, list[Summary]],
-               title: str) -> None:
-    """Draw the share of deadlines met and the energy per frame by the number of drones."""
+def draw_study(path: str | Path, axis: str, rows: dict[str, list[Point]], title: str) -> None:
+    """Draw the share of deadlines met and the energy per frame over the swept figure.
+
+    The bars are standard errors; `axis` names the figure and its unit.
+    """
     plt = pyplot()
-    figure, (met, energy) = plt.subplots(1, 2, figsize=(10, 4.2))
-    for name, summaries in rows.items():
-        style = {'lw': 2.5} if name == 'ours' else {'lw': 1.2, 'ls': '--' if name == 'clairvoyant'
-                                                    else '-'}
-        met.plot(loads, [100 * s.met for s in summaries], marker='.', label=name, **style)
-        energy.plot(loads, [s.energy_j for s in summaries], marker='.', label=name, **style)
+    columns = 1 + len(rows) // 20
+    figure, (met, energy) = plt.subplots(1, 2, figsize=(9.5 + 2.8 * columns, 4.2))
+    for name, points in rows.items():
+        style = {'lw': 2.5} if name == OURS else {'lw': 1.2, 'ls': '--' if name == 'clairvoyant'
+                                                  else '-'}
+        for axes, measure, unit in ((met, 'met', 100.0), (energy, 'energy_j', 1.0)):
+            axes.errorbar([p.value for p in points],
+                          [unit * getattr(p.mean, measure) for p in points],
+                          [unit * p.error[measure] for p in points],
+                          marker='.', capsize=2, label=name, **style)
+    values = sorted({p.value for points in rows.values() for p in points})
     for axes in (met, energy):
-        axes.set_xticks(loads)
-    met.set(xlabel='drones', ylabel='deadlines met [%]', title=title)
-    energy.set(xlabel='drones', ylabel='energy above idle [J/frame]')
-    energy.legend(fontsize=7)
+        if values[0] > 0 and values[-1] > _WIDE * values[0]:
+            axes.set_xscale('log')
+        axes.set_xticks(values, [f'{value:g}' for value in values])
+        axes.set_xticks([], minor=True)
+    figure.suptitle(title, fontsize='medium')
+    met.set(xlabel=axis, ylabel='deadlines met [%]',
+            ylim=(None, min(met.get_ylim()[1], 101.0)))
+    energy.set(xlabel=axis, ylabel='energy above idle [J/frame]')
+    energy.legend(fontsize=7, ncols=columns, loc='upper left',
+                  bbox_to_anchor=(1.01, 1.0))
     save(plt, figure, path)
 
 

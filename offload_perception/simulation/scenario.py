@@ -71,6 +71,10 @@ class Scenario:
                      'server_macs_per_s', 'drones', 'servers'):
             if not 0 < getattr(self, name) < inf:
                 raise PlanError(f'{name} is {getattr(self, name)}; it has to be positive')
+        if not 0 <= self.round_trip_s < inf:
+            raise PlanError(f'round_trip_s is {self.round_trip_s}; it has to be 0 or more')
+        if not 0 <= self.agreement_floor <= 1:
+            raise PlanError(f'agreement_floor is {self.agreement_floor}; it is from 0 to 1')
 
 
 @dataclass(frozen=True)

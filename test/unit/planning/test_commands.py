@@ -90,8 +90,8 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
     pytest.importorskip('matplotlib')
     files = [tmp_path / name for name in ('a.png', 'b.png', 'c.png')]
     assert plan.main(['--figure', str(files[0]), '--map', str(files[1])]) == 0
-    assert simulate_fleet.main(['--duration', '20', '--loads', '1,2', '--policy', 'input jpeg:90',
-                                '--figure', str(files[2])]) == 0
+    assert simulate_fleet.main(['--duration', '20', '--sweep', 'drones=1,2', '--policy',
+                                'input jpeg:90', '--figure', str(files[2])]) == 0
     assert all(f.read_bytes().startswith(b'\x89PNG') for f in files)
 
 
@@ -127,3 +127,42 @@ def test_broken_recording_ends_the_command(tmp_path: Path,
 def test_unknown_policy_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate_fleet.main(['--duration', '5', '--policy', 'best']) == 2
     assert 'clairvoyant' in capsys.readouterr().err
+
+
+def test_simulate_fleet_sweeps_a_figure_with_seeds(tmp_path: Path,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / 'fleet.json'
+    assert simulate_fleet.main(['--duration', '20', '--policy', 'input jpeg:90', '--seed', '4',
+                                '--seeds', '3', '--sweep', 'bandwidth=60e3,15e3',
+                                '--json', str(out)]) == 0
+    said, record = capsys.readouterr().out, json.loads(out.read_text())
+    assert 'seeds 4 to 6' in said and '| mean bandwidth [byte/s] |' in said and ' ± ' in said
+    assert (record['swept'], record['seeds']) == ('bandwidth', [4, 5, 6])
+    slow, fast = record['policies']['input jpeg:90']
+    assert (slow['value'], fast['value']) == (15e3, 60e3)
+    took_j = [f['energy_j'] for f in slow['flights']]
+    assert slow['energy_j'] == pytest.approx(np.mean(took_j)) and slow['frames'] == 30
+    assert slow['standard_error']['energy_j'] == pytest.approx(np.std(took_j, ddof=1) / 3 ** 0.5)
+    assert slow['energy_j'] > fast['energy_j']
+
+
+def test_a_flight_of_one_seed_has_no_error(tmp_path: Path,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / 'fleet.json'
+    assert simulate_fleet.main(['--duration', '20', '--policy', 'ours', '--json', str(out)]) == 0
+    assert ' ± ' not in capsys.readouterr().out
+    point, = json.loads(out.read_text())['policies']['ours']
+    assert set(point['standard_error'].values()) == {None} and point['value'] == 1
+
+
+@pytest.mark.parametrize('argv, says', [
+    (['--sweep', 'speeed=1'], 'bandwidth'), (['--sweep', 'drones=1,x'], "'x' is no whole number"),
+    (['--sweep', 'drones'], 'drones=VALUE'), (['--sweep', 'seed=1,2'], '--seeds'),
+    (['--sweep', 'bandwidth=0,1'], 'bandwidth is 0.0'), (['--sweep', 'deadline=nan'], 'deadline'),
+    (['--sweep', 'round-trip=-1,1'], 'round_trip_s is -1.0'),
+    (['--sweep', 'agreement-floor=0.9,2'], 'agreement_floor is 2.0')])
+def test_a_sweep_that_cannot_be_flown_is_named_before_any_flight(
+        argv: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate_fleet.main(argv) == 2
+    said = capsys.readouterr()
+    assert says in said.err and not said.out

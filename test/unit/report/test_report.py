@@ -3,10 +3,12 @@
 import csv
 import json
 import re
+import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,14 @@ import pytest
 from unit.report.flights import NAN, FlightBag, frame, header, message
 
 from offload_perception.cli import report
-from offload_perception.errors import BagError
+from offload_perception.errors import BagError, ConfigError
 from offload_perception.imaging.compressed import encode_image
 from offload_perception.report import analysis
 from offload_perception.report.charts import CHARTS
 from offload_perception.report.flight_charts import samples
 from offload_perception.report.frame_charts import decisions, drops, latency, misses
 from offload_perception.report.plotting import share_limits
-from offload_perception.report.recorded_flight import load_flight
+from offload_perception.report.recorded_flight import Flight, load_flight
 from offload_perception.report.text import _number, caveats, change_rows, warning_rows
 from offload_perception.report.write_report import disambiguate_names
 
@@ -367,6 +369,53 @@ def test_dropped_frames_do_not_thin_the_energy_of_results(tmp_path: Path) -> Non
     assert figures['energy while a frame was under way [J]'] == pytest.approx(0.6)
 
 
+@pytest.fixture
+def three_frames(tmp_path: Path) -> Flight:
+    """A flight of three frames, of which the second has an energy and the first two a decision."""
+    with FlightBag(tmp_path / 'three') as bag:
+        for m in FRAMES[:3]:
+            bag.add('/d/frame_latency', m, m.sequence)
+        bag.add('/d/frame_energy', message('FrameEnergy', header=header(2), sequence=2, energy=0.6,
+                                           method='trapezoid', emulated=True), 2.5)
+        for stamp, latency in ((1, 0.1), (2, 0.2), (2, 0.3)):
+            bag.add('/d/offload_decision', message('OffloadDecision', header=header(stamp),
+                                                   split=7, latency=latency), float(stamp))
+    return load_flight(tmp_path / 'three')
+
+
+def test_a_frame_has_the_energy_and_the_decision_of_its_stamp(three_frames: Flight) -> None:
+    rows = three_frames.by_frame
+    assert len(rows) == 3 and set(three_frames.frames.columns) < set(rows.columns)
+    np.testing.assert_equal(rows['energy_energy'], [NAN, 0.6, NAN])
+    np.testing.assert_equal(rows['energy_emulated'], [NAN, 1.0, NAN])
+    np.testing.assert_equal(rows['decision_latency'], [0.1, 0.3, NAN])  # the last of two
+    np.testing.assert_equal(rows['decision_split'], [7, 7, NAN])
+    assert rows['energy_method'].tolist() == ['', 'trapezoid', '']
+    assert {'stamp_ns', 'total', 'energy_t'} <= set(rows.columns)
+    assert 'energy_stamp_ns' not in rows.columns
+
+
+def test_a_bag_without_energies_has_no_column_of_them(bag: Path) -> None:
+    assert not any(name.startswith('energy_') for name in load_flight(bag).by_frame.columns)
+
+
+def test_frames_become_a_pandas_data_frame(three_frames: Flight) -> None:
+    pandas = pytest.importorskip('pandas')
+    found = three_frames.by_frame.to_pandas()
+    assert isinstance(found, pandas.DataFrame) and list(found.sequence) == [1, 2, 3]
+    assert found.decision_latency.isna().tolist() == [False, False, True]
+    assert len(three_frames.energy.to_pandas()) == 1
+
+
+def test_a_data_frame_takes_the_columns_or_says_what_it_needs(
+        three_frames: Flight, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'pandas', SimpleNamespace(DataFrame=dict))
+    assert list(three_frames.frames.to_pandas()) == list(three_frames.frames.columns)
+    monkeypatch.setitem(sys.modules, 'pandas', None)
+    with pytest.raises(ConfigError, match='pip install pandas'):
+        three_frames.frames.to_pandas()
+
+
 @pytest.mark.parametrize(('uncertainty', 'shown'), [
     ((0.1, 0.1, 0.1), 0.6), ((0.1, 0.1, 2.0), NAN),  # the mean of three is no better known
     ((0.1, NAN, 0.1), 0.6), ((0.1, 0.1, np.inf), 0.55), ((np.inf,) * 3, NAN)])
@@ -521,10 +570,27 @@ def test_two_flights_side_by_side(bag: Path, tmp_path: Path) -> None:
     assert 'Nothing of this in the bag' in page  # the images of the second
 
 
-def test_a_flight_compared_with_itself_gets_two_names(bag: Path) -> None:
+def test_several_flights_get_mean_and_spread(bag: Path, tmp_path: Path, no_charts: None) -> None:
+    short = write(tmp_path / 'short', frames=FRAMES[:1], images=None)
+    assert report.main([str(bag), str(short), str(bag), '--out', str(tmp_path / 'out')]) == 0
+    said = (tmp_path / 'out' / 'summary.md').read_text()
+    assert said.startswith('# Flight report: flight (1), short (2) and flight (3)\n')
+    rows = {row[1]: row[2:-1] for line in said.splitlines()
+            if len(row := [cell.strip() for cell in line.split('|')]) == 8}
+    assert rows[''] == ['flight (1)', 'short (2)', 'flight (3)', 'mean', 'standard deviation']
+    assert rows['results'] == ['3', '1', '3', '2.33', '1.15']
+    assert rows['sent a frame [bytes]'] == ['667', '1,000', '667', '778', '192']
+    assert rows['energy while a frame was under way [J]'] == ['unknown'] * 5
+    page = (tmp_path / 'out' / 'index.html').read_text()
+    assert page.count('<th>standard deviation</th>') == 1
+    assert {p.name for p in (tmp_path / 'out').glob('frames*.csv')} == {
+        f'frames_{n}.csv' for n in (1, 2, 3)}
+
+
+def test_flights_of_one_name_are_numbered(bag: Path) -> None:
     flights = [load_flight(bag), load_flight(bag)]
     disambiguate_names(flights)
-    assert [f.name for f in flights] == ['flight (before)', 'flight (after)']
+    assert [f.name for f in flights] == ['flight (1)', 'flight (2)']
 
 
 def test_a_killed_bag_is_reported_and_says_so(tmp_path: Path, no_charts: None) -> None:
