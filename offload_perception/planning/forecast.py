@@ -23,6 +23,7 @@ from offload_perception.planning.route import Route
 from offload_perception.planning.sizes import SizeTable
 from offload_perception.profiles.device_profile import DeviceProfile
 
+_RADIO_RANGE = 0.1, 5.0  # of metered energy of sending, relative to the expected one
 _NEVER = 1e9  # instead of infinite time or energy of a head that does not fit: no NaN in sums
 Pairs = tuple[tuple[int, str], ...]
 
@@ -106,7 +107,9 @@ class Forecaster:
             nbytes = report.nbytes + MESSAGE_BYTES
             expected_j = self._profile.radio.energy_j(sending_s, nbytes)
             sent_j = energy_j - head_j - self._profile.active_w * report.encode_s
-            self.radio.observe(sent_j / expected_j if expected_j else 0.0)
+            low, high = _RADIO_RANGE  # beyond, the time on the link was hardly that of its bytes
+            if expected_j and low <= sent_j / expected_j <= high:
+                self.radio.observe(sent_j / expected_j)
 
     def forecast(self, routes: list[Route], now_s: float, waited_s: float = 0.0,
                  period_s: float = inf) -> Forecast:

@@ -10,6 +10,7 @@ from offload_perception.profiles.device_profile import Radio
 PROBE_TIMEOUT_S = 1.0
 _SHORTEST_S, _LONGEST_S = 0.1, 30.0  # period
 _BYTES = 32, 700  # payload of a small and of a large one
+_UNANSWERED = 0.1  # of the timeout of a probe the radio is taken to have tried (a guess)
 _SAVING = 0.5  # of the power of frames, that a link might save if it got better (a guess)
 
 
@@ -35,11 +36,17 @@ class Prober:
         self._route, self._radio = route, radio
         self._seen = (0, RouteState.GOOD)
         self._changed_s, self._sent_s = inf, -inf
-        self._power_w = 0.0
+        self._power_w, self._shortest_s = 0.0, _SHORTEST_S
+        self._unanswered = False
 
-    def observe_power(self, power_w: float) -> None:
-        """Take the mean power that frames draw."""
-        self._power_w = power_w
+    def observe_probe(self, *, answered: bool) -> None:
+        """Note whether a probe was answered."""
+        self._unanswered = not answered
+
+    def observe_frames(self, energy_j: float, period_s: float) -> None:
+        """Take what a frame draws, and the time between two frames: news is of use to the next."""
+        self._power_w = energy_j / period_s
+        self._shortest_s = max(period_s, _SHORTEST_S)
 
     def due(self, now_s: float, *, used: bool) -> Probe | None:
         """Return the probe that is due now, or None; a clock that went back makes it due.
@@ -54,7 +61,8 @@ class Prober:
         if used and route.state is RouteState.GOOD and not doubtful and not route.link.unclear:
             return None
         probe = self._sized()
-        period_s = _SHORTEST_S if doubtful else self._period_s(probe, now_s)
+        period_s = (self._shortest_s if doubtful and not self._unanswered
+                    else self._period_s(probe, now_s))
         return None if 0.0 <= now_s - self._sent_s < period_s else probe
 
     def note_sent(self, now_s: float) -> None:
@@ -64,11 +72,14 @@ class Prober:
     def note_used(self, now_s: float) -> None:
         """Note that a frame is sent since that is best: when this ends, the link has changed."""
         self._sent_s = self._changed_s = now_s
+        self._unanswered = False
 
     def _period_s(self, probe: Probe, now_s: float) -> float:
-        saving_w = max(_SAVING * self._power_w, 1e-6)
-        best_s = sqrt(2.0 * probe.energy_j * (now_s - self._changed_s) / saving_w)
-        return min(max(best_s, _SHORTEST_S), _LONGEST_S)
+        energy_j, saving_w = probe.energy_j, max(_SAVING * self._power_w, 1e-6)
+        if self._unanswered:  # the radio may have tried for some of the time
+            energy_j = max(energy_j, _UNANSWERED * self._radio.sending_w * PROBE_TIMEOUT_S)
+        best_s = sqrt(2.0 * energy_j * (now_s - self._changed_s) / saving_w)
+        return min(max(best_s, self._shortest_s), _LONGEST_S)
 
     def probe_at_once(self) -> None:
         """Note that the link may have got better."""

@@ -113,7 +113,7 @@ class PlanningSession:
                 self._observe_route(report, now_s, decision)
             if decision:
                 for prober in self._probers.values():
-                    prober.observe_power(decision.energy_j / (self.period_s or 1.0))
+                    prober.observe_frames(decision.energy_j, self.period_s or 1.0)
                 if report.outcome is not Outcome.DROPPED and not report.hedge_used:
                     self.latency_error.add(decision.latency_s, report.total_s)
 
@@ -154,6 +154,7 @@ class PlanningSession:
         with self._lock:
             if (route := self._routes.get(probe.server)) is None:
                 return
+            self._probers[probe.server].observe_probe(answered=link_s is not None)
             if link_s is None:
                 route.observe_miss()
             elif isfinite(link_s):

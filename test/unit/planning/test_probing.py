@@ -1,5 +1,6 @@
 """When a link is probed, with how many bytes, and at which cost."""
 
+from itertools import pairwise
 from math import sqrt
 
 import pytest
@@ -28,7 +29,7 @@ def route(shape: NetworkShape) -> Route:
 @pytest.fixture
 def prober(route: Route) -> Prober:
     prober = Prober(route, RADIO)
-    prober.observe_power(0.4)
+    prober.observe_frames(0.04, 0.1)
     prober.note_used(0.0)
     return prober
 
@@ -133,3 +134,15 @@ def test_a_clock_that_went_back_makes_it_due(prober: Prober) -> None:
 def test_a_frame_in_place_of_a_probe_counts_as_one(prober: Prober) -> None:
     prober.note_sent(100.0)
     assert not prober.due(100.05, used=False)
+
+
+def test_an_unanswered_link_is_probed_less_often(prober: Prober) -> None:
+    answered = times(prober, 10.0, 40.0)
+    prober.observe_probe(answered=False)
+    assert 1 < len(times(prober, 40.0, 70.0)) < len(answered)
+
+
+def test_no_probe_comes_more_often_than_frames(prober: Prober) -> None:
+    prober.observe_frames(1.6, 4.0)
+    sent = times(prober, 1.0, 21.0)
+    assert all(b - a >= 4.0 - 1e-9 for a, b in pairwise(sent)) and sent
