@@ -237,6 +237,12 @@ def _check_meter(text: str) -> None:
         parse(text)
 
 
+def _check_server_meter(text: str) -> None:
+    from offload_perception.power.drivers.power_sources import parse
+    if parse(text)[0].open is None:
+        raise ConfigError('a topic meters no server; name a meter of its own computer')
+
+
 def _check_calibration(text: str) -> None:
     from offload_perception.power.drivers.meter_calibration import load_calibration
     load_calibration(text)
@@ -252,6 +258,6 @@ _CHECKS: dict[str, Callable[[str], None]] = {
     'namespace': _check_namespace, 'image': _check_namespace, 'server': _check_servers,
     'labels': _check_readable, 'bag': _check_absent, 'params_file': _check_parameter_file,
     'profile': _check_profile, 'emulate': _check_profile, 'source': _check_source,
-    'meter': _check_meter, 
+    'meter': _check_meter, 'server_meter': _check_server_meter,
     'meter_calibration': _check_calibration,
 }

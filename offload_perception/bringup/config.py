@@ -178,6 +178,9 @@ class RemoteConfig(NetworkConfig):
                                  low=0.05, high=60.0)
     beat_period: float = param(0.1, 'time between two ServerBeat messages [s]; drones notice a '
                                'slow link by late ones; 0 = none', low=0.0, high=1.0)
+    power_source: str = param('', 'power meter of the server, for example rapl:package-0; its '
+                              'power, and the energy of a frame, are in ServerStatus; empty = '
+                              'none')
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ POWER = NodeEntry('power_node', 'power', 'namespace', PowerConfig, {
     'source': 'meter', 'calibration': 'meter_calibration'},
     condition='meter', runs_at=(SOURCE,))
 REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', RemoteConfig, {
-    **_MODEL, 'device': 'server_device', 'backend': 'backend', 'beat_period': 'beat_period'})
+    **_MODEL, 'device': 'server_device', 'backend': 'backend', 'beat_period': 'beat_period',
+    'power_source': 'server_meter'})
 RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
     'bag': 'bag', 'images': 'record_images', 'tensors': 'record_tensors', 'server': 'server'},
     condition='record', images=True)

@@ -144,6 +144,7 @@ RULES: dict[str, Rules] = {
         'model_digest': identifier, **_ran, 'expected_wait': _seconds,
         'utilisation': partial(number, low=0.0, high=1.0),
         'arrival_rate': partial(number, low=0.0, high=1e9),
+        'power_source': _shown, 'power': _quantity, 'frame_energy': _quantity,
         'tail_times': each(_duration, MAX_LAYERS),
         **dict.fromkeys(('received', 'completed', 'refused', 'busy', 'late', 'failed', 'lost'),
                         _count)},

@@ -8,14 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node.world import UNCONFIGURED, Heard, World, until
-from offload_perception.msg import FrameEnergy, FrameLatency, PowerSample
+from node.world import UNCONFIGURED, Heard, World, tensor_of, until
+from offload_perception.msg import (
+    FeatureTensor,
+    FrameEnergy,
+    FrameLatency,
+    PowerSample,
+    ServerStatus,
+)
 from sensor_msgs.msg import BatteryState
 from unit.power.fake_meters import FakePower
 
 from offload_perception.errors import MeterError
+from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos, topic_meters
 from offload_perception.nodes.power import PowerNode
+from offload_perception.nodes.remote_inference import RemoteInferenceNode
 from offload_perception.nodes.topic_meters import open_topic
 
 VDD_IN = 'hwmon:ina3221/VDD_IN'
@@ -245,3 +253,39 @@ def test_the_autopilots_battery_is_a_meter(world: World, samples: Heard,
     until(lambda: battery.publish(BatteryState(voltage=11.5, current=-2.0, present=True))
           or samples)
     assert (samples[0].power, samples[0].source) == (23.0, f'topic {world.ns}/mavros/battery')
+
+
+# -- the server ---------------------------------------------------------------------------------
+
+
+def test_a_metered_server_tells_its_power_and_the_energy_of_a_frame(
+        world: World, fake: FakePower, artefact: Artefact) -> None:
+    fake.jetson()
+    statuses = world.hear(ServerStatus, 'metered/status', qos.LATCHED)
+    node = world.start(
+        partial(RemoteInferenceNode, sysfs=fake.root), ns='/metered', model=str(artefact.path),
+        runtime='litert', status_period=0.05, power_source=VDD_IN)
+    status = statuses.wait_for(lambda m: m.power > 0.0)
+    assert status.power == pytest.approx(5.08 * 1.24)
+    assert status.power_source == 'hwmon ina3221/VDD_IN' and isnan(status.frame_energy)
+    assert not [f for f in node.findings(0.0) if f.name == 'meter']
+    features = world.speak(FeatureTensor, 'metered/features', qos.features(4))
+    tensor = tensor_of(artefact, 9)
+    tensor.drone, tensor.sequence = f'{world.ns}/drone', 1
+    features.publish(tensor)
+    completed = statuses.wait_for(lambda m: m.completed == 1)
+    assert 0.0 < completed.frame_energy < 100.0
+
+
+def test_a_server_without_a_meter_says_so(world: World, server: Callable[..., Any]) -> None:
+    statuses = world.hear(ServerStatus, 'server/status', qos.LATCHED)
+    server()
+    status = statuses.wait_for(2)[-1]
+    assert isnan(status.power) and isnan(status.frame_energy) and status.power_source == ''
+
+
+def test_a_server_whose_meter_is_missing_is_refused(world: World, fake: FakePower) -> None:
+    node = world.make(partial(RemoteInferenceNode, sysfs=fake.root), power_source='rapl:package-0')
+    world.drive(node, 'configure')
+    assert world.state(node) == UNCONFIGURED
+    assert 'intel_rapl_msr' in world.said('refused to configure')
