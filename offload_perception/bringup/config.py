@@ -229,8 +229,8 @@ class PowerConfig(MeterConfig):
 
     source: str = param('', 'the meter, as KIND:NAME, for example hwmon:ina3221/VDD_IN; one that '
                         'is not there is refused with a list of those found')
-    rate: float = param(0.0, 'readings a second [Hz]; 0 takes what suits the meter', low=0.0,
-                        high=1000.0)
+    rate: float = param(0.0, 'readings a second [Hz]; 0 takes what suits the meter; above 10 a '
+                        'PowerSample has the means of 0.1 s', low=0.0, high=1000.0)
     attribution: str = param('auto', 'how the energy of frames follows from the readings: '
                              'trapezoid integrates them, regression fits the mean power of each '
                              'stage; auto takes what suits the meter',

@@ -23,6 +23,7 @@ from offload_perception.power.drivers.samples import (
     MeterStatus,
     Sample,
     State,
+    merged,
 )
 from offload_perception.power.drivers.supervisor import BACK_OFF_S, Supervisor
 
@@ -31,11 +32,14 @@ DEADLINE_S = 5.0
 _FAILURES_BEFORE_REOPEN = 5  # polls in a row
 _SAMPLES_BEFORE_NO_LOAD = 10  # of 0 A in a row
 _PERIODS_OF_A_GAP = 3
+BLOCK_S = 0.1
+"""Readings that are closer together make one sample, which costs far more than a reading."""
 
 
 class MeterReader:
     """Reads at an even rate, reconnects, and hands over samples and events.
 
+    Readings of a meter that is read more than ten times a second are merged into samples of 0.1 s.
     `open_meter` returns an open meter or raises `MeterError`. Both callbacks run in the reader's
     thread: keep them short. `rate_hz` 0 takes the rate that suits the meter.
     """
@@ -54,6 +58,7 @@ class MeterReader:
         self._meter: PowerMeter | None = None
         self._counters, self._failures, self._without_load = Counters(), 0, 0
         self._last_s: float | None = None
+        self._block: list[Sample] = []
         self._reading_since_s: float | None = None
 
     def start(self) -> None:
@@ -107,6 +112,7 @@ class MeterReader:
 
     def _poll_until_lost(self, meter: PowerMeter) -> None:
         period_s = 1.0 / pace_hz(meter, self._rate_hz)
+        self._block = []
         cadence = Cadence(period_s, self._clock())
         self._failures = 0
         try:
@@ -147,7 +153,10 @@ class MeterReader:
         self._without_load = self._without_load + 1 if sample.current_a == 0.0 else 0
         if meter.no_load and self._without_load == _SAMPLES_BEFORE_NO_LOAD:
             self._supervisor.emit('no_load', meter.no_load)
-        self._on_sample(sample)
+        self._block.append(sample)
+        if meter.waits or len(self._block) >= round(BLOCK_S / period_s):
+            block, self._block = self._block, []
+            self._on_sample(merged(block) if len(block) > 1 else sample)
 
     def _look_for_a_gap(self, t_s: float, longest_s: float) -> None:
         """Report a longer time than `longest_s` without a sample."""
@@ -155,6 +164,7 @@ class MeterReader:
         self._last_s = t_s
         if since_s > longest_s:
             self._count(gaps=1)
+            self._block = []  # no sample reaches over a gap
             self._supervisor.emit('gap', f'no reading for {since_s:.1f} s')
 
     def _failed(self, error: MeterError) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from math import isfinite
+from statistics import fmean
 
 import numpy as np
 
@@ -66,6 +69,16 @@ class Sample:
     emulated: bool = False
     reading: Reading | None = None
     curve: Curve | None = None
+
+
+def merged(samples: Sequence[Sample]) -> Sample:
+    """Return consecutive samples of one meter as one, with their means and their curve."""
+    known = [s for s in samples if isfinite(s.power_w)]
+    return Sample(
+        fmean(s.t_s for s in samples), fmean(s.voltage_v for s in samples),
+        fmean(s.current_a for s in samples), fmean(s.power_w for s in samples),
+        repeated=all(s.repeated for s in samples), emulated=any(s.emulated for s in samples),
+        curve=Curve(np.array([s.t_s for s in known]), np.array([s.power_w for s in known])))
 
 
 @dataclass(frozen=True)

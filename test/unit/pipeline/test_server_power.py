@@ -58,6 +58,8 @@ def test_a_meter_is_read_until_the_server_stops() -> None:
     read = threading.Event()
 
     class Meter(ScriptedMeter):
+        waits = True
+
         def read(self) -> Sample:
             sample = super().read()
             if self.t_s > 1.0:

@@ -1,9 +1,13 @@
 """The reader against fake meters: every poll is accounted for, whatever the meter does."""
 
 import threading
+from dataclasses import replace
+from math import isnan, nan
 from typing import Any
 
+import numpy as np
 import pytest
+from unit.power.fake_meters import ScriptedMeter
 from unit.power.um_frames import reading
 
 from offload_perception.errors import MeterError
@@ -19,7 +23,7 @@ from offload_perception.power.drivers.power_meter import (
     ShortReply,
     pace_hz,
 )
-from offload_perception.power.drivers.samples import Sample, SampleStream, State
+from offload_perception.power.drivers.samples import Sample, SampleStream, State, merged
 
 PATIENCE_S = 10.0
 
@@ -27,7 +31,7 @@ PATIENCE_S = 10.0
 class FakeMeter(PowerMeter):
     """Plays a script of readings and errors, then hangs until it is cancelled."""
 
-    description, rate_hz, no_load = 'fake meter', 1000.0, UmMeter.no_load
+    description, rate_hz, no_load, waits = 'fake meter', 1000.0, UmMeter.no_load, True
 
     def __init__(self, *script: Any) -> None:
         self.script, self.asked_s, self.closed = list(script), 0.0, False
@@ -202,3 +206,56 @@ def test_a_failure_of_no_known_kind_opens_the_meter_again() -> None:
     reader, samples, _, _ = run(FakeMeter(MeterError('the bus failed')), FakeMeter(reading()))
     assert len(samples) == 1 and reader.counters.errors['lost'] == 1
     assert reader.counters.polls == reader.counters.accounted
+
+
+class FastMeter(ScriptedMeter):
+    """Is read 100 times a second; each sample is 10 ms after the one before."""
+
+    rate_hz = 100.0
+
+    def __init__(self, *script: tuple[float, float]) -> None:
+        super().__init__(*script)
+        self.late_s = 0.0
+
+    def read(self) -> Sample:
+        sample = super().read()
+        return replace(sample, t_s=0.02 * sample.t_s + self.late_s)
+
+
+def first_samples(meter: PowerMeter, count: int) -> list[Sample]:
+    samples, enough = [], threading.Event()
+
+    def take(sample: Sample) -> None:
+        samples.append(sample)
+        if len(samples) >= count:
+            enough.set()
+    reader = MeterReader(lambda: meter, take, lambda _: None)
+    reader.start()
+    assert enough.wait(PATIENCE_S) and reader.stop()
+    return samples
+
+
+def test_readings_of_a_fast_meter_are_merged_into_samples_of_a_tenth_of_a_second() -> None:
+    first, second = first_samples(FastMeter(*[(5.0, 0.1 * n) for n in range(20)]), 2)[:2]
+    assert (first.t_s, second.t_s) == pytest.approx((0.055, 0.155))
+    assert (first.voltage_v, first.current_a, first.power_w) == pytest.approx((5.0, 0.45, 2.25))
+    assert first.curve.times_s == pytest.approx(0.01 * np.arange(1, 11))
+    assert first.curve.powers_w == pytest.approx(0.5 * np.arange(10))
+
+
+def test_no_sample_reaches_over_a_gap() -> None:
+    class Pausing(FastMeter):
+        def read(self) -> Sample:
+            sample = super().read()
+            if sample.t_s > 0.055:
+                self.late_s = 9.0
+            return sample
+    for sample in first_samples(Pausing((5.0, 1.0)), 2):
+        assert np.ptp(sample.curve.times_s) < 0.1
+
+
+def test_what_a_fast_meter_did_not_measure_is_not_in_the_curve() -> None:
+    sample = merged([Sample(0.0, 5.0, 1.0, 5.0), Sample(0.1, 5.0, nan, nan)])
+    assert sample.voltage_v == 5.0 and isnan(sample.power_w)
+    assert sample.curve.powers_w.tolist() == [5.0]
+    assert merged([Sample(0.0, 5.0, 1.0, 5.0), Sample(0.1, 5.0, 1.0, 5.0, emulated=True)]).emulated
