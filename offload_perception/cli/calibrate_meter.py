@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -40,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not 2 <= len(stated) <= MAX_LOADS:
         raise ConfigError(f'--load was given {len(stated)} times; give it for 2 to {MAX_LOADS} '
                           'loads')
-    if not options.output.parent.is_dir():
-        raise ConfigError(f'{options.output.parent} is no folder')
+    if not os.access(options.output.parent, os.W_OK) or options.output.is_dir():
+        raise ConfigError(f'{options.output} cannot be written: name a file in a folder of yours')
     meter = open_power_source(options.source, options.sysfs)
     try:
         loads = [_measured(meter, text, true, options.seconds) for text, true in stated]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from rclpy.lifecycle import LifecyclePublisher
+from rclpy.node import Node
 from sensor_msgs.msg import BatteryState
 
 from offload_perception.bringup.config import MeterConfig
@@ -42,6 +43,15 @@ from offload_perception.power.energy.stage_regression import MIN_SAMPLES
 _EXPECTED = ('connected', 'stopped')
 ConfigT = TypeVar('ConfigT', bound=MeterConfig)
 SessionT = TypeVar('SessionT', bound='MeterSession')
+
+
+def log_event(node: Node, meter: str, event: Event) -> None:
+    """Log an event of a reader; only unexpected ones are warnings."""
+    text = f'{meter}: {event.message}'
+    if event.kind in _EXPECTED:  # two calls: rclpy raises if one call changes its severity
+        node.get_logger().info(text)
+    else:
+        node.get_logger().warning(text)
 
 
 @dataclass(frozen=True)
@@ -100,11 +110,7 @@ class MeterSession(Session):
 
     def _on_event(self, event: Event) -> None:
         self._watch.observe_event(event)
-        text = f'{self._parts.meter.description}: {event.message}'
-        if event.kind in _EXPECTED:  # two calls: rclpy raises if one call changes its severity
-            self._node.get_logger().info(text)
-        else:
-            self._node.get_logger().warning(text)
+        log_event(self._node, self._parts.meter.description, event)
 
     # -- health -----------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import packet_of, reply_message
 from offload_perception.nodes.managed import ManagedNode, Session
+from offload_perception.nodes.metering import log_event
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.nodes.running import main_of
@@ -33,7 +34,6 @@ from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeli
 from offload_perception.pipeline.ticker import Ticker
 from offload_perception.power.drivers.power_meter import PowerMeter
 from offload_perception.power.drivers.power_sources import open_power_source
-from offload_perception.power.drivers.samples import Event
 from offload_perception.power.drivers.sysfs import SYSFS
 from offload_perception.runtime.keras_tail import KerasTail
 from offload_perception.runtime.loaded_network import LoadedNetwork
@@ -64,7 +64,8 @@ class TailSession(Session):
         self.senders, self._refusals = Senders(), dict[Status, str]()
         self._watch, self._computer = ServerWatch(c.queue_limit), ComputerWatch()
         self._doubled = Lasting(qos.GHOST_S)
-        self._power = parts.open_meter and ServerPower(parts.open_meter, self._on_meter)
+        self._power = parts.open_meter and ServerPower(
+            parts.open_meter, partial(log_event, node, parts.power_source))
         self.pipeline = TailPipeline(
             network=parts.network, reply=self._on_reply,
             settings=ServerSettings(name=node.get_namespace(), top_k=c.top_k,
@@ -123,9 +124,6 @@ class TailSession(Session):
             late=counts.replies[Status.LATE], failed=counts.replies[Status.FAILED],
             lost=self.senders.lost, power_source=self._parts.power_source, power=power.power_w,
             frame_energy=power.frame_j))
-
-    def _on_meter(self, event: Event) -> None:
-        self._node.get_logger().info(f'{self._parts.power_source}: {event.message}')
 
     def _publish_beat(self) -> None:
         self._parts.beats.publish(ServerBeat(

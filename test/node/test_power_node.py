@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from node.world import UNCONFIGURED, Heard, World, tensor_of, until
 from offload_perception.msg import (
     FeatureTensor,
@@ -16,6 +18,7 @@ from offload_perception.msg import (
     PowerSample,
     ServerStatus,
 )
+from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import BatteryState
 from unit.power.fake_meters import FakePower
 
@@ -244,6 +247,18 @@ def test_what_a_battery_says_of_its_current(sign: str, status: str, current: flo
 def test_what_names_no_battery(text: str) -> None:
     with pytest.raises(MeterError, match='names no topic'):
         open_topic('battery', text)
+
+
+@given(kind=st.sampled_from(['battery', 'topic']),
+       text=st.one_of(st.text(max_size=30), st.from_regex('[ab_/1:]{1,9}', fullmatch=True)))
+def test_any_text_is_a_topic_of_ros_or_a_meter_error(kind: str, text: str) -> None:
+    try:
+        meter = open_topic(kind, text)
+    except MeterError as e:
+        assert str(e).isprintable()
+    else:
+        validate_topic_name(meter.topic)
+        assert text.startswith(meter.topic)
 
 
 def test_the_autopilots_battery_is_a_meter(world: World, samples: Heard,

@@ -89,6 +89,9 @@ def test_a_power_meter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert (sample.voltage_v, sample.current_a, sample.power_w) == (5.0, 0.5, 2.5)
     with pytest.raises(MeterError, match=r'iio:ina219.*no device ina219'):
         open_power_source('iio:ina219', tmp_path)
+    file.write_text('nan')
+    with pytest.raises(MeterError, match='in_power2_scale is no scale'):
+        open_power_source('iio:ina226', tmp_path)
 
 
 TITLES = ('A codec', 'An image source', 'A runtime', 'A mission policy', 'A power meter')

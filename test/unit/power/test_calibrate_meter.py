@@ -74,6 +74,14 @@ def test_a_wrong_call_is_refused_and_writes_nothing(
     assert not (tmp_path / 'c.json').exists()
 
 
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for output in (tmp_path, tmp_path / 'no' / 'c.json'):
+        assert calibrate_meter.main(['hwmon:x', '--load', '1W', '--load', '2W', '-o',
+                                     str(output)]) == 2
+        assert 'cannot be written' in capsys.readouterr().err
+
+
 def test_without_a_terminal_it_says_so(sensor: list[int], tmp_path: Path,
                                        monkeypatch: pytest.MonkeyPatch,
                                        capsys: pytest.CaptureFixture[str]) -> None:
