@@ -31,7 +31,7 @@ class FrameEnergyReporter(Generic[AttributionT]):
 
     def __init__(self, node: AnyManagedNode, *, source: str, emulated: bool,
                  attribution: AttributionT) -> None:
-        self._source, self._emulated = source, emulated
+        self._source, self.emulated = source, emulated
         self.attribution: AttributionT = attribution
         self._lock = threading.Lock()
         self._publisher = node.add_publisher(FrameEnergy, 'frame_energy', qos.TELEMETRY)
@@ -55,7 +55,7 @@ class FrameEnergyReporter(Generic[AttributionT]):
                 idle_energy=energy.idle_j, uncertainty=energy.uncertainty_j,
                 method=energy.method, stages=tuple(energy.stages_j),
                 stage_energy=tuple(energy.stages_j.values()), source=self._source,
-                emulated=self._emulated))
+                emulated=self.emulated))
 
 
 def _timed(m: FrameLatency, end_s: float) -> TimedFrame:

@@ -208,6 +208,7 @@ def key_figures(flight: Flight) -> dict[str, float]:
     asked = frames['deadline'] > 0
     total_ms = done['total'] * 1e3
     power, energy, tally = flight.power, flight.summary.energy, flight.tally
+    known_w = power['power'][np.isfinite(power['power'])] if len(power) else ()
     joules = (power['integrated_energy'][-1] - power['integrated_energy'][0]
               if len(power) > 1 else nan)
     return {
@@ -220,7 +221,7 @@ def key_figures(flight: Flight) -> dict[str, float]:
         'latency p50 [ms]': np.percentile(total_ms, 50) if len(done) else nan,
         'latency p95 [ms]': np.percentile(total_ms, 95) if len(done) else nan,
         'sent a frame [bytes]': done['bytes'].mean() if len(done) else nan,
-        'mean power [W]': power['power'].mean() if len(power) else nan,
+        'mean power [W]': float(np.mean(known_w)) if len(known_w) else nan,
         'energy over the bag [J]': joules,
         'energy per result, idle included [J]':
             nan if energy.per_result_j is None else energy.per_result_j,
