@@ -69,6 +69,7 @@ class MonsoonSession(Session):
     def findings(self, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong with the link to the meter and with its samples."""
         yield from meter_watch.link_findings(self.reader.status)
+        yield from self._parts.frames.findings(now_s)
         n = self._recent.increase(
             {'dropped': self._dropped, 'refused': self.reader.refused}, now_s)
         if n['dropped']:
@@ -84,7 +85,7 @@ class MonsoonSession(Session):
         """Return what became of the samples."""
         return {'source': self._parts.source, 'samples': self.reader.samples,
                 'dropped by the device': self._dropped, 'failures': self.reader.failures,
-                'energy [J]': f'{self._energy.energy_j:.1f}'}
+                'energy [J]': f'{self._energy.energy_j:.1f}', **self._parts.frames.values()}
 
 
 class MonsoonNode(ManagedNode[MonsoonConfig, MonsoonSession]):

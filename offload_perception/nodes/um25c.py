@@ -14,6 +14,7 @@ from std_srvs.srv import Trigger
 from offload_perception.bringup.config import MeterConfig
 from offload_perception.errors import MeterError
 from offload_perception.health import Finding, meter_watch
+from offload_perception.health.energy_watch import CounterWatch
 from offload_perception.health.guard import guarded
 from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
@@ -30,7 +31,6 @@ from offload_perception.power.drivers.um25c import Model
 from offload_perception.power.emulation.emulator_process import EmulatorProcess, spawn_emulator
 from offload_perception.power.energy.attribution import RegressionAttribution
 from offload_perception.power.energy.counter import EnergyCounter
-from offload_perception.power.energy.stage_regression import MIN_SAMPLES
 
 # Parameters that set something in the meter, and the command for it. -1 leaves it as it is.
 _SETTINGS: dict[str, Callable[[Model, Any], bytes]] = {
@@ -72,6 +72,7 @@ class MeterSession(Session):
         c = node.config
         self._node, self._parts, self.model = node, parts, model
         self._energy, self._watch = EnergyCounter(max_gap_s=c.max_gap), meter_watch.ReadingsWatch()
+        self._counter = CounterWatch()
         self._wanted = {name: getattr(c, name) for name in _SETTINGS}
         self.reader = MeterReader(lambda: open_serial_meter(parts.port), self._on_sample,
                                   self._on_event, rate_hz=c.rate)
@@ -114,6 +115,7 @@ class MeterSession(Session):
         if self._wanted:
             self._send_wanted()
         energy_j = self._energy.add(sample.t_s, reading.voltage_v, reading.current_a)
+        self._counter.observe(reading, self._energy)
         parts.frames.add_power(sample.t_s, reading.power_w)
         stamp = self._node.get_clock().now().to_msg()
         parts.power.publish(power_message(
@@ -139,23 +141,19 @@ class MeterSession(Session):
         """Yield what is wrong with the link to the meter, its readings and the supply."""
         yield from guarded('link', lambda: meter_watch.link_findings(self.reader.status))
         yield from guarded('readings', lambda: self._watch.findings(self.reader.counters, now_s))
+        yield from guarded('counter', self._counter.findings)
+        yield from guarded('energy', lambda: self._parts.frames.findings(now_s))
 
     def values(self) -> dict[str, Any]:
         """Return the outcomes of all polls."""
         counters = self.reader.counters
-        values = {'source': self._parts.source, 'samples': counters.samples,
-                  'repeats': counters.repeats, 'reconnects': counters.reconnects,
-                  'gaps': counters.gaps, 'garbage bytes': counters.garbage_bytes,
-                  'tail warnings': counters.tail_warnings,
-                  'energy [J]': f'{self._energy.energy_j:.1f}',
-                  **{f'errors: {kind}': n for kind, n in counters.errors.items()}}
-        if fit := self._parts.frames.attribution.fit:
-            values |= {f'{stage} above idle [W]': f'{e.value:.2f} +- {e.half_width:.2f}'
-                       for stage in fit.stages for e in (fit.extra_w(stage),)}
-        else:
-            values['energy of frames'] = (
-                f'known {MIN_SAMPLES} refreshes of the meter after the first frame')
-        return values
+        return {'source': self._parts.source, 'samples': counters.samples,
+                'repeats': counters.repeats, 'reconnects': counters.reconnects,
+                'gaps': counters.gaps, 'garbage bytes': counters.garbage_bytes,
+                'tail warnings': counters.tail_warnings,
+                'energy [J]': f'{self._energy.energy_j:.1f}',
+                **{f'errors: {kind}': n for kind, n in counters.errors.items()},
+                **self._parts.frames.values()}
 
 
 class Um25cNode(ManagedNode[MeterConfig, MeterSession]):
