@@ -147,3 +147,17 @@ def test_a_gap_within_the_window_is_refused() -> None:
     assert samples.covers(0.1, 0.3) and samples.covers(0.6, 0.7)
     with pytest.raises(MeterError):
         integrate(samples, window(0.3, 0.6))
+
+
+def test_a_frame_that_was_dropped_at_once_takes_nothing() -> None:
+    other = window(0.3, 0.5, ('head', 0.3, 0.5))
+    for others in ([], [other]):
+        found = integrate(trace(steps((3.0, 0.3, 0.5))), window(0.4, 0.4), others, FIT)
+        assert (found.energy_j, found.idle_j, found.uncertainty_j) == (0.0, 0.0, 0.0)
+
+
+def test_a_frame_that_queues_takes_no_part_in_the_head_that_it_waits_for() -> None:
+    queued = window(0.3, 0.5)
+    other = window(0.3, 0.5, ('head', 0.3, 0.5))
+    found = integrate(trace(steps((3.0, 0.3, 0.5))), queued, [other], FIT)
+    assert found.energy_j == pytest.approx(IDLE_W * 0.2, abs=1e-6)
