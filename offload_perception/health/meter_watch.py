@@ -58,7 +58,8 @@ class ReadingsWatch:
             'errors': sum(counters.errors.values())}), now_s)
         if n['gaps']:
             yield warning('gaps', f'{several(n["gaps"], "gap")} in the last {WINDOW_S:.0f} s, the '
-                          f'last: {self._gap}; frames in a gap have no energy: {self._remedy}')
+                          f'last: {self._gap}; frames in a long one have no energy: '
+                          f'{self._remedy}')
         if n['errors'] > ERRORS * n['polls']:
             worst = max(counters.errors, key=lambda kind: counters.errors[kind])
             yield warning('readings', f'{n["errors"]} of {n["polls"]} polls failed in the '

@@ -204,7 +204,7 @@ def latency_message(ended: Ended) -> FrameLatency:
         server_runtime=frame.server_runtime, server_device=frame.server_device,
         **vars(frame.stages), bytes=frame.sent_bytes, deadline=frame.deadline_s,
         deadline_met=frame.deadline_met, captured=counts.captured, remote=counts.remote,
-        local=counts.local, dropped=counts.dropped)
+        local=counts.local, dropped=counts.dropped, end=frame.arrival_s + frame.stages.total)
 
 
 def power_message(sample: Sample, *, stamp: Time, source: str, calibration: str,

@@ -13,6 +13,7 @@ from sensor_msgs.msg import BatteryState
 from offload_perception.bringup.config import MeterConfig
 from offload_perception.errors import MeterError
 from offload_perception.health import Finding, meter_watch
+from offload_perception.health.energy_watch import CounterWatch
 from offload_perception.health.guard import guarded
 from offload_perception.msg import PowerSample
 from offload_perception.nodes import qos
@@ -38,7 +39,6 @@ from offload_perception.power.energy.attribution import (
 )
 from offload_perception.power.energy.counter import EnergyCounter
 from offload_perception.power.energy.frame_energy import TRAPEZOID
-from offload_perception.power.energy.stage_regression import MIN_SAMPLES
 
 _EXPECTED = ('connected', 'stopped')
 ConfigT = TypeVar('ConfigT', bound=MeterConfig)
@@ -76,6 +76,7 @@ class MeterSession(Session):
         self._node, self._parts = node, parts
         self._energy = EnergyCounter(max_gap_s=node.config.max_gap)
         self._watch = meter_watch.ReadingsWatch(parts.meter.remedy)
+        self._counter = CounterWatch(node.config.max_gap)
         self.reader = MeterReader(open_meter, self.on_sample, self._on_event, parts.rate_hz)
 
     def start(self) -> None:
@@ -89,6 +90,8 @@ class MeterSession(Session):
         """Publish a sample, and what it completes."""
         parts, stamp = self._parts, self._node.get_clock().now().to_msg()
         self._watch.observe_sample(sample)
+        if sample.reading is not None:
+            self._counter.observe(sample.t_s, sample.reading)
         if not isnan(sample.power_w):
             self._energy.add(sample.t_s, 1.0, sample.power_w)  # some meters give watts alone
             parts.frames.emulated = sample.emulated
@@ -115,30 +118,23 @@ class MeterSession(Session):
     # -- health -----------------------------------------------------------------------------
 
     def findings(self, now_s: float) -> Iterator[Finding]:
-        """Yield what is wrong with the link to the meter, its readings and the supply."""
+        """Yield what is wrong with the meter, the supply and the energies of frames."""
         yield from guarded('link', lambda: meter_watch.link_findings(self.reader.status))
         yield from guarded('readings', lambda: self._watch.findings(self.reader.counters, now_s))
+        yield from guarded('counter', self._counter.findings)
+        yield from guarded('energy', lambda: self._parts.frames.findings(now_s))
 
     def values(self) -> dict[str, Any]:
-        """Return the outcomes of all polls."""
+        """Return the outcomes of all polls, and of the frames."""
         counters, meter = self.reader.counters, self._parts.meter
-        values = {'source': meter.description, 'calibration': meter.calibration or 'none',
-                  'samples': counters.samples, 'repeats': counters.repeats,
-                  'dropped by the meter': counters.dropped, 'reconnects': counters.reconnects,
-                  'gaps': counters.gaps, 'garbage bytes': counters.garbage_bytes,
-                  'tail warnings': counters.tail_warnings,
-                  'energy [J]': f'{self._energy.energy_j:.1f}',
-                  **{f'errors: {kind}': n for kind, n in counters.errors.items()}}
-        attribution = self._parts.frames.attribution
-        if not isinstance(attribution, RegressionAttribution):
-            return values
-        if fit := attribution.fit:
-            values |= {f'{stage} above idle [W]': f'{e.value:.2f} +- {e.half_width:.2f}'
-                       for stage in fit.stages for e in (fit.extra_w(stage),)}
-        else:
-            values['energy of frames'] = (
-                f'known {MIN_SAMPLES} refreshes of the meter after the first frame')
-        return values
+        return {'source': meter.description, 'calibration': meter.calibration or 'none',
+                'samples': counters.samples, 'repeats': counters.repeats,
+                'dropped by the meter': counters.dropped, 'reconnects': counters.reconnects,
+                'gaps': counters.gaps, 'garbage bytes': counters.garbage_bytes,
+                'tail warnings': counters.tail_warnings,
+                'energy [J]': f'{self._energy.energy_j:.1f}',
+                **{f'errors: {kind}': n for kind, n in counters.errors.items()},
+                **self._parts.frames.values()}
 
 
 class MeterNode(ManagedNode[ConfigT, SessionT]):

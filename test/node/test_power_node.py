@@ -1,6 +1,7 @@
 """The node of any meter: sensors of a fake /sys, topics of other nodes, and a server's own."""
 
 import json
+import time
 from collections.abc import Callable
 from functools import partial
 from math import isnan, nan
@@ -28,6 +29,7 @@ from offload_perception.nodes import qos, topic_meters
 from offload_perception.nodes.power import PowerNode
 from offload_perception.nodes.remote_inference import RemoteInferenceNode
 from offload_perception.nodes.topic_meters import open_topic
+from offload_perception.power.energy.attribution import RegressionAttribution
 
 VDD_IN = 'hwmon:ina3221/VDD_IN'
 
@@ -76,7 +78,7 @@ def test_a_rail_of_a_jetson_gives_power_and_the_energy_of_a_frame(
     assert sample.power == pytest.approx(5.08 * 1.24) and sample.integrated_energy > 0.0
     assert isnan(sample.temperature) and isnan(sample.energy) and sample.data_group == 255
     assert supply.wait_for(1)[0].current == pytest.approx(-1.24)
-    latencies.publish(FrameLatency(sequence=7, total=0.1, head=0.04))
+    latencies.publish(FrameLatency(sequence=7, total=0.1, head=0.04, end=time.monotonic()))
     energy = energies.wait_for(1)[0]
     assert (energy.sequence, energy.method, energy.emulated) == (7, 'trapezoid', False)
     assert energy.energy == pytest.approx(0.1 * sample.power, rel=0.01)
@@ -87,7 +89,8 @@ def test_the_attribution_and_the_rate_are_parameters(
     fake.jetson()
     node = start(source=VDD_IN, attribution='regression', rate=200.0)
     samples.wait_for(3)
-    assert 'energy of frames' in node.values()
+    assert isinstance(node._parts.frames.attribution, RegressionAttribution)
+    assert 'power of the stages' in node.values()
     assert node._reader._rate_hz == 200.0
 
 
@@ -205,7 +208,7 @@ def test_samples_of_another_node_keep_what_they_say_of_themselves(
     assert sample.power == 2.0 and isnan(sample.current)
 
     def framed() -> bool:
-        latencies.publish(FrameLatency(sequence=1, total=0.001))
+        latencies.publish(FrameLatency(sequence=1, total=0.001, end=time.monotonic()))
         bench.publish(sent)
         return bool(energies)
     until(framed)

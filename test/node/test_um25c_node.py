@@ -1,8 +1,9 @@
 import math
+import time
 
 import pytest
 from node.world import INACTIVE, UNCONFIGURED, Heard, World, until
-from offload_perception.msg import PowerSample
+from offload_perception.msg import FrameLatency, PowerSample
 from sensor_msgs.msg import BatteryState
 from std_srvs.srv import Trigger
 
@@ -84,6 +85,15 @@ def test_a_setting_of_the_meter_is_a_parameter(world: World, samples: Heard) -> 
     assert world.set(node, data_group=5).successful
     assert samples.wait_for(lambda m: m.data_group == 5)
     assert not world.set(node, data_group=12).successful
+
+
+def test_a_frame_of_another_computer_has_no_energy_and_is_reported(
+        world: World, samples: Heard) -> None:
+    node = world.start(Um25cNode, rate=7.0)
+    ends = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ends.publish(FrameLatency(sequence=1, total=0.1, end=time.monotonic() - 1000.0))
+    until(lambda: [f for f in node.findings(time.monotonic()) if f.name == 'clock'])
+    assert node.values()['frames not metered'] == 1
 
 
 def test_a_supply_is_shown_as_a_battery_state_only_where_that_is_asked_for(world: World) -> None:

@@ -84,6 +84,18 @@ def write(folder: Path, *, drone: str = '/drone1', frames: list[Any] = FRAMES,
     return folder
 
 
+def test_a_bag_from_before_the_newest_fields_is_reported(tmp_path: Path) -> None:
+    with FlightBag(tmp_path / 'bag', lacking=('end', 'residual_w')) as bag:
+        for m in FRAMES:
+            bag.add('/drone1/frame_latency', m, float(m.sequence))
+            bag.add('/drone1/frame_energy', message(
+                'FrameEnergy', sequence=m.sequence, energy=0.5, uncertainty=0.1), m.sequence)
+    flight = load_flight(tmp_path / 'bag')
+    assert not flight.notes
+    assert len(flight.frames) == len(FRAMES)
+    assert list(flight.energy['energy']) == [0.5] * len(FRAMES)
+
+
 def label(stamp: int, text: str, trained: bool = True) -> Any:
     return message('Classification', header=header(stamp), labels=[text],
                    ids=np.array([0], np.uint32), scores=np.array([0.9], np.float32),
