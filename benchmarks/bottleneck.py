@@ -67,7 +67,7 @@ def image_rows(network: Chain, images: np.ndarray, labels: np.ndarray,
                wanted: np.ndarray) -> list[Measurement]:
     """Return a row for each image codec and quality, with the teacher on the server."""
     names = [f'{name}:{quality}' for name in ('jpeg', 'webp') for quality in QUALITIES]
-    rows = measure(network, [0], ('raw', *names), images, labels, reference=wanted)
+    rows = measure(network, {0: ('raw', *names)}, images, labels, reference=wanted)
     if cv2.haveImageWriter('x.avif'):
         rows += [_avif(network, quality, images, labels, wanted)
                  for quality in AVIF_QUALITIES]
@@ -279,7 +279,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress(f'image codecs on {len(images)} images')
     pictures = image_rows(theirs, images, labels, wanted)
     progress('the bottleneck')
-    levels = measure(ours, [artefact.bottleneck], ('raw', 'auto', *LATENT_CODECS), images, labels,
+    levels = measure(ours, {artefact.bottleneck: ('raw', 'auto', *LATENT_CODECS)}, images, labels,
                      Calibration.load(artefact), reference=wanted)
     plain = [r for r in load_costs(original.path) if r.cut != 'input']
     split = Side(NetworkShape.of(artefact), levels, layer_times(ours, images[0]))
