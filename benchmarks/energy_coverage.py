@@ -2,8 +2,9 @@
 
 A simulated drone of known watts flies with background load that is correlated over 10 s, with
 replies that never come, and with frames that overlap. A simulated meter watches it: a UM25C, whose
-values are means over half a second, read with a jitter of 0.1 s, or a Monsoon with 5000 samples a
-second. What the package makes of it is held against the truth. Nothing here was measured.
+values are means over half a second, read with a jitter of 0.1 s; a Monsoon with 5000 samples a
+second; or a sensor of hwmon, which is read 50 times a second and converts as often. What the
+package makes of it is held against the truth. Nothing here was measured.
 
     python3 benchmarks/energy_coverage.py --json energy_coverage.json
 
@@ -28,6 +29,8 @@ from goals import Goal, at_least, at_most, publish
 
 from offload_perception.console import progress, table
 from offload_perception.frames import Outcome
+from offload_perception.power.drivers.block_clock import BlockClock
+from offload_perception.power.drivers.samples import Sample, merged
 from offload_perception.power.energy.attribution import (
     LONGEST_FRAME_S,
     IntegralAttribution,
@@ -47,13 +50,15 @@ REPORTED_S = 0.001  # after its end
 BACKGROUND_W, CORRELATION_S = 0.3, 10.0
 BACKGROUNDS = ('none', 'drifting', 'on and off')
 TIMEOUTS = (0.0, 0.1, 0.3)
-METERS = ('slow', 'fast')
+METERS = ('slow', 'fast', 'polled')
 SECONDS, JUDGED_S = 300.0, 30.0  # of a flight, of whose end the frames are held against the truth
 
 # The meters.
 PERIOD_S, PERIOD_ERROR, REFRESH_JITTER_S = 0.5, 0.01, 0.005
 POLL_HZ, POLL_JITTER_S, SLOW_NOISE_W = 3.0, 0.1, 0.005
 SAMPLE_S, BLOCK, STAMP_JITTER_S, FAST_NOISE_W = 0.0002, 500, 0.001, 0.02
+READ_S, READ_JITTER_S, HELD_UP, HELD_UP_S = 0.02, 0.0005, 0.02, 0.02  # a share is held up
+READS = 5  # that are merged
 
 
 @dataclass(frozen=True)
@@ -247,15 +252,36 @@ def watch_slowly(flight: Flight, seconds: float, rng: np.random.Generator,
 
 
 def watch_fast(flight: Flight, seconds: float, rng: np.random.Generator,
-               ) -> Iterator[tuple[float, tuple[np.ndarray, np.ndarray]]]:
-    """Yield when each block of a Monsoon's samples arrives, with their times and powers."""
+               ) -> Iterator[tuple[float, tuple[np.ndarray, np.ndarray, float]]]:
+    """Yield when each block of a Monsoon's samples arrives, and what its driver makes of it."""
+    clock = BlockClock()
     times_s = np.arange(0.0, seconds, SAMPLE_S)
     watts = (flight.drawn_j(times_s + 1e-6) - flight.drawn_j(times_s - 1e-6)) / 2e-6
     watts = watts + rng.normal(0.0, FAST_NOISE_W, len(watts))
     for at in range(0, len(times_s) - BLOCK + 1, BLOCK):
         late_s = rng.exponential(STAMP_JITTER_S)
         block_s = times_s[at:at + BLOCK]
-        yield float(block_s[-1] + late_s), (block_s + late_s, watts[at:at + BLOCK])
+        taken_s = clock.taken_s(block_s + late_s)
+        yield float(block_s[-1] + late_s), (taken_s, watts[at:at + BLOCK], clock.error_s)
+
+
+def watch_polled(flight: Flight, seconds: float, rng: np.random.Generator,
+                 ) -> Iterator[tuple[float, tuple[np.ndarray, np.ndarray, float]]]:
+    """Yield when each block of reads of a sensor is complete, as the reader merges them."""
+    times_s = np.arange(READ_S, seconds, READ_S)
+    late_s = rng.exponential(READ_JITTER_S, len(times_s))
+    late_s += rng.exponential(HELD_UP_S, len(times_s)) * (rng.random(len(times_s)) < HELD_UP)
+    times_s = times_s + late_s
+    times_s = times_s[times_s > np.maximum.accumulate(np.append(-1.0, times_s[:-1]))]
+    phase_s = rng.uniform(0.0, READ_S)
+    ends_s = np.floor((times_s - phase_s) / READ_S) * READ_S + phase_s  # of the last conversion
+    watts = (flight.drawn_j(ends_s) - flight.drawn_j(ends_s - READ_S)) / READ_S
+    watts = watts + rng.normal(0.0, FAST_NOISE_W, len(watts))
+    samples = [Sample(float(t), nan, nan, float(w)) for t, w in zip(times_s, watts, strict=True)]
+    for at in range(0, len(samples) - READS + 1, READS):
+        curve = merged(samples[at:at + READS]).curve
+        assert curve is not None
+        yield float(curve.times_s[-1]), (curve.times_s, curve.powers_w, curve.error_s)
 
 
 # -- what the package makes of it -----------------------------------------------------------
@@ -289,9 +315,9 @@ def judge(scene: Scene, seed: int, seconds: float = SECONDS) -> Outcomes:
     rng = np.random.default_rng(seed)
     flight = fly(scene, seconds, rng)
     slow = scene.meter == 'slow'
-    attribute, watch = ((RegressionAttribution, watch_slowly) if slow else
-                        (IntegralAttribution, watch_fast))
-    attribution: Any = attribute(refit_period_s=seconds - JUDGED_S - LONGEST_FRAME_S)
+    watch: Any = {'slow': watch_slowly, 'fast': watch_fast, 'polled': watch_polled}[scene.meter]
+    attribute: Any = RegressionAttribution if slow else IntegralAttribution
+    attribution = attribute(refit_period_s=seconds - JUDGED_S - LONGEST_FRAME_S)
     events = sorted(
         [(at_s, attribution.add_power, sample) for at_s, sample in watch(flight, seconds, rng)]
         + [(f.latency.end + REPORTED_S, attribution.add_frame, (timed_frame(f.latency),))

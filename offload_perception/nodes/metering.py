@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any, TypeVar, cast
 
-import numpy as np
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.node import Node
 from sensor_msgs.msg import BatteryState
@@ -65,7 +64,7 @@ class MeterParts:
     rate_hz: float
     power: LifecyclePublisher
     supply: LifecyclePublisher | None
-    frames: FrameEnergyReporter[Any]
+    frames: FrameEnergyReporter
 
 
 class MeterSession(Session):
@@ -94,22 +93,13 @@ class MeterSession(Session):
             self._counter.observe(sample.t_s, sample.reading)
         if not isnan(sample.power_w):
             self._energy.add(sample.t_s, 1.0, sample.power_w)  # some meters give watts alone
-            parts.frames.emulated = sample.emulated
-            parts.frames.add_power(*self._power_of(sample))
+            parts.frames.add_sample(sample)
         parts.power.publish(power_message(
             sample, stamp=stamp, source=parts.meter.description,
             calibration=parts.meter.calibration, integrated_j=self._energy.energy_j))
         if parts.supply and not sample.repeated:
             parts.supply.publish(supply_message(
                 sample, stamp=stamp, source=parts.meter.description))
-
-    def _power_of(self, sample: Sample) -> tuple[Any, Any]:
-        """Return time and power as the attribution takes them."""
-        if isinstance(self._parts.frames.attribution, RegressionAttribution):
-            return sample.t_s, sample.power_w
-        if sample.curve is not None:
-            return sample.curve.times_s, sample.curve.powers_w
-        return np.array([sample.t_s]), np.array([sample.power_w])
 
     def _on_event(self, event: Event) -> None:
         self._watch.observe_event(event)
@@ -208,16 +198,14 @@ class MeterNode(ManagedNode[ConfigT, SessionT]):
     def configure(self) -> None:
         """Create the topics."""
         wanted = self.attribution if self.attribution != 'auto' else self._meter.attribution
-        attribution: Any = (IntegralAttribution() if wanted == TRAPEZOID
-                            else RegressionAttribution())
+        attribution = IntegralAttribution() if wanted == TRAPEZOID else RegressionAttribution()
         self._parts = MeterParts(
             meter=self._meter, rate_hz=self.rate_hz,
             power=self.add_publisher(PowerSample, 'power', qos.TELEMETRY),
             # Under the node's own name, so that no flight stack takes it for the flight battery.
             supply=self.add_publisher(BatteryState, '~/supply', qos.TELEMETRY)
             if self.config.battery_state else None,
-            frames=FrameEnergyReporter(self, source=self._meter.description, emulated=False,
-                                       attribution=attribution))
+            frames=FrameEnergyReporter(self, self._meter, attribution))
 
     def activate(self) -> SessionT:
         """Start to read, unless the last reader still waits for the meter."""

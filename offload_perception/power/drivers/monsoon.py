@@ -28,6 +28,7 @@ from typing import Protocol
 import numpy as np
 
 from offload_perception.errors import MeterError
+from offload_perception.power.drivers.block_clock import BlockClock
 from offload_perception.power.drivers.power_meter import (
     LinkCounts,
     MeterSilent,
@@ -106,7 +107,7 @@ class MonsoonMeter(PowerMeter):
     ) -> None:
         self.description = description
         self._device, self._engine, self._clock = device, engine, clock
-        self._sampling, self._dropped = False, 0
+        self._sampling, self._dropped, self._taken = False, 0, BlockClock()
         usb = channel == 'usb'
         self._current_at = channels.USBCurrent if usb else channels.MainCurrent
         self._voltage_at = channels.USBVoltage if usb else channels.MainVoltage
@@ -131,9 +132,10 @@ class MonsoonMeter(PowerMeter):
         if not block.plausible:
             raise ReadingRefused('out of range', self.remedy)
         voltage_v, power_w = float(block.voltage_v.mean()), float(block.power_w.mean())
-        return Sample(float(block.times_s.mean()), voltage_v,
+        times_s = self._taken.taken_s(block.times_s)
+        return Sample(float(times_s.mean()), voltage_v,
                       power_w / voltage_v if voltage_v else 0.0, power_w,
-                      curve=Curve(block.times_s, block.power_w))
+                      curve=Curve(times_s, block.power_w, self._taken.error_s))
 
     def collect(self, samples: int = BLOCK_SAMPLES) -> PowerBlock:
         """Wait for about `samples` samples; their times end now.

@@ -11,6 +11,7 @@ from statistics import fmean
 
 import numpy as np
 
+from offload_perception.power.drivers.block_clock import CLOCK_S
 from offload_perception.power.drivers.um25c import Reading
 
 REFRESH_S = 0.5
@@ -42,11 +43,13 @@ class MeterStatus:
 class Curve:
     """Power of a fast meter between two samples: float64 arrays of one length.
 
-    Times are monotonic seconds and rise, powers are watts.
+    Times are monotonic seconds and rise, powers are watts. `error_s` is the standard deviation of
+    the times' common error.
     """
 
     times_s: np.ndarray
     powers_w: np.ndarray
+    error_s: float = CLOCK_S
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,18 @@ class Sample:
 
 
 def merged(samples: Sequence[Sample]) -> Sample:
-    """Return consecutive samples of one meter as one, with their means and their curve."""
+    """Return consecutive samples of one meter as one, with their means and their curve.
+
+    What is read may be as old as the time from one read to the next.
+    """
     known = [s for s in samples if isfinite(s.power_w)]
+    step_s = (samples[-1].t_s - samples[0].t_s) / max(1, len(samples) - 1)
     return Sample(
         fmean(s.t_s for s in samples), fmean(s.voltage_v for s in samples),
         fmean(s.current_a for s in samples), fmean(s.power_w for s in samples),
         repeated=all(s.repeated for s in samples), emulated=any(s.emulated for s in samples),
-        curve=Curve(np.array([s.t_s for s in known]), np.array([s.power_w for s in known])))
+        curve=Curve(np.array([s.t_s for s in known]), np.array([s.power_w for s in known]),
+                    max(CLOCK_S, step_s)))
 
 
 @dataclass(frozen=True)

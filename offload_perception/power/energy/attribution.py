@@ -14,9 +14,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from offload_perception.errors import MeterError
+from offload_perception.power.drivers.block_clock import CLOCK_S
 from offload_perception.power.energy.frame_energy import FrameEnergy
 from offload_perception.power.energy.frame_time import TimedFrame
-from offload_perception.power.energy.integral import MAX_GAP_S, PowerTrace, integrate
+from offload_perception.power.energy.integral import integrate
+from offload_perception.power.energy.power_trace import PowerTrace
 from offload_perception.power.energy.stage_regression import (
     Regression,
     SampledRegression,
@@ -30,8 +32,6 @@ LONGEST_FRAME_S = 2.0
 KEEP_S = 10.0
 """Frames and samples are kept for this time; a frame that has no energy by then gets none."""
 _MOST = 1000  # frames that wait, or are kept: more than a camera gives in that time
-_CLOCK_S = 0.001  # error of a fast meter's times, while too few blocks show it
-_ENOUGH_BLOCKS = 10
 _MARGIN_S = 0.1  # of samples around a frame: its edges are moved by the error of the times
 
 
@@ -122,45 +122,27 @@ class IntegralAttribution(Attribution):
     def __init__(self, refit_period_s: float = REFIT_PERIOD_S) -> None:
         self._fast = SampledRegression()
         super().__init__(self._fast, refit_period_s)
-        self._blocks: deque[tuple[np.ndarray, np.ndarray]] = deque()
+        self._blocks: deque[tuple[np.ndarray, np.ndarray, float]] = deque()
 
-    def add_power(self, times_s: np.ndarray, powers_w: np.ndarray,
+    def add_power(self, times_s: np.ndarray, powers_w: np.ndarray, error_s: float = CLOCK_S,
                   ) -> Iterator[tuple[TimedFrame, FrameEnergy]]:
-        """Take consecutive samples, and give back the frames that they complete."""
+        """Take consecutive samples, and give back the frames that they complete.
+
+        :param error_s: standard deviation of the times' common error.
+        """
         if len(times_s) == 0:
             return
         self._fast.add_power(times_s, powers_w)
-        self._blocks.append((times_s, powers_w))
+        self._blocks.append((times_s, powers_w, error_s))
         while times_s[-1] - self._blocks[0][0][-1] > KEEP_S:
             self._blocks.popleft()
         yield from self._release(float(times_s[-1]))
 
     def _energy(self, frame: TimedFrame, others: list[TimedFrame]) -> FrameEnergy | None:
-        return integrate(self._trace(frame.start_s, frame.end_s), frame, others, self.fit)
-
-    def _trace(self, start_s: float, end_s: float) -> PowerTrace:
-        """Return the samples around a window.
-
-        A block is stamped when it arrives, late by the delays of USB and threads. Since samples
-        are taken evenly, the ends of many blocks without a gap lie on a line; their scatter around
-        it is also about their common delay, which nothing shows.
-        """
-        run: list[tuple[np.ndarray, np.ndarray]] = []
-        for block in self._blocks:
-            if run and block[0][0] - run[-1][0][-1] > MAX_GAP_S:
-                if run[-1][0][-1] >= start_s:
-                    break
-                run = []
-            run.append(block)
-        late_s, clock_s = np.zeros(len(run)), _CLOCK_S
-        if len(run) >= _ENOUGH_BLOCKS:
-            counts = np.cumsum([len(t) for t, _ in run]) / len(run[0][0])
-            late_s = np.array([t[-1] for t, _ in run]) - start_s
-            late_s = late_s - np.polyval(np.polyfit(counts, late_s, 1), counts)
-            clock_s = float(late_s.std())
-        near = [(t - late, p) for (t, p), late in zip(run, late_s, strict=True)
-                if t[-1] >= start_s - _MARGIN_S and t[0] <= end_s + _MARGIN_S]
+        near = [block for block in self._blocks if block[0][-1] >= frame.start_s - _MARGIN_S
+                and block[0][0] <= frame.end_s + _MARGIN_S]
         if not near:
             raise MeterError('the samples for this frame are not there any more')
-        return PowerTrace(np.concatenate([t for t, _ in near]),
-                          np.concatenate([p for _, p in near]), clock_s)
+        times_s, powers_w, errors_s = zip(*near, strict=True)
+        trace = PowerTrace(np.concatenate(times_s), np.concatenate(powers_w), max(errors_s))
+        return integrate(trace, frame, others, self.fit)

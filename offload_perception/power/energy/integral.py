@@ -11,57 +11,12 @@ import numpy as np
 from offload_perception.errors import MeterError
 from offload_perception.power.energy.frame_energy import TRAPEZOID, FrameEnergy
 from offload_perception.power.energy.frame_time import TimedFrame
+from offload_perception.power.energy.power_trace import PowerTrace
 from offload_perception.power.energy.stage_regression import Z_95, StageFit
 
-MAX_GAP_S = 0.05
-"""What was drawn in a longer time without samples is unknown."""
-_MEDIAN_CHI2 = 0.4549  # of one degree of freedom
 _FAINT_W = 1e-6  # power above idle while no stage runs: all frames that are open share it
 _LEAST_W = 1e-3  # of a stage, whose estimate may be negative
 _STEP_W = 1e-4  # of the numerical derivative
-
-
-class PowerTrace:
-    """Power samples as energy over time, with what noise and sampling do to it.
-
-    `times_s` and `powers_w` are float64 of one length. `clock_s` is the standard deviation of the
-    times' common error. Times that do not rise, as where two blocks meet, are put in order.
-
-    The variance of an integral is noise ** 2 * step for each second, and a jump anywhere between
-    two samples is one of jump ** 2 * step ** 2 / 12 (uniform). The noise is that of the second
-    differences, by their median, which jumps do not change.
-    """
-
-    def __init__(self, times_s: np.ndarray, powers_w: np.ndarray, clock_s: float) -> None:
-        order = np.argsort(times_s, kind='stable')
-        self._times_s, powers_w = times_s[order], powers_w[order]
-        self.clock_s = clock_s
-        steps_s, jumps_w = np.diff(self._times_s), np.diff(powers_w)
-        bends_w2 = np.diff(jumps_w) ** 2 / 6
-        noise_w2 = float(np.median(bends_w2)) / _MEDIAN_CHI2 if len(bends_w2) else 0.0
-        self._gaps_s = steps_s
-        self._joules = _summed(steps_s * (powers_w[1:] + powers_w[:-1]) / 2)
-        self._joules2 = _summed(steps_s ** 2 * (noise_w2 + jumps_w ** 2 / 12))
-
-    def covers(self, start_s: float, end_s: float) -> bool:
-        """Whether there are samples over the whole stretch."""
-        t_s = self._times_s
-        if not (len(t_s) > 1 and t_s[0] <= start_s <= end_s <= t_s[-1]):
-            return False
-        first, last = np.searchsorted(t_s, [start_s, end_s])
-        return bool(self._gaps_s[max(0, first - 1):last].max(initial=0.0) <= MAX_GAP_S)
-
-    def drawn_j(self, edges_s: np.ndarray) -> np.ndarray:
-        """Return the energy between each of `edges_s` and the next, float64 [edges - 1]."""
-        return np.diff(np.interp(edges_s, self._times_s, self._joules))
-
-    def variances_j2(self, edges_s: np.ndarray) -> np.ndarray:
-        """Return the variance of each of these energies."""
-        return np.diff(np.interp(edges_s, self._times_s, self._joules2))
-
-
-def _summed(values: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0.0], np.cumsum(values)])
 
 
 @dataclass(frozen=True)
@@ -122,7 +77,7 @@ def integrate(trace: PowerTrace, frame: TimedFrame, others: Sequence[TimedFrame]
 
     :raises MeterError: if the samples do not cover the window.
     """
-    if not trace.covers(frame.start_s, frame.end_s):
+    if not trace.covers(np.array([frame.start_s, frame.end_s])).all():
         raise MeterError(
             f'no power samples over the whole window {frame.start_s:.3f} to {frame.end_s:.3f} s: '
             'keep samples for longer, or ask for the frame later')

@@ -29,6 +29,7 @@ from offload_perception.power.energy.least_squares import (
     student_95,
     whitened,
 )
+from offload_perception.power.energy.power_trace import LONG_GAP_S, PowerTrace
 from offload_perception.power.energy.refresh_clock import Refreshes, refreshes
 from offload_perception.power.energy.stage_time import Span, StageTime, shared_s
 
@@ -43,7 +44,6 @@ _DELAYS_S = np.arange(-0.3, 1.0, 0.05)
 _ITERATIONS, _MAX_SHIFT_S = 4, 0.05
 _DIFFERENCE_S = 0.002  # step of the numerical derivative
 _MOST_POLLS = 10_000
-_GAP = 3  # means of a fast meter that are missing
 
 
 @dataclass(frozen=True)
@@ -164,31 +164,43 @@ class StageRegression(Regression):
 
 
 class SampledRegression(Regression):
-    """Of a fast meter: means over `averaging_s`, short enough to tell a frame's stages apart."""
+    """Of a fast meter: means over `averaging_s`.
 
-    def __init__(self, averaging_s: float = 0.05, max_means: int = 6000,
+    They are short enough to tell a frame's stages apart, and hold five samples at 50 Hz: what is
+    smeared over the edges of a mean makes the powers of the stages too small.
+    """
+
+    def __init__(self, averaging_s: float = 0.1, max_means: int = 3000,
                  max_spans: int = 50_000) -> None:
         super().__init__(averaging_s, np.zeros(1), max_spans)
-        self._rows: deque[tuple[int, float, float]] = deque(maxlen=max_means)
+        self._rows: deque[tuple[int, float]] = deque(maxlen=max_means)
+        self._number = 0  # of the newest mean, or of the time up to which there is none
+        self._rest = np.empty(0), np.empty(0)  # times and powers from there on
 
     def add_power(self, times_s: np.ndarray, powers_w: np.ndarray) -> None:
-        """Take consecutive samples, float64 of one length, evenly spaced."""
-        step_s = float(times_s[-1] - times_s[0]) / max(1, len(times_s) - 1)
-        length = max(1, round(self._averaging_s / step_s)) if step_s > 0.0 else len(times_s)
-        for at in range(0, len(times_s) - length + 1, length):
-            end_s = float(times_s[at + length - 1]) + step_s / 2
-            number, before_s, _ = self._rows[-1] if self._rows else (0, end_s, 0.0)
-            passed = max(1, round((end_s - before_s) / self._averaging_s))
-            if passed > _GAP:  # the samples after it are even, but not with those before
-                self._rows.clear()
-            self._rows.append((number + passed, end_s, float(powers_w[at:at + length].mean())))
+        """Take consecutive samples, float64 of one length.
+
+        Means are over even pieces of time; a piece that samples do not cover has none.
+        """
+        if len(self._rest[0]) and times_s[0] - self._rest[0][-1] <= LONG_GAP_S:
+            times_s, powers_w = (np.concatenate(both) for both in zip(
+                self._rest, (times_s, powers_w), strict=True))
+        numbers = np.arange(max(self._number, math.ceil(times_s[0] / self._averaging_s)),
+                            math.floor(times_s[-1] / self._averaging_s) + 1)
+        if len(numbers) > 1:
+            self._number = int(numbers[-1])
+            trace, edges_s = PowerTrace(times_s, powers_w, 0.0), self._averaging_s * numbers
+            means_w = trace.drawn_j(edges_s) / self._averaging_s
+            known = trace.covers(edges_s)
+            self._rows.extend(zip(numbers[1:][known].tolist(), means_w[known].tolist(),
+                                  strict=True))
+            kept = max(0, int(np.searchsorted(times_s, edges_s[-1], 'right')) - 1)
+            times_s, powers_w = times_s[kept:], powers_w[kept:]
+        self._rest = times_s, powers_w
 
     def _means(self) -> Refreshes:
-        numbers, ends_s, powers_w = np.array(self._rows).reshape(-1, 3).T
-        if len(numbers) > 1:  # the samples are taken evenly, whenever their blocks arrived
-            middle = numbers.mean()
-            ends_s = np.polyval(np.polyfit(numbers - middle, ends_s, 1), numbers - middle)
-        return Refreshes(numbers, ends_s, powers_w)
+        numbers, means_w = np.array(self._rows).reshape(-1, 2).T
+        return Refreshes(numbers, self._averaging_s * numbers, means_w)
 
 
 class _Model:

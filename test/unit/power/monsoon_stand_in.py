@@ -106,6 +106,7 @@ class _Engine:
             s.stuck.set()
             assert s.release.wait(20.0)
         count, columns = samples + 3, [[] for _ in range(6)]
+        s.release.wait(count * 0.0002)  # they are taken at 5 kHz
         for channel in s.enabled:
             value = s.voltage_v if channel in (4, 5) else s.current_ma
             columns[channel] = [value] * count

@@ -34,7 +34,7 @@ def test_true_energies_above_idle_add_up_to_what_was_drawn(bench: ModuleType) ->
 
 
 @pytest.mark.parametrize(('meter', 'seconds', 'flights'), [
-    ('slow', 300.0, 12), ('fast', 100.0, 6)])
+    ('slow', 300.0, 12), ('fast', 100.0, 6), ('polled', 100.0, 6)])
 @pytest.mark.parametrize('background', ['none', 'on and off'])
 def test_intervals_hold_with_timeouts_and_overlap(
         bench: ModuleType, meter: str, seconds: float, flights: int, background: str) -> None:
@@ -42,14 +42,16 @@ def test_intervals_hold_with_timeouts_and_overlap(
     found = [bench.judge(scene, seed, seconds=seconds) for seed in range(flights)]
     judged = [j for f in found for j in f.judged]
     assert np.mean([j.held for j in judged]) >= 0.85
-    assert np.mean([f.head_w for f in found]) == pytest.approx(bench.EXTRA_W['head'], abs=0.03)
-    assert np.mean([f.head_held for f in found]) >= 0.75
+    smeared = meter == 'polled'  # over the edges of the means
+    assert np.mean([f.head_w for f in found]) == pytest.approx(
+        bench.EXTRA_W['head'], abs=0.15 if smeared else 0.03)
+    assert smeared or np.mean([f.head_held for f in found]) >= 0.75
     assert abs(np.mean([j.found.energy_j / j.truth_j - 1 for j in judged])) < 0.04
-    assert sum(f.missing for f in found) == 0
+    assert sum(f.missing for f in found) <= (0.02 * len(judged) if smeared else 0)
 
 
 def test_a_quiet_drone_has_narrow_intervals(bench: ModuleType) -> None:
     """Wide ones would hold the truth as well."""
-    for meter, bound in (('slow', 0.005), ('fast', 0.01)):
+    for meter, bound in (('slow', 0.005), ('fast', 0.01), ('polled', 0.12)):
         row = bench.summary(bench.Scene(meter, 'none', 0.1, overlap=True), trials=2)
         assert row['half_width'] < bound

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from offload_perception.errors import MeterError
 from offload_perception.power.energy.frame_time import TimedFrame
-from offload_perception.power.energy.integral import PowerTrace, integrate
+from offload_perception.power.energy.integral import integrate
 from offload_perception.power.energy.least_squares import Solution
+from offload_perception.power.energy.power_trace import PowerTrace
 from offload_perception.power.energy.stage_regression import StageFit
 from offload_perception.power.energy.stage_time import Span
 
@@ -144,9 +145,19 @@ def test_window_without_samples_is_refused(limits: tuple[float, float]) -> None:
 def test_a_gap_within_the_window_is_refused() -> None:
     kept = (TIMES_S < 0.4) | (TIMES_S > 0.5)
     samples = PowerTrace(TIMES_S[kept], TIMES_S[kept], 0.0)
-    assert samples.covers(0.1, 0.3) and samples.covers(0.6, 0.7)
+    assert list(samples.covers(np.array([0.1, 0.3, 0.6, 0.7]))) == [True, False, True]
     with pytest.raises(MeterError):
         integrate(samples, window(0.3, 0.6))
+
+
+@pytest.mark.parametrize(('step_s', 'missing_s', 'covered'), [
+    (0.0002, 0.04, True), (0.0002, 0.06, False), (0.02, 0.07, True), (0.02, 0.12, False),
+    (0.09, 0.0, True), (0.12, 0.0, False)])
+def test_a_gap_is_one_of_several_steps(step_s: float, missing_s: float, covered: bool) -> None:
+    times_s = np.arange(0.0, 2.0, step_s)
+    times_s[len(times_s) // 2:] += missing_s
+    samples = PowerTrace(times_s, times_s, 0.0)
+    assert bool(samples.covers(np.array([0.5, 1.5])).all()) is covered
 
 
 def test_a_frame_that_was_dropped_at_once_takes_nothing() -> None:
