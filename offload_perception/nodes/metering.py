@@ -198,7 +198,8 @@ class MeterNode(ManagedNode[ConfigT, SessionT]):
     def configure(self) -> None:
         """Create the topics."""
         wanted = self.attribution if self.attribution != 'auto' else self._meter.attribution
-        attribution = IntegralAttribution() if wanted == TRAPEZOID else RegressionAttribution()
+        attribution = IntegralAttribution() if wanted == TRAPEZOID else RegressionAttribution(
+            refresh_s=self._meter.refresh_s)
         self._parts = MeterParts(
             meter=self._meter, rate_hz=self.rate_hz,
             power=self.add_publisher(PowerSample, 'power', qos.TELEMETRY),

@@ -16,10 +16,12 @@ from offload_perception.flight import mavros
 from offload_perception.incoming import text
 from offload_perception.msg import PowerSample
 from offload_perception.power.drivers.power_meter import Cancelled, MeterSilent, PowerMeter
-from offload_perception.power.drivers.samples import Sample
+from offload_perception.power.drivers.samples import REFRESH_S, Sample
 
 TIMEOUT_S = 2.0
-"""For a message; batteries of autopilots come about once a second."""
+"""For a message."""
+BATTERY_S = 1.0
+"""How often batteries renew their values, as a rule."""
 _MOST_WAITING = 100  # the reader takes them at once
 _TOPIC = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 _POSITIVE = 'positive'
@@ -39,6 +41,7 @@ class TopicMeter(PowerMeter):
     def __init__(self, kind: type, topic: str, convert: Callable[['TopicMeter', Any], Sample],
                  ) -> None:
         self.kind, self.topic, self.description = kind, topic, f'topic {topic}'
+        self.refresh_s = BATTERY_S if kind is BatteryState else REFRESH_S
         self._convert = convert
         self._samples: deque[Sample] = deque(maxlen=_MOST_WAITING)
         self._came, self._cancelled = Condition(), False

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from offload_perception.errors import MeterError
-from offload_perception.power.drivers.samples import Sample
+from offload_perception.power.drivers.samples import REFRESH_S, Sample
 from offload_perception.power.energy.frame_energy import REGRESSION
 
 MAX_RATE_HZ = 1000.0
@@ -78,6 +78,7 @@ class PowerMeter(ABC):
     :ivar prompt: whether `read` ends within about a second whatever the meter does.
     :ivar attribution: how the energy of frames follows from its readings: `TRAPEZOID` if there
         are many in a frame, else `REGRESSION`.
+    :ivar refresh_s: for the regression: its values are means over this time, and renewed as often.
     :ivar remedy: what helps if many reads fail.
     :ivar no_load: what may be wrong if it shows no current for long; empty = nothing.
     :ivar calibration: name of the calibration that its values have been through; empty = none.
@@ -89,6 +90,7 @@ class PowerMeter(ABC):
     waits = False
     prompt = True
     attribution = REGRESSION
+    refresh_s = REFRESH_S
     remedy = 'see the log'
     no_load = calibration = ''
 

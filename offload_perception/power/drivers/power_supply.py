@@ -31,7 +31,7 @@ _NOT_DRAWN = ('Charging', 'Not charging', 'Full')
 class PowerSupply(PowerMeter):
     """Reads one supply; gauges of batteries renew their values about once a second."""
 
-    rate_hz, max_rate_hz = 2.0, 100.0
+    rate_hz, max_rate_hz, refresh_s = 2.0, 100.0, 1.0
     remedy = 'look at the files that the log names'
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers.block_clock import CLOCK_S
+from offload_perception.power.drivers.samples import REFRESH_S
 from offload_perception.power.energy.frame_energy import FrameEnergy
 from offload_perception.power.energy.frame_time import TimedFrame
 from offload_perception.power.energy.integral import integrate
@@ -98,10 +99,14 @@ class Attribution(ABC):
 
 
 class RegressionAttribution(Attribution):
-    """For meters of a few readings a second; gives no energy before the first fit."""
+    """For meters of a few readings a second; gives no energy before the first fit.
 
-    def __init__(self, refit_period_s: float = REFIT_PERIOD_S) -> None:
-        self._slow = StageRegression()
+    Their values are means over `refresh_s`, and are renewed as often.
+    """
+
+    def __init__(self, refit_period_s: float = REFIT_PERIOD_S, *,
+                 refresh_s: float = REFRESH_S) -> None:
+        self._slow = StageRegression(refresh_s)
         super().__init__(self._slow, refit_period_s)
 
     def add_power(self, t_s: float, power_w: float) -> Iterator[tuple[TimedFrame, FrameEnergy]]:

@@ -53,14 +53,17 @@ def feed(attribution: IntegralAttribution, times_s: np.ndarray, powers_w: np.nda
     return done
 
 
-def test_regression_finds_the_power_of_a_stage_from_two_readings_a_second() -> None:
+@pytest.mark.parametrize('refresh_s', [0.5, 1.0])
+def test_regression_finds_the_power_of_a_stage_from_slow_readings(
+        refresh_s: float) -> None:
+    """From two a second, or one, as of a battery."""
     frames = list(flight(120))
     fine_s = np.arange(0, 120, 0.001)
     fine_w = power_at(fine_s, frames)
-    attribution = RegressionAttribution(refit_period_s=10.0)
+    attribution = RegressionAttribution(refit_period_s=10.0, refresh_s=refresh_s)
     done = []
-    for k in range(239):
-        start_s, end_s = k / 2, (k + 1) / 2
+    for end_s in np.arange(refresh_s, 119.6, refresh_s).tolist():
+        start_s = end_s - refresh_s
         mean_w = fine_w[(fine_s >= start_s) & (fine_s < end_s)].mean()
         done += attribution.add_power(end_s, float(mean_w))
         for f in frames:
