@@ -84,6 +84,16 @@ def test_a_rail_of_a_jetson_gives_power_and_the_energy_of_a_frame(
     assert energy.energy == pytest.approx(0.1 * sample.power, rel=0.01)
 
 
+def test_a_frame_of_another_computer_has_no_energy_and_is_reported(
+        world: World, fake: FakePower, samples: Heard, start: Callable[..., PowerNode]) -> None:
+    fake.jetson()
+    node = start(source=VDD_IN)
+    ends = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ends.publish(FrameLatency(sequence=1, total=0.1, end=time.monotonic() - 1000.0))
+    until(lambda: [f for f in node.findings(time.monotonic()) if f.name == 'clock'])
+    assert node.values()['frames not metered'] == 1
+
+
 def test_the_attribution_and_the_rate_are_parameters(
         fake: FakePower, samples: Heard, start: Callable[..., PowerNode]) -> None:
     fake.jetson()
