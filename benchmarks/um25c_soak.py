@@ -8,7 +8,6 @@ of a core. Every power figure in it is emulated.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import platform
 import sys
@@ -22,8 +21,8 @@ from typing import Any
 import psutil
 from goals import Goal, at_most, publish
 
-from offload_perception.power.drivers.meter import open_serial_meter
-from offload_perception.power.drivers.meter_reader import DEFAULT_RATE_HZ, MeterReader
+from offload_perception.power.drivers.meter import DEFAULT_RATE_HZ, open_um_meter
+from offload_perception.power.drivers.meter_reader import MeterReader
 from offload_perception.power.drivers.plausibility import implausible
 from offload_perception.power.drivers.samples import GAP_S, Event, Sample
 from offload_perception.power.emulation.device_model import preset
@@ -53,6 +52,7 @@ class Published:
         """Count, integrate and judge a sample."""
         self.samples['repeated' if sample.repeated else 'new'] += 1
         r = sample.reading
+        assert r is not None  # of a UM meter
         self.energy.add(sample.t_s, r.voltage_v, r.current_a)
         possible = 0.95 * self._device.idle_w <= r.power_w <= 1.05 * self._device.full_load_w
         if implausible(r) or not possible:
@@ -67,8 +67,7 @@ def soak(emulator: EmulatorProcess, seconds: float, rate_hz: float) -> dict[str,
     """Run one session; return its figures."""
     published, process = Published(), psutil.Process()
     reader = MeterReader(
-        functools.partial(open_serial_meter, emulator.port), published.on_sample,
-        published.on_event, rate_hz)
+        lambda: open_um_meter(emulator.port), published.on_sample, published.on_event, rate_hz)
     start_s, memory_kib = time.monotonic(), []
     energy_before_j = emulator.stats()['energy_j']
     reader.start()

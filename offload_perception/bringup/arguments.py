@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from offload_perception.bringup.config import check
-from offload_perception.bringup.graph import NodeEntry
+from offload_perception.bringup.graph import SOURCE, NodeEntry
 from offload_perception.errors import ConfigError, OffloadError
 
 Value = str | int | float | bool
@@ -47,8 +47,8 @@ _OWN = (
     Argument('dashboard', 'false', 'also serve a live web page', _TRUE + _FALSE),
     Argument('camera', 'node', "node plays the source; false leaves the images to a driver of "
              "one's own", ('node', *_FALSE)),
-    Argument('meter', 'um25c', 'power meter; um25c is an emulator without meter_port',
-             ('none',)),
+    Argument('meter', 'um25c', 'power meter; um25c is an emulator without meter_port; KIND:NAME '
+             'is one for power_node, such as hwmon:ina3221/VDD_IN', ('none',)),
     Argument('server_device', 'auto', 'device that runs the layers of the server',
              ('auto', 'edgetpu', 'cpu')),
 )
@@ -121,7 +121,8 @@ class Settings:
         if not node.condition:
             return True
         text = self._texts[node.condition]
-        return ('true' if text in _TRUE else text) in node.runs_at
+        return ('true' if text in _TRUE else text) in node.runs_at or (
+            SOURCE in node.runs_at and ':' in text)
 
     def parameters(self, node: NodeEntry) -> dict[str, Value]:
         """Return the node's parameters that were given; the others keep their defaults, or the
@@ -149,7 +150,8 @@ class Settings:
 
 def _check(argument: Argument, text: str) -> None:
     """Refuse a value that no node could take, under the argument's name."""
-    if argument.choices and text not in argument.choices:
+    if argument.choices and text not in argument.choices and not (
+            SOURCE in argument.choices and ':' in text):
         raise ConfigError(f"argument {argument.name} is '{text}'; use "
                           f'{" or ".join(_shown(argument.choices))}')
     try:
@@ -229,6 +231,23 @@ def _check_profile(text: str) -> None:
     profile.load(text)
 
 
+def _check_meter(text: str) -> None:
+    if ':' in text:
+        from offload_perception.power.drivers.power_sources import parse  # imports pyserial
+        parse(text)
+
+
+def _check_server_meter(text: str) -> None:
+    from offload_perception.power.drivers.power_sources import parse
+    if parse(text)[0].open is None:
+        raise ConfigError('a topic meters no server; name a meter of its own computer')
+
+
+def _check_calibration(text: str) -> None:
+    from offload_perception.power.drivers.meter_calibration import load_calibration
+    load_calibration(text)
+
+
 def _check_source(text: str) -> None:
     from offload_perception.camera import check_source  # imports OpenCV
     check_source(text)
@@ -239,4 +258,6 @@ _CHECKS: dict[str, Callable[[str], None]] = {
     'namespace': _check_namespace, 'image': _check_namespace, 'server': _check_servers,
     'labels': _check_readable, 'bag': _check_absent, 'params_file': _check_parameter_file,
     'profile': _check_profile, 'emulate': _check_profile, 'source': _check_source,
+    'meter': _check_meter, 'server_meter': _check_server_meter,
+    'meter_calibration': _check_calibration,
 }

@@ -11,6 +11,7 @@ from offload_perception.errors import ConfigError
 from offload_perception.fitting import FITS
 from offload_perception.network.output_meaning import KINDS
 from offload_perception.power.emulation.device_model import PRESETS
+from offload_perception.power.energy.frame_energy import REGRESSION, TRAPEZOID
 from offload_perception.profiles.device_profile import RADIOS
 
 if TYPE_CHECKING:
@@ -181,10 +182,24 @@ class RemoteConfig(NetworkConfig):
                                  low=0.05, high=60.0)
     beat_period: float = param(0.1, 'time between two ServerBeat messages while tensors wait '
                                '[s]; 0 = none', low=0.0, high=1.0)
+    power_source: str = param('', 'power meter of the server, for example rapl:package-0; its '
+                              'power, and the energy of a frame, are in ServerStatus; empty = '
+                              'none')
 
 
 @dataclass(frozen=True)
 class MeterConfig:
+    """Parameters of every node that reads a power meter."""
+
+    calibration: str = param('', 'file that calibrate_meter wrote for this meter; empty = none')
+    battery_state: bool = param(False, 'also publish sensor_msgs/BatteryState of the supply on '
+                                '~/supply; never connect it to a flight stack')
+    max_gap: float = param(3.0, 'energy is not integrated over longer gaps between two samples '
+                           '[s]', low=0.5, high=60.0)
+
+
+@dataclass(frozen=True)
+class Um25cConfig(MeterConfig):
     """Parameters of um25c_node."""
 
     port: str = param('', 'serial port of the meter, for example /dev/rfcomm0; empty starts an '
@@ -193,8 +208,6 @@ class MeterConfig:
                         low=0.1, high=7.0)
     emulated_device: str = param('raspberry_pi_3b_plus', 'computer whose power the emulator '
                                  'models, from the CPU load of this one', choices=tuple(PRESETS))
-    battery_state: bool = param(False, 'also publish sensor_msgs/BatteryState of the supply on '
-                                '~/supply; never connect it to a flight stack')
     backlight: int = param(-1, 'backlight of the meter, 0 .. 5; -1 = unchanged', low=-1, high=5,
                            dynamic=True)
     screen_timeout: int = param(-1, 'of the meter [min], 0 = stays on; -1 = unchanged', low=-1,
@@ -203,17 +216,29 @@ class MeterConfig:
                             high=9, dynamic=True)
     record_threshold: float = param(-1.0, 'the meter records above this current, 0 .. 0.3 [A]; '
                                     '-1 = unchanged', low=-1.0, high=0.3, dynamic=True)
-    max_gap: float = param(3.0, 'energy is not integrated over longer gaps between two samples '
-                           '[s]', low=0.5, high=60.0)
 
 
 @dataclass(frozen=True)
-class MonsoonConfig:
+class MonsoonConfig(MeterConfig):
     """Parameters of monsoon_node."""
 
     serial_number: int = param(0, 'of the power monitor; 0 takes the first', low=0,
                                high=2**31 - 1)
     channel: str = param('main', 'output that the load is connected to', choices=('main', 'usb'))
+
+
+@dataclass(frozen=True)
+class PowerConfig(MeterConfig):
+    """Parameters of power_node."""
+
+    source: str = param('', 'the meter, as KIND:NAME, for example hwmon:ina3221/VDD_IN; one that '
+                        'is not there is refused with a list of those found')
+    rate: float = param(0.0, 'readings a second [Hz]; 0 takes what suits the meter; above 10 a '
+                        'PowerSample has the means of 0.1 s', low=0.0, high=1000.0)
+    attribution: str = param('auto', 'how the energy of frames follows from the readings: '
+                             'trapezoid integrates them, regression fits the mean power of each '
+                             'stage; auto takes what suits the meter',
+                             choices=('auto', TRAPEZOID, REGRESSION))
 
 
 @dataclass(frozen=True)

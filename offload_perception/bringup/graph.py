@@ -11,11 +11,15 @@ from offload_perception.bringup.config import (
     DashboardConfig,
     EdgeConfig,
     FlightConfig,
-    MeterConfig,
     MonsoonConfig,
+    PowerConfig,
     RecorderConfig,
     RemoteConfig,
+    Um25cConfig,
 )
+
+SOURCE = 'KIND:NAME'
+"""In `runs_at`, any text with a colon in it, such as the source of a power meter."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,18 @@ EDGE = NodeEntry('edge_inference_node', 'edge_inference', 'namespace', EdgeConfi
     **_MODEL, 'device': 'device', 'split': 'split', 'codec': 'codec', 'server': 'server',
     'deadline': 'deadline', 'profile': 'profile', 'emulate': 'emulate',
     'image_reliability': 'image_reliability', 'black': 'black', 'white': 'white'}, images=True)
-UM25C = NodeEntry('um25c_node', 'um25c', 'namespace', MeterConfig, {
-    'port': 'meter_port', 'emulated_device': 'emulated_device'},
+UM25C = NodeEntry('um25c_node', 'um25c', 'namespace', Um25cConfig, {
+    'port': 'meter_port', 'emulated_device': 'emulated_device',
+    'calibration': 'meter_calibration'},
     condition='meter', runs_at=('um25c',))
-MONSOON = NodeEntry('monsoon_node', 'monsoon', 'namespace', MonsoonConfig, {},
-                    condition='meter', runs_at=('monsoon',))
+MONSOON = NodeEntry('monsoon_node', 'monsoon', 'namespace', MonsoonConfig, {
+    'calibration': 'meter_calibration'}, condition='meter', runs_at=('monsoon',))
+POWER = NodeEntry('power_node', 'power', 'namespace', PowerConfig, {
+    'source': 'meter', 'calibration': 'meter_calibration'},
+    condition='meter', runs_at=(SOURCE,))
 REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', RemoteConfig, {
-    **_MODEL, 'device': 'server_device', 'backend': 'backend', 'beat_period': 'beat_period'})
+    **_MODEL, 'device': 'server_device', 'backend': 'backend', 'beat_period': 'beat_period',
+    'power_source': 'server_meter'})
 RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
     'bag': 'bag', 'images': 'record_images', 'tensors': 'record_tensors', 'server': 'server'},
     condition='record', images=True)
@@ -68,6 +77,6 @@ FLIGHT = NodeEntry('flight_node', 'flight', 'namespace', FlightConfig, {
 
 # The recorder starts first and ends last, so that it misses nothing. The server follows, so that
 # it is subscribed when the first frame comes; the camera starts last.
-DRONE = (RECORDER, DASHBOARD, replace(REMOTE, condition='remote'), UM25C, MONSOON, FLIGHT, EDGE,
-         CAMERA)
+DRONE = (RECORDER, DASHBOARD, replace(REMOTE, condition='remote'), UM25C, MONSOON, POWER, FLIGHT,
+         EDGE, CAMERA)
 SERVER = (REMOTE,)

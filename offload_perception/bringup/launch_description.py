@@ -6,7 +6,7 @@ from launch_ros.actions import LifecycleNode
 from launch import LaunchContext, LaunchDescription
 from offload_perception.bringup.arguments import Argument, Settings, arguments
 from offload_perception.bringup.dds import profile_environment
-from offload_perception.bringup.graph import NodeEntry
+from offload_perception.bringup.graph import SOURCE, NodeEntry
 from offload_perception.bringup.process_runner import RESPAWN_DELAY_S
 
 
@@ -35,7 +35,8 @@ def describe(nodes: tuple[NodeEntry, ...]) -> LaunchDescription:
 def _declare(argument: Argument) -> DeclareLaunchArgument:
     return DeclareLaunchArgument(argument.name, default_value=argument.default,
                                  description=argument.description,
-                                 choices=argument.choices or None)
+                                 choices=None if SOURCE in argument.choices
+                                 else argument.choices or None)
 
 
 def actions(nodes: tuple[NodeEntry, ...], settings: Settings,

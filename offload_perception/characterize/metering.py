@@ -7,16 +7,15 @@ import statistics
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 
 import psutil
 
 from offload_perception.errors import MeterError
-from offload_perception.power.drivers.meter import open_serial_meter
 from offload_perception.power.drivers.meter_reader import MeterReader
-from offload_perception.power.drivers.monsoon import MonsoonReader, PowerBlock, open_monsoon
+from offload_perception.power.drivers.power_sources import open_power_source
 from offload_perception.power.drivers.samples import REFRESH_S, Event, Sample
 from offload_perception.power.emulation.device_model import preset
 from offload_perception.power.emulation.emulator_process import EmulatorProcess, spawn_emulator
@@ -27,8 +26,8 @@ SETTLE_S = 2 * REFRESH_S
 """A reading is a mean over the refresh before it, and may be as old again: from then on it
 holds nothing of what was before."""
 MIN_SAMPLES = 3
-MAX_POWER_W = 125.0
-"""What 5 A at 25 V are: beyond it neither meter can have measured."""
+MAX_POWER_W = 2000.0
+"""A computer that runs one inference after the other draws no more."""
 _FIRST_SAMPLE_S = 10.0
 _FOLLOW_S = 0.2
 _T_95 = (12.71, 4.31, 3.19, 2.78, 2.58, 2.45, 2.37, 2.31, 2.27, 2.23)
@@ -129,45 +128,41 @@ class Meter:
 
 @contextmanager
 def open_meter(name: str, device: str) -> Iterator[Meter]:
-    """Give the meter called `emulated` (drawing the power of `device`), `monsoon`, or a port's.
+    """Give the meter called `emulated` (drawing the power of `device`), or that of a source.
+
+    A source is one of `power_sources`; `monsoon` alone and the path of a port are short for one.
 
     :raises MeterError: if it cannot be had, with the remedy.
     """
     log = PowerLog()
-    if name == MONSOON:
-        with _running(MonsoonReader(open_monsoon, lambda b: _add_block(log, b),
-                                    log.observe_event), log):
-            yield Meter(log, 'Monsoon HVPM', False)
-    elif name == EMULATED:
-        with spawn_emulator(device=device) as emulator, _um_meter(emulator.port, log), \
+    if name == EMULATED:
+        with spawn_emulator(device=device) as emulator, \
+                _running(f'um25c:{emulator.port}', log), \
                 _Follower(emulator, device) as follower:
             yield Meter(log, f'emulated UM25C with the power of a {device}', True,
                         follower.follow)
     else:
-        with _um_meter(name, log):
-            yield Meter(log, f'UM meter on {name}', False)
-
-
-def _um_meter(port: str, log: PowerLog) -> AbstractContextManager[None]:
-    def add(sample: Sample) -> None:
-        if not sample.repeated:
-            log.add(sample.t_s, sample.reading.voltage_v * sample.reading.current_a)
-
-    return _running(MeterReader(lambda: open_serial_meter(port), add, log.observe_event), log)
+        source = {MONSOON: f'{MONSOON}:0'}.get(name, name)
+        if name.startswith('/'):
+            source = f'um25c:{name}'
+        with _running(source, log):
+            yield Meter(log, name, False)
 
 
 @contextmanager
-def _running(reader: MeterReader | MonsoonReader, log: PowerLog) -> Iterator[None]:
+def _running(source: str, log: PowerLog) -> Iterator[None]:
+    """Have a meter of `power_sources` fill the log."""
+    def add(sample: Sample) -> None:
+        if not sample.repeated:
+            log.add(sample.t_s, sample.power_w)
+
+    reader = MeterReader(lambda: open_power_source(source), add, log.observe_event)
     reader.start()
     try:
         log.wait_first()
         yield
     finally:
         reader.stop()
-
-
-def _add_block(log: PowerLog, block: PowerBlock) -> None:
-    log.add(float(block.times_s[-1]), float(block.power_w.mean()))
 
 
 class _Follower:

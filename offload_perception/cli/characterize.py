@@ -206,7 +206,8 @@ def _parser() -> argparse.ArgumentParser:
     add('--runs', type=int, default=10, help='timed runs per prefix, at least')
     add('--idle-seconds', type=float, default=20.0, help='to measure the idle power for')
     add('--meter', default=EMULATED, metavar='METER',
-        help=f'port of a UM25C, UM24C or UM34C, {MONSOON}, or {EMULATED} (default)')
+        help=f'port of a UM25C, UM24C or UM34C, {MONSOON}, a source as of power_node, such as '
+        f'hwmon:ina219, or {EMULATED} (default)')
     add('--emulate', default='raspberry_pi_3b_plus', metavar='DEVICE',
         help=f'whose power the emulated meter shows: {", ".join(PRESETS)}')
     add('--runtime', default='auto', help='of the CPU backends: auto, litert, openvino, ...')

@@ -25,18 +25,23 @@ def link_findings(status: MeterStatus) -> Iterator[Finding]:
 
 
 class ReadingsWatch:
-    """Follows the readings of a UM meter; the reader's thread calls `sample` and `event`."""
+    """Follows the samples of a meter; the reader's thread calls `observe_...`.
 
-    def __init__(self) -> None:
+    :param remedy: what helps if many reads of this meter fail.
+    """
+
+    def __init__(self, remedy: str = '') -> None:
+        self._remedy = remedy
         self._recent = Recent(WINDOW_S)
         self._low = Hysteresis(on=LOW_V, off=CALM_V)
         self._voltage_v, self._gap, self._no_load = nan, '', ''
         self._unknown: tuple[str, ...] = ()
 
     def observe_sample(self, sample: Sample) -> None:
-        """Take a sample."""
-        self._voltage_v, self._unknown = sample.reading.voltage_v, sample.reading.unknown
-        if sample.reading.current_a > 0.0:
+        """Take a sample; the supply that a UM meter measures is one of 5 V."""
+        if sample.reading is not None:
+            self._voltage_v, self._unknown = sample.voltage_v, sample.reading.unknown
+        if sample.current_a > 0.0:
             self._no_load = ''
 
     def observe_event(self, event: Event) -> None:
@@ -49,17 +54,19 @@ class ReadingsWatch:
     def findings(self, counters: Counters, now_s: float) -> Iterator[Finding]:
         """Yield what is wrong; `now_s` is monotonic."""
         n = self._recent.increase(Counter({
-            'gaps': counters.gaps, 'polls': counters.polls,
+            'gaps': counters.gaps, 'polls': counters.polls, 'dropped': counters.dropped,
             'errors': sum(counters.errors.values())}), now_s)
         if n['gaps']:
             yield warning('gaps', f'{several(n["gaps"], "gap")} in the last {WINDOW_S:.0f} s, the '
-                          f'last: {self._gap}; frames in a gap have no energy: bring the meter '
-                          'nearer, or use a cable')
+                          f'last: {self._gap}; frames in a long one have no energy: '
+                          f'{self._remedy}')
         if n['errors'] > ERRORS * n['polls']:
             worst = max(counters.errors, key=lambda kind: counters.errors[kind])
             yield warning('readings', f'{n["errors"]} of {n["polls"]} polls failed in the '
-                          f'last {WINDOW_S:.0f} s, most as {worst}: bring the meter nearer, '
-                          'or use a cable')
+                          f'last {WINDOW_S:.0f} s, most as {worst}: {self._remedy}')
+        if n['dropped']:
+            yield warning('samples', f'{n["dropped"]} samples were lost in {WINDOW_S:.0f} s: this '
+                          'computer is too slow for the meter; use another one for it')
         if self._unknown:
             yield note('fields', f'unknown: {", ".join(self._unknown)}, since the meter sends '
                        'impossible values; volts, amperes and watts are right')

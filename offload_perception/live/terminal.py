@@ -210,7 +210,9 @@ def _server(x: dict[str, Any], foreign: bool) -> Text:
     other = [(' ANOTHER MODEL', 'bold red')] if foreign else []
     return Text.assemble(
         f'{x["name"]}: {x["runs_on"]}', *other, f', busy {_figure(x["utilisation"])} of 1, queue '
-        f'{x["queue"]}, wait {_seconds(x["expected_wait"])}, rejected {x["rejected"]}')
+        f'{x["queue"]}, wait {_seconds(x["expected_wait"])}, rejected {x["rejected"]}',
+        '' if x['power'] is None else (f', {_figure(x["power"], "W")}, '
+                                       f'{_figure(x["frame_energy"], "J", 3)} a frame'))
 
 
 def _warnings(s: dict[str, Any], width: int, room: float) -> list[Text]:

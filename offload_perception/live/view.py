@@ -108,7 +108,8 @@ def power(state: 'LiveState', now: float) -> dict[str, Any] | None:
             'per_result': spent.per_result_j, 'metered': spent.metered,
             'frame': None if energy is None else {
                 'energy': energy.energy, 'above_idle': energy.energy - energy.idle_energy,
-                'uncertainty': energy.uncertainty, 'method': energy.method}}
+                'uncertainty': energy.uncertainty, 'method': energy.method,
+                'residual': energy.residual_w}}
 
 
 def link(state: 'LiveState', frames: Sequence[Any], seconds: float) -> dict[str, Any]:
@@ -132,6 +133,7 @@ def server(name: str, received: 'Received | None', now: float, *, used: bool) ->
             'queue': m.queue_length, 'expected_wait': m.expected_wait,
             'arrival_rate': m.arrival_rate, 'completed': m.completed,
             'rejected': m.refused + m.busy + m.late + m.failed,
+            'power': m.power, 'frame_energy': m.frame_energy, 'meter': m.power_source,
             'silent': now - received.at_s > SILENT_S, 'used': used}
 
 

@@ -44,6 +44,7 @@ from offload_perception.network.interpret import result_specs
 from offload_perception.network.output_meaning import DETECTION
 from offload_perception.pipeline.packing import joined
 from offload_perception.pipeline.plan import Ended
+from offload_perception.power.drivers.samples import Sample
 from offload_perception.power.drivers.um25c import Reading
 from offload_perception.tensor import TensorSpec
 
@@ -203,34 +204,39 @@ def latency_message(ended: Ended) -> FrameLatency:
         server_runtime=frame.server_runtime, server_device=frame.server_device,
         **vars(frame.stages), bytes=frame.sent_bytes, deadline=frame.deadline_s,
         deadline_met=frame.deadline_met, captured=counts.captured, remote=counts.remote,
-        local=counts.local, dropped=counts.dropped)
+        local=counts.local, dropped=counts.dropped, end=frame.arrival_s + frame.stages.total)
 
 
-def power_message(reading: Reading, *, stamp: Time, source: str, emulated: bool, repeated: bool,
+def power_message(sample: Sample, *, stamp: Time, source: str, calibration: str,
                   integrated_j: float) -> PowerSample:
-    """Return a meter's reading as a message."""
-    group = reading.selected
+    """Return a meter's sample as a message; what only UM meters say is NaN of others."""
+    r = sample.reading
+    group = r.selected if r else None
     return PowerSample(
-        header=Header(stamp=stamp), source=source, emulated=emulated, repeated=repeated,
-        voltage=reading.voltage_v, current=reading.current_a, power=reading.power_w,
+        header=Header(stamp=stamp), source=source, emulated=sample.emulated,
+        repeated=sample.repeated, calibration=calibration,
+        voltage=sample.voltage_v, current=sample.current_a, power=sample.power_w,
         energy=group.energy_j if group else nan, charge=group.charge_c if group else nan,
-        integrated_energy=integrated_j, temperature=_or_nan(reading.temperature_c),
-        d_plus=_or_nan(reading.d_plus_v), d_minus=_or_nan(reading.d_minus_v),
-        resistance=_or_nan(reading.resistance_ohm),
-        data_group=UNKNOWN_GROUP if group is None else reading.data_group,
-        charging_mode=reading.charging_mode_name)
+        integrated_energy=integrated_j, temperature=_field(r, 'temperature_c'),
+        d_plus=_field(r, 'd_plus_v'), d_minus=_field(r, 'd_minus_v'),
+        resistance=_field(r, 'resistance_ohm'),
+        data_group=r.data_group if r and group else UNKNOWN_GROUP,
+        charging_mode=r.charging_mode_name if r else '')
 
 
-def _or_nan(value: float | None) -> float:
+def _field(reading: Reading | None, name: str) -> float:
+    """Return a field of a UM meter's reading; NaN = not known, or of another meter."""
+    value = getattr(reading, name, None)
     return nan if value is None else float(value)
 
 
-def supply_message(reading: Reading, *, stamp: Time, source: str) -> BatteryState:
-    """Return a reading as BatteryState, for dashboards; what a supply does not have is NaN."""
+def supply_message(sample: Sample, *, stamp: Time, source: str) -> BatteryState:
+    """Return a sample as BatteryState, for dashboards; what a supply does not have is NaN."""
     return BatteryState(
-        header=Header(stamp=stamp), voltage=reading.voltage_v, current=-reading.current_a,
-        temperature=_or_nan(reading.temperature_c), charge=nan, capacity=nan, design_capacity=nan,
-        percentage=nan, power_supply_status=BatteryState.POWER_SUPPLY_STATUS_UNKNOWN,
+        header=Header(stamp=stamp), voltage=sample.voltage_v, current=-sample.current_a,
+        temperature=_field(sample.reading, 'temperature_c'), charge=nan, capacity=nan,
+        design_capacity=nan, percentage=nan,
+        power_supply_status=BatteryState.POWER_SUPPLY_STATUS_UNKNOWN,
         present=True, location='computer supply', serial_number=source)
 
 

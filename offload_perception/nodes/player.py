@@ -1,4 +1,7 @@
-"""Publish the messages of a bag again, undecoded, with the QoS they were recorded with."""
+"""Publish the messages of a bag again, with the QoS they were recorded with.
+
+They are not decoded, except those of earlier versions of this package, which had fewer fields.
+"""
 
 import time
 from collections.abc import Callable
@@ -17,14 +20,16 @@ from rosgraph_msgs.msg import Clock
 
 from offload_perception.errors import BagError
 from offload_perception.nodes import qos
+from offload_perception.nodes.earlier import with_new_fields
 from offload_perception.nodes.message_types import class_of
 from offload_perception.nodes.running import wait_for_acknowledgements
 from offload_perception.recording import BagMessage, BagReader, MessageType, installed_type
-from offload_perception.recording.definitions import comparable, difference
+from offload_perception.recording.definitions import comparable, difference, only_grew
 from offload_perception.recording.playback import Selection, Timeline, play, ticking, topics_of
 from offload_perception.stopping import StopSignal
 
 CLOCK = '/clock'
+_OURS = 'offload_perception/'
 
 
 def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
@@ -32,7 +37,7 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
     """Play a bag until its end, or until it is stopped; return how many were published.
 
     Topics whose type is not installed, or with another definition than the recorded one, are left
-    out and named in the log.
+    out and named in the log; but a type of this package may have got more fields.
 
     :param wait_s: how long to wait for a subscriber to every topic before the start.
     :param clock_hz: how often a second the time of the bag is published on /clock, for nodes with
@@ -74,9 +79,16 @@ def _play_once(reader: BagReader, publishers: dict[str, Any], rate: float, stop:
     chosen = (m for m in reader if m.topic in publishers)
     published = 0
     for m in play(chosen, timeline, wait):
-        publishers[m.topic].publish(m.data)
+        publishers[m.topic].publish(_as_installed(m))
         published += 1
     return published
+
+
+def _as_installed(m: BagMessage) -> Any:
+    """Return the message of an earlier version with the fields of this one, others as bytes."""
+    if m.type.name.startswith(_OURS) and only_grew(m.type, installed_type(m.type.name)):
+        return with_new_fields(m.type.name, m.decode())
+    return m.data
 
 
 def _publish_clock(clock: Publisher, timeline: Timeline) -> None:
@@ -100,7 +112,8 @@ def _publishers(node: Node, topics: dict[str, BagMessage], selection: Selection)
 def _check_definition(node: Node, topic: str, recorded: MessageType) -> None:
     """Refuse a type whose bytes would be read as another one."""
     installed = installed_type(recorded.name)
-    if problem := difference(recorded, installed):
+    problem = difference(recorded, installed)
+    if problem and not (recorded.name.startswith(_OURS) and only_grew(recorded, installed)):
         raise BagError(problem)
     if not comparable(recorded, installed):
         node.get_logger().warning(f'{topic}: the bag does not contain the definition of '

@@ -1,8 +1,10 @@
 """The server's node: tensors in from any number of drones, results out to each."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rclpy.lifecycle import LifecyclePublisher
@@ -11,7 +13,7 @@ from std_msgs.msg import Header
 from offload_perception.bringup.config import RemoteConfig
 from offload_perception.errors import ConfigError
 from offload_perception.frames import Reply, Status, reply_topic
-from offload_perception.health import Finding, error
+from offload_perception.health import Finding, error, meter_watch
 from offload_perception.health.computer import ComputerWatch
 from offload_perception.health.guard import guarded, guarded_values
 from offload_perception.health.layers import network_findings
@@ -22,12 +24,17 @@ from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import packet_of, reply_message
 from offload_perception.nodes.managed import ManagedNode, Session
+from offload_perception.nodes.metering import log_event
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.nodes.running import main_of
 from offload_perception.pipeline.senders import Senders
+from offload_perception.pipeline.server_power import PeriodPower, ServerPower
 from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
 from offload_perception.pipeline.ticker import Ticker
+from offload_perception.power.drivers.power_meter import PowerMeter
+from offload_perception.power.drivers.power_sources import open_power_source
+from offload_perception.power.drivers.sysfs import SYSFS
 from offload_perception.runtime.keras_tail import KerasTail
 from offload_perception.runtime.loaded_network import LoadedNetwork
 
@@ -43,6 +50,8 @@ class TailParts:
     statuses: LifecyclePublisher
     beats: LifecyclePublisher
     features_topic: str
+    open_meter: Callable[[], PowerMeter] | None
+    power_source: str
 
 
 class TailSession(Session):
@@ -56,6 +65,8 @@ class TailSession(Session):
         self._watch, self._computer = ServerWatch(c.queue_limit), ComputerWatch()
         self._doubled = Lasting(qos.GHOST_S)
         self._had_backlog = False
+        self._power = parts.open_meter and ServerPower(
+            parts.open_meter, partial(log_event, node, parts.power_source))
         self.pipeline = TailPipeline(
             network=parts.network, reply=self._on_reply,
             settings=ServerSettings(name=node.get_namespace(), top_k=c.top_k,
@@ -67,6 +78,9 @@ class TailSession(Session):
         node.resources.callback(self._publish_status)  # the last, after what waited is answered
         node.resources.callback(self.pipeline.stop)
         self.pipeline.start()
+        if self._power is not None:
+            node.resources.callback(self._power.stop)
+            self._power.start()
         node.add_timer(c.status_period, self._publish_status)
         self._publish_status()
         if c.beat_period:  # not a timer: other callbacks would delay it
@@ -96,6 +110,8 @@ class TailSession(Session):
     def _publish_status(self) -> None:
         pipeline, artefact = self.pipeline, self._artefact
         load, counts = pipeline.current_load(), pipeline.counts
+        power = (self._power.period(counts.replies[Status.OK]) if self._power is not None
+                 else PeriodPower())
         self._parts.statuses.publish(ServerStatus(
             header=Header(stamp=self._node.get_clock().now().to_msg()),
             server=self._node.get_namespace(),
@@ -107,7 +123,8 @@ class TailSession(Session):
             received=counts.received, completed=counts.replies[Status.OK],
             refused=counts.replies[Status.REFUSED], busy=counts.replies[Status.BUSY],
             late=counts.replies[Status.LATE], failed=counts.replies[Status.FAILED],
-            lost=self.senders.lost))
+            lost=self.senders.lost, power_source=self._parts.power_source, power=power.power_w,
+            frame_energy=power.frame_j))
 
     def _publish_beat(self) -> None:
         """Publish the backlog while there is one, and once when it is gone."""
@@ -127,6 +144,9 @@ class TailSession(Session):
             self.pipeline.current_load(), self.pipeline.counts.replies, self._parts.replies.lost,
             self._refusals, now_s, self.senders.lost, self.senders.sent))
         yield from guarded('computer', lambda: self._computer.findings(now_s))
+        if self._power is not None:
+            status = self._power.status
+            yield from guarded('meter', lambda: meter_watch.link_findings(status))
         network = self._parts.network
         yield from guarded('layers', lambda: network_findings(
             network.trouble, network.choice.fallback, self._artefact.trained,
@@ -150,13 +170,18 @@ class TailSession(Session):
 
 
 class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):
-    """Loads the network and creates the topics; `TailSession` does the rest."""
+    """Loads the network and creates the topics; `TailSession` does the rest.
 
-    def __init__(self, **kwargs: Any) -> None:
+    :param sysfs: folder of the kernel's files; tests pass their own.
+    """
+
+    def __init__(self, *, sysfs: Path = SYSFS, **kwargs: Any) -> None:
         super().__init__('remote_inference', RemoteConfig, **kwargs)
+        self._sysfs = sysfs
 
     def load(self) -> None:
-        """Load the model, and look for another server."""
+        """Look for the power meter, load the model, and look for another server."""
+        self._open_meter, self._power_source = self._find_meter(self.config.power_source)
         self._network = self._load_tail(load_artefact(self, self.config))
         self.resources.callback(self._network.close)
         self._refuse_second_server()
@@ -172,11 +197,21 @@ class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):
             network=self._network, replies=replies,
             statuses=self.add_publisher(ServerStatus, 'status', qos.LATCHED),
             beats=self.add_publisher(ServerBeat, 'beat', qos.BEAT),
-            features_topic=features.topic_name)
+            features_topic=features.topic_name, open_meter=self._open_meter,
+            power_source=self._power_source)
 
     def activate(self) -> TailSession:
         """Start to serve."""
         return TailSession(self, self._parts)
+
+    def _find_meter(self, source: str) -> tuple[Callable[[], PowerMeter] | None, str]:
+        """Return what opens the server's meter, and its description; None without one."""
+        if not source:
+            return None, ''
+        open_meter = partial(open_power_source, source, self._sysfs)
+        meter = open_meter()
+        meter.close()
+        return open_meter, meter.description
 
     def _refuse_second_server(self) -> None:
         """Two servers on one topic would compute every frame twice."""

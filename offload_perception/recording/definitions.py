@@ -5,14 +5,14 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from offload_perception.errors import BagError
 
 _SEPARATOR = '=' * 80
 _FIELD = re.compile(r'^\s*([A-Za-z]\w*(?:/\w+)?(?:/\w+)?)', re.ASCII)
-_COMMENT = re.compile(r"#(?=(?:[^'\"]|'[^']*'|\"[^\"]*\")*$).*")  # not within a quoted default
+_COMMENT = re.compile(r"""^((?:[^'"#]|'[^']*'|"[^"]*")*)#.*""")  # not within a quoted default
 _BUILT_IN = frozenset((
     'bool', 'byte', 'char', 'float32', 'float64', 'int8', 'uint8', 'int16', 'uint16', 'int32',
     'uint32', 'int64', 'uint64', 'string', 'wstring'))
@@ -66,6 +66,12 @@ def difference(recorded: MessageType, installed: MessageType) -> str:
                             'the one that is installed')
 
 
+@lru_cache(maxsize=256)  # asked for every message
+def only_grew(recorded: MessageType, installed: MessageType) -> bool:
+    """Return whether the installed type has all that the recorded one has, and more."""
+    return _has_text(recorded) and _fields(recorded.text) < _fields(installed.text)
+
+
 def comparable(recorded: MessageType, installed: MessageType) -> bool:
     """Return whether a bag holds enough of a type to compare it with the installed one."""
     return bool(recorded.hash and installed.hash) or _has_text(recorded)
@@ -77,9 +83,16 @@ def _has_text(kind: MessageType) -> bool:
 
 def _essence(text: str) -> list[str]:
     """Return the significant lines of a definition: no comments, no spacing."""
-    lines = (_COMMENT.sub('', line) for line in text.splitlines())
+    lines = (_COMMENT.sub(r'\1', line) for line in text.splitlines())
     return [' '.join(line.split()).replace(' =', '=').replace('= ', '=')
             for line in lines if line.strip()]
+
+
+def _fields(text: str) -> set[tuple[str, str]]:
+    """Return the significant lines of a definition, each with the type that it is in."""
+    own, *others = re.split(rf'^{_SEPARATOR}\nMSG: (.*)\n', text, flags=re.MULTILINE)
+    parts = [('', own), *zip(others[::2], others[1::2], strict=True)]
+    return {(name, line) for name, part in parts for line in _essence(part)}
 
 
 def _types_in(text: str, package: str) -> list[str]:

@@ -158,6 +158,25 @@ def _energy_of_a_frame(flight: Flight) -> float:
     return float(rows['energy'].mean())
 
 
+def _residual_w(flight: Flight) -> float:
+    """Return what the newest fit of the stages' powers left unexplained [W]; NaN = no fit."""
+    told = flight.energy['residual_w']
+    told = told[np.isfinite(told)]
+    return float(told[-1]) if len(told) else float('nan')
+
+
+def _server_energy(flight: Flight) -> float:
+    """Return the mean energy of a frame that a metered server completed [J]; NaN = none was."""
+    joules, frames = 0.0, 0
+    for name in np.unique(flight.servers['server']):
+        one = flight.servers.where(flight.servers['server'] == name)
+        completed, each_j = np.diff(one['completed']), one['frame_energy'][1:]
+        known = (completed > 0) & np.isfinite(each_j)
+        joules += float(completed[known] @ each_j[known])
+        frames += int(completed[known].sum())
+    return joules / frames if frames else float('nan')
+
+
 @dataclass(frozen=True)
 class PolicySpan:
     """A time [s] during which one mission policy held."""
@@ -208,6 +227,7 @@ def key_figures(flight: Flight) -> dict[str, float]:
     asked = frames['deadline'] > 0
     total_ms = done['total'] * 1e3
     power, energy, tally = flight.power, flight.summary.energy, flight.tally
+    known_w = power['power'][np.isfinite(power['power'])] if len(power) else ()
     joules = (power['integrated_energy'][-1] - power['integrated_energy'][0]
               if len(power) > 1 else nan)
     return {
@@ -220,12 +240,14 @@ def key_figures(flight: Flight) -> dict[str, float]:
         'latency p50 [ms]': np.percentile(total_ms, 50) if len(done) else nan,
         'latency p95 [ms]': np.percentile(total_ms, 95) if len(done) else nan,
         'sent a frame [bytes]': done['bytes'].mean() if len(done) else nan,
-        'mean power [W]': power['power'].mean() if len(power) else nan,
+        'mean power [W]': float(np.mean(known_w)) if len(known_w) else nan,
         'energy over the bag [J]': joules,
         'energy per result, idle included [J]':
             nan if energy.per_result_j is None else energy.per_result_j,
         'metered share of the flight time [%]': 100 * energy.metered if len(power) else nan,
         'energy while a frame was under way [J]': _energy_of_a_frame(flight),
+        'power that the stages do not explain [W]': _residual_w(flight),
+        'energy of a server a frame [J]': _server_energy(flight),
         'labels right [%]': 100 * flight.summary.right / flight.summary.judged
         if flight.summary.judged else nan,
     }

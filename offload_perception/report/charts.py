@@ -47,7 +47,8 @@ CHARTS = (
           'the stage that took most above its usual time.', misses),
     Chart('estimates', 'Estimates against truth', 'What the planner expected of a frame, and what '
           'came of it.', estimates),
-    Chart('servers', 'Servers', 'What the servers announced of their load.', servers),
+    Chart('servers', 'Servers', 'What the servers announced of their load, and the energy of a '
+          'frame, idle power included, of those with a meter.', servers),
     Chart('policy', 'Mission policy', 'How much perception might cost, and how many frames were '
           'kept back for that (paced).', policy),
     Chart('track', 'Where results were taken', 'Position of the vehicle at the stamp of each '

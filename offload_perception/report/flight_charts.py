@@ -54,21 +54,29 @@ def energy(flight: Flight) -> 'Figure | None':
 
 
 def servers(flight: Flight) -> 'Figure | None':
-    """Draw the servers' reports of their load."""
+    """Draw the servers' reports of their load, and of a frame's energy if one is metered."""
     status = flight.servers
     if not len(status):
         return None
-    figure, (above, below) = plotting.new_figure(4.2, rows=2)
+    metered = bool(np.isfinite(status['frame_energy']).any())
+    figure, axes = plotting.new_figure(6.0 if metered else 4.2, rows=3 if metered else 2)
+    above, below = axes[:2]
     for n, name in enumerate(np.unique(status['server'])):
         one = status.where(status['server'] == name)
         colour = (SERVER, DRONE, LINK, GREY)[n % 4]
         above.plot(one['t'], one['utilisation'] * 100, color=colour, label=name)
         below.plot(one['t'], one['expected_wait'] * 1e3, color=colour)
+        if metered:
+            axes[2].plot(one['t'], one['frame_energy'], '.-', lw=1.0, ms=3, color=colour)
     above.set_ylabel('busy [%]')
     above.set_ylim(0, 105)
     plotting.legend_above(figure, above, 1)
-    plotting.label_time(below, 'expected wait [ms]', top=None)
-    below.set_ylim(0.0, None)
+    below.set_ylabel('expected wait [ms]')
+    if metered:
+        axes[2].set_ylabel('energy a frame [J]')
+    axes[-1].set_xlabel('time [s]')
+    for ax in axes[1:]:
+        ax.set_ylim(0.0, None)
     return figure
 
 

@@ -62,6 +62,8 @@ def _level(name: str, value: bytes | int) -> bytes | int:
 
 _duration = partial(number, low=0.0, high=1e6, unknown=True)  # [s]
 _seconds = partial(number, low=0.0, high=1e6)  # [s], always known
+_electric = partial(number, low=-1e6, high=1e6, unknown=True)  # [V], [A], [W]
+_clock = partial(number, low=0.0, high=1e12, unknown=True)  # monotonic [s]
 _quantity = partial(number, low=-1e15, high=1e15, unknown=True)
 _forecast = partial(number, low=-inf, high=inf, unknown=True)
 _count = partial(number, low=0, high=2**63)
@@ -115,16 +117,20 @@ RULES: dict[str, Rules] = {
         'codec': identifier, **_ran, 'server_runtime': _shown, 'server_device': _shown,
         **dict.fromkeys(('queue', 'preprocess', 'head', 'encode', 'link', 'server_wait',
                          'decode', 'tail', 'total'), _duration),
-        'deadline': _seconds,
+        'deadline': _seconds, 'end': _clock,
         **dict.fromkeys(('bytes', 'captured', 'remote', 'local', 'dropped'), _count)},
     'FrameEnergy': {
         'header': _header, 'window': _seconds, 'energy': _quantity, 'idle_energy': _quantity,
         'uncertainty': partial(number, low=0.0, unknown=True), 'method': _shown,
-        'stages': each(_shown, 32), 'stage_energy': each(_quantity, 32), 'source': _shown},
+        'stages': each(_shown, 32), 'stage_energy': each(_quantity, 32), 'source': _shown,
+        'residual_w': partial(number, low=0.0, high=1e15, unknown=True)},
     'PowerSample': {
-        'header': _header, 'source': _shown, 'charging_mode': _shown,
-        **dict.fromkeys(('voltage', 'current', 'power', 'energy', 'charge', 'integrated_energy',
-                         'temperature', 'd_plus', 'd_minus', 'resistance'), _quantity)},
+        'header': _header, 'source': _shown, 'charging_mode': _shown, 'calibration': _shown,
+        **dict.fromkeys(('voltage', 'current', 'power'), _electric),
+        **dict.fromkeys(('energy', 'charge', 'integrated_energy', 'temperature', 'd_plus',
+                         'd_minus', 'resistance'), _quantity)},
+    'BatteryState': {  # of sensor_msgs: what a meter takes of it
+        'header': _header, 'voltage': _electric, 'current': _electric},
     'MissionPolicy': {
         'header': _header, 'policy': _shown, 'reason': _said,
         'min_period': partial(number, low=0.0, high=3600.0),
@@ -140,6 +146,7 @@ RULES: dict[str, Rules] = {
         'model_digest': identifier, **_ran, 'expected_wait': _seconds,
         'utilisation': partial(number, low=0.0, high=1.0),
         'arrival_rate': partial(number, low=0.0, high=1e9),
+        'power_source': _shown, 'power': _quantity, 'frame_energy': _quantity,
         'tail_times': each(_duration, MAX_LAYERS),
         **dict.fromkeys(('received', 'completed', 'refused', 'busy', 'late', 'failed', 'lost'),
                         _count)},

@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -137,7 +138,8 @@ class Summary:
     def add_power(self, r: PowerRecord) -> None:
         """Note a power sample."""
         self._power = r
-        self._energy.add_power(r.at_s, r.energy_j)
+        if isfinite(r.power_w):  # else nothing was metered, as of a battery on its charger
+            self._energy.add_power(r.at_s, r.energy_j)
 
     def add_result(self, r: ResultRecord) -> None:
         """Note a result, and judge its class if the truth is known."""
@@ -212,7 +214,7 @@ class Summary:
         if len(done) < len(recent):
             parts.append(f'dropped {len(recent) - len(done)} '
                          f'({_tally(Counter(r.reason for r in recent if r.reason))})')
-        if self._power:
+        if self._power and isfinite(self._power.power_w):
             emulated = ' (emulated)' if self._power.emulated else ''
             parts.append(f'{self._power.power_w:.2f} W{emulated}')
         if self._result:

@@ -35,6 +35,7 @@ from offload_perception.nodes.dashboard import DashboardNode
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
 from offload_perception.nodes.message_types import class_of
 from offload_perception.nodes.monitor import MonitorNode
+from offload_perception.nodes.power import PowerNode
 from offload_perception.nodes.recorder import RecorderNode
 from offload_perception.nodes.remote_inference import RemoteInferenceNode
 from offload_perception.nodes.um25c import Um25cNode
@@ -116,6 +117,8 @@ GOOD: dict[str, dict[str, Any]] = {
     'FrameEnergy': {'energy': 1.0, 'window': 0.1, 'stages': ['head'], 'stage_energy': [0.5]},
     'MissionPolicy': {'policy': 'full', 'deadline_scale': 1.0},
     'ServerStatus': {'server': '/server', 'utilisation': 0.5, 'tail_times': [0.1, nan]},
+    'PowerSample': {'voltage': 5.0, 'current': 0.4, 'power': 2.0},
+    'BatteryState': {'voltage': 11.5, 'current': -2.0, 'present': True},
     'RemoteResult': {'labels': ['a', 'b'], 'ids': [0, 1], 'scores': [0.6, 0.4]},
     'FeatureTensor': {'drone': '/flood/edge', 'split': 9},
     'OffloadDecision': {'split_name': 'block1_pool', 'candidates': 3},
@@ -137,7 +140,9 @@ def flight(ros: None, artefact: Artefact,
                     image_reliability='reliable', **common),
         world.start(DashboardNode, port=0, server=f'{world.ns}/server'),
         world.start(Um25cNode),
-        world.start(RecorderNode, bag=str(tmp_path_factory.mktemp('bags') / 'bag'), images=True)]
+        world.start(RecorderNode, bag=str(tmp_path_factory.mktemp('bags') / 'bag'), images=True),
+        world.start(PowerNode, ns='/a', source='topic:bench'),
+        world.start(PowerNode, ns='/b', source='battery:battery')]
     nodes[2].session._look_timer.cancel()  # as if somebody looked
     nodes[2].session._view(['image_raw', 'detections', 'class_map'])
     monitor = MonitorNode(namespace=world.ns, server=f'{world.ns}/server')

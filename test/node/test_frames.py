@@ -1,6 +1,7 @@
 """Images in, results and telemetry out: drone and server in one process."""
 
 import copy
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -227,7 +228,7 @@ def test_counters_add_up_and_every_frame_ends_once(world: World, edge: Callable[
     server()
     drone = edge(split='block4_pool', max_in_flight=2)
     served(world, drone)
-    eye = camera()
+    eye, before_s = camera(), time.monotonic()
     for n in range(60):
         a_frame(eye, stamp=n, **({'encoding': 'thermal32'} if n % 7 == 3 else {}))
     pipeline = drone.session.pipeline
@@ -235,6 +236,8 @@ def test_counters_add_up_and_every_frame_ends_once(world: World, edge: Callable[
     world.drive(drone, 'deactivate')
     captured = pipeline.counts.captured
     ends.wait_for(captured)
+    ended_s = [m.end for m in sorted(ends, key=lambda m: m.sequence)]
+    assert all(before_s < end_s < time.monotonic() for end_s in ended_s)
     assert sorted(m.sequence for m in ends) == list(range(1, captured + 1))
     last = max(ends, key=lambda m: m.remote + m.local + m.dropped)
     assert last.captured == captured == last.remote + last.local + last.dropped

@@ -1,6 +1,7 @@
 """The Monsoon's node on a stand-in of the maker's package; no real device was ever attached."""
 
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -29,7 +30,7 @@ def test_power_is_published_and_a_frame_gets_its_energy(world: World, device: St
     sample = samples.wait_for(5)[0]
     assert not sample.emulated and sample.source == 'Monsoon HVPM'
     assert sample.power == pytest.approx(device.voltage_v * device.current_ma / 1000, rel=0.01)
-    latencies.publish(FrameLatency(sequence=7, total=0.05, head=0.04))
+    latencies.publish(FrameLatency(sequence=7, total=0.05, head=0.04, end=time.monotonic()))
     energy, = energies.wait_for(1)[:1]
     assert energy.sequence == 7 and energy.method == 'trapezoid'
     assert energy.energy == pytest.approx(0.05 * sample.power, rel=0.05)

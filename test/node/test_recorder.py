@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import BatteryState, Image
+from unit.report.flights import FlightBag, frame, message
 
 from offload_perception import recording
 from offload_perception.errors import BagError
@@ -278,6 +280,20 @@ def test_bytes_of_another_definition_are_never_published(
     for topic in ('/t0', '/t1'):
         assert f'{topic} is not played: it was recorded with another definition' in said
     assert '/t2: the bag does not contain the definition' in said and '/t3' not in said
+
+
+def test_messages_of_a_version_with_fewer_fields_are_played(world: World, tmp_path: Path) -> None:
+    ends = world.hear(FrameLatency, '/drone1/frame_latency', qos.TELEMETRY)
+    energies = world.hear(FrameEnergy, '/drone1/frame_energy', qos.TELEMETRY)
+    with FlightBag(tmp_path / 'bag', lacking=('end', 'residual_w')) as bag:
+        bag.add('/drone1/frame_latency', frame(7, 0, 0.1), 0.0)
+        bag.add('/drone1/frame_energy', message(
+            'FrameEnergy', sequence=7, energy=0.5, stages=['head']), 0.1)
+    assert play_all(recording.BagReader(tmp_path / 'bag'), wait_s=20.0) == 2
+    end, energy = ends.wait_for(1)[0], energies.wait_for(1)[0]
+    assert (end.sequence, end.total, end.header.frame_id) == (7, 0.1, 'camera')
+    assert isnan(end.end) and isnan(energy.residual_w)
+    assert (energy.energy, energy.stages) == (0.5, ['head'])
 
 
 def test_the_time_of_the_bag_is_published_on_clock(world: World, tmp_path: Path) -> None:

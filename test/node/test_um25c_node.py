@@ -1,13 +1,17 @@
 import math
+import time
 
 import pytest
 from node.world import INACTIVE, UNCONFIGURED, Heard, World, until
-from offload_perception.msg import PowerSample
+from offload_perception.msg import FrameLatency, PowerSample
 from sensor_msgs.msg import BatteryState
 from std_srvs.srv import Trigger
+from unit.power.um_frames import reading
 
 from offload_perception.nodes import qos
 from offload_perception.nodes.um25c import Um25cNode
+from offload_perception.power.drivers.samples import Sample
+from offload_perception.power.drivers.um25c import Accumulator
 from offload_perception.power.emulation.emulator_process import spawn_emulator
 
 
@@ -84,6 +88,28 @@ def test_a_setting_of_the_meter_is_a_parameter(world: World, samples: Heard) -> 
     assert world.set(node, data_group=5).successful
     assert samples.wait_for(lambda m: m.data_group == 5)
     assert not world.set(node, data_group=12).successful
+
+
+def test_a_frame_of_another_computer_has_no_energy_and_is_reported(
+        world: World, samples: Heard) -> None:
+    node = world.start(Um25cNode, rate=7.0)
+    ends = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ends.publish(FrameLatency(sequence=1, total=0.1, end=time.monotonic() - 1000.0))
+    until(lambda: [f for f in node.findings(time.monotonic()) if f.name == 'clock'])
+    assert node.values()['frames not metered'] == 1
+
+
+@pytest.mark.parametrize(('factor', 'told'), [(1.0, False), (1.1, True)])
+def test_a_counter_that_disagrees_is_reported(world: World, samples: Heard, factor: float,
+                                              told: bool) -> None:
+    node = world.start(Um25cNode, rate=7.0)
+    session, began_s = node.session, time.monotonic() + 1000.0
+    world.drive(node, 'deactivate')  # its own meter is silent now
+    for t_s in range(200):
+        mwh = round(factor * 5.0 * t_s / 3.6)
+        shown = reading(voltage_v=5.0, current_a=1.0, groups=(Accumulator(0, mwh),) * 10)
+        session.on_sample(Sample(began_s + t_s, 5.0, 1.0, 7.0, reading=shown))  # calibrated
+    assert told == ('counter' in [f.name for f in session.findings(time.monotonic())])
 
 
 def test_a_supply_is_shown_as_a_battery_state_only_where_that_is_asked_for(world: World) -> None:

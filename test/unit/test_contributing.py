@@ -11,12 +11,14 @@ from contributing import ROOT, apply, blocks
 
 from offload_perception.bringup.arguments import Settings
 from offload_perception.bringup.config import NetworkConfig
+from offload_perception.bringup.graph import DRONE
 from offload_perception.camera import check_source, open_source
 from offload_perception.codec import decode, encode
-from offload_perception.errors import DecodeError, SourceError
+from offload_perception.errors import DecodeError, MeterError, SourceError
 from offload_perception.flight import policy
 from offload_perception.flight.vehicle_state import Vehicle
 from offload_perception.network.artefact import Artefact
+from offload_perception.power.drivers.power_sources import open_power_source
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.runtimes import RUNTIMES
 from offload_perception.runtime.select import resolve
@@ -72,22 +74,24 @@ def test_a_mission_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert verdict.policy.terms(settings) == (1.0, 2.0)
 
 
-def test_a_power_meter_is_started_by_its_argument(monkeypatch: pytest.MonkeyPatch,
-                                                  tmp_path: Path) -> None:
-    tables = apply('A power meter', monkeypatch, leave_out='/nodes/')
-    settings = Settings(tables['DRONE'], {'meter': 'hwmon', 'hwmon_folder': str(tmp_path)})
-    running = {n.name: n for n in tables['DRONE'] if settings.runs(n)}
-    assert 'um25c' not in running
-    assert settings.parameters(running['hwmon']) == {'folder': str(tmp_path)}
-    assert [running['hwmon'].executable] == tables['NODES']
-
-
-def test_a_sensor_that_is_not_there_is_an_error_with_the_remedy(
-        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    apply('A power meter', monkeypatch, leave_out='/nodes/')
-    read = sys.modules['offload_perception.power.drivers.hwmon'].read_hwmon
-    with pytest.raises(sys.modules['offload_perception.errors'].MeterError, match='/sys/class'):
-        read(tmp_path)
+def test_a_power_meter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    apply('A power meter', monkeypatch)
+    settings = Settings(DRONE, {'meter': 'iio:ina226'})
+    power, = (n for n in DRONE if settings.runs(n) and n.condition == 'meter')
+    assert settings.parameters(power) == {'source': 'iio:ina226'}
+    for name, value in {'name': 'ina226', 'in_voltage1_raw': 4000, 'in_voltage1_scale': 1.25,
+                        'in_current3_raw': 500, 'in_current3_scale': 1, 'in_power2_raw': 100,
+                        'in_power2_scale': 25}.items():
+        file = tmp_path / 'bus/iio/devices/iio:device0' / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f'{value}\n')
+    sample = open_power_source('iio:ina226', tmp_path).read()
+    assert (sample.voltage_v, sample.current_a, sample.power_w) == (5.0, 0.5, 2.5)
+    with pytest.raises(MeterError, match=r'iio:ina219.*no device ina219'):
+        open_power_source('iio:ina219', tmp_path)
+    file.write_text('nan')
+    with pytest.raises(MeterError, match='in_power2_scale is no scale'):
+        open_power_source('iio:ina226', tmp_path)
 
 
 TITLES = ('A codec', 'An image source', 'A runtime', 'A mission policy', 'A power meter')

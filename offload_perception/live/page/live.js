@@ -119,7 +119,8 @@ function drawPower(p) {
   $('joules').textContent = known(p.per_result) ? `${p.per_result.toFixed(3)} J a frame` : '';
   $('energy').textContent = p.frame && known(p.frame.above_idle)
     ? `Last frame ${fixed(p.frame.above_idle)} J above idle` + (known(p.frame.uncertainty)
-      ? ` ± ${p.frame.uncertainty.toFixed(3)}` : '') : '';
+      ? ` ± ${p.frame.uncertainty.toFixed(3)}` : '') + (known(p.frame.residual)
+      ? `; ${fixed(p.frame.residual)} W not explained by its stages` : '') : '';
   $('meter').textContent = `${p.source}${told}` + (known(p.per_result)
     ? `, metered ${Math.floor(100 * p.metered)} % of the time` : '');
   old('power', p.age_s);
@@ -153,7 +154,9 @@ function drawServers({servers, foreign}) {
         : []), load,
       make('p', `busy ${percent(s.utilisation ?? 0)} · ${(s.arrival_rate ?? 0).toFixed(1)}/s · `
         + `queue ${s.queue} · wait ${seconds(s.expected_wait)} · done ${s.completed}`
-        + (s.rejected ? ` · rejected ${s.rejected}` : '')));
+        + (s.rejected ? ` · rejected ${s.rejected}` : '')),
+      ...(known(s.power) ? [make('p', `${s.power.toFixed(2)} W` + (known(s.frame_energy)
+        ? ` · ${s.frame_energy.toFixed(3)} J a frame` : '') + ` · ${s.meter}`)] : []));
     return box;
   }));
 }

@@ -6,15 +6,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, replace
+from queue import SimpleQueue
 
 import serial
 
-from offload_perception.errors import MeterError
 from offload_perception.power.drivers import commands
 from offload_perception.power.drivers.framer import Framer
-from offload_perception.power.drivers.plausibility import Guard, Refusal, without_impossible
+from offload_perception.power.drivers.plausibility import Guard, without_impossible
 from offload_perception.power.drivers.port import open_port
+from offload_perception.power.drivers.power_meter import (
+    Cancelled,
+    LinkCounts,
+    LinkLost,
+    MeterSilent,
+    PollError,
+    PowerMeter,
+    ReadingRefused,
+    ShortReply,
+    WrongDevice,
+)
+from offload_perception.power.drivers.samples import Sample, SampleStream
 from offload_perception.power.drivers.um25c import Model, Reading, decode, tail_is_right
 
 SETTLE_S = 0.3
@@ -23,61 +35,10 @@ COMMAND_PAUSE_S = 0.5
 """A byte sent sooner after a state command can be lost (rdserialtool; others use 0.2 s)."""
 TIMEOUT_S = 1.0
 """For a reply, which takes 135 ms on the wire at 9600 baud."""
-
-
-class PollError(MeterError):
-    """A request brought no reading; `kind` is the name under which it is counted."""
-
-    kind = 'failed'
-
-
-class MeterSilent(PollError):
-    """No answer came in time."""
-
-    kind = 'silent'
-
-
-class ShortReply(PollError):
-    """A reply began and did not end in time."""
-
-    kind = 'short'
-
-
-class WrongDevice(PollError):
-    """Something answers on the port, but not in this protocol."""
-
-    kind = 'foreign'
-
-
-class LinkLost(PollError):
-    """The port vanished or failed while in use."""
-
-    kind = 'lost'
-
-
-class Cancelled(PollError):
-    """The request was given up because the meter is being closed."""
-
-    kind = 'cancelled'
-
-
-class ReadingRefused(PollError):
-    """A complete reply with impossible values."""
-
-    def __init__(self, reason: Refusal) -> None:
-        super().__init__(f'reading refused: {reason.value}; the next one is likely to be sound')
-        self.reason = reason
-        self.kind = f'refused: {reason.value}'
-
-
-@dataclass(frozen=True)
-class LinkCounts:
-    """Counts of link events other than readings."""
-
-    garbage_bytes: int = 0
-    short_frames: int = 0
-    tail_warnings: int = 0
-    counter_resets: int = 0
+DEFAULT_RATE_HZ = 3.0
+"""A little faster than the meter renews its values, so that none is missed."""
+MAX_RATE_HZ = 7.0
+"""130 bytes at 9600 baud take 135 ms."""
 
 
 def open_serial_meter(
@@ -117,7 +78,7 @@ class SerialMeter:
         reading = decode(frame)
         self.model = reading.model
         if refusal := self._guard.check(reading, tail_is_right(frame)):
-            raise ReadingRefused(refusal)
+            raise ReadingRefused(refusal.value)
         return without_impossible(reading)
 
     def send(self, command: bytes) -> None:
@@ -192,3 +153,50 @@ class SerialMeter:
             raise LinkLost(
                 f'{self._port.port}: link lost ({e}); the meter lives on the line it measures, so '
                 'the supply may be lost too') from e
+
+
+class UmMeter(PowerMeter):
+    """A UM meter as a `PowerMeter`; what is put into `orders` is sent between two readings.
+
+    :ivar orders: queue of `commands`, which a meter that is opened again takes over.
+    """
+
+    rate_hz, max_rate_hz = DEFAULT_RATE_HZ, MAX_RATE_HZ
+    remedy = 'bring the meter nearer, or use a cable'
+    no_load = ('no current at all: is the supply on the input side of the meter, and the load on '
+               'its output side?')
+
+    def __init__(self, meter: SerialMeter, description: str, *, emulated: bool = False,
+                 orders: SimpleQueue[bytes] | None = None) -> None:
+        self.description, self._meter = description, meter
+        self._stream, self._sent = SampleStream(emulated=emulated), 0
+        self.orders: SimpleQueue[bytes] = SimpleQueue() if orders is None else orders
+
+    def read(self) -> Sample:
+        """Send what was ordered, ask for one reading and wait for it; see `SerialMeter.read`."""
+        while not self.orders.empty():
+            self._meter.send(self.orders.get())
+            self._sent += 1
+        reading = self._meter.read()
+        return self._stream.take(self._meter.asked_s, reading)
+
+    def take_counts(self) -> LinkCounts:
+        """Return what was counted since the last call."""
+        sent, self._sent = self._sent, 0
+        return replace(self._meter.take_counts(), commands=sent)
+
+    def cancel(self) -> None:
+        """End a current `read` at once."""
+        self._meter.cancel()
+
+    def close(self) -> None:
+        """Close the port."""
+        self._meter.close()
+
+
+def open_um_meter(port: str) -> UmMeter:
+    """Open the UM meter on a serial port, as `open_serial_meter` does.
+
+    :raises MeterError: if it cannot be opened, with the remedy.
+    """
+    return UmMeter(open_serial_meter(port), f'UM25C {port}')

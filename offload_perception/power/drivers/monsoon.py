@@ -9,7 +9,7 @@ what is done about them:
   starts: it is set to 'On' before.
 - `startSampling` does not return, and swallows Ctrl-C: only the periodic calls are used, in a
   thread of their own.
-- Those wait for ever when the device sends no calibration samples: `MonsoonReader` says so after a
+- Those wait for ever when the device sends no calibration samples: `MeterReader` says so after a
   deadline, and such a thread delays nothing.
 - Times are the wall clock's: they are replaced by monotonic ones, evenly spaced. Pure Python often
   cannot keep up with 5 kHz; the device then drops samples, which is reported.
@@ -28,12 +28,18 @@ from typing import Protocol
 import numpy as np
 
 from offload_perception.errors import MeterError
-from offload_perception.power.drivers.samples import Event, MeterStatus, State
-from offload_perception.power.drivers.supervisor import BACK_OFF_S, Supervisor
+from offload_perception.power.drivers.block_clock import BlockClock
+from offload_perception.power.drivers.power_meter import (
+    LinkCounts,
+    MeterSilent,
+    PowerMeter,
+    ReadingRefused,
+)
+from offload_perception.power.drivers.samples import Curve, Sample
+from offload_perception.power.energy.frame_energy import TRAPEZOID
 
 SAMPLE_PERIOD_S = 0.0002  # 5 kHz, fixed by the device
 BLOCK_SAMPLES = 500  # 0.1 s: ten messages a second
-DEADLINE_S = 5.0  # for a block; a device that hangs is opened again
 CHANNELS = ('main', 'usb')
 MAX_VOLTAGE_V, MAX_CURRENT_A = 14.0, 15.0  # its output goes to 13.5 V, its limit to 15 A
 ZERO_A = 0.02
@@ -86,14 +92,22 @@ class _Engine(Protocol):
     def periodicStopSampling(self) -> None: ...
 
 
-class MonsoonMeter:
+class MonsoonMeter(PowerMeter):
     """An open power monitor. Used by one thread; each call may block, see the module's text."""
+
+    rate_hz = max_rate_hz = 1 / (SAMPLE_PERIOD_S * BLOCK_SAMPLES)
+    waits, prompt = True, False
+    attribution = TRAPEZOID
+    remedy = 'is the supply connected the right way round, and on this channel?'
 
     def __init__(
         self, device: _Device, engine: _Engine, channels: ModuleType | SimpleNamespace,
         channel: str, clock: Callable[[], float] = time.monotonic,
+        description: str = 'Monsoon HVPM',
     ) -> None:
+        self.description = description
         self._device, self._engine, self._clock = device, engine, clock
+        self._sampling, self._dropped, self._taken = False, 0, BlockClock()
         usb = channel == 'usb'
         self._current_at = channels.USBCurrent if usb else channels.MainCurrent
         self._voltage_at = channels.USBVoltage if usb else channels.MainVoltage
@@ -106,8 +120,24 @@ class MonsoonMeter:
         with _translated():
             if self._engine.periodicStartSampling() is False:
                 raise MeterError('the Monsoon did not calibrate: unplug it and plug it in again')
+        self._sampling = True
 
-    def read(self, samples: int = BLOCK_SAMPLES) -> PowerBlock:
+    def read(self) -> Sample:
+        """Wait for a block of samples; return its means, and its power as a curve."""
+        if not self._sampling:
+            self.start()
+        block = self.collect()
+        if len(block.times_s) == 0:
+            raise MeterSilent('the Monsoon gave no samples')
+        if not block.plausible:
+            raise ReadingRefused('out of range', self.remedy)
+        voltage_v, power_w = float(block.voltage_v.mean()), float(block.power_w.mean())
+        times_s = self._taken.taken_s(block.times_s)
+        return Sample(float(times_s.mean()), voltage_v,
+                      power_w / voltage_v if voltage_v else 0.0, power_w,
+                      curve=Curve(times_s, block.power_w, self._taken.error_s))
+
+    def collect(self, samples: int = BLOCK_SAMPLES) -> PowerBlock:
         """Wait for about `samples` samples; their times end now.
 
         They are 200 us apart, or more if the package was too slow and samples were dropped.
@@ -123,6 +153,11 @@ class MonsoonMeter:
         times_s = now_s - period_s * np.arange(count - 1, -1, -1)
         return PowerBlock(
             times_s, voltage_v[:count], current_ma[:count] / 1000, int(self._engine.dropped))
+
+    def take_counts(self) -> LinkCounts:
+        """Return how many samples the device has dropped since the last call."""
+        before, self._dropped = self._dropped, int(self._engine.dropped)
+        return LinkCounts(dropped=max(0, self._dropped - before))
 
     def close(self) -> None:
         """End sampling and close the device, whatever state it is in."""
@@ -150,71 +185,21 @@ def open_monsoon(serial_number: int | None = None, channel: str = 'main') -> Mon
                 f'rule: {_UDEV_RULE}')
         device.setUSBPassthroughMode(operations.USB_Passthrough.On)
         device.fillStatusPacket()
-    return MonsoonMeter(device, engines.SampleEngine(device), engines.channels, channel)
+    name = 'Monsoon HVPM' if serial_number is None else f'Monsoon HVPM {serial_number}'
+    return MonsoonMeter(device, engines.SampleEngine(device), engines.channels, channel,
+                        description=name)
 
 
-class MonsoonReader:
-    """Collects blocks in a thread until stopped; opens the monitor again when it fails."""
+def open_monsoon_source(text: str) -> MonsoonMeter:
+    """Open the monitor that `SERIAL` or `SERIAL/CHANNEL` means; 0 is the first one.
 
-    def __init__(
-        self, open_meter: Callable[[], MonsoonMeter], on_block: Callable[[PowerBlock], None],
-        on_event: Callable[[Event], None], *, clock: Callable[[], float] = time.monotonic,
-        back_off_s: tuple[float, float] = BACK_OFF_S, deadline_s: float = DEADLINE_S,
-    ) -> None:
-        self._open_meter, self._on_block, self._clock = open_meter, on_block, clock
-        self._deadline_s, self._progress_s = deadline_s, clock()
-        self._supervisor = Supervisor(self._session, on_event, clock, back_off_s)
-        self.samples = self.blocks = self.refused = self.failures = 0
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._supervisor.start()
-
-    def stop(self) -> bool:
-        """End within 0.3 s; False when the package still holds the thread."""
-        return self._supervisor.stop()
-
-    @property
-    def status(self) -> MeterStatus:
-        """The state now; faulty when nothing has come for longer than the deadline."""
-        silent_s = self._clock() - self._progress_s
-        if silent_s <= self._deadline_s or self._supervisor.stopping.is_set():
-            return self._supervisor.status
-        return MeterStatus(
-            State.FAULTY, f'no samples for {silent_s:.0f} s: switch the Monsoon off and on; if it '
-            'stays so, restart this program', self._progress_s)
-
-    def _session(self) -> bool:
-        """Open, collect until something fails, close; whether any block came."""
-        before, meter = self.blocks, None
-        try:
-            meter = self._open_meter()
-            meter.start()
-            self._supervisor.enter(State.MEASURING, 'connected', 'the Monsoon is sampling')
-            while not self._supervisor.stopping.is_set():
-                self._collect(meter)
-        except MeterError as e:
-            self.failures += 1
-            self._supervisor.enter(State.LOST, 'lost', str(e))
-        finally:
-            if meter is not None:
-                meter.close()
-        return self.blocks > before
-
-    def _collect(self, meter: MonsoonMeter) -> None:
-        block = meter.read()
-        self._progress_s = self._clock()
-        if self._supervisor.stopping.is_set():  # stopped: the callback must not be called
-            return
-        if not block.plausible:
-            self.refused += 1
-            self._supervisor.emit(
-                'refused', f'{len(block.times_s)} samples refused: negative or out of range; is '
-                'the supply connected the right way round, and on this channel?')
-            return
-        self.blocks += 1
-        self.samples += len(block.times_s)
-        self._on_block(block)
+    :raises MeterError: if it is none, or cannot be opened.
+    """
+    serial, _, channel = text.partition('/')
+    if not (serial.isascii() and serial.isdigit() and len(serial) < 11):
+        raise MeterError(f"'{serial}' is no serial number of a Monsoon: it is a number, for "
+                         'example monsoon:12345 or monsoon:12345/usb')
+    return open_monsoon(int(serial) or None, channel or CHANNELS[0])
 
 
 @contextmanager

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from math import isfinite
+from statistics import fmean
 
+import numpy as np
+
+from offload_perception.power.drivers.block_clock import CLOCK_S
 from offload_perception.power.drivers.um25c import Reading
 
 REFRESH_S = 0.5
@@ -34,15 +40,53 @@ class MeterStatus:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One reading and when it was asked for (monotonic seconds).
+class Curve:
+    """Power of a fast meter between two samples: float64 arrays of one length.
 
-    `repeated`: the meter had not renewed its values since the sample before.
+    Times are monotonic seconds and rise, powers are watts. `error_s` is the standard deviation of
+    the times' common error.
+    """
+
+    times_s: np.ndarray
+    powers_w: np.ndarray
+    error_s: float = CLOCK_S
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one read of a meter gave; NaN = it does not measure that, or not now.
+
+    `t_s` is when it was so, in monotonic seconds. Current and power are what the load draws.
+
+    :ivar repeated: the meter had not renewed its values since the sample before.
+    :ivar emulated: the values are modelled, not measured.
+    :ivar reading: all that a UM meter says, None of other meters.
+    :ivar curve: of a fast meter, the samples that the values are the means of.
     """
 
     t_s: float
-    reading: Reading
-    repeated: bool
+    voltage_v: float
+    current_a: float
+    power_w: float
+    repeated: bool = False
+    emulated: bool = False
+    reading: Reading | None = None
+    curve: Curve | None = None
+
+
+def merged(samples: Sequence[Sample]) -> Sample:
+    """Return consecutive samples of one meter as one, with their means and their curve.
+
+    What is read may be as old as the time from one read to the next.
+    """
+    known = [s for s in samples if isfinite(s.power_w)]
+    step_s = (samples[-1].t_s - samples[0].t_s) / max(1, len(samples) - 1)
+    return Sample(
+        fmean(s.t_s for s in samples), fmean(s.voltage_v for s in samples),
+        fmean(s.current_a for s in samples), fmean(s.power_w for s in samples),
+        repeated=all(s.repeated for s in samples), emulated=any(s.emulated for s in samples),
+        curve=Curve(np.array([s.t_s for s in known]), np.array([s.power_w for s in known]),
+                    max(CLOCK_S, step_s)))
 
 
 @dataclass(frozen=True)
@@ -59,7 +103,8 @@ class Counters:
     """The outcome of every poll, and other events.
 
     `polls` equals `samples + repeats + sum(errors)` between polls. The keys of
-    `errors` are the kinds of `meter.PollError`; for a refused reading 'refused: <why>'.
+    `errors` are the kinds of `PollError`; for a refused reading 'refused: <why>'. `dropped` are
+    samples that a fast meter lost, since they were not fetched in time.
     """
 
     polls: int = 0
@@ -71,6 +116,7 @@ class Counters:
     tail_warnings: int = 0
     counter_resets: int = 0
     commands: int = 0
+    dropped: int = 0
     connects: int = 0
     failed_opens: int = 0
     gaps: int = 0
@@ -92,12 +138,11 @@ class Counters:
 
 
 class SampleStream:
-    """Turns readings into samples: marks the repeated ones, notices gaps and a missing load."""
+    """Turns the readings of a UM meter into samples, and marks the repeated ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, emulated: bool = False) -> None:
+        self._emulated = emulated
         self._fresh: Sample | None = None
-        self._last_s: float | None = None
-        self._idle = 0
 
     def take(self, t_s: float, reading: Reading) -> Sample:
         """Mark the reading.
@@ -108,19 +153,8 @@ class SampleStream:
         fresh = self._fresh
         repeated = (fresh is not None and reading == fresh.reading
                     and t_s - fresh.t_s < 0.9 * REFRESH_S)
-        sample = Sample(t_s, reading, repeated)
+        sample = Sample(t_s, reading.voltage_v, reading.current_a, reading.power_w,
+                        repeated=repeated, emulated=self._emulated, reading=reading)
         if not repeated:
             self._fresh = sample
-        self._idle = self._idle + 1 if reading.current_a == 0.0 else 0
         return sample
-
-    def gap_s(self, t_s: float) -> float:
-        """Return the time without a reading before `t_s` when it is a gap, else 0."""
-        since_s = 0.0 if self._last_s is None else t_s - self._last_s
-        self._last_s = t_s
-        return since_s if since_s > GAP_S else 0.0
-
-    @property
-    def readings_without_load(self) -> int:
-        """How many readings in a row showed no current at all."""
-        return self._idle

@@ -1,13 +1,14 @@
-"""Joules and coulombs from timed power samples, and the power of a device that does nothing."""
+"""Joules and coulombs from timed power samples, and their check against the meter's counter."""
 
 from __future__ import annotations
 
-import statistics
-from collections import deque
 from dataclasses import dataclass
 
 from offload_perception.errors import ConfigError
 from offload_perception.power.drivers.um25c import JOULES_PER_MWH, Reading
+
+AGREEMENT = 0.02
+"""Relative difference of integral and counter, at most, beside one count."""
 
 
 class EnergyCounter:
@@ -46,36 +47,6 @@ class EnergyCounter:
 
 
 @dataclass(frozen=True)
-class IdleBaseline:
-    """Mean power of a device at rest, the spread of single samples, and how many there were."""
-
-    power_w: float
-    spread_w: float
-    samples: int
-
-
-class IdleMeasurement:
-    """Collects power samples while nothing runs; gives a baseline once there are enough."""
-
-    def __init__(self, min_samples: int = 20, window: int = 240) -> None:
-        self._min_samples = min_samples
-        self._powers_w: deque[float] = deque(maxlen=window)
-
-    def add(self, power_w: float) -> None:
-        """Add a sample taken while the device did nothing."""
-        self._powers_w.append(power_w)
-
-    @property
-    def baseline(self) -> IdleBaseline | None:
-        """The baseline over the window; None before `min_samples`."""
-        if len(self._powers_w) < self._min_samples:
-            return None
-        return IdleBaseline(
-            statistics.fmean(self._powers_w), statistics.stdev(self._powers_w),
-            len(self._powers_w))
-
-
-@dataclass(frozen=True)
 class CounterCheck:
     """Integrated energy held against the meter's own counter, which shows whole mWh."""
 
@@ -87,7 +58,7 @@ class CounterCheck:
         """Integrated minus counted."""
         return self.integrated_j - self.counted_j
 
-    def agrees(self, relative: float = 0.02) -> bool:
+    def agrees(self, relative: float = AGREEMENT) -> bool:
         """Whether they differ by no more than one count and a share of the energy."""
         return abs(self.difference_j) <= JOULES_PER_MWH + relative * self.counted_j
 

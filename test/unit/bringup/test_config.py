@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 from offload_perception.bringup.config import (
     CameraConfig,
     EdgeConfig,
-    MeterConfig,
+    MonsoonConfig,
+    PowerConfig,
     RemoteConfig,
+    Um25cConfig,
     check,
     make,
 )
 from offload_perception.errors import ConfigError
 
-ALL = [f for cls in (CameraConfig, EdgeConfig, RemoteConfig, MeterConfig) for f in fields(cls)]
+ALL = [f for cls in (CameraConfig, EdgeConfig, RemoteConfig, Um25cConfig, MonsoonConfig,
+                     PowerConfig) for f in fields(cls)]
 BY_NAME = {f.name: f for f in reversed(ALL)}
 
 

@@ -28,9 +28,11 @@ def test_every_parameter_and_argument_of_the_table_exists(node: NodeEntry) -> No
 
 @pytest.mark.parametrize('node', EACH)
 def test_every_default_is_that_of_the_parameter(node: NodeEntry) -> None:
-    given = {a: arguments((node,))[a].default for a in node.parameters.values()}
+    given = {a: arguments((node,))[a].default for a in node.parameters.values()
+             if a != node.condition}  # which also has values of other nodes
     found = Settings((node,), given).parameters(node)
-    assert found == {p: getattr(node.config(), p) for p in node.parameters}
+    assert found == {p: getattr(node.config(), p) for p, a in node.parameters.items()
+                     if a in given}
 
 
 def test_the_arguments_of_the_launch_files_are_there() -> None:
@@ -49,7 +51,7 @@ def test_drone_and_server_meet_by_default() -> None:
 @pytest.mark.parametrize('node', EACH)
 def test_what_is_given_sets_parameters_and_nothing_else_does(node: NodeEntry) -> None:
     known = arguments((node,))
-    given = {a: known[a].choices[0] if known[a].choices else known[a].default
+    given = {a: known[a].choices[-1] if known[a].choices else known[a].default
              for a in node.parameters.values()}
     assert set(Settings((node,), given).parameters(node)) == set(node.parameters)
     assert Settings((node,), {}).parameters(node) == {}
@@ -61,10 +63,18 @@ def test_what_is_given_sets_parameters_and_nothing_else_does(node: NodeEntry) ->
     ({'remote': 'False', 'camera': 'false', 'meter': 'none'}, {'edge_inference'}),
     ({'meter': 'monsoon', 'record': '1', 'dashboard': 'true', 'flight_stack': 'px4'},
      {'remote_inference', 'monsoon', 'recorder', 'dashboard', 'flight', 'edge_inference',
-      'camera'})])
+      'camera'}),
+    ({'meter': 'hwmon:ina3221/VDD_IN', 'remote': 'false', 'camera': 'false'},
+     {'power', 'edge_inference'})])
 def test_arguments_choose_the_nodes(given: dict[str, Any], running: set[str]) -> None:
     settings = Settings(DRONE, given)
     assert {n.name for n in DRONE if settings.runs(n)} == running
+
+
+def test_the_source_of_a_meter_is_a_parameter_of_its_node() -> None:
+    settings = Settings(DRONE, {'meter': 'topic:/bench/power'})
+    power = next(n for n in DRONE if n.name == 'power')
+    assert settings.parameters(power) == {'source': 'topic:/bench/power'}
 
 
 def test_images_have_their_own_topic_raw_and_compressed_together() -> None:
@@ -80,7 +90,10 @@ def test_images_have_their_own_topic_raw_and_compressed_together() -> None:
     ('rate', 'abc', 'float'), ('rate', '-1', '0.0 ..'), ('rate', 'nan', '0.0 ..'),
     ('threads', 'many', 'int'), ('threads', '2.5', 'int'), ('remote', 'maybe', 'true or false'),
     ('record_images', 'perhaps', 'true or false'), ('camera', 'true', 'node or false'),
-    ('meter', 'ina219', 'um25c or monsoon or none'), ('log_level', 'loud', 'debug or'),
+    ('meter', 'ina219', 'um25c or monsoon or KIND:NAME or none'),
+    ('meter', 'ina219:1', 'hwmon:CHIP/RAIL'), ('server_meter', 'topic:/power', 'meters no server'),
+    ('server_meter', 'rapl', 'rapl:ZONE'), ('meter_calibration', '/no/such', 'No such file'),
+    ('log_level', 'loud', 'debug or'),
     ('flight_stack', 'ardupilot', 'none or mavros or px4'), ('namespace', 'my-drone', 'letters'),
     ('server', '/server,/9', 'letters'), ('server', '', 'namespace of a server'),
     ('server', '/a,a/', 'several different'), ('image', 'a b', 'letters'),
@@ -164,6 +177,8 @@ def test_launch_and_runner_start_the_same_graph(nodes: Any,
 def test_what_runs_in_a_launch_is_what_its_arguments_say() -> None:
     found = started(DRONE, {'remote': 'false', 'camera': 'false', 'meter': 'none'})
     assert [a.node_executable for a in found] == ['edge_inference_node']
+    found = started(DRONE, {'remote': 'false', 'camera': 'false', 'meter': 'rapl:package-0'})
+    assert [a.node_executable for a in found] == ['power_node', 'edge_inference_node']
 
 
 @launched

@@ -1,11 +1,15 @@
 import os
 import threading
+from pathlib import Path
 from typing import cast
 
 import pytest
+from unit.power.fake_meters import FakePower
 
+from offload_perception.characterize import metering
 from offload_perception.characterize.metering import PowerLog, _Follower, open_meter, t_95
 from offload_perception.errors import MeterError
+from offload_perception.power.drivers.power_sources import open_power_source
 from offload_perception.power.drivers.samples import Event
 from offload_perception.power.emulation.emulator_process import EmulatorProcess
 
@@ -50,7 +54,7 @@ def test_no_power_at_all_asks_which_side_the_meter_is_on() -> None:
         log_of(*[0.0] * 8).mean(0.0, 4.0)
 
 
-@pytest.mark.parametrize('power_w', [-1.0, 500.0])
+@pytest.mark.parametrize('power_w', [-1.0, 5000.0])
 def test_absurd_power_is_refused(power_w: float) -> None:
     with pytest.raises(MeterError, match='impossible'):
         log_of(*[power_w] * 8).mean(0.0, 4.0)
@@ -82,6 +86,14 @@ def test_a_port_that_is_not_there_is_named() -> None:
 def test_a_missing_monsoon_says_what_to_install_or_to_plug_in() -> None:
     with pytest.raises(MeterError, match='Monsoon'), open_meter('monsoon', ''):
         pass
+
+
+def test_any_source_of_a_meter_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    FakePower(tmp_path).jetson()
+    monkeypatch.setattr(metering, 'open_power_source',
+                        lambda source: open_power_source(source, tmp_path))
+    with open_meter('hwmon:ina3221/VDD_IN', '') as meter:
+        assert meter.description == 'hwmon:ina3221/VDD_IN' and not meter.emulated
 
 
 def test_the_emulated_meter_says_so_and_gives_readings() -> None:

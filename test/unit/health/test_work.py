@@ -163,7 +163,7 @@ def test_layers_slower_than_the_profile_are_reported() -> None:
 
 def reading(volt: float = 5.0, ampere: float = 0.4, unknown: tuple[str, ...] = ()) -> Sample:
     shown: Any = SimpleNamespace(voltage_v=volt, current_a=ampere, unknown=unknown)
-    return Sample(0.0, shown, repeated=False)
+    return Sample(0.0, volt, ampere, volt * ampere, reading=shown)
 
 
 def test_gaps_and_errors_of_a_meter_are_reported() -> None:
@@ -185,6 +185,20 @@ def test_under_voltage_and_no_current_are_reported_until_they_are_over() -> None
     assert texts(watch.findings(counters, 0.0)) == {'current': 'WARN no current at all'}
     watch.observe_sample(reading(ampere=0.3))
     assert not list(watch.findings(counters, 0.0))
+
+
+def test_only_a_um_meter_is_on_a_supply_of_5_volts() -> None:
+    watch = meter_watch.ReadingsWatch()
+    watch.observe_sample(Sample(0.0, 1.1, 0.4, 0.44))
+    assert not list(watch.findings(Counters(), 0.0))
+
+
+def test_what_a_fast_meter_loses_and_what_helps_are_said() -> None:
+    watch = meter_watch.ReadingsWatch('turn it round')
+    found = texts(watch.findings(
+        Counters(polls=10, dropped=7, errors={'refused: out of range': 9}), 0.0))
+    assert found['samples'].startswith('WARN 7 samples were lost in 60 s: this computer')
+    assert found['readings'].endswith('most as refused: out of range: turn it round')
 
 
 def test_a_field_that_is_not_known_is_said_and_no_warning() -> None:

@@ -59,7 +59,7 @@ def power(joules: float = 0.0, **changes: Any) -> Message:
 
 def energy(**changes: Any) -> Message:
     fields = {'sequence': 1, 'energy': 0.6, 'idle_energy': 0.4, 'uncertainty': 0.01,
-              'method': 'trapezoid'}
+              'method': 'trapezoid', 'residual_w': 0.3}
     return Message(**{**fields, **changes})
 
 
@@ -77,7 +77,8 @@ def policy(name: str = 'economy', **changes: Any) -> Message:
 def status(**changes: Any) -> Message:
     fields = {'model': 'aerial', 'runtime': 'openvino', 'device': 'cpu', 'utilisation': 0.25,
               'queue_length': 1, 'expected_wait': 0.002, 'arrival_rate': 9.5, 'completed': 90,
-              'refused': 0, 'busy': 1, 'late': 2, 'failed': 0, 'model_digest': 'd1'}
+              'refused': 0, 'busy': 1, 'late': 2, 'failed': 0, 'model_digest': 'd1',
+              'power_source': 'RAPL package-0', 'power': 31.5, 'frame_energy': 3.25}
     return Message(**{**fields, **changes})
 
 

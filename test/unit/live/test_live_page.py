@@ -41,7 +41,8 @@ async def check(page: browser.Page, url: str, width: int, dark: bool) -> None:
     await page.until(DRAWN)
     said = await page.evaluate(TEXT)
     for text in ('captured 8 = remote 7 + local 0 + dropped 1', 'dropped, no reply: 1', '5.25 W',
-                 '1.200 J a frame', 'metered', 'EMULATED', 'block4_pool', 'openvino on cpu',
+                 '1.200 J a frame', '0.300 W not explained', 'metered', 'EMULATED',
+                 '31.50 W · 3.250 J a frame · RAPL package-0', 'block4_pool', 'openvino on cpu',
                  '100.0 ms', 'deadline 200.0 ms', '2.50 MB/s', '/server2: no messages',
                  'error /server/remote_inference: some tails could not be computed (for 0 s)',
                  'warning um25c: a reading is missing now and then',

@@ -225,8 +225,18 @@ def test_power_says_that_it_is_emulated_and_counts_per_result(state: LiveState) 
     assert shown['emulated'] and shown['per_result'] == pytest.approx(1.2)
     assert shown['metered'] == pytest.approx(1.0)
     assert shown['frame']['above_idle'] == pytest.approx(0.2)
+    assert shown['frame']['residual'] == 0.3
     state.add_energy(drone.energy(sequence=8, energy=0.0, idle_energy=0.0))  # it was dropped
     assert state.snapshot()['power']['frame']['energy'] == 0.6
+
+
+def test_a_server_with_a_meter_says_what_it_draws(state: LiveState) -> None:
+    for figures, known in (({}, (31.5, 3.25, 'RAPL package-0')),
+                           ({'power': nan, 'frame_energy': nan, 'power_source': ''},
+                            (None, None, ''))):
+        state.add_server('/server', drone.status(**figures))
+        shown = state.snapshot()['servers'][0]
+        assert (shown['power'], shown['frame_energy'], shown['meter']) == known
 
 
 def picture_of(state: LiveState) -> tuple[Any, dict[str, Any] | None]:

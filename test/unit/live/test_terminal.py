@@ -27,6 +27,8 @@ def test_the_panels_show_what_the_page_shows(state: LiveState, width: int) -> No
                  '/server2: no messages', 'a reading is missing',
                  'mission policy economy: battery at 25%'):
         assert text in words, text
+    if width == 120:
+        assert 'rejected 3, 31.50 W, 3.250 J a frame' in words
 
 
 def test_objects_are_counted_in_the_head(state: LiveState) -> None:

@@ -23,7 +23,7 @@ class StandIn:
         self.collect_error: Exception | None = None
         self.calibrates = True
         self.never_returns = threading.Event()
-        self.release = threading.Event()
+        self.stuck, self.release = threading.Event(), threading.Event()
         self.passthrough = USB_PASSTHROUGH.Auto
         self.enabled = {CHANNELS.timeStamp, CHANNELS.MainCurrent, CHANNELS.MainVoltage}
         self.console, self.sampling, self.closed, self.dropped = True, False, 0, 0
@@ -103,8 +103,10 @@ class _Engine:
             error, s.collect_error = s.collect_error, None
             raise error
         if s.never_returns.is_set():
+            s.stuck.set()
             assert s.release.wait(20.0)
         count, columns = samples + 3, [[] for _ in range(6)]
+        s.release.wait(count * 0.0002)  # they are taken at 5 kHz
         for channel in s.enabled:
             value = s.voltage_v if channel in (4, 5) else s.current_ma
             columns[channel] = [value] * count

@@ -1,6 +1,5 @@
 """The emulator as a process, read by the driver as any meter would be."""
 
-import functools
 import queue
 import subprocess
 import sys
@@ -12,12 +11,12 @@ import pytest
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers import commands
 from offload_perception.power.drivers.meter import (
-    MeterSilent,
-    ReadingRefused,
     SerialMeter,
     open_serial_meter,
+    open_um_meter,
 )
 from offload_perception.power.drivers.meter_reader import MeterReader
+from offload_perception.power.drivers.power_meter import MeterSilent, ReadingRefused
 from offload_perception.power.drivers.um25c import UM34C
 from offload_perception.power.emulation.emulator_process import (
     COMMAND,
@@ -89,7 +88,7 @@ def test_silence(emulator: EmulatorProcess) -> None:
 
 def test_reader_survives_unplugging(emulator: EmulatorProcess) -> None:
     samples, kinds = queue.Queue(), []
-    reader = MeterReader(functools.partial(open_serial_meter, emulator.port), samples.put,
+    reader = MeterReader(lambda: open_um_meter(emulator.port), samples.put,
                          lambda event: kinds.append(event.kind), 7.0)
     reader.start()
     samples.get(timeout=PATIENCE_S)

@@ -9,7 +9,6 @@ from offload_perception.errors import ConfigError
 from offload_perception.power.drivers.um25c import Accumulator, Reading
 from offload_perception.power.energy.counter import (
     EnergyCounter,
-    IdleMeasurement,
     check_against_counters,
 )
 
@@ -46,16 +45,6 @@ def test_time_that_stands_still_is_ignored_and_counted() -> None:
 def test_gap_limit_must_be_positive() -> None:
     with pytest.raises(ConfigError, match='max_gap_s'):
         EnergyCounter(0.0)
-
-
-def test_idle_baseline_needs_enough_samples() -> None:
-    idle = IdleMeasurement(min_samples=3)
-    idle.add(1.0)
-    idle.add(3.0)
-    early = idle.baseline
-    idle.add(2.0)
-    assert early is None
-    assert (idle.baseline.power_w, idle.baseline.spread_w, idle.baseline.samples) == (2.0, 1.0, 3)
 
 
 def counted(energy_mwh: int, **changes: Any) -> Reading:

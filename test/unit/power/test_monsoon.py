@@ -3,7 +3,6 @@
 import errno
 import queue
 import sys
-import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,9 +10,10 @@ import pytest
 from unit.power.monsoon_stand_in import CHANNELS, USB_PASSTHROUGH, StandIn
 
 from offload_perception.errors import MeterError
-from offload_perception.power.drivers.monsoon import MonsoonReader, open_monsoon
+from offload_perception.power.drivers.meter_reader import MeterReader
+from offload_perception.power.drivers.monsoon import open_monsoon, open_monsoon_source
 from offload_perception.power.drivers.samples import State
-from offload_perception.power.energy.frame_energy import integrate
+from offload_perception.power.energy.power_trace import PowerTrace
 
 PATIENCE_S = 10.0
 
@@ -31,7 +31,7 @@ def test_measures_and_does_nothing_else(device: StandIn) -> None:
     """The stand-in fails the test on setVout, on default scales and on cutting USB power."""
     meter = open_monsoon()
     meter.start()
-    block = meter.read(500)
+    block = meter.collect(500)
     meter.close()
     assert block.current_a == pytest.approx(np.full(503, 0.2585))
     assert block.power_w == pytest.approx(np.full(503, 1.2925))
@@ -43,10 +43,11 @@ def test_measures_and_does_nothing_else(device: StandIn) -> None:
 def test_times_are_even_and_monotonic(device: StandIn) -> None:
     meter = open_monsoon()
     meter.start()
-    block = meter.read(100)
-    assert np.diff(block.times_s) == pytest.approx(0.0002)
-    found = integrate(block.times_s, block.power_w, block.times_s[10], block.times_s[60], 1.0)
-    assert found.energy_j == pytest.approx(1.2925 * 0.01)
+    block = meter.collect(100)
+    step_s = block.times_s[1] - block.times_s[0]
+    assert step_s >= 0.0002 and np.diff(block.times_s) == pytest.approx(step_s)
+    trace = PowerTrace(block.times_s, block.power_w, clock_s=0.0)
+    assert trace.drawn_j(block.times_s[[10, 60]]) == pytest.approx([1.2925 * 50 * step_s])
 
 
 def test_usb_channel_is_enabled(device: StandIn) -> None:
@@ -54,9 +55,32 @@ def test_usb_channel_is_enabled(device: StandIn) -> None:
     assert {CHANNELS.USBCurrent, CHANNELS.USBVoltage} <= device.enabled
 
 
+def test_a_read_gives_the_means_and_the_curve_of_a_block(device: StandIn) -> None:
+    meter = open_monsoon_source('17')
+    sample = meter.read()
+    assert device.sampling and meter.description == 'Monsoon HVPM 17'
+    assert (sample.voltage_v, sample.current_a, sample.power_w) == pytest.approx(
+        (5.0, 0.2585, 1.2925))
+    assert sample.curve.times_s[0] < sample.t_s < sample.curve.times_s[-1]
+    assert sample.curve.powers_w == pytest.approx(np.full(503, 1.2925))
+    device.dropped = 5
+    assert [meter.take_counts().dropped for _ in range(2)] == [5, 0]
+
+
+@pytest.mark.parametrize('text', ['', 'x', '-1', '1' * 11, '5/aux', '٣'])
+def test_a_source_that_names_no_monsoon(device: StandIn, text: str) -> None:
+    with pytest.raises(MeterError, match=r'serial number|choose one of main, usb'):
+        open_monsoon_source(text)
+
+
+def test_number_0_is_the_first_monsoon(device: StandIn) -> None:
+    assert open_monsoon_source('0/usb').description == 'Monsoon HVPM'
+    assert {CHANNELS.USBCurrent, CHANNELS.USBVoltage} <= device.enabled
+
+
 def test_dropped_samples_are_reported(device: StandIn) -> None:
     device.dropped = 17
-    assert open_monsoon().read(10).dropped == 17
+    assert open_monsoon().collect(10).dropped == 17
 
 
 def test_missing_device(device: StandIn) -> None:
@@ -96,11 +120,11 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_reader_collects_and_comes_back_after_a_failure(device: StandIn) -> None:
     blocks, events = queue.Queue(), []
-    reader = MonsoonReader(open_monsoon, blocks.put, events.append, back_off_s=(0.001, 0.01))
+    reader = MeterReader(open_monsoon, blocks.put, events.append, back_off_s=(0.001, 0.01))
     reader.start()
     blocks.get(timeout=PATIENCE_S)
     device.collect_error = OSError('unplugged')
-    while reader.failures == 0:
+    while reader.counters.errors.get('lost', 0) == 0:
         blocks.get(timeout=PATIENCE_S)
     blocks.get(timeout=PATIENCE_S)
     assert reader.stop()
@@ -113,12 +137,12 @@ def test_absurd_samples_are_refused_and_counted(device: StandIn) -> None:
     device.current_ma = -500.0
     told = queue.Queue()
     published = []
-    reader = MonsoonReader(open_monsoon, published.append, told.put)
+    reader = MeterReader(open_monsoon, published.append, told.put)
     reader.start()
-    kinds = [told.get(timeout=PATIENCE_S).kind for _ in range(3)]
+    first = told.get(timeout=PATIENCE_S)
     assert reader.stop()
-    assert kinds == ['connected', 'refused', 'refused']
-    assert reader.refused >= 2
+    assert first.kind == 'failed' and 'the right way round' in first.message
+    assert reader.counters.errors['refused: out of range'] >= 1
     assert not published
 
 
@@ -126,27 +150,27 @@ def test_times_stretch_over_what_was_dropped(device: StandIn) -> None:
     times_s = iter([10.0, 11.0])
     meter = open_monsoon()
     meter._clock = lambda: next(times_s)
-    block = meter.read(497)
+    block = meter.collect(497)
     assert np.diff(block.times_s) == pytest.approx(1.0 / 500)
 
 
 def test_sampling_that_never_returns_is_reported_and_holds_nothing_up(device: StandIn) -> None:
-    first, now_s = threading.Event(), [0.0]
+    now_s = [0.0]
+
     def take(_: object) -> None:
         device.never_returns.set()
-        first.set()
 
-    reader = MonsoonReader(open_monsoon, take, lambda _: None, clock=lambda: now_s[0],
-                           deadline_s=5.0)
+    reader = MeterReader(open_monsoon, take, lambda _: None, clock=lambda: now_s[0],
+                         deadline_s=5.0)
     reader.start()
-    assert first.wait(PATIENCE_S)
+    assert device.stuck.wait(PATIENCE_S)
     before = reader.status
     assert before.state is State.MEASURING
     now_s[0] = 6.0
     assert reader.status.state is State.FAULTY
-    assert 'switch the Monsoon off' in reader.status.message
+    assert 'switch the meter off' in reader.status.message
     assert not reader.stop()
-    blocks = reader.blocks
+    samples = reader.counters.samples
     device.release.set()
     reader._supervisor._worker._thread.join(PATIENCE_S)
-    assert reader.stop() and reader.blocks == blocks  # what came after the stop is nobody's
+    assert reader.stop() and reader.counters.samples == samples  # what came later is nobody's

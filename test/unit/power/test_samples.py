@@ -28,6 +28,7 @@ def test_changed_values_are_new_at_any_time() -> None:
     assert not stream.take(0.1, reading(current_a=0.41, power_w=2.05)).repeated
 
 
-def test_gaps() -> None:
-    stream = SampleStream()
-    assert [stream.gap_s(t_s) for t_s in (0.0, 1.0, 5.0, 5.5)] == [0.0, 0.0, 4.0, 0.0]
+def test_a_sample_has_the_time_volts_amperes_and_watts_of_its_reading() -> None:
+    sample = SampleStream(emulated=True).take(7.0, reading())
+    assert (sample.t_s, sample.voltage_v, sample.current_a, sample.power_w) == (7.0, 5.0, 0.4, 2.0)
+    assert sample.emulated and not SampleStream().take(7.0, reading()).emulated

@@ -7,14 +7,13 @@ from serial import Serial
 from unit.power.um_frames import UM34C_CAPTURE, UM34C_WRONG_CHECKSUM, reading
 
 from offload_perception.power.drivers import commands
-from offload_perception.power.drivers.meter import (
-    COMMAND_PAUSE_S,
+from offload_perception.power.drivers.meter import COMMAND_PAUSE_S, SerialMeter, UmMeter
+from offload_perception.power.drivers.power_meter import (
     Cancelled,
     LinkCounts,
     LinkLost,
     MeterSilent,
     ReadingRefused,
-    SerialMeter,
     ShortReply,
     WrongDevice,
 )
@@ -191,6 +190,20 @@ def test_counters_may_go_back_after_clearing() -> None:
     clock.now_s += 1.0
     assert meter.read().groups[9].energy_mwh == 0
     assert port.written == commands.READ + commands.CLEAR_DATA_GROUP + commands.READ
+
+
+def test_what_was_ordered_goes_out_before_the_next_reading_and_nothing_else() -> None:
+    serial, port, clock = meter_with(FRAME, FRAME)
+    meter = UmMeter(serial, 'UM25C here')
+    meter.read()
+    assert port.written == commands.READ and meter.take_counts().commands == 0
+    meter.orders.put(commands.NEXT_SCREEN)
+    clock.now_s += 1.0
+    serial._cancelled.wait = lambda timeout=None: False
+    sample = meter.read()
+    assert port.written == commands.READ + commands.NEXT_SCREEN + commands.READ
+    assert meter.take_counts().commands == 1 and meter.take_counts() == LinkCounts()
+    assert sample.t_s == serial.asked_s and sample.reading == reading()
 
 
 def test_cancelled_meter_ends_at_once() -> None:

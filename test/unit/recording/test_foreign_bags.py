@@ -14,7 +14,7 @@ from unit.recording.definitions import NOTE, note
 
 from offload_perception.errors import BagError
 from offload_perception.recording import BagReader, BagWriter, MessageType, recover
-from offload_perception.recording.definitions import comparable, difference
+from offload_perception.recording.definitions import comparable, difference, only_grew
 
 rosbag2 = pytest.importorskip('rosbags.rosbag2')
 MCAP, SQLITE = rosbag2.StoragePlugin.MCAP, rosbag2.StoragePlugin.SQLITE3
@@ -208,11 +208,28 @@ def test_types_are_compared_by_hash_or_else_by_definition() -> None:
 
     spaced = kind('# says x\nuint32   x  # [m]\nstring s = "#"\n')
     assert not difference(spaced, kind('uint32 x\nstring s="#"'))
+    assert not difference(kind("uint32 x  # the server's"), kind('uint32 x'))
     assert 'another definition of a/msg/B' in difference(spaced, kind('uint32 x'))
     assert 'another definition' in difference(spaced, kind('uint32 x\nstring s="#b"'))
     assert difference(kind('', 'RIHS01_1'), kind('', 'RIHS01_2'))
     assert not difference(kind('uint32 x', 'RIHS01_1'), kind('# renamed', 'RIHS01_1'))
     assert comparable(spaced, spaced) and not comparable(kind(''), spaced)
+
+
+def test_a_type_that_only_grew_is_told_from_a_changed_one() -> None:
+    def kind(text: str) -> Any:
+        return MessageType('a/msg/B', text, '')
+
+    def nested(fields: str) -> Any:
+        return kind(f'Inner x\n{"=" * 80}\nMSG: a/Inner\n{fields}\n')
+
+    assert only_grew(kind('uint32 x'), kind('uint32 x  # [m]\nfloat64 y'))
+    assert only_grew(nested('uint32 x'), nested('uint32 x\nfloat64 y'))
+    for before, now in ((kind('uint32 x'), kind('uint32 x')), (kind(''), kind('uint32 x')),
+                        (kind('float32 x'), kind('float64 x\nfloat64 y')),
+                        (kind('uint32 x\nuint32 y'), kind('uint32 x\nuint32 z\nuint32 w')),
+                        (nested('uint32 x'), kind('Inner x\nuint32 x\nuint32 y'))):
+        assert not only_grew(before, now)
 
 
 def test_a_bag_that_is_being_recorded_is_not_called_killed(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Bags of made-up flights, written without ROS."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,19 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from offload_perception.recording import BagWriter, MessageType
 
 _MSG = Path(__file__).parents[3] / 'msg'
-_STORE = get_typestore(Stores.ROS2_JAZZY)
-for _path in sorted(_MSG.glob('*.msg')):
-    _STORE.register(get_types_from_msg(_path.read_text(), f'offload_perception/msg/{_path.stem}'))
+
+
+def _store(lacking: Collection[str] = ()) -> Any:
+    """Return the message types; `lacking` are names of fields that an earlier version had not."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for path in sorted(_MSG.glob('*.msg')):
+        lines = [line for line in path.read_text().splitlines()
+                 if line.split()[1:2] not in [[name] for name in lacking]]
+        store.register(get_types_from_msg('\n'.join(lines), f'offload_perception/msg/{path.stem}'))
+    return store
+
+
+_STORE = _store()
 _TIME = _STORE.types['builtin_interfaces/msg/Time']
 _HEADER = _STORE.types['std_msgs/msg/Header']
 _EMPTY = {'string': '', 'bool': False}
@@ -42,18 +53,20 @@ def _default(kind: tuple[Any, Any]) -> Any:
 
 
 class FlightBag:
-    """A bag that takes messages."""
+    """A bag that takes messages, recorded by a version without the fields `lacking`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lacking: Collection[str] = ()) -> None:
         self._bag, self._known = BagWriter(folder), set()
+        self._store = _store(lacking) if lacking else _STORE
 
     def add(self, topic: str, m: Any, t_s: float) -> None:
         name = m.__msgtype__
         if topic not in self._known:
             self._known.add(topic)
-            text, _ = _STORE.generate_msgdef(name, ros_version=2)
+            text, _ = self._store.generate_msgdef(name, ros_version=2)
             self._bag.add_topic(topic, MessageType(name, text, ''), [])
-        self._bag.write(topic, bytes(_STORE.serialize_cdr(m, name)), START_NS + round(t_s * 1e9))
+        data = bytes(self._store.serialize_cdr(m, name))
+        self._bag.write(topic, data, START_NS + round(t_s * 1e9))
 
     def __enter__(self) -> 'FlightBag':
         return self

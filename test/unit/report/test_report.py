@@ -20,7 +20,7 @@ from offload_perception.errors import BagError, ConfigError
 from offload_perception.imaging.compressed import encode_image
 from offload_perception.report import analysis
 from offload_perception.report.charts import CHARTS
-from offload_perception.report.flight_charts import samples
+from offload_perception.report.flight_charts import samples, servers
 from offload_perception.report.frame_charts import decisions, drops, latency, misses
 from offload_perception.report.plotting import share_limits
 from offload_perception.report.recorded_flight import Flight, load_flight
@@ -84,6 +84,18 @@ def write(folder: Path, *, drone: str = '/drone1', frames: list[Any] = FRAMES,
         for status in (camera_diagnostics(drone, published=6), *more):
             bag.add('/diagnostics', status, 6.0)
     return folder
+
+
+def test_a_bag_from_before_the_newest_fields_is_reported(tmp_path: Path) -> None:
+    with FlightBag(tmp_path / 'bag', lacking=('end', 'residual_w')) as bag:
+        for m in FRAMES:
+            bag.add('/drone1/frame_latency', m, float(m.sequence))
+            bag.add('/drone1/frame_energy', message(
+                'FrameEnergy', sequence=m.sequence, energy=0.5, uncertainty=0.1), m.sequence)
+    flight = load_flight(tmp_path / 'bag')
+    assert not flight.notes
+    assert len(flight.frames) == len(FRAMES)
+    assert list(flight.energy['energy']) == [0.5] * len(FRAMES)
 
 
 def label(stamp: int, text: str, trained: bool = True) -> Any:
@@ -150,6 +162,25 @@ def test_key_figures(bag: Path) -> None:
     assert figures['energy over the bag [J]'] == pytest.approx(20.0)
     assert figures['sent a frame [bytes]'] == pytest.approx(2000 / 3)
     assert np.isnan(figures['energy while a frame was under way [J]'])  # no FrameEnergy
+
+
+def test_the_energy_of_servers_and_what_the_stages_do_not_explain(tmp_path: Path) -> None:
+    with FlightBag(tmp_path / 'bag') as bag:
+        for m in FRAMES:
+            bag.add('/drone1/frame_latency', m, float(m.sequence))
+        for t, residual_w in enumerate((np.nan, 0.4, 0.3)):
+            bag.add('/drone1/frame_energy', message('FrameEnergy', residual_w=residual_w), t)
+        for server in ('/a', '/b'):
+            for t, (completed, frame_j) in enumerate(((5, 9.0), (6, 2.0), (6, np.nan), (9, 1.0))):
+                bag.add(f'{server}/status', message(
+                    'ServerStatus', server=server, completed=completed,
+                    frame_energy=frame_j if server == '/a' else np.nan), float(t))
+    flight = load_flight(tmp_path / 'bag')
+    figures = analysis.key_figures(flight)
+    assert figures['power that the stages do not explain [W]'] == 0.3
+    assert figures['energy of a server a frame [J]'] == pytest.approx((2.0 + 3 * 1.0) / 4)
+    assert [ax.get_ylabel() for ax in servers(flight).axes] == [
+        'busy [%]', 'expected wait [ms]', 'energy a frame [J]']
 
 
 def test_key_figures_agree_with_the_closing_line(bag: Path, reported: Reported) -> None:

@@ -42,8 +42,10 @@ ENERGY = {'stages': ['head'], 'stage_energy': [0.5]}
                 {'x_min': nan}, {'y_max': -1.0}, {'score': inf})))),
     *(('FrameEnergy', ENERGY, wrong) for wrong in (
         {'stage_energy': []}, {'energy': inf}, {'idle_energy': -inf}, {'window': inf},
-        {'window': nan}, {'uncertainty': -0.1}, {'stage_energy': [inf]},
+        {'window': nan}, {'uncertainty': -0.1}, {'residual_w': -0.1}, {'residual_w': inf},
+        {'stage_energy': [inf]},
         {'stages': ['head'] * 33, 'stage_energy': [0.5] * 33})),
+    *(('FrameLatency', {'end': nan}, wrong) for wrong in ({'end': -1.0}, {'end': inf})),
     *(('FeatureTensor', {}, wrong) for wrong in (
         {'drone': '/a b'}, {'drone': '/a' * 101}, {'codec': 'x' * 201},
         {'parts': [SimpleNamespace(**{**vars(PART), 'dtype': 'a\nb'})]},

@@ -1,6 +1,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import pytest
@@ -107,6 +108,15 @@ def test_energy_counts_from_the_first_frame_and_says_when_it_is_emulated() -> No
     assert ('energy: 5.250 J per frame with a result, idle power included (EMULATED meter, '
             'metered 100 % of the time)') in summary.closing_lines()
     assert '(emulated)' in summary.live_line(1.0)
+
+
+def test_what_a_meter_did_not_measure_is_not_metered() -> None:
+    summary = Summary()
+    for at_s, power_w in ((0.0, 5.0), (1.0, 5.0), (2.0, nan), (3.0, nan), (60.0, nan)):
+        summary.add_power(PowerRecord(at_s, power_w, min(at_s, 1.0) * 5.0, False))
+        for frame in records([(Outcome.LOCAL, '')]):
+            summary.add_frame(replace(frame, at_s=at_s + 0.5))
+    assert summary.energy.metered < 0.1 and 'nan' not in summary.live_line(1.0)
 
 
 def test_a_metered_energy_does_not_say_emulated() -> None:
