@@ -124,6 +124,8 @@ make train_bottleneck docs/bottleneck.md train_bottleneck --seed 0 --name aerial
   quick: --epochs 1 --steps 2
 make bottleneck docs/bottleneck.md python "$benchmarks/bottleneck.py" --figures . --json result.json quick: --images 20
 
+make energy_coverage docs/power_meter.md python "$benchmarks/energy_coverage.py" --json result.json quick: --trials 1 --meter slow
+
 page=docs/characterize.md
 for model in vgg16_112 vgg16; do
   make "characterize_$model" $page characterize --weights seed:0 --out . --json result.json \

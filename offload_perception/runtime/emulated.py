@@ -3,21 +3,24 @@
 import time
 from collections.abc import Callable
 from math import inf, isfinite, nan
-from threading import Lock, Timer, local
+from threading import Lock, local
 
 from offload_perception.errors import DeviceError
 from offload_perception.profiles.device_profile import DeviceProfile
 from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
 from offload_perception.tensor import Tensors
+from offload_perception.threads import Worker
 
 _LONGEST_OUT_S = 10.0
 _BURST_S = 0.1  # in which the energy per byte is drawn: how fast the link is, is not known here
 
 
 def _later(seconds: float, call: Callable[[], None]) -> None:
-    timer = Timer(seconds, call)
-    timer.daemon = True
-    timer.start()
+    def step() -> None:
+        time.sleep(seconds)
+        call()
+
+    Worker('emulated radio', step).start()
 
 
 class EmulatedNetwork(LoadedNetwork):
