@@ -1,6 +1,7 @@
-"""The original layer-by-layer measurements: ratios, shares per layer type, byte counts, figures.
+"""The original layer-by-layer measurements: ratios, shares per layer type, claims, figures.
 
-Nothing is measured here: the figures are the published ones, from the bundled device profiles.
+Nothing is measured here: the figures are the published ones, from the bundled device profiles. The
+claims are those of doi 10.1155/2021/6650053, on what is best to send with and without a deadline.
 
     python3 benchmarks/original_measurements.py --figures docs/images
 """
@@ -8,13 +9,18 @@ Nothing is measured here: the figures are the published ones, from the bundled d
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from goals import Goal, at_least, publish
 
 from offload_perception.console import command, table
 from offload_perception.network.shape import NetworkShape
+from offload_perception.planning.planner import PlannerSettings
+from offload_perception.planning.sizes import SizeTable
+from offload_perception.planning.what_if import Conditions, WhatIf
 from offload_perception.profiles import device_profile as profiles
 from offload_perception.profiles.device_profile import DeviceProfile
 from offload_perception.simulation.plots import pyplot, save
@@ -22,6 +28,11 @@ from offload_perception.simulation.plots import pyplot, save
 NAMES = {'raspberry_pi_3b_plus': 'Pi 3B+, float32',
          'raspberry_pi_3b_plus_coral': 'with Coral, uint8'}
 KINDS = ('convolution', 'pooling', 'fully connected')
+
+MBIT_S = (1.0, 0.2, 0.1, 0.03)
+DRONES = (1, 5, 9)
+DEADLINE_S = {'raspberry_pi_3b_plus': 4.0, 'raspberry_pi_3b_plus_coral': 2.0}
+TAIL_S, PERIOD_S = 0.4, 4.0  # of the whole network on the server; of the frames of a drone
 
 
 def kind(name: str) -> str:
@@ -42,6 +53,40 @@ def shares(profile: DeviceProfile) -> dict[str, tuple[float, float]]:
         np.diff(joules(profile)[:last + 1]), strict=True)]
     return {k: (sum(s for kk, s, _ in steps if kk == k) / profile.head_s[last],
                 sum(j for kk, _, j in steps if kk == k) / joules(profile)[last]) for k in KINDS}
+
+
+def claims(name: str) -> list[dict[str, Any]]:
+    """Return what costs least with and without a deadline, by bandwidth and number of drones.
+
+    Candidates are the raw image, every cut without compression, and all on board. The frames of
+    the other drones queue at the server as in M/D/1.
+    """
+    shape = NetworkShape.preset('vgg16_112')
+    what_if = WhatIf(shape, profiles.load(name), SizeTable(shape),
+                     PlannerSettings(agreement_floor=0.0),
+                     tuple((cut, 'raw') for cut in range(shape.last)))
+    rows = []
+    for mbit, drones in product(MBIT_S, DRONES):
+        load = (drones - 1) * TAIL_S / PERIOD_S
+        forecast = what_if.forecast(Conditions(
+            mbit * 125e3, wait_s=load * TAIL_S / (2.0 * (1.0 - load)), tail_s=TAIL_S))
+        energy_j = np.where(what_if.allowed(forecast), forecast.energy_j, np.inf)
+        late = (forecast.latency_s > DEADLINE_S[name]) | ~np.isfinite(energy_j)
+        free = int(energy_j.argmin())
+        bound = int(np.where(late, np.inf, energy_j).argmin()) if not late.all() else None
+        rows.append({'device': name, 'mbit_s': mbit, 'drones': drones,
+                     **{what: place if place is None else {
+                         'sent': forecast.options[place].named(shape.names),
+                         'latency_s': float(forecast.latency_s[place]),
+                         'energy_j': float(energy_j[place])}
+                        for what, place in (('without', free), ('under', bound))}})
+    return rows
+
+
+def claimed(choice: dict[str, Any] | None) -> str:
+    """Return a choice in words."""
+    return 'nothing is in time' if choice is None else (
+        f'{choice["sent"]}, {choice["latency_s"]:.2f} s, {choice["energy_j"]:.2f} J')
 
 
 def draw(folder: Path, both: dict[str, DeviceProfile]) -> None:
@@ -111,10 +156,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, profile in both.items():
         print(NAMES[name], {k: f'{s:.0%} of time, {j:.0%} of energy'
                             for k, (s, j) in shares(profile).items()})
+    rows_of_claims = [row for name in NAMES for row in claims(name)]
+    print(table(('device', 'Mbit/s', 'drones', 'without deadline', 'under the deadline'), [
+        (NAMES[r['device']], r['mbit_s'], r['drones'], claimed(r['without']),
+         claimed(r['under'])) for r in rows_of_claims]))
     if args.figures:
         draw(args.figures, both)
-    publish(args.json, {'means': means, 'shares': {n: shares(p) for n, p in both.items()}},
-            goals(means))
+    publish(args.json, {'means': means, 'shares': {n: shares(p) for n, p in both.items()},
+                        'claims': rows_of_claims}, goals(means))
     return 0
 
 
