@@ -31,7 +31,8 @@ def pyplot() -> Any:
 
 
 def save(plt: Any, figure: Any, path: str | Path) -> None:
-    """Write a small PNG."""
+    """Write a small PNG; its folder is made if there is none."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
     plt.close(figure)
