@@ -21,7 +21,7 @@ from goals import Goal, at_least, publish
 from planner import FINAL, TUNING, scenarios, seeds_of
 
 from offload_perception.console import command, progress, table
-from offload_perception.planning import forecast, link, planner, probing, route, session
+from offload_perception.planning import forecast, link, probing, route, session
 from offload_perception.planning.planner import PlannerSettings
 from offload_perception.simulation.policies import Planned, ours
 from offload_perception.simulation.scenario import Scenario, simulate
@@ -39,9 +39,6 @@ PARTS: dict[str, Part] = {
     'everything': nullcontext,
     'hedge': lambda: patch.object(forecast.Forecaster, '_hedge_cost', _nothing),
     'probes': lambda: patch.object(probing.Prober, 'due', _nothing),
-    'frames in place of probes': lambda: patch.object(
-        planner.Planner, '_instead_of_probe',
-        staticmethod(lambda f, total_j, limit_s, due: int(total_j.argmin()))),
     'changes of the link (jumps)': lambda: patch.object(link, '_JUMPS', (10**9, 10**9)),
     'a miss halves the hope': lambda: patch.object(route.Route, 'unanswered', 0.0),
     "the camera's period": lambda: patch.object(
@@ -97,7 +94,7 @@ def without(found: dict[tuple[str, str], list[tuple[float, float]]],
 def goals(rows: dict[str, dict[str, tuple[float, float, float]]]) -> list[Goal]:
     """Return a goal for each part: that some trace costs more, or misses more, without it."""
     return [at_least(f'traces that are worse without: {part}',
-                     sum(more > max(2.0 * error, 0.01) or missed > 0.01
+                     sum(more > max(0.01, 2.0 * np.nan_to_num(error)) or missed > 0.01
                          for more, error, missed in by_trace.values()), 1.0)
             for part, by_trace in rows.items() if part != 'everything']
 

@@ -30,8 +30,8 @@ class Decision:
 
     Spreads are standard deviations. `feasible` says whether the deadline is likely to be kept;
     `runnable` is False if not even a late result is possible, as with a network that does not fit
-    on board and no server. `explores` marks a frame that is sent in place of a probe. `head_s` is
-    how long the worker will be busy. `hedge_s` after its arrival the hedge starts: without a reply
+    on board and no server. `head_s` is how long the worker will
+    be busy. `hedge_s` after its arrival the hedge starts: without a reply
     the frame is finished on board; infinite = never. `energy_j` includes its expected energy.
     `waited_s` had passed since the arrival when this was decided. `bandwidth` [byte/s],
     `round_trip_s` and `wait_s` are the estimates for the chosen server, NaN on board; `bandwidth`
@@ -51,7 +51,6 @@ class Decision:
     runner_up_energy_j: float = nan
     runner_up_reason: str = ''
     candidates: int = 0
-    explores: bool = False
     head_s: float = 0.0
     runnable: bool = True
     hedge_s: float = inf

@@ -8,7 +8,6 @@ drone busy, if the worker, the link or the replies take longer than the camera's
 that is expected to be late costs the price once more for each deadline by which it is late.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -69,14 +68,12 @@ class Planner:
         self.settings, self._cut_names, self._price_j = settings, cut_names, price_j
 
     def choose(self, forecast: Forecast, deadline_s: float, period_s: float = 0.0,
-               waited_s: float = 0.0, due: Mapping[str, float] | None = None) -> Decision:
+               waited_s: float = 0.0) -> Decision:
         """Return the decision for a frame.
 
         :param deadline_s: from the frame's arrival; 0, negative or not finite = none.
         :param period_s: between two frames of the camera, 0 = unknown.
         :param waited_s: since the frame's arrival.
-        :param due: servers whose link is due to be measured, and what a probe would take [J]: the
-            frame itself does it if that costs no more.
         """
         limit_s = deadline_s if 0.0 < deadline_s < inf else inf
         if not forecast.usable.any():
@@ -84,7 +81,7 @@ class Planner:
                                   limit_s, runnable=False, reason=(
                 'nothing can run: the network does not fit on board and no server is usable'))
         allowed = forecast.usable & self.agrees(forecast.agreement)
-        note, explores = '', False
+        note = ''
         if not allowed.any():
             agreement = np.where(forecast.usable, np.nan_to_num(forecast.agreement, nan=0.0), -1.0)
             allowed = agreement == agreement.max()
@@ -93,10 +90,6 @@ class Planner:
         cost = self.cost(forecast, limit_s, period_s, waited_s)
         total_j = np.where(allowed, cost.total_j, inf)
         chosen = int(total_j.argmin())
-        if forecast.options[chosen].local and due:
-            instead = self._instead_of_probe(forecast, total_j, limit_s, due)
-            if explores := instead != chosen:
-                chosen, note = instead, f'{note}in place of a probe of the link; '
         total_j[chosen] = inf
         second = int(total_j.argmin())
         extra: dict[str, Any] = {} if total_j[second] == inf else {
@@ -105,19 +98,7 @@ class Planner:
             'runner_up_energy_j': float(cost.energy_j[second]),
             'runner_up_reason': self._why_not(cost, second, chosen)}
         return self._decision(forecast, cost, chosen, limit_s,
-                              reason=note + self._why(cost, chosen, limit_s),
-                              explores=explores, **extra)
-
-    @staticmethod
-    def _instead_of_probe(forecast: Forecast, total_j: np.ndarray, limit_s: float,
-                          due: Mapping[str, float]) -> int:
-        """Return the option that measures a link and costs no more than a probe beside the best.
-
-        Its reply has to be expected in time, since a late one measures nothing.
-        """
-        allowance_j = np.array([due.get(forecast.options[i].server, 0.0)
-                                for i in range(len(total_j))])
-        return int((total_j - np.where(forecast.latency_s <= limit_s, allowance_j, 0.0)).argmin())
+                              reason=note + self._why(cost, chosen, limit_s), **extra)
 
     def cost(self, forecast: Forecast, limit_s: float, period_s: float = 0.0,
              waited_s: float = 0.0) -> Cost:

@@ -66,11 +66,11 @@ class Prober:
         return None if 0.0 <= now_s - self._sent_s < period_s else probe
 
     def note_sent(self, now_s: float) -> None:
-        """Note that the link is measured now, by a probe or by a frame in place of one."""
+        """Note that a probe is sent now."""
         self._sent_s = now_s
 
     def note_used(self, now_s: float) -> None:
-        """Note that a frame is sent since that is best: when this ends, the link has changed."""
+        """Note that a frame is sent: when this ends, the link has changed."""
         self._sent_s = self._changed_s = now_s
         self._unanswered = False
 

@@ -61,13 +61,9 @@ class PlanningSession:
         """
         waited_s = max(waited_s, 0.0)
         with self._lock:
-            due = {name: probe.energy_j for name, prober in self._probers.items()
-                   if (probe := prober.due(now_s, used=False))}
             decision = self.planner.choose(self.forecast(now_s, waited_s), deadline_s,
-                                           self.period_s, waited_s, due)
-            if decision.server in due and decision.explores:
-                self._probers[decision.server].note_sent(now_s)
-            elif decision.server:
+                                           self.period_s, waited_s)
+            if decision.server:
                 self._probers[decision.server].note_used(now_s)
         return replace(decision, waited_s=waited_s)
 

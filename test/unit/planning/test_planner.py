@@ -192,23 +192,3 @@ def test_a_server_that_may_not_answer_costs_the_hedge_or_the_price() -> None:
                      hedge=hedge(joules=1.0))
     decision = planner().choose(cheap, 0.8)
     assert not decision.option.local and decision.energy_j == pytest.approx(1.5, rel=0.01)
-
-
-def test_a_frame_takes_the_place_of_a_probe_that_costs_more() -> None:
-    f = forecast(flat(0.1), flat(9.0, _0=1.0, _3=1.4))
-    assert planner().choose(f, 1.0).option.local
-    assert planner().choose(f, 1.0, due={'/s': 0.3}).option.local
-    decision = planner().choose(f, 1.0, due={'/s': 0.5})
-    assert decision.explores and decision.option == f.options[3]
-    assert 'in place of a probe' in decision.reason
-    assert planner().choose(f, 1.0, due={'/other': 9.0}).option.local
-
-
-def test_a_frame_whose_reply_is_expected_late_measures_nothing() -> None:
-    f = forecast(flat(0.9, _0=0.1), flat(1.1, _0=1.0), hedge=hedge(joules=0.0))
-    assert not planner().choose(f, 0.8, due={'/s': 5.0}).explores
-
-
-def test_an_option_that_is_best_anyway_explores_nothing() -> None:
-    decision = planner().choose(forecast(flat(0.1), flat(2.0, _3=1.0)), 1.0, due={'/s': 5.0})
-    assert not decision.explores and decision.energy_j == 1.0

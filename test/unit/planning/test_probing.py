@@ -131,11 +131,6 @@ def test_a_clock_that_went_back_makes_it_due(prober: Prober) -> None:
     assert prober.due(0.0, used=False)
 
 
-def test_a_frame_in_place_of_a_probe_counts_as_one(prober: Prober) -> None:
-    prober.note_sent(100.0)
-    assert not prober.due(100.05, used=False)
-
-
 def test_an_unanswered_link_is_probed_less_often(prober: Prober) -> None:
     answered = times(prober, 10.0, 40.0)
     prober.observe_probe(answered=False)
