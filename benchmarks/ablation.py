@@ -6,19 +6,17 @@ worth nothing on any trace should go.
     python3 benchmarks/ablation.py --traces DIR --json ablation.json
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from multiprocessing import Pool
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 from goals import Goal, at_least, publish
-from planner import FINAL, TUNING, scenarios, seeds_of
+from planner import flights_parser, scenarios, seeds_of, wanted
 
 from offload_perception.console import command, progress, table
 from offload_perception.planning import forecast, link, probing, route, session
@@ -102,16 +100,8 @@ def goals(rows: dict[str, dict[str, tuple[float, float, float]]]) -> list[Goal]:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Fly and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--traces', type=Path, metavar='DIR', help='folder of the recordings')
-    parser.add_argument('--tuning', action='store_true', help='fly what guided the rules instead')
-    parser.add_argument('--seeds', type=int, help='fly only that many of the seeds')
-    parser.add_argument('--processes', type=int, default=2)
-    parser.add_argument('--json', type=Path)
-    args = parser.parse_args(argv)
-    pieces = TUNING if args.tuning else FINAL
-    if args.seeds:
-        pieces = replace(pieces, seeds=pieces.seeds[:args.seeds])
+    args = flights_parser(__doc__.splitlines()[0]).parse_args(argv)
+    pieces = wanted(args)
     flying = {', '.join(key): s for key, s in scenarios(pieces, args.traces).items()}
     found = {}
     with Pool(args.processes) as pool:

@@ -179,6 +179,23 @@ HEAD = ('network', 'trace', 'flights', 'ours mJ', 'missed %', 'best static', 'mi
         'above the paper', 'above the present', 'above without beats')
 
 
+def flights_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of what is flown, and with how many processes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--traces', type=Path, metavar='DIR', help='folder of the recordings')
+    parser.add_argument('--tuning', action='store_true', help='fly what guided the rules instead')
+    parser.add_argument('--seeds', type=int, help='fly only that many of the seeds')
+    parser.add_argument('--processes', type=int, default=2)
+    parser.add_argument('--json', type=Path)
+    return parser
+
+
+def wanted(args: argparse.Namespace) -> Pieces:
+    """Return the list that is asked for."""
+    pieces = TUNING if args.tuning else FINAL
+    return replace(pieces, seeds=pieces.seeds[:args.seeds]) if args.seeds else pieces
+
+
 def goals(result: dict[str, Any]) -> list[Goal]:
     """Return the goals of a decision and of each trace."""
     found = [at_most('median time of a decision', result['decision']['median_ms'], 0.1, 'ms')]
@@ -200,19 +217,12 @@ def goals(result: dict[str, Any]) -> list[Goal]:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, simulate, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--traces', type=Path, metavar='DIR', help='folder of the recordings')
-    parser.add_argument('--tuning', action='store_true', help='fly what guided the rules instead')
-    parser.add_argument('--seeds', type=int, help='fly only that many of the seeds')
+    parser = flights_parser(__doc__.splitlines()[0])
     parser.add_argument('--only', default='', help='fly only traces with this in their name')
     parser.add_argument('--duration', type=float, help='of each flight [s] (default: 120)')
     parser.add_argument('--decisions', type=int, default=3000)
-    parser.add_argument('--processes', type=int, default=2)
-    parser.add_argument('--json', type=Path)
     args = parser.parse_args(argv)
-    pieces = TUNING if args.tuning else FINAL
-    if args.seeds:
-        pieces = replace(pieces, seeds=pieces.seeds[:args.seeds])
+    pieces = wanted(args)
     flying = {key: replace(s, duration_s=args.duration or s.duration_s)
               for key, s in scenarios(pieces, args.traces).items() if args.only in key[1]}
     progress('timing decisions')
