@@ -7,6 +7,7 @@ what it was given. Out of sight are the copies inside rclpy and DDS.
 
 import threading
 import tracemalloc
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from offload_perception.nodes.convert import (
 )
 from offload_perception.pipeline.edge_pipeline import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
-from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
 from offload_perception.tensor import Tensors
 
 STEPS = ('drone: resize and encode', 'drone: tensor message', 'server: decode and classes',
@@ -42,6 +43,8 @@ class Recorded:
 
     def __init__(self, artefact: Artefact, tensors: Tensors, outputs: Tensors) -> None:
         self.artefact, self._tensors, self._outputs = artefact, tensors, outputs
+        self.join, self.most = artefact.last, 1
+        self.together_s: Mapping[int, float] = {}
 
     def run(self, first: int, last: int, xs: Tensors) -> Tensors:
         """Never asked: every frame is finished by the server."""
@@ -54,6 +57,14 @@ class Recorded:
     def tail(self, cut: int, xs: Tensors) -> Tensors:
         """Return the recorded outputs."""
         return self._outputs
+
+    def to_join(self, cut: int, xs: Tensors) -> Tensors:
+        """Return the recorded outputs."""
+        return self._outputs
+
+    def together(self, cuts: Sequence[int], frames: Sequence[Tensors]) -> list[Tensors]:
+        """Return the recorded outputs."""
+        return list(frames)
 
 
 class InProcess:

@@ -120,7 +120,11 @@ class FeaturePacket:
 
 @dataclass(frozen=True)
 class Reply:
-    """A server's answer to one packet. Durations are seconds of the server's own clock."""
+    """A server's answer to one packet. Durations are seconds of the server's own clock.
+
+    `batch` tails were computed together; `expected_wait_s` is `server_wait_s` as it was expected
+    when the packet came.
+    """
 
     packet: FeaturePacket
     status: Status
@@ -129,6 +133,8 @@ class Reply:
     server: str = ''
     runtime: str = ''
     device: str = ''
+    batch: int = 0
+    expected_wait_s: float = nan
     server_wait_s: float = nan
     decode_s: float = nan
     tail_s: float = nan
@@ -149,6 +155,7 @@ class ReceivedReply:
     server: str
     runtime: str
     device: str
+    expected_wait_s: float
     server_wait_s: float
     decode_s: float
     tail_s: float

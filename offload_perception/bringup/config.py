@@ -177,7 +177,12 @@ class RemoteConfig(NetworkConfig):
 
     backend: str = param('int8', 'int8 runs the same network as the drone, bit for bit; float32 '
                          'runs the Keras tail on TensorFlow', choices=('int8', 'float32'))
-    queue_limit: int = param(16, 'longest queue of tensors; more are refused', low=1, high=10000)
+    queue_limit: int = param(64, 'longest queue of tensors, of all drones; above it the drone '
+                             'with the most waiting is refused', low=1, high=10000)
+    batch: int = param(0, 'most tensors whose last layers are computed together; 1 = none are; '
+                       '0 = up to 16 if that pays', low=0, high=256)
+    shares: str = param('', 'weights of drones by namespace, for example /drone1:2, /drone2:0.5; '
+                        '1 for others; a drone within its share goes before one that is not')
     status_period: float = param(1.0, 'time between two ServerStatus messages [s]',
                                  low=0.05, high=60.0)
     beat_period: float = param(0.1, 'time between two ServerBeat messages while tensors wait '

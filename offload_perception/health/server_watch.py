@@ -7,7 +7,7 @@ from types import MappingProxyType
 from offload_perception.frames import Status
 from offload_perception.health.finding import Finding, error, several, warning
 from offload_perception.health.trend import Hysteresis, Recent
-from offload_perception.pipeline.server_load import Load
+from offload_perception.serving.server_load import Load
 
 BUSY, CALM = 0.9, 0.8  # utilisation
 FULL, ROOMY = 0.75, 0.5  # of the queue

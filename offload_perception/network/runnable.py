@@ -1,5 +1,6 @@
 """A model that runs, as the package sees it; `runtime` has the implementations."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,44 @@ class TailNetwork(Protocol):
         """Return the outputs, dequantised and in the network's order, for the tensors at `cut`.
 
         :raises ModelError: if `xs` are not the tensors of that cut.
+        """
+
+
+class ServedNetwork(Protocol):
+    """Runs the tails of several frames together; what a server needs.
+
+    Each frame is brought to the `join` by itself, and there it joins a batch; one that was cut
+    later joins at its cut. Tensors are as in `TailNetwork`.
+
+    :ivar join: cut from which the tails of several frames run together.
+    :ivar most: how many tails run together at most; 1 if it does not pay.
+    :ivar together_s: seconds of the layers after the join, by number of frames, as measured.
+    """
+
+    artefact: Artefact
+    join: int
+    most: int
+    together_s: Mapping[int, float]
+
+    @property
+    def ran(self) -> str:
+        """Return the runtimes of this thread's last run, as `openvino+litert`."""
+
+    @property
+    def ran_on(self) -> str:
+        """Return the devices of this thread's last run, as `edgetpu usb:0+cpu`."""
+
+    def to_join(self, cut: int, xs: Tensors) -> Tensors:
+        """Return the tensors at the join for those at `cut`; those of a later cut as they are.
+
+        :raises ModelError: if `xs` are not the tensors of that cut.
+        """
+
+    def together(self, cuts: Sequence[int], frames: Sequence[Tensors]) -> list[Tensors]:
+        """Return the outputs of up to `most` frames, dequantised and in the network's order.
+
+        :param cuts: of each frame, the join or later.
+        :param frames: the tensors of each at its cut.
         """
 
 

@@ -123,11 +123,12 @@ def reply_message(reply: Reply, artefact: Artefact) -> RemoteResult:
         header=packet.header, sequence=packet.sequence, nonce=packet.nonce, drone=packet.drone,
         model_digest=artefact.digest, trained=artefact.trained, split=packet.split,
         split_name=packet.split_name, server=reply.server,
-        runtime=reply.runtime, device=reply.device, status=int(reply.status),
+        runtime=reply.runtime, device=reply.device, status=int(reply.status), batch=reply.batch,
         message=reply.message, **_named(result),
         boxes=array('f', chain.from_iterable(result.boxes)), parts=part_messages(parts),
-        data=byte_array(data), server_wait=reply.server_wait_s, decode=reply.decode_s,
-        tail=reply.tail_s, server_total=reply.server_total_s)
+        data=byte_array(data), expected_wait=reply.expected_wait_s,
+        server_wait=reply.server_wait_s, decode=reply.decode_s, tail=reply.tail_s,
+        server_total=reply.server_total_s)
 
 
 def reply_of(m: RemoteResult, artefact: Artefact) -> ReceivedReply:
@@ -140,8 +141,9 @@ def reply_of(m: RemoteResult, artefact: Artefact) -> ReceivedReply:
         header=m.header, sequence=m.sequence, nonce=m.nonce, model_digest=m.model_digest,
         status=status, message=m.message,
         result=received_result(m, artefact) if status is Status.OK else Result(),
-        server=m.server, runtime=m.runtime, device=m.device, server_wait_s=m.server_wait,
-        decode_s=m.decode, tail_s=m.tail, server_total_s=m.server_total)
+        server=m.server, runtime=m.runtime, device=m.device,
+        expected_wait_s=m.expected_wait, server_wait_s=m.server_wait, decode_s=m.decode,
+        tail_s=m.tail, server_total_s=m.server_total)
 
 
 def result_message(ended: Ended, artefact: Artefact, drone: str) -> Classification:

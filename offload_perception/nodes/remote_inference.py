@@ -1,11 +1,13 @@
 """The server's node: tensors in from any number of drones, results out to each."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.lifecycle import LifecyclePublisher
 from std_msgs.msg import Header
@@ -19,8 +21,16 @@ from offload_perception.health.guard import guarded, guarded_values
 from offload_perception.health.layers import network_findings
 from offload_perception.health.server_watch import ServerWatch
 from offload_perception.health.trend import Lasting
-from offload_perception.msg import FeatureTensor, ServerBeat, ServerStatus
+from offload_perception.msg import (
+    FeatureTensor,
+    ServedDrone,
+    ServedDrones,
+    ServerBeat,
+    ServerStatus,
+)
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.batch_sizes import MOST
+from offload_perception.network.runnable import ServedNetwork
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import packet_of, reply_message
 from offload_perception.nodes.managed import ManagedNode, Session
@@ -28,17 +38,39 @@ from offload_perception.nodes.metering import log_event
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.replies import ReplyPublishers
 from offload_perception.nodes.running import main_of
-from offload_perception.pipeline.senders import Senders
-from offload_perception.pipeline.server_power import PeriodPower, ServerPower
-from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
-from offload_perception.pipeline.ticker import Ticker
 from offload_perception.power.drivers.power_meter import PowerMeter
 from offload_perception.power.drivers.power_sources import open_power_source
 from offload_perception.power.drivers.sysfs import SYSFS
+from offload_perception.runtime.batched import BatchedTails
 from offload_perception.runtime.keras_tail import KerasTail
 from offload_perception.runtime.loaded_network import LoadedNetwork
+from offload_perception.serving.fair_shares import weights_of
+from offload_perception.serving.senders import Senders
+from offload_perception.serving.server_load import Load
+from offload_perception.serving.server_power import PeriodPower, ServerPower
+from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.serving.ticker import Ticker
 
 SPARE_DEPTH = 16  # beyond the queue, so that excess tensors are refused and not lost in DDS
+STATUS_GAP_S = 0.5  # between two statuses at least: links are slow
+_NEWS_S, _NEWS = 0.02, 0.5  # a change of the wait that is worth a status: this, and this share
+
+
+class _Published(NamedTuple):
+    """What the last status said, and when it was."""
+
+    wait_s: float
+    rejected: int
+    at_s: float
+
+    def is_outdated(self, wait_s: float, rejected: int) -> bool:
+        change_s = abs(wait_s - self.wait_s)
+        return change_s > max(_NEWS_S, _NEWS * self.wait_s) or (
+            rejected > 0 and self.rejected == 0)
+
+
+def _rejected(replies: Counter[Status]) -> int:
+    return replies[Status.BUSY] + replies[Status.LATE] + replies[Status.FAILED]
 
 
 @dataclass(frozen=True)
@@ -46,9 +78,12 @@ class TailParts:
     """What an activation works with, made when the node was configured."""
 
     network: LoadedNetwork | KerasTail
+    tails: ServedNetwork
+    shares: dict[str, float]
     replies: ReplyPublishers
     statuses: LifecyclePublisher
     beats: LifecyclePublisher
+    served: LifecyclePublisher
     features_topic: str
     open_meter: Callable[[], PowerMeter] | None
     power_source: str
@@ -65,24 +100,26 @@ class TailSession(Session):
         self._watch, self._computer = ServerWatch(c.queue_limit), ComputerWatch()
         self._doubled = Lasting(qos.GHOST_S)
         self._had_backlog = False
+        self._published = _Published(inf, 0, -inf)
         self._power = parts.open_meter and ServerPower(
             parts.open_meter, partial(log_event, node, parts.power_source))
         self.pipeline = TailPipeline(
-            network=parts.network, reply=self._on_reply,
+            network=parts.tails, reply=self._on_reply,
             settings=ServerSettings(name=node.get_namespace(), top_k=c.top_k,
-                                    min_score=c.min_score, queue_limit=c.queue_limit))
+                                    min_score=c.min_score, queue_limit=c.queue_limit,
+                                    batch=c.batch, shares=parts.shares))
 
     def start(self) -> None:
         """Start to serve."""
         node, c = self._node, self._node.config
-        node.resources.callback(self._publish_status)  # the last, after what waited is answered
+        node.resources.callback(self._publish_all)  # the last, after what waited is answered
         node.resources.callback(self.pipeline.stop)
         self.pipeline.start()
         if self._power is not None:
             node.resources.callback(self._power.stop)
             self._power.start()
-        node.add_timer(c.status_period, self._publish_status)
-        self._publish_status()
+        node.add_timer(c.status_period, self._publish_all)
+        self._publish_all()
         if c.beat_period:  # not a timer: other callbacks would delay it
             beats = Ticker('beats', c.beat_period, self._publish_beat, self._on_beat_failed)
             node.resources.callback(beats.stop)
@@ -107,9 +144,15 @@ class TailSession(Session):
 
     # -- status -----------------------------------------------------------------------------
 
-    def _publish_status(self) -> None:
+    def _publish_all(self) -> None:
+        self._publish_status(self.pipeline.current_load())
+        self._publish_served()
+
+    def _publish_status(self, load: Load) -> None:
         pipeline, artefact = self.pipeline, self._artefact
-        load, counts = pipeline.current_load(), pipeline.counts
+        counts = pipeline.counts
+        self._published = _Published(load.expected_wait_s, _rejected(counts.replies),
+                                     time.monotonic())
         power = (self._power.period(counts.replies[Status.OK]) if self._power is not None
                  else PeriodPower())
         self._parts.statuses.publish(ServerStatus(
@@ -119,19 +162,39 @@ class TailSession(Session):
             model_digest=artefact.digest, runtime=pipeline.ran,
             device=pipeline.ran_on, expected_wait=load.expected_wait_s,
             utilisation=load.utilisation, arrival_rate=load.arrival_rate,
-            queue_length=load.queue_length, batch=1, tail_times=load.tail_times_s,
+            expected_waits=load.expected_waits_s, queue_length=load.queue_length,
+            batch=pipeline.most, batches=counts.batches, tail_times=load.tail_times_s,
             received=counts.received, completed=counts.replies[Status.OK],
             refused=counts.replies[Status.REFUSED], busy=counts.replies[Status.BUSY],
             late=counts.replies[Status.LATE], failed=counts.replies[Status.FAILED],
             lost=self.senders.lost, power_source=self._parts.power_source, power=power.power_w,
             frame_energy=power.frame_j))
 
+    def _publish_served(self) -> None:
+        """Publish what was done for each drone; nobody need listen."""
+        drones, waiting = self.pipeline.drones()
+        self._parts.served.publish(ServedDrones(
+            header=Header(stamp=self._node.get_clock().now().to_msg()),
+            server=self._node.get_namespace(), drones=[ServedDrone(
+                drone=name, share=d.share, queue_length=waiting[name], received=d.received,
+                completed=d.replies[Status.OK], refused=d.replies[Status.REFUSED],
+                busy=d.replies[Status.BUSY], late=d.replies[Status.LATE],
+                failed=d.replies[Status.FAILED]) for name, d in drones.items()]))
+
     def _publish_beat(self) -> None:
-        """Publish the backlog while there is one, and once when it is gone."""
+        """Publish the backlog while there is one, and once when it is gone.
+
+        The status, too, if drones would now choose otherwise than by the last one.
+        """
         backlog_s = self.pipeline.backlog_s()
         if backlog_s or self._had_backlog:
             self._parts.beats.publish(ServerBeat(expected_wait=backlog_s))
         self._had_backlog = backlog_s > 0.0
+        if time.monotonic() - self._published.at_s >= STATUS_GAP_S:
+            load = self.pipeline.current_load()
+            if self._published.is_outdated(load.expected_wait_s,
+                                           _rejected(self.pipeline.counts.replies)):
+                self._publish_status(load)
 
     def _on_beat_failed(self, e: Exception) -> None:
         self._node.get_logger().error(f'a beat was not sent: {type(e).__name__}: {e}',
@@ -182,8 +245,10 @@ class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):
     def load(self) -> None:
         """Look for the power meter, load the model, and look for another server."""
         self._open_meter, self._power_source = self._find_meter(self.config.power_source)
+        self._shares = weights_of(self.config.shares)
         self._network = self._load_tail(load_artefact(self, self.config))
         self.resources.callback(self._network.close)
+        self._tails = self._batched(self._network)
         self._refuse_second_server()
 
     def configure(self) -> None:
@@ -194,9 +259,10 @@ class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):
         replies = ReplyPublishers(self)
         self.resources.callback(replies.close)
         self._parts = TailParts(
-            network=self._network, replies=replies,
+            network=self._network, tails=self._tails, shares=self._shares, replies=replies,
             statuses=self.add_publisher(ServerStatus, 'status', qos.LATCHED),
             beats=self.add_publisher(ServerBeat, 'beat', qos.BEAT),
+            served=self.add_publisher(ServedDrones, 'served', qos.LATCHED),
             features_topic=features.topic_name, open_meter=self._open_meter,
             power_source=self._power_source)
 
@@ -233,7 +299,7 @@ class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):
 
     def _load_tail(self, artefact: Artefact) -> LoadedNetwork | KerasTail:
         if self.config.backend == 'float32':
-            tail = KerasTail(artefact)
+            tail = KerasTail(artefact, most=self.config.batch or MOST)
             for cut in range(artefact.last):
                 self.progress(f'warming up tail {cut + 1} of {artefact.last}')
                 tail.warm_up(cut)
@@ -241,6 +307,18 @@ class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):
                                    'those of the int8 network')
             return tail
         return load_network(self, self.config, artefact)
+
+    def _batched(self, network: LoadedNetwork | KerasTail) -> ServedNetwork:
+        """Return the network with its last layers in batches, where that pays."""
+        self.progress('timing batches of tails')
+        if isinstance(network, KerasTail):
+            network.measure()
+            return network
+        batched = BatchedTails(network, threads=self.config.threads,
+                               most=self.config.batch or MOST)
+        self.resources.callback(batched.close)
+        self.get_logger().info(batched.finding)
+        return batched
 
 
 main = main_of(RemoteInferenceNode)

@@ -1,1 +1,1 @@
-"""What happens to a frame, on the drone and on the server: threads and accounting, no ROS."""
+"""What happens to a frame on the drone: threads and accounting, no ROS."""

@@ -21,20 +21,27 @@ def split_at_dense(artefact: Artefact, first: int, last: int) -> list[tuple[int,
     Convolutions are bound by arithmetic and fully connected layers by memory, so one runtime
     is seldom the best for both.
     """
-    convs = artefact.last
-    while convs and artefact.layers[convs - 1].kind in DENSE_END:
-        convs -= 1
-    if all(layer.kind != 'fc' for layer in artefact.layers[convs:]):
-        convs = artefact.last
+    convs = dense_start(artefact)
     halves = ((first, min(last, convs)), (max(first, convs + 1), last))
     return [(a, b) for a, b in halves if a <= b]
 
 
-class Merger:
-    """Cuts runs of layers out of the whole network's file."""
+def dense_start(artefact: Artefact) -> int:
+    """Return the cut before the fully connected layers at the end; the last one without any."""
+    cut = artefact.last
+    while cut and artefact.layers[cut - 1].kind in DENSE_END:
+        cut -= 1
+    return cut if any(layer.kind == 'fc' for layer in artefact.layers[cut:]) else artefact.last
 
-    def __init__(self, artefact: Artefact) -> None:
-        self._artefact = artefact
+
+class Merger:
+    """Cuts runs of layers out of the whole network's file.
+
+    :param open_batch: whether the files take any number of images.
+    """
+
+    def __init__(self, artefact: Artefact, *, open_batch: bool = False) -> None:
+        self._artefact, self._open_batch = artefact, open_batch
 
     @contextmanager
     def file(self, first: int, last: int) -> Iterator[Path]:
@@ -45,9 +52,9 @@ class Merger:
         :raises ModelError: if the model cannot be cut, or the TFLite schema is missing.
         :raises RuntimeUnavailableError: if the package flatbuffers is missing.
         """
-        if first == last:
+        if first == last and not self._open_batch:
             yield self._artefact.segment_file(first)
-        elif self._is_whole(first, last):
+        elif not self._open_batch and self._is_whole(first, last):
             yield self._artefact.model_file
         else:
             with TemporaryDirectory(prefix='offload_perception_') as folder:
@@ -63,20 +70,24 @@ class Merger:
 
     @cached_property
     def _graph(self) -> Any:
-        return _open(self._artefact.model_file)
+        return _open(self._artefact.model_file, self._open_batch)
 
     def _stop(self, cut: int) -> int:
         """Return the number of operators before a cut."""
         return self._artefact.layers[cut - 1].stop if cut else 0
 
 
-def _open(file: Path) -> Any:
+def _open(file: Path, with_open_batch: bool) -> Any:
     try:  # a Raspberry Pi with tflite-runtime alone has no flatbuffers, and runs without merging
+        from offload_perception.network.open_batch import open_batch
         from offload_perception.network.operator_graph import Graph
     except ImportError as e:
         raise RuntimeUnavailableError(f'reading .tflite files needs flatbuffers ({e}); '
                                       'pip install ai-edge-litert') from e
-    return Graph(_map(file), str(file))
+    graph = Graph(_map(file), str(file))
+    if with_open_batch:
+        open_batch(graph)
+    return graph
 
 
 def _map(file: Path) -> mmap.mmap:

@@ -41,10 +41,7 @@ class OpenVinoRunner:
         self.inputs, self.outputs = inputs, outputs
         self._name = Path(file).name
         try:
-            # Threads are not pinned: several runners and the encoder share the cores.
-            model = core().compile_model(str(file), 'CPU', {
-                'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': threads,
-                'ENABLE_CPU_PINNING': False})
+            model = core().compile_model(str(file), 'CPU', _options(threads))
         except RuntimeError as e:
             raise ModelError(f'{file}: openvino cannot load it: {e}') from e
         self._request = model.create_infer_request()
@@ -70,3 +67,48 @@ class OpenVinoRunner:
     def close(self) -> None:
         """Drop the request; its memory goes with the last array that looks at it."""
         self._request, self._xs, self._ys = None, (), ()
+
+
+class OpenVinoBatchRunner:
+    """A .tflite file of an open batch, compiled once for any number of frames.
+
+    :raises ModelError: if OpenVINO cannot load the file.
+    """
+
+    runtime, device = 'openvino', 'cpu'
+
+    def __init__(self, file: Path, *, threads: int) -> None:
+        self._name = Path(file).name
+        try:
+            model = core().read_model(str(file))
+            model.reshape({port: [-1, *list(port.partial_shape)[1:]] for port in model.inputs})
+            self._request = core().compile_model(
+                model, 'CPU', _options(threads)).create_infer_request()
+        except RuntimeError as e:
+            raise ModelError(f'{file}: openvino cannot load it: {e}') from e
+
+    def run(self, xs: Tensors) -> Tensors:
+        """Return views of the outputs; see `BatchRunner.run`.
+
+        :raises ModelError: if an operator does not take that many frames.
+        """
+        import openvino
+
+        try:
+            for n, x in enumerate(xs):
+                self._request.set_input_tensor(
+                    n, openvino.Tensor(np.ascontiguousarray(x), shared_memory=True))
+            self._request.infer()
+        except RuntimeError as e:
+            raise ModelError(f'{self._name}: {len(xs[0])} frames at once: {e}') from e
+        return tuple(tensor.data for tensor in self._request.output_tensors)
+
+    def close(self) -> None:
+        """Drop the request."""
+        self._request = None
+
+
+def _options(threads: int) -> dict[str, Any]:
+    # Threads are not pinned: several runners and the encoder share the cores.
+    return {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': threads,
+            'ENABLE_CPU_PINNING': False}

@@ -37,6 +37,22 @@ class Runner(Protocol):
         """Release the runtime; a second call does nothing."""
 
 
+class BatchRunner(Protocol):
+    """One model file that takes any number of frames at once; otherwise as a `Runner`."""
+
+    runtime: str
+    device: str
+
+    def run(self, xs: Tensors) -> Tensors:
+        """Return the outputs (n, ...) for the inputs (n, ...) of n frames.
+
+        Results may be views, as those of `Runner.run`.
+        """
+
+    def close(self) -> None:
+        """Release the runtime; a second call does nothing."""
+
+
 def check_tensors(xs: Tensors, specs: Specs, what: str) -> None:
     """Raise ModelError if `xs` have not the shapes and dtypes of `specs`."""
     if len(xs) != len(specs):

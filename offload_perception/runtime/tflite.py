@@ -42,6 +42,17 @@ def open_tflite(file: Path, inputs: Specs, outputs: Specs, *, runtime: str, thre
     :raises RuntimeUnavailableError: if the runtime is not installed.
     :raises ModelError: if it cannot load the file, or the file is not what it should be.
     """
+    interpreter = _interpreter(file, runtime, threads, delegates)
+    return TfliteRunner(interpreter, inputs, outputs, runtime=runtime, device=device,
+                        name=Path(file).name)
+
+
+def open_tflite_batch(file: Path, *, runtime: str, threads: int) -> 'TfliteBatchRunner':
+    """Load a .tflite file of an open batch on the CPU; raises as `open_tflite`."""
+    return TfliteBatchRunner(_interpreter(file, runtime, threads), runtime, Path(file).name)
+
+
+def _interpreter(file: Path, runtime: str, threads: int, delegates: Sequence[Any] = ()) -> Any:
     module = interpreter_module(runtime)
     try:
         with warnings.catch_warnings():  # TensorFlow's announces its own removal, for each file
@@ -52,8 +63,7 @@ def open_tflite(file: Path, inputs: Specs, outputs: Specs, *, runtime: str, thre
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as e:
         raise ModelError(f'{file}: {runtime} cannot load it: {e}') from e
-    return TfliteRunner(interpreter, inputs, outputs, runtime=runtime, device=device,
-                        name=Path(file).name)
+    return interpreter
 
 
 class TfliteRunner:
@@ -106,6 +116,40 @@ class TfliteRunner:
     def close(self) -> None:
         """Drop the interpreter; its memory goes with the last array that looks at it."""
         self._interpreter, self._xs, self._ys = None, (), ()
+
+
+class TfliteBatchRunner:
+    """An interpreter that is sized anew when the number of frames changes."""
+
+    device = 'cpu'
+
+    def __init__(self, interpreter: Any, runtime: str, name: str) -> None:
+        self.runtime, self._interpreter, self._name, self._frames = runtime, interpreter, name, 1
+        self._inputs = [d['index'] for d in interpreter.get_input_details()]
+        self._outputs = [d['index'] for d in interpreter.get_output_details()]
+
+    def run(self, xs: Tensors) -> Tensors:
+        """Return copies of the outputs; see `BatchRunner.run`.
+
+        :raises ModelError: if an operator does not take that many frames.
+        """
+        try:
+            if len(xs[0]) != self._frames:
+                for index, x in zip(self._inputs, xs, strict=True):
+                    self._interpreter.resize_tensor_input(index, x.shape)
+                self._interpreter.allocate_tensors()
+                self._frames = len(xs[0])
+            for index, x in zip(self._inputs, xs, strict=True):
+                self._interpreter.set_tensor(index, x)
+            self._interpreter.invoke()
+            return tuple(map(self._interpreter.get_tensor, self._outputs))
+        except (RuntimeError, ValueError) as e:
+            self._frames = 0
+            raise ModelError(f'{self._name}: {len(xs[0])} frames at once: {e}') from e
+
+    def close(self) -> None:
+        """Drop the interpreter."""
+        self._interpreter = None
 
 
 def without_batch(tensor: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ from itertools import count
 
 import numpy as np
 
-from offload_perception.pipeline.server_load import LoadMeter
 from offload_perception.planning.route import ServerReport
+from offload_perception.serving.server_load import LoadMeter
 from offload_perception.simulation.simulated_world import World
 
 QUEUE_LIMIT = 16
@@ -90,7 +90,7 @@ class Server:
         self._starts.append(start_s)
         self._meter.count_arrival(now_s)
         self._clock.schedule(done_s, lambda: self._meter.observe_tail(
-            cut, start_s, done_s, tail_s=tail_s))
+            cut, done_s - start_s, done_s, tail_s=tail_s))
         return start_s - now_s, tail_s
 
     def backlog_s(self) -> float:
@@ -100,7 +100,8 @@ class Server:
     def report(self) -> ServerReport:
         """Return the server's report."""
         now_s = self._clock.now_s
-        load = self._meter.snapshot(now_s, queue_length=self._queue_length(now_s))
+        load = self._meter.snapshot(now_s, queue_length=self._queue_length(now_s),
+                                    backlog_s=self.backlog_s())
         return ServerReport(self.name, load.expected_wait_s, load.tail_times_s)
 
     def _queue_length(self, now_s: float) -> int:

@@ -27,6 +27,8 @@ from offload_perception.network.output_meaning import KINDS
 MAX_CLASSES = 10_000
 MAX_LAYERS = 10_000
 MAX_PARTS = 256
+MAX_BATCH = 1024
+MAX_DRONES = 256
 _LONG = 1000  # characters of what a person reads: a reason, a finding
 _NODE_NAME = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)+')
 
@@ -98,6 +100,7 @@ RULES: dict[str, Rules] = {
     'RemoteResult': {
         **{name: rule for name, rule in _RESULT.items() if name != 'where'},
         'status': partial(member, kind=Status), 'message': _said, 'parts': _PARTS,
+        'batch': _count, 'expected_wait': _duration,
         'boxes': each(partial(number, low=-100.0, high=100.0), 4 * MAX_CLASSES)},
     'Detections': {
         'header': _header, 'drone': identifier, 'model_digest': identifier, 'where': identifier,
@@ -147,9 +150,16 @@ RULES: dict[str, Rules] = {
         'utilisation': partial(number, low=0.0, high=1.0),
         'arrival_rate': partial(number, low=0.0, high=1e9),
         'power_source': _shown, 'power': _quantity, 'frame_energy': _quantity,
-        'tail_times': each(_duration, MAX_LAYERS),
+        'tail_times': each(_duration, MAX_LAYERS), 'expected_waits': each(_duration, MAX_LAYERS),
+        'batches': each(_count, MAX_BATCH),
         **dict.fromkeys(('received', 'completed', 'refused', 'busy', 'late', 'failed', 'lost'),
                         _count)},
+    'ServedDrones': {
+        'header': _header, 'server': identifier,
+        'drones': each(inside({
+            'drone': node_name, 'share': partial(number, low=0.0, high=1.0),
+            **dict.fromkeys(('queue_length', 'received', 'completed', 'refused', 'busy', 'late',
+                             'failed'), _count)}), MAX_DRONES)},
     'ServerBeat': {'expected_wait': _seconds},
     'DiagnosticArray': {'header': _header, 'status': each(inside(_DIAGNOSTICS), 256)},
     'DiagnosticStatus': _DIAGNOSTICS,

@@ -13,9 +13,9 @@ from offload_perception.health.frames_watch import FramesWatch, servers_findings
 from offload_perception.health.layers import SpeedWatch, network_findings
 from offload_perception.health.server_watch import ServerWatch
 from offload_perception.pipeline.ledger import Counts
-from offload_perception.pipeline.server_load import Load
 from offload_perception.power.drivers import samples
 from offload_perception.power.drivers.samples import Counters, Event, Sample, State
+from offload_perception.serving.server_load import Load
 
 
 def texts(findings: Iterator[Any]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Stand-ins that make the pipelines deterministic: a constant network, a clock set by hand."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Condition, Event
@@ -69,6 +70,21 @@ class FakeNetwork:
     ran: str = 'fake'
     ran_on: str = 'cpu'
     emulated: str = ''
+    join: int = ON_BOARD
+    most: int = 1
+    together_s: Mapping[int, float] = field(default_factory=dict)
+    batches: list[int] = field(default_factory=list)
+
+    def to_join(self, cut: int, xs: Tensors) -> Tensors:
+        return self.tail(cut, xs) if cut < self.join else xs
+
+    def together(self, cuts: Sequence[int], frames: Sequence[Tensors]) -> list[Tensors]:
+        self.batches.append(len(frames))
+        if self.join == ON_BOARD:
+            return list(frames)
+        self.order += [int(xs[0].flat[0]) for xs in frames]
+        self._work()
+        return [self._scores()] * len(frames)
 
     def head(self, cut: int, image: np.ndarray) -> Tensors:
         self._work()
@@ -83,6 +99,9 @@ class FakeNetwork:
     def tail(self, cut: int, xs: Tensors) -> Tensors:
         self.order.append(int(xs[0].flat[0]))
         self._work()
+        return self._scores()
+
+    def _scores(self) -> Tensors:
         return (np.array([.1, .0, .2, .5, .15, .05], np.float32),)
 
     def _work(self) -> None:
@@ -140,6 +159,7 @@ def reply_to(sent: FeaturePacket, status: Status = Status.OK, **changes: Any) ->
         header=sent.header, sequence=sent.sequence, nonce=sent.nonce,
         model_digest=sent.model_digest,
         status=status, message='' if status is Status.OK else 'because', result=result,
-        server='/server', runtime='litert', device='cpu', server_wait_s=0.01,
+        server='/server', runtime='litert', device='cpu', expected_wait_s=0.01,
+        server_wait_s=0.01,
         decode_s=0.02, tail_s=0.03, server_total_s=0.07)
     return replace(good, **changes)

@@ -1,10 +1,14 @@
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
 import pytest
 
-from offload_perception.pipeline.server_load import LoadMeter
+from offload_perception.serving.server_load import Load, LoadMeter
+
+
+def snapshot(meter: LoadMeter, now_s: float) -> Load:
+    return meter.snapshot(now_s, queue_length=0, backlog_s=0.0)
 
 
 def steady_loads(rate: float, service_s: np.ndarray, seed: int = 0) -> Any:
@@ -21,9 +25,9 @@ def steady_loads(rate: float, service_s: np.ndarray, seed: int = 0) -> Any:
         if done is None:
             meter.count_arrival(now_s)
         else:
-            meter.observe_tail(0, *done, tail_s=done[1] - done[0])
+            meter.observe_tail(0, done[1] - done[0], done[1], tail_s=done[1] - done[0])
         if now_s > 30.0 and n % 50 == 0:
-            loads.append(meter.snapshot(now_s))
+            loads.append(snapshot(meter, now_s))
     return loads
 
 
@@ -42,7 +46,7 @@ def test_expected_wait_of_a_queue_is_that_of_theory(kind: str, rho: float) -> No
 
 
 def test_an_idle_server_has_no_wait_and_unknown_tail_times() -> None:
-    load = LoadMeter(cuts=3, now_s=0.0).snapshot(5.0)
+    load = snapshot(LoadMeter(cuts=3, now_s=0.0), 5.0)
     assert (load.arrival_rate, load.utilisation, load.expected_wait_s) == (0.0, 0.0, 0.0)
     assert len(load.tail_times_s) == 3 and all(map(isnan, load.tail_times_s))
 
@@ -51,18 +55,20 @@ def test_the_work_that_waits_bounds_the_wait_from_below() -> None:
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(10):
         meter.count_arrival(k * 1.0)
-        meter.observe_tail(0, k * 1.0, k * 1.0 + 0.1, tail_s=0.1)
-    assert meter.snapshot(10.0).expected_wait_s < 0.02
-    assert meter.snapshot(10.0, queue_length=7).expected_wait_s == pytest.approx(0.7)
+        meter.observe_tail(0, 0.1, k * 1.0 + 0.1, tail_s=0.1)
+    assert snapshot(meter, 10.0).expected_wait_s < 0.02
+    load = meter.snapshot(10.0, queue_length=7, backlog_s=0.7, backlogs_s=(0.6, nan))
+    assert load.expected_wait_s == 0.7 and load.queue_length == 7
+    assert load.expected_waits_s == pytest.approx((0.6, nan), nan_ok=True)
 
 
 def test_rates_are_unbiased_from_the_first_second_on() -> None:
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(1, 301):
         meter.count_arrival(k * 0.01)
-        meter.observe_tail(0, k * 0.01 - 0.004, k * 0.01, tail_s=0.004)
+        meter.observe_tail(0, 0.004, k * 0.01, tail_s=0.004)
         if k in (100, 200, 300):
-            load = meter.snapshot(k * 0.01)
+            load = snapshot(meter, k * 0.01)
             assert load.arrival_rate == pytest.approx(100, rel=0.02)
             assert load.utilisation == pytest.approx(0.4, rel=0.02)
 
@@ -71,9 +77,9 @@ def test_load_is_forgotten() -> None:
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(300):
         meter.count_arrival(k * 0.01)
-        meter.observe_tail(0, k * 0.01, k * 0.01 + 0.005, tail_s=0.005)
-    assert meter.snapshot(3.0).utilisation > 0.3
-    load = meter.snapshot(60.0)
+        meter.observe_tail(0, 0.005, k * 0.01 + 0.005, tail_s=0.005)
+    assert snapshot(meter, 3.0).utilisation > 0.3
+    load = snapshot(meter, 60.0)
     assert load.utilisation < 1e-6 and load.arrival_rate < 1e-5
     assert load.tail_times_s == pytest.approx((0.005,))
 
@@ -82,16 +88,7 @@ def test_a_server_that_is_always_busy_has_a_finite_wait() -> None:
     meter = LoadMeter(cuts=1, now_s=0.0)
     for k in range(100):
         meter.count_arrival(k * 0.1)
-        meter.observe_tail(0, k * 0.1, (k + 1) * 0.1, tail_s=0.1)
-    load = meter.snapshot(10.0)
+        meter.observe_tail(0, 0.1, (k + 1) * 0.1, tail_s=0.1)
+    load = snapshot(meter, 10.0)
     assert 0.9 < load.utilisation <= 1.0 and 0.5 < load.expected_wait_s <= 3.0
 
-
-def test_a_tensor_takes_what_its_cut_took_else_what_others_took() -> None:
-    meter = LoadMeter(cuts=3, now_s=0.0)
-    assert meter.service_s(0) == 0.0
-    meter.observe_tail(1, 0.0, 0.5, tail_s=0.4)
-    meter.observe_tail(2, 0.5, 0.6, tail_s=0.1)
-    assert [meter.service_s(cut) for cut in range(3)] == pytest.approx([0.3, 0.5, 0.1], rel=0.02)
-    meter.observe_tail(1, 0.6, 1.6, tail_s=0.9)
-    assert meter.service_s(1) == pytest.approx(0.5 + 0.2 * 0.5)

@@ -10,17 +10,21 @@ _WEIGHT = 0.2  # of a new tail time in its running mean
 
 @dataclass(frozen=True)
 class Load:
-    """A server's load at one moment; `expected_wait_s` is that of a tensor that arrives now."""
+    """A server's load at one moment; `expected_wait_s` is that of a tensor that arrives now.
+
+    `tail_times_s` and `expected_waits_s` are by cut; NaN = not measured.
+    """
 
     arrival_rate: float
     utilisation: float
     expected_wait_s: float
     queue_length: int
     tail_times_s: tuple[float, ...]
+    expected_waits_s: tuple[float, ...] = ()
 
 
 class LoadMeter:
-    """Measures arrival rate, utilisation and service times; forgets exponentially.
+    """Measures arrival rate, utilisation and tail times; forgets exponentially.
 
     The expected wait is the mean of an M/G/1 queue (Pollaczek-Khinchine),
     W = lambda E[S^2] / (2 (1 - rho)), or the queued work if that is more.
@@ -29,8 +33,8 @@ class LoadMeter:
     def __init__(self, *, cuts: int, now_s: float) -> None:
         self._lock = Lock()
         self._since_s = self._start_s = now_s
-        self._arrivals = self._computed = self._busy_s = self._busy_s2 = 0.0
-        self._tail_s, self._service_s = [nan] * cuts, [nan] * cuts
+        self._arrivals = self._busy_s = self._busy_s2 = 0.0
+        self._tail_s = [nan] * cuts
 
     def count_arrival(self, now_s: float) -> None:
         """Count a tensor that will be computed."""
@@ -38,32 +42,26 @@ class LoadMeter:
             self._forget(now_s)
             self._arrivals += 1.0
 
-    def observe_tail(self, cut: int, started_s: float, done_s: float, *, tail_s: float) -> None:
-        """Count a tensor that was computed; `tail_s` is the network's share of the time."""
-        service_s = done_s - started_s
-        with self._lock:
-            self._forget(done_s)
-            self._computed += 1.0
-            self._busy_s += service_s
-            self._busy_s2 += service_s * service_s
-            for means, time_s in ((self._tail_s, tail_s), (self._service_s, service_s)):
-                old = means[cut]
-                means[cut] = time_s if old != old else old + _WEIGHT * (time_s - old)
+    def observe_tail(self, cut: int, service_s: float, now_s: float, *, tail_s: float) -> None:
+        """Count a tensor that was computed by `now_s`.
 
-    def service_s(self, cut: int) -> float:
-        """Return the time that a tensor of this cut takes [s].
-
-        That of other cuts if none was measured, and 0 without recent ones.
+        :param service_s: its part of the server's time [s].
+        :param tail_s: the network's time, which others may have shared [s].
         """
         with self._lock:
-            own = self._service_s[cut]
-            return own if own == own else self._mean_s()
+            self._forget(now_s)
+            self._busy_s += service_s
+            self._busy_s2 += service_s * service_s
+            old = self._tail_s[cut]
+            self._tail_s[cut] = tail_s if old != old else old + _WEIGHT * (tail_s - old)
 
-    def _mean_s(self) -> float:
-        return self._busy_s / self._computed if self._computed > 1e-9 else 0.0
+    def snapshot(self, now_s: float, *, queue_length: int, backlog_s: float,
+                 backlogs_s: tuple[float, ...] = ()) -> Load:
+        """Return the load at `now_s`.
 
-    def snapshot(self, now_s: float, *, queue_length: int = 0) -> Load:
-        """Return the load at `now_s`, with `queue_length` tensors waiting."""
+        :param backlog_s: how long the tensors that have come will keep one that comes now [s].
+        :param backlogs_s: the same by cut; NaN = not measured.
+        """
         with self._lock:
             self._forget(now_s)
             # The weight of all the time since the start, so that the first seconds are unbiased.
@@ -72,14 +70,14 @@ class LoadMeter:
             rho = min(self._busy_s / window_s, 1.0)
             second_moment_rate = self._busy_s2 / window_s  # lambda E[S^2]
             steady_s = second_moment_rate / (2 * (1 - rho)) if rho < 1 else inf
-            wait_s = max(queue_length * self._mean_s(), min(steady_s, _TIME_CONSTANT_S))
-            return Load(self._arrivals / window_s, rho, wait_s, queue_length,
-                        tuple(self._tail_s))
+            usual_s = min(steady_s, _TIME_CONSTANT_S)
+            return Load(self._arrivals / window_s, rho, max(backlog_s, usual_s), queue_length,
+                        tuple(self._tail_s),
+                        tuple(max(s, usual_s) if s == s else nan for s in backlogs_s))
 
     def _forget(self, now_s: float) -> None:
         keep = exp(-max(now_s - self._since_s, 0.0) / _TIME_CONSTANT_S)
         self._since_s = now_s
         self._arrivals *= keep
-        self._computed *= keep
         self._busy_s *= keep
         self._busy_s2 *= keep

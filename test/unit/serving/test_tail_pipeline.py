@@ -21,7 +21,7 @@ from unit.pipeline.pipeline_fakes import (
 
 from offload_perception import codec
 from offload_perception.frames import PROBE_CODEC, Result, Status
-from offload_perception.pipeline.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
 from offload_perception.tensor import TensorSpec
 
 
@@ -174,15 +174,86 @@ def test_a_full_queue_refuses_at_once(server: Server) -> None:
     assert dict(server.statuses) == {5: Status.BUSY, **dict.fromkeys(range(1, 5), Status.OK)}
 
 
-def test_a_late_tensor_is_given_up_only_while_others_wait(server: Server) -> None:
+def test_a_tensor_whose_deadline_has_passed_is_not_computed(server: Server) -> None:
     server.hold()
     server.pipeline.submit(packet(2, remaining_s=0.1))
-    server.pipeline.submit(packet(3, remaining_s=0.1))
+    server.pipeline.submit(packet(3, remaining_s=-0.1))
+    server.pipeline.submit(packet(4, remaining_s=2.0))
     server.clock.now_s += 1.0
     server.network.gate.open()
-    server.replies.wait_for(3)
-    assert server.statuses == [(1, Status.OK), (2, Status.LATE), (3, Status.OK)]
-    assert server.replies[2].server_wait_s == pytest.approx(1.0)
+    server.replies.wait_for(4)
+    assert sorted(server.statuses) == [
+        (1, Status.OK), (2, Status.LATE), (3, Status.LATE), (4, Status.OK)]
+    assert 2 not in server.network.order and 3 not in server.network.order
+
+
+def test_a_tensor_that_would_wait_too_long_is_refused_with_its_wait(server: Server) -> None:
+    server.network.take_s = 0.25
+    server.pipeline.submit(packet(1))
+    server.replies.wait_for(1)
+    server.hold()
+    server.pipeline.submit(packet(2, remaining_s=0.4))
+    reply = server.replies.wait_for(2)[1]
+    assert (reply.packet.sequence, reply.status) == (2, Status.BUSY)
+    assert reply.expected_wait_s == pytest.approx(0.25)
+    assert 'the wait would be 0.25' in reply.message
+    server.pipeline.submit(packet(3, remaining_s=0.6))
+    server.network.gate.open()
+    served = server.replies.wait_for(4)[3]
+    assert (served.packet.sequence, served.status) == (3, Status.OK)
+    assert served.expected_wait_s == pytest.approx(0.25) == served.server_wait_s
+
+
+@pytest.fixture
+def batches() -> Iterator[Server]:
+    server = Server()
+    server.pipeline.stop()
+    server.network.join, server.network.most = CUT_POOL, 4
+    server.network.together_s = {1: 0.1, 4: 0.1}
+    server.pipeline = TailPipeline(network=server.network, reply=server.replies,
+                                   clock=server.clock, settings=ServerSettings('/server'))
+    server.pipeline.start()
+    yield server
+    server.network.gate.open()
+    server.pipeline.stop()
+
+
+def test_what_waits_is_computed_together_whatever_its_cut(batches: Server) -> None:
+    batches.hold()
+    for n in (2, 3, 4):
+        batches.pipeline.submit(packet(n, drone=f'/drone{n}/edge', remaining_s=1.0))
+    batches.pipeline.submit(packet(5, cut=CUT_IMAGE, drone='/drone5/edge', remaining_s=1.0))
+    batches.pipeline.submit(packet(6, drone='/drone6/edge', remaining_s=1.0))
+    batches.network.gate.open()
+    replies = batches.replies.wait_for(6)
+    assert batches.network.batches == [1, 4, 1]
+    assert [r.batch for r in replies] == [1, 4, 4, 4, 4, 1]
+    assert {r.status for r in replies} == {Status.OK}
+    assert batches.pipeline.counts.batches == (2, 0, 0, 1)
+    drones, waiting = batches.pipeline.drones()
+    assert drones['/drone5/edge'].replies[Status.OK] == 1 and not waiting
+
+
+def test_a_batch_that_fails_is_answered_once_for_each_drone(batches: Server) -> None:
+    batches.hold()
+    for n in (2, 3):
+        batches.pipeline.submit(packet(n))
+    batches.network.error = MemoryError('no room')
+    batches.network.gate.open()
+    replies = batches.replies.wait_for(3)
+    assert {r.status for r in replies} == {Status.FAILED} and len(replies) == 3
+    batches.network.error = None
+    batches.pipeline.submit(packet(4))
+    assert batches.replies.wait_for(4)[3].status is Status.OK
+
+
+def test_a_damaged_tensor_does_not_spoil_a_batch(batches: Server) -> None:
+    batches.hold()
+    batches.pipeline.submit(packet(2))
+    batches.pipeline.submit(packet(3, data=b'x' * 20))
+    batches.network.gate.open()
+    batches.replies.wait_for(3)
+    assert dict(batches.statuses) == {1: Status.OK, 2: Status.OK, 3: Status.REFUSED}
 
 
 def test_without_a_deadline_nothing_is_late(server: Server) -> None:

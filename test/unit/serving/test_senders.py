@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload_perception.pipeline.senders import MAX_SENDERS, Senders
+from offload_perception.serving.senders import MAX_SENDERS, Senders
 
 
 def took(*messages: tuple[str, int]) -> Senders:

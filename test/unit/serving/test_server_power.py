@@ -6,8 +6,8 @@ import pytest
 from unit.power.fake_meters import ScriptedMeter
 
 from offload_perception.errors import MeterError
-from offload_perception.pipeline.server_power import PeriodPower, ServerPower
 from offload_perception.power.drivers.samples import Sample, State
+from offload_perception.serving.server_power import PeriodPower, ServerPower
 
 
 def given(power: ServerPower, *samples: tuple[float, float]) -> ServerPower:
