@@ -77,10 +77,13 @@ class TailPipeline:
 
     Every packet gets exactly one `reply`, a result or a refusal that says why. The reply comes
     from the worker, or at once from the thread that submitted a packet that is refused.
+
+    :param schedule: another one to compare with.
     """
 
     def __init__(self, *, network: ServedNetwork, settings: ServerSettings,
                  reply: Callable[[Reply], None],
+                 schedule: type[Schedule[FeaturePacket]] = Schedule,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._network, self._artefact, self._settings = network, network.artefact, settings
         self._reply, self._clock = reply, clock
@@ -92,8 +95,8 @@ class TailPipeline:
             if tensors <= self._times.most:
                 self._times.observe_together(network.join, tensors, seconds)
         self._wake = Condition()
-        self._schedule = Schedule[FeaturePacket](self._times, Shares(settings.shares),
-                                                 limit=settings.queue_limit)
+        self._schedule = schedule(self._times, Shares(settings.shares),
+                                  limit=settings.queue_limit)
         self._served = Served()
         self._received, self._replies = 0, Counter[Status]()
         self._batches = [0] * self._times.most
