@@ -62,9 +62,11 @@ typedef struct {
 
 typedef struct {
     int32_t value[NEIGHBOURS]; /* left, above, and the corners, less the mean */
+    uint64_t power;            /* of these values: the sum of their squares */
     int32_t predicted, others_predicted;
     uint32_t error, steepness, others_steepness;
     uint32_t local, others, spike; /* shares, of TOTAL less one for each symbol */
+    uint32_t others_share;         /* in 1/32768 of all but the spike */
     int context, ratio, most, symbols;
 } expected_t;
 
@@ -127,6 +129,8 @@ INLINE expected_t expect(const channel_t *c, const learned_t *learned, const tab
     e.value[1] = known ? (above << 8) - now->all.mean : 0;
     e.value[2] = known ? (corner << 8) - now->all.mean : 0;
     e.value[3] = known ? (right << 8) - now->all.mean : 0;
+    e.power = 0;
+    for (int j = 0; j < NEIGHBOURS; j++) e.power += (uint64_t)((int64_t)e.value[j] * e.value[j]);
     e.predicted = predict(&now->all, e.value, symbols);
     e.others_predicted = predict(&now->others, e.value, symbols);
     uint32_t usual = now->all.error;
@@ -147,8 +151,8 @@ INLINE expected_t expect(const channel_t *c, const learned_t *learned, const tab
     e.symbols = symbols;
     uint32_t whole = TOTAL - (uint32_t)symbols;
     e.spike = whole * share_of(t, learned->spike[e.context] + now->spike_odds) >> 15;
-    e.others = (whole - e.spike) *
-               share_of(t, learned->others[e.context] + now->others_odds) >> 15;
+    e.others_share = share_of(t, learned->others[e.context] + now->others_odds);
+    e.others = (whole - e.spike) * e.others_share >> 15;
     e.local = whole - e.spike - e.others;
     return e;
 }
@@ -170,15 +174,14 @@ INLINE uint32_t start_of(const expected_t *e, const tables_t *t, int value) {
 }
 
 /* Learn from `value`, in 1/256, where `predicted` was expected, with errors around `error`. */
-INLINE void improve(predictor_t *p, const int32_t *values, int32_t value, int32_t predicted,
+INLINE void improve(predictor_t *p, const expected_t *e, int32_t value, int32_t predicted,
                     uint32_t error, uint32_t mean_rate, uint32_t error_rate) {
     int32_t off = value - predicted;
     uint32_t size = (uint32_t)(off < 0 ? -off : off);
-    uint64_t norm = 65536 + 4 * (uint64_t)error * error;
-    for (int j = 0; j < NEIGHBOURS; j++) norm += (uint64_t)((int64_t)values[j] * values[j]);
+    uint64_t norm = 65536 + 4 * (uint64_t)error * error + e->power;
     int shift = 64 - __builtin_clzll(norm) - (20 - PREDICTION_RATE);
     for (int j = 0; j < NEIGHBOURS; j++) {
-        int32_t step = (int32_t)((int64_t)off * values[j] >> shift);
+        int32_t step = (int32_t)((int64_t)off * e->value[j] >> shift);
         p->weight[j] = clamp(p->weight[j] + step, -(1 << 21), 1 << 21);
     }
     p->error += (uint32_t)(((int64_t)size - p->error) * error_rate >> 16);
@@ -207,17 +210,16 @@ INLINE int32_t learn(channel_t *c, learned_t *learned, const tables_t *t, const 
             ? curve_at(t, value + 1, e->others_predicted, e->others_steepness) : 32768;
         uint32_t by_others =
             (e->others * (high - low) << 1) / (frequency - (is_most ? e->spike : 0));
-        uint32_t share = share_of(t, learned->others[e->context] + now->others_odds) << 1;
-        adjust(&learned->others[e->context], &now->others_odds, (int32_t)(by_others - share),
-               c->others, t);
+        adjust(&learned->others[e->context], &now->others_odds,
+               (int32_t)(by_others - (e->others_share << 1)), c->others, t);
         uint32_t n = c->others < OTHERS_WINDOW - 2 ? c->others + 2 : OTHERS_WINDOW;
-        improve(&now->others, e->value, value << 8, e->others_predicted, now->others.error,
+        improve(&now->others, e, value << 8, e->others_predicted, now->others.error,
                 t->reciprocal[n], t->reciprocal[n]);
         c->others++;
     }
     uint32_t n = c->seen + 2 < MEAN_WINDOW ? c->seen + 2 : MEAN_WINDOW;
     uint32_t half = c->seen / 2 + 2 < ERROR_WINDOW ? c->seen / 2 + 2 : ERROR_WINDOW;
-    improve(&now->all, e->value, value << 8, e->predicted, e->error, t->reciprocal[n],
+    improve(&now->all, e, value << 8, e->predicted, e->error, t->reciprocal[n],
             t->reciprocal[half]);
     int32_t off = (value << 8) - e->predicted;
     uint32_t size = (uint32_t)(off < 0 ? -off : off);
@@ -298,20 +300,39 @@ size_t offload_adaptive_encode(const uint8_t *in, size_t channels, size_t height
     return (size_t)(put_states(state, lanes, p) - out);
 }
 
+typedef struct {
+    int value;
+    uint32_t start, frequency;
+} found_t;
+
 /* Return the value at `slot`; near what was predicted it takes the fewest steps. */
-static inline int value_at(const expected_t *e, const tables_t *t, uint32_t slot) {
-    if (slot >= start_of(e, t, e->most) && slot < start_of(e, t, e->most + 1)) return e->most;
+INLINE found_t value_at(const expected_t *e, const tables_t *t, uint32_t slot) {
     int low = 0, high = e->symbols, step = 1 + (int)(e->error >> 8);
-    for (int at = (e->predicted + 128) >> 8; high - low > 1; step *= 2) {
-        int up = slot >= start_of(e, t, at);
-        if (up)
-            low = at;
-        else
-            high = at;
-        at = up ? low + step : high - step;
-        if (at <= low || at >= high) at = (low + high) / 2;
+    uint32_t start = start_of(e, t, e->most), end = start_of(e, t, e->most + 1);
+    if (slot >= start && slot < end) return (found_t){e->most, start, end - start};
+    if (slot < start) {
+        high = e->most;
+        end = start;
+        start = 0;
+    } else {
+        low = e->most + 1;
+        start = end;
+        end = TOTAL;
     }
-    return low;
+    for (int at = (e->predicted + 128) >> 8; high - low > 1; step *= 2) {
+        if (at <= low || at >= high) at = (low + high) / 2;
+        uint32_t middle = start_of(e, t, at);
+        if (slot >= middle) {
+            low = at;
+            start = middle;
+            at += step;
+        } else {
+            high = at;
+            end = middle;
+            at -= step;
+        }
+    }
+    return (found_t){low, start, end - start};
 }
 
 /* Decode into `out`; the other arguments are as for encoding, but `work` has room for 4 rows
@@ -340,12 +361,10 @@ int offload_adaptive_decode(const uint8_t *data, size_t size, uint8_t *out, size
                     uint8_t *at = p + k * plane;
                     expected_t e =
                         expect(&channel[k], &learned, &t, at, x, y, width, symbols, *wider);
-                    int value = value_at(&e, &t, slot_of(state[k]));
-                    uint32_t start = start_of(&e, &t, value);
-                    uint32_t frequency = start_of(&e, &t, value + 1) - start;
-                    *at = (uint8_t)value;
-                    advance(&state[k], &in, start, frequency);
-                    by += learn(&channel[k], &learned, &t, &e, value, frequency, x);
+                    found_t found = value_at(&e, &t, slot_of(state[k]));
+                    *at = (uint8_t)found.value;
+                    advance(&state[k], &in, found.start, found.frequency);
+                    by += learn(&channel[k], &learned, &t, &e, found.value, found.frequency, x);
                 }
                 *wider = clamp(*wider + by, -WIDEST, WIDEST);
             }
