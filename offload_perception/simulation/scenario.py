@@ -21,18 +21,18 @@ from offload_perception.preparation.prepare import BUNDLED
 from offload_perception.profiles import device_profile as profiles
 from offload_perception.profiles.device_profile import RADIOS
 from offload_perception.profiles.scaling import for_network
-from offload_perception.simulation.fleet import Drone, fly
+from offload_perception.simulation.fleet import fly
 from offload_perception.simulation.links import MODELS, LinkTrace, make_link
+from offload_perception.simulation.oracles import Clairvoyant, Present
 from offload_perception.simulation.policies import (
     BackOffRule,
-    Clairvoyant,
     Policy,
-    Present,
     Static,
     energy_best,
     latency_best,
     ours,
 )
+from offload_perception.simulation.simulated_drone import Drone
 from offload_perception.simulation.simulated_world import World, idle, never
 
 SERVER = '/server1'
