@@ -154,10 +154,9 @@ class Planner:
     def _decision(self, forecast: Forecast, cost: Cost, at: int, limit_s: float, *, reason: str,
                   **extra: Any) -> Decision:
         option, hedge_s = forecast.options[at], float(cost.hedge_s[at])
-        if forecast.hedge is not None and not option.local and hedge_s == inf:
-            overdue_s = float(forecast.latency_s[at]
-                              + _OVERDUE_SPREADS * forecast.latency_spread_s[at])
-            hedge_s = forecast.hedge.late_start_s(at, limit_s, overdue_s)
+        if limit_s == inf and forecast.hedge is not None and not option.local:
+            hedge_s = float(forecast.latency_s[at]
+                            + _OVERDUE_SPREADS * forecast.latency_spread_s[at])
         bandwidth, round_trip_s, wait_s = forecast.routes.get(
             option.server, (np.nan, np.nan, np.nan))
         return Decision(
