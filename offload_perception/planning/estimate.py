@@ -28,7 +28,7 @@ class Estimate:
 
     def __init__(self, *levels: float, spread: float | Sequence[float] = 1.0, noise: float = 0.1,
                  drift: float | Sequence[float] = 0.02,
-                 jumps: tuple[int, int] = (3, 3)) -> None:
+                 jumps: tuple[int, int] = (2, 2)) -> None:
         """Start from a guess.
 
         :param spread: relative standard deviation of each guess; :param noise: of y.

@@ -90,7 +90,8 @@ class Forecaster:
         self._spread_j = profile.head_spread_j
         with np.errstate(invalid='ignore'):
             spread = np.nan_to_num(profile.head_spread_s / profile.head_s)
-        self.head = CutTimes(profile.head_s, spread)
+        # Layers that were not used before are merged while they run, so a cut is slow at first.
+        self.head = CutTimes(profile.head_s, spread, shared_after=20)
         self.energy = Estimate(1.0, spread=0.1)
         self.radio = Estimate(1.0, spread=0.1, noise=0.5)
         self.overhead = Estimate(1e-4, noise=0.3)
