@@ -78,7 +78,7 @@ class Planner:
         limit_s = deadline_s if 0.0 < deadline_s < inf else inf
         if not forecast.usable.any():
             return self._decision(forecast, self.cost(forecast, limit_s, period_s, waited_s), 0,
-                                  limit_s, runnable=False, reason=(
+                                  limit_s, waited_s=waited_s, runnable=False, reason=(
                 'nothing can run: the network does not fit on board and no server is usable'))
         allowed = forecast.usable & self.agrees(forecast.agreement)
         note = ''
@@ -98,6 +98,7 @@ class Planner:
             'runner_up_energy_j': float(cost.energy_j[second]),
             'runner_up_reason': self._why_not(cost, second, chosen)}
         return self._decision(forecast, cost, chosen, limit_s,
+                              waited_s=waited_s,
                               reason=note + self._why(cost, chosen, limit_s), **extra)
 
     def cost(self, forecast: Forecast, limit_s: float, period_s: float = 0.0,
