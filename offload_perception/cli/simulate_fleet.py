@@ -31,6 +31,7 @@ HELP = {
             'Mahimahi trace; each drone, and each seed, flies the next piece of it',
     'bandwidth': 'mean of the link [byte/s]; of a recorded one with --scaled',
     'scaled': 'a recorded link is scaled to the mean of --bandwidth',
+    'start_s': 'where in a recording the first piece begins [s]',
     'round_trip_s': 'of the link [s]',
     'drones': 'each with a link of its own', 'servers': 'shared by the drones',
     'server_macs_per_s': 'multiply-adds a second of a server', 'duration_s': 'of the flight [s]',

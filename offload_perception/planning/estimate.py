@@ -23,12 +23,11 @@ class Estimate:
 
     :ivar levels: the current x.
     :ivar count: observations so far; the first one of a single figure replaces its guess.
-    :ivar changes: jumps so far.
     """
 
     def __init__(self, *levels: float, spread: float | Sequence[float] = 1.0, noise: float = 0.1,
                  drift: float | Sequence[float] = 0.02,
-                 jumps: tuple[int, int] = (3, 3)) -> None:
+                 jumps: tuple[int, int] = (2, 2)) -> None:
         """Start from a guess.
 
         :param spread: relative standard deviation of each guess; :param noise: of y.
@@ -43,7 +42,7 @@ class Estimate:
         self._noise, self._jumps = noise, jumps
         self._outside = 0  # outliers in a row, negative if they are below
         self._last_error = 0.0
-        self.count = self.changes = 0
+        self.count = 0
 
     @property
     def level(self) -> float:
@@ -139,7 +138,6 @@ class Estimate:
         if -self._jumps[1] < self._outside < self._jumps[0]:
             return False
         self._outside = 0
-        self.changes += 1
         return True
 
     def _reopen(self, shares: Sequence[float], error: float) -> None:

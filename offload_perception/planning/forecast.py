@@ -29,10 +29,11 @@ Pairs = tuple[tuple[int, str], ...]
 
 
 class Options:
-    """The candidates, on board first, and the row of each."""
+    """The candidates, on board first, and the row of each; `cuts` has the cut of each row."""
 
     def __init__(self, last: int, pairs: Pairs, servers: tuple[str, ...]) -> None:
         self.servers = servers
+        self.cuts = np.array([last, *(len(servers) * [cut for cut, _ in pairs])])
         self._all = [Option(last), *(Option(cut, codec, server)
                                      for server in servers for cut, codec in pairs)]
         self._places = {option: place for place, option in enumerate(self._all)}
@@ -90,7 +91,8 @@ class Forecaster:
         self._spread_j = profile.head_spread_j
         with np.errstate(invalid='ignore'):
             spread = np.nan_to_num(profile.head_spread_s / profile.head_s)
-        self.head = CutTimes(profile.head_s, spread)
+        # Layers that were not used before are merged while they run, so a cut is slow at first.
+        self.head = CutTimes(profile.head_s, spread, shared_after=20)
         self.energy = Estimate(1.0, spread=0.1)
         self.radio = Estimate(1.0, spread=0.1, noise=0.5)
         self.overhead = Estimate(1e-4, noise=0.3)
@@ -117,72 +119,67 @@ class Forecaster:
 
         :param period_s: between two frames, for the radio's tail.
         """
+        options = self._options_of(routes)
         head_s, head_var = self.head.times()
         level = self.energy.level
         heads = np.minimum([head_s, head_var, self._head_j * level,
                             (self._spread_j * level) ** 2
                             + (self._head_j * (level * self.energy.noise)) ** 2], _NEVER)
-        table = np.empty((6, 1 + len(self.pairs) * len(routes)))
-        table[:4, 0] = heads[:, -1]
-        table[4:, 0] = heads[0, -1], 0.0
+        ahead = heads[:, options.cuts]
+        figures = np.zeros((5, len(options)))
+        figures[:4] = ahead
+        figures[0] += self.overhead.level + waited_s
+        figures[1] += (self.overhead.level * self.overhead.spread) ** 2
         if routes:
-            table[:, 1:] = self._remote(routes, heads, now_s, period_s).reshape(6, -1)
-        table[0] += self.overhead.level + waited_s
-        table[1] += (self.overhead.level * self.overhead.spread) ** 2
-        return self._finished(routes, table, heads, now_s)
-
-    def _remote(self, routes: list[Route], heads: np.ndarray, now_s: float,
-                period_s: float) -> np.ndarray:
-        """Return s, s^2, J, J^2, worker's and link's s of all routes, (6, routes, pairs)."""
-        nbytes, bytes_sd, encode_s, encode_sd, _ = self._sizes.columns
-        nbytes = nbytes + MESSAGE_BYTES
-        radio, active_w = self._profile.radio, self._profile.active_w
-        ahead = np.take(heads, self._cuts, axis=1)
-        remote = np.empty((6, len(routes), len(self.pairs)))
-        for i, route in enumerate(routes):
-            wait_s, wait_sd = route.wait(now_s)
-            tails_s, tails_var = route.tails()
-            v0, v1, v2, v3 = route.link.coefficients(now_s)
-            sending_s = route.link.s_per_byte * nbytes
-            sent_var = np.maximum(v0 + v1 * nbytes + v2 * nbytes ** 2, 0.0) + v3 * bytes_sd ** 2
-            remote[:, i] = (
-                ahead[0] + encode_s + route.link.round_trip_s + sending_s + wait_s
-                + tails_s[self._cuts],
-                ahead[1] + encode_sd ** 2 + sent_var + wait_sd ** 2 + tails_var[self._cuts],
-                ahead[2] + active_w * encode_s + self.radio.level * (
-                    radio.energy_j(sending_s, nbytes) + radio.tail_j(period_s - sending_s)),
-                ahead[3] + (active_w * encode_sd) ** 2 + radio.sending_w ** 2 * sent_var,
-                ahead[0], sending_s)
-        return remote
-
-    def _finished(self, routes: list[Route], table: np.ndarray, heads: np.ndarray,
-                  now_s: float) -> Forecast:
-        servers = tuple(route.server for route in routes)
-        if servers != self._options.servers:
-            self._options = Options(self._profile.last, self.pairs, servers)
-        fits = self._fits[self._cuts]
-        usable = np.concatenate([self._fits[-1:], *(fits & r.usable(now_s) for r in routes)])
-        agreement = np.concatenate([[self._agreement],
-                                    np.tile(self._sizes.columns[4], len(routes))])
-        unanswered = np.concatenate([
-            [0.0], np.repeat([r.unanswered for r in routes], len(self.pairs))])
+            figures[:, 1:] += self._sent(routes, now_s, period_s).reshape(5, -1)
+        count, known = len(self.pairs), self._sizes.columns[4]
+        usable = np.repeat([True, *(r.usable(now_s) for r in routes)], [1] + len(routes) * [count])
+        unanswered = np.repeat([0.0, *(r.unanswered for r in routes)], [1] + len(routes) * [count])
         return Forecast(
-            self._options, table[0], np.sqrt(table[1]), table[2], np.sqrt(table[3]), table[4],
-            table[5], unanswered, agreement, usable, self._hedge_cost(heads, len(routes)),
+            options, figures[0], np.sqrt(figures[1]), figures[2], np.sqrt(figures[3]), ahead[0],
+            figures[4], unanswered,
+            np.concatenate([[self._agreement], *len(routes) * [known]]),
+            usable & self._fits[options.cuts], self._hedge_cost(heads, ahead),
             {r.server: (r.link.known_bandwidth, r.link.round_trip_s, r.wait(now_s)[0])
              for r in routes})
 
-    def _hedge_cost(self, heads: np.ndarray, routes: int) -> HedgeCost | None:
+    def _options_of(self, routes: list[Route]) -> Options:
+        """Return the candidates on these routes; the last ones as long as the servers stay."""
+        servers = tuple(route.server for route in routes)
+        if servers != self._options.servers:
+            self._options = Options(self._profile.last, self.pairs, servers)
+        return self._options
+
+    def _sent(self, routes: list[Route], now_s: float, period_s: float) -> np.ndarray:
+        """Return s, s^2, J, J^2 and the link's s of what follows the head, (5, routes, pairs)."""
+        nbytes, bytes_sd, encode_s, encode_sd, _ = self._sizes.columns
+        nbytes = nbytes + MESSAGE_BYTES
+        radio, active_w = self._profile.radio, self._profile.active_w
+        waits = [route.wait(now_s) for route in routes]
+        s_per_byte, fixed_s, fixed_var, v0, v1, v2, v3 = np.array([
+            (r.link.s_per_byte, r.link.round_trip_s + wait_s, wait_sd ** 2,
+             *r.link.coefficients(now_s))
+            for r, (wait_s, wait_sd) in zip(routes, waits, strict=True)]).T[:, :, None]
+        tails_s, tails_var = np.array([r.tails() for r in routes])[:, :, self._cuts].swapaxes(0, 1)
+        sending_s = s_per_byte * nbytes
+        sent_var = np.maximum(v0 + v1 * nbytes + v2 * nbytes ** 2, 0.0) + v3 * bytes_sd ** 2
+        return np.stack([
+            encode_s + fixed_s + sending_s + tails_s,
+            encode_sd ** 2 + fixed_var + sent_var + tails_var,
+            active_w * encode_s + self.radio.level * (
+                radio.energy_j(sending_s, nbytes) + radio.tail_j(period_s - sending_s)),
+            (active_w * encode_sd) ** 2 + radio.sending_w ** 2 * sent_var,
+            sending_s])
+
+    def _hedge_cost(self, heads: np.ndarray, ahead: np.ndarray) -> HedgeCost | None:
         """Return the cost of the layers after each cut on board; None if they do not fit.
 
         Never negative, although a head may seem to take longer than the whole network.
         """
         if not self._fits[-1]:
             return None
-        cost = np.zeros((3, 1 + routes * len(self.pairs)))
-        cost[0, 0] = np.inf
-        if routes:
-            seconds, joules = np.maximum(heads[[0, 2], -1:] - heads[[0, 2]], 0.0)[:, self._cuts]
-            relative = np.sqrt(heads[1, -1]) / heads[0, -1]
-            cost[:, 1:] = np.tile((seconds, relative * seconds, joules), routes)
-        return HedgeCost(*cost)
+        seconds, joules = np.maximum(heads[[0, 2], -1:] - ahead[[0, 2]], 0.0)
+        relative = np.sqrt(heads[1, -1]) / heads[0, -1]
+        spread_s = relative * seconds
+        seconds[0] = np.inf
+        return HedgeCost(seconds, spread_s, joules)

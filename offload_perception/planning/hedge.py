@@ -6,7 +6,7 @@ endanger the deadline, but costs energy, in proportion to how often the hedge ru
 """
 
 from dataclasses import dataclass
-from math import inf, isfinite, pi, sqrt
+from math import pi, sqrt
 
 import numpy as np
 
@@ -54,17 +54,3 @@ class HedgeCost:
         window_s = np.maximum(deadline_s - start_s, _SHORTEST_S)
         share: np.ndarray = np.minimum(working_s / window_s, 1.0)
         return share
-
-    def late_start_s(self, at: int, deadline_s: float, overdue_s: float) -> float:
-        """Return when the hedge of an option starts that cannot meet the deadline by one.
-
-        :param overdue_s: when its reply is overdue, for a frame without a deadline. Else the drone
-            waits for the reply until the deadline, since a late result is better than none; never
-            (infinite) if the hedge would then take longer than another deadline.
-        """
-        work_s = float(self.seconds[at])
-        if not isfinite(work_s):
-            return inf
-        if deadline_s == inf:
-            return overdue_s
-        return deadline_s if work_s <= deadline_s else inf

@@ -69,11 +69,6 @@ class LinkEstimate:
         """Return whether the link may have changed; the next observation decides."""
         return self._sum.doubtful
 
-    @property
-    def changes(self) -> int:
-        """Return how often the link has changed."""
-        return self._sum.changes
-
     def age_s(self, now_s: float) -> float:
         """Return the time since the last observation [s], infinite without one."""
         return max(now_s - self._updated_s, 0.0)

@@ -78,7 +78,7 @@ class Planner:
         limit_s = deadline_s if 0.0 < deadline_s < inf else inf
         if not forecast.usable.any():
             return self._decision(forecast, self.cost(forecast, limit_s, period_s, waited_s), 0,
-                                  limit_s, runnable=False, reason=(
+                                  limit_s, waited_s=waited_s, runnable=False, reason=(
                 'nothing can run: the network does not fit on board and no server is usable'))
         allowed = forecast.usable & self.agrees(forecast.agreement)
         note = ''
@@ -98,6 +98,7 @@ class Planner:
             'runner_up_energy_j': float(cost.energy_j[second]),
             'runner_up_reason': self._why_not(cost, second, chosen)}
         return self._decision(forecast, cost, chosen, limit_s,
+                              waited_s=waited_s,
                               reason=note + self._why(cost, chosen, limit_s), **extra)
 
     def cost(self, forecast: Forecast, limit_s: float, period_s: float = 0.0,
@@ -154,10 +155,9 @@ class Planner:
     def _decision(self, forecast: Forecast, cost: Cost, at: int, limit_s: float, *, reason: str,
                   **extra: Any) -> Decision:
         option, hedge_s = forecast.options[at], float(cost.hedge_s[at])
-        if forecast.hedge is not None and not option.local and hedge_s == inf:
-            overdue_s = float(forecast.latency_s[at]
-                              + _OVERDUE_SPREADS * forecast.latency_spread_s[at])
-            hedge_s = forecast.hedge.late_start_s(at, limit_s, overdue_s)
+        if limit_s == inf and forecast.hedge is not None and not option.local:
+            hedge_s = float(forecast.latency_s[at]
+                            + _OVERDUE_SPREADS * forecast.latency_spread_s[at])
         bandwidth, round_trip_s, wait_s = forecast.routes.get(
             option.server, (np.nan, np.nan, np.nan))
         return Decision(

@@ -65,7 +65,7 @@ class PlanningSession:
                                            self.period_s, waited_s)
             if decision.server:
                 self._probers[decision.server].note_used(now_s)
-        return replace(decision, waited_s=waited_s)
+            return decision
 
     def forecast(self, now_s: float, waited_s: float = 0.0) -> Forecast:
         """Return the forecast of every candidate."""

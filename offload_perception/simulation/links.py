@@ -100,13 +100,15 @@ MODELS = {'steady': steady, 'collapse': collapse, 'wifi': wifi, 'lte': lte}
 
 
 def make_link(model: str, *, bandwidth: float, round_trip_s: float, duration_s: float,
-              seed: int, scaled: bool = False, flight: int = 0) -> LinkTrace:
+              seed: int, scaled: bool = False, flight: int = 0,
+              start_s: float = 0.0) -> LinkTrace:
     """Return a link by a model of `MODELS`, or by a file that `recordings.read` knows.
 
     :param bandwidth: mean of a model, and of a recording that is to be scaled [byte/s].
     :param scaled: whether a recording is; one factor holds for all of it.
     :param flight: which piece of a recording, each as long as the flight; after the last that it
         holds comes the first again.
+    :param start_s: where in a recording the first piece begins.
     :raises PlanError: naming the models, or what is wrong with the file.
     """
     steps = max(int(np.ceil(duration_s / STEP_S)), 1)
@@ -116,7 +118,7 @@ def make_link(model: str, *, bandwidth: float, round_trip_s: float, duration_s: 
         values = MODELS[model](bandwidth, steps, np.random.default_rng(seed))
         return LinkTrace(np.maximum(values, 0.0), round_trip_s)
     recording = recorded(model)
-    start_s = flight % recording.flights(duration_s) * duration_s
+    start_s += flight % recording.flights(duration_s) * duration_s
     factor = _factor(model, recording, bandwidth) if scaled else 1.0
 
     def piece(of: Recording) -> np.ndarray:

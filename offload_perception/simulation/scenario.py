@@ -21,18 +21,18 @@ from offload_perception.preparation.prepare import BUNDLED
 from offload_perception.profiles import device_profile as profiles
 from offload_perception.profiles.device_profile import RADIOS
 from offload_perception.profiles.scaling import for_network
-from offload_perception.simulation.fleet import Drone, fly
+from offload_perception.simulation.fleet import fly
 from offload_perception.simulation.links import MODELS, LinkTrace, make_link
+from offload_perception.simulation.oracles import Clairvoyant, Present
 from offload_perception.simulation.policies import (
     BackOffRule,
-    Clairvoyant,
     Policy,
-    Present,
     Static,
     energy_best,
     latency_best,
     ours,
 )
+from offload_perception.simulation.simulated_drone import Drone
 from offload_perception.simulation.simulated_world import World, idle, never
 
 SERVER = '/server1'
@@ -44,7 +44,8 @@ class Scenario:
     """A scenario: device, network, link, load and requirements.
 
     `model` is a prepared model with measured codecs: a bundled one, or its folder. `radio` is one
-    of `device_profile.RADIOS`, empty = that of the profile.
+    of `device_profile.RADIOS`, empty = that of the profile. Pieces of a recorded link begin at
+    `start_s`.
     """
 
     profile: str = 'raspberry_pi_3b_plus'
@@ -54,6 +55,7 @@ class Scenario:
     link: str = 'wifi'
     bandwidth: float = 15_000.0
     scaled: bool = False
+    start_s: float = 0.0
     round_trip_s: float = 0.02
     drones: int = 1
     servers: int = 1
@@ -115,7 +117,7 @@ def build(scenario: Scenario) -> tuple[World, list[LinkTrace]]:
     return world, [make_link(scenario.link, bandwidth=scenario.bandwidth,
                              round_trip_s=scenario.round_trip_s,
                              duration_s=scenario.duration_s, seed=scenario.seed * 1000 + i,
-                             scaled=scenario.scaled,
+                             scaled=scenario.scaled, start_s=scenario.start_s,
                              flight=(scenario.seed - 1) * scenario.drones + i)
                    for i in range(scenario.drones)]
 

@@ -14,7 +14,8 @@ from offload_perception.simulation.scenario import Scenario, Summary, policies, 
 # Figures of a scenario that can be swept, as the axis of a figure calls them.
 AXES = {
     'speed': 'speed of the device, by its profile', 'bandwidth': 'mean bandwidth [byte/s]',
-    'round_trip_s': 'round trip [s]', 'drones': 'drones', 'servers': 'servers',
+    'start_s': 'start in a recording [s]', 'round_trip_s': 'round trip [s]', 'drones': 'drones',
+    'servers': 'servers',
     'server_macs_per_s': 'server [multiply-adds/s]', 'duration_s': 'flight [s]',
     'rate_hz': 'rate [frames/s]', 'deadline_s': 'deadline [s]',
     'agreement_floor': 'agreement floor'}

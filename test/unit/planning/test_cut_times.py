@@ -46,6 +46,13 @@ def test_slow_first_times_of_a_new_cut_change_no_other() -> None:
     assert times.times()[0][[2, 3]] == pytest.approx(PRIOR_S[[2, 3]], rel=0.1)
 
 
+def test_the_first_times_of_a_cut_tell_nothing_about_others_until_it_is_told_so() -> None:
+    times = fed(CutTimes(PRIOR_S, 0.05, shared_after=20), {2: 1.5}, 19)
+    assert times.times()[0][[2, 4]] == pytest.approx(PRIOR_S[[2, 4]] * [1.5, 1.0], rel=0.02)
+    times.observe(2, 1.5 * PRIOR_S[2])
+    assert times.times()[0][4] == pytest.approx(1.5 * PRIOR_S[4], rel=0.02)
+
+
 def test_what_never_fits_never_does_and_cut_0_takes_no_time() -> None:
     seconds, variance = fed(CutTimes(PRIOR_S, 0.5), {0: 1.0, 5: 1.0, 2: 3.0}).times()
     assert seconds[0] == 0.0 and np.isinf(seconds[5]) and np.isfinite(variance).all()

@@ -21,15 +21,6 @@ def test_it_starts_early_enough_for_three_spreads_of_its_own_time(spread_s: floa
     assert cost(spread_s=spread_s).last_start_s(DEADLINE_S)[1] == pytest.approx(start_s)
 
 
-@pytest.mark.parametrize(('seconds', 'deadline_s', 'expected'), [
-    (0.3, inf, 9.0),  # no deadline: when the reply is overdue
-    (0.3, DEADLINE_S, DEADLINE_S), (DEADLINE_S, DEADLINE_S, DEADLINE_S),
-    (0.9, DEADLINE_S, inf), (inf, DEADLINE_S, inf), (inf, inf, inf)])
-def test_what_is_not_to_keep_the_deadline_waits_for_it(seconds: float, deadline_s: float,
-                                                       expected: float) -> None:
-    assert cost(seconds).late_start_s(1, deadline_s, 9.0) == expected
-
-
 @pytest.mark.parametrize('latency_s', [0.2, 0.5, 0.65, 0.8, 2.0])
 @pytest.mark.parametrize('spread_s', [1e-3, 0.05, 0.3])
 def test_its_energy_is_that_of_the_time_until_the_reply_or_the_deadline(

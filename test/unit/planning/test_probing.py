@@ -86,12 +86,16 @@ def test_probes_get_rarer_with_the_time_since_a_change(prober: Prober) -> None:
     assert len(early) >= 5 > len(late) >= 1
 
 
-def test_a_change_of_the_link_makes_them_frequent_again(prober: Prober, route: Route) -> None:
+def test_a_link_that_was_used_again_is_probed_often_again(prober: Prober) -> None:
     assert len(times(prober, 100.0, 102.0)) < 5
-    changes = route.link.changes
-    route.link.observe(102.0, 5000, 0.012, 101.9)  # far sooner than expected
-    assert route.link.changes > changes
+    prober.note_used(102.0)
     assert len(times(prober, 102.0, 104.0)) >= 4
+
+
+def test_what_gets_worse_while_it_is_not_used_is_not_probed_more_often(prober: Prober,
+                                                                       route: Route) -> None:
+    route.link.observe(100.0, 100, 0.5, 100.0)
+    assert route.link.doubtful and len(times(prober, 100.0, 102.0)) < 5
 
 
 def test_a_server_that_missed_once_is_probed_ten_times_a_second(prober: Prober,
@@ -110,6 +114,7 @@ def test_a_link_of_which_a_reply_was_much_too_late_is_probed_at_once_though_it_i
 
 def test_a_lost_server_is_probed_with_few_bytes_and_rarely_in_the_end(prober: Prober,
                                                                       route: Route) -> None:
+    prober.note_used(100.0)
     route.observe_miss()
     route.observe_miss()
     first = times(prober, 100.0, 101.0)
