@@ -1,7 +1,12 @@
 """The live state in a terminal, for a look over ssh: panels, or lines if there is less room."""
 
-from collections.abc import Iterable
+import os
+import sys
+import termios
+import tty
+from collections.abc import Iterable, Sequence
 from math import inf
+from select import select
 from textwrap import wrap
 from typing import Any
 
@@ -21,6 +26,9 @@ _LEVELS = {'error': 'bold red', 'silent': 'bold red', 'warning': 'bold yellow', 
 _ON = {'drone': 'blue', 'server': 'green'}
 _BAR = 40
 _COLUMNS, _ROWS = 100, 40  # a smaller terminal gets lines in place of panels
+_FLEET_ROWS = 4  # of drones and of servers each, that a small terminal shows
+_HELP = 'n or down: the next drone in full; p or up: the one before; q ends'
+_STEPS = {'\x1b[B': 1, 'n': 1, '\x1b[A': -1, 'p': -1}  # keys, and which drone of the table next
 _WARNINGS, _LINES = 8, 3  # that are shown, and the most lines of each
 _STATES = {'live': 'bold green', 'waiting': 'bold yellow', 'lost': 'bold red'}
 
@@ -30,21 +38,113 @@ class Screen:
 
     def __init__(self) -> None:
         self._live = Live(screen=True, auto_refresh=False)
+        self._before: list[Any] | None = None  # settings of the terminal
 
     def show(self, snapshot: dict[str, Any]) -> None:
         """Draw the current state."""
         self._live.update(render(snapshot, *self._live.console.size), refresh=True)
 
+    @property
+    def takes_keys(self) -> bool:
+        """Return whether the terminal takes keys."""
+        return self._before is not None
+
+    def keys(self, timeout_s: float) -> str:
+        """Return what is typed within a time; empty if nothing is."""
+        ready, _, _ = select([sys.stdin], [], [], max(0.0, timeout_s))
+        return os.read(sys.stdin.fileno(), 64).decode(errors='replace') if ready else ''
+
     def __enter__(self) -> 'Screen':
+        if sys.stdin.isatty():
+            self._before = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin)  # a key counts without Enter; Ctrl-C stays a signal
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        if self._before is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+
+
+def other_drone(names: Sequence[str], shown: str, keys: str) -> str:
+    """Return the drone that keys choose: the next one by down or n, the one before by up or p."""
+    steps = sum(keys.count(key) * by for key, by in _STEPS.items())
+    if not names or not steps:
+        return shown
+    at = names.index(shown) if shown in names else -1 if steps > 0 else 0
+    return names[(at + steps) % len(names)]
 
 
 def render(s: dict[str, Any], width: int = 80, height: float = inf) -> RenderableType:
-    """Return a snapshot of `LiveState`, in the given width and height; texts are never markup."""
+    """Return a snapshot of `FleetState`, in the given width and height; texts are never markup.
+
+    One of `LiveState` has no table of the fleet.
+    """
+    fleet = s.get('fleet') or {'drones': []}
+    if not any(d['name'] != s['drone'] for d in fleet['drones']):
+        return _drone(s, width, height)
+    room = max(_FLEET_ROWS, int(min(height, 200)) // 3 - 4)
+    table = _fleet(fleet, s['drone'], room)
+    lines = sum(t.row_count + 1 for t in table if isinstance(t, Table)) + 1
+    return Group(*table, Text(_HELP, 'dim'), _drone(s, width, height - lines))
+
+
+def _fleet(fleet: dict[str, Any], chosen: str, room: int) -> list[RenderableType]:
+    """Return the tables of drones and servers; of drones at most `room`, with the chosen one."""
+    drones = fleet['drones']
+    at = next((k for k, d in enumerate(drones) if d['name'] == chosen), 0)
+    first = max(0, min(at - room // 2, len(drones) - room))
+    of_drones = _columns('drone', 'state', 'fps', 'met', 'latency', 'J/frame', 'computed',
+                         'last drop', 'last frame')
+    for d in drones[first:first + room]:
+        of_drones.add_row(*_drone_cells(d), style='reverse' if d['name'] == chosen else '')
+    of_servers = _columns('server', 'drones', 'wait', 'busy', 'queue', 'batch', 'done',
+                          'refused', 'late', 'failed')
+    for x in fleet['servers'][:room]:
+        of_servers.add_row(*_server_cells(x))
+    hidden = len(drones) - min(len(drones), room) + fleet['left_out']
+    more = [Text(f'and {hidden} more drones', 'bold')] if hidden else []
+    return [of_drones, *more, of_servers]
+
+
+def _columns(*titles: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style='dim')
+    for title in titles:
+        table.add_column(title, no_wrap=True, overflow='ellipsis')
+    return table
+
+
+def _drone_cells(d: dict[str, Any]) -> list[Text]:
+    share = d['met'] / d['with_deadline'] if d['with_deadline'] else None
+    to_look_at = f', {d["warnings"]} to look at' if d['warnings'] else ''
+    return [
+        Text(d['name']), Text(d['state']['words'] + to_look_at, _STATES[d['state']['kind']]),
+        Text(f'{d["per_second"]:.1f}'), Text('-' if share is None else percent(share)),
+        Text(_seconds(d['mean'])), Text(_figure(d['per_result'], '', 3)),
+        Text(d['where'] + (f' > {d["server"]}' if d['server'] else '')),
+        Text(f'{d["dropped"]}, {_age(d["dropped_age_s"])}' if d['dropped'] else '-'),
+        Text(_age(d['frame_age_s']))]
+
+
+def _server_cells(x: dict[str, Any]) -> list[Text]:
+    if x['age_s'] is None:
+        return [Text(x['name']), Text('no messages', 'yellow')]
+    name = Text(f'{x["name"]} SILENT for {x["age_s"]:.0f} s', 'bold red') if (
+        x['silent']) else Text(x['name'])
+    batch = '-' if x['mean_batch'] is None else f'{x["mean_batch"]:.1f} of {x["batch"]}'
+    return [name, *map(Text, (
+        str(x['drones']), _seconds(x['expected_wait']), percent(x['utilisation'] or 0.0),
+        str(x['queue']), batch, *(str(x[name]) for name in ('completed', 'busy', 'late',
+                                                            'failed'))))]
+
+
+def _age(seconds: float | None) -> str:
+    return 'never' if seconds is None else f'{seconds:.0f} s ago'
+
+
+def _drone(s: dict[str, Any], width: int, height: float) -> RenderableType:
+    """Return a drone in full."""
     if width < _COLUMNS or height < _ROWS:
         return _lines(s, width, height)
     panels = [Panel(part, title=title, title_align='left') for title, part in (

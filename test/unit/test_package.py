@@ -71,7 +71,7 @@ def test_all_messages_are_there() -> None:
         'FeatureTensor', 'Classification', 'FrameLatency', 'FrameEnergy', 'PowerSample',
         'OffloadDecision', 'ServerStatus', 'ServerBeat', 'MissionPolicy',
         'GeotaggedClassification', 'TensorPart', 'RemoteResult', 'Detection', 'Detections',
-        'OutputTensors'}
+        'OutputTensors', 'ServedDrone', 'ServedDrones'}
 
 
 def entry_points() -> list[tuple[str, str]]:

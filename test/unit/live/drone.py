@@ -21,7 +21,7 @@ def frame(number: int = 1, *, outcome: int = 0, **changes: Any) -> Message:
     fields = {
         'header': header(number), 'sequence': number, 'outcome': outcome,
         'reason': 'no reply' if outcome == 2 else '', 'split': 14, 'split_name': 'block4_pool',
-        'codec': 'rans', 'server': SERVER, 'runtime': 'openvino', 'device': 'cpu',
+        'codec': 'rans', 'server': '/server', 'runtime': 'openvino', 'device': 'cpu',
         'server_runtime': 'openvino', 'server_device': 'cpu', **STAGES,
         'total': sum(STAGES.values()), 'bytes': 1200, 'deadline': 0.2,
         'deadline_met': outcome != 2, 'captured': number, 'remote': done[0], 'local': done[1],

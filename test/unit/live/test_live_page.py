@@ -13,6 +13,7 @@ from unit.live.drone import Clock
 
 from offload_perception.errors import ConfigError
 from offload_perception.live import http_server as serving
+from offload_perception.live.fleet_state import FleetState
 from offload_perception.live.http_server import LiveServer
 from offload_perception.live.picture import png_of_classes
 from offload_perception.live.state import LiveState
@@ -33,6 +34,13 @@ def state(state: LiveState) -> LiveState:
     jpeg = cv2.imencode('.jpg', np.zeros((60, 80, 3), np.uint8))[1].tobytes()
     state.add_picture(drone.header(3), jpeg)
     return state
+
+
+def fleet_of(state: LiveState) -> FleetState:
+    """Return the fleet of one drone, with a state of the test's own."""
+    fleet = FleetState(state.drone, state.servers, state.clock)
+    fleet.own = state
+    return fleet
 
 
 async def check(page: browser.Page, url: str, width: int, dark: bool) -> None:
@@ -66,7 +74,7 @@ async def check(page: browser.Page, url: str, width: int, dark: bool) -> None:
 def test_the_page_on_a_desk_and_on_a_phone_and_when_the_drone_is_gone(
         state: LiveState, tmp_path: Path) -> None:
     async def watch() -> None:
-        server = LiveServer(state, '127.0.0.1', 0)
+        server = LiveServer(fleet_of(state), '127.0.0.1', 0)
         url = f'http://127.0.0.1:{server.port}/'
         try:
             async with browser.browsing(tmp_path) as page:
@@ -84,7 +92,7 @@ def test_the_page_on_a_desk_and_on_a_phone_and_when_the_drone_is_gone(
         await asyncio.to_thread(server.close)
         await page.until(f"{banner} && document.body.className === 'gone'")
         assert 'everything below is old' in await page.evaluate(TEXT)
-        again = LiveServer(state, '127.0.0.1', server.port)
+        again = LiveServer(fleet_of(state), '127.0.0.1', server.port)
         try:
             await page.until(f'!({banner})')
         finally:
@@ -99,10 +107,10 @@ class FakeDrone:
     def __init__(self) -> None:
         self.holds: dict[str, str | float] = {'split': 'auto', 'codec': 'auto', 'deadline': 0.2}
 
-    def values(self) -> dict[str, str | float]:
+    def values(self, drone: str) -> dict[str, str | float]:
         return self.holds
 
-    def set(self, name: str, text: str) -> str:
+    def set(self, drone: str, name: str, text: str) -> str:
         if name == 'codec':
             raise ConfigError('no such codec')
         self.holds = {**self.holds, name: text}
@@ -113,7 +121,7 @@ def watched(state: LiveState, profile: Path, visit: Callable[[browser.Page, Live
             before: str = '', controlled: bool = True) -> None:
     """Open the page at 390 px and visit it; `before` is a script that runs first."""
     async def watch() -> None:
-        server = LiveServer(state, '127.0.0.1', 0)
+        server = LiveServer(fleet_of(state), '127.0.0.1', 0)
         server.control = FakeDrone() if controlled else None
         try:
             async with browser.browsing(profile) as page:
