@@ -27,6 +27,7 @@ _ON = {'drone': 'blue', 'server': 'green'}
 _BAR = 40
 _COLUMNS, _ROWS = 100, 40  # a smaller terminal gets lines in place of panels
 _FLEET_ROWS = 4  # of drones and of servers each, that a small terminal shows
+_LONG, _IN_WIDE = ('state', 'computed', 'last drop'), ('J/frame', 'last drop')  # columns of drones
 _HELP = 'n or down: the next drone in full; p or up: the one before; q ends'
 _STEPS = {'\x1b[B': 1, 'n': 1, '\x1b[A': -1, 'p': -1}  # keys, and which drone of the table next
 _WARNINGS, _LINES = 8, 3  # that are shown, and the most lines of each
@@ -85,58 +86,61 @@ def render(s: dict[str, Any], width: int = 80, height: float = inf) -> Renderabl
     if not any(d['name'] != s['drone'] for d in fleet['drones']):
         return _drone(s, width, height)
     room = max(_FLEET_ROWS, int(min(height, 200)) // 3 - 4)
-    table = _fleet(fleet, s['drone'], room)
-    lines = sum(t.row_count + 1 for t in table if isinstance(t, Table)) + 1
-    return Group(*table, Text(_HELP, 'dim'), _drone(s, width, height - lines))
+    parts = [*_fleet(fleet, s['drone'], width, room), Text(_HELP, 'dim')]
+    lines = sum(part.row_count + 1 if isinstance(part, Table) else 1 for part in parts)
+    return Group(*parts, _drone(s, width, height - lines))
 
 
-def _fleet(fleet: dict[str, Any], chosen: str, room: int) -> list[RenderableType]:
+def _fleet(fleet: dict[str, Any], chosen: str, width: int, room: int) -> list[RenderableType]:
     """Return the tables of drones and servers; of drones at most `room`, with the chosen one."""
     drones = fleet['drones']
-    at = next((k for k, d in enumerate(drones) if d['name'] == chosen), 0)
+    at = next((k for k, d in enumerate(drones) if d['name'] == chosen), -1)
     first = max(0, min(at - room // 2, len(drones) - room))
-    of_drones = _columns('drone', 'state', 'fps', 'met', 'latency', 'J/frame', 'computed',
-                         'last drop', 'last frame')
-    for d in drones[first:first + room]:
-        of_drones.add_row(*_drone_cells(d), style='reverse' if d['name'] == chosen else '')
-    of_servers = _columns('server', 'drones', 'wait', 'busy', 'queue', 'batch', 'done',
-                          'refused', 'late', 'failed')
-    for x in fleet['servers'][:room]:
-        of_servers.add_row(*_server_cells(x))
-    hidden = len(drones) - min(len(drones), room) + fleet['left_out']
-    more = [Text(f'and {hidden} more drones', 'bold')] if hidden else []
-    return [of_drones, *more, of_servers]
+    shown = drones[first:first + room]
+    hidden = len(drones) - len(shown) + fleet['left_out']
+    return [_table(width, [_drone_cells(d) for d in shown], at - first),
+            *([Text(f'and {hidden} more drones', 'bold')] if hidden else []),
+            _table(width, [_server_cells(x) for x in fleet['servers'][:room]])]
 
 
-def _columns(*titles: str) -> Table:
+def _table(width: int, rows: list[dict[str, Text]], chosen: int = -1) -> Table:
+    """Return rows of cells by title; the long ones give way if there is too little room."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style='dim')
+    titles = [t for t in (rows[0] if rows else ()) if width >= _COLUMNS or t not in _IN_WIDE]
     for title in titles:
-        table.add_column(title, no_wrap=True, overflow='ellipsis')
+        longest = max(len(title), *(row[title].cell_len for row in rows))
+        table.add_column(title, no_wrap=True, overflow='ellipsis',
+                         min_width=None if title in _LONG else longest)
+    for k, row in enumerate(rows):
+        table.add_row(*(row[t] for t in titles), style='reverse' if k == chosen else '')
     return table
 
 
-def _drone_cells(d: dict[str, Any]) -> list[Text]:
+def _drone_cells(d: dict[str, Any]) -> dict[str, Text]:
     share = d['met'] / d['with_deadline'] if d['with_deadline'] else None
     to_look_at = f', {d["warnings"]} to look at' if d['warnings'] else ''
-    return [
-        Text(d['name']), Text(d['state']['words'] + to_look_at, _STATES[d['state']['kind']]),
-        Text(f'{d["per_second"]:.1f}'), Text('-' if share is None else percent(share)),
-        Text(_seconds(d['mean'])), Text(_figure(d['per_result'], '', 3)),
-        Text(d['where'] + (f' > {d["server"]}' if d['server'] else '')),
-        Text(f'{d["dropped"]}, {_age(d["dropped_age_s"])}' if d['dropped'] else '-'),
-        Text(_age(d['frame_age_s']))]
+    return {
+        'drone': Text(d['name']),
+        'state': Text(d['state']['words'] + to_look_at, _STATES[d['state']['kind']]),
+        'fps': Text(f'{d["per_second"]:.1f}'),
+        'met': Text('-' if share is None else percent(share)),
+        'latency': Text(_seconds(d['mean'])), 'J/frame': Text(_figure(d['per_result'], '', 3)),
+        'computed': Text(d['where'] + (f' > {d["server"]}' if d['server'] else '')),
+        'last drop': Text(f'{d["dropped"]}, {_age(d["dropped_age_s"])}' if d['dropped'] else '-'),
+        'frame': Text(_age(d['frame_age_s']))}
 
 
-def _server_cells(x: dict[str, Any]) -> list[Text]:
-    if x['age_s'] is None:
-        return [Text(x['name']), Text('no messages', 'yellow')]
-    name = Text(f'{x["name"]} SILENT for {x["age_s"]:.0f} s', 'bold red') if (
-        x['silent']) else Text(x['name'])
-    batch = '-' if x['mean_batch'] is None else f'{x["mean_batch"]:.1f} of {x["batch"]}'
-    return [name, *map(Text, (
-        str(x['drones']), _seconds(x['expected_wait']), percent(x['utilisation'] or 0.0),
-        str(x['queue']), batch, *(str(x[name]) for name in ('completed', 'busy', 'late',
-                                                            'failed'))))]
+def _server_cells(x: dict[str, Any]) -> dict[str, Text]:
+    known, name = x['age_s'] is not None, Text(x['name'])
+    if not known or x['silent']:
+        name.append(f' SILENT for {x["age_s"]:.0f} s' if known else ': no messages', 'bold red')
+    x = {**dict.fromkeys(('expected_wait', 'utilisation', 'mean_batch')), **x}
+    return {'server': name, **{title: Text(text if known else '-') for title, text in (
+        ('drones', str(x['drones'])), ('wait', _seconds(x['expected_wait'])),
+        ('busy', percent(x['utilisation'] or 0.0)), ('queue', str(x.get('queue'))),
+        ('batch', '-' if x['mean_batch'] is None else f'{x["mean_batch"]:.1f} of {x["batch"]}'),
+        ('done', str(x.get('completed'))), ('refused', str(x.get('busy'))),
+        ('late', str(x.get('late'))), ('failed', str(x.get('failed'))))}}
 
 
 def _age(seconds: float | None) -> str:
@@ -168,7 +172,7 @@ def _lines(s: dict[str, Any], width: int, height: float) -> Group:
         for line in _titled(title, part)]
     head = _head(s)
     warnings = _warnings(s, width, max(4, height - len(head) - len(figures)))
-    lines = [*head, *warnings, *figures]
+    lines = [*head, *warnings, *figures][:int(min(height, 1000))]
     for line in lines:
         line.no_wrap, line.overflow = True, 'ellipsis'
     return Group(*lines)

@@ -315,3 +315,58 @@ def test_a_page_without_control_shows_none(state: LiveState, tmp_path: Path) -> 
         await page.until(f"{STATE} === 'live'")
         await page.until("document.getElementById('control').hidden")
     watched(state, tmp_path, visit, controlled=False)
+
+
+def test_a_click_on_a_drone_in_the_table_shows_it_in_full(fleet: FleetState,
+                                                          tmp_path: Path) -> None:
+    fleet.found(('/drone1', '/drone2', '/drone3'), ())
+    for n, state in enumerate(fleet.drones.values(), 1):
+        drone.fill(state, frames=n + 4)
+    fleet.add_server('/server', drone.status())
+    fleet.add_served('/server', drone.served(('/drone1/edge_inference', 0.5)))
+    title = "document.getElementById('drone')?.textContent"  # the page is loaded anew
+
+    async def watch() -> None:
+        server = LiveServer(fleet, '127.0.0.1', 0)
+        try:
+            async with browser.browsing(tmp_path) as page:
+                await page.open(f'http://127.0.0.1:{server.port}/', 1360, 900)
+                await page.until("document.querySelectorAll('#drones tr').length === 3")
+                said = await page.evaluate(TEXT)
+                assert 'captured 5 =' in said and 'block4_pool rans → /server' in said
+                assert '1.3 of 8' in said and '/server2 no messages' in said
+                assert 'no reply, 0 s ago' in said and '1.200 J (emulated)' in said
+                assert await page.evaluate(
+                    "document.querySelector('#fleet-servers tr').title") == (
+                    '/drone1/edge_inference: 50 % of its time, queue 0, done 9')
+                await click(page, "document.querySelectorAll('#drones tr')[1]")
+                await page.until(f"{title} === '/drone2'")
+                await page.until(f"{TEXT}.includes('captured 6 =')")
+                assert await page.evaluate("document.querySelector('.chosen td').textContent"
+                                           ) == '/drone2'
+                assert server.viewed == {'/drone2'}
+                await page.call('Emulation.setDeviceMetricsOverride', width=390, height=844,
+                                deviceScaleFactor=1, mobile=True)
+                assert await page.evaluate('document.documentElement.scrollWidth') == 390
+                assert not page.errors
+        finally:
+            await asyncio.to_thread(server.close)
+    asyncio.run(watch())
+
+
+async def click(page: browser.Page, element: str) -> None:
+    """Click on an element slowly: the page draws between press and release."""
+    x, y = await page.evaluate(f'(r => [r.x + 20, r.y + r.height / 2])'
+                               f'({element}.getBoundingClientRect())')
+    where = {'x': x, 'y': y, 'button': 'left', 'clickCount': 1}
+    await page.call('Input.dispatchMouseEvent', type='mousePressed', **where)
+    await page.evaluate("new Promise(r => source.addEventListener('state', r, {once: true}))"
+                        '.then(() => true)')
+    await page.call('Input.dispatchMouseEvent', type='mouseReleased', **where)
+
+
+def test_one_drone_needs_no_table(state: LiveState, tmp_path: Path) -> None:
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        await page.until(DRAWN)
+        assert await page.evaluate("document.getElementById('fleet').hidden")
+    watched(state, tmp_path, visit)
