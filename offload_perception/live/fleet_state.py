@@ -1,6 +1,5 @@
 """The current state of all drones and servers of a network: each in a line, one in full."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -11,7 +10,8 @@ from offload_perception.live import view
 from offload_perception.live.plain_data import plain
 from offload_perception.live.state import WINDOW_S, LiveState, Received, namespace_of
 from offload_perception.live.warnings import SILENT_S, Health
-from offload_perception.telemetry.summary import percent
+from offload_perception.telemetry.drone_names import in_order
+from offload_perception.telemetry.summary import percent, sum_line
 
 MAX_DRONES, MAX_SERVERS = 64, 64
 _NAMED = 4  # servers and states in a line
@@ -138,13 +138,8 @@ class FleetState:
         tallies = [s.summary.tally(s.images_published) for s in drones.values()]
         lines = [f'{name} {"; ".join(s.summary.closing_lines(s.images_published)[:3])}'
                  for name, s in drones.items()]
-        captured, remote, local, dropped, under_way = (
-            sum(getattr(t, part) for t in tallies)
-            for part in ('captured', 'remote', 'local', 'dropped', 'under_way'))
-        lines.append(f'all {len(drones)} drones: captured {captured} = remote {remote} + local '
-                     f'{local} + dropped {dropped}'
-                     + (f' + under way {under_way}' if under_way else ''))
-        return [*lines, *dict.fromkeys(c for s in drones.values() for c in s.caveats())]
+        caveats = dict.fromkeys(c for s in drones.values() for c in s.caveats())
+        return [*lines, sum_line(tallies), *caveats]
 
     def table(self) -> dict[str, Any]:
         """Return a row for each drone and server; see `view.row` and `view.server_row`."""
@@ -161,10 +156,3 @@ class FleetState:
 def _fresh(received: Received | None, now: float) -> Any:
     """Return a message that is not outdated, else None."""
     return received.message if received and now - received.at_s <= SILENT_S else None
-
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """Return names sorted, numbers in them as numbers: drone2 is before drone10."""
-    return sorted(names, key=lambda name: [
-        (0, int(part), '') if part.isdecimal() else (1, 0, part)
-        for part in re.findall(r'[0-9]+|[^0-9]+', name)])

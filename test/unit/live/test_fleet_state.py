@@ -7,7 +7,8 @@ from unit.live import drone
 from unit.live.drone import Clock
 
 from offload_perception.live import fleet_state
-from offload_perception.live.fleet_state import FleetState, in_order
+from offload_perception.live.fleet_state import FleetState
+from offload_perception.telemetry.drone_names import in_order
 
 NAMES = ('/drone1', '/drone2', '/drone10')
 
