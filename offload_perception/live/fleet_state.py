@@ -72,6 +72,8 @@ class FleetState:
         for other in self._states():
             if other is not state:
                 other.forget_nodes(name)
+        for server in self._listed:
+            state.servers[server] = state.servers[server] or self.servers[server].status
         self.drones = {**self.drones, name: state}
 
     def _states(self) -> list[LiveState]:

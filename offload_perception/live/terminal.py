@@ -107,10 +107,12 @@ def _table(width: int, rows: list[dict[str, Text]], chosen: int = -1) -> Table:
     """Return rows of cells by title; the long ones give way if there is too little room."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style='dim')
     titles = [t for t in (rows[0] if rows else ()) if width >= _COLUMNS or t not in _IN_WIDE]
+    widths = {t: max(len(t), *(row[t].cell_len for row in rows)) for t in titles}
+    while sum(widths.values()) + len(widths) > width and (
+            long := [t for t in titles if t in _LONG and widths[t] > len(t)]):
+        widths[max(long, key=lambda t: widths[t])] -= 1
     for title in titles:
-        longest = max(len(title), *(row[title].cell_len for row in rows))
-        table.add_column(title, no_wrap=True, overflow='ellipsis',
-                         min_width=None if title in _LONG else longest)
+        table.add_column(title, no_wrap=True, overflow='ellipsis', width=widths[title])
     for k, row in enumerate(rows):
         table.add_row(*(row[t] for t in titles), style='reverse' if k == chosen else '')
     return table
@@ -131,16 +133,21 @@ def _drone_cells(d: dict[str, Any]) -> dict[str, Text]:
 
 
 def _server_cells(x: dict[str, Any]) -> dict[str, Text]:
-    known, name = x['age_s'] is not None, Text(x['name'])
-    if not known or x['silent']:
-        name.append(f' SILENT for {x["age_s"]:.0f} s' if known else ': no messages', 'bold red')
-    x = {**dict.fromkeys(('expected_wait', 'utilisation', 'mean_batch')), **x}
-    return {'server': name, **{title: Text(text if known else '-') for title, text in (
-        ('drones', str(x['drones'])), ('wait', _seconds(x['expected_wait'])),
-        ('busy', percent(x['utilisation'] or 0.0)), ('queue', str(x.get('queue'))),
-        ('batch', '-' if x['mean_batch'] is None else f'{x["mean_batch"]:.1f} of {x["batch"]}'),
-        ('done', str(x.get('completed'))), ('refused', str(x.get('busy'))),
-        ('late', str(x.get('late'))), ('failed', str(x.get('failed'))))}}
+    name, figures = Text(x['name']), dict[str, str]()
+    if x['age_s'] is None:
+        name.append(': no messages', 'bold red')
+    else:
+        batch = '-' if x['mean_batch'] is None else f'{x["mean_batch"]:.1f} of {x["batch"]}'
+        figures = {'batch': batch, 'done': f'{x["completed"]}', 'refused': f'{x["busy"]}',
+                   'late': f'{x["late"]}', 'failed': f'{x["failed"]}'}
+        if x['silent']:
+            name.append(f' SILENT for {x["age_s"]:.0f} s', 'bold red')
+        else:
+            figures |= {'wait': _seconds(x['expected_wait']), 'queue': f'{x["queue"]}',
+                        'busy': percent(x['utilisation'] or 0.0)}
+    return {'server': name, 'drones': Text(str(x['drones'])), **{
+        title: Text(figures.get(title, '-'))
+        for title in ('wait', 'busy', 'queue', 'batch', 'done', 'refused', 'late', 'failed')}}
 
 
 def _age(seconds: float | None) -> str:

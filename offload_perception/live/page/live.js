@@ -335,7 +335,7 @@ function tell(words, bad) {
 
 async function showControl(s) {
   $('control').hidden = !s.control;
-  if (!s.control || holds || document.hidden) return;
+  if (!s.control || holds || document.hidden || !s.fleet.drones.some(d => d.name === s.drone)) return;
   holds = {};  // asked
   const said = await ask();
   if (said.error) { setTimeout(() => { holds = null; }, RETRY_MS); return; }

@@ -97,6 +97,13 @@ def test_diagnostics_from_before_a_drone_was_found_are_not_another_ones(
     assert not fleet.snapshot()['warnings']
 
 
+def test_a_drone_that_is_found_later_knows_what_servers_said_before(three: FleetState,
+                                                                    clock: Clock) -> None:
+    clock.turn(8)
+    three.found((*NAMES, '/late'), ())
+    assert three.snapshot('/late')['servers'][0]['silent']
+
+
 def test_the_own_drone_is_shown_or_the_first_that_there_is(fleet: FleetState) -> None:
     assert fleet.shown() is fleet.own is fleet.shown('/drone1')
     fleet.found(('/drone3', '/drone2'), ())

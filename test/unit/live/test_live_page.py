@@ -39,7 +39,7 @@ def state(state: LiveState) -> LiveState:
 def fleet_of(state: LiveState) -> FleetState:
     """Return the fleet of one drone, with a state of the test's own."""
     fleet = FleetState(state.drone, state.servers, state.clock)
-    fleet.own = state
+    fleet.own, fleet.drones = state, {state.drone: state}
     return fleet
 
 
