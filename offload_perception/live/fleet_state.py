@@ -8,7 +8,7 @@ from typing import Any
 
 from offload_perception.live import view
 from offload_perception.live.plain_data import plain
-from offload_perception.live.state import WINDOW_S, LiveState, Received, namespace_of
+from offload_perception.live.state import LiveState, Received, namespace_of
 from offload_perception.live.warnings import SILENT_S, Health
 from offload_perception.telemetry.drone_names import in_order
 from offload_perception.telemetry.summary import percent, sum_line
@@ -145,14 +145,15 @@ class FleetState:
 
     def table(self) -> dict[str, Any]:
         """Return a row for each drone and server; see `view.row` and `view.server_row`."""
-        drones, now = self.drones, self.clock()
-        used = Counter(view.place(s.last_result) for s in drones.values()
-                       if s.last_result_s is not None and now - s.last_result_s <= WINDOW_S)
-        servers: list[dict[str, Any]] = [
-            plain(view.server_row(name, s.status, _fresh(s.served, now), used[name], now))
-            for name, s in self.servers.items()]
-        return {'drones': [drones[name].row() for name in in_order(drones)],
-                'servers': servers, 'left_out': self.left_out}
+        drones, servers, now = self.drones, self.servers, self.clock()
+        lines = [drones[name].row() for name in in_order(drones)]
+        used = Counter(line['server'] for line in lines if line['mean'] is not None)
+
+        def server_line(name: str, server: Server) -> Any:
+            return plain(view.server_row(name, server.status, _fresh(server.served, now),
+                                         used[name], now))
+        return {'drones': lines, 'left_out': self.left_out,
+                'servers': [server_line(name, servers[name]) for name in in_order(servers)]}
 
 
 def _fresh(received: Received | None, now: float) -> Any:

@@ -193,7 +193,7 @@ class LiveState:
         """Return whether any message of this drone has arrived."""
         inside = f'{self.drone.rstrip("/")}/'
         return bool(self.frames or self.power or self.decision
-                    or any(name.startswith(inside) for name in self.health))
+                    or any(name.startswith(inside) for name in tuple(self.health)))
 
     def caveats(self) -> list[str]:
         """Return what is not real, or means nothing, in this flight."""

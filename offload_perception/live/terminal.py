@@ -108,7 +108,7 @@ def _table(width: int, rows: list[dict[str, Text]], chosen: int = -1) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style='dim')
     titles = [t for t in (rows[0] if rows else ()) if width >= _COLUMNS or t not in _IN_WIDE]
     widths = {t: max(len(t), *(row[t].cell_len for row in rows)) for t in titles}
-    while sum(widths.values()) + len(widths) > width and (
+    while sum(widths.values()) + len(widths) - 1 > width and (
             long := [t for t in titles if t in _LONG and widths[t] > len(t)]):
         widths[max(long, key=lambda t: widths[t])] -= 1
     for title in titles:

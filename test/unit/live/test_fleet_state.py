@@ -147,7 +147,7 @@ def test_a_drone_shows_the_servers_that_it_uses(three: FleetState) -> None:
     shown = {n: [s['name'] for s in three.snapshot(n)['servers']] for n in NAMES}
     assert shown['/drone2'] == ['/server', '/server2', '/gpu']
     assert shown['/drone1'] == ['/server', '/server2']
-    assert list(lines(three, 'servers')) == ['/server', '/server2', '/gpu', '/other']
+    assert list(lines(three, 'servers')) == ['/gpu', '/other', '/server', '/server2']
 
 
 def test_the_line_and_the_closing_lines_add_up(three: FleetState, clock: Clock) -> None:
