@@ -69,13 +69,19 @@ def arguments(nodes: tuple[NodeEntry, ...]) -> dict[str, Argument]:
     for node in nodes:
         by_name = {f.name: f for f in fields(node.config)}
         for parameter, argument in node.parameters.items():
-            found.setdefault(argument, _of_parameter(argument, by_name[parameter]))
+            found.setdefault(argument, of_parameter(argument, by_name[parameter]))
     if any(n.images for n in nodes):
         found['image'] = _IMAGE
     found |= {a.name: a for a in (*_COMMON, *_SETTINGS)}
     if 'server' not in found:
         found['server'] = Argument('server', '/server', 'namespace of the server')
     return found
+
+
+def listing(known: Mapping[str, Argument]) -> str:
+    """Return the arguments with their defaults and what they do, for the help of a command."""
+    return '\n'.join(f'  {a.name}:={a.default or chr(39) * 2}\n      {a.description}'
+                     for a in known.values())
 
 
 def _with_nodes(own: Argument, nodes: tuple[NodeEntry, ...]) -> Argument:
@@ -85,7 +91,8 @@ def _with_nodes(own: Argument, nodes: tuple[NodeEntry, ...]) -> Argument:
     return replace(own, choices=new + own.choices) if own.choices else own
 
 
-def _of_parameter(name: str, f: Field[Any]) -> Argument:
+def of_parameter(name: str, f: Field[Any]) -> Argument:
+    """Return the argument `name` that sets a parameter, with its default, choices and range."""
     boolean = isinstance(f.default, bool)
     return Argument(name, str(f.default).lower() if boolean else str(f.default),
                     f.metadata['description'],
@@ -102,10 +109,7 @@ class Settings:
             have that value.
         """
         known = arguments(nodes)
-        for name, text in given.items():
-            if name not in known:
-                raise ConfigError(f"there is no argument '{name}'; use one of {', '.join(known)}")
-            _check(known[name], text)
+        check_given(known, given)
         self.given = frozenset(given)
         self._texts = {name: given.get(name, a.default) for name, a in known.items()}
 
@@ -148,6 +152,17 @@ class Settings:
         return ('/' if text.startswith('/') else '') + text.strip('/')
 
 
+def check_given(known: Mapping[str, Argument], given: Mapping[str, str]) -> None:
+    """Check what was given for the arguments that are known.
+
+    :raises ConfigError: names the argument, if it is not known or cannot have that value.
+    """
+    for name, text in given.items():
+        if name not in known:
+            raise ConfigError(f"there is no argument '{name}'; use one of {', '.join(known)}")
+        _check(known[name], text)
+
+
 def _check(argument: Argument, text: str) -> None:
     """Refuse a value that no node could take, under the argument's name."""
     if argument.choices and text not in argument.choices and not (
@@ -187,11 +202,11 @@ def _check_namespace(text: str) -> None:
                           'none starting with a digit')
 
 
-def _check_servers(text: str) -> None:
+def _check_namespaces(text: str) -> None:
+    """Refuse a list with a name that is empty, invalid in ROS or there twice."""
     names = [name.strip().strip('/') for name in text.split(',')]
     if '' in names or len(set(names)) < len(names):
-        raise ConfigError('give the namespace of a server, or several different ones with commas '
-                          'between')
+        raise ConfigError('give a namespace, or several different ones with commas between')
     for name in names:
         _check_namespace(name)
 
@@ -255,7 +270,8 @@ def _check_source(text: str) -> None:
 
 # Checks beyond type and range that need no running node.
 _CHECKS: dict[str, Callable[[str], None]] = {
-    'namespace': _check_namespace, 'image': _check_namespace, 'server': _check_servers,
+    'namespace': _check_namespace, 'image': _check_namespace, 'server': _check_namespaces,
+    'record_drones': _check_namespaces,
     'labels': _check_readable, 'bag': _check_absent, 'params_file': _check_parameter_file,
     'profile': _check_profile, 'emulate': _check_profile, 'source': _check_source,
     'meter': _check_meter, 'server_meter': _check_server_meter,

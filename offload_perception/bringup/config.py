@@ -276,6 +276,8 @@ class RecorderConfig:
     tensors: bool = param(False, 'also record the tensors that are sent to the server, and '
                           'its replies')
     server: str = param('/server', 'namespace of the server, or several with commas')
+    drones: str = param('', 'namespaces of the drones to record, with commas between; empty = '
+                        'the one that the recorder is in')
     max_file_size: int = param(1000, 'size at which a file of the bag is closed and a new one '
                                'opened [MB]', low=1, high=1000000)
     min_free: int = param(500, 'recording ends if less disk space is free [MB]', low=0,

@@ -25,13 +25,21 @@ def parse_arguments(nodes: tuple[NodeEntry, ...], given: list[str]) -> Settings:
 
     :raises ConfigError: for a word of another form, or an argument that is wrong.
     """
+    return Settings(nodes, parse_words(given))
+
+
+def parse_words(given: list[str]) -> dict[str, str]:
+    """Return the values of words like `name:=value`, not checked.
+
+    :raises ConfigError: for a word of another form.
+    """
     values = {}
     for word in given:
         name, assigned, value = word.partition(':=')
         if not assigned:
             raise ConfigError(f"'{word}' is not of the form name:=value")
         values[name] = value
-    return Settings(nodes, values)
+    return values
 
 
 def command_of(node: NodeEntry, settings: Settings, extra: Mapping[str, str]) -> list[str]:
@@ -76,14 +84,18 @@ class NodeProcess:
         """Return the exit code, None while it runs."""
         return self._process.poll()
 
-    def stop(self) -> int:
-        """End the process, by force if it does not react; return its code.
+    def terminate(self) -> None:
+        """Ask the process to end, without waiting for it.
 
         By SIGTERM, which ends a running node as Ctrl-C does, and one that still loads its modules
         without a traceback.
         """
         if self.exit_code is None:
             self._process.terminate()
+
+    def stop(self) -> int:
+        """End the process, by force if it does not react; return its code."""
+        self.terminate()
         try:
             self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -94,12 +106,16 @@ class NodeProcess:
 
 
 class GraphRunner:
-    """The processes of a graph; a context manager that ends them all."""
+    """The processes of a graph; a context manager that ends them all.
+
+    :param label: gives the name under which the output of a node is shown.
+    """
 
     def __init__(self, nodes: tuple[NodeEntry, ...], settings: Settings,
-                 show: Callable[[str], None] = print) -> None:
+                 show: Callable[[str], None] = print,
+                 label: Callable[[NodeEntry], str] = lambda node: node.name) -> None:
         self._nodes = {n.name: n for n in nodes if settings.runs(n)}
-        self._settings, self._show = settings, show
+        self._settings, self._show, self._label = settings, show, label
         self._processes: dict[str, NodeProcess] = {}
         self._again_s: dict[str, float] = {}
 
@@ -111,7 +127,8 @@ class GraphRunner:
         for name in names:
             if name in self._nodes:
                 command = command_of(self._nodes[name], self._settings, extra)
-                self._processes[name] = NodeProcess(name, command, self._show)
+                self._processes[name] = NodeProcess(self._label(self._nodes[name]), command,
+                                                    self._show)
 
     def dead(self) -> tuple[str, int] | None:
         """Return name and exit code of a node that has ended by itself, None if all run.
@@ -129,12 +146,19 @@ class GraphRunner:
     def _respawn(self, name: str, exit_code: int) -> None:
         if name not in self._again_s:
             self._again_s[name] = time.monotonic() + RESPAWN_DELAY_S
-            self._show(f'[{name}] ended with code {exit_code}; starting it again')
+            self._show(f'[{self._processes[name].name}] ended with code {exit_code}; starting it '
+                       'again')
         elif time.monotonic() >= self._again_s[name]:
             del self._again_s[name]
             ended = self._processes[name]
             ended.stop()
-            self._processes[name] = NodeProcess(name, ended.command, self._show)
+            self._processes[name] = NodeProcess(ended.name, ended.command, self._show)
+
+    def terminate(self, *names: str) -> None:
+        """Ask nodes to end, without waiting for them; `stop` waits."""
+        for name in names:
+            if name in self._processes:
+                self._processes[name].terminate()
 
     def stop(self, name: str) -> None:
         """End one node."""

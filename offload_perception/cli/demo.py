@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from offload_perception.bringup.arguments import Settings, arguments
+from offload_perception.bringup.arguments import Settings, arguments, listing
 from offload_perception.bringup.graph import DRONE
 from offload_perception.bringup.process_runner import GraphRunner, parse_arguments
 from offload_perception.errors import OffloadError
@@ -42,11 +42,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    listing = '\n'.join(f'  {a.name}:={a.default or chr(39) * 2}\n      {a.description}'
-                        for a in arguments(DRONE).values())
     parser = argparse.ArgumentParser(
         prog='demo', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f'arguments, as for ros2 launch, with their defaults:\n{listing}')
+        epilog=f'arguments, as for ros2 launch, with their defaults:\n'
+        f'{listing(arguments(DRONE))}')
     parser.add_argument('--duration', type=float, default=None, metavar='S',
                         help='end after S seconds of flight (default: on Ctrl-C)')
     parser.add_argument('arguments', nargs='*', metavar='name:=value')
@@ -62,7 +61,7 @@ def _fly(settings: Settings, duration_s: float | None, stop: StopSignal) -> int:
         try:
             _run(settings, monitor, duration_s, stop, complaints)
         finally:  # report what arrived, even if a node died
-            lines = monitor.state.closing_lines(monitor.images_published)
+            lines = monitor.state.closing_lines(monitor.state.images_published)
             print('\n'.join([*lines, *complaints]), flush=True)
     # The user's own camera may publish before this process is subscribed to the telemetry.
     if settings['camera'] == 'node' and not monitor.summary.adds_up():
@@ -102,7 +101,7 @@ def _is_ready(graph: GraphRunner, monitor: 'MonitorNode') -> bool:
 
 def _is_active(monitor: 'MonitorNode', name: str) -> bool:
     health = monitor.health_of(name)
-    return health is not None and not health.message.startswith('not active')
+    return health is not None and health.active
 
 
 def _wait_until(ready: Callable[[], bool], graph: GraphRunner, stop: StopSignal) -> bool:

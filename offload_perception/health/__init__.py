@@ -4,6 +4,7 @@ Plain data and small watches: a node passes what it sees to a watch, which retur
 """
 
 from offload_perception.health.finding import (
+    NOT_ACTIVE,
     Finding,
     Level,
     as_values,
@@ -16,6 +17,7 @@ from offload_perception.health.finding import (
 from offload_perception.health.steady import Steady
 
 __all__ = [
+    'NOT_ACTIVE',
     'Finding',
     'Level',
     'Steady',

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+NOT_ACTIVE = 'not active'
+"""How the message of a node begins that does not work."""
+
 
 class Level(IntEnum):
     """Severity, with the values of diagnostic_msgs/DiagnosticStatus."""

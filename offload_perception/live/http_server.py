@@ -10,6 +10,7 @@ import json
 import socket
 import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from offload_perception.errors import ConfigError, OffloadError
 from offload_perception.live import access
+from offload_perception.live.fleet_state import FleetState
 from offload_perception.live.plain_data import plain
-from offload_perception.live.state import LiveState, Picture
+from offload_perception.live.state import Picture
 from offload_perception.threads import Worker
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ MAX_VIEWERS = 8
 NO_CONTROL = ('this page is read-only; parameter control (dashboard_control of the launch) says '
               'who may change cut, codec and deadline')
 _WRITE_TIMEOUT_S = 10.0
+_NAME_LIMIT = 256  # characters of a drone's name
 _BUFFER_BYTES = 16384  # of each viewer, in the kernel; more would only hold outdated events
 _PAGE = Path(__file__).parent / 'page'
 _FILES = {'/': ('index.html', 'text/html'), '/live.css': ('live.css', 'text/css'),
@@ -46,22 +49,24 @@ _HEADERS = {
 class Control(Protocol):
     """Changes a drone for a viewer; both calls wait for the drone, and may be refused."""
 
-    def values(self) -> dict[str, str | float]:
+    def values(self, drone: str) -> dict[str, str | float]:
         """Return what may be changed, with its current values."""
 
-    def set(self, name: str, text: str) -> object:
+    def set(self, drone: str, name: str, text: str) -> object:
         """Change a parameter to what `text` stands for."""
 
 
 class LiveServer:
-    """Serves a LiveState from a thread of its own, from construction until `close`.
+    """Serves a FleetState from a thread of its own, from construction until `close`.
+
+    Each viewer asks for one drone in full, by `?drone=/drone2`.
 
     :ivar control: changes the drone for viewers; None = not allowed.
     :param names: other host names of this computer that are allowed; see `access`.
     :raises ConfigError: if the address cannot be had, or aiohttp is missing.
     """
 
-    def __init__(self, state: LiveState, host: str, port: int,
+    def __init__(self, state: FleetState, host: str, port: int,
                  names: Iterable[str] = ()) -> None:
         try:
             from aiohttp import web
@@ -72,12 +77,22 @@ class LiveServer:
         self._socket = _listen(host, port)
         address, self.port = self._socket.getsockname()[:2]
         self.local_only = ip_address(address).is_loopback
-        self.viewers = 0
-        self._event, self._event_at_s = b'', float('-inf')
+        self._viewers = Counter[str]()  # by the drone that they ask for
+        self._events_at: dict[str, tuple[float, bytes]] = {}  # the newest, by the same
         self._loop = asyncio.new_event_loop()
         self._closing = asyncio.Event()
         self._worker = Worker('live page', self._run)
         self._worker.start()
+
+    @property
+    def viewers(self) -> int:
+        """Return how many watch."""
+        return self._viewers.total()
+
+    @property
+    def viewed(self) -> frozenset[str]:
+        """Return the drones that are shown in full."""
+        return frozenset(self._state.shown(asked).drone for asked in self._viewers)
 
     @property
     def alive(self) -> bool:
@@ -131,7 +146,8 @@ class LiveServer:
 
     async def _values(self, request: 'Request') -> 'Response':
         """Return what may be changed, with its current values."""
-        return await self._answer(lambda control: control.values())
+        drone = self._state.shown(_asked(request)).drone
+        return await self._answer(lambda control: control.values(drone))
 
     async def _change(self, request: 'Request') -> 'Response':
         """Change what the body names: a JSON object with `parameter` and `value`, both texts."""
@@ -143,7 +159,8 @@ class LiveServer:
         if not (isinstance(name, str) and isinstance(value, str)):
             return self._web.json_response(
                 {'error': 'send {"parameter": "split", "value": "block3_pool"}'}, status=400)
-        return await self._answer(lambda control: control.set(name, value))
+        drone = self._state.shown(_asked(request)).drone
+        return await self._answer(lambda control: control.set(drone, name, value))
 
     async def _answer(self, call: Callable[[Control], object]) -> 'Response':
         """Return the result of a call that waits for the drone, or why it refuses."""
@@ -168,32 +185,43 @@ class LiveServer:
     async def _serve_viewer(self, request: 'Request', response: 'StreamResponse') -> None:
         if request.transport is not None:  # else the viewer has gone, and writing fails
             request.transport.set_write_buffer_limits(high=0)
-        self.viewers += 1
+        asked = _asked(request)
+        self._viewers = self._viewers + Counter([asked])  # others read it from their threads
         try:
-            await self._push_events(response)
+            await self._push_events(response, asked)
         finally:
-            self.viewers -= 1
+            self._viewers = self._viewers - Counter([asked])
+            if asked not in self._viewers:
+                self._events_at.pop(asked, None)
 
-    async def _push_events(self, response: 'StreamResponse') -> None:
+    async def _push_events(self, response: 'StreamResponse', asked: str) -> None:
         """Write the newest state and picture, each when the viewer has taken what came before."""
         shown = None
         while not self._closing.is_set():
             async with asyncio.timeout(_WRITE_TIMEOUT_S):
-                await response.write(self._newest())
-                if (found := self._state.picture()) and found != shown:
+                await response.write(self._newest(asked))
+                found = self._state.shown(asked).picture()
+                if found and found != shown:
                     await response.write(_picture_event(*found))
                     shown = found
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVENT_PERIOD_S):
                     await self._closing.wait()
 
-    def _newest(self) -> bytes:
-        """Return the state as an event; made once a period for all viewers."""
+    def _newest(self, asked: str) -> bytes:
+        """Return the state as an event; made once a period for all viewers of a drone."""
         now = time.monotonic()
-        if now - self._event_at_s >= EVENT_PERIOD_S / 2:
-            shown = {**self._state.snapshot(), 'control': self.control is not None}
-            self._event, self._event_at_s = _event('state', shown), now
-        return self._event
+        at_s, event = self._events_at.get(asked, (float('-inf'), b''))
+        if now - at_s >= EVENT_PERIOD_S / 2:
+            event = _event('state', {**self._state.snapshot(asked),
+                                     'control': self.control is not None})
+            self._events_at[asked] = now, event
+        return event
+
+
+def _asked(request: 'Request') -> str:
+    """Return the drone that a request is about; empty if it leaves that open."""
+    return request.query.get('drone', '')[:_NAME_LIMIT]
 
 
 def _event(kind: str, data: dict[str, Any]) -> bytes:

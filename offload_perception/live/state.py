@@ -23,7 +23,7 @@ WINDOW_S = 5.0  # what 'now' means for rates and latencies
 PICTURE_S = 3.0  # how long a picture with a result is preferred to a newer one without
 Key = TypeVar('Key')
 Value = TypeVar('Value')
-_FRAMES, _LABELS, _NODES, _CUTS, _PICTURES, _DETAILS = 1024, 256, 256, 1024, 16, 128
+_FRAMES, _LABELS, _NODES, _CUTS, _PICTURES, _DETAILS, _SERVERS = 1024, 256, 256, 1024, 16, 128, 64
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class LiveState:
             self.last_result_s = now if view.has_result(m) else self.last_result_s
             if m.split_name and len(self.cuts) < _CUTS:
                 self.cuts[m.split] = m.split_name
+            if m.server and len(self.servers) < _SERVERS:
+                self.servers.setdefault(m.server)
 
     def add_power(self, m: Any) -> None:
         """Take a PowerSample."""
@@ -139,9 +141,13 @@ class LiveState:
                 self.summary.add_truth(record)
 
     def add_server(self, server: str, m: Any) -> None:
-        """Take the ServerStatus of the server in the namespace `server`."""
+        """Take the ServerStatus of the server in the namespace `server`.
+
+        One that the drone neither was said to use nor names in its frames is ignored.
+        """
         with self._lock:
-            self.servers[server] = self._now(m)
+            if server in self.servers:
+                self.servers[server] = self._now(m)
 
     def add_health(self, name: str, level: int, message: str, values: dict[str, str]) -> None:
         """Take the diagnostics of one node."""
@@ -155,6 +161,12 @@ class LiveState:
             self._pictures_taken += 1
             self.pictures.append(
                 Picture(self._pictures_taken, self.clock(), stamp_ns(header), jpeg))
+
+    def forget_nodes(self, namespace: str) -> None:
+        """Forget the diagnostics of the nodes in a namespace: they are another drone's."""
+        with self._lock:
+            for name in [n for n in self.health if namespace_of(n) == namespace]:
+                del self.health[name]
 
     def _now(self, m: Any) -> Received:
         return Received(self.clock(), m)
@@ -171,11 +183,17 @@ class LiveState:
         return found.values if found else {}
 
     @property
+    def images_published(self) -> int | None:
+        """Return how many images the drone's camera says it has published; None = unknown."""
+        said = self.values('camera').get('frames published', '')
+        return int(said) if said.isascii() and said.isdecimal() and len(said) < 16 else None
+
+    @property
     def hears_drone(self) -> bool:
         """Return whether any message of this drone has arrived."""
         inside = f'{self.drone.rstrip("/")}/'
         return bool(self.frames or self.power or self.decision
-                    or any(name.startswith(inside) for name in self.health))
+                    or any(name.startswith(inside) for name in tuple(self.health)))
 
     def caveats(self) -> list[str]:
         """Return what is not real, or means nothing, in this flight."""
@@ -217,10 +235,7 @@ class LiveState:
         """
         with self._lock:
             now, unused = self.clock(), warnings.unused_servers(self)
-            recent = [h.message for h in self.frames if now - h.at_s <= WINDOW_S]
-            seconds = max(1.0, min(WINDOW_S, now - self.started_s))
-            last = next((h.message for h in reversed(self.frames)
-                         if view.has_result(h.message)), None)
+            recent, seconds, last = self._recent(now), self._seconds(now), self.last_result
             shown: dict[str, Any] = plain({
                 'drone': self.drone, 'state': warnings.pill(self, now),
                 'flight_s': None if self.first_frame_s is None else now - self.first_frame_s,
@@ -242,6 +257,33 @@ class LiveState:
                 'health': warnings.nodes(self.health, now, unused),
                 'result': view.result(self, now)})
             return shown
+
+    def row(self) -> dict[str, Any]:
+        """Return the drone in a line of a table; units as in `snapshot`."""
+        with self._lock:
+            now = self.clock()
+            row: dict[str, Any] = plain(
+                view.row(self, self._recent(now), self._seconds(now), now))
+            return row
+
+    @property
+    def last_result(self) -> Any:
+        """Return the FrameLatency of the last frame with a result, None if there is none."""
+        return next((h.message for h in reversed(self.frames) if view.has_result(h.message)),
+                    None)
+
+    def _recent(self, now: float) -> list[Any]:
+        return [h.message for h in self.frames if now - h.at_s <= WINDOW_S]
+
+    def _seconds(self, now: float) -> float:
+        """Return the time over which the recent frames ended."""
+        return max(1.0, min(WINDOW_S, now - self.started_s))
+
+
+def namespace_of(node: str) -> str:
+    """Return the namespace in a fully qualified name of a node; empty if the name is none."""
+    head, slash, _ = node.rpartition('/')
+    return head or slash
 
 
 def _keep(store: OrderedDict[Key, Value], key: Key, value: Value, limit: int) -> None:

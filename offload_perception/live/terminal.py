@@ -1,7 +1,12 @@
 """The live state in a terminal, for a look over ssh: panels, or lines if there is less room."""
 
-from collections.abc import Iterable
+import os
+import sys
+import termios
+import tty
+from collections.abc import Iterable, Sequence
 from math import inf
+from select import select
 from textwrap import wrap
 from typing import Any
 
@@ -21,6 +26,10 @@ _LEVELS = {'error': 'bold red', 'silent': 'bold red', 'warning': 'bold yellow', 
 _ON = {'drone': 'blue', 'server': 'green'}
 _BAR = 40
 _COLUMNS, _ROWS = 100, 40  # a smaller terminal gets lines in place of panels
+_FLEET_ROWS = 4  # of drones and of servers each, that a small terminal shows
+_LONG, _IN_WIDE = ('state', 'computed', 'last drop'), ('J/frame', 'last drop')  # columns of drones
+_HELP = 'n or down: the next drone in full; p or up: the one before; q ends'
+_STEPS = {'\x1b[B': 1, 'n': 1, '\x1b[A': -1, 'p': -1}  # keys, and which drone of the table next
 _WARNINGS, _LINES = 8, 3  # that are shown, and the most lines of each
 _STATES = {'live': 'bold green', 'waiting': 'bold yellow', 'lost': 'bold red'}
 
@@ -30,21 +39,123 @@ class Screen:
 
     def __init__(self) -> None:
         self._live = Live(screen=True, auto_refresh=False)
+        self._before: list[Any] | None = None  # settings of the terminal
 
     def show(self, snapshot: dict[str, Any]) -> None:
         """Draw the current state."""
         self._live.update(render(snapshot, *self._live.console.size), refresh=True)
 
+    @property
+    def takes_keys(self) -> bool:
+        """Return whether the terminal takes keys."""
+        return self._before is not None
+
+    def keys(self, timeout_s: float) -> str:
+        """Return what is typed within a time; empty if nothing is."""
+        ready, _, _ = select([sys.stdin], [], [], max(0.0, timeout_s))
+        return os.read(sys.stdin.fileno(), 64).decode(errors='replace') if ready else ''
+
     def __enter__(self) -> 'Screen':
+        if sys.stdin.isatty():
+            self._before = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin)  # a key counts without Enter; Ctrl-C stays a signal
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        if self._before is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+
+
+def other_drone(names: Sequence[str], shown: str, keys: str) -> str:
+    """Return the drone that keys choose: the next one by down or n, the one before by up or p."""
+    steps = sum(keys.count(key) * by for key, by in _STEPS.items())
+    if not names or not steps:
+        return shown
+    at = names.index(shown) if shown in names else -1 if steps > 0 else 0
+    return names[(at + steps) % len(names)]
 
 
 def render(s: dict[str, Any], width: int = 80, height: float = inf) -> RenderableType:
-    """Return a snapshot of `LiveState`, in the given width and height; texts are never markup."""
+    """Return a snapshot of `FleetState`, in the given width and height; texts are never markup.
+
+    One of `LiveState` has no table of the fleet.
+    """
+    fleet = s.get('fleet') or {'drones': []}
+    if not any(d['name'] != s['drone'] for d in fleet['drones']):
+        return _drone(s, width, height)
+    room = max(_FLEET_ROWS, int(min(height, 200)) // 3 - 4)
+    parts = [*_fleet(fleet, s['drone'], width, room), Text(_HELP, 'dim')]
+    lines = sum(part.row_count + 1 if isinstance(part, Table) else 1 for part in parts)
+    return Group(*parts, _drone(s, width, height - lines))
+
+
+def _fleet(fleet: dict[str, Any], chosen: str, width: int, room: int) -> list[RenderableType]:
+    """Return the tables of drones and servers; of drones at most `room`, with the chosen one."""
+    drones = fleet['drones']
+    at = next((k for k, d in enumerate(drones) if d['name'] == chosen), -1)
+    first = max(0, min(at - room // 2, len(drones) - room))
+    shown = drones[first:first + room]
+    hidden = len(drones) - len(shown) + fleet['left_out']
+    return [_table(width, [_drone_cells(d) for d in shown], at - first),
+            *([Text(f'and {hidden} more drones', 'bold')] if hidden else []),
+            _table(width, [_server_cells(x) for x in fleet['servers'][:room]])]
+
+
+def _table(width: int, rows: list[dict[str, Text]], chosen: int = -1) -> Table:
+    """Return rows of cells by title; the long ones give way if there is too little room."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style='dim')
+    titles = [t for t in (rows[0] if rows else ()) if width >= _COLUMNS or t not in _IN_WIDE]
+    widths = {t: max(len(t), *(row[t].cell_len for row in rows)) for t in titles}
+    while sum(widths.values()) + len(widths) - 1 > width and (
+            long := [t for t in titles if t in _LONG and widths[t] > len(t)]):
+        widths[max(long, key=lambda t: widths[t])] -= 1
+    for title in titles:
+        table.add_column(title, no_wrap=True, overflow='ellipsis', width=widths[title])
+    for k, row in enumerate(rows):
+        table.add_row(*(row[t] for t in titles), style='reverse' if k == chosen else '')
+    return table
+
+
+def _drone_cells(d: dict[str, Any]) -> dict[str, Text]:
+    share = d['met'] / d['with_deadline'] if d['with_deadline'] else None
+    to_look_at = f', {d["warnings"]} to look at' if d['warnings'] else ''
+    return {
+        'drone': Text(d['name']),
+        'state': Text(d['state']['words'] + to_look_at, _STATES[d['state']['kind']]),
+        'fps': Text(f'{d["per_second"]:.1f}'),
+        'met': Text('-' if share is None else percent(share)),
+        'latency': Text(_seconds(d['mean'])), 'J/frame': Text(_figure(d['per_result'], '', 3)),
+        'computed': Text(d['where'] + (f' > {d["server"]}' if d['server'] else '')),
+        'last drop': Text(f'{d["dropped"]}, {_age(d["dropped_age_s"])}' if d['dropped'] else '-'),
+        'frame': Text(_age(d['frame_age_s']))}
+
+
+def _server_cells(x: dict[str, Any]) -> dict[str, Text]:
+    name, figures = Text(x['name']), dict[str, str]()
+    if x['age_s'] is None:
+        name.append(': no messages', 'bold red')
+    else:
+        batch = '-' if x['mean_batch'] is None else f'{x["mean_batch"]:.1f} of {x["batch"]}'
+        figures = {'batch': batch, 'done': f'{x["completed"]}', 'refused': f'{x["busy"]}',
+                   'late': f'{x["late"]}', 'failed': f'{x["failed"]}'}
+        if x['silent']:
+            name.append(f' SILENT for {x["age_s"]:.0f} s', 'bold red')
+        else:
+            figures |= {'wait': _seconds(x['expected_wait']), 'queue': f'{x["queue"]}',
+                        'busy': percent(x['utilisation'] or 0.0)}
+    return {'server': name, 'drones': Text(str(x['drones'])), **{
+        title: Text(figures.get(title, '-'))
+        for title in ('wait', 'busy', 'queue', 'batch', 'done', 'refused', 'late', 'failed')}}
+
+
+def _age(seconds: float | None) -> str:
+    return 'never' if seconds is None else f'{seconds:.0f} s ago'
+
+
+def _drone(s: dict[str, Any], width: int, height: float) -> RenderableType:
+    """Return a drone in full."""
     if width < _COLUMNS or height < _ROWS:
         return _lines(s, width, height)
     panels = [Panel(part, title=title, title_align='left') for title, part in (
@@ -68,7 +179,7 @@ def _lines(s: dict[str, Any], width: int, height: float) -> Group:
         for line in _titled(title, part)]
     head = _head(s)
     warnings = _warnings(s, width, max(4, height - len(head) - len(figures)))
-    lines = [*head, *warnings, *figures]
+    lines = [*head, *warnings, *figures][:int(min(height, 1000))]
     for line in lines:
         line.no_wrap, line.overflow = True, 'ellipsis'
     return Group(*lines)

@@ -8,6 +8,7 @@ import numpy as np
 
 from offload_perception.flight.policy import VALID_S
 from offload_perception.frames import Outcome
+from offload_perception.live import warnings
 from offload_perception.live.warnings import NO_FRAME_S, SILENT_S, lost_servers
 from offload_perception.network.output_meaning import CLASSIFICATION, SEGMENTATION
 from offload_perception.telemetry import meaning
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _TOP, _TOP_COUNTED = 3, 8
 _BOXES = 100  # that are drawn
+_SERVED = 64  # drones of a server that are listed
 
 
 def has_result(m: Any) -> bool:
@@ -137,6 +139,63 @@ def server(name: str, received: 'Received | None', now: float, *, used: bool) ->
             'silent': now - received.at_s > SILENT_S, 'used': used}
 
 
+def row(state: 'LiveState', frames: Sequence[Any], seconds: float, now: float) -> dict[str, Any]:
+    """Return the drone in a line of a table: figures of the recent `frames`, None = unknown."""
+    found, last = latency(frames, None, seconds) or {}, state.last_result
+    dropped = next((h for h in reversed(state.frames) if not has_result(h.message)), None)
+    limited = [m for m in frames if m.deadline > 0]
+    findings = warnings.items({name: h for name, h in state.health.items()
+                               if name.startswith(f'{state.drone.rstrip("/")}/')}, now)
+    return {
+        'name': state.drone, 'state': warnings.pill(state, now), 'warnings': len(findings),
+        'per_second': found.get('per_second', 0.0), 'mean': found.get('mean'),
+        'deadline': found.get('deadline'), 'with_deadline': len(limited),
+        'met': sum(m.deadline_met for m in limited),
+        'per_result': state.summary.energy.per_result_j,
+        'emulated': bool(state.power and state.power.message.emulated),
+        'where': where(last) if last else '', 'server': place(last) if last else '',
+        'dropped': dropped.message.reason if dropped else '',
+        'dropped_age_s': now - dropped.at_s if dropped else None,
+        'frame_age_s': now - state.frames[-1].at_s if state.frames else None}
+
+
+def where(frame: Any) -> str:
+    """Return in words where a frame was cut, and how it was sent."""
+    return 'all on board' if frame.outcome == Outcome.LOCAL else (
+        f'{frame.split_name} {frame.codec}'.strip())
+
+
+def place(frame: Any) -> str:
+    """Return the server that finished a frame; empty if it was finished on board."""
+    return '' if frame.outcome == Outcome.LOCAL else str(frame.server)
+
+
+def server_row(name: str, received: 'Received | None', served: Any, drones: int,
+               now: float) -> dict[str, Any]:
+    """Return a server in a line of a table, with what it does for each drone.
+
+    :param served: its newest ServedDrones, None if it publishes none.
+    :param drones: how many drones' results came from it lately, as seen without `served`.
+    """
+    row = server(name, received, now, used=True)
+    if received is None:
+        return row | {'drones': drones}
+    m = received.message
+    counted = [d for d in served.drones if d.share or d.queue_length] if served else None
+    return row | {
+        'drones': drones if counted is None else len(counted),
+        'served': [{'drone': d.drone, 'share': d.share, 'queue': d.queue_length,
+                    'completed': d.completed} for d in (counted or [])[:_SERVED]],
+        'busy': m.busy, 'late': m.late, 'failed': m.failed, 'refused': m.refused,
+        'batch': m.batch, 'mean_batch': mean_batch(m.batches)}
+
+
+def mean_batch(batches: Sequence[int]) -> float | None:
+    """Return the mean number of tensors computed together; None if none was."""
+    n = sum(batches)
+    return sum(k * count for k, count in enumerate(batches, 1)) / n if n else None
+
+
 def about(state: 'LiveState') -> dict[str, str]:
     """Return what flies: model, weights and source; empty if unknown."""
     edge, camera = state.values('edge_inference'), state.values('camera')
@@ -162,8 +221,12 @@ def caveats(state: 'LiveState') -> list[str]:
 
 
 def recording(state: 'LiveState', now: float) -> dict[str, Any] | None:
-    """Return whether the telemetry is being recorded; None if there is no recorder."""
-    recorder = state.node('recorder')
+    """Return whether the telemetry is being recorded; None if there is no recorder.
+
+    That of a fleet is in no drone's namespace.
+    """
+    recorder = state.node('recorder') or next(
+        (h for name, h in state.health.items() if name.endswith('/recorder')), None)
     if recorder is None:
         return None
     on = 'bag' in recorder.values and now - recorder.at_s <= SILENT_S

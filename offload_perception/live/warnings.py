@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from offload_perception.health import Finding, Level, findings_of
+from offload_perception.health import NOT_ACTIVE, Finding, Level, findings_of
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.incoming import TEXT_LIMIT, text
 from offload_perception.live.plain_data import WORDS_LIMIT
@@ -34,6 +34,11 @@ class Health:
     values: Mapping[str, str]
     found: tuple[Finding, ...] = ()
     since_s: Mapping[tuple[Level, str], float] = field(default_factory=dict)
+
+    @property
+    def active(self) -> bool:
+        """Return whether the node says that it works."""
+        return not self.message.startswith(NOT_ACTIVE)
 
 
 def follow(before: Health | None, now: float, level: int, message: str,

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ROSClock
 
-from offload_perception.health import Finding, Steady, as_values, error, verdict, warning
+from offload_perception.health import (
+    NOT_ACTIVE,
+    Finding,
+    Steady,
+    as_values,
+    error,
+    verdict,
+    warning,
+)
 from offload_perception.health.clocks import LoopWatch
 from offload_perception.health.guard import fault, guarded, thread_findings
 from offload_perception.health.trend import Lasting
@@ -21,7 +29,6 @@ if TYPE_CHECKING:
 
 PERIOD_S = 1.0
 LONGEST_TEXT = 2000  # characters; texts from outside were cut before
-NOT_ACTIVE = 'not active'
 
 
 class Diagnostics:

@@ -32,6 +32,10 @@ def spinning(make: Callable[[], AnyNode]) -> Iterator[AnyNode]:
         yield node
 
 
-def listening(namespace: str, server: str) -> AbstractContextManager[MonitorNode]:
-    """Return a context that holds a monitor of the drone in `namespace`."""
-    return spinning(lambda: MonitorNode(namespace=namespace, server=server))
+def listening(namespace: str, server: str, *,
+              fleet: bool = False) -> AbstractContextManager[MonitorNode]:
+    """Return a context that holds a monitor of the drone in `namespace`.
+
+    :param fleet: whether it looks for other drones and servers too.
+    """
+    return spinning(lambda: MonitorNode(namespace=namespace, server=server, fleet=fleet))

@@ -21,9 +21,9 @@ from rclpy.lifecycle import (
 from rclpy.parameter import Parameter
 
 from offload_perception.errors import CancelledError, OffloadError
-from offload_perception.health import Finding, error, note
+from offload_perception.health import NOT_ACTIVE, Finding, error, note
 from offload_perception.nodes import params, qos
-from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S, Diagnostics
+from offload_perception.nodes.diagnostics import PERIOD_S, Diagnostics
 from offload_perception.nodes.resources import ResourceNode
 from offload_perception.nodes.setup import Setup
 

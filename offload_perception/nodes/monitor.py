@@ -1,12 +1,15 @@
-"""Subscribe to one drone, for a viewer; not a part of the graph."""
+"""Subscribe to one drone, or to all of the network, for a viewer; not a part of the graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 
+from offload_perception.live.fleet_state import FleetState
 from offload_perception.live.state import LiveState
 from offload_perception.live.warnings import Health
 from offload_perception.msg import (
@@ -16,6 +19,7 @@ from offload_perception.msg import (
     MissionPolicy,
     OffloadDecision,
     PowerSample,
+    ServedDrones,
     ServerStatus,
 )
 from offload_perception.nodes import qos
@@ -23,37 +27,111 @@ from offload_perception.nodes.border import Border
 from offload_perception.nodes.message_types import name_of
 from offload_perception.nodes.servers import namespaces
 
+LOOK_PERIOD_S = 0.5
+Take = Callable[[LiveState, Any], None]
+Subscribed = tuple[type, Callable[[Any], None], QoSProfile]
+"""What a subscription is made of: type, callback, profile."""
 
-def listen(node: Node, border: Border, state: LiveState) -> list[Any]:
-    """Feed `state` from the topics in the node's namespace; return the subscriptions."""
-    def on_diagnostics(m: DiagnosticArray) -> None:
+# For a drone's line in the table, and for all that is shown of it.
+_LINE: tuple[tuple[type, str, Take, QoSProfile], ...] = (
+    (FrameLatency, 'frame_latency', LiveState.add_frame, qos.TELEMETRY),
+    (PowerSample, 'power', LiveState.add_power, qos.TELEMETRY))
+_FULL: tuple[tuple[type, str, Take, QoSProfile], ...] = (
+    *_LINE,
+    (FrameEnergy, 'frame_energy', LiveState.add_energy, qos.TELEMETRY),
+    (OffloadDecision, 'offload_decision', LiveState.add_decision, qos.LATCHED),
+    (MissionPolicy, 'mission_policy', LiveState.add_policy, qos.LATCHED),
+    (Classification, 'classification', LiveState.add_result, qos.RESULTS),
+    (Classification, 'ground_truth', LiveState.add_truth, qos.TELEMETRY))
+
+
+def publishing(node: Node, kind: type, name: str) -> list[str]:
+    """Return the namespaces in which a topic of a name and type has a publisher."""
+    return [topic.rpartition('/')[0] or '/' for topic, kinds in node.get_topic_names_and_types()
+            if topic.endswith(f'/{name}') and name_of(kind) in kinds
+            and node.count_publishers(topic)]
+
+
+class Listener:
+    """Subscribes to drones and servers, those of the own drone always, and feeds their states."""
+
+    def __init__(self, node: Node, border: Border, fleet: FleetState) -> None:
+        self._node, self._border, self._fleet = node, border, fleet
+        self._held: dict[str, Subscription] = {}
+
+    def listen(self, full: Collection[str], *, others: bool) -> None:
+        """Subscribe to all that is wanted now, and to nothing else.
+
+        :param full: the drones that are shown in full.
+        :param others: whether to look for other drones and servers than those that are known.
+        """
+        if others:
+            self._fleet.found(publishing(self._node, FrameLatency, 'frame_latency'),
+                              publishing(self._node, ServerStatus, 'status'))
+        else:
+            self._fleet.forget_others()
+        wanted = self._wanted(full)
+        for topic in self._held.keys() - wanted.keys():
+            self._node.destroy_subscription(self._held.pop(topic))
+        for topic, (kind, take, profile) in wanted.items():
+            if topic not in self._held:
+                self._held[topic] = self._node.create_subscription(
+                    kind, topic, self._border.checked(kind, topic, take), profile)
+
+    def close(self) -> None:
+        """Subscribe to nothing."""
+        while self._held:
+            self._node.destroy_subscription(self._held.popitem()[1])
+
+    def _wanted(self, full: Collection[str]) -> dict[str, Subscribed]:
+        fleet = self._fleet
+        wanted: dict[str, Subscribed] = {
+            '/diagnostics': (DiagnosticArray, self._on_diagnostics, QoSProfile(depth=10))}
+        for name, state in {**fleet.drones, fleet.own.drone: fleet.own}.items():
+            for kind, topic, take, profile in (
+                    _FULL if name in full or state is fleet.own else _LINE):
+                wanted[f'{name.rstrip("/")}/{topic}'] = kind, partial(take, state), profile
+        for name in fleet.servers:
+            wanted[f'{name}/status'] = ServerStatus, partial(fleet.add_server, name), qos.LATCHED
+            wanted[f'{name}/served'] = ServedDrones, partial(fleet.add_served, name), qos.PERIODIC
+        return wanted
+
+    def _on_diagnostics(self, m: DiagnosticArray) -> None:
         for s in m.status:
-            state.add_health(s.name, int.from_bytes(s.level), s.message,
-                             {v.key: v.value for v in s.values})
-
-    topics: list[tuple[type, str, Callable[[Any], None], Any]] = [
-        (FrameLatency, 'frame_latency', state.add_frame, qos.TELEMETRY),
-        (FrameEnergy, 'frame_energy', state.add_energy, qos.TELEMETRY),
-        (PowerSample, 'power', state.add_power, qos.TELEMETRY),
-        (OffloadDecision, 'offload_decision', state.add_decision, qos.LATCHED),
-        (MissionPolicy, 'mission_policy', state.add_policy, qos.LATCHED),
-        (Classification, 'classification', state.add_result, qos.RESULTS),
-        (Classification, 'ground_truth', state.add_truth, qos.TELEMETRY),
-        (DiagnosticArray, '/diagnostics', on_diagnostics, 10),
-        *((ServerStatus, f'{name}/status', partial(state.add_server, name), qos.LATCHED)
-          for name in state.servers)]
-    return [node.create_subscription(kind, topic, border.checked(kind, topic, take), profile)
-            for kind, topic, take, profile in topics]
+            self._fleet.add_health(s.name, int.from_bytes(s.level), s.message,
+                                   {v.key: v.value for v in s.values})
 
 
 class MonitorNode(Node):
-    """Listens to the drone in its namespace, from its construction on."""
+    """Listens to the drone in its namespace, from its construction on.
 
-    def __init__(self, *, server: str = '/server', **kwargs: Any) -> None:
+    :ivar asked: the drone that is shown in full; empty = as `FleetState.shown` chooses.
+    :param fleet: whether to look for other drones and servers too.
+    """
+
+    def __init__(self, *, server: str = '/server', fleet: bool = False, **kwargs: Any) -> None:
         super().__init__('monitor', **kwargs)
-        self.state = LiveState(self.get_namespace(), namespaces(server))
+        self.fleet = FleetState(self.get_namespace(), namespaces(server) if server else ())
+        self.state, self.asked = self.fleet.own, ''
         self.summary = self.state.summary
-        listen(self, Border(self), self.state)
+        self._others = fleet
+        self._listener = Listener(self, Border(self), self.fleet)
+        self.listen()
+        if fleet:
+            self._look_timer = self.create_timer(LOOK_PERIOD_S, self.listen)
+
+    def expect(self, drones: Collection[str]) -> None:
+        """Subscribe to drones that are about to start, so that none of their frames is missed."""
+        self.fleet.found(drones, ())
+        self.listen()
+
+    def ask(self, drone: str) -> None:
+        """Show another drone in full."""
+        self.asked = drone
+
+    def listen(self) -> None:
+        """Subscribe to what is to be shown now."""
+        self._listener.listen((self.fleet.shown(self.asked).drone,), others=self._others)
 
     @property
     def server_seen(self) -> bool:
@@ -66,9 +144,7 @@ class MonitorNode(Node):
 
     def absent(self) -> str:
         """Return that no drone is in this namespace, and if others are; empty if one is."""
-        drones = [topic.rpartition('/')[0] or '/'
-                  for topic, kinds in self.get_topic_names_and_types()
-                  if name_of(FrameLatency) in kinds and self.count_publishers(topic)]
+        drones = publishing(self, FrameLatency, 'frame_latency')
         if self.get_namespace() in drones:
             return ''
         where = f'there are {", ".join(sorted(drones))}' if drones else (
@@ -77,13 +153,7 @@ class MonitorNode(Node):
 
     def snapshot(self) -> dict[str, Any]:
         """Return what a viewer shows, with a caveat if no drone is in this namespace."""
-        shown = self.state.snapshot()
-        if absent := self.absent():
+        shown = self.fleet.snapshot(self.asked)
+        if shown['drone'] == self.get_namespace() and (absent := self.absent()):
             shown['caveats'].insert(0, absent)
         return shown
-
-    @property
-    def images_published(self) -> int | None:
-        """Return how many images the camera says it has published."""
-        health = self.health_of('camera')
-        return int(health.values['frames published']) if health else None

@@ -6,7 +6,8 @@ from threading import Event
 from diagnostic_msgs.msg import DiagnosticArray
 
 from offload_perception.errors import ConfigError
-from offload_perception.nodes.diagnostics import NOT_ACTIVE, PERIOD_S
+from offload_perception.health import NOT_ACTIVE
+from offload_perception.nodes.diagnostics import PERIOD_S
 from offload_perception.nodes.managed import AnyManagedNode
 
 LISTEN_S = 5.0 * PERIOD_S

@@ -1,4 +1,4 @@
-"""Record the telemetry of a drone into a rosbag2 bag, as `ros2 bag record` would."""
+"""Record the telemetry of drones into a rosbag2 bag, as `ros2 bag record` would."""
 
 import time
 from collections.abc import Iterator
@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from offload_perception.bringup.config import RecorderConfig
-from offload_perception.errors import BagError
+from offload_perception.errors import BagError, ConfigError
 from offload_perception.health import Finding, error, note
 from offload_perception.health.disk import DiskWatch
 from offload_perception.msg import (
@@ -27,6 +28,7 @@ from offload_perception.msg import (
     OutputTensors,
     PowerSample,
     RemoteResult,
+    ServedDrones,
     ServerStatus,
 )
 from offload_perception.nodes import qos
@@ -46,22 +48,28 @@ _TELEMETRY = ((FrameLatency, 'frame_latency'), (PowerSample, 'power'),
               (FrameEnergy, 'frame_energy'), (Classification, 'classification'),
               (Classification, 'ground_truth'), (Detections, 'detections'),
               (GeotaggedClassification, 'geotagged'))
+_LATCHED = ((OffloadDecision, 'offload_decision'), (MissionPolicy, 'mission_policy'),
+            (DiagnosticStatus, SETUP))
 _IMAGES = ((Image, 'image_raw'), (CompressedImage, 'image_raw/compressed'), (Image, 'class_map'),
            (OutputTensors, 'outputs'))
 _LARGEST = 32 << 20  # bytes of a message: an image of 3840x2160 with four bytes a pixel
 _LARGEST_TELEMETRY = 4 << 20  # a result with 10,000 labels has less
 _SMALL = {name_of(kind) for kind in (*(kind for kind, _ in _TELEMETRY), OffloadDecision,
                                      MissionPolicy, DiagnosticArray, DiagnosticStatus,
-                                     RemoteResult, ServerStatus)}
+                                     RemoteResult, ServerStatus, ServedDrones)}
 
 
 class Recording(Session):
     """One activation: writes every message as it came, undecoded, into a bag of its own."""
 
-    def __init__(self, node: 'RecorderNode', servers: tuple[str, ...]) -> None:
-        """Make the bag."""
+    def __init__(self, node: 'RecorderNode', drones: tuple[str, ...],
+                 servers: tuple[str, ...]) -> None:
+        """Make the bag.
+
+        :param drones: what stands before the names of their topics: `drone1/`, or nothing.
+        """
         c = node.config
-        self._node, self._servers = node, servers
+        self._node, self._drones, self._servers = node, drones, servers
         self._listeners: dict[str, Subscription] = {}
         self._announced: set[str] = set()
         self._skipped: set[str] = set()
@@ -127,21 +135,26 @@ class Recording(Session):
     # -- topics -----------------------------------------------------------------------------
 
     def _listen_to_known(self, c: RecorderConfig) -> None:
-        for kind, name in _TELEMETRY:
-            self._listen(kind, name, qos.TELEMETRY)
         self._listen(DiagnosticArray, '/diagnostics', qos.PERIODIC)
-        self._listen(OffloadDecision, 'offload_decision', _profile(latched=True))
-        self._listen(MissionPolicy, 'mission_policy', _profile(latched=True))
         self._listen(DiagnosticStatus, SETUP, _profile(latched=True))
+        for drone in self._drones:
+            self._listen_to_drone(drone, c)
         for server in self._servers:
             self._listen(DiagnosticStatus, f'{server}/{SETUP}', _profile(latched=True))
             self._listen(ServerStatus, f'{server}/status', qos.PERIODIC)
+            self._listen(ServedDrones, f'{server}/served', qos.PERIODIC)
             if c.tensors:
                 self._listen(FeatureTensor, f'{server}/features', _profile())
+
+    def _listen_to_drone(self, drone: str, c: RecorderConfig) -> None:
+        for kind, name in _TELEMETRY:
+            self._listen(kind, f'{drone}{name}', qos.TELEMETRY)
+        for kind, name in _LATCHED:
+            self._listen(kind, f'{drone}{name}', _profile(latched=True))
         if c.tensors:  # a second subscription would have the server send each reply twice
-            self._listen(RemoteResult, 'remote_result', qos.TELEMETRY)
+            self._listen(RemoteResult, f'{drone}remote_result', qos.TELEMETRY)
         for kind, name in _IMAGES if c.images else ():
-            self._listen(kind, name, qos.images('best_effort'))
+            self._listen(kind, f'{drone}{name}', qos.images('best_effort'))
 
     def _listen(self, kind: type, name: str, profile: QoSProfile) -> None:
         topic = self._node.resolve_topic_name(name)
@@ -150,8 +163,8 @@ class Recording(Session):
                 kind, topic, partial(self._on_message, topic, name_of(kind)), profile, raw=True)
 
     def _look_for_topics(self) -> None:
-        """Subscribe to all other topics in the drone's namespace, with their publishers' QoS."""
-        inside = f'{self._node.get_namespace().rstrip("/")}/'
+        """Subscribe to all other topics in the drones' namespaces, with their publishers' QoS."""
+        inside = tuple(self._node.resolve_topic_name(f'{drone}x')[:-1] for drone in self._drones)
         for topic, kinds in self._node.get_topic_names_and_types():
             new = topic.startswith(inside) and topic not in self._listeners
             if new and topic not in self._skipped and self._node.count_publishers(topic):
@@ -247,7 +260,7 @@ class Recording(Session):
 
 
 class RecorderNode(ManagedNode[RecorderConfig, Recording]):
-    """Records a drone's topics; each activation makes a bag of its own."""
+    """Records the topics of drones; each activation makes a bag of its own."""
 
     doing = 'recording'
 
@@ -255,12 +268,24 @@ class RecorderNode(ManagedNode[RecorderConfig, Recording]):
         super().__init__('recorder', RecorderConfig, **kwargs)
 
     def configure(self) -> None:
-        """Find out which servers to record."""
-        self._servers = namespaces(self.config.server)
+        """Find out which drones and servers to record."""
+        c = self.config
+        self._servers = namespaces(c.server)
+        self._drones = tuple(f'{name.strip().rstrip("/")}/' for name in c.drones.split(',')
+                             ) if c.drones.strip() else ('',)
+        for drone in self._drones:
+            self._check_drone(drone)
 
     def activate(self) -> Recording:
         """Make the bag."""
-        return Recording(self, self._servers)
+        return Recording(self, self._drones, self._servers)
+
+    def _check_drone(self, drone: str) -> None:
+        try:
+            self.resolve_topic_name(f'{drone}frame_latency')
+        except RCLError as e:
+            raise ConfigError(f"parameter drones is '{self.config.drones}'; give the namespaces "
+                              'of drones with commas between') from e
 
     def awaits_others(self) -> bool:
         """Return whether a topic of the bag still has a publisher other than this node."""

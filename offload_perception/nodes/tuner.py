@@ -14,7 +14,10 @@ from rclpy.task import Future
 
 from offload_perception.bringup.tuning import TUNABLE, parse
 from offload_perception.errors import TuningError
+from offload_perception.incoming import text
+from offload_perception.live.fleet_state import FleetState
 from offload_perception.nodes.listening import spinning
+from offload_perception.nodes.managed import AnyManagedNode
 
 TIMEOUT_S, ASK_AGAIN_S = 5.0, 1.0
 
@@ -68,6 +71,29 @@ class Tuner:
                 return next(future for future in asked if future.done()).result()
         raise TuningError(f'{self.target} does not answer within {timeout_s:g} s; does a drone '
                           'fly in that namespace, and with this ROS_DOMAIN_ID?')
+
+
+class Tuners:
+    """Changes any drone of a fleet, each through a Tuner that is made when it is first asked."""
+
+    def __init__(self, node: AnyManagedNode, fleet: FleetState) -> None:
+        self._node, self._fleet = node, fleet
+        self._tuners: dict[str, Tuner] = {}
+
+    def values(self, drone: str) -> dict[str, str | float]:
+        """Return the parameters of a drone that may change in flight; raises as Tuner does."""
+        return self._of(drone).values()
+
+    def set(self, drone: str, name: str, value: str) -> str | float:
+        """Set a parameter of a drone, and return its new value; raises as Tuner does."""
+        return self._of(drone).set(name, value)
+
+    def _of(self, drone: str) -> Tuner:
+        if drone not in self._fleet.drones and drone != self._fleet.own.drone:
+            raise TuningError(f'no drone flies in {text(drone)}')
+        if drone not in self._tuners:
+            self._tuners[drone] = self._node.on_loop(lambda: Tuner(self._node, drone))
+        return self._tuners[drone]
 
 
 @contextmanager

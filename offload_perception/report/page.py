@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from offload_perception.report import analysis, text
+from offload_perception.report import analysis, fleet_tables, text
 from offload_perception.report.charts import CHARTS, Chart
 from offload_perception.report.recorded_flight import Flight
 
@@ -33,19 +33,38 @@ td:not(:first-child) { font-variant-numeric: tabular-nums; }
 """  # noqa: E501
 
 
-def page(flights: list[Flight], pictures: dict[tuple[str, int], Path]) -> str:
-    """Return the page; `pictures` maps a chart's name and a flight's number to its PNG."""
+def page(flights: list[Flight], shown: list[Flight],
+         pictures: dict[tuple[str, int], Path]) -> str:
+    """Return the page.
+
+    :param shown: those of the flights that are reported in full.
+    :param pictures: from a chart's name and a shown flight's place to its PNG.
+    """
+    title, fleet = text.title(flights), _fleets(flights, shown)
+    flights = shown
     drawn = {name for name, _ in pictures}
     charts = ''.join(_chart(chart, flights, pictures) for chart in CHARTS if chart.name in drawn)
     if len(flights) == 1:  # the charts side by side, else the flights
         charts = f'<div class="row">{charts}</div>'
-    sections = [_overview(flights), _figures(flights), charts, _changes(flights),
+    sections = [fleet, _overview(flights), _figures(flights), charts, _changes(flights),
                 _diagnostics(flights), _setup(flights), _missing(drawn)]
     return ('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f'<title>{escape(text.title(flights))}</title><style>{_STYLE}</style></head>'
-            f'<body><main><h1>{escape(text.title(flights))}</h1>{"".join(sections)}</main>'
+            f'<title>{escape(title)}</title><style>{_STYLE}</style></head>'
+            f'<body><main><h1>{escape(title)}</h1>{"".join(sections)}</main>'
             '</body></html>\n')
+
+
+def _fleets(flights: list[Flight], shown: list[Flight]) -> str:
+    """Return a section for each bag with several drones."""
+    sections = []
+    for fleet in fleet_tables.fleets(flights):
+        tables = ''.join(f'<h3>{escape(name)}</h3>{_table(head, rows)}'
+                         for name, head, rows in text.fleet_tables(fleet))
+        sections.append(f'<section><h2>All drones of {escape(fleet[0].bag.stem)}</h2>'
+                        f'<p>{escape(fleet_tables.line(fleet))}</p>{tables}</section>')
+    more = text.left_out(flights, shown)
+    return ''.join(sections) + (f'<p>{escape(more)}</p>' if more else '')
 
 
 def _overview(flights: list[Flight]) -> str:

@@ -1,7 +1,7 @@
-"""A flight as its bag records it."""
+"""Flights as their bag records them, one for each drone."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from offload_perception.health import findings_of
 from offload_perception.health.steady import JUST_OVER
 from offload_perception.recording import BagMessage, BagReader
 from offload_perception.report.topic_table import Table, table_of, table_of_objects
+from offload_perception.telemetry.drone_names import in_order
 from offload_perception.telemetry.meaning import run_caveats
 from offload_perception.telemetry.records import (
     frame_record,
@@ -30,6 +31,7 @@ _TOPICS = {'frames': 'frame_latency', 'power': 'power', 'energy': 'frame_energy'
            'policies': 'mission_policy', 'geotags': 'geotagged'}
 _IMAGES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 SAMPLES = 8
+IN_FULL = 4  # drones of a bag
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ class Sample:
 
 @dataclass
 class Flight:
-    """Everything a report needs of one bag.
+    """Everything a report needs of one drone in a bag.
 
+    `name` is that of the bag, with the drone's if there are several; times are from the first
+    frame of any of them. `batches` has for each server how many computations of 1, 2, ..
+    tensors together it reports at the end, `served` the last of its ServedDrones.
     `published` is how many images the camera reports to have sent, None if unknown.
     `values` has the last values in the diagnostics of each node, `setups` what each node was run
     with: parameters, version and computer. `notes` say in words what the reader left out.
@@ -58,6 +63,7 @@ class Flight:
     """
 
     name: str
+    bag: Path
     namespace: str
     tables: dict[str, Table]
     summary: Summary
@@ -73,6 +79,8 @@ class Flight:
     notes: list[str] = field(default_factory=list)
     duration_s: float = 0.0
     samples: list[Sample] = field(default_factory=list)
+    batches: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    served: dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Table:
         try:
@@ -119,25 +127,55 @@ class Flight:
 
 
 def load_flight(bag: str | Path, namespace: str | None = None) -> Flight:
-    """Read a bag.
+    """Read the flight of one drone in a bag.
 
     :param namespace: of the drone, needed if the bag has several.
     :raises BagError: if the bag has no frame of such a drone, or of several.
+    """
+    flights = load_flights(bag, namespace)
+    if len(flights) > 1:
+        raise BagError(f'{bag} has several drones, {", ".join(f.namespace for f in flights)}: '
+                       'choose one by its namespace')
+    return flights[0]
+
+
+def load_flights(bag: str | Path, namespace: str | None = None) -> list[Flight]:
+    """Read the flights of all drones in a bag, or of the one in a namespace.
+
+    :raises BagError: if the bag has no frame of a drone, or of that one.
     """
     reader = BagReader(bag)
     recorded = _Recorded()
     for m in reader:
         recorded.add(m)
-    namespace = _drone_of(recorded, Path(bag), namespace)
+    drones = _drones_of(recorded)
+    wanted = [d for d in drones if namespace is None or d == f'/{namespace.strip("/")}']
+    if not wanted:
+        raise BagError(f'{bag} has no frame{f" of {namespace}" if namespace else ""}: no message '
+                       f'on a frame_latency topic{_of_others(drones)}')
     try:
-        flight = _flight_of(recorded, Path(bag).stem, namespace)
-        flight.samples = list(_samples(reader, flight, recorded))
+        flights = _flights_of(recorded, Path(bag), drones, wanted)
+        _add_samples(reader, in_full(flights), recorded)
     except (AttributeError, TypeError, ValueError, KeyError, OverflowError) as e:
         raise BagError(f'{bag} has messages of our types with other fields ({e}): was it recorded '
                        'with another version of this package?') from e
-    flight.truncated, flight.growing = bool(reader.truncated), bool(reader.growing)
-    flight.notes = [*reader.notes, *recorded.notes]
-    return flight
+    for flight in flights:
+        flight.truncated, flight.growing = bool(reader.truncated), bool(reader.growing)
+        flight.notes = [*reader.notes, *recorded.notes]
+    return flights
+
+
+def in_full(flights: Sequence[Flight]) -> list[Flight]:
+    """Return the flights that are reported with charts: of a bag with many drones, a few.
+
+    These are the ones that met the smallest share of their deadlines.
+    """
+    chosen = set[int]()
+    for bag in {f.bag for f in flights}:
+        worst = sorted((f for f in flights if f.bag == bag), key=lambda f: (
+            1.0 if f.summary.deadline_share is None else f.summary.deadline_share))
+        chosen |= {id(f) for f in worst[:IN_FULL]}
+    return [f for f in flights if id(f) in chosen]
 
 
 class _Recorded:
@@ -183,42 +221,51 @@ _OURS = 'offload_perception/msg'
 _HEALTH, _SETUP = (f'diagnostic_msgs/msg/Diagnostic{kind}' for kind in ('Array', 'Status'))
 _WANTED = {_HEALTH, _SETUP, *(f'{_OURS}/{name}' for name in (
     'FrameLatency', 'PowerSample', 'FrameEnergy', 'OffloadDecision', 'Classification',
-    'Detections', 'ServerStatus', 'MissionPolicy', 'GeotaggedClassification'))}
+    'Detections', 'ServerStatus', 'ServedDrones', 'MissionPolicy', 'GeotaggedClassification'))}
 
 
-def _drone_of(recorded: _Recorded, bag: Path, wanted: str | None) -> str:
+def _drones_of(recorded: _Recorded) -> list[str]:
     suffix = '/frame_latency'
-    drones = [t.removesuffix(suffix) for t, kind in recorded.types.items()
-              if kind == f'{_OURS}/FrameLatency' and t.endswith(suffix)]
-    if wanted is not None:
-        drones = [d for d in drones if d == f'/{wanted.strip("/")}']
-    if not drones:
-        raise BagError(f'{bag} has no frame{f" of {wanted}" if wanted else ""}: no message on a '
-                       'frame_latency topic')
-    if len(drones) > 1:
-        raise BagError(f'{bag} has several drones, {", ".join(drones)}: choose one with '
-                       '--namespace')
-    return drones[0]
+    return in_order(t.removesuffix(suffix) for t, kind in recorded.types.items()
+                    if kind == f'{_OURS}/FrameLatency' and t.endswith(suffix)
+                    and recorded.messages.get(t))
 
 
-def _flight_of(recorded: _Recorded, name: str, namespace: str) -> Flight:
+def _of_others(drones: list[str]) -> str:
+    return f'; it has frames of {", ".join(drones)}' if drones else ''
+
+
+def _flights_of(recorded: _Recorded, bag: Path, drones: list[str],
+                wanted: list[str]) -> list[Flight]:
+    """Return a flight for each wanted one of the drones; what concerns all is in each."""
+    start_ns = min(recorded.messages[f'{d}/frame_latency'][0][0] for d in wanted)
+    status = list(recorded.of_type(f'{_OURS}/ServerStatus'))
+    servers = table_of(status, start_ns)
+    flights = [_flight_of(recorded, bag, d, start_ns) for d in wanted]
+    for flight in flights:
+        if len(flights) > 1:
+            flight.name = f'{bag.stem} {flight.namespace}'
+        flight.tables['servers'] = servers
+        flight.models = {m.model for _, m in status}
+        flight.batches = {m.server: tuple(getattr(m, 'batches', ())) for _, m in status}
+        flight.served = {m.server: m for _, m in recorded.of_type(f'{_OURS}/ServedDrones')}
+        others = {d for d in drones if d != flight.namespace}
+        for _, m in recorded.of_type(_HEALTH):
+            _add_diagnostics(flight, m, others)
+        for _, m in recorded.of_type(_SETUP):
+            if m.name.rpartition('/')[0] not in others:
+                flight.setups[m.name] = {v.key: v.value for v in m.values}
+    return flights
+
+
+def _flight_of(recorded: _Recorded, bag: Path, namespace: str, start_ns: int) -> Flight:
     raw = {table: recorded.messages.get(f'{namespace}/{topic}', [])
            for table, topic in _TOPICS.items()}
-    if not raw['frames']:
-        raise BagError(f'{name}: none of its frames can be used')
-    start_ns = raw['frames'][0][0]
-    flight = Flight(name, namespace, {t: table_of(m, start_ns) for t, m in raw.items()},
+    flight = Flight(bag.stem, bag, namespace, {t: table_of(m, start_ns) for t, m in raw.items()},
                     _summary_of(raw), duration_s=(recorded.last_ns - start_ns) * 1e-9)
-    status = list(recorded.of_type(f'{_OURS}/ServerStatus'))
-    flight.tables['servers'] = table_of(status, start_ns)
     flight.tables['detections'] = table_of_objects(
         recorded.messages.get(f'{namespace}/detections', []), start_ns)
-    flight.models = {m.model for _, m in status}
     flight.trained = all(m.trained for _, m in raw['results'])
-    for _, m in recorded.of_type(_HEALTH):
-        _add_diagnostics(flight, m)
-    for _, m in recorded.of_type(_SETUP):
-        flight.setups[m.name] = {v.key: v.value for v in m.values}
     return flight
 
 
@@ -239,8 +286,11 @@ def _summary_of(raw: dict[str, list[tuple[int, Any]]]) -> Summary:
     return summary
 
 
-def _add_diagnostics(flight: Flight, m: Any) -> None:
+def _add_diagnostics(flight: Flight, m: Any, others: Collection[str]) -> None:
+    """Add findings and values of nodes, but not of those in the namespaces of other drones."""
     for s in m.status:
+        if s.name.rpartition('/')[0] in others:
+            continue
         values = {v.key: v.value for v in s.values}
         level = int.from_bytes(s.level) if isinstance(s.level, bytes) else s.level
         for f in findings_of(level, s.message, values):
@@ -264,23 +314,45 @@ def _images_of(flight: Flight) -> tuple[str, ...]:
     return (raw, f'{raw}/compressed') if raw else ()
 
 
-def _samples(reader: BagReader, flight: Flight, recorded: _Recorded) -> Iterator[Sample]:
-    """Yield a few images, spread over the flight, with their results."""
-    def of(topic: str) -> list[tuple[int, Any]]:
-        return recorded.messages.get(f'{flight.namespace}/{topic}', [])
-    results = of('classification')
+@dataclass
+class _Wanted:
+    """The images that are wanted of a flight, by their stamps, and where they may come from."""
+
+    flight: Flight
+    topics: tuple[str, ...]
+    results: dict[int, int]  # row of a result, by the stamp of its image
+    truth: dict[int, str]
+    objects: dict[int, Sequence[Any]]
+
+    def takes(self, topic: str) -> bool:
+        """Return whether a topic may have its images; a class map has its image's stamp."""
+        return topic in self.topics if self.topics else (
+            topic != f'{self.flight.namespace}/class_map')
+
+
+def _wanted(flight: Flight, recorded: _Recorded) -> _Wanted:
+    """Choose a few images, spread over the flight, that have results."""
+    results = recorded.messages.get(f'{flight.namespace}/classification', [])
     chosen = np.unique(np.linspace(0, len(results) - 1, SAMPLES).astype(int)) if results else ()
-    wanted = {stamp_ns(results[i][1].header): i for i in chosen}
+    rows = {stamp_ns(results[i][1].header): i for i in chosen}
     truth = dict(zip(flight.truths['stamp_ns'], flight.truths['labels'], strict=True))
-    objects = {stamp_ns(m.header): m.detections for _, m in of('detections')
-               if stamp_ns(m.header) in wanted}
-    taken = _images_of(flight)
+    objects = {stamp_ns(m.header): m.detections
+               for _, m in recorded.messages.get(f'{flight.namespace}/detections', [])
+               if stamp_ns(m.header) in rows}
+    return _Wanted(flight, _images_of(flight), rows, truth, objects)
+
+
+def _add_samples(reader: BagReader, flights: Sequence[Flight], recorded: _Recorded) -> None:
+    """Give flights a few of their images with the results, in one pass over the bag."""
+    wanted = [_wanted(flight, recorded) for flight in flights]
     for m in reader:
-        if m.type.name not in _IMAGES or (taken and m.topic not in taken) or (
-                m.topic == f'{flight.namespace}/class_map'):  # it has its image's stamp
+        if m.type.name not in _IMAGES or not (takers := [w for w in wanted if w.takes(m.topic)]):
             continue
         image = m.decode()
         stamp = stamp_ns(image.header)
-        if (i := wanted.pop(stamp, None)) is not None:
-            yield Sample(image, float(flight.results['t'][i]), result_record(results[i][1]),
-                         str(truth.get(stamp, '')), objects.get(stamp, ()))
+        for w in takers:
+            if (i := w.results.pop(stamp, None)) is not None:
+                result = recorded.messages[f'{w.flight.namespace}/classification'][i][1]
+                w.flight.samples.append(Sample(
+                    image, float(w.flight.results['t'][i]), result_record(result),
+                    str(w.truth.get(stamp, '')), w.objects.get(stamp, ())))

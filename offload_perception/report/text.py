@@ -7,6 +7,7 @@ from typing import Any
 from offload_perception.console import table
 from offload_perception.network.output_meaning import CLASSIFICATION, DETECTION, SEGMENTATION
 from offload_perception.report import analysis
+from offload_perception.report import fleet_tables as fleet_report
 from offload_perception.report.recorded_flight import Flight
 from offload_perception.telemetry.records import PARAMETER
 
@@ -63,6 +64,8 @@ def comparison(flights: list[Flight]) -> tuple[list[str], list[list[str]]]:
     """
     columns = [analysis.key_figures(f) for f in flights]
     more = {1: [], 2: ['change']}.get(len(flights), ['mean', 'standard deviation'])
+    if fleet_report.fleets(flights):  # drones of one bag are no repetitions
+        more = []
     head = ['', *(f.name for f in flights), *more]
     rows = []
     for name in columns[0]:
@@ -133,9 +136,35 @@ def warning_rows(flight: Flight) -> list[list[Any]]:
             for (node, name), n in flight.warnings.most_common(10)]
 
 
-def markdown(flights: list[Flight], files: list[str]) -> str:
-    """Return the summary of a report as Markdown; `files` are those that lie beside it."""
+def fleet_tables(fleet: list[Flight]) -> list[tuple[str, list[str], list[list[Any]]]]:
+    """Return title, head and rows of each table of a bag with several drones."""
+    found = [('Drones', fleet_report.DRONE_HEAD, fleet_report.drone_rows(fleet)),
+             ('Servers', fleet_report.SERVER_HEAD, fleet_report.server_rows(fleet)),
+             ('What servers did for each drone', fleet_report.SERVED_HEAD,
+              fleet_report.served_rows(fleet))]
+    return [(title, head, rows) for title, head, rows in found if rows]
+
+
+def left_out(flights: list[Flight], shown: list[Flight]) -> str:
+    """Return that not all drones are reported in full; empty if they are."""
+    return '' if len(shown) == len(flights) else (
+        f'In full below: {len(shown)} of {len(flights)} drones, those that met the smallest share '
+        'of their deadlines. --namespace reports any one of them.')
+
+
+def markdown(flights: list[Flight], shown: list[Flight], files: list[str]) -> str:
+    """Return the summary of a report as Markdown.
+
+    :param shown: those of the flights that are reported in full.
+    :param files: those that lie beside it.
+    """
     parts = [f'# {title(flights)}']
+    for fleet in fleet_report.fleets(flights):
+        parts += [f'## All drones of {fleet[0].bag.stem}', fleet_report.line(fleet) + '.']
+        for name, head, rows in fleet_tables(fleet):
+            parts += [f'### {name}', table(head, rows)]
+    parts += filter(None, [left_out(flights, shown)])
+    flights = shown
     for flight in flights:
         parts += [f'## {flight.name}', f'Drone `{flight.namespace}`, {flight.duration_s:.1f} s.']
         parts += [f'**{c}**' for c in caveats(flight)]
@@ -167,5 +196,7 @@ def markdown(flights: list[Flight], files: list[str]) -> str:
 
 def title(flights: list[Flight]) -> str:
     """Return the title of a report."""
-    *others, last = (f.name for f in flights)
+    fleets = fleet_report.fleets(flights)
+    bags = {f[0].bag: f'{len(f)} drones of {f[0].bag.stem}' for f in fleets}
+    *others, last = dict.fromkeys(bags.get(f.bag, f.name) for f in flights)
     return 'Flight report: ' + (f'{", ".join(others)} and {last}' if others else last)

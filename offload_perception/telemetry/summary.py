@@ -1,7 +1,7 @@
 """Adds up the telemetry of one drone: a live line each second and a closing line at the end."""
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from math import isfinite
 
@@ -195,6 +195,11 @@ class Summary:
                      self.under_way, reasons)
 
     @property
+    def deadline_share(self) -> float | None:
+        """Return the share of the frames with a deadline that met it; None if there are none."""
+        return self._deadline_met / self._with_deadline if self._with_deadline else None
+
+    @property
     def energy(self) -> FrameEnergy:
         """Return the energy of the frames, and how much of their time was metered."""
         return self._energy.energy
@@ -246,9 +251,8 @@ class Summary:
         return [*lines, *caveats]
 
     def _deadline_line(self) -> list[str]:
-        if not self._with_deadline:
+        if (share := self.deadline_share) is None:
             return []
-        share = self._deadline_met / self._with_deadline
         return [f'deadline met: {share:.1%} of {self._with_deadline} frames']
 
     def _energy_line(self) -> list[str]:
@@ -264,6 +268,15 @@ class Summary:
         last = self._last
         return last is None or (last.remote, last.local, last.dropped) == tuple(
             self.outcomes[o] for o in (Outcome.REMOTE, Outcome.LOCAL, Outcome.DROPPED))
+
+
+def sum_line(tallies: Collection[Tally]) -> str:
+    """Return the outcomes of the frames of several drones, added up."""
+    captured, remote, local, dropped, under_way = (
+        sum(getattr(t, part) for t in tallies)
+        for part in ('captured', 'remote', 'local', 'dropped', 'under_way'))
+    return (f'all {len(tallies)} drones: captured {captured} = remote {remote} + local {local} + '
+            f'dropped {dropped}' + (f' + under way {under_way}' if under_way else ''))
 
 
 def percent(share: float) -> str:

@@ -36,9 +36,10 @@ pytest.importorskip('aiohttp')
 class Viewer:
     """Somebody who looks at the page; keeps the newest event of each kind."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, drone: str = '') -> None:
         self.newest: dict[str, dict[str, Any]] = {}
-        self._answer = urllib.request.urlopen(f'http://127.0.0.1:{port}/events', timeout=WAIT_S)
+        self._answer = urllib.request.urlopen(
+            f'http://127.0.0.1:{port}/events?drone={drone}', timeout=WAIT_S)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -125,7 +126,7 @@ def test_images_are_taken_only_while_somebody_looks(world: World, dashboard: Cal
         Image, 'image_raw')
     publisher = world.node.create_publisher(kind, topic, qos.CAMERA)
     until(lambda: node.count_publishers(publisher.topic_name))
-    world.do(node.session._subscribe_while_viewed, node)
+    world.do(node.session._follow_viewers, node)
     assert not publisher.get_subscription_count()
     viewer = Viewer(node._server.port)
     until(lambda: publisher.get_subscription_count() == 1)
@@ -151,7 +152,7 @@ def test_boxes_and_class_maps_are_taken_while_somebody_looks(
     maps = world.node.create_publisher(Image, 'class_map', qos.RESULTS)
     results = world.speak(Classification, 'classification', qos.RESULTS)
     until(lambda: node.count_publishers(maps.topic_name))
-    world.do(node.session._subscribe_while_viewed, node)
+    world.do(node.session._follow_viewers, node)
     assert not boxes.get_subscription_count() and not maps.get_subscription_count()
     viewer = Viewer(node._server.port)
     until(lambda: all(p.get_subscription_count() == 1 for p in (images, boxes, maps)))
@@ -175,6 +176,42 @@ def test_boxes_and_class_maps_are_taken_while_somebody_looks(
     until(lambda: maps.publish(classes) or shown(8, 'map'))
     viewer.leave()
     until(lambda: boxes.get_subscription_count() == maps.get_subscription_count() == 0)
+
+
+def test_other_drones_and_servers_are_found_while_somebody_looks(
+        world: World, dashboard: Callable[..., Any]) -> None:
+    node = dashboard(image_width=64)
+    other, far = f'{world.ns}/other', f'{world.ns}/far'
+    create = world.node.create_publisher
+    ends = create(FrameLatency, 'other/frame_latency', qos.TELEMETRY)
+    results = create(Classification, 'other/classification', qos.RESULTS)
+    images = create(Image, 'other/image_raw', qos.CAMERA)
+    status = create(ServerStatus, 'far/status', qos.LATCHED)
+    until(lambda: node.count_publishers(images.topic_name))
+    world.do(node.session._follow_viewers, node)
+    assert not any(p.get_subscription_count() for p in (ends, results, images, status))
+    viewer = Viewer(node._server.port)
+    until(lambda: ends.get_subscription_count() and status.get_subscription_count())
+    assert not results.get_subscription_count(), 'only what its line needs'
+    ends.publish(frame(1))
+    status.publish(ServerStatus(server=far, utilisation=0.5, batch=4, batches=[0, 3]))
+
+    def row(state: dict[str, Any], part: str, name: str) -> Any:
+        return next((r for r in state['fleet'][part] if r['name'] == name), None)
+    seen = viewer.sees(lambda s: (
+        (d := row(s, 'drones', other)) and d['frame_age_s'] is not None
+        and (x := row(s, 'servers', far)) and x['age_s'] is not None))
+    assert row(seen, 'drones', other)['where'] == 'block4_pool rans'
+    assert row(seen, 'servers', far)['mean_batch'] == 2.0
+    in_full = Viewer(node._server.port, other)
+    until(lambda: results.get_subscription_count() and images.get_subscription_count())
+    results.publish(result(1))
+    images.publish(image(1))
+    until(lambda: 'picture' in in_full.newest)
+    assert in_full.sees(lambda s: s['result'])['drone'] == other
+    for each in (viewer, in_full):
+        each.leave()
+    until(lambda: not any(p.get_subscription_count() for p in (ends, results, images)))
 
 
 def _pixels(message: Image) -> np.ndarray:
@@ -231,5 +268,9 @@ def test_a_drone_is_changed_from_the_page(world: World, edge: Callable[..., Any]
     assert drone.config.split == 'block3_pool'
     status, refused = post('block9_pool')
     assert status == 409 and "no cut 'block9_pool'" in refused['error']
-    with urllib.request.urlopen(f'{own}/control', timeout=WAIT_S) as answer:
+    with urllib.request.urlopen(f'{own}/control?drone={drone.get_namespace()}',
+                                timeout=WAIT_S) as answer:
         assert json.loads(answer.read())['split'] == 'block3_pool'
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f'{own}/control?drone=/no%20such', timeout=WAIT_S)
+    assert json.loads(caught.value.read())['error'] == 'no drone flies in /no such'

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import TransitionEvent
-from node.world import ACTIVE, INACTIVE, WAIT_S, Heard, World, image, until
+from node.world import ACTIVE, INACTIVE, UNCONFIGURED, WAIT_S, Heard, World, image, until
 from offload_perception.msg import (
     Classification,
     Detections,
@@ -103,6 +103,33 @@ def test_every_type_is_recorded_with_its_definition(world: World, record: Callab
         assert stamps == [1, 2], topic
         assert found[topic][0].type.hash.startswith('RIHS01_')
         assert found[topic][0].type.name == f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
+
+
+def test_the_drones_of_a_fleet_are_recorded_from_the_start(
+        world: World, record: Callable[..., Any], tmp_path: Path) -> None:
+    recorder = record(drones='a, b')
+    publishers = {name: world.speak(FrameLatency, f'{name}/frame_latency', qos.TELEMETRY)
+                  for name in ('a', 'b')}
+    for name, publisher in publishers.items():
+        for n in (1, 2):
+            publisher.publish(FrameLatency(sequence=n))
+        until(partial(lambda name: count(recorder, f'{world.ns}/{name}/frame_latency') == 2, name))
+    found = world.speak(PowerSample, 'b/extra', qos.TELEMETRY)
+    found.publish(PowerSample())
+    until(lambda: count(recorder, f'{world.ns}/b/extra') == 1)
+    world.node.create_publisher(PowerSample, 'c/power', qos.TELEMETRY)
+    world.do(recorder.session._look_for_topics, recorder)
+    assert f'{world.ns}/c/power' not in recorder.session._listeners
+    world.drive(recorder, 'deactivate')
+    assert [m.decode().sequence for name in 'ab'
+            for m in messages_of(tmp_path, world)[f'{name}/frame_latency']] == [1, 2, 1, 2]
+
+
+def test_names_that_are_none_of_drones_are_refused(world: World, tmp_path: Path) -> None:
+    recorder = world.make(recorder_class(), drones='a b', bag=str(tmp_path / 'bag'))
+    world.drive(recorder, 'configure')
+    assert "parameter drones is 'a b'" in world.said('refused to configure')
+    assert world.state(recorder) == UNCONFIGURED
 
 
 def test_the_last_word_from_before_the_start_is_recorded_too(

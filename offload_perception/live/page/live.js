@@ -161,6 +161,59 @@ function drawServers({servers, foreign}) {
   }));
 }
 
+function fill(body, lines) {  // keeps the cells that are there, so that a click finds its row
+  while (body.rows.length > lines.length) body.deleteRow(-1);
+  lines.forEach(({name, cls, title, values}, k) => {
+    const row = body.rows[k] ?? body.insertRow();
+    [row.className, row.title, row.dataset.name] = [cls, title ?? '', name];
+    while (row.cells.length > values.length) row.deleteCell(-1);
+    values.forEach((value, n) => {
+      const [words, mark] = [value].flat(), cell = row.cells[n] ?? row.insertCell();
+      if (cell.textContent !== `${words}`) cell.textContent = words;
+      cell.className = mark ?? '';
+    });
+  });
+}
+
+function drawFleet({fleet, drone}) {  // in one table, if there is more than the drone shown
+  $('fleet').hidden = !fleet.drones.some(d => d.name !== drone);
+  if ($('fleet').hidden) return;
+  fill($('drones'), fleet.drones.map(d => droneLine(d, d.name === drone)));
+  for (const row of $('drones').rows) row.tabIndex = 0;
+  fill($('fleet-servers'), fleet.servers.map(serverLine));
+  $('left-out').hidden = !fleet.left_out;
+  $('left-out').textContent = `${fleet.left_out} more drones are not shown.`;
+}
+
+function droneLine(d, chosen) {
+  const old = !known(d.frame_age_s) || d.frame_age_s > OLD_S;
+  const share = d.with_deadline ? d.met / d.with_deadline : null;
+  const mark = {live: d.warnings ? 'warn' : '', waiting: 'warn', lost: 'bad'}[d.state.kind];
+  return {name: d.name, cls: `${chosen ? 'chosen ' : ''}${old ? 'old' : ''}`, values: [
+    d.name,
+    [d.state.words + (d.warnings ? `, ${d.warnings} to look at` : ''), mark],
+    d.per_second.toFixed(1),
+    [known(share) ? percent(share) : '–', known(share) && share < .9 ? 'bad' : ''],
+    seconds(d.mean) + (known(d.deadline) ? ` of ${seconds(d.deadline)}` : ''),
+    known(d.per_result) ? `${d.per_result.toFixed(3)} J${d.emulated ? ' (emulated)' : ''}` : '–',
+    d.where + (d.server && ` → ${d.server}`),
+    d.dropped ? `${d.dropped}, ${age(d.dropped_age_s)} ago` : '–',
+    known(d.frame_age_s) ? `${age(d.frame_age_s)} ago` : 'never']};
+}
+
+function serverLine(s) {
+  if (!known(s.age_s)) return {name: s.name, cls: 'old', values: [s.name, 'no messages']};
+  const busy = s.utilisation ?? 0;
+  return {
+    name: s.name, cls: s.silent ? 'old' : '',
+    title: s.served.map(d => `${d.drone}: ${percent(d.share ?? 0)} of its time, `
+      + `queue ${d.queue}, done ${d.completed}`).join('\n'),
+    values: [s.silent ? [`${s.name} is silent for ${age(s.age_s)}`, 'bad'] : s.name, s.drones,
+      seconds(s.expected_wait), [percent(busy), busy > .9 ? 'bad' : ''], s.queue,
+      known(s.mean_batch) ? `${s.mean_batch.toFixed(1)} of ${s.batch}` : '–', s.completed,
+      s.busy, s.late, s.failed]};
+}
+
 function drawWarnings(s) {
   const own = name => name.startsWith(`${s.drone}/`) ? name.slice(s.drone.length + 1) : name;
   const item = w => {
@@ -253,11 +306,22 @@ function drawBox(b, k) {
 
 // -- changing the drone ------------------------------------------------------------------------
 
+// The drone that is shown in full is named in the address, so that it can be linked to.
+const asked = location.hash.slice(1);
+const about = path => asked ? `${path}?drone=${encodeURIComponent(asked)}` : path;
+addEventListener('hashchange', () => location.reload());  // no figure of another drone is left
+for (const kind of ['click', 'keydown']) {
+  $('drones').addEventListener(kind, e => {
+    const row = e.target.closest('tr');
+    if (row && (kind === 'click' || e.key === 'Enter')) location.hash = row.dataset.name;
+  });
+}
+
 let holds = null;  // what the drone said of its parameters
 
 async function ask(options) {
   try {
-    const answer = await fetch('control', options), said = await answer.json();
+    const answer = await fetch(about('control'), options), said = await answer.json();
     return answer.ok ? said : {error: said.error ?? answer.statusText};
   } catch (e) {
     return {error: 'the page has lost the drone'};
@@ -271,7 +335,7 @@ function tell(words, bad) {
 
 async function showControl(s) {
   $('control').hidden = !s.control;
-  if (!s.control || holds || document.hidden) return;
+  if (!s.control || holds || document.hidden || !s.fleet.drones.some(d => d.name === s.drone)) return;
   holds = {};  // asked
   const said = await ask();
   if (said.error) { setTimeout(() => { holds = null; }, RETRY_MS); return; }
@@ -312,6 +376,7 @@ function draw(s) {
   drawPower(s.power);
   drawLink(s.link);
   drawServers(s);
+  drawFleet(s);
   drawWarnings(s);
   drawRun(s);
   showControl(s);
@@ -348,7 +413,7 @@ function connect() {
   source = null;
   tried = performance.now();
   if (document.hidden) return;  // who does not look costs the drone nothing
-  source = new EventSource('events');
+  source = new EventSource(about('events'));
   source.addEventListener('state', e => {
     [heard, refused] = [performance.now(), ''];
     draw(JSON.parse(e.data));

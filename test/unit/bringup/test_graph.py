@@ -95,7 +95,7 @@ def test_images_have_their_own_topic_raw_and_compressed_together() -> None:
     ('server_meter', 'rapl', 'rapl:ZONE'), ('meter_calibration', '/no/such', 'No such file'),
     ('log_level', 'loud', 'debug or'),
     ('flight_stack', 'ardupilot', 'none or mavros or px4'), ('namespace', 'my-drone', 'letters'),
-    ('server', '/server,/9', 'letters'), ('server', '', 'namespace of a server'),
+    ('server', '/server,/9', 'letters'), ('server', '', 'give a namespace'),
     ('server', '/a,a/', 'several different'), ('image', 'a b', 'letters'),
     ('respawn', '2', 'true or'),
     ('params_file', '/no/such.yaml', 'cannot be read'), ('labels', '/no/such.txt', 'no such file'),
@@ -142,16 +142,20 @@ launched = pytest.mark.skipif(find_spec('launch_ros') is None,
 
 
 def started(nodes: Any, given: dict[str, str]) -> list[Any]:
-    """Return the node actions that a launch with these arguments would start."""
+    """Return the node actions that a launch of nodes with these arguments would start."""
+    from offload_perception.bringup import launch_description
+    return started_by(launch_description.describe(nodes), given)
+
+
+def started_by(description: Any, given: dict[str, str]) -> list[Any]:
     from launch.actions import OpaqueFunction
 
     from launch import LaunchContext
-    from offload_perception.bringup import launch_description
 
     context = LaunchContext()
     context.launch_configurations.update(given)
     found = []
-    for entity in launch_description.describe(nodes).entities:
+    for entity in description.entities:
         made = entity.execute(context)
         found += made if isinstance(entity, OpaqueFunction) and made else []
     for action in found:

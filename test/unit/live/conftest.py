@@ -2,6 +2,7 @@ import pytest
 from unit.live import drone
 from unit.live.drone import Clock
 
+from offload_perception.live.fleet_state import FleetState
 from offload_perception.live.state import LiveState
 
 
@@ -11,5 +12,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def state(clock: Clock) -> LiveState:
-    return LiveState('/drone1', ('/server', '/server2'), clock)
+def fleet(clock: Clock) -> FleetState:
+    return FleetState('/drone1', ('/server', '/server2'), clock)
+
+
+@pytest.fixture
+def state(fleet: FleetState) -> LiveState:
+    """The state of the fleet's own drone."""
+    return fleet.own

@@ -21,7 +21,7 @@ def frame(number: int = 1, *, outcome: int = 0, **changes: Any) -> Message:
     fields = {
         'header': header(number), 'sequence': number, 'outcome': outcome,
         'reason': 'no reply' if outcome == 2 else '', 'split': 14, 'split_name': 'block4_pool',
-        'codec': 'rans', 'server': SERVER, 'runtime': 'openvino', 'device': 'cpu',
+        'codec': 'rans', 'server': '/server', 'runtime': 'openvino', 'device': 'cpu',
         'server_runtime': 'openvino', 'server_device': 'cpu', **STAGES,
         'total': sum(STAGES.values()), 'bytes': 1200, 'deadline': 0.2,
         'deadline_met': outcome != 2, 'captured': number, 'remote': done[0], 'local': done[1],
@@ -78,8 +78,15 @@ def status(**changes: Any) -> Message:
     fields = {'model': 'aerial', 'runtime': 'openvino', 'device': 'cpu', 'utilisation': 0.25,
               'queue_length': 1, 'expected_wait': 0.002, 'arrival_rate': 9.5, 'completed': 90,
               'refused': 0, 'busy': 1, 'late': 2, 'failed': 0, 'model_digest': 'd1',
-              'power_source': 'RAPL package-0', 'power': 31.5, 'frame_energy': 3.25}
+              'power_source': 'RAPL package-0', 'power': 31.5, 'frame_energy': 3.25, 'batch': 8,
+              'batches': [60, 0, 10]}
     return Message(**{**fields, **changes})
+
+
+def served(*drones: tuple[str, float]) -> Message:
+    """Return the ServedDrones of a server: names of nodes, and their shares of its time."""
+    return Message(drones=[Message(drone=name, share=share, queue_length=0, completed=9)
+                           for name, share in drones])
 
 
 class Clock:
@@ -113,4 +120,4 @@ def fill(state: LiveState, frames: int = 8, label: str = 'forest') -> None:
             ('camera', 0, 'playing'), ('edge_inference', 0, 'running'),
             ('um25c', 1, 'a reading is missing now and then'),
             ('/server/remote_inference', 2, 'some tails could not be computed')):
-        state.add_health(name if name[0] == '/' else f'/drone1/{name}', level, message, {})
+        state.add_health(name if name[0] == '/' else f'{state.drone}/{name}', level, message, {})

@@ -13,6 +13,7 @@ from unit.live.drone import Clock
 
 from offload_perception.errors import ConfigError
 from offload_perception.live import http_server as serving
+from offload_perception.live.fleet_state import FleetState
 from offload_perception.live.http_server import LiveServer
 from offload_perception.live.picture import png_of_classes
 from offload_perception.live.state import LiveState
@@ -33,6 +34,13 @@ def state(state: LiveState) -> LiveState:
     jpeg = cv2.imencode('.jpg', np.zeros((60, 80, 3), np.uint8))[1].tobytes()
     state.add_picture(drone.header(3), jpeg)
     return state
+
+
+def fleet_of(state: LiveState) -> FleetState:
+    """Return the fleet of one drone, with a state of the test's own."""
+    fleet = FleetState(state.drone, state.servers, state.clock)
+    fleet.own, fleet.drones = state, {state.drone: state}
+    return fleet
 
 
 async def check(page: browser.Page, url: str, width: int, dark: bool) -> None:
@@ -66,7 +74,7 @@ async def check(page: browser.Page, url: str, width: int, dark: bool) -> None:
 def test_the_page_on_a_desk_and_on_a_phone_and_when_the_drone_is_gone(
         state: LiveState, tmp_path: Path) -> None:
     async def watch() -> None:
-        server = LiveServer(state, '127.0.0.1', 0)
+        server = LiveServer(fleet_of(state), '127.0.0.1', 0)
         url = f'http://127.0.0.1:{server.port}/'
         try:
             async with browser.browsing(tmp_path) as page:
@@ -84,7 +92,7 @@ def test_the_page_on_a_desk_and_on_a_phone_and_when_the_drone_is_gone(
         await asyncio.to_thread(server.close)
         await page.until(f"{banner} && document.body.className === 'gone'")
         assert 'everything below is old' in await page.evaluate(TEXT)
-        again = LiveServer(state, '127.0.0.1', server.port)
+        again = LiveServer(fleet_of(state), '127.0.0.1', server.port)
         try:
             await page.until(f'!({banner})')
         finally:
@@ -99,10 +107,10 @@ class FakeDrone:
     def __init__(self) -> None:
         self.holds: dict[str, str | float] = {'split': 'auto', 'codec': 'auto', 'deadline': 0.2}
 
-    def values(self) -> dict[str, str | float]:
+    def values(self, drone: str) -> dict[str, str | float]:
         return self.holds
 
-    def set(self, name: str, text: str) -> str:
+    def set(self, drone: str, name: str, text: str) -> str:
         if name == 'codec':
             raise ConfigError('no such codec')
         self.holds = {**self.holds, name: text}
@@ -113,7 +121,7 @@ def watched(state: LiveState, profile: Path, visit: Callable[[browser.Page, Live
             before: str = '', controlled: bool = True) -> None:
     """Open the page at 390 px and visit it; `before` is a script that runs first."""
     async def watch() -> None:
-        server = LiveServer(state, '127.0.0.1', 0)
+        server = LiveServer(fleet_of(state), '127.0.0.1', 0)
         server.control = FakeDrone() if controlled else None
         try:
             async with browser.browsing(profile) as page:
@@ -307,3 +315,58 @@ def test_a_page_without_control_shows_none(state: LiveState, tmp_path: Path) -> 
         await page.until(f"{STATE} === 'live'")
         await page.until("document.getElementById('control').hidden")
     watched(state, tmp_path, visit, controlled=False)
+
+
+def test_a_click_on_a_drone_in_the_table_shows_it_in_full(fleet: FleetState,
+                                                          tmp_path: Path) -> None:
+    fleet.found(('/drone1', '/drone2', '/drone3'), ())
+    for n, state in enumerate(fleet.drones.values(), 1):
+        drone.fill(state, frames=n + 4)
+    fleet.add_server('/server', drone.status())
+    fleet.add_served('/server', drone.served(('/drone1/edge_inference', 0.5)))
+    title = "document.getElementById('drone')?.textContent"  # the page is loaded anew
+
+    async def watch() -> None:
+        server = LiveServer(fleet, '127.0.0.1', 0)
+        try:
+            async with browser.browsing(tmp_path) as page:
+                await page.open(f'http://127.0.0.1:{server.port}/', 1360, 900)
+                await page.until("document.querySelectorAll('#drones tr').length === 3")
+                said = await page.evaluate(TEXT)
+                assert 'captured 5 =' in said and 'block4_pool rans → /server' in said
+                assert '1.3 of 8' in said and '/server2 no messages' in said
+                assert 'no reply, 0 s ago' in said and '1.200 J (emulated)' in said
+                assert await page.evaluate(
+                    "document.querySelector('#fleet-servers tr').title") == (
+                    '/drone1/edge_inference: 50 % of its time, queue 0, done 9')
+                await click(page, "document.querySelectorAll('#drones tr')[1]")
+                await page.until(f"{title} === '/drone2'")
+                await page.until(f"{TEXT}.includes('captured 6 =')")
+                assert await page.evaluate("document.querySelector('.chosen td').textContent"
+                                           ) == '/drone2'
+                assert server.viewed == {'/drone2'}
+                await page.call('Emulation.setDeviceMetricsOverride', width=390, height=844,
+                                deviceScaleFactor=1, mobile=True)
+                assert await page.evaluate('document.documentElement.scrollWidth') == 390
+                assert not page.errors
+        finally:
+            await asyncio.to_thread(server.close)
+    asyncio.run(watch())
+
+
+async def click(page: browser.Page, element: str) -> None:
+    """Click on an element slowly: the page draws between press and release."""
+    x, y = await page.evaluate(f'(r => [r.x + 20, r.y + r.height / 2])'
+                               f'({element}.getBoundingClientRect())')
+    where = {'x': x, 'y': y, 'button': 'left', 'clickCount': 1}
+    await page.call('Input.dispatchMouseEvent', type='mousePressed', **where)
+    await page.evaluate("new Promise(r => source.addEventListener('state', r, {once: true}))"
+                        '.then(() => true)')
+    await page.call('Input.dispatchMouseEvent', type='mouseReleased', **where)
+
+
+def test_one_drone_needs_no_table(state: LiveState, tmp_path: Path) -> None:
+    async def visit(page: browser.Page, server: LiveServer) -> None:
+        await page.until(DRAWN)
+        assert await page.evaluate("document.getElementById('fleet').hidden")
+    watched(state, tmp_path, visit)

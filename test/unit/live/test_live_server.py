@@ -18,6 +18,7 @@ from waits import WAIT_S
 from offload_perception.errors import ConfigError
 from offload_perception.live import access
 from offload_perception.live import http_server as serving
+from offload_perception.live.fleet_state import FleetState
 from offload_perception.live.http_server import MAX_VIEWERS, LiveServer
 from offload_perception.live.state import LiveState
 
@@ -25,13 +26,18 @@ aiohttp = pytest.importorskip('aiohttp')
 
 
 @pytest.fixture
-def state() -> LiveState:
-    return LiveState('/drone1', ('/server',))
+def fleet() -> FleetState:
+    return FleetState('/drone1', ('/server',))
 
 
 @pytest.fixture
-def server(state: LiveState) -> Iterator[LiveServer]:
-    server = LiveServer(state, '127.0.0.1', 0)
+def state(fleet: FleetState) -> LiveState:
+    return fleet.own
+
+
+@pytest.fixture
+def server(fleet: FleetState) -> Iterator[LiveServer]:
+    server = LiveServer(fleet, '127.0.0.1', 0)
     yield server
     server.close()
     assert not server.alive
@@ -47,9 +53,9 @@ def visit(server: LiveServer, visitor: Callable[..., Any]) -> Any:
 
 
 @asynccontextmanager
-async def watching(session: Any) -> AsyncIterator[Any]:
+async def watching(session: Any, path: str = '/events') -> AsyncIterator[Any]:
     """Yield a function that returns the next event of a kind."""
-    async with session.get('/events') as answer:
+    async with session.get(path) as answer:
         assert answer.content_type == 'text/event-stream'
 
         async def event(wanted: str) -> dict[str, Any]:
@@ -117,6 +123,34 @@ def test_a_text_cannot_end_its_event(server: LiveServer, state: LiveState) -> No
     assert labels[0]['label'].startswith(r'x\n\nevent: picture')
 
 
+def test_each_viewer_sees_the_drone_that_it_asks_for(server: LiveServer,
+                                                    fleet: FleetState) -> None:
+    fleet.found(('/drone1', '/drone2'), ())
+    for name, n in (('/drone1', 3), ('/drone2', 5)):
+        fleet.drones[name].add_frame(drone.frame(n))
+        fleet.drones[name].add_picture(drone.header(n), name.encode())
+
+    async def visitor(session: Any) -> Any:
+        seen = {}
+        for asked in ('', '/drone2', '/drone9', 'x' * 4000):
+            async with watching(session, f'/events?drone={asked}') as event:
+                state = await event('state')
+                seen[asked[:9]] = state['drone'], state['counts']['captured'], server.viewed
+                if state['counts']['captured']:
+                    jpeg = base64.b64decode((await event('picture'))['jpeg']).decode()
+                    assert jpeg == state['drone']
+                assert [d['name'] for d in state['fleet']['drones']] == ['/drone1', '/drone2']
+            while server.viewers:
+                await asyncio.sleep(0.01)
+        return seen
+    seen = visit(server, visitor)
+    assert seen[''] == ('/drone1', 1, {'/drone1'})
+    assert seen['/drone2'] == ('/drone2', 1, {'/drone2'})
+    assert seen['/drone9'] == ('/drone9', 0, {'/drone9'}), 'an unknown one is not another one'
+    assert len(seen['x' * 9][0]) < 300
+    assert not server.viewed and not server._events_at
+
+
 def test_viewers_are_counted_and_too_many_are_rejected(server: LiveServer) -> None:
     async def visitor(session: Any) -> Any:
         answers = [await session.get('/events') for _ in range(MAX_VIEWERS + 1)]
@@ -140,8 +174,9 @@ def test_viewers_are_counted_and_too_many_are_rejected(server: LiveServer) -> No
     ('evil.example:{port}', 403), ('127.0.0.1.evil.example', 403), ('localhost.evil.example', 403),
     ('192.168.1.7', 403), ('0.0.0.0:{port}', 403), ('', 403), ('[', 403), ('drone', 403),
     ('evil.example@127.0.0.1', 200)])
-def test_the_page_answers_to_its_own_names_alone(state: LiveState, host: str, status: int) -> None:
-    server = LiveServer(state, '127.0.0.1', 0, ['drone.local'])
+def test_the_page_answers_to_its_own_names_alone(fleet: FleetState, host: str,
+                                                 status: int) -> None:
+    server = LiveServer(fleet, '127.0.0.1', 0, ['drone.local'])
 
     async def visitor(session: Any) -> Any:
         found = []
@@ -169,21 +204,22 @@ class Recorder:
     """Stands in for the drone: records its calls."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.told: list[tuple[str, str, str]] = []
 
-    def values(self) -> dict[str, str | float]:
+    def values(self, drone: str) -> dict[str, str | float]:
         return {'split': 'auto', 'deadline': 0.2}
 
-    def set(self, name: str, text: str) -> str:
+    def set(self, drone: str, name: str, text: str) -> str:
         if text == 'no':
             raise ConfigError('refused: no')
-        self.told.append((name, text))
+        self.told.append((drone, name, text))
         return text
 
 
-def post(server: LiveServer, body: str, **headers: str) -> tuple[int, Any]:
+def post(server: LiveServer, body: str, path: str = '/control',
+         **headers: str) -> tuple[int, Any]:
     async def visitor(session: Any) -> Any:
-        async with session.post('/control', data=body, headers=headers) as answer:
+        async with session.post(path, data=body, headers=headers) as answer:
             text = await answer.text()
             return answer.status, json.loads(text) if text.startswith('{') else text
     return visit(server, visitor)
@@ -201,7 +237,8 @@ def test_a_viewer_changes_the_drone_from_the_page_alone(server: LiveServer) -> N
     assert post(server, body, Host='evil.example', Origin='http://evil.example')[0] == 403
     assert drone_told.told == []
     assert post(server, body, Origin=own) == (200, '"block3_pool"')
-    assert drone_told.told == [('split', 'block3_pool')]
+    assert post(server, body, '/control?drone=/drone2', Origin=own)[0] == 200
+    assert drone_told.told == [(name, 'split', 'block3_pool') for name in ('/drone1', '/drone2')]
 
 
 def test_what_the_drone_refuses_and_what_makes_no_sense_is_reported(server: LiveServer) -> None:
@@ -256,8 +293,8 @@ def test_viewers_that_leave_at_once_are_no_error(server: LiveServer,
     assert not caplog.records
 
 
-def test_closing_ends_the_streams(state: LiveState) -> None:
-    server = LiveServer(state, '127.0.0.1', 0)
+def test_closing_ends_the_streams(fleet: FleetState) -> None:
+    server = LiveServer(fleet, '127.0.0.1', 0)
 
     async def visitor(session: Any) -> None:
         async with watching(session) as event:
@@ -273,19 +310,19 @@ def test_closing_ends_the_streams(state: LiveState) -> None:
 @pytest.mark.parametrize(('host', 'text'), [
     ('no.such.host.invalid', 'unknown'), ('192.0.2.1', 'dashboard_host')])
 def test_an_address_that_cannot_be_had_is_refused_with_the_remedy(
-        state: LiveState, host: str, text: str) -> None:
+        fleet: FleetState, host: str, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        LiveServer(state, host, 0)
+        LiveServer(fleet, host, 0)
 
 
-def test_a_busy_port_is_refused_with_the_remedy(state: LiveState, server: LiveServer) -> None:
+def test_a_busy_port_is_refused_with_the_remedy(fleet: FleetState, server: LiveServer) -> None:
     with pytest.raises(ConfigError, match=r'another program has the port.*dashboard_port'):
-        LiveServer(state, '127.0.0.1', server.port)
+        LiveServer(fleet, '127.0.0.1', server.port)
 
 
-def test_only_a_loopback_address_is_local(state: LiveState, server: LiveServer) -> None:
+def test_only_a_loopback_address_is_local(fleet: FleetState, server: LiveServer) -> None:
     assert server.local_only
-    open_to_all = LiveServer(state, '0.0.0.0', 0)
+    open_to_all = LiveServer(fleet, '0.0.0.0', 0)
     open_to_all.close()
     assert not open_to_all.local_only
 

@@ -5,6 +5,7 @@ import pytest
 from unit.live import drone
 from unit.live.drone import Clock
 
+from offload_perception.live.fleet_state import FleetState
 from offload_perception.live.state import LiveState
 
 console = pytest.importorskip('rich.console')
@@ -98,3 +99,57 @@ def test_untrained_labels_are_said_to_mean_nothing(state: LiveState) -> None:
     state.add_frame(drone.frame())
     state.add_result(drone.result(trained=False))
     assert 'UNTRAINED' in shown(state, 80) and 'UNTRAINED' in shown(state, 120)
+
+
+def a_fleet(fleet: FleetState, drones: int) -> FleetState:
+    fleet.found([f'/drone{n}' for n in range(1, drones + 1)], ())
+    for state in fleet.drones.values():
+        drone.fill(state)
+    fleet.add_server('/server', drone.status())
+    return fleet
+
+
+def drawn(fleet: FleetState, asked: str, width: int, height: int) -> list[str]:
+    from offload_perception.live.terminal import render
+
+    screen = console.Console(width=width, file=io.StringIO())
+    screen.print(render(fleet.snapshot(asked), width, height))
+    return screen.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(('width', 'height'), [(80, 24), (140, 50)])
+def test_all_drones_are_in_a_table_above_the_one_in_full(fleet: FleetState, width: int,
+                                                         height: int) -> None:
+    lines = drawn(a_fleet(fleet, 4), '/drone2', width, height)
+    assert len(lines) <= height and max(map(len, lines)) <= width
+    table = [line for line in lines if line.startswith('/drone')]
+    assert [line.split()[0] for line in table] == ['/drone1', '/drone2', '/drone3', '/drone4']
+    assert any('drones' in line and 'wait' in line for line in lines)
+    assert any(line.startswith(' /drone2 ') for line in lines), 'in full'
+    if width > 100:
+        assert 'live' in table[0] and '88 %' in table[0] and 'block4_pool rans > /server' in (
+            table[0]) and 'no reply, 2 s ago' in table[0]
+        assert any(line.startswith('/server ') and '1.3 of 8' in line for line in lines)
+        assert any(line.startswith('/server2: no messages') for line in lines)
+
+
+def test_of_many_drones_those_next_to_the_chosen_one_are_in_the_table(fleet: FleetState) -> None:
+    lines = drawn(a_fleet(fleet, 40), '/drone20', 80, 24)
+    table = [line.split()[0] for line in lines if line.startswith('/drone')]
+    assert '/drone20' in table and len(table) == 4 and 'and 36 more drones' in '\n'.join(lines)
+    assert len(lines) <= 24
+
+
+def test_one_drone_has_no_table(fleet: FleetState) -> None:
+    assert not any(line.startswith('/drone1') for line in drawn(a_fleet(fleet, 1), '', 80, 24))
+
+
+@pytest.mark.parametrize(('shown', 'keys', 'next'), [
+    ('/a', 'n', '/b'), ('/a', '\x1b[B', '/b'), ('/b', 'p', '/a'), ('/a', '\x1b[A', '/c'),
+    ('/c', 'n', '/a'), ('/a', 'nn', '/c'), ('/a', '', '/a'), ('/a', 'x\x1b', '/a'),
+    ('/gone', 'n', '/a'), ('/gone', 'p', '/c')])
+def test_keys_choose_the_drone(shown: str, keys: str, next: str) -> None:
+    from offload_perception.live.terminal import other_drone
+
+    assert other_drone(['/a', '/b', '/c'], shown, keys) == next
+    assert other_drone([], shown, keys) == shown

@@ -23,9 +23,10 @@ from offload_perception.report.charts import CHARTS
 from offload_perception.report.flight_charts import samples, servers
 from offload_perception.report.frame_charts import decisions, drops, latency, misses
 from offload_perception.report.plotting import share_limits
-from offload_perception.report.recorded_flight import Flight, load_flight
+from offload_perception.report.recorded_flight import Flight, load_flight, load_flights
 from offload_perception.report.text import _number, caveats, change_rows, warning_rows
 from offload_perception.report.write_report import disambiguate_names
+from offload_perception.telemetry.rules import RULES
 
 # Remote in time, remote but late by the link, on board, dropped, dropped.
 FRAMES = [frame(1, 0, 0.05, remote=1),
@@ -658,6 +659,81 @@ def test_of_several_drones_one_must_be_chosen(tmp_path: Path) -> None:
     with pytest.raises(BagError, match=r'several drones, /a, /b'):
         load_flight(tmp_path / 'two')
     assert load_flight(tmp_path / 'two', 'b').namespace == '/b'
+    with pytest.raises(BagError, match=r'no frame of c: .*it has frames of /a, /b'):
+        load_flight(tmp_path / 'two', 'c')
+
+
+def a_fleet(folder: Path, *late: int) -> Path:
+    """Write a bag in which each drone flies FRAMES, some of them late, with two servers."""
+    with FlightBag(folder) as bag:
+        for n, some in enumerate(late, 1):
+            frames = [frame(k, 0, 0.25 if k <= some else 0.05, remote=k, captured=k,
+                            server=f'/server{k % 2 + 1}') for k in range(1, 5)]
+            frames.append(frame(5, 2, 0.3, reason='no reply', remote=4, dropped=1, captured=6))
+            for m in frames:
+                bag.add(f'/drone{n}/frame_latency', m, m.sequence + n / 100)
+                bag.add(f'/drone{n}/classification', label(m.sequence, 'water'), m.sequence)
+                bag.add(f'/drone{n}/image_raw', image(m.sequence), float(m.sequence))
+            bag.add('/diagnostics', camera_diagnostics(f'/drone{n}', published=6 + n), 5.0)
+        for t in (1.0, 3.0):
+            for name in ('/server1', '/server2'):
+                bag.add(f'{name}/status', message(
+                    'ServerStatus', server=name, model='aerial', utilisation=0.5, busy=int(3 * t),
+                    expected_wait=0.01 * t, batches=np.array([2, 1], np.uint64)), t)
+    return folder
+
+
+def test_a_fleet_is_reported_with_a_row_for_each_drone_and_server(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag = a_fleet(tmp_path / 'fleet', 0, 2, 1, 3, 4, 2)
+    assert report.main([str(bag), '--out', str(tmp_path / 'out'),
+                        '--json', str(tmp_path / 'f.json')]) == 0
+    said = (tmp_path / 'out' / 'summary.md').read_text()
+    assert said.startswith('# Flight report: 6 drones of fleet\n')
+    rows = {row[0]: row[1:] for line in said.splitlines() if line.startswith('| ')
+            and len(row := [cell.strip() for cell in line.split('|')[1:-1]]) in (10, 12)}
+    for n in range(1, 7):
+        captured, remote, local, dropped, under_way = map(int, rows[f'/drone{n}'][:5])
+        assert captured == remote + local + dropped + under_way == 6 + n
+        assert (remote, local, dropped, under_way) == (4, 0, 1 + n, 1)
+    assert rows['/drone4'][5] == '20.0' and 'lost between camera and node (5)' in rows['/drone5']
+    assert [int(x) for x in rows['all'][:5]] == [57, 24, 0, 27, 6]
+    assert rows['all'][5] == '40.0'
+    assert rows['/server1'] == ['6', '12', '6', '0', '0', '50.0', '20.0', '30.0', '1.33']
+    assert '4 of 6 drones, those that met the smallest share of their deadlines' in said
+    assert {p.name for p in (tmp_path / 'out').glob('latency*')} == {
+        f'latency_{n}.png' for n in (2, 4, 5, 6)}
+    assert len(list((tmp_path / 'out').glob('frames*.csv'))) == 6
+    assert len(list((tmp_path / 'out').glob('servers*.csv'))) == 1
+    page = (tmp_path / 'out' / 'index.html').read_text()
+    assert '<td>/drone3</td>' in page and 'fleet /drone3' not in page and 'fleet /drone5' in page
+    figures = json.loads((tmp_path / 'f.json').read_text(), parse_constant=pytest.fail)
+    assert figures['fleet']['captured'] == 57 and figures['fleet /drone3']['captured'] == 9
+    printed = capsys.readouterr().out
+    assert 'fleet, all 6 drones: captured 57 = remote 24 + local 0 + dropped 27' in printed
+
+
+def test_of_a_fleet_each_drone_has_its_own_diagnostics_and_images(tmp_path: Path) -> None:
+    flights = load_flights(a_fleet(tmp_path / 'fleet', 0, 1))
+    assert [f.namespace for f in flights] == ['/drone1', '/drone2']
+    for flight in flights:
+        assert {node for node, _ in flight.warnings} == {f'{flight.namespace}/camera'}
+        assert len(flight.samples) == 5 and flight.duration_s > 3.9
+    assert flights[1].frames['t'][0] == pytest.approx(0.01), 'times have one origin'
+
+
+@pytest.mark.skipif('ServedDrones' not in RULES, reason='its fields have no rules yet')
+def test_what_a_server_did_for_each_drone_is_in_a_table(tmp_path: Path, no_charts: None) -> None:
+    bag = a_fleet(tmp_path / 'fleet', 0, 0)
+    with FlightBag(tmp_path / 'served') as served:
+        for m in (frame(1, 0, 0.05, remote=1),):
+            for name in ('/drone1', '/drone2'):
+                served.add(f'{name}/frame_latency', m, 1.0)
+        served.add('/server1/served', message('ServedDrones', server='/server1', drones=[
+            message('ServedDrone', drone='/drone2/edge_inference', share=0.25, completed=7)]), 2.0)
+    assert report.main([str(tmp_path / 'served'), str(bag), '--out', str(tmp_path / 'out')]) == 0
+    said = (tmp_path / 'out' / 'summary.md').read_text()
+    assert '/drone2/edge_inference' in said and '25.0' in said
 
 
 def test_a_bag_without_frames_is_refused(tmp_path: Path,
