@@ -148,6 +148,8 @@ class Settings:
         """Return a node's namespace; servers are the same for all drones: theirs is absolute."""
         text = self._texts[node.namespace]
         if node.namespace == 'server':
+            if text.strip() == 'auto':  # for drones; a server that is started beside has a name
+                text = '/server'
             return '/' + text.partition(',')[0].strip().strip('/')
         return ('/' if text.startswith('/') else '') + text.strip('/')
 

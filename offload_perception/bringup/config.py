@@ -136,7 +136,7 @@ class EdgeConfig(NetworkConfig):
                        'jpeg:QUALITY and webp:QUALITY for the image; split auto plans this too',
                        dynamic=True)
     server: str = param('/server', 'namespace of the server, or several with commas; a static '
-                        'split uses the first')
+                        'split uses the first; auto takes all that are found, with split auto')
     deadline: float = param(0.2, 'from arrival of an image to its result [s]; 0 = none',
                             low=0.0, high=3600.0, dynamic=True)
     reply_timeout: float = param(1.0, 'longest wait for the reply of a server [s]', low=0.01,
@@ -258,7 +258,8 @@ class DashboardConfig:
     control: str = param('auto', 'whether viewers may change cut, codec and deadline; auto allows '
                          'it if only this computer can reach the page',
                          choices=('auto', 'on', 'off'))
-    server: str = param('/server', 'namespace of the server, or several with commas')
+    server: str = param('/server', 'namespace of the server, or several with commas; auto takes '
+                        'all that are found')
     image_rate: float = param(5.0, 'highest rate of pictures on the page [Hz]', low=0.1, high=30.0)
     black: float = param(0.0, _BLACK, low=-1e6, high=1e6)
     white: float = param(65535.0, _WHITE, low=-1e6, high=1e6)
@@ -275,7 +276,8 @@ class RecorderConfig:
     images: bool = param(False, 'also record the camera images')
     tensors: bool = param(False, 'also record the tensors that are sent to the server, and '
                           'its replies')
-    server: str = param('/server', 'namespace of the server, or several with commas')
+    server: str = param('/server', 'namespace of the server, or several with commas; auto takes '
+                        'all that are found')
     drones: str = param('', 'namespaces of the drones to record, with commas between; empty = '
                         'the one that the recorder is in')
     max_file_size: int = param(1000, 'size at which a file of the bag is closed and a new one '

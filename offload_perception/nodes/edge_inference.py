@@ -32,7 +32,7 @@ from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.namesakes import refuse_namesake
 from offload_perception.nodes.running import main_of
-from offload_perception.nodes.servers import Servers, namespaces
+from offload_perception.nodes.servers import AUTO, Servers, namespaces
 from offload_perception.pipeline.plan import Plan
 from offload_perception.pipeline.planner_setup import (
     ProfileChoice,
@@ -45,8 +45,6 @@ from offload_perception.profiles import device_profile
 from offload_perception.profiles.scaling import for_network
 from offload_perception.runtime.emulated import EmulatedNetwork
 from offload_perception.runtime.loaded_network import LoadedNetwork
-
-AUTO = 'auto'
 
 
 class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
@@ -173,7 +171,11 @@ def _static_plan(c: EdgeConfig, artefact: Artefact) -> Plan | None:
     if split == artefact.last:
         return Plan(split, codec='')
     check(c.codec, artefact, split)
-    return Plan(split, codec=c.codec, server=namespaces(c.server)[0])
+    servers = namespaces(c.server)
+    if not servers:
+        raise ConfigError(f'server {AUTO} needs split {AUTO}, which chooses among the servers '
+                          'that are found; name a server for a fixed cut')
+    return Plan(split, codec=c.codec, server=servers[0])
 
 
 main = main_of(EdgeInferenceNode)

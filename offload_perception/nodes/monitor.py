@@ -24,7 +24,7 @@ from offload_perception.msg import (
 )
 from offload_perception.nodes import qos
 from offload_perception.nodes.border import Border
-from offload_perception.nodes.message_types import name_of
+from offload_perception.nodes.discovery import publishing
 from offload_perception.nodes.servers import namespaces
 
 LOOK_PERIOD_S = 0.5
@@ -43,13 +43,6 @@ _FULL: tuple[tuple[type, str, Take, QoSProfile], ...] = (
     (MissionPolicy, 'mission_policy', LiveState.add_policy, qos.LATCHED),
     (Classification, 'classification', LiveState.add_result, qos.RESULTS),
     (Classification, 'ground_truth', LiveState.add_truth, qos.TELEMETRY))
-
-
-def publishing(node: Node, kind: type, name: str) -> list[str]:
-    """Return the namespaces in which a topic of a name and type has a publisher."""
-    return [topic.rpartition('/')[0] or '/' for topic, kinds in node.get_topic_names_and_types()
-            if topic.endswith(f'/{name}') and name_of(kind) in kinds
-            and node.count_publishers(topic)]
 
 
 class Listener:

@@ -32,6 +32,7 @@ from offload_perception.msg import (
     ServerStatus,
 )
 from offload_perception.nodes import qos
+from offload_perception.nodes.discovery import new_servers
 from offload_perception.nodes.managed import ManagedNode, Session
 from offload_perception.nodes.message_types import class_of, name_of
 from offload_perception.nodes.running import main_of
@@ -70,6 +71,7 @@ class Recording(Session):
         """
         c = node.config
         self._node, self._drones, self._servers = node, drones, servers
+        self._finds_servers = not servers
         self._listeners: dict[str, Subscription] = {}
         self._announced: set[str] = set()
         self._skipped: set[str] = set()
@@ -140,11 +142,14 @@ class Recording(Session):
         for drone in self._drones:
             self._listen_to_drone(drone, c)
         for server in self._servers:
-            self._listen(DiagnosticStatus, f'{server}/{SETUP}', _profile(latched=True))
-            self._listen(ServerStatus, f'{server}/status', qos.PERIODIC)
-            self._listen(ServedDrones, f'{server}/served', qos.PERIODIC)
-            if c.tensors:
-                self._listen(FeatureTensor, f'{server}/features', _profile())
+            self._listen_to_server(server, c)
+
+    def _listen_to_server(self, server: str, c: RecorderConfig) -> None:
+        self._listen(DiagnosticStatus, f'{server}/{SETUP}', _profile(latched=True))
+        self._listen(ServerStatus, f'{server}/status', qos.PERIODIC)
+        self._listen(ServedDrones, f'{server}/served', qos.PERIODIC)
+        if c.tensors:
+            self._listen(FeatureTensor, f'{server}/features', _profile())
 
     def _listen_to_drone(self, drone: str, c: RecorderConfig) -> None:
         for kind, name in _TELEMETRY:
@@ -164,6 +169,10 @@ class Recording(Session):
 
     def _look_for_topics(self) -> None:
         """Subscribe to all other topics in the drones' namespaces, with their publishers' QoS."""
+        if self._finds_servers:
+            for server in new_servers(self._node, self._servers):
+                self._servers = *self._servers, server
+                self._listen_to_server(server, self._node.config)
         inside = tuple(self._node.resolve_topic_name(f'{drone}x')[:-1] for drone in self._drones)
         for topic, kinds in self._node.get_topic_names_and_types():
             new = topic.startswith(inside) and topic not in self._listeners

@@ -1,7 +1,7 @@
 """A lifecycle node that owns what it creates: each thing goes with what it was created for."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -46,6 +46,15 @@ class ResourceNode(LifecycleNode):
         """Return the node's logger; rclpy does not say of which type it is."""
         logger: RcutilsLogger = Node.get_logger(self)
         return logger
+
+    @contextmanager
+    def owned_by(self, resources: ExitStack) -> Iterator[None]:
+        """Have what is created in this context end with other resources than those of now."""
+        before, self.resources = self.resources, resources
+        try:
+            yield
+        finally:
+            self.resources = before
 
     def add_publisher(self, kind: type, topic: str, profile: QoSProfile) -> LifecyclePublisher:
         """Return a publisher that is enabled while the node is active."""
