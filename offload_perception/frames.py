@@ -185,8 +185,9 @@ class Frame:
     `image_size` its height and width. Its tensors were ready to be sent, with `encoded_bytes`, at
     `encoded_s`; `sent` says whether the middleware has taken them. A `hedged` frame keeps its
     boundary `tensors` while it is in flight, and is finished on board from `hedge_at_s` on, or
-    when the server gave no result: `remote_failure` says why, and `trouble` in words. `nonce` is
-    what a reply has to carry.
+    when the server gave no result: `remote_failure` says why, and `trouble` in words;
+    `refused_wait_s` is the wait that a server expected which refused it. `nonce` is what a reply
+    has to carry.
     """
 
     sequence: int
@@ -208,6 +209,7 @@ class Frame:
     sent: bool = False
     nonce: int = field(default_factory=new_nonce)
     remote_failure: DropReason | None = None
+    refused_wait_s: float = nan
     trouble: str = ''
     tensors: Tensors | None = None
     hedged: bool = False

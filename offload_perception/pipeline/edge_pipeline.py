@@ -165,6 +165,7 @@ class EdgePipeline:
         if ok:
             self._end(frame, Outcome.REMOTE, now, result=reply.result, reply=reply)
         else:
+            frame.refused_wait_s = reply.expected_wait_s
             self._hedge_or_drop(frame, DROP_REASON_OF[reply.status],
                               f'{reply.server}: {reply.message}')
 

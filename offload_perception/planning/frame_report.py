@@ -13,7 +13,7 @@ class FrameReport:
     `wait_s`, `decode_s` and `tail_s` are the server's own. `nbytes` is 0 if nothing was sent.
     A frame for a server that its hedge finished has outcome LOCAL and a `server`; `reason` is then
     why the server gave no result, empty if its reply was overdue. `trouble`
-    is that in words.
+    is that in words; `refused_wait_s` the wait that a server expected which refused it.
     """
 
     cut: int
@@ -32,6 +32,7 @@ class FrameReport:
     total_s: float = nan
     nbytes: int = 0
     trouble: str = ''
+    refused_wait_s: float = nan
 
     @classmethod
     def of(cls, frame: Frame) -> 'FrameReport':
@@ -41,7 +42,7 @@ class FrameReport:
         return cls(frame.split, frame.codec, frame.server, frame.outcome,
                    frame.remote_failure or frame.reason, s.queue, s.preprocess, s.head, s.encode,
                    s.link, s.server_wait, s.decode, s.tail, s.total, frame.sent_bytes,
-                   frame.trouble)
+                   frame.trouble, frame.refused_wait_s)
 
     def with_codec(self, codec: str) -> 'FrameReport':
         """Return this report with the codec as the planner named it, without its clip."""

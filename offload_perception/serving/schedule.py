@@ -151,6 +151,10 @@ class Schedule(Generic[Item]):
         for tensor in batch:
             self._shares.pay(tensor.drone, (now_s - started_s) / len(batch), now_s)
 
+    def work_s(self) -> float:
+        """Return the time of all that waits, one by one [s]."""
+        return sum(self._times.batch_s((t.cut,)) for t in self._queue)
+
     def clear(self) -> list[Waiting[Item]]:
         """Remove and return all that wait."""
         left, self._queue = self._queue, []

@@ -15,11 +15,11 @@ from offload_perception.simulation.foresight import Foresight
 from offload_perception.simulation.links import LinkTrace
 from offload_perception.simulation.policies import Planned, Policy
 from offload_perception.simulation.simulated_radio import SimulatedRadio
-from offload_perception.simulation.simulated_server import Clock, Server
+from offload_perception.simulation.simulated_server import Answered, Clock, Refused, Server
 from offload_perception.simulation.simulated_world import FrameTruth, World
 
 STATUS_PERIOD_S, BEAT_PERIOD_S = 1.0, 0.1  # as servers do
-STATUS_BYTES, BEAT_BYTES = 640, 180  # with RTPS, UDP and IP headers
+STATUS_BYTES, BEAT_BYTES = 704, 180  # with RTPS, UDP and IP headers
 PROBE_PERIOD_S = 0.1  # as the node does
 REPLY_TIMEOUT_DEADLINES = 2.0
 MAX_IN_FLIGHT = 2
@@ -47,6 +47,7 @@ class _Frame:
     hedge_j: float = 0.0
     hedge_end_s: float = inf
     refused: bool = False
+    refused_wait_s: float = nan
     done: bool = False
 
     @property
@@ -193,14 +194,19 @@ class Drone:
             self._clock.schedule(max(frame.hedge_at_s, frame.sent_s), self._start_next)
 
     def _serve(self, frame: _Frame) -> None:
-        served = self._servers[frame.chosen.server].take(frame.chosen.cut, frame.truth.tail)
-        back_s = self._clock.now_s + self._one_way_s
-        if served is None:
-            self._clock.schedule(back_s, lambda: self._refused(frame))
-            return
-        wait_s, tail_s = served
-        self._clock.schedule(back_s + wait_s + self._world.decode_s + tail_s,
-                       lambda: self._reply(frame, wait_s, tail_s))
+        left_s = self._deadline_s - (frame.sent_s - frame.arrival_s)  # as the packet says
+        self._servers[frame.chosen.server].take(
+            f'/drone{self._number}/edge_inference', frame.chosen.cut,
+            left_s if self._deadline_s else inf, frame.truth.tail,
+            lambda answer: self._clock.schedule(
+                self._clock.now_s + self._one_way_s, lambda: self._answered(frame, answer)))
+
+    def _answered(self, frame: _Frame, answer: Answered | Refused) -> None:
+        if isinstance(answer, Refused):
+            frame.refused_wait_s = answer.expected_wait_s
+            self._refused(frame)
+        else:
+            self._reply(frame, answer.wait_s, answer.tail_s)
 
     def _reply(self, frame: _Frame, wait_s: float, tail_s: float) -> None:
         if frame.done:
@@ -300,4 +306,4 @@ class Drone:
             frame.chosen.cut, frame.chosen.codec, frame.chosen.server, outcome, reason,
             frame.queue_s, world.preprocess_s, frame.head_s, frame.encode_s,
             now_s - frame.sent_s - wait_s - world.decode_s - tail_s, wait_s, world.decode_s,
-            tail_s, now_s - frame.arrival_s, frame.nbytes)
+            tail_s, now_s - frame.arrival_s, frame.nbytes, refused_wait_s=frame.refused_wait_s)

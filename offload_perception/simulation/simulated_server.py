@@ -1,17 +1,23 @@
 """The clock of a simulation, and a server whose queue its drones and others share."""
 
 import heapq
-from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from itertools import count
+from math import inf
 
 import numpy as np
 
 from offload_perception.planning.route import ServerReport
+from offload_perception.serving.fair_shares import Shares
+from offload_perception.serving.schedule import Refusal, Schedule, Waiting
 from offload_perception.serving.server_load import LoadMeter
+from offload_perception.serving.tail_times import TailTimes
 from offload_perception.simulation.simulated_world import World
 
-QUEUE_LIMIT = 16
+QUEUE_LIMIT = 64  # as the node
+OTHERS = 8
 _LIKELY = (np.arange(25) + 0.5) / 25  # quantiles of a chance
 
 
@@ -34,22 +40,56 @@ class Clock:
             action()
 
 
-class Server:
-    """One worker, tails in order of arrival, and a status a second.
+@dataclass(frozen=True)
+class Answered:
+    """A result: how long its tensor waited, and its tail [s]."""
 
-    Others send whole images at random times (Poisson), so that it is an M/D/1 queue for them.
+    wait_s: float
+    tail_s: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A refusal, with the wait that the server expected [s]."""
+
+    expected_wait_s: float
+
+
+Answer = Callable[[Answered | Refused], object]
+
+
+@dataclass(frozen=True)
+class _Job:
+    noise: float  # of its own times
+    answer: Answer
+
+
+def _ignore(_: Answered | Refused) -> None:
+    """Take the answer to an image of others."""
+
+
+class Server:
+    """A server with the schedule of the real one, and a status a second.
+
+    Others, `OTHERS` drones, send whole images at random times (Poisson), with the deadline of all.
     """
 
     def __init__(self, name: str, world: World, clock: Clock, *, duration_s: float,
-                 seed: tuple[int, ...]) -> None:
+                 deadline_s: float, seed: tuple[int, ...]) -> None:
         self.name, self._world, self._clock = name, world, clock
-        self._meter = LoadMeter(cuts=world.shape.last, now_s=0.0)
-        self._free_s = 0.0
-        self._starts: deque[float] = deque()
+        cuts = world.shape.last
+        self._times = TailTimes(cuts=cuts, join=world.join, most=max(world.together_s, default=1))
+        for tensors, seconds in world.together_s.items():
+            self._times.observe_together(world.join, tensors, seconds)
+        self._schedule = Schedule[_Job](self._times, Shares(), limit=QUEUE_LIMIT)
+        self._meter = LoadMeter(cuts=cuts, now_s=0.0)
+        self._free_s = 0.0  # when what is computed now will be done
         self._image_s = world.decode_s + float(world.tails_s[0])
         self._others_s = self._arrivals(duration_s, np.random.default_rng(seed))
-        for arrival_s in self._others_s:
-            clock.schedule(float(arrival_s), lambda: self.take(0, 1.0))
+        for n, arrival_s in enumerate(self._others_s):
+            clock.schedule(float(arrival_s), partial(
+                self.take, f'/other{n % OTHERS}/edge_inference', 0, deadline_s or inf, 1.0,
+                _ignore))
 
     def _arrivals(self, duration_s: float, rng: np.random.Generator) -> np.ndarray:
         """Return when images of others arrive, by thinning the arrivals of a full server [s]."""
@@ -58,9 +98,11 @@ class Server:
         load = np.array([self._world.other_load(t) for t in at_s])
         return at_s[rng.random(n) < load]
 
+    # -- what oracles know: the waits as if all were served in order of arrival ---------------
+
     def waits_s(self, arrival_s: np.ndarray) -> np.ndarray:
         """Return how long a tensor of each arrival will wait, by all that comes before it [s]."""
-        waits_s, free_s = np.zeros(len(arrival_s)), self._free_s
+        waits_s, free_s = np.zeros(len(arrival_s)), self._clock.now_s + self._ahead_s()
         coming = iter(self._others_s[np.searchsorted(self._others_s, self._clock.now_s, 'right'):])
         next_s = next(coming, np.inf)
         for i in np.argsort(arrival_s):
@@ -75,39 +117,69 @@ class Server:
         The current queue is known, and of future arrivals the distribution.
         """
         now_s = self._clock.now_s
-        ahead_s = np.minimum(arrival_s - now_s, 10.0)
+        later_s = np.minimum(arrival_s - now_s, 10.0)
         rate = self._world.other_load(now_s) / self._image_s
-        coming = self._image_s * _poisson(rate * ahead_s)
-        return np.maximum(self.backlog_s() + coming - ahead_s[:, None], 0.0)
+        coming = self._image_s * _poisson(rate * later_s)
+        return np.maximum(self._ahead_s() + coming - later_s[:, None], 0.0)
 
-    def take(self, cut: int, noise: float) -> tuple[float, float] | None:
-        """Take a tensor now; return its wait and its tail time [s], or None if it is full."""
+    def _ahead_s(self) -> float:
+        """Return the work that has come and is not done [s]."""
+        return self._schedule.work_s() + max(self._free_s - self._clock.now_s, 0.0)
+
+    # -- tensors ------------------------------------------------------------------------------
+
+    def take(self, drone: str, cut: int, left_s: float, noise: float, answer: Answer) -> None:
+        """Take a tensor now, with the time that is left to its deadline."""
         now_s = self._clock.now_s
-        if self._queue_length(now_s) >= QUEUE_LIMIT:
-            return None
-        start_s, tail_s = max(self._free_s, now_s), float(self._world.tails_s[cut]) * noise
-        done_s = self._free_s = start_s + self._world.decode_s + tail_s
-        self._starts.append(start_s)
-        self._meter.count_arrival(now_s)
-        self._clock.schedule(done_s, lambda: self._meter.observe_tail(
-            cut, done_s - start_s, done_s, tail_s=tail_s))
-        return start_s - now_s, tail_s
+        tensor = Waiting(drone, cut, now_s, now_s + left_s, 0, _Job(noise, answer))
+        refusals = self._schedule.offer(tensor, now_s)
+        if all(refusal.tensor is not tensor for refusal in refusals):
+            self._meter.count_arrival(now_s)
+        self._refuse(refusals)
+        self._start()
+
+    def _start(self) -> None:
+        """Compute the next tensors, if none are being computed."""
+        now_s, world = self._clock.now_s, self._world
+        if self._free_s > now_s or not len(self._schedule):
+            return
+        batch, late = self._schedule.take(now_s)
+        self._refuse(late)
+        if not batch:
+            return
+        at_join_s = float(world.tails_s[world.join]) if world.together_s else 0.0
+        alone_s = [world.decode_s + max(float(world.tails_s[t.cut]) - at_join_s, 0.0)
+                   * t.item.noise for t in batch]
+        first = self._times.first(t.cut for t in batch)
+        together_s = self._times.together_s(first)[len(batch)] if world.together_s else 0.0
+        self._free_s = now_s + sum(alone_s) + together_s
+        self._clock.schedule(self._free_s, lambda: self._end(batch, now_s, alone_s, together_s))
+
+    def _end(self, batch: list[Waiting[_Job]], started_s: float, alone_s: list[float],
+             together_s: float) -> None:
+        now_s = self._clock.now_s
+        self._schedule.finish(batch, started_s, now_s)
+        for tensor, own_s in zip(batch, alone_s, strict=True):
+            self._times.observe_alone(tensor.cut, own_s)
+            tail_s = own_s - self._world.decode_s + together_s
+            self._meter.observe_tail(tensor.cut, own_s + together_s / len(batch), now_s,
+                                     tail_s=tail_s)
+            tensor.item.answer(Answered(now_s - tensor.arrival_s - own_s - together_s, tail_s))
+        self._start()
+
+    def _refuse(self, refusals: list[Refusal[_Job]]) -> None:
+        for refusal in refusals:
+            refusal.tensor.item.answer(Refused(refusal.tensor.expected_wait_s))
 
     def backlog_s(self) -> float:
         """Return the wait of a tensor that arrives now [s]."""
-        return max(self._free_s - self._clock.now_s, 0.0)
+        return self._schedule.expected_wait_s(self._clock.now_s)
 
     def report(self) -> ServerReport:
         """Return the server's report."""
-        now_s = self._clock.now_s
-        load = self._meter.snapshot(now_s, queue_length=self._queue_length(now_s),
+        load = self._meter.snapshot(self._clock.now_s, queue_length=len(self._schedule),
                                     backlog_s=self.backlog_s())
         return ServerReport(self.name, load.expected_wait_s, load.tail_times_s)
-
-    def _queue_length(self, now_s: float) -> int:
-        while self._starts and self._starts[0] <= now_s:
-            self._starts.popleft()
-        return len(self._starts)
 
 
 def _poisson(mean: np.ndarray) -> np.ndarray:

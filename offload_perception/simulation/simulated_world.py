@@ -1,6 +1,6 @@
 """The truth of a simulated flight: the real times and energies, hidden from most policies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,8 @@ class World:
 
     `server_macs_per_s` is how fast a server computes tails; `slowdown` the head's time over the
     flight's by that in the profile (throttling); `other_load` the share of its time that a server
-    spends on images of others.
+    spends on images of others. From cut `join` on, tails of 1, 2 .. tensors run together and take
+    `together_s`; without these each runs by itself.
     """
 
     shape: NetworkShape
@@ -51,12 +52,16 @@ class World:
     decode_s: float = 0.001
     unmerged: float = 1.5
     merging_s: float = 3.0
+    join: int = -1
+    together_s: Mapping[int, float] = field(default_factory=dict)
     tails_s: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         work = work_of_tails(self.shape)
         bent = 1.0 + 0.3 * np.sin(np.arange(len(work)))  # not what the planner assumes
         object.__setattr__(self, 'tails_s', work * bent / self.server_macs_per_s)
+        if self.join < 0:
+            object.__setattr__(self, 'join', self.shape.last)
 
     def head(self, cut: int | np.ndarray, now_s: float, noise: float) -> tuple[Any, Any]:
         """Return true time [s] and energy [J] of heads that start at `now_s`."""
