@@ -109,7 +109,7 @@ make fleet $page simulate_fleet --server-macs 10e9 --bandwidth 60e3 --seed 1 --f
   full: --sweep drones=1,5,10,20 --duration 300 --seeds 5 quick: --sweep drones=1,2 --duration 20 --seeds 2
 make fleet_time $page simulate_fleet --drones 10 --rate 2 --speed 10 --deadline 0.5 --server-macs 10e9 --bandwidth 60e3 \
   --seed 1 --policy ours full: --duration 600 quick: --duration 20
-# Their seeds are FINAL in planner.py: 101 to 120.
+# Their seeds are FINAL in planner.py: 201 to 220.
 make planner $page python "$benchmarks/planner.py" --json result.json ${traces:+--traces "$traces"} \
   quick: --seeds 1 --duration 5 --decisions 50 --only steady
 make ablation $page python "$benchmarks/ablation.py" --json result.json \

@@ -61,11 +61,11 @@ class Foresight:
         nbytes = np.floor(figures[0] * np.where(raw, 1.0, truth.size)) + MESSAGE_BYTES
         head_s, head_j = world.head(np.append(world.shape.last, cuts), now_s, truth.head)
         ready_s = now_s + world.preprocess_s + head_s[1:] + figures[2]
-        start_s = np.maximum(ready_s, self.radio.free_s)
-        left_s = np.array([link.finish_s(t, n) if t < inf else inf
-                           for t, n in zip(start_s, nbytes, strict=True)])
-        sending_s = np.array([link.sending_s(t, e) if t < inf else inf
-                              for t, e in zip(start_s, left_s, strict=True)])
+        fits = ready_s < inf
+        start_s = np.maximum(np.where(fits, ready_s, now_s), self.radio.free_s)
+        end_s = link.finish_s(start_s, nbytes)
+        sending_s = np.where(fits, link.sending_s(start_s, end_s), inf)
+        left_s = np.where(fits, end_s, inf)
         radio, one_way_s = world.profile.radio, link.round_trip_s / 2
         return _Ways(
             now_s + world.preprocess_s + head_s[0], head_j[0], head_s[1:], head_j[1:],

@@ -1,6 +1,7 @@
 """Bandwidth over time: recorded links, and models with a seed."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,26 +33,30 @@ class LinkTrace:
         self._carries = self.bandwidth > _SLOWEST
         self._carried_s = np.concatenate([[0.0], np.cumsum(self._carries * STEP_S)])
 
-    def sent_by(self, time_s: float) -> float:
-        """Return how many bytes the link can have carried until `time_s`."""
-        step = min(int(time_s / STEP_S), len(self.bandwidth) - 1)
-        return float(self._sent[step] + (time_s - step * STEP_S) * self.bandwidth[step])
+    def _step(self, time_s: Any) -> Any:
+        """Return the step at a time, of arrays too."""
+        return np.minimum(np.asarray(time_s / STEP_S, int), len(self.bandwidth) - 1)
 
-    def sending_s(self, start_s: float, end_s: float) -> float:
+    def sent_by(self, time_s: Any) -> Any:
+        """Return how many bytes the link can have carried until `time_s`."""
+        step = self._step(time_s)
+        return self._sent[step] + (time_s - step * STEP_S) * self.bandwidth[step]
+
+    def sending_s(self, start_s: Any, end_s: Any) -> Any:
         """Return for how long a radio sends between two times: not while the link stalls."""
         return self._carried_by(end_s) - self._carried_by(start_s)
 
-    def _carried_by(self, time_s: float) -> float:
-        step = min(int(time_s / STEP_S), len(self.bandwidth) - 1)
-        return float(self._carried_s[step] + (time_s - step * STEP_S) * self._carries[step])
+    def _carried_by(self, time_s: Any) -> Any:
+        step = self._step(time_s)
+        return self._carried_s[step] + (time_s - step * STEP_S) * self._carries[step]
 
     def staying(self, seen_s: float) -> 'LinkTrace':
         """Return a link that stays for ever as this one was at `seen_s`."""
-        step = min(int(seen_s / STEP_S), len(self.bandwidth) - 1)
+        step = int(self._step(seen_s))
         return LinkTrace(self.bandwidth[step:step + 1], self.round_trip_s)
 
-    def finish_s(self, start_s: float, nbytes: np.ndarray | float) -> np.ndarray:
-        """Return when `nbytes` that start at `start_s` have left, float64 as `nbytes` [s]."""
+    def finish_s(self, start_s: Any, nbytes: Any) -> np.ndarray:
+        """Return when `nbytes` that start at `start_s` have left, float64 as these [s]."""
         target = self.sent_by(start_s) + np.asarray(nbytes, float)
         step = np.searchsorted(self._sent[1:-1], target)
         left_s: np.ndarray = step * STEP_S + (target - self._sent[step]) / self.bandwidth[step]
