@@ -19,7 +19,7 @@ VIEW_PERIOD_S = 0.5
 def main(argv: Sequence[str] | None = None) -> int:
     """Watch until Ctrl-C or for a time, and close with what was seen."""
     parser = argparse.ArgumentParser(prog='monitor', description=__doc__)
-    parser.add_argument('--drone', '--namespace', metavar='NAMESPACE', default='drone1',
+    parser.add_argument('--drone', '--namespace', metavar='NAMESPACE',
                         help='namespace of the drone (default: drone1; with --view the first '
                         'that is found, if that is not there)')
     parser.add_argument('--server', default='',
@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from offload_perception.nodes.listening import listening  # needs ROS
 
     stop, in_full = StopSignal(), args.view and sys.stdout.isatty()
-    with listening(args.drone, args.server, fleet=in_full) as node:
+    with listening(args.drone or 'drone1', args.server, fleet=in_full) as node:
+        node.ask(node.get_namespace() if args.drone else '')
         (_view if in_full else _lines)(node, args.duration, stop)
         print('\n'.join(node.fleet.shown(node.asked).closing_lines()), flush=True)
     return 0
