@@ -174,8 +174,17 @@ def opened(args: argparse.Namespace, backend: str) -> Iterator[Bench]:
         network.close()
 
 
-def throughput_goals(found: dict[str, dict[int, float]]) -> Iterator[Goal]:
-    """Yield the goals of batches."""
+def goals(result: dict[str, Any]) -> list[Goal]:
+    """Return the goals that were reached and those that were not."""
+    grown = result['memory']
+    return [*_of_batches(result['throughput']), *_of_the_schedule(result['loads']),
+            at_most(f'deadlines that {FLOOD:g} times its share of one drone costs the others',
+                    result['flood']['points'], 2.0, 'points'),
+            at_most(f'growth of memory over {grown["tensors"]} tensors', 100 * grown['growth'],
+                    5.0, '%')]
+
+
+def _of_batches(found: dict[str, dict[int, float]]) -> Iterator[Goal]:
     for backend, rates in found.items():
         values = list(rates.values())
         yield at_least(f'{backend}: frames a second in batches of {MOST} over one by one',
@@ -184,8 +193,7 @@ def throughput_goals(found: dict[str, dict[int, float]]) -> Iterator[Goal]:
                        min(b / a for a, b in pairwise(values)), 0.97, 'times')
 
 
-def schedule_goals(found: dict[str, list[dict[str, Any]]]) -> Iterator[Goal]:
-    """Yield the goals of the schedule."""
+def _of_the_schedule(found: dict[str, list[dict[str, Any]]]) -> Iterator[Goal]:
     ours = {r['load']: r for r in found['ours']}
     for name in list(RIVALS)[1:]:
         gain = {r['load']: 100 * (ours[r['load']]['in_time'] - r['in_time']) for r in found[name]}
@@ -245,13 +253,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with opened(args, 'int8') as bench:
         join = bench.network.join
         grown = memory(bench, (join, join + 1), bench.throughput(join, MOST))
-    goals = [*throughput_goals(rates), *schedule_goals(found),
-             at_most(f'deadlines that {FLOOD:g} times its share of one drone costs the others',
-                     flooded['points'], 2.0, 'points'),
-             at_most(f'growth of memory over {args.tensors} tensors', 100 * grown['growth'], 5.0,
-                     '%')]
-    publish(args.json, {'threads': args.threads, 'throughput': rates, 'capacity': capacity,
-                        'loads': found, 'flood': flooded, 'memory': grown}, goals)
+    result = {'threads': args.threads, 'throughput': rates, 'capacity': capacity, 'loads': found,
+              'flood': flooded, 'memory': grown}
+    publish(args.json, result, goals(result))
     return 0
 
 

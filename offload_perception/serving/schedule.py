@@ -104,13 +104,10 @@ class Schedule(Generic[Item]):
             self._usual_left_s += _USUAL * (left_s - self._usual_left_s) if (
                 self._usual_left_s < inf) else left_s - self._usual_left_s
         self._usual_cut = tensor.cut
-        line = self._line([*self._queue, tensor], now_s)
-        after, place = self._best(line, now_s), line.tensors.index(tensor)
-        tensor.expected_wait_s = self._wait_s(place, after, line, now_s)
+        tensor.expected_wait_s, gains = self._expected(tensor, now_s)
         if tensor.due_s <= now_s:
             return [Refusal(tensor, Status.LATE, 'its deadline had passed when it arrived')]
-        if (tensor.due_s < inf and self._is_busy(now_s)
-                and not self._gains(after, place, line, now_s)):
+        if not gains:
             return [Refusal(tensor, Status.BUSY, f'the wait would be {tensor.expected_wait_s:.3f} '
                             f's, and {tensor.due_s - now_s:.3f} s are left to its deadline')]
         self._queue.append(tensor)
@@ -127,6 +124,9 @@ class Schedule(Generic[Item]):
         One that is too late by the times measured so far is tried if there is nothing else to
         do, so that times which were wrong are measured again.
         """
+        if len(self._queue) == 1 and self._queue[0].due_s > now_s:  # nothing to choose
+            self._free_s = self._earliest_end_s(self._queue[0], now_s)
+            return [self._queue.pop()], []
         self._free_s = now_s
         hopeless = [t for t in self._queue if self._earliest_end_s(t, now_s) > t.due_s]
         if len(hopeless) == len(self._queue):
@@ -173,6 +173,20 @@ class Schedule(Generic[Item]):
         return self._wait_s(line.tensors.index(probe), self._best(line, now_s), line, now_s)
 
     # -- what will happen -------------------------------------------------------------------
+
+    def _expected(self, tensor: Waiting[Item], now_s: float) -> tuple[float, bool]:
+        """Return how long a new tensor will wait, and whether more deadlines are kept with it.
+
+        A server that is idle tries everything.
+        """
+        if not self._queue:
+            wait_s = max(self._free_s - now_s, 0.0)
+            end_s = self._earliest_end_s(tensor, now_s + wait_s)
+            return wait_s, not wait_s or end_s <= tensor.due_s
+        line = self._line([*self._queue, tensor], now_s)
+        after, place = self._best(line, now_s), line.tensors.index(tensor)
+        return self._wait_s(place, after, line, now_s), (
+            tensor.due_s == inf or self._gains(after, place, line, now_s))
 
     def _wait_s(self, place: int, forecast: _Forecast, line: _Line[Any], now_s: float) -> float:
         """Return how long a tensor waits; one that would be too late, as long as all others."""
@@ -249,9 +263,6 @@ class Schedule(Generic[Item]):
         return start_s + self._times.batch_s((tensor.cut,))
 
     # -- bounds -----------------------------------------------------------------------------
-
-    def _is_busy(self, now_s: float) -> bool:
-        return bool(self._queue) or self._free_s > now_s
 
     def _is_full(self) -> bool:
         return (len(self._queue) > self._limit

@@ -8,6 +8,7 @@ import numpy as np
 from offload_perception.network.batch_sizes import batch_sizes
 
 _WEIGHT = 0.2  # of a new time in its running mean
+_OUTLIER = 1.5  # times the mean, a longer one counts as this: a stall must not turn others away
 
 
 class TailTimes:
@@ -80,4 +81,4 @@ class TailTimes:
 
 
 def _mean(old: float, new: float) -> float:
-    return old + _WEIGHT * (new - old) if isfinite(old) else new
+    return old + _WEIGHT * (min(new, _OUTLIER * old) - old) if isfinite(old) else new
