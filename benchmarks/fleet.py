@@ -13,7 +13,9 @@ import argparse
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,9 @@ from goals import Goal, at_least, at_most, publish
 
 from offload_perception.console import command, progress, table
 from offload_perception.frames import FeaturePacket, Status
-from offload_perception.load_test.in_process import drive
-from offload_perception.load_test.load_plan import LoadPlan
-from offload_perception.load_test.tally import LoadReport
+from offload_perception.load_test.in_process import drive, drone_names
+from offload_perception.load_test.load_plan import Arrival, LoadPlan
+from offload_perception.load_test.tally import Answer, LoadReport, Tally
 from offload_perception.load_test.tensors import Tensors
 from offload_perception.network.batch_sizes import MOST, batch_sizes
 from offload_perception.network.runnable import ServedNetwork
@@ -32,14 +34,19 @@ from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.batched import BatchedTails
 from offload_perception.runtime.keras_tail import KerasTail
 from offload_perception.runtime.open_network import open_network
+from offload_perception.runtime.race import race
+from offload_perception.serving.check_packet import decode_packet
 from offload_perception.serving.schedule import Refusal, Schedule, Waiting
 from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.simulation.simulated_server import Answered, Clock, Refused, Server
+from offload_perception.simulation.simulated_world import Tails
 
 DRONES = 16
 LOADS = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2, 1.6, 2.0)
 FORECAST_TO = 0.9  # of capacity
 FLOOD, FLOOD_LOAD = 10.0, 0.5  # ten times its share; load of all without the flood
 MEMORY_TENSORS = 100_000
+SIMULATED = 'ours, simulated'
 
 
 class InOrder(Schedule[FeaturePacket]):
@@ -110,17 +117,47 @@ def batches(bench: Bench, cut: int) -> dict[int, float]:
 
 
 def loads(bench: Bench, cuts: tuple[int, ...], capacity: float) -> dict[str, list[dict[str, Any]]]:
-    """Return each rival's report at each load."""
-    tail_s = bench.network.together_s.get(MOST, 1.0 / capacity)
+    """Return each rival's report at each load, and what the simulator says of ours."""
+    tail_s = bench.network.together_s[MOST]
     deadlines_s = tuple(round(k * tail_s, 4) for k in (2.5, 4.0, 8.0))
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in RIVALS}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in (*RIVALS, SIMULATED)}
     for load in LOADS:
+        plan = LoadPlan(DRONES, load * capacity, bench.args.seconds, cuts, deadlines_s, seed=2)
+        found[SIMULATED].append({'load': load, **simulated(bench, plan).to_dict()})
         for name, (schedule, batch) in RIVALS.items():
             progress(f'load {load:g}, {name}')
-            plan = LoadPlan(DRONES, load * capacity, bench.args.seconds, cuts, deadlines_s, seed=2)
             report = bench.load(plan, schedule=schedule, batch=batch)
             found[name].append({'load': load, **report.to_dict()})
     return found
+
+
+def simulated(bench: Bench, plan: LoadPlan) -> LoadReport:
+    """Return what the simulator says of a load, from the times of decoding and tails alone."""
+    network, tensors = bench.network, bench.tensors
+    artefact = network.artefact
+    packets = {cut: tensors.packet(Arrival(1, 0.0, 0, cut, 0.0), '', None) for cut in plan.cuts}
+    decoded = {cut: decode_packet(p, artefact) for cut, p in packets.items()}
+    decode_s = race({cut: partial(decode_packet, p, artefact) for cut, p in packets.items()})
+    join_s = race({cut: partial(network.to_join, cut, xs) for cut, xs in decoded.items()})
+    alone_s = np.full(artefact.last, network.together_s[1])
+    for cut in plan.cuts:
+        alone_s[cut] += join_s[cut]
+    clock, arrivals, names = Clock(), plan.arrivals(), drone_names(plan.drones)
+    tally = Tally(arrivals, names)
+    server = Server('/server', Tails(alone_s, float(np.mean(list(decode_s.values()))),
+                                     network.join, network.together_s), clock)
+
+    def send(arrival: Arrival) -> None:
+        def on_answer(answer: Answered | Refused) -> None:
+            latency_s = clock.now_s - arrival.at_s
+            tally.add(arrival.number, Answer(Status.OK, latency_s, answer.wait_s, answer.wait_s)
+                      if isinstance(answer, Answered) else Answer(Status.BUSY, latency_s))
+        server.take(names[arrival.drone], arrival.cut, arrival.deadline_s or inf, 1.0, on_answer)
+
+    for arrival in arrivals:
+        clock.schedule(arrival.at_s, partial(send, arrival))
+    clock.run(plan.seconds + 60.0)
+    return tally.report(plan.seconds)
 
 
 def flood(bench: Bench, cut: int, capacity: float) -> dict[str, Any]:
@@ -213,12 +250,13 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
     """Print the loads as a table."""
     rows = []
     for k, load in enumerate(LOADS):
-        for name in RIVALS:
+        for name in found:
             r = found[name][k]
             rows.append((f'{load:g}', name, f'{100 * r["in_time"]:.1f}', f'{r["goodput"]:.0f}',
                          *(f'{1e3 * s:.0f}' for s in r['latency_s'].values()),
-                         f'{1e3 * r["mean_wait_s"]:.1f}', f'{1e3 * r["wait_error_s"]:.1f}',
-                         f'{r["mean_batch"]:.1f}'))
+                         f'{1e3 * r["mean_wait_s"]:.1f}', *(
+                             ('', '') if name == SIMULATED else
+                             (f'{1e3 * r["wait_error_s"]:.1f}', f'{r["mean_batch"]:.1f}'))))
     print('\n' + table(('load', 'server', 'in time [%]', 'in time [1/s]', 'p50 [ms]', 'p90 [ms]',
                         'p99 [ms]', 'wait [ms]', 'error [ms]', 'batch'), rows))
 

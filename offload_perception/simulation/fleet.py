@@ -24,8 +24,9 @@ def fly(world: World, links: list[LinkTrace], policy_of: Callable[[World], Polic
     :param policy_of: makes a policy for each drone.
     """
     clock = Clock()
-    fleet_servers = [Server(f'/server{i + 1}', world, clock, duration_s=duration_s,
-                            deadline_s=deadline_s, seed=(seed, i, 2)) for i in range(servers)]
+    fleet_servers = [Server(f'/server{i + 1}', world.tails, clock, duration_s=duration_s,
+                            deadline_s=deadline_s, other_load=world.other_load,
+                            seed=(seed, i, 2)) for i in range(servers)]
     drones = [
         Drone(i, world, clock, link, fleet_servers, policy_of(world),
               FrameTruth.draw(int(duration_s * rate_hz), np.random.default_rng((seed, i))),

@@ -14,7 +14,7 @@ from offload_perception.serving.fair_shares import Shares
 from offload_perception.serving.schedule import Refusal, Schedule, Waiting
 from offload_perception.serving.server_load import LoadMeter
 from offload_perception.serving.tail_times import TailTimes
-from offload_perception.simulation.simulated_world import World
+from offload_perception.simulation.simulated_world import Factor, Tails, idle
 
 QUEUE_LIMIT = 64  # as the node
 OTHERS = 8
@@ -74,17 +74,17 @@ class Server:
     Others, `OTHERS` drones, send whole images at random times (Poisson), with the deadline of all.
     """
 
-    def __init__(self, name: str, world: World, clock: Clock, *, duration_s: float,
-                 deadline_s: float, seed: tuple[int, ...]) -> None:
-        self.name, self._world, self._clock = name, world, clock
-        cuts = world.shape.last
-        self._times = TailTimes(cuts=cuts, join=world.join, most=max(world.together_s, default=1))
-        for tensors, seconds in world.together_s.items():
-            self._times.observe_together(world.join, tensors, seconds)
+    def __init__(self, name: str, tails: Tails, clock: Clock, *, duration_s: float = 0.0,
+                 deadline_s: float = 0.0, other_load: Factor = idle,
+                 seed: tuple[int, ...] = (0,)) -> None:
+        self.name, self._tails, self._clock = name, tails, clock
+        self._other_load, cuts = other_load, len(tails.alone_s)
+        self._times = TailTimes(cuts=cuts, join=tails.join, most=max(tails.together_s, default=1))
+        for tensors, seconds in tails.together_s.items():
+            self._times.observe_together(tails.join, tensors, seconds)
         self._schedule = Schedule[_Job](self._times, Shares(), limit=QUEUE_LIMIT)
         self._meter = LoadMeter(cuts=cuts, now_s=0.0)
         self._free_s = 0.0  # when what is computed now will be done
-        self._image_s = world.decode_s + float(world.tails_s[0])
         self._others_s = self._arrivals(duration_s, np.random.default_rng(seed))
         for n, arrival_s in enumerate(self._others_s):
             clock.schedule(float(arrival_s), partial(
@@ -93,9 +93,9 @@ class Server:
 
     def _arrivals(self, duration_s: float, rng: np.random.Generator) -> np.ndarray:
         """Return when images of others arrive, by thinning the arrivals of a full server [s]."""
-        n = rng.poisson(duration_s / self._image_s)
+        n = rng.poisson(duration_s / self._tails.image_s)
         at_s = np.sort(rng.uniform(0.0, duration_s, n))
-        load = np.array([self._world.other_load(t) for t in at_s])
+        load = np.array([self._other_load(t) for t in at_s])
         return at_s[rng.random(n) < load]
 
     # -- what oracles know: the waits as if all were served in order of arrival ---------------
@@ -107,7 +107,7 @@ class Server:
         next_s = next(coming, np.inf)
         for i in np.argsort(arrival_s):
             while next_s <= min(arrival_s[i], self._clock.now_s + 10.0):
-                free_s, next_s = max(free_s, next_s) + self._image_s, next(coming, np.inf)
+                free_s, next_s = max(free_s, next_s) + self._tails.image_s, next(coming, np.inf)
             waits_s[i] = max(free_s - arrival_s[i], 0.0)
         return waits_s
 
@@ -118,8 +118,8 @@ class Server:
         """
         now_s = self._clock.now_s
         later_s = np.minimum(arrival_s - now_s, 10.0)
-        rate = self._world.other_load(now_s) / self._image_s
-        coming = self._image_s * _poisson(rate * later_s)
+        rate = self._other_load(now_s) / self._tails.image_s
+        coming = self._tails.image_s * _poisson(rate * later_s)
         return np.maximum(self._ahead_s() + coming - later_s[:, None], 0.0)
 
     def _ahead_s(self) -> float:
@@ -140,18 +140,16 @@ class Server:
 
     def _start(self) -> None:
         """Compute the next tensors, if none are being computed."""
-        now_s, world = self._clock.now_s, self._world
+        now_s, tails = self._clock.now_s, self._tails
         if self._free_s > now_s or not len(self._schedule):
             return
         batch, late = self._schedule.take(now_s)
         self._refuse(late)
         if not batch:
             return
-        at_join_s = float(world.tails_s[world.join]) if world.together_s else 0.0
-        alone_s = [world.decode_s + max(float(world.tails_s[t.cut]) - at_join_s, 0.0)
-                   * t.item.noise for t in batch]
+        alone_s = [tails.decode_s + tails.to_join_s(t.cut) * t.item.noise for t in batch]
         first = self._times.first(t.cut for t in batch)
-        together_s = self._times.together_s(first)[len(batch)] if world.together_s else 0.0
+        together_s = self._times.together_s(first)[len(batch)] if tails.together_s else 0.0
         self._free_s = now_s + sum(alone_s) + together_s
         self._clock.schedule(self._free_s, lambda: self._end(batch, now_s, alone_s, together_s))
 
@@ -161,7 +159,7 @@ class Server:
         self._schedule.finish(batch, started_s, now_s)
         for tensor, own_s in zip(batch, alone_s, strict=True):
             self._times.observe_alone(tensor.cut, own_s)
-            tail_s = own_s - self._world.decode_s + together_s
+            tail_s = own_s - self._tails.decode_s + together_s
             self._meter.observe_tail(tensor.cut, own_s + together_s / len(batch), now_s,
                                      tail_s=tail_s)
             tensor.item.answer(Answered(now_s - tensor.arrival_s - own_s - together_s, tail_s))

@@ -28,6 +28,30 @@ def idle(_: float) -> float:
 
 
 @dataclass(frozen=True)
+class Tails:
+    """The true times of a server's tails.
+
+    `alone_s` is the whole tail of each cut by itself, without decoding. From cut `join` on, tails
+    of 1, 2 .. tensors run together and take `together_s`; without these each runs by itself.
+    """
+
+    alone_s: np.ndarray
+    decode_s: float
+    join: int
+    together_s: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def image_s(self) -> float:
+        """Return the time of a whole image."""
+        return self.decode_s + float(self.alone_s[0])
+
+    def to_join_s(self, cut: int) -> float:
+        """Return the time until a tensor is at the join, without decoding."""
+        after_s = float(self.alone_s[self.join]) if self.together_s else 0.0
+        return max(float(self.alone_s[cut]) - after_s, 0.0)
+
+
+@dataclass(frozen=True)
 class World:
     """One network on one kind of drone and one kind of server.
 
@@ -37,8 +61,7 @@ class World:
 
     `server_macs_per_s` is how fast a server computes tails; `slowdown` the head's time over the
     flight's by that in the profile (throttling); `other_load` the share of its time that a server
-    spends on images of others. From cut `join` on, tails of 1, 2 .. tensors run together and take
-    `together_s`; without these each runs by itself.
+    spends on images of others.
     """
 
     shape: NetworkShape
@@ -52,16 +75,17 @@ class World:
     decode_s: float = 0.001
     unmerged: float = 1.5
     merging_s: float = 3.0
-    join: int = -1
-    together_s: Mapping[int, float] = field(default_factory=dict)
     tails_s: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         work = work_of_tails(self.shape)
         bent = 1.0 + 0.3 * np.sin(np.arange(len(work)))  # not what the planner assumes
         object.__setattr__(self, 'tails_s', work * bent / self.server_macs_per_s)
-        if self.join < 0:
-            object.__setattr__(self, 'join', self.shape.last)
+
+    @property
+    def tails(self) -> Tails:
+        """Return the times of a server, which computes one tensor at a time."""
+        return Tails(self.tails_s, self.decode_s, self.shape.last)
 
     def head(self, cut: int | np.ndarray, now_s: float, noise: float) -> tuple[Any, Any]:
         """Return true time [s] and energy [J] of heads that start at `now_s`."""

@@ -10,7 +10,9 @@ def test_a_tensor_takes_what_its_cut_took_else_what_others_took() -> None:
     times.observe_alone(2, 0.1)
     assert [times.alone_s(cut) for cut in range(3)] == pytest.approx([0.3, 0.5, 0.1])
     times.observe_alone(1, 1.0)
-    assert times.alone_s(1) == pytest.approx(0.6)
+    assert times.alone_s(1) == pytest.approx(0.55)  # as 0.75: no more than half as much again
+    times.observe_alone(1, 0.05)
+    assert times.alone_s(1) == pytest.approx(0.45)
 
 
 def test_a_batch_takes_its_own_ways_to_the_join_and_one_from_there() -> None:
