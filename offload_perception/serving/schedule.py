@@ -1,7 +1,8 @@
 """Which tensors a server computes next, and what one that arrives has to expect.
 
 Earliest deadline first among the drones that are within their share, then among the others. Of
-the sizes that a batch may have, the one is taken with which most of the queue keeps its deadline.
+the sizes that a batch may have, the one is taken with which most of the queue keeps its deadline,
+and of those the one with which all is done first.
 It has no clock and no thread: the server and its simulation both use it.
 """
 
@@ -61,7 +62,7 @@ class _Forecast(NamedTuple):
 
     kept_within_share: int
     kept: int
-    minus_ends_s: float
+    minus_end_s: float  # when all is done
     batches: list[_Batch]  # without those tensors that would be too late
 
 
@@ -238,7 +239,7 @@ class Schedule(Generic[Item]):
         at_s = max(self._free_s, now_s)
         batches: list[_Batch] = []
         kept = kept_within = place = 0
-        total_s, n = 0.0, len(dues_s)
+        n = len(dues_s)
         while place < n:
             places: list[int] = []
             while place < n and len(places) < size:
@@ -255,9 +256,8 @@ class Schedule(Generic[Item]):
                         kept_within += 1
                     else:
                         kept += 1
-            total_s += len(places) * (at_s - now_s)
             batches.append(_Batch(places, at_s, together_s))
-        return _Forecast(kept_within, kept, -total_s, batches)
+        return _Forecast(kept_within, kept, -at_s, batches)
 
     def _earliest_end_s(self, tensor: Waiting[Any], start_s: float) -> float:
         return start_s + self._times.batch_s((tensor.cut,))

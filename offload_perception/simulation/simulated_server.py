@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -42,10 +43,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class Answered:
-    """A result: how long its tensor waited, and its tail [s]."""
+    """A result: how long its tensor waited, and was expected to, and its tail [s]."""
 
     wait_s: float
     tail_s: float
+    expected_wait_s: float
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,13 @@ class Server:
 
     def __init__(self, name: str, tails: Tails, clock: Clock, *, duration_s: float = 0.0,
                  deadline_s: float = 0.0, other_load: Factor = idle,
-                 seed: tuple[int, ...] = (0,)) -> None:
+                 seed: tuple[int, ...] = (0,), schedule: type[Schedule[Any]] = Schedule) -> None:
         self.name, self._tails, self._clock = name, tails, clock
         self._other_load, cuts = other_load, len(tails.alone_s)
         self._times = TailTimes(cuts=cuts, join=tails.join, most=max(tails.together_s, default=1))
         for tensors, seconds in tails.together_s.items():
             self._times.observe_together(tails.join, tensors, seconds)
-        self._schedule = Schedule[_Job](self._times, Shares(), limit=QUEUE_LIMIT)
+        self._schedule: Schedule[_Job] = schedule(self._times, Shares(), limit=QUEUE_LIMIT)
         self._meter = LoadMeter(cuts=cuts, now_s=0.0)
         self._free_s = 0.0  # when what is computed now will be done
         self._others_s = self._arrivals(duration_s, np.random.default_rng(seed))
@@ -162,7 +165,8 @@ class Server:
             tail_s = own_s - self._tails.decode_s + together_s
             self._meter.observe_tail(tensor.cut, own_s + together_s / len(batch), now_s,
                                      tail_s=tail_s)
-            tensor.item.answer(Answered(now_s - tensor.arrival_s - own_s - together_s, tail_s))
+            tensor.item.answer(Answered(now_s - tensor.arrival_s - own_s - together_s, tail_s,
+                                        tensor.expected_wait_s, len(batch)))
         self._start()
 
     def _refuse(self, refusals: list[Refusal[_Job]]) -> None:
