@@ -24,6 +24,7 @@ from offload_perception.frames import (
 from offload_perception.network.interpret import interpret
 from offload_perception.network.runnable import Network
 from offload_perception.pipeline.ledger import Counts, FrameLedger
+from offload_perception.pipeline.link_times import LinkTimes
 from offload_perception.pipeline.onboard import OnboardLayers, Preprocess
 from offload_perception.pipeline.packing import pack
 from offload_perception.pipeline.pending import PendingFrames
@@ -58,7 +59,7 @@ class EdgePipeline:
         self._onboard, self._artefact = OnboardLayers(network, preprocess, clock), network.artefact
         self._settings, self._send, self._ended = settings, send, ended
         self._problem, self._late, self._decided, self._clock = problem, late, decided, clock
-        self._ledger = FrameLedger()
+        self._ledger, self._links = FrameLedger(), LinkTimes()
         self._wake = Condition()
         self._newest: Frame | None = None
         self._taken_s = -inf  # arrival of the last image that was not paced
@@ -163,6 +164,7 @@ class EdgePipeline:
         if ok or not frame.hedged:
             frame.take_reply(reply, now)
         if ok:
+            self._links.observe(frame.server, frame.stages.link)
             self._end(frame, Outcome.REMOTE, now, result=reply.result, reply=reply)
         else:
             frame.refused_wait_s = reply.expected_wait_s
@@ -256,7 +258,8 @@ class EdgePipeline:
     def _transmit(self, frame: Frame, tensors: Tensors, ready_s: float) -> None:
         step = DropReason.ENCODE_FAILED
         try:
-            packet = pack(frame, tensors, ready_s, self._artefact, self._settings, self._clock)
+            packet = pack(frame, tensors, ready_s, self._artefact, self._settings,
+                          self._links, self._clock)
             step = DropReason.SEND_FAILED
             if self._send(packet, frame.server):
                 frame.sent = True

@@ -10,12 +10,13 @@ from offload_perception import codec
 from offload_perception.codec.calibration import learned_for
 from offload_perception.frames import PROBE_CODEC, FeaturePacket, Frame, Part
 from offload_perception.network.artefact import Artefact
+from offload_perception.pipeline.link_times import LinkTimes
 from offload_perception.pipeline.plan import EdgeSettings
 from offload_perception.tensor import Tensors, TensorSpec
 
 
 def pack(frame: Frame, tensors: Tensors, ready_s: float, artefact: Artefact,
-         settings: EdgeSettings, clock: Callable[[], float]) -> FeaturePacket:
+         settings: EdgeSettings, links: LinkTimes, clock: Callable[[], float]) -> FeaturePacket:
     """Encode the tensors at the frame's cut; the stage counts from `ready_s`, the head's end."""
     specs = artefact.tensors(frame.split)
     parts, data = joined(specs, codec.encode_tensors(tensors, specs, frame.codec,
@@ -24,7 +25,8 @@ def pack(frame: Frame, tensors: Tensors, ready_s: float, artefact: Artefact,
     frame.stages.encode = frame.encoded_s - ready_s
     remaining_s = 0.0
     if frame.deadline_s:
-        remaining_s = frame.deadline_s - (frame.encoded_s - frame.arrival_s)
+        remaining_s = links.left_to(
+            frame.server, frame.deadline_s - (frame.encoded_s - frame.arrival_s))
     return FeaturePacket(
         header=frame.header, drone=settings.drone, sequence=frame.sequence,
         nonce=frame.nonce, model_digest=artefact.digest, split=frame.split,

@@ -7,6 +7,7 @@ from math import inf, nan
 import numpy as np
 
 from offload_perception.frames import DropReason, Outcome
+from offload_perception.pipeline.link_times import LinkTimes
 from offload_perception.planning.decision import Decision, Option
 from offload_perception.planning.frame_report import FrameReport
 from offload_perception.planning.link import MESSAGE_BYTES
@@ -80,6 +81,7 @@ class Drone:
                                      np.random.default_rng((seed, number, 1)))
         self._servers = {server.name: server for server in servers}
         self._policy, self._deadline_s, self._one_way_s = policy, deadline_s, link.round_trip_s / 2
+        self._links = LinkTimes()
         self._merged_s: dict[int, float] = {}  # when the layers up to a cut are merged
         self._waiting: _Frame | None = None
         self._planned: _Frame | None = None
@@ -194,8 +196,9 @@ class Drone:
             self._clock.schedule(max(frame.hedge_at_s, frame.sent_s), self._start_next)
 
     def _serve(self, frame: _Frame) -> None:
-        left_s = self._deadline_s - (frame.sent_s - frame.arrival_s)  # as the packet says
-        self._servers[frame.chosen.server].take(
+        server = frame.chosen.server
+        left_s = self._links.left_to(server, self._deadline_s - (frame.sent_s - frame.arrival_s))
+        self._servers[server].take(
             f'/drone{self._number}/edge_inference', frame.chosen.cut,
             left_s if self._deadline_s else inf, frame.truth.tail,
             lambda answer: self._clock.schedule(
@@ -215,6 +218,8 @@ class Drone:
             return
         if frame.hedged:
             self._stop_hedge(frame)
+        self._links.observe(frame.chosen.server, self._clock.now_s - frame.sent_s - wait_s
+                            - self._world.decode_s - tail_s)
         self._end(frame, Outcome.REMOTE, wait_s=wait_s, tail_s=tail_s)
 
     def _refused(self, frame: _Frame) -> None:
