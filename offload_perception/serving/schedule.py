@@ -2,8 +2,7 @@
 
 Earliest deadline first among the drones that are within their share, then among the others. Of
 the sizes that a batch may have, the one is taken with which most of the queue keeps its deadline,
-and of those the one with which all is done first.
-It has no clock and no thread: the server and its simulation both use it.
+and of those the one with which all is done first. It has no clock and no thread: the server and its simulation both use it.
 """
 
 from collections import Counter
@@ -100,11 +99,7 @@ class Schedule(Generic[Item]):
     def offer(self, tensor: Waiting[Item], now_s: float) -> list[Refusal[Item]]:
         """Take a tensor, or not; return who is refused for it: nobody, itself or another one."""
         self._shares.hear(tensor.drone, now_s)
-        if tensor.due_s < inf:
-            left_s = tensor.due_s - now_s
-            self._usual_left_s += _USUAL * (left_s - self._usual_left_s) if (
-                self._usual_left_s < inf) else left_s - self._usual_left_s
-        self._usual_cut = tensor.cut
+        self._note_usual(tensor.due_s - now_s, tensor.cut)
         tensor.expected_wait_s, gains = self._expected(tensor, now_s)
         if tensor.due_s <= now_s:
             return [Refusal(tensor, Status.LATE, 'its deadline had passed when it arrived')]
@@ -118,6 +113,13 @@ class Schedule(Generic[Item]):
         self._queue.remove(last)
         return [Refusal(last, Status.BUSY, f'{len(self._queue)} tensors wait already, '
                         f'{self.waiting[last.drone]} of them of this drone')]
+
+    def _note_usual(self, left_s: float, cut: int) -> None:
+        self._usual_cut = cut
+        if 0.0 < left_s < inf:
+            usual_s = self._usual_left_s
+            self._usual_left_s = left_s if usual_s == inf else (
+                usual_s + _USUAL * (left_s - usual_s))
 
     def take(self, now_s: float) -> tuple[list[Waiting[Item]], list[Refusal[Item]]]:
         """Remove and return the tensors to compute together now, and those that are too late.

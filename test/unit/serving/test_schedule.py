@@ -104,7 +104,9 @@ def test_who_would_wait_too_long_is_told_how_long_at_once() -> None:
     t = tensor(0.01, left_s=0.06, drone='b')
     assert not s.offer(t, 0.01)
     assert t.expected_wait_s == pytest.approx(0.04)
-    assert s.expected_wait_s(0.01) == pytest.approx(0.052)  # with 36 ms left: after that one
+    # With 36 ms left to its deadline, as is usual, a tensor would be too late: after that one.
+    assert s._usual_left_s == pytest.approx(0.036)
+    assert s.expected_wait_s(0.01) == pytest.approx(0.052)
 
 
 def test_without_a_deadline_a_tensor_waits_for_idle_time_but_not_for_ever() -> None:
