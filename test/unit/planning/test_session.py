@@ -168,6 +168,17 @@ def test_a_busy_server_is_left_for_a_moment_and_is_no_lost_link(session: Plannin
     np.testing.assert_allclose(session.forecast(15.0).routes[SERVER][:2], known)
 
 
+def test_a_refusal_that_tells_the_wait_keeps_frames_back_for_that_long(
+        session: PlanningSession) -> None:
+    decision = fly(session, 0.0, 30, bandwidth=1e6)
+    report = replace(ended(decision, Outcome.LOCAL, DropReason.BUSY.value),
+                     refused_wait_s=DEADLINE_S)
+    session.observe_frame(report, 15.0, decision)
+    assert session.plan(15.01, DEADLINE_S).option.local
+    assert not session.lost
+    assert session.plan(15.0 + 0.9 * DEADLINE_S, DEADLINE_S).server == SERVER
+
+
 def test_server_with_another_model_is_refused(shape: NetworkShape, coral: DeviceProfile) -> None:
     session = PlanningSession(replace(shape, digest='a' * 64), coral)
     with pytest.raises(PlanError, match='same model'):

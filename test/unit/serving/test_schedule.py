@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload_perception.frames import Status
-from offload_perception.serving.fair_shares import Shares
+from offload_perception.serving.fair_shares import ACTIVE_S, Shares
 from offload_perception.serving.schedule import IDLE_PATIENCE_S, Refusal, Schedule, Waiting
 from offload_perception.serving.tail_times import TailTimes
 
@@ -202,3 +202,38 @@ def test_every_tensor_is_computed_or_refused_once(
         work()
     assert not len(s)
     assert computed + gone == Counter(t.item for t in offered)
+
+
+def test_a_tensor_that_would_push_out_another_is_refused() -> None:
+    s = schedule(most=1)
+    s.offer(tensor(), 0.0)
+    s.take(0.0)  # busy until 12 ms
+    first = tensor(left_s=0.030, drone='b')
+    assert not s.offer(first, 0.0)
+    urgent = tensor(left_s=0.025, drone='c')  # in time if it goes first; then the other is late
+    assert refused(s.offer(urgent, 0.0)) == [(Status.BUSY, urgent.item)]
+    assert s.take(0.012)[0] == [first]
+
+
+def test_of_several_that_are_too_late_one_is_tried() -> None:
+    s = schedule()
+    s.offer(tensor(), 0.0)
+    s.take(0.0)
+    doomed = [tensor(left_s=left, drone=d) for left, d in ((0.05, 'b'), (0.06, 'c'))]
+    for t in doomed:
+        assert not s.offer(t, 0.0)
+    batch, late = s.take(0.055)  # what was computed took 43 ms longer than expected
+    assert batch == [doomed[1]] and refused(late) == [(Status.LATE, doomed[0].item)]
+
+
+def test_the_first_deadlines_of_a_drone_are_within_its_share() -> None:
+    s = schedule(most=1)
+    s._shares.hear('/a/edge', 0.0)
+    s._shares.hear('/b/edge', 0.0)
+    s._shares.pay('/a/edge', 0.5 * ACTIVE_S - 0.001, 0.0)  # of its half: enough for one tensor
+    later, sooner = tensor(left_s=0.9), tensor(left_s=0.5)
+    other = tensor(left_s=0.7, drone='b')
+    for t in (later, sooner, other):
+        assert not s.offer(t, 0.0)
+    order = [s.take(0.0)[0][0] for _ in range(3)]
+    assert order == [sooner, other, later]
