@@ -105,9 +105,15 @@ class Route:
         if self._misses >= _MISSES_TO_LOSE:
             self.state = RouteState.LOST
 
-    def observe_busy(self, now_s: float) -> None:
-        """Note that the server was too busy for a frame, or not subscribed."""
-        self._paused_until_s = now_s + _BUSY_PAUSE_S
+    def observe_busy(self, now_s: float, wait_s: float = nan) -> None:
+        """Note that the server was too busy for a frame, or not subscribed.
+
+        :param wait_s: that it expected; NaN = it did not say.
+        """
+        known = 0.0 < wait_s < _BUSY_PAUSE_S
+        self._paused_until_s = now_s + (wait_s if known else _BUSY_PAUSE_S)
+        if isfinite(wait_s):
+            self.observe_backlog(now_s, wait_s)
 
     def observe_refusal(self, now_s: float, why: str) -> None:
         """Note a refusal for a lasting reason: each one in a row doubles the pause."""

@@ -124,10 +124,7 @@ class PlanningSession:
         elif report.overloaded or report.unheard:
             if report.overloaded:
                 route.observe_answer()
-            if report.refused_wait_s > route.wait(now_s)[0]:
-                route.observe_backlog(now_s, report.refused_wait_s)
-            else:  # no wait that would keep the next frame back
-                route.observe_busy(now_s)
+            route.observe_busy(now_s, report.refused_wait_s)
         elif report.rejected:
             route.observe_answer()
             route.observe_refusal(now_s, report.trouble)
