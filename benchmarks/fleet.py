@@ -33,7 +33,8 @@ from offload_perception.runtime.batched import BatchedTails
 from offload_perception.runtime.keras_tail import KerasTail
 from offload_perception.runtime.open_network import open_network
 from offload_perception.serving.schedule import Refusal, Schedule, Waiting
-from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.serving.server_pipeline import ServerSettings
+from offload_perception.serving.tail_pipeline import TailPipeline
 
 DRONES = 16
 LOADS = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2, 1.6, 2.0)

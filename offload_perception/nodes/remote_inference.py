@@ -47,8 +47,9 @@ from offload_perception.runtime.loaded_network import LoadedNetwork
 from offload_perception.serving.fair_shares import weights_of
 from offload_perception.serving.senders import Senders
 from offload_perception.serving.server_load import Load
+from offload_perception.serving.server_pipeline import ServerSettings
 from offload_perception.serving.server_power import PeriodPower, ServerPower
-from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.serving.tail_pipeline import TailPipeline
 from offload_perception.serving.ticker import Ticker
 
 SPARE_DEPTH = 16  # beyond the queue, so that excess tensors are refused and not lost in DDS
