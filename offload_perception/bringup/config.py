@@ -178,8 +178,8 @@ class RemoteConfig(NetworkConfig):
     backend: str = param('int8', 'int8 runs the same network as the drone, bit for bit; float32 '
                          'runs the Keras tail on TensorFlow; ray runs int8 in replicas on Ray '
                          'Serve', choices=('int8', 'float32', 'ray'))
-    ray_address: str = param('', 'Ray cluster that the replicas run on: auto joins that of this '
-                             'computer, ray://HOST:10001 another; empty starts one here')
+    ray_address: str = param('', 'Ray cluster that the replicas run on: auto joins the one that '
+                             'this computer is a part of; empty starts one here')
     ray_replicas: str = param('2', 'how many replicas run on Ray: a number, or a range such as '
                               '1-4, which grows and shrinks with the load')
     queue_limit: int = param(64, 'longest queue of tensors, of all drones; above it the drone '

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from offload_perception.frames import FeaturePacket, Reply, Status
 from offload_perception.network.artefact import Artefact
-from offload_perception.serving.compute_tails import Computed, failed
+from offload_perception.serving.compute_tails import Computed
 from offload_perception.serving.schedule import Refusal
 from offload_perception.serving.server_load import Load
 from offload_perception.serving.server_pipeline import Job, ServerPipeline, ServerSettings
@@ -163,8 +163,9 @@ class RayPipeline(ServerPipeline):
             return Computed(Status.FAILED, f'no replica answered in {ANSWER_S:.0f} s')
         except asyncio.CancelledError:
             return Computed(Status.BUSY, 'the server is shutting down')
-        except Exception as e:  # whatever it is, the drone gets an answer
-            return failed(e)
+        except Exception as e:  # whatever it is, the drone gets an answer; Ray explains at length
+            why, _, _ = str(e).partition('\n')
+            return Computed(Status.FAILED, f'{type(e).__name__}: {why}')
 
     def _learn(self, wait_s: float, under_way: int) -> None:
         each_s, old_s = max(wait_s, 0.0) / under_way, self._wait_of_each_s

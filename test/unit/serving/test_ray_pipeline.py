@@ -143,7 +143,7 @@ def test_the_wait_is_in_proportion_to_what_is_under_way(server: Server) -> None:
 def test_a_replica_that_dies_fails_its_tensors_and_no_others(server: Server) -> None:
     for n in (1, 2):
         server.pipeline.submit(packet(n))
-    server.tails.answer(1, ConnectionError('the replica has died'))
+    server.tails.answer(1, ConnectionError('the replica has died\npid: 1'))
     server.tails.answer(2, OK)
     server.replies.wait_for(2)
     assert server.statuses == {1: Status.FAILED, 2: Status.OK}
