@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Condition, Event, Thread
 from typing import Any
 
@@ -161,8 +162,11 @@ def test_without_ray_the_error_says_what_to_install(
         RayTails(ReplicaSettings(network.artefact), Replicas(1, 1), name='/server')
 
 
-def test_a_cluster_that_is_not_there_is_refused_with_its_remedy(network: LoadedNetwork) -> None:
+def test_a_cluster_that_is_not_there_is_refused_with_its_remedy(
+        network: LoadedNetwork, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip('ray.serve', reason="Ray is not installed; pip install 'ray[serve]'")
+    monkeypatch.setenv('RAY_TMPDIR', str(tmp_path))  # where Ray notes the computer's cluster
+    monkeypatch.delenv('RAY_ADDRESS', raising=False)
     with pytest.raises(ConfigError, match='ray start --head'):
         RayTails(ReplicaSettings(network.artefact), Replicas(1, 1), name='/server',
                  address='auto')
