@@ -36,6 +36,7 @@ setup(
         'tables': ['pandas', 'pyarrow'],
         'bags': ['mcap>=1.6', 'mcap-ros2-support'],
         'live': ['aiohttp', 'rich'],
+        'ray': ['ray[serve]'],
     },
     entry_points={'console_scripts': [
         *(f'{name} = offload_perception.nodes.{name.removesuffix("_node")}:main'

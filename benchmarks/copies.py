@@ -28,7 +28,8 @@ from offload_perception.nodes.convert import (
 )
 from offload_perception.pipeline.edge_pipeline import EdgePipeline
 from offload_perception.pipeline.plan import EdgeSettings, Ended, Plan
-from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.serving.server_pipeline import ServerSettings
+from offload_perception.serving.tail_pipeline import TailPipeline
 from offload_perception.tensor import Tensors
 
 STEPS = ('drone: resize and encode', 'drone: tensor message', 'server: decode and classes',

@@ -43,7 +43,8 @@ from offload_perception.runtime.race import race
 from offload_perception.runtime.runtimes import RUNTIMES
 from offload_perception.serving.check_packet import decode_packet
 from offload_perception.serving.schedule import Refusal, Schedule, Waiting
-from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.serving.server_pipeline import ServerSettings
+from offload_perception.serving.tail_pipeline import TailPipeline
 from offload_perception.simulation.simulated_server import Answered, Clock, Refused, Server
 from offload_perception.simulation.simulated_world import TAIL_NOISE, Tails
 

@@ -176,9 +176,15 @@ class RemoteConfig(NetworkConfig):
     """Parameters of remote_inference_node."""
 
     backend: str = param('int8', 'int8 runs the same network as the drone, bit for bit; float32 '
-                         'runs the Keras tail on TensorFlow', choices=('int8', 'float32'))
+                         'runs the Keras tail on TensorFlow; ray runs int8 in replicas on Ray '
+                         'Serve', choices=('int8', 'float32', 'ray'))
+    ray_address: str = param('', 'Ray cluster that the replicas run on: auto joins the one that '
+                             'this computer is a part of; empty starts one here')
+    ray_replicas: str = param('2', 'how many replicas run on Ray: a number, or a range such as '
+                              '1-4, which grows and shrinks with the load')
     queue_limit: int = param(64, 'longest queue of tensors, of all drones; above it the drone '
-                             'with the most waiting is refused', low=1, high=10000)
+                             'with the most waiting is refused; with backend ray, most tensors '
+                             'that are under way', low=1, high=10000)
     batch: int = param(0, 'most tensors whose last layers are computed together; 1 = none are; '
                        '0 = up to 16 if that pays', low=0, high=256)
     shares: str = param('', 'weights of drones by namespace, for example /drone1:2, /drone2:0.5; '

@@ -7,7 +7,7 @@ from offload_perception.frames import Reply
 from offload_perception.load_test.load_plan import Arrival, LoadPlan
 from offload_perception.load_test.tally import Answer, LoadReport, Tally
 from offload_perception.load_test.tensors import Tensors
-from offload_perception.serving.tail_pipeline import TailPipeline
+from offload_perception.serving.server_pipeline import ServerPipeline
 
 ANSWER_S = 10.0  # after the last tensor was sent
 
@@ -18,7 +18,7 @@ def drone_names(drones: int) -> list[str]:
 
 
 def drive(plan: LoadPlan, tensors: Tensors,
-          make: Callable[[Callable[[Reply], None]], TailPipeline]) -> LoadReport:
+          make: Callable[[Callable[[Reply], None]], ServerPipeline]) -> LoadReport:
     """Return how a pipeline copes with a load; `make` gets what takes its replies."""
     arrivals, names = plan.arrivals(), drone_names(plan.drones)
     tally, sent_s = Tally(arrivals, names), dict[int, float]()

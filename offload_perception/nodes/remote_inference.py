@@ -45,10 +45,14 @@ from offload_perception.runtime.batched import BatchedTails
 from offload_perception.runtime.keras_tail import KerasTail
 from offload_perception.runtime.loaded_network import LoadedNetwork
 from offload_perception.serving.fair_shares import weights_of
+from offload_perception.serving.ray_pipeline import RayPipeline
+from offload_perception.serving.ray_tails import RayTails
+from offload_perception.serving.replicas import Replicas, ReplicaSettings
 from offload_perception.serving.senders import Senders
 from offload_perception.serving.server_load import Load
+from offload_perception.serving.server_pipeline import ServerPipeline, ServerSettings
 from offload_perception.serving.server_power import PeriodPower, ServerPower
-from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.serving.tail_pipeline import TailPipeline
 from offload_perception.serving.ticker import Ticker
 
 SPARE_DEPTH = 16  # beyond the queue, so that excess tensors are refused and not lost in DDS
@@ -77,8 +81,8 @@ def _rejected(replies: Counter[Status]) -> int:
 class TailParts:
     """What an activation works with, made when the node was configured."""
 
-    network: LoadedNetwork | KerasTail
-    tails: ServedNetwork
+    network: LoadedNetwork | KerasTail | RayTails
+    make_pipeline: Callable[..., ServerPipeline]
     shares: dict[str, float]
     replies: ReplyPublishers
     statuses: LifecyclePublisher
@@ -90,7 +94,7 @@ class TailParts:
 
 
 class TailSession(Session):
-    """One activation: wires tensors and replies to a TailPipeline."""
+    """One activation: wires tensors and replies to a ServerPipeline."""
 
     def __init__(self, node: 'RemoteInferenceNode', parts: TailParts) -> None:
         c = node.config
@@ -103,8 +107,8 @@ class TailSession(Session):
         self._published = _Published(inf, 0, -inf)
         self._power = parts.open_meter and ServerPower(
             parts.open_meter, partial(log_event, node, parts.power_source))
-        self.pipeline = TailPipeline(
-            network=parts.tails, reply=self._on_reply,
+        self.pipeline = parts.make_pipeline(
+            reply=self._on_reply,
             settings=ServerSettings(name=node.get_namespace(), top_k=c.top_k,
                                     min_score=c.min_score, queue_limit=c.queue_limit,
                                     batch=c.batch, shares=parts.shares))
@@ -246,9 +250,7 @@ class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):
         """Look for the power meter, load the model, and look for another server."""
         self._open_meter, self._power_source = self._find_meter(self.config.power_source)
         self._shares = weights_of(self.config.shares)
-        self._network = self._load_tail(load_artefact(self, self.config))
-        self.resources.callback(self._network.close)
-        self._tails = self._batched(self._network)
+        self._network, self._make_pipeline = self._load_tails(load_artefact(self, self.config))
         self._refuse_second_server()
 
     def configure(self) -> None:
@@ -259,7 +261,8 @@ class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):
         replies = ReplyPublishers(self)
         self.resources.callback(replies.close)
         self._parts = TailParts(
-            network=self._network, tails=self._tails, shares=self._shares, replies=replies,
+            network=self._network, make_pipeline=self._make_pipeline, shares=self._shares,
+            replies=replies,
             statuses=self.add_publisher(ServerStatus, 'status', qos.LATCHED),
             beats=self.add_publisher(ServerBeat, 'beat', qos.BEAT),
             served=self.add_publisher(ServedDrones, 'served', qos.LATCHED),
@@ -296,6 +299,27 @@ class RemoteInferenceNode(ManagedNode[RemoteConfig, TailSession]):
         return '' if len(servers) <= own else (
             f'{servers[0]} serves {topic} already, so that every tensor would be computed twice; '
             'start this server in a namespace of its own (--ros-args -r __ns:=/server2)')
+
+    def _load_tails(self, artefact: Artefact) -> tuple[LoadedNetwork | KerasTail | RayTails,
+                                                       Callable[..., ServerPipeline]]:
+        """Return the network, and what makes a pipeline of it."""
+        if self.config.backend == 'ray':
+            tails = self._on_ray(artefact)
+            return tails, partial(RayPipeline, tails=tails)
+        network = self._load_tail(artefact)
+        self.resources.callback(network.close)
+        return network, partial(TailPipeline, network=self._batched(network))
+
+    def _on_ray(self, artefact: Artefact) -> RayTails:
+        c = self.config
+        tails = RayTails(
+            ReplicaSettings(artefact, c.device, c.runtime, c.threads, c.batch or MOST, c.top_k,
+                            c.min_score),
+            Replicas.of(c.ray_replicas), name=self.get_namespace(), address=c.ray_address,
+            progress=self.progress)
+        self.resources.callback(tails.close)
+        self.get_logger().info(f'{tails.describe()}; {tails.report.batches}')
+        return tails
 
     def _load_tail(self, artefact: Artefact) -> LoadedNetwork | KerasTail:
         if self.config.backend == 'float32':

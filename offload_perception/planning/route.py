@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from math import isfinite, sqrt
+from math import isfinite, nan, sqrt
 
 import numpy as np
 

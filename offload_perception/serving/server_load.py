@@ -55,6 +55,11 @@ class LoadMeter:
             old = self._tail_s[cut]
             self._tail_s[cut] = tail_s if old != old else old + _WEIGHT * (tail_s - old)
 
+    def tail_s(self, cut: int) -> float:
+        """Return the usual time of the network after a cut [s]; NaN = not measured."""
+        with self._lock:
+            return self._tail_s[cut]
+
     def snapshot(self, now_s: float, *, queue_length: int, backlog_s: float,
                  backlogs_s: tuple[float, ...] = ()) -> Load:
         """Return the load at `now_s`.

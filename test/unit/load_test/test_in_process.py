@@ -13,7 +13,8 @@ from offload_perception.load_test.tensors import Tensors
 from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.batched import BatchedTails
 from offload_perception.runtime.open_network import open_network
-from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.serving.server_pipeline import ServerSettings
+from offload_perception.serving.tail_pipeline import TailPipeline
 
 
 @pytest.fixture(scope='module')

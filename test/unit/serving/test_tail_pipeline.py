@@ -21,7 +21,8 @@ from unit.pipeline.pipeline_fakes import (
 
 from offload_perception import codec
 from offload_perception.frames import PROBE_CODEC, Result, Status
-from offload_perception.serving.tail_pipeline import ServerSettings, TailPipeline
+from offload_perception.serving.server_pipeline import ServerSettings
+from offload_perception.serving.tail_pipeline import TailPipeline
 from offload_perception.tensor import TensorSpec
 
 
