@@ -2,7 +2,8 @@
 
 Earliest deadline first among the drones that are within their share, then among the others. Of
 the sizes that a batch may have, the one is taken with which most of the queue keeps its deadline,
-and of those the one with which all is done first. It has no clock and no thread: the server and its simulation both use it.
+and of those the one with which all is done first. It has no clock and no thread: the server and
+its simulation both use it.
 """
 
 from collections import Counter
