@@ -62,7 +62,7 @@ class TailTimes:
             sizes, numbers = sorted(times), np.arange(self.most + 1)
             near = np.clip(numbers, sizes[0], sizes[-1])
             seconds = np.interp(near, sizes, [times[n] for n in sizes]) * numbers / near
-            self._tables[first] = tuple(seconds.tolist())
+            self._tables[first] = tuple(map(float, seconds))
         return self._tables[first]
 
     def batch_s(self, cuts: Iterable[int]) -> float:
