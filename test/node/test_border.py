@@ -144,7 +144,8 @@ def flight(ros: None, artefact: Artefact,
         world.start(PowerNode, ns='/a', source='topic:bench'),
         world.start(PowerNode, ns='/b', source='battery:battery')]
     nodes[2].session._look_timer.cancel()  # as if somebody looked
-    nodes[2].session._view(['image_raw', 'detections', 'class_map'])
+    nodes[2].session._view({f'{world.ns}/{name}': (world.ns, name)
+                               for name in ('image_raw', 'detections', 'class_map')})
     monitor = MonitorNode(namespace=world.ns, server=f'{world.ns}/server')
     world.do(lambda: world.executor.add_node(monitor))
     yield SimpleNamespace(world=world, nodes=nodes, monitor=monitor,
