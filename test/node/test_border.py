@@ -166,7 +166,7 @@ def test_no_message_stops_a_node(flight: SimpleNamespace, data: st.DataObject) -
     throw(world, subscription, data, **GOOD)
     for health in flight.nodes:
         world.do(health.publish_diagnostics, health)
-    for state in (flight.monitor.state, flight.nodes[2]._state):
+    for state in (flight.monitor.state, flight.nodes[2]._fleet.own):
         json.dumps(state.snapshot(), allow_nan=False)
     assert all(line.isprintable() for line in (
         flight.monitor.summary.live_line(1.0), *flight.monitor.summary.closing_lines()))
