@@ -43,6 +43,7 @@ def test_a_fleet_is_watched_survives_a_server_and_is_reported(
     assert [d['name'] for d in state['fleet']['drones']] == ['/drone1', '/drone2']
     assert [x['name'] for x in state['fleet']['servers']] == ['/server1', '/server2']
     view.said(r'/drone1 .*block4_pool')
+    view.said(r'/server2.* ms')  # it has heard of it, too: one that was never heard is not silent
     killed = next(p for p in fleet.family() if '__ns:=/server2' in p.cmdline()
                   and 'remote_inference' in ' '.join(p.cmdline()))
     killed.send_signal(signal.SIGKILL)
