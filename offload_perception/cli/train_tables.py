@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.codec.calibration import best_clip
-from offload_perception.codec.features import STEP_BITS, above_lowest, to_planes
+from offload_perception.codec.features import STEP_BITS, above_lowest, map_shape
 from offload_perception.codec.lossy import BITS, is_rectified, levels_for
 from offload_perception.codec.rans import CLASSES, FILE, RATIOS, ROWS, contexts
 from offload_perception.console import command, progress
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def activations(model: str, weights: str, images: int) -> Iterator[np.ndarray]:
-    """Yield the planes at each rectified cut, uint8 (images, C, H, W)."""
+    """Yield the steps at each rectified cut, uint8 (images, H, W, C)."""
     artefact = prepare(model, weights, progress=progress)
     network = Chain(artefact, resolve('cpu'), merge=False)
     seen, _ = tiles('train', images, seed=7, size=artefact.input.shape[0])
@@ -51,16 +51,16 @@ def activations(model: str, weights: str, images: int) -> Iterator[np.ndarray]:
         xs = [network.run(k, k, q) for q in xs]
         spec, = artefact.tensors(k)
         if is_rectified(spec):
-            yield np.stack([to_planes(above_lowest(q)) for q, in xs])
+            yield np.stack([above_lowest(q).reshape(map_shape(q.shape)) for q, in xs])
     network.close()
 
 
-def count_cut(planes: np.ndarray, counts: dict[int, np.ndarray]) -> None:
+def count_cut(steps: np.ndarray, counts: dict[int, np.ndarray]) -> None:
     """Add what one cut has to the counts for each number of bits, scaled to `CUT_COUNT`."""
-    histogram = np.bincount(planes.reshape(-1), minlength=256)
+    histogram = np.bincount(steps.reshape(-1), minlength=256)
     for bits, total in counts.items():
-        levels = (planes if bits == STEP_BITS
-                  else levels_for(0, bits, best_clip(histogram, bits)).of_steps[planes])
+        levels = (steps if bits == STEP_BITS
+                  else levels_for(0, bits, best_clip(histogram, bits)).of_steps[steps])
         for of_image in levels:
             pair = contexts(of_image).astype(np.int64) << bits | of_image
             found = np.bincount(pair.reshape(-1), minlength=total.size).reshape(total.shape)

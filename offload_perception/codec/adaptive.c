@@ -14,6 +14,7 @@
 #include "rans.h"
 
 enum {
+    MAX_LANES = 4, /* channels that take turns, each with a state of its own */
     NEIGHBOURS = 4, CONTEXTS = 27, /* of 3 * 3 for left and above, by 3 for the two corners */
     CURVE = 353, /* steps of the logistic curve on each side of its centre */
     FLOOR = 26, OTHERS_FLOOR = 64, /* least widths, in 1/256 of a step */
@@ -247,6 +248,8 @@ static void begin(channel_t *channel, learned_t *learned, int lanes, size_t heig
     memset(learned->wider_at, 0, height * width * sizeof *learned->wider_at);
 }
 
+static inline int lanes_for(size_t elements) { return elements < SMALL ? 1 : MAX_LANES; }
+
 /* Return how many channels take turns from channel `c` on. */
 static inline int lanes_at(size_t c, size_t channels, int lanes) {
     return channels - c < (size_t)lanes ? (int)(channels - c) : lanes;
@@ -363,7 +366,7 @@ int offload_adaptive_decode(const uint8_t *data, size_t size, uint8_t *out, size
                         expect(&channel[k], &learned, &t, at, x, y, width, symbols, *wider);
                     found_t found = value_at(&e, &t, slot_of(state[k]));
                     *at = (uint8_t)found.value;
-                    advance(&state[k], &in, found.start, found.frequency);
+                    advance(&state[k], &in, found.start, found.frequency, 0);
                     by += learn(&channel[k], &learned, &t, &e, found.value, found.frequency, x);
                 }
                 *wider = clamp(*wider + by, -WIDEST, WIDEST);

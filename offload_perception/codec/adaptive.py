@@ -16,7 +16,7 @@ from offload_perception.codec.features import (
     to_planes,
 )
 from offload_perception.codec.layout import channels_last
-from offload_perception.codec.native import at, library
+from offload_perception.codec.native import at, library, scratch
 from offload_perception.errors import DecodeError
 from offload_perception.tensor import TensorSpec
 
@@ -43,11 +43,12 @@ def zero_of(spec: TensorSpec) -> int:
 
 def encode_planes(planes: np.ndarray, zero: int, symbols: int = 256) -> np.ndarray:
     """Return the stream of `planes`, contiguous uint8 (C, H, W) of values below `symbols`."""
-    work = np.empty(planes.size + _learned(planes.shape), np.uint32)
-    out = np.empty(2 * planes.size + _SPARE_BYTES, np.uint8)
+    work_bytes = 4 * (planes.size + _learned(planes.shape))
+    memory = scratch(work_bytes + 2 * planes.size + _SPARE_BYTES)
+    work, out = memory[:work_bytes], memory[work_bytes:]
     unused = library().offload_adaptive_encode(
         at(planes), *planes.shape, symbols, zero, *map(at, _tables()), at(work), at(out))
-    return out[unused:]
+    return out[unused:].copy()
 
 
 def decode_planes(stream: memoryview, shape: tuple[int, int, int], zero: int,
@@ -57,7 +58,7 @@ def decode_planes(stream: memoryview, shape: tuple[int, int, int], zero: int,
     :raises DecodeError: for a broken stream.
     """
     planes, data = np.empty(shape, np.uint8), np.frombuffer(stream, np.uint8)
-    work = np.empty(_learned(shape), np.uint32)
+    work = scratch(4 * _learned(shape))
     if library().offload_adaptive_decode(
             at(data), data.size, at(planes), *shape, symbols, zero, *map(at, _tables()),
             at(work)):

@@ -1,6 +1,6 @@
 """The stream of every encoded tensor: a header of 6 to 8 bytes, and the payload.
 
-    0  u8   format: 0xA4, another one if the layout changes
+    0  u8   format: 0xA5, another one if the layout changes
     1  u8   number of the codec
     2  u32  CRC-32 of the tensor's description and of all other bytes, little-endian
     6  u8   each parameter of the codec, none to two
@@ -20,7 +20,7 @@ from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
 
 Buffer = bytes | bytearray | memoryview | np.ndarray
-FORMAT, MAX_DIMENSIONS = 0xA4, 7
+FORMAT, MAX_DIMENSIONS = 0xA5, 7
 DTYPES = ('int8', 'uint8', 'float32')
 _HEAD = struct.Struct('<BBI')
 _BEFORE_CRC = 2

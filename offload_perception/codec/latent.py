@@ -16,10 +16,9 @@ import numpy as np
 
 from offload_perception.codec.adaptive import zero_of
 from offload_perception.codec.container import Buffer, check_byte
-from offload_perception.codec.features import above_lowest, is_feature_map, planes_shape, to_planes
-from offload_perception.codec.layout import channels_last, matrix_shape
-from offload_perception.codec.native import at, library
-from offload_perception.codec.rans import Tables, encode_planes
+from offload_perception.codec.features import above_lowest, is_feature_map, map_shape
+from offload_perception.codec.layout import matrix_shape
+from offload_perception.codec.rans import Prediction, Tables, decode_map, encode_map
 from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
 
@@ -65,13 +64,9 @@ class LatentTables:
             self._tables[step] = Tables.of(self.frequencies[STEPS.index(step)].astype(np.int64))
         return self._tables[step]
 
-    def rows_of(self, planes: np.ndarray, step: int, zero: int) -> np.ndarray:
-        """Return the table of each element of `planes`, uint8 (C, H, W)."""
-        found = np.empty(planes.shape, np.uint8)
-        library().offload_predicted_rows(
-            at(planes), *planes.shape, zero, at(self.weights),
-            at(self.rows[STEPS.index(step)]), at(found))
-        return found
+    def prediction(self, step: int, zero: int) -> Prediction:
+        """Return what chooses the table of levels of a step, of which `zero` is that of zero."""
+        return Prediction(self.weights, self.rows[STEPS.index(step)], zero)
 
 
 @dataclass(frozen=True)
@@ -110,11 +105,11 @@ def is_latent(spec: TensorSpec) -> bool:
 
 
 def levels_of(q: np.ndarray, spec: TensorSpec, step: int) -> np.ndarray:
-    """Return the levels of `q`, int8 or uint8 (H, W, C), as planes uint8 (C, H, W)."""
+    """Return the levels of `q`, int8 or uint8 (H, W, C), as uint8 (H, W, C)."""
     rounding = rounding_for(zero_of(spec), step)
     of_bytes = rounding.of_numbers[above_lowest(np.arange(256, dtype=np.uint8).view(spec.dtype))]
     found = cv2.LUT(q.view(np.uint8).reshape(matrix_shape(q.shape)), of_bytes)
-    return to_planes(found.reshape(q.shape))
+    return found.reshape(q.shape)
 
 
 def encode_latent(q: np.ndarray, spec: TensorSpec, step: int,
@@ -124,9 +119,9 @@ def encode_latent(q: np.ndarray, spec: TensorSpec, step: int,
         raise ConfigError(
             f'codec latent:{step} needs one of the steps {", ".join(map(str, STEPS))} and the cut '
             'of a learned bottleneck, which train_bottleneck makes')
-    planes = levels_of(q, spec, step)
-    rows = tables.rows_of(planes, step, rounding_for(zero_of(spec), step).middle)
-    return [bytes((tables.check,)), encode_planes(planes, tables.tables(step), rows)]
+    prediction = tables.prediction(step, rounding_for(zero_of(spec), step).middle)
+    return [bytes((tables.check,)),
+            encode_map(levels_of(q, spec, step), tables.tables(step), prediction)]
 
 
 def decode_latent(payload: memoryview, spec: TensorSpec, step: int, tables: object) -> np.ndarray:
@@ -136,14 +131,10 @@ def decode_latent(payload: memoryview, spec: TensorSpec, step: int, tables: obje
                           'calibration of the model; use one prepared model folder on drone and '
                           'server')
     rounding = rounding_for(zero_of(spec), step)
-    planes = np.empty(planes_shape(spec.shape), np.uint8)
-    data, of_step = np.frombuffer(payload[1:], np.uint8), tables.tables(step)
-    if library().offload_decode_predicted(
-            at(data), data.size, at(planes), *planes.shape, rounding.middle, at(tables.weights),
-            at(tables.rows[STEPS.index(step)]), at(of_step.start), at(of_step.bucket)):
-        raise DecodeError(f'the {data.size} bytes of entropy code end at the wrong place')
+    levels = decode_map(payload[1:], map_shape(spec.shape), tables.tables(step),
+                        tables.prediction(step, rounding.middle))
     bytes_of = rounding.numbers ^ np.uint8(0x80 if spec.dtype == 'int8' else 0)
-    numbers = cv2.LUT(channels_last(planes, matrix_shape(spec.shape)), bytes_of)
+    numbers = cv2.LUT(levels.reshape(matrix_shape(spec.shape)), bytes_of)
     return numbers.reshape(spec.shape).view(spec.dtype)
 
 

@@ -44,7 +44,7 @@ def _of_step(latents: np.ndarray, spec: TensorSpec, step: int, weights: np.ndarr
     """Return rows, uint8 (C, 256), and frequencies, uint16 (C * tables, 256), of one step."""
     channels = spec.shape[-1]
     zero = rounding_for(zero_of(spec), step).middle
-    planes = np.stack([levels_of(q, spec, step) for q in latents], 1)  # (C, N, H, W)
+    planes = np.stack([np.moveaxis(levels_of(q, spec, step), -1, 0) for q in latents], 1)
     eighths = np.stack([_eighths(plane.astype(np.int64) - zero, weight)
                         for plane, weight in zip(planes, weights, strict=True)])
     rows = np.empty((channels, 256), np.uint8)

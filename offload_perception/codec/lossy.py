@@ -19,6 +19,7 @@ from offload_perception.codec.container import Buffer
 from offload_perception.codec.features import (
     above_lowest,
     is_feature_map,
+    map_shape,
     planes_shape,
     to_planes,
 )
@@ -70,17 +71,19 @@ class Levels:
         size = (2 * abs(off) * self.clip + self.top) // (2 * self.top)
         return np.clip(self.zero + np.sign(off) * size, 0, 255).astype(np.uint8)
 
-    def encode(self, planes: np.ndarray) -> np.ndarray:
-        """Return the stream of levels, uint8 (C, H, W)."""
+    def encode(self, levels: np.ndarray) -> np.ndarray:
+        """Return the stream of levels, uint8 (H, W, C)."""
         if self.zero:
-            return adaptive.encode_planes(planes, self.middle, 2 * self.top + 1)
-        return rans.encode_planes(planes, rans.tables_for(self.bits))
+            return adaptive.encode_planes(to_planes(levels), self.middle, 2 * self.top + 1)
+        return rans.encode_map(levels, rans.tables_for(self.bits))
 
-    def decode(self, stream: memoryview, shape: tuple[int, int, int]) -> np.ndarray:
-        """Return the levels in a stream, uint8 `shape`; raises DecodeError."""
+    def decode(self, stream: memoryview, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the levels in a stream, uint8 `shape`, (H, W, C); raises DecodeError."""
         if self.zero:
-            return adaptive.decode_planes(stream, shape, self.middle, 2 * self.top + 1)
-        return rans.decode_planes(stream, shape, rans.tables_for(self.bits))
+            planes = adaptive.decode_planes(stream, planes_shape(shape), self.middle,
+                                            2 * self.top + 1)
+            return channels_last(planes, shape)
+        return rans.decode_map(stream, map_shape(shape), rans.tables_for(self.bits))
 
 
 levels_for = lru_cache(64)(Levels)
@@ -91,13 +94,13 @@ def encode_lossy(q: np.ndarray, spec: TensorSpec, bits: int, clip: int) -> list[
     levels = levels_for(zero_of(spec), bits, clip)
     of_bytes = levels.of_steps[above_lowest(np.arange(256, dtype=np.uint8).view(spec.dtype))]
     found = cv2.LUT(q.view(np.uint8).reshape(matrix_shape(q.shape)), of_bytes)
-    return [levels.encode(to_planes(found.reshape(q.shape)))]
+    return [levels.encode(found.reshape(q.shape))]
 
 
 def decode_lossy(payload: memoryview, spec: TensorSpec, bits: int, clip: int) -> np.ndarray:
     """Return a tensor like `spec`, as a new array: each element the middle of its level."""
     levels = levels_for(zero_of(spec), bits, clip)
-    planes = levels.decode(payload, planes_shape(spec.shape))
+    found = levels.decode(payload, spec.shape)
     bytes_of = levels.steps ^ np.uint8(0x80 if spec.dtype == 'int8' else 0)
-    numbers = cv2.LUT(channels_last(planes, matrix_shape(spec.shape)), bytes_of)
+    numbers = cv2.LUT(found.reshape(matrix_shape(spec.shape)), bytes_of)
     return numbers.reshape(spec.shape).view(spec.dtype)

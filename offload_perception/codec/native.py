@@ -1,6 +1,7 @@
 """The compiled part of the codec."""
 
 import ctypes
+import threading
 from functools import cache
 from importlib.util import find_spec
 
@@ -12,6 +13,20 @@ from offload_perception.errors import RuntimeUnavailableError
 def at(array: np.ndarray) -> int:
     """Return the address of an array's elements."""
     return array.ctypes.data
+
+
+class _Scratch(threading.local):
+    memory = np.empty(0, np.uint8)
+
+
+_scratch = _Scratch()
+
+
+def scratch(size: int) -> np.ndarray:
+    """Return `size` bytes of any content, the same memory for each call of a thread."""
+    if _scratch.memory.size < size:
+        _scratch.memory = np.empty(size, np.uint8)
+    return _scratch.memory[:size]
 
 
 @cache
@@ -28,16 +43,14 @@ def library() -> ctypes.CDLL:
             f"the codec's native part is missing ({e}): build the package with colcon and source "
             'its setup file, or pip install it') from e
     pointer, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    chooser = [*[pointer] * 4, number]
     for name, result, arguments in (
-            ('contexts', None, [pointer, size, size, size, pointer, pointer]),
-            ('encode', size, [pointer, size, size, pointer, number, pointer, pointer]),
-            ('decode', number, [pointer, size, pointer, size, size, size, *[pointer] * 4]),
-            ('predicted_rows', None, [pointer, size, size, size, number, *[pointer] * 3]),
-            ('decode_predicted', number, [pointer, size, pointer, size, size, size, number,
-                                          *[pointer] * 4]),
-            ('adaptive_encode', size, [pointer, size, size, size, number, number,
+            ('tables', None, [pointer, *[size] * 3, *[pointer] * 3]),
+            ('encode', size, [pointer, *[size] * 3, *chooser, *[pointer] * 3, size]),
+            ('decode', number, [pointer, size, pointer, *[size] * 3, *chooser, *[pointer] * 2]),
+            ('adaptive_encode', size, [pointer, *[size] * 3, number, number,
                                        *[pointer] * 5]),
-            ('adaptive_decode', number, [pointer, size, pointer, size, size, size, number, number,
+            ('adaptive_decode', number, [pointer, size, pointer, *[size] * 3, number, number,
                                          *[pointer] * 4])):
         function = getattr(lib, f'offload_{name}')
         function.restype, function.argtypes = result, arguments

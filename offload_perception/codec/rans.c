@@ -1,186 +1,282 @@
-/* Entropy coder for planes of bytes: static tables, chosen for each element by its neighbours. */
+/* Entropy coder for feature maps of bytes: static tables, chosen for each element by what is known.
+ *
+ * A map is (height, width, channels), as a network has it. Up to GROUP channels are coded side by
+ * side, place by place: what chooses their tables is the same arithmetic for each, which compilers
+ * turn into vector instructions, and while the processor waits for one state it goes on with others.
+ */
 #include "rans.h"
 
-enum { BUCKET_SHIFT = PRECISION - 8, RATIOS = 6 };
+enum { GROUP = 32, STATES = 8, BUCKET_SHIFT = PRECISION - 8, RATIOS = 6, FIRST_MEAN = 4096 };
 
-/* `start[t]` has 257 cumulative frequencies up to 1 << PRECISION, every symbol's above zero;
- * `bucket[t][i]` is the symbol at frequency i << BUCKET_SHIFT; `bin[v]` is the magnitude class of
- * v eighths of a step. */
+/* Inlined where `lanes` or `states` is a constant, so that loops over them are unrolled. */
+#define INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+    size_t channels, height, width;
+} shape_t;
+
+/* `start[t]` has 257 cumulative frequencies up to TOTAL, every symbol's above zero; `bucket[t][i]`
+ * is the symbol at frequency i << BUCKET_SHIFT. */
 typedef struct {
     const uint16_t (*start)[257];
     const uint8_t (*bucket)[256];
-    const uint8_t *bin;
 } tables_t;
 
-/* What is known of a channel: means in 1/256 of a step, of late and of the channels before. */
+/* What chooses the table of an element: its channel; or, if that is NULL, its neighbours; or, if
+ * `magnitude` is NULL, too, a prediction from the elements to the left and above. */
 typedef struct {
-    uint32_t recent, before, sum;
-} mean_t;
+    const uint8_t *of_channel;
+    const uint8_t *magnitude;   /* first table for each magnitude, in eighths of a step */
+    const int32_t (*weight)[2]; /* of left and above, in 1/256 and at most 2^15, for each channel */
+    const uint8_t (*predicted)[256]; /* table for each eighth from 16 below `zero` to 16 above it */
+    int zero;
+} chooser_t;
 
-static void begin_channel(mean_t *mean) {
-    mean->recent = mean->before;
-    mean->sum = 0;
+static int states_for(const shape_t *s) {
+    return s->channels * s->height * s->width < SMALL ? 1 : STATES;
 }
 
-static void end_channel(mean_t *mean, uint32_t plane) {
-    uint32_t own = (uint32_t)(((uint64_t)mean->sum << 8) / plane);
-    mean->before = (7 * mean->before + own) / 8;
+/* Return how many channels go side by side from `first` on. */
+static int lanes_at(size_t first, size_t channels) {
+    return channels - first < GROUP ? (int)(channels - first) : GROUP;
 }
 
-static void take(mean_t *mean, uint8_t value) {
-    mean->recent += ((uint32_t)value << 4) - (mean->recent >> 4);
-    mean->sum += value;
+/* The elements around one; beyond an edge the nearest that was coded before. */
+typedef struct {
+    const uint8_t *left, *above, *corner, *right;
+} near_t;
+
+INLINE near_t near_of(const uint8_t *p, size_t x, size_t y, const shape_t *s) {
+    const uint8_t *above = y ? p - s->width * s->channels : p - s->channels;
+    near_t n = {x ? p - s->channels : above, above, x && y ? above - s->channels : above,
+                y && x + 1 < s->width ? above + s->channels : above};
+    return n;
 }
 
-/* Return the table for the element at `p`, from its neighbours to the left and above. */
-static inline int context(const uint8_t *p, size_t x, size_t y, size_t width, uint32_t recent,
-                          const uint8_t *bin) {
-    uint32_t mean = recent >> 5, near;
-    if (y && x) {
-        const uint8_t *up = p - width;
-        near = 3 * p[-1] + 3 * up[0] + up[-1] + up[x + 1 < width];
-    } else if (y) {
-        const uint8_t *up = p - width;
-        near = 7 * up[0] + up[width > 1];
+/* Choose by the neighbours and by the mean of the channel of late, in 1/256 of a step: by what is
+ * expected of both, and by how they compare. */
+INLINE void by_neighbours(const uint8_t *p, size_t x, size_t y, const shape_t *s,
+                          const uint8_t *magnitude, const uint16_t *recent, int lanes,
+                          uint8_t *table) {
+    uint16_t expected[GROUP];
+    uint8_t ratio[GROUP];
+    if (x || y) {
+        near_t n = near_of(p, x, y, s);
+        for (int k = 0; k < lanes; k++) { /* in 16 bits: twice as many at once as in 32 */
+            uint16_t mean = recent[k] >> 5;
+            uint16_t near = (uint16_t)(3 * n.left[k] + 3 * n.above[k] + n.corner[k] + n.right[k]);
+            int16_t a = (int16_t)(near + 4), b = (int16_t)(mean + 4);
+            int16_t a2 = (int16_t)(2 * a), a4 = (int16_t)(4 * a), a5 = (int16_t)(5 * a);
+            int16_t b2 = (int16_t)(2 * b), b4 = (int16_t)(4 * b), b6 = (int16_t)(6 * b);
+            ratio[k] = (uint8_t)((a4 >= b) + (a2 >= b) + (a5 >= b4) + (a5 >= b6) + (a >= b2));
+            expected[k] = (uint16_t)(3 * near + mean) >> 2;
+        }
     } else {
-        near = x ? 8 * (uint32_t)p[-1] : mean;
+        for (int k = 0; k < lanes; k++) {
+            expected[k] = recent[k] >> 5;
+            ratio[k] = RATIOS / 2;
+        }
     }
-    uint32_t a = near + 4, b = mean + 4;
-    int ratio = (4 * a >= b) + (2 * a >= b) + (5 * a >= 4 * b) + (5 * a >= 6 * b) + (a >= 2 * b);
-    return bin[(3 * near + mean) >> 2] * RATIOS + ratio;
+    for (int k = 0; k < lanes; k++) table[k] = (uint8_t)(magnitude[expected[k]] + ratio[k]);
 }
 
-/* Write the table of each element of `in`, (channels, height, width), into `out`. */
-void offload_contexts(const uint8_t *in, size_t channels, size_t height, size_t width,
-                      const uint8_t *bin, uint8_t *out) {
-    size_t plane = height * width;
-    int lanes = lanes_for(channels * plane);
-    mean_t mean[MAX_LANES] = {{0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}};
-    for (size_t c = 0; c < channels; c++) {
-        mean_t *m = &mean[c % lanes];
-        begin_channel(m);
-        for (size_t y = 0; y < height; y++)
-            for (size_t x = 0; x < width; x++, in++) {
-                *out++ = (uint8_t)context(in, x, y, width, m->recent, bin);
-                take(m, *in);
-            }
-        end_channel(m, (uint32_t)plane);
+INLINE void by_prediction(const uint8_t *p, size_t x, size_t y, const shape_t *s,
+                          const chooser_t *c, size_t first, int lanes, uint8_t *table) {
+    for (int k = 0; k < lanes; k++) {
+        const int32_t *weight = c->weight[first + k];
+        int32_t left = x ? p[k - (ptrdiff_t)s->channels] - c->zero : 0;
+        int32_t above = y ? p[k - (ptrdiff_t)(s->width * s->channels)] - c->zero : 0;
+        int32_t at = (weight[0] * left + weight[1] * above + (128 << 5)) >> 5;
+        table[k] = c->predicted[first + k][at < 0 ? 0 : at > 255 ? 255 : at];
     }
 }
 
-/* Code `in` with the table of each element; `table` has one for each element, or, where
- * `by_channel`, for each channel. Writes to the end of `out`, which has 2 bytes for each element
- * and 16 more, and returns how many bytes of it are unused. */
-size_t offload_encode(const uint8_t *in, size_t channels, size_t plane, const uint8_t *table,
-                      int by_channel, const uint16_t (*start)[257], uint8_t *out) {
-    int lanes = lanes_for(channels * plane);
-    uint8_t *p = out + 2 * channels * plane + 16;
-    uint32_t state[MAX_LANES];
-    for (int lane = 0; lane < lanes; lane++) state[lane] = first_state(lanes);
-    size_t first = channels - (channels ? (channels - 1) % lanes + 1 : 0);
-    for (size_t rest = channels; rest; rest = first, first -= lanes) {
-        for (size_t i = plane; i--;)
-            for (size_t c = rest; c-- > first;) {
-                size_t at = c * plane + i;
-                const uint16_t *s = start[table[by_channel ? c : at]] + in[at];
-                p = put(&state[c - first], p, s[0], (uint32_t)s[1] - s[0]);
-            }
-        if (!first) break;
-    }
-    return (size_t)(put_states(state, lanes, p) - out);
+/* Choose the tables of the channels from `first` on at one place, (lanes,). */
+INLINE void choose(const chooser_t *c, const uint8_t *p, size_t x, size_t y, const shape_t *s,
+                   size_t first, const uint16_t *recent, int lanes, uint8_t *table) {
+    if (c->of_channel)
+        for (int k = 0; k < lanes; k++) table[k] = c->of_channel[first + k];
+    else if (c->magnitude)
+        by_neighbours(p, x, y, s, c->magnitude, recent, lanes, table);
+    else
+        by_prediction(p, x, y, s, c, first, lanes, table);
 }
 
-static inline uint8_t decode_one(uint32_t *state, stream_t *in, const tables_t *t, int table) {
+static void begin_group(uint16_t *recent, uint16_t mean) {
+    for (int k = 0; k < GROUP; k++) recent[k] = mean;
+}
+
+INLINE void follow(uint16_t *recent, const uint8_t *p, int lanes) {
+    for (int k = 0; k < lanes; k++)
+        recent[k] = (uint16_t)(recent[k] - (recent[k] >> 4) + (p[k] << 4));
+}
+
+/* Return the mean that a group begins with after one of `elements` with this `sum`. */
+static uint16_t mean_after(uint16_t before, uint64_t sum, size_t elements) {
+    return (uint16_t)((3 * (uint32_t)before + (uint32_t)((sum << 8) / elements)) / 4);
+}
+
+/* Write the mean that each group of `in` begins with. */
+static void group_means(const uint8_t *in, const shape_t *s, uint16_t *means) {
+    size_t places = s->height * s->width;
+    uint16_t mean = FIRST_MEAN;
+    for (size_t first = 0; first < s->channels; first += GROUP) {
+        int lanes = lanes_at(first, s->channels);
+        const uint8_t *p = in + first;
+        uint64_t sum = 0;
+        *means++ = mean;
+        for (size_t i = 0; i < places; i++, p += s->channels)
+            for (int k = 0; k < lanes; k++) sum += p[k];
+        mean = mean_after(mean, sum, places * lanes);
+    }
+}
+
+/* Write the tables of a group, (places, lanes). */
+INLINE void group_tables(const uint8_t *in, const shape_t *s, const chooser_t *c, size_t first,
+                         uint16_t mean, int lanes, uint8_t *table) {
+    uint16_t recent[GROUP];
+    const uint8_t *p = in + first;
+    begin_group(recent, mean);
+    for (size_t y = 0; y < s->height; y++)
+        for (size_t x = 0; x < s->width; x++, p += s->channels, table += lanes) {
+            choose(c, p, x, y, s, first, recent, lanes, table);
+            follow(recent, p, lanes);
+        }
+}
+
+/* Write the table of each element of `in` into `out`, of the same shape; `work` as in
+ * `offload_encode`. */
+void offload_tables(const uint8_t *in, size_t channels, size_t height, size_t width,
+                    const uint8_t *magnitude, uint16_t *work, uint8_t *out) {
+    shape_t s = {channels, height, width};
+    chooser_t c = {NULL, magnitude, NULL, NULL, 0};
+    size_t places = height * width, groups = (channels + GROUP - 1) / GROUP;
+    group_means(in, &s, work);
+    for (size_t g = 0; g < groups; g++) {
+        size_t first = g * GROUP;
+        int lanes = lanes_at(first, channels);
+        const uint8_t *table = (uint8_t *)(work + groups);
+        group_tables(in, &s, &c, first, work[g], lanes, (uint8_t *)(work + groups));
+        for (size_t i = 0; i < places; i++)
+            for (int k = 0; k < lanes; k++) out[i * channels + first + k] = *table++;
+    }
+}
+
+typedef struct {
+    uint8_t *next, *least; /* where the stream starts so far, and the start of its room */
+    uint32_t state[STATES];
+} writer_t;
+
+/* Put a group before the stream; returns whether there is no room. */
+INLINE int encode_group(const uint8_t *in, const shape_t *s, const chooser_t *c, const tables_t *t,
+                        size_t first, uint16_t mean, int lanes, int states, uint8_t *table,
+                        writer_t *w) {
+    size_t places = s->height * s->width;
+    group_tables(in, s, c, first, mean, lanes, table);
+    const uint8_t *p = in + first + places * s->channels;
+    uint8_t *next = w->next;
+    for (table += places * lanes; places--;) {
+        p -= s->channels;
+        table -= lanes;
+        if (next - w->least < 2 * GROUP) return 1;
+        for (int j = (lanes - 1) / states * states; j >= 0; j -= states)
+#pragma GCC unroll 8
+            for (int i = states - 1; i >= 0; i--)
+                if (lanes == GROUP || j + i < lanes) {
+                    const uint16_t *start = t->start[table[j + i]] + p[j + i];
+                    next = put(&w->state[i], next, start[0], (uint32_t)start[1] - start[0]);
+                }
+    }
+    w->next = next;
+    return 0;
+}
+
+/* Code `in`, (height, width, channels), to the end of the `room` bytes at `out`; returns how many
+ * of them are unused, or `room` if they are too few, which 2 * GROUP more than the stream never
+ * are. `work` has 2 bytes for each GROUP of channels and GROUP for each place. */
+size_t offload_encode(const uint8_t *in, size_t channels, size_t height, size_t width,
+                      const uint8_t *of_channel, const uint8_t *magnitude,
+                      const int32_t (*weight)[2], const uint8_t (*predicted)[256], int zero,
+                      const uint16_t (*start)[257], uint16_t *work, uint8_t *out, size_t room) {
+    shape_t s = {channels, height, width};
+    chooser_t c = {of_channel, magnitude, weight, predicted, zero};
+    tables_t t = {start, NULL};
+    size_t groups = (channels + GROUP - 1) / GROUP;
+    uint8_t *table = (uint8_t *)(work + groups);
+    writer_t w = {out + room, out, {0}};
+    int states = states_for(&s);
+    for (int k = 0; k < states; k++) w.state[k] = first_state(states);
+    group_means(in, &s, work);
+    for (size_t g = groups; g--;) {
+        size_t first = g * GROUP;
+        int lanes = lanes_at(first, channels), full;
+        if (states == 1)
+            full = encode_group(in, &s, &c, &t, first, work[g], lanes, 1, table, &w);
+        else if (lanes < GROUP)
+            full = encode_group(in, &s, &c, &t, first, work[g], lanes, STATES, table, &w);
+        else
+            full = encode_group(in, &s, &c, &t, first, work[g], GROUP, STATES, table, &w);
+        if (full) return room;
+    }
+    if (w.next - out < 4 * STATES) return room;
+    return (size_t)(put_states(w.state, states, w.next) - out);
+}
+
+INLINE uint8_t decode_one(uint32_t *state, stream_t *in, const tables_t *t, int table, int ample) {
     uint32_t slot = slot_of(*state);
     const uint16_t *start = t->start[table];
     uint32_t symbol = t->bucket[table][slot >> BUCKET_SHIFT];
+    symbol += start[symbol + 1] <= slot; /* one in ten; more is rare enough for a branch */
     while (start[symbol + 1] <= slot) symbol++;
-    advance(state, in, start[symbol], (uint32_t)start[symbol + 1] - start[symbol]);
+    advance(state, in, start[symbol], (uint32_t)start[symbol + 1] - start[symbol], ample);
     return (uint8_t)symbol;
 }
 
-/* Decode a group of channels; the compiler unrolls where `lanes` is a constant. */
-static inline void decode_group(uint8_t *out, size_t height, size_t width, const tables_t *t,
-                                const uint8_t *table, mean_t *mean, uint32_t *state,
-                                stream_t *in, int lanes) {
-    size_t plane = height * width;
-    for (int k = 0; k < lanes; k++) begin_channel(&mean[k]);
-    for (size_t y = 0; y < height; y++)
-        for (size_t x = 0; x < width; x++, out++)
-            for (int k = 0; k < lanes; k++) {
-                uint8_t *p = out + k * plane;
-                int which = table ? table[k] : context(p, x, y, width, mean[k].recent, t->bin);
-                *p = decode_one(&state[k], in, t, which);
-                take(&mean[k], *p);
-            }
-    for (int k = 0; k < lanes; k++) end_channel(&mean[k], (uint32_t)plane);
+INLINE void decode_group(uint8_t *out, const shape_t *s, const chooser_t *c, const tables_t *t,
+                         size_t first, uint16_t *mean, int lanes, int states, uint32_t *state,
+                         stream_t *in) {
+    uint16_t recent[GROUP];
+    uint8_t *p = out + first;
+    uint64_t sum = 0;
+    begin_group(recent, *mean);
+    for (size_t y = 0; y < s->height; y++)
+        for (size_t x = 0; x < s->width; x++, p += s->channels) {
+            uint8_t table[GROUP];
+            choose(c, p, x, y, s, first, recent, lanes, table);
+            if (in->end - in->next >= 2 * GROUP)
+                for (int k = 0; k < lanes; k++)
+                    p[k] = decode_one(&state[k % states], in, t, table[k], 1);
+            else
+                for (int k = 0; k < lanes; k++)
+                    p[k] = decode_one(&state[k % states], in, t, table[k], 0);
+            follow(recent, p, lanes);
+            for (int k = 0; k < lanes; k++) sum += p[k];
+        }
+    *mean = mean_after(*mean, sum, s->height * s->width * lanes);
 }
 
-/* Decode into `out`, (channels, height, width); `table` has one for each channel, or is NULL where
- * the neighbours choose. Returns 0, or 1 where the `size` bytes at `data` are no such stream. */
+/* Decode into `out`, (height, width, channels). Returns 0, or 1 if the `size` bytes at `data` are
+ * no such stream. */
 int offload_decode(const uint8_t *data, size_t size, uint8_t *out, size_t channels, size_t height,
-                   size_t width, const uint8_t *table, const uint16_t (*start)[257],
-                   const uint8_t (*bucket)[256], const uint8_t *bin) {
-    size_t plane = height * width;
-    int lanes = lanes_for(channels * plane);
-    tables_t t = {start, bucket, bin};
+                   size_t width, const uint8_t *of_channel, const uint8_t *magnitude,
+                   const int32_t (*weight)[2], const uint8_t (*predicted)[256], int zero,
+                   const uint16_t (*start)[257], const uint8_t (*bucket)[256]) {
+    shape_t s = {channels, height, width};
+    chooser_t c = {of_channel, magnitude, weight, predicted, zero};
+    tables_t t = {start, bucket};
     stream_t in = {data, data + size};
-    mean_t mean[MAX_LANES] = {{0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}, {0, 4096, 0}};
-    uint32_t state[MAX_LANES];
-    if (take_states(state, lanes, &in)) return 1;
-    for (size_t c = 0; c < channels; c += lanes) {
-        const uint8_t *of_group = table ? table + c : NULL;
-        int left = channels - c < (size_t)lanes ? (int)(channels - c) : lanes;
-        if (left == MAX_LANES)
-            decode_group(out + c * plane, height, width, &t, of_group, mean, state, &in, MAX_LANES);
+    int states = states_for(&s);
+    uint32_t state[STATES];
+    uint16_t mean = FIRST_MEAN;
+    if (take_states(state, states, &in)) return 1;
+    for (size_t first = 0; first < channels; first += GROUP) {
+        int lanes = lanes_at(first, channels);
+        if (states == 1)
+            decode_group(out, &s, &c, &t, first, &mean, lanes, 1, state, &in);
+        else if (lanes < GROUP)
+            decode_group(out, &s, &c, &t, first, &mean, lanes, STATES, state, &in);
         else
-            decode_group(out + c * plane, height, width, &t, of_group, mean, state, &in, left);
+            decode_group(out, &s, &c, &t, first, &mean, GROUP, STATES, state, &in);
     }
-    return is_broken(state, lanes, &in);
-}
-
-/* Return the table for the element at `p`, from a prediction of its level: `weight` has those of
- * the neighbours to the left and above, in 1/256, and `row` the table for each eighth of a level
- * from 16 below `zero` to 16 above it. */
-static inline uint8_t predicted_row(const uint8_t *p, size_t x, size_t y, size_t width, int zero,
-                                    const int32_t *weight, const uint8_t *row) {
-    int32_t left = x ? p[-1] - zero : 0, above = y ? *(p - width) - zero : 0;
-    int32_t at = weight[0] * left + weight[1] * above + (128 << 5);
-    return row[at < 0 ? 0 : at >> 5 > 255 ? 255 : at >> 5];
-}
-
-/* Write the table of each element of `in`, (channels, height, width), into `out`; `weight` has two
- * numbers for each channel, of at most 2^15 each, and `row` 256. */
-void offload_predicted_rows(const uint8_t *in, size_t channels, size_t height, size_t width,
-                            int zero, const int32_t (*weight)[2], const uint8_t (*row)[256],
-                            uint8_t *out) {
-    for (size_t c = 0; c < channels; c++)
-        for (size_t y = 0; y < height; y++)
-            for (size_t x = 0; x < width; x++, in++)
-                *out++ = predicted_row(in, x, y, width, zero, weight[c], row[c]);
-}
-
-/* Decode into `out`, (channels, height, width), what was coded with the tables that
- * `offload_predicted_rows` gives. Returns as `offload_decode`. */
-int offload_decode_predicted(const uint8_t *data, size_t size, uint8_t *out, size_t channels,
-                             size_t height, size_t width, int zero, const int32_t (*weight)[2],
-                             const uint8_t (*row)[256], const uint16_t (*start)[257],
-                             const uint8_t (*bucket)[256]) {
-    size_t plane = height * width;
-    int lanes = lanes_for(channels * plane);
-    tables_t t = {start, bucket, NULL};
-    stream_t in = {data, data + size};
-    uint32_t state[MAX_LANES];
-    if (take_states(state, lanes, &in)) return 1;
-    for (size_t first = 0; first < channels; first += lanes) {
-        size_t stop = channels - first < (size_t)lanes ? channels : first + lanes;
-        for (size_t y = 0; y < height; y++)
-            for (size_t x = 0; x < width; x++)
-                for (size_t c = first; c < stop; c++) {
-                    uint8_t *p = out + c * plane + y * width + x;
-                    uint8_t which = predicted_row(p, x, y, width, zero, weight[c], row[c]);
-                    *p = decode_one(&state[c - first], &in, &t, which);
-                }
-    }
-    return is_broken(state, lanes, &in);
+    return is_broken(state, states, &in);
 }

@@ -1,11 +1,12 @@
 /* The state of range asymmetric numeral systems (Duda 2013, arXiv 1311.2540), and its stream.
  *
  * States have 32 bits and move 16 at a time. The stream starts with the states, little-endian, 4
- * bytes each; each has to end where the encoder started, so that most damage shows. Four channels
- * at a time take turns on four states, which the processor runs side by side. Small tensors get by
- * with one; as no other takes words from the stream, it can start at 1 and save the two bytes that
- * STATE_MIN would cost, and leave a last byte of zero out: an odd length tells.
- * Integers only: every machine makes the same stream.
+ * bytes each; each has to end where the encoder started, so that most damage shows. Elements take
+ * turns on several states, which the processor runs side by side. Small tensors get by with one;
+ * as no other takes words from the stream, it can start at 1 and save the two bytes that STATE_MIN
+ * would cost, and leave a last byte of zero out: an odd length tells.
+ * Integers only: every machine makes the same stream. Words are moved without a branch: it would
+ * be taken at random, and cost more than the rest.
  */
 #ifndef OFFLOAD_RANS_H
 #define OFFLOAD_RANS_H
@@ -13,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PRECISION = 15, MAX_LANES = 4, SMALL = 8192 };
+enum { PRECISION = 15, SMALL = 8192 };
 #define TOTAL ((uint32_t)1 << PRECISION)
 #define STATE_MIN ((uint32_t)1 << 16)
 
@@ -21,37 +22,35 @@ typedef struct {
     const uint8_t *next, *end;
 } stream_t;
 
-static inline int lanes_for(size_t elements) { return elements < SMALL ? 1 : MAX_LANES; }
+static inline uint32_t first_state(int states) { return states == 1 ? 1 : STATE_MIN; }
 
-static inline uint32_t first_state(int lanes) { return lanes == 1 ? 1 : STATE_MIN; }
-
-/* Put a symbol of `frequency` that starts at `start` before the stream at `p`; returns its new
- * start. */
+/* Put a symbol of `frequency` that starts at `start` before the stream at `p`, where two bytes
+ * are free; returns its new start. */
 static inline uint8_t *put(uint32_t *state, uint8_t *p, uint32_t start, uint32_t frequency) {
     uint32_t x = *state;
-    if (x >> (32 - PRECISION) >= frequency) {
-        *--p = (uint8_t)(x >> 8);
-        *--p = (uint8_t)x;
-        x >>= 16;
-    }
+    uint32_t full = x >> (32 - PRECISION) >= frequency;
+    p[-1] = (uint8_t)(x >> 8);
+    p[-2] = (uint8_t)x;
+    p -= 2 * full;
+    x >>= 16 * full;
     *state = (x / frequency << PRECISION) + x % frequency + start;
     return p;
 }
 
 /* Put the states before the stream at `p`; returns its new start. */
-static inline uint8_t *put_states(const uint32_t *state, int lanes, uint8_t *p) {
-    int bytes = lanes == 1 && state[0] < 1u << 24 ? 3 : 4;
-    for (int lane = lanes; lane--;)
-        for (int i = bytes; i--;) *--p = (uint8_t)(state[lane] >> 8 * i);
+static inline uint8_t *put_states(const uint32_t *state, int states, uint8_t *p) {
+    int bytes = states == 1 && state[0] < 1u << 24 ? 3 : 4;
+    for (int k = states; k--;)
+        for (int i = bytes; i--;) *--p = (uint8_t)(state[k] >> 8 * i);
     return p;
 }
 
 /* Take the states from the start of a stream; returns whether it is too short for that. */
-static inline int take_states(uint32_t *state, int lanes, stream_t *in) {
+static inline int take_states(uint32_t *state, int states, stream_t *in) {
     size_t size = (size_t)(in->end - in->next);
-    int bytes = lanes == 1 && size % 2 ? 3 : 4;
-    if (size < (size_t)(bytes * lanes)) return 1;
-    for (int k = 0; k < lanes; k++, in->next += bytes) {
+    int bytes = states == 1 && size % 2 ? 3 : 4;
+    if (size < (size_t)(bytes * states)) return 1;
+    for (int k = 0; k < states; k++, in->next += bytes) {
         state[k] = 0;
         for (int i = bytes; i--;) state[k] = state[k] << 8 | in->next[i];
     }
@@ -61,10 +60,16 @@ static inline int take_states(uint32_t *state, int lanes, stream_t *in) {
 /* Return where the next symbol lies among the frequencies, 0 up to TOTAL. */
 static inline uint32_t slot_of(uint32_t state) { return state & (TOTAL - 1); }
 
-/* Take a symbol, found at `slot_of`, from the stream. */
-static inline void advance(uint32_t *state, stream_t *in, uint32_t start, uint32_t frequency) {
+/* Take a symbol, found at `slot_of`, from the stream; `ample` says that it has two bytes more. */
+static inline void advance(uint32_t *state, stream_t *in, uint32_t start, uint32_t frequency,
+                           int ample) {
     uint32_t x = frequency * (*state >> PRECISION) + slot_of(*state) - start;
-    if (x < STATE_MIN && in->end - in->next >= 2) {
+    if (ample) {
+        uint32_t word = in->next[0] | (uint32_t)in->next[1] << 8;
+        uint32_t low = (uint32_t)(((uint64_t)x - STATE_MIN) >> 63); /* of `<` a jump is made */
+        x = x << 16 * low | (word & -low);
+        in->next += 2 * low;
+    } else if (x < STATE_MIN && in->end - in->next >= 2) {
         x = x << 16 | in->next[0] | (uint32_t)in->next[1] << 8;
         in->next += 2;
     }
@@ -72,9 +77,9 @@ static inline void advance(uint32_t *state, stream_t *in, uint32_t start, uint32
 }
 
 /* Return whether a stream that was decoded did not end as it has to. */
-static inline int is_broken(const uint32_t *state, int lanes, const stream_t *in) {
-    for (int k = 0; k < lanes; k++)
-        if (state[k] != first_state(lanes)) return 1;
+static inline int is_broken(const uint32_t *state, int states, const stream_t *in) {
+    for (int k = 0; k < states; k++)
+        if (state[k] != first_state(states)) return 1;
     return in->next != in->end;
 }
 

@@ -1,6 +1,6 @@
 """The entropy coder in `rans.c`, and its tables.
 
-`tables.npz` has frequencies for planes of 1 to 8 bits (8: activations as they are), learned
+`tables.npz` has frequencies for elements of 1 to 8 bits (8: activations as they are), learned
 from activations after ReLUs by `cli/train_tables.py`: a row for each context, which the
 coder takes from the neighbours to the left and above, and from the mean of the channel so far.
 They know nothing of a model, so that a stream needs nothing beside it.
@@ -8,21 +8,22 @@ They know nothing of a model, so that a stream needs nothing beside it.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from offload_perception.codec.native import at, library
+from offload_perception.codec.native import at, library, scratch
 from offload_perception.errors import DecodeError
 
 FILE = Path(__file__).with_name('tables.npz')
-TOTAL, RATIOS = 1 << 15, 6  # as in rans.c
+TOTAL, RATIOS, GROUP = 1 << 15, 6, 32  # as in rans.c
 CLASSES = np.array([  # upper ends of the magnitude classes, in steps
     .1, .4, .8, 1.2, 1.7, 2.3, 3, 4, 5, 6.5, 8, 10, 12.5, 15.5, 19, 23, 28, 34, 41, 50, 60, 72,
     86, 103, 125, 150])
 ROWS = (len(CLASSES) + 1) * RATIOS
-_CLASS_OF_EIGHTHS = np.searchsorted(CLASSES, np.arange(2048) / 8).astype(np.uint8)
-_SPARE_BYTES = 16
+_FIRST_ROW_OF_EIGHTHS = (RATIOS * np.searchsorted(CLASSES, np.arange(2048) / 8)).astype(np.uint8)
+_SPARE_BYTES = 4 * GROUP
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Tables:
 
 @lru_cache(8)
 def tables_for(bits: int) -> Tables:
-    """Return the tables for planes whose elements have `bits` bits."""
+    """Return the tables for elements of `bits` bits."""
     with np.load(FILE) as file:
         narrow = file[f'bits{bits}']
     weights = np.zeros((len(narrow), 256), np.int64)
@@ -62,39 +63,82 @@ def tables_for(bits: int) -> Tables:
     return Tables.of(weights)
 
 
-def contexts(planes: np.ndarray) -> np.ndarray:
-    """Return the row of the tables for each element of `planes`, uint8 (C, H, W)."""
-    rows = np.empty(planes.shape, np.uint8)
-    library().offload_contexts(
-        at(planes), *planes.shape, at(_CLASS_OF_EIGHTHS), at(rows))
+@dataclass(frozen=True)
+class Prediction:
+    """How neighbours choose the row of an element in channel c.
+
+    `weights`, int32 (C, 2) of at most 2**15, are those of the elements to the left and above, in
+    1/256; `rows`, uint8 (C, 256), has the row for each eighth of the predicted level from 16
+    below the level `zero` to 16 above it.
+    """
+
+    weights: np.ndarray
+    rows: np.ndarray
+    zero: int
+
+
+Chosen = np.ndarray | Prediction | None
+"""What chooses rows: uint8 (C,), one for each channel; a prediction; None for the neighbours."""
+
+
+def contexts(elements: np.ndarray) -> np.ndarray:
+    """Return the row that neighbours choose for each of `elements`, uint8 (H, W, C)."""
+    rows = np.empty(elements.shape, np.uint8)
+    work = scratch(_work_bytes(elements.shape))
+    library().offload_tables(at(elements), *_size(elements.shape), at(_FIRST_ROW_OF_EIGHTHS),
+                             at(work), at(rows))
     return rows
 
 
-def encode_planes(planes: np.ndarray, tables: Tables,
-                  rows: np.ndarray | None = None) -> np.ndarray:
-    """Return the stream of `planes`, contiguous uint8 (C, H, W).
+def encode_map(elements: np.ndarray, tables: Tables, chosen: Chosen = None) -> np.ndarray:
+    """Return the stream of `elements`, contiguous uint8 (H, W, C).
 
-    :param rows: the row of each channel, uint8 (C,), or of each element, (C, H, W); without it
-        the neighbours choose.
+    It is never longer than they are: if it were, they are returned as they are.
     """
-    chosen = contexts(planes) if rows is None else rows
-    out = np.empty(2 * planes.size + _SPARE_BYTES, np.uint8)
-    channels, height, width = planes.shape
+    work_bytes, room = _work_bytes(elements.shape), elements.size + _SPARE_BYTES
+    memory = scratch(work_bytes + room)
+    out = memory[work_bytes:work_bytes + room]
     unused = library().offload_encode(
-        at(planes), channels, height * width, at(chosen), chosen.ndim == 1,
-        at(tables.start), at(out))
-    return out[unused:]
+        at(elements), *_size(elements.shape), *_chooser(chosen), at(tables.start), at(memory),
+        at(out), room)
+    if room - unused < elements.size and unused < room:
+        return out[unused:].copy()
+    return elements.reshape(-1)
 
 
-def decode_planes(stream: memoryview, shape: tuple[int, int, int], tables: Tables,
-                  rows: np.ndarray | None = None) -> np.ndarray:
-    """Return the planes of `shape` that `encode_planes` was given, as a new array.
+def decode_map(stream: memoryview, shape: tuple[int, int, int], tables: Tables,
+               chosen: Chosen = None) -> np.ndarray:
+    """Return the elements of `shape` that `encode_map` was given, as a new array.
 
     :raises DecodeError: for a broken stream.
     """
-    planes, data = np.empty(shape, np.uint8), np.frombuffer(stream, np.uint8)
+    data = np.frombuffer(stream, np.uint8)
+    if data.size == prod(shape):
+        return data.reshape(shape).copy()
+    elements = np.empty(shape, np.uint8)
     if library().offload_decode(
-            at(data), data.size, at(planes), *shape, None if rows is None else at(rows),
-            at(tables.start), at(tables.bucket), at(_CLASS_OF_EIGHTHS)):
+            at(data), data.size, at(elements), *_size(shape), *_chooser(chosen),
+            at(tables.start), at(tables.bucket)):
         raise DecodeError(f'the {data.size} bytes of entropy code end at the wrong place')
-    return planes
+    return elements
+
+
+def _size(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return channels, height and width."""
+    height, width, channels = shape
+    return channels, height, width
+
+
+def _work_bytes(shape: tuple[int, ...]) -> int:
+    """Return what the coder needs beside a map: see `offload_encode`."""
+    height, width, channels = shape
+    return 2 * -(-channels // GROUP) + GROUP * height * width
+
+
+def _chooser(chosen: Chosen) -> tuple[int | None, int | None, int | None, int | None, int]:
+    """Return the coder's arguments for what chooses rows."""
+    if chosen is None:
+        return None, at(_FIRST_ROW_OF_EIGHTHS), None, None, 0
+    if isinstance(chosen, Prediction):
+        return None, None, at(chosen.weights), at(chosen.rows), chosen.zero
+    return at(chosen), None, None, None, 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from offload_perception.codec.container import Buffer, check_byte
 from offload_perception.codec.features import above_lowest, from_lowest
-from offload_perception.codec.rans import Tables, decode_planes, encode_planes
+from offload_perception.codec.rans import Tables, decode_map, encode_map
 from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
 
@@ -66,8 +66,8 @@ def encode_transform(q: np.ndarray, spec: TensorSpec, step: int,
     used = rows != NEVER
     found = digits(levels_of(components, step), used[len(basis.inverse):])[:, used]
     symbols = (found << 1 ^ found >> 15).astype(np.uint8)  # zigzag: 0, -1, 1, -2, ...
-    planes = np.ascontiguousarray(symbols.T)[:, None]
-    return [bytes((basis.check,)), encode_planes(planes, tables(), rows[used])]
+    return [bytes((basis.check,)),
+            encode_map(np.ascontiguousarray(symbols[None]), tables(), rows[used])]
 
 
 def decode_transform(payload: memoryview, spec: TensorSpec, step: int,
@@ -81,8 +81,8 @@ def decode_transform(payload: memoryview, spec: TensorSpec, step: int,
     row = STEPS.index(step)
     used = basis.rows[row] != NEVER
     count = spec.size // len(basis.mean)
-    shape = (int(used.sum()), 1, count)
-    symbols = decode_planes(payload[1:], shape, tables(), basis.rows[row][used])[:, 0].T
+    shape = (1, count, int(used.sum()))
+    symbols = decode_map(payload[1:], shape, tables(), basis.rows[row][used])[0]
     found = np.zeros((count, len(used)), np.int16)
     found[:, used] = (symbols >> 1).astype(np.int16) ^ -(symbols & 1).astype(np.int16)
     low, high = np.hsplit(found, 2)

@@ -100,7 +100,7 @@ def features(shape: tuple[int, ...], setting: str, dtype: str = 'int8',
 
 
 def cases() -> Iterator[Case]:
-    """Yield every codec, the entropy coder with every table, one state and four."""
+    """Yield every codec, the entropy coder with every table, one state and eight."""
     reals = noise(24, 'reals').reshape(2, 3, 4).astype(np.float32) / 3
     yield Case('raw', TensorSpec(reals.shape, 'float32', 1.0, -3), reals)  # below the lowest
     yield Case('raw', TensorSpec((2, 4), 'int8', 0.1, 5), activations((2, 4)))  # a wide scale
@@ -109,10 +109,10 @@ def cases() -> Iterator[Case]:
         yield features((6, 6, 16), setting, 'uint8')
     yield features((65,), 'rans')
     yield features((8, 8, 127), 'rans')  # one state: below 8192 elements
-    yield features((8, 8, 131), 'rans')  # four states, the last group of three channels
+    yield features((8, 8, 131), 'rans')  # eight states, the last group of three channels
     yield from (features((6, 6, 16), f'lossy:{bits}:{clip}')
                 for bits, clip in zip(range(1, 8), (40, 60, 80, 96, 128, 200, 255), strict=True))
-    yield features((8, 8, 128), 'lossy:4:96')  # four states: from 8192 elements on
+    yield features((8, 8, 128), 'lossy:4:96')  # eight states: from 8192 elements on
     yield features((4, 4, 8), 'transform:8', basis=basis(1, 8))
     yield features((4, 4, 8), 'transform:90', 'uint8', basis=basis(2, 8))
     for shape in ((6, 6, 16), (65,), (8, 8, 131)):
@@ -121,7 +121,7 @@ def cases() -> Iterator[Case]:
         yield Case(setting, TensorSpec((7, 9, 24), 'int8', 0.125, 5), signed((7, 9, 24)))
     yield Case('affine', TensorSpec((7, 9, 24), 'float32'),
                signed((7, 9, 24)).astype(np.float32) / 8)
-    for shape in ((7, 9, 24), (32, 32, 11)):  # one state, four states
+    for shape in ((7, 9, 24), (32, 32, 11)):  # one state, eight states
         yield from (Case(f'latent:{step}', TensorSpec(shape, 'int8', 0.125, 5), signed(shape),
                          latent_tables(shape[-1])) for step in LATENT_STEPS[:3])
     for setting in ('zstd:1', 'jpeg:90', 'webp:80'):

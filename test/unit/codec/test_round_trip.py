@@ -67,6 +67,16 @@ def test_activations_come_back_and_shrink(shape: tuple[int, ...], dtype: str) ->
             assert len(data) < 0.75 * spec.nbytes, name
 
 
+@pytest.mark.parametrize('name', ['rans', 'lossy:7:127'])
+@pytest.mark.parametrize('shape', [(1, 1, 3), (6, 6, 16), (32, 32, 40)])
+def test_noise_takes_no_more_than_its_elements(name: str, shape: tuple[int, ...]) -> None:
+    q = np.random.default_rng(4).integers(-128, 128, shape, np.int8)
+    data = encode(q, spec_of(q), name)
+    assert q.nbytes <= len(data) <= q.nbytes + 8
+    if name == 'rans':
+        assert np.array_equal(decode(data, spec_of(q)).array, q)
+
+
 def test_channels_of_like_statistics_are_coded_together() -> None:
     q = activations((28, 28, 256))
     assert len(encode(q, spec_of(q), 'rans')) < 0.97 * len(encode(q, spec_of(q), 'zstd'))
