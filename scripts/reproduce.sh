@@ -135,6 +135,7 @@ done
 
 page=docs/records/performance.md
 make codec $page python "$benchmarks/codec.py" "${vgg[@]}" --json result.json quick: --count 4 --repeats 1
+make coder $page python "$benchmarks/coder.py" "${vgg[@]}" --json result.json quick: --count 1 --turns 1
 make codec_aerial $page python "$benchmarks/codec.py" --model aerial --weights bundled --json result.json \
   full: --count 400 --repeats 3 quick: --count 4 --repeats 1
 # It writes beside its model, so it gets a copy.

@@ -227,7 +227,7 @@ INLINE uint8_t decode_one(uint32_t *state, stream_t *in, const tables_t *t, int 
     const uint16_t *start = t->start[table];
     uint32_t symbol = t->bucket[table][slot >> BUCKET_SHIFT];
     symbol += start[symbol + 1] <= slot; /* one in ten; more is rare enough for a branch */
-    while (start[symbol + 1] <= slot) symbol++;
+    while (__builtin_expect(start[symbol + 1] <= slot, 0)) symbol++;
     advance(state, in, start[symbol], (uint32_t)start[symbol + 1] - start[symbol], ample);
     return (uint8_t)symbol;
 }
@@ -243,12 +243,13 @@ INLINE void decode_group(uint8_t *out, const shape_t *s, const chooser_t *c, con
         for (size_t x = 0; x < s->width; x++, p += s->channels) {
             uint8_t table[GROUP];
             choose(c, p, x, y, s, first, recent, lanes, table);
-            if (in->end - in->next >= 2 * GROUP)
-                for (int k = 0; k < lanes; k++)
-                    p[k] = decode_one(&state[k % states], in, t, table[k], 1);
-            else
-                for (int k = 0; k < lanes; k++)
-                    p[k] = decode_one(&state[k % states], in, t, table[k], 0);
+            int ample = in->end - in->next >= 2 * GROUP;
+            for (int j = 0; j < lanes; j += states)
+#pragma GCC unroll 8
+                for (int i = 0; i < states; i++)
+                    if (lanes == GROUP || j + i < lanes)
+                        p[j + i] = ample ? decode_one(&state[i], in, t, table[j + i], 1)
+                                         : decode_one(&state[i], in, t, table[j + i], 0);
             follow(recent, p, lanes);
             for (int k = 0; k < lanes; k++) sum += p[k];
         }
