@@ -165,6 +165,8 @@ done
 make throughput $page python "$benchmarks/throughput.py" "${graph[@]}" quick: --turns 1 --camera 0.05
 make fleet_server docs/fleet.md python "$benchmarks/fleet.py" "${vgg[@]}" --json result.json \
   quick: --seconds 0.3 --tensors 200
+make server_killed docs/fleet.md python "$benchmarks/server_killed.py" $emulated --json result.json \
+  quick: --drones 2 --settle 2 --before 3 --after 5
 make cost $page python "$benchmarks/cost.py" "${graph[@]}" full: --frames 200 quick: --seconds 1
 make against_naive $page python "$benchmarks/against_naive.py" "${graph[@]}" --codec zstd full: --turns 4 quick: --turns 1
 make um25c_soak docs/power_meter.md python "$benchmarks/um25c_soak.py" --seed 0 --json result.json \
