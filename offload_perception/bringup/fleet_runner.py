@@ -16,14 +16,15 @@ class FleetRunner:
     def __init__(self, parts: Sequence[Member], show: Callable[[str], None] = print) -> None:
         self._graphs = [(m, GraphRunner(m.nodes, m.settings, show, m.label)) for m in parts]
 
-    def nodes(self) -> list[str]:
-        """Return the fully qualified names of the nodes that run."""
-        return [f'/{m.label(n)}' for m, graph in self._graphs for n in m.nodes if n.name in graph]
+    def nodes(self, *, players: bool = True) -> list[str]:
+        """Return the fully qualified names of the nodes that run, with or without the players."""
+        return [f'/{m.label(n)}' for m, graph in self._graphs for n in m.nodes
+                if n.name in graph and (players or not m.plays(n))]
 
-    def start(self, *, camera: bool) -> None:
-        """Start the cameras, or all other nodes."""
+    def start(self, *, players: bool) -> None:
+        """Start the nodes that play a source, or all others."""
         for m, graph in self._graphs:
-            graph.start(*(n.name for n in m.nodes if (n.name == 'camera') is camera))
+            graph.start(*(n.name for n in m.nodes if m.plays(n) is players))
 
     def ended(self) -> Iterator[tuple[str, int]]:
         """Yield name and exit code of each node that has ended by itself since the last call."""

@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from offload_perception.bringup.arguments import listing
-from offload_perception.bringup.fleet_graph import arguments, members
+from offload_perception.bringup.fleet_graph import Member, arguments, members
 from offload_perception.bringup.fleet_runner import FleetRunner
 from offload_perception.bringup.process_runner import parse_words
 from offload_perception.console import command
@@ -61,19 +61,19 @@ def _fly(runner: FleetRunner, monitor: 'MonitorNode', drones: list[str], duratio
     :param died: takes the nodes that end by themselves in flight, in words.
     """
     with runner:
-        runner.start(camera=False)
+        runner.start(players=False)
         if _wait_until_ready(runner, monitor, stop):
-            runner.start(camera=True)
+            runner.start(players=True)
             _watch(runner, monitor, duration_s, stop, died)
-        runner.stop(lambda m, n: n.name == 'camera')
+        runner.stop(Member.plays)
         _drain(lambda: not any(monitor.fleet.drones[d].summary.under_way for d in drones))
         runner.stop(lambda m, n: n.name == 'edge_inference')
         _drain(lambda: not any(monitor.fleet.drones[d].summary.under_way for d in drones))
 
 
 def _wait_until_ready(runner: FleetRunner, monitor: 'MonitorNode', stop: StopSignal) -> bool:
-    """Wait until all nodes but the cameras are active; return False if a stop is requested."""
-    awaited = [name for name in runner.nodes() if not name.endswith('/camera')]
+    """Wait until all nodes are active but those that play a source; False: a stop is requested."""
+    awaited = runner.nodes(players=False)
     give_up_s = time.monotonic() + READY_TIMEOUT_S
     while not stop.wait(0.1):
         for name, code in runner.ended():
