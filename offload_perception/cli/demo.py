@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from offload_perception.bringup.arguments import Settings, arguments, listing
 from offload_perception.bringup.graph import DRONE
-from offload_perception.bringup.process_runner import GraphRunner, parse_arguments
+from offload_perception.bringup.process_runner import STAY_INACTIVE, GraphRunner, parse_arguments
 from offload_perception.errors import OffloadError
 from offload_perception.stopping import StopSignal
 
@@ -76,16 +76,19 @@ def _run(settings: Settings, monitor: 'MonitorNode', duration_s: float | None, s
 
     :param complaints: called with the last findings of the nodes, before they are stopped.
     """
-    player = settings.player
+    from offload_perception.nodes.activator import Activator  # needs ROS
+
     with GraphRunner(DRONE, settings) as graph:
+        player = settings.player
         graph.start(*(n.name for n in DRONE if n.name != player))
-        if _wait_until(lambda: _is_ready(graph, monitor, player), graph, stop):
-            graph.start(player)
-            if _wait_until(lambda: not player or _is_active(monitor, player), graph, stop):
-                try:
-                    _watch(graph, monitor, duration_s, stop)
-                finally:
-                    complaints += monitor.state.complaints()
+        graph.start(player, **STAY_INACTIVE)
+        activator, name = Activator(monitor), f'{monitor.get_namespace().rstrip("/")}/{player}'
+        if (_wait_until(lambda: _is_ready(graph, monitor, player), graph, stop)
+                and _wait_until(lambda: not player or activator.activated(name), graph, stop)):
+            try:
+                _watch(graph, monitor, duration_s, stop)
+            finally:
+                complaints += monitor.state.complaints()
         graph.stop(player)
         _drain(lambda: not _is_active(monitor, player) and not monitor.summary.under_way)
         graph.stop('edge_inference')

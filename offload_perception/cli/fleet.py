@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -60,10 +61,13 @@ def _fly(runner: FleetRunner, monitor: 'MonitorNode', drones: list[str], duratio
 
     :param died: takes the nodes that end by themselves in flight, in words.
     """
+    from offload_perception.nodes.activator import Activator  # needs ROS
+
     with runner:
-        runner.start(players=False)
-        if _wait_until_ready(runner, monitor, stop):
-            runner.start(players=True)
+        runner.start()
+        players, others = (runner.nodes(players=which) for which in (True, False))
+        if (_wait_until_all(runner, others, partial(_is_active, monitor), stop)
+                and _wait_until_all(runner, players, Activator(monitor).activated, stop)):
             _watch(runner, monitor, duration_s, stop, died)
         runner.stop(Member.plays)
         _drain(lambda: not any(monitor.fleet.drones[d].summary.under_way for d in drones))
@@ -71,15 +75,15 @@ def _fly(runner: FleetRunner, monitor: 'MonitorNode', drones: list[str], duratio
         _drain(lambda: not any(monitor.fleet.drones[d].summary.under_way for d in drones))
 
 
-def _wait_until_ready(runner: FleetRunner, monitor: 'MonitorNode', stop: StopSignal) -> bool:
-    """Wait until all nodes are active but those that play a source; False: a stop is requested."""
-    awaited = runner.nodes(players=False)
+def _wait_until_all(runner: FleetRunner, awaited: list[str], ready: Callable[[str], bool],
+                    stop: StopSignal) -> bool:
+    """Wait until each of some nodes is ready; return False if a stop is requested."""
     give_up_s = time.monotonic() + READY_TIMEOUT_S
     while not stop.wait(0.1):
         for name, code in runner.ended():
             raise OffloadError(f'{name} exited by itself with code {code}; see its last lines '
                                'above')
-        awaited = [name for name in awaited if not _is_active(monitor, name)]
+        awaited = [name for name in awaited if not ready(name)]
         if not awaited:
             return True
         if time.monotonic() > give_up_s:

@@ -134,33 +134,30 @@ def processes(runner: FleetRunner) -> dict[str, psutil.Process]:
             for _, graph in runner._graphs for p in graph._processes.values()}
 
 
-def test_what_plays_is_started_last_and_all_end(runner: FleetRunner, camera: str) -> None:
+def test_what_plays_stays_inactive_and_all_end(runner: FleetRunner, camera: str) -> None:
     player = 'camera' if camera == 'node' else 'edge_inference'
-    others = ['um25c', 'edge_inference'] if camera == 'node' else ['um25c']
-    runner.start(players=False)
-    first = processes(runner)
-    assert set(first) == {'dashboard', 'server1/remote_inference', *(
-        f'drone{n}/{name}' for n in (1, 2) for name in others)}
-    assert {f'/{label}' for label in first} == set(runner.nodes(players=False))
-    runner.start(players=True)
+    runner.start()
     found = processes(runner)
-    assert found.keys() - first.keys() == {f'drone1/{player}', f'drone2/{player}'}
-    assert {f'/{label}' for label in found} == set(runner.nodes())
+    players, others = (runner.nodes(players=which) for which in (True, False))
+    assert players == [f'/drone1/{player}', f'/drone2/{player}']
+    assert {f'/{label}' for label in found} == {*players, *others}
+    assert {f'/{p.name}' for _, graph in runner._graphs for p in graph._processes.values()
+            if 'stay_inactive:=true' in p.command} == set(players)
     runner.stop(Member.plays)
-    assert processes(runner).keys() == first.keys()
+    assert {f'/{label}' for label in processes(runner)} == set(others)
     runner.close()
     assert not any(p.is_running() for p in found.values())
 
 
 @pytest.mark.parametrize('camera', ['node'])
 def test_a_node_that_ends_by_itself_is_named_once_and_ends_no_other(runner: FleetRunner) -> None:
-    runner.start(players=False)
+    runner.start()
     killed = next(p._process for _, graph in runner._graphs for p in graph._processes.values()
                   if p.name == 'server1/remote_inference')
     killed.kill()
     killed.wait(WAIT_S)
     assert list(runner.ended()) == [('server1/remote_inference', -signal.SIGKILL)]
-    assert list(runner.ended()) == [] and len(processes(runner)) == 5
+    assert list(runner.ended()) == [] and len(processes(runner)) == 7
 
 
 # -- as a launch description ------------------------------------------------------------------

@@ -15,6 +15,7 @@ from waits import WAIT_S
 from offload_perception.bringup import process_runner
 from offload_perception.bringup.graph import DRONE
 from offload_perception.bringup.process_runner import (
+    STAY_INACTIVE,
     GraphRunner,
     NodeProcess,
     command_of,
@@ -173,12 +174,14 @@ def test_a_node_is_started_again_where_that_is_wanted(executables: None, lines: 
     monkeypatch.setattr(process_runner, 'RESPAWN_DELAY_S', 0.0)
     values = parse_arguments(DRONE, ['respawn:=true', 'camera:=node'])
     with GraphRunner(DRONE, values, lines) as graph:
-        graph.start('camera')
+        graph.start('camera', **STAY_INACTIVE)
+        assert 'stay_inactive:=true' in graph._processes['camera'].command
         for _ in range(2):
             ended = graph._processes['camera']
             ended._process.wait(WAIT_S)
             assert graph.dead() is None and graph._processes['camera'] is ended
             assert graph.dead() is None and graph._processes['camera'] is not ended
+        assert 'stay_inactive:=true' not in graph._processes['camera'].command
     assert sum('ended with code 3; starting it again' in line for line in lines) == 2
 
 
