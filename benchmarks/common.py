@@ -137,13 +137,16 @@ def bare(network: LoadedNetwork, cut: int, image: np.ndarray) -> tuple[float, fl
 # -- the graph ------------------------------------------------------------------------------
 
 
-def drone_graph(args: argparse.Namespace, namespace: str, *, split: str, codec: str,
+def drone_graph(args: argparse.Namespace, namespace: str, *more: str, split: str, codec: str,
                 server: str) -> GraphRunner:
-    """Return the graph of a drone, not yet started; frames have no deadline."""
+    """Return the graph of a drone, not yet started; frames have no deadline.
+
+    :param more: of its arguments; without them the images come from a Probe.
+    """
     values = parse_arguments(DRONE, [
         f'namespace:={namespace}', f'server:=/{server}', f'split:={split}', f'codec:={codec}',
         f'model:={args.model}', f'weights:={args.weights}', f'runtime:={args.runtime}',
-        f'threads:={args.threads}', 'deadline:=0'])
+        f'threads:={args.threads}', 'deadline:=0', 'camera:=false', *more])
     return GraphRunner(DRONE, values, show=shower(args))
 
 

@@ -4,6 +4,9 @@ CPU of a node: what its process uses for frames one after the other, less what i
 idle, against head or tail alone in this process. Python's share is the time that a node holds
 the interpreter lock, sampled by py-spy if that is installed (pip install py-spy); native code
 that runs under the lock counts too. Bytes are Python's own allocations (see copies.py).
+The camera inside the edge node is compared with a node of its own: CPU time of both together, the
+time from the camera's frame to its end, and the joules that the emulated meter's model gives
+their CPU time (see cameras.py).
 
     bash scripts/run.sh python benchmarks/cost.py --model vgg16 --weights seed:0
 """
@@ -19,6 +22,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import cameras
 import common
 import copies
 import numpy as np
@@ -136,9 +140,9 @@ def measure_copies(args: argparse.Namespace, scene: common.Scene, network: Loade
                             args.frames), sum(x.nbytes for x in tensors)
 
 
-def goals(nodes: list[dict[str, Any]]) -> list[Goal]:
-    """Return no goals: the benchmark shows where time and memory go."""
-    return []
+def goals(ways: list[dict[str, Any]]) -> list[Goal]:
+    """Return the goal of the camera; all else shows where time and memory go."""
+    return cameras.goals(ways)
 
 
 @command
@@ -149,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument('--codec', default='auto')
     p.add_argument('--seconds', type=float, default=10.0,
                    help='of idling, and of sampling each node')
+    p.add_argument('--rate', type=float, default=10.0, help='of the camera [Hz]')
     args = common.parse(p, argv)
     scene = common.open_scene(args)
     cut = scene.artefact.cut(args.cut)
@@ -162,14 +167,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     bare_s = [bare_cpu_s(lambda: cut and network.head(cut, scene.image), args.frames),
               bare_cpu_s(lambda: network.tail(cut, tensors), args.frames)]
     nodes = measure_nodes(args, scene, bare_s)
+    ways = cameras.compare(args, scene, bare_s[0])
     print(table(['node', 'CPU ms/frame', 'bare inference', 'beyond it', 'interpreter lock held',
                  'idle load', 'resident MB at first', 'most', 'at last'],
                 [node_cells(r) for r in nodes]))
     print(f'\nThe tensor at {args.cut} has {tensor_bytes} bytes.\n')
     print(table(['step', 'bytes allocated', '/ tensor'], [
         [step, n, round(n / tensor_bytes, 2)] for step, n in steps.items()]))
+    print()
+    print(table(['camera', 'CPU ms/frame', 'bare inference', 'bare source', 'beyond them',
+                 'idle load', 'frame to end ms', 'p95', 'emulated mJ/frame'],
+                [cameras.cells(r) for r in ways]))
     publish(args.json, common.record(args, scene, {
-        'nodes': nodes, 'steps_bytes': steps, 'tensor_bytes': tensor_bytes}), goals(nodes))
+        'nodes': nodes, 'steps_bytes': steps, 'tensor_bytes': tensor_bytes, 'cameras': ways}),
+        goals(ways))
     return 0
 
 

@@ -90,6 +90,10 @@ class Telemetry:
                                '--verbose')
         return result
 
+    def count_subscribers(self, topic: str) -> int:
+        """Return how many subscribers a topic has in the graph."""
+        return int(self._node.count_subscribers(topic))
+
     def adds_up(self) -> bool:
         """Return whether every frame since the first reported one was reported."""
         ended = [m.remote + m.local + m.dropped for m in self.frames]

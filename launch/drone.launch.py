@@ -1,4 +1,4 @@
-"""Everything for one drone: camera, edge inference, power meter; a server unless remote:=false."""
+"""Everything for one drone: edge inference, power meter; a server unless remote:=false."""
 
 from launch import LaunchDescription
 from offload_perception.bringup.graph import DRONE

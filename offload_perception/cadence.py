@@ -1,6 +1,8 @@
-"""Evenly spaced moments that do not drift."""
+"""Evenly spaced moments that do not drift, and a highest rate."""
 
 from __future__ import annotations
+
+from math import inf
 
 
 class Cadence:
@@ -22,3 +24,22 @@ class Cadence:
         tick = max(self._next, passed)
         self._next = tick + 1
         return max(0.0, self._start_s + tick * self._period_s - now_s)
+
+
+class RateLimit:
+    """Says which events are due so that no more than `rate_hz` a second are; 0 = all are.
+
+    An event may come up to half a period early: of a source of the same rate, whose events are
+    not quite even, none is left out.
+    """
+
+    def __init__(self, rate_hz: float) -> None:
+        self._period_s = 1.0 / rate_hz if rate_hz else 0.0
+        self._next_s = -inf
+
+    def due(self, now_s: float) -> bool:
+        """Return whether the event at `now_s` is due."""
+        if now_s < self._next_s:
+            return False
+        self._next_s = max(self._next_s, now_s - self._period_s / 2) + self._period_s
+        return True

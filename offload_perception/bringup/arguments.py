@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from offload_perception.bringup.config import check
-from offload_perception.bringup.graph import SOURCE, NodeEntry
+from offload_perception.bringup.graph import INSIDE, NODE, SOURCE, NodeEntry
 from offload_perception.errors import ConfigError, OffloadError
 
 Value = str | int | float | bool
@@ -45,8 +45,9 @@ _OWN = (
     Argument('remote', 'true', 'also start a server on this machine', _TRUE + _FALSE),
     Argument('record', 'false', 'also record the telemetry into a bag', _TRUE + _FALSE),
     Argument('dashboard', 'false', 'also serve a live web page', _TRUE + _FALSE),
-    Argument('camera', 'node', "node plays the source; false leaves the images to a driver of "
-             "one's own", ('node', *_FALSE)),
+    Argument('camera', INSIDE, 'what plays the source: inside is the edge node itself, node is '
+             "camera_node; false leaves the images to a driver of one's own",
+             (INSIDE, NODE, *_FALSE)),
     Argument('meter', 'um25c', 'power meter; um25c is an emulator without meter_port; KIND:NAME '
              'is one for power_node, such as hwmon:ina3221/VDD_IN', ('none',)),
     Argument('server_device', 'auto', 'device that runs the layers of the server',
@@ -100,7 +101,10 @@ def of_parameter(name: str, f: Field[Any]) -> Argument:
 
 
 class Settings:
-    """The checked arguments of a graph: their texts, and which of them were given."""
+    """The checked arguments of a graph: their texts, and which of them were given.
+
+    :ivar player: name of the node that plays the source; empty if the camera is not ours.
+    """
 
     def __init__(self, nodes: tuple[NodeEntry, ...], given: Mapping[str, str]) -> None:
         """Check what was given.
@@ -112,6 +116,8 @@ class Settings:
         check_given(known, given)
         self.given = frozenset(given)
         self._texts = {name: given.get(name, a.default) for name, a in known.items()}
+        self.player = next((n.name for n in nodes if n.plays_at and
+                            n.plays_at == self._texts.get('camera')), '')
 
     def __getitem__(self, name: str) -> str:
         return self._texts[name]
@@ -135,7 +141,17 @@ class Settings:
         by_name = {f.name: f for f in fields(node.config)}
         found = {parameter: _value(by_name[parameter], self._texts[argument])
                  for parameter, argument in node.parameters.items() if argument in self.given}
+        if node.plays_at == INSIDE and (source := self._source_inside(node)) is not None:
+            found['source'] = source
         return found | {a.name: self.is_true(a.name) for a in _COMMON if a.name in self.given}
+
+    def _source_inside(self, node: NodeEntry) -> str | None:
+        """Return what a node has to play: nothing if another one plays; None = as a file says."""
+        if self.player != node.name:
+            return '' if 'camera' in self._texts else None
+        file = self._texts['params_file']
+        left = 'source' not in self.given and file and _sets(Path(file), node.name, 'source')
+        return None if left else self._texts['source']
 
     def remappings(self, node: NodeEntry) -> dict[str, str]:
         """Return the topics of a node that have another name."""
@@ -224,6 +240,17 @@ def _check_parameter_file(text: str) -> None:
             isinstance(c, dict) and 'ros__parameters' in _inner(c) for c in content.values()):
         raise ConfigError('the file holds no parameters of nodes; it begins like '
                           '"/**: {ros__parameters: {threads: 1}}"')
+
+
+def _sets(file: Path, node: str, parameter: str) -> bool:
+    """Return whether a parameter file sets a parameter of a node, whatever its namespace."""
+    def look(content: Any, name: str) -> bool:
+        if not isinstance(content, dict):
+            return False
+        if name in (node, '*', '**') and parameter in (content.get('ros__parameters') or {}):
+            return True
+        return any(look(c, str(key).rpartition('/')[2]) for key, c in content.items())
+    return look(yaml.safe_load(file.read_text()), '')
 
 
 def _inner(content: dict[str, Any]) -> dict[str, Any]:

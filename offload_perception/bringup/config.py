@@ -104,30 +104,46 @@ class NetworkConfig:
     min_score: float = param(0.4, 'detections of a lower score are left out', low=0.0, high=1.0)
 
 
-@dataclass(frozen=True)
-class CameraConfig:
-    """Parameters of camera_node."""
+_SOURCE = ('images to show: photos, terrain or terrain:SEED (a generated flight), pan:PATH, a '
+           'V4L2 device, a stream (rtsp://, http://, udp:// or a GStreamer pipeline), a video '
+           'file, or a folder of images; A+B shows A and B in turn')
 
-    source: str = param('photos+terrain', 'images to publish: photos, terrain or terrain:SEED (a '
-                        'generated flight), pan:PATH, a V4L2 device, a stream (rtsp://, http://, '
-                        'udp:// or a GStreamer pipeline), a video file, or a folder of images; '
-                        'A+B shows A and B in turn')
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """Parameters of every node that can play an image source."""
+
+    source: str = param('photos+terrain', _SOURCE)
     rate: float = param(0.0, 'frames a second [Hz]; 0 plays a video, a camera or a stream at its '
                         'own speed, and all else at 10 Hz', low=0.0, high=240.0)
     loop: bool = param(True, 'repeat a video or the pictures of a folder after the last one')
-    width: int = param(640, 'of the published image [pixels]', low=16, high=8192)
-    height: int = param(480, 'of the published image [pixels]', low=16, high=8192)
+    width: int = param(640, 'of each image [pixels]', low=16, high=8192)
+    height: int = param(480, 'of each image [pixels]', low=16, high=8192)
     frame_id: str = param('camera_optical_frame', 'frame_id in the header of every image')
     black: float = param(0.0, _BLACK, low=-1e6, high=1e6)
     white: float = param(65535.0, _WHITE, low=-1e6, high=1e6)
+
+
+@dataclass(frozen=True)
+class CameraConfig(SourceConfig):
+    """Parameters of camera_node."""
+
     transport: str = param('raw', 'raw publishes image_raw, jpeg publishes image_raw/compressed',
                            choices=('raw', 'jpeg'))
 
 
 @dataclass(frozen=True)
-class EdgeConfig(NetworkConfig):
+class EdgeConfig(NetworkConfig, SourceConfig):
     """Parameters of edge_inference_node."""
 
+    source: str = param('', f'{_SOURCE}; empty: images come by topic')
+    preview: str = param('raw', 'how images of its own source are published, while there is a '
+                         'subscriber: raw on image_raw, jpeg on image_raw/compressed',
+                         choices=('raw', 'jpeg'))
+    preview_rate: float = param(0.0, 'highest rate at which they are published [Hz]; 0 = every '
+                                'image', low=0.0, high=240.0)
+    preview_width: int = param(0, 'largest width of a published one [pixels]; 0 = as it is',
+                               low=0, high=8192)
     split: str = param('block4_pool', 'cut: a layer name or number; 0 or input sends the image, '
                        'the last layer or -1 keeps all on board; auto plans each frame for the '
                        'least energy within the deadline', dynamic=True)
@@ -167,8 +183,6 @@ class EdgeConfig(NetworkConfig):
     image_reliability: str = param('auto', 'QoS of the image subscription; auto is reliable if '
                                    'all publishers offer that, else best effort',
                                    choices=('auto', 'best_effort', 'reliable'))
-    black: float = param(0.0, _BLACK, low=-1e6, high=1e6)
-    white: float = param(65535.0, _WHITE, low=-1e6, high=1e6)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,10 @@ class Member:
         """Return the name of a node that no other node of the fleet has."""
         return f'{self.name}/{node.name}' if self.name else node.name
 
+    def plays(self, node: NodeEntry) -> bool:
+        """Return whether a node plays a source."""
+        return node.name == self.settings.player
+
 
 def arguments() -> dict[str, Argument]:
     """Return the arguments of a fleet by name: its size, and those of each drone and server."""

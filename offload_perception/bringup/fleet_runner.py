@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from offload_perception.bringup.fleet_graph import Member
 from offload_perception.bringup.graph import NodeEntry
-from offload_perception.bringup.process_runner import GraphRunner
+from offload_perception.bringup.process_runner import STAY_INACTIVE, GraphRunner
 
 
 class FleetRunner:
@@ -16,14 +16,16 @@ class FleetRunner:
     def __init__(self, parts: Sequence[Member], show: Callable[[str], None] = print) -> None:
         self._graphs = [(m, GraphRunner(m.nodes, m.settings, show, m.label)) for m in parts]
 
-    def nodes(self) -> list[str]:
-        """Return the fully qualified names of the nodes that run."""
-        return [f'/{m.label(n)}' for m, graph in self._graphs for n in m.nodes if n.name in graph]
+    def nodes(self, *, players: bool) -> list[str]:
+        """Return the fully qualified names of the nodes that play a source, or of all others."""
+        return [f'/{m.label(n)}' for m, graph in self._graphs for n in m.nodes
+                if n.name in graph and m.plays(n) is players]
 
-    def start(self, *, camera: bool) -> None:
-        """Start the cameras, or all other nodes."""
+    def start(self) -> None:
+        """Start all nodes; those that play a source stay inactive."""
         for m, graph in self._graphs:
-            graph.start(*(n.name for n in m.nodes if (n.name == 'camera') is camera))
+            for n in m.nodes:
+                graph.start(n.name, **(STAY_INACTIVE if m.plays(n) else {}))
 
     def ended(self) -> Iterator[tuple[str, int]]:
         """Yield name and exit code of each node that has ended by itself since the last call."""

@@ -20,6 +20,9 @@ from offload_perception.bringup.config import (
 
 SOURCE = 'KIND:NAME'
 """In `runs_at`, any text with a colon in it, such as the source of a power meter."""
+INSIDE, NODE = 'inside', 'node'
+"""Values of argument `camera` at which a node of ours plays the source: the edge node, a node of
+its own."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class NodeEntry:
 
     `namespace` is the argument that holds it; `parameters` maps parameter to argument. The node
     runs if the argument `condition` is one of `runs_at`; always, if there is no condition.
-    `images` says whether it publishes or takes the camera's images.
+    `images` says whether it publishes or takes the camera's images, `plays_at` at which value of
+    argument `camera` it plays the source, if it can.
     """
 
     executable: str
@@ -39,19 +43,23 @@ class NodeEntry:
     condition: str = ''
     runs_at: tuple[str, ...] = ('true',)
     images: bool = False
+    plays_at: str = ''
 
 
 _MODEL = {name: name for name in ('model', 'weights', 'fit', 'labels', 'preprocess', 'task',
                                   'min_score', 'runtime', 'threads')}
 
+_PICTURES = {name: name for name in ('rate', 'width', 'height', 'loop', 'black', 'white')}
+
 CAMERA = NodeEntry('camera_node', 'camera', 'namespace', CameraConfig, {
-    'source': 'source', 'rate': 'rate', 'width': 'width', 'height': 'height',
-    'transport': 'transport', 'loop': 'loop', 'black': 'black', 'white': 'white'},
-    condition='camera', runs_at=('node',), images=True)
+    'source': 'source', **_PICTURES, 'transport': 'transport'},
+    condition='camera', runs_at=(NODE,), images=True, plays_at=NODE)
 EDGE = NodeEntry('edge_inference_node', 'edge_inference', 'namespace', EdgeConfig, {
-    **_MODEL, 'device': 'device', 'split': 'split', 'codec': 'codec', 'server': 'server',
-    'deadline': 'deadline', 'profile': 'profile', 'emulate': 'emulate',
-    'image_reliability': 'image_reliability', 'black': 'black', 'white': 'white'}, images=True)
+    **_MODEL, **_PICTURES, 'device': 'device', 'split': 'split', 'codec': 'codec',
+    'server': 'server', 'deadline': 'deadline', 'profile': 'profile', 'emulate': 'emulate',
+    'image_reliability': 'image_reliability', 'preview': 'transport',
+    'preview_rate': 'preview_rate', 'preview_width': 'preview_width'},
+    images=True, plays_at=INSIDE)
 UM25C = NodeEntry('um25c_node', 'um25c', 'namespace', Um25cConfig, {
     'port': 'meter_port', 'emulated_device': 'emulated_device',
     'calibration': 'meter_calibration'},
@@ -76,7 +84,7 @@ FLIGHT = NodeEntry('flight_node', 'flight', 'namespace', FlightConfig, {
     condition='flight_stack', runs_at=('mavros', 'px4'))
 
 # The recorder starts first and ends last, so that it misses nothing. The server follows, so that
-# it is subscribed when the first frame comes; the camera starts last.
+# it is subscribed when the first frame comes; what plays the source starts last.
 DRONE = (RECORDER, DASHBOARD, replace(REMOTE, condition='remote'), UM25C, MONSOON, POWER, FLIGHT,
          EDGE, CAMERA)
 SERVER = (REMOTE,)

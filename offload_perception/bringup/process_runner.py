@@ -18,6 +18,7 @@ from offload_perception.threads import Worker
 
 STOP_TIMEOUT_S = 8.0
 RESPAWN_DELAY_S = 2.0
+STAY_INACTIVE = {'stay_inactive': 'true'}  # a node configures itself and waits to be activated
 
 
 def parse_arguments(nodes: tuple[NodeEntry, ...], given: list[str]) -> Settings:
@@ -123,7 +124,10 @@ class GraphRunner:
         return name in self._nodes
 
     def start(self, *names: str, **extra: str) -> None:
-        """Start nodes by name, those that run; `extra` are more parameters for each, as YAML."""
+        """Start nodes by name, those that run.
+
+        :param extra: more parameters for each, as YAML; not for one that is started again.
+        """
         for name in names:
             if name in self._nodes:
                 command = command_of(self._nodes[name], self._settings, extra)
@@ -152,7 +156,8 @@ class GraphRunner:
             del self._again_s[name]
             ended = self._processes[name]
             ended.stop()
-            self._processes[name] = NodeProcess(ended.name, ended.command, self._show)
+            self._processes[name] = NodeProcess(
+                ended.name, command_of(self._nodes[name], self._settings, {}), self._show)
 
     def terminate(self, *names: str) -> None:
         """Ask nodes to end, without waiting for them; `stop` waits."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from offload_perception.bringup.arguments import Settings, arguments, listing
 from offload_perception.bringup.graph import DRONE
-from offload_perception.bringup.process_runner import GraphRunner, parse_arguments
+from offload_perception.bringup.process_runner import STAY_INACTIVE, GraphRunner, parse_arguments
 from offload_perception.errors import OffloadError
 from offload_perception.stopping import StopSignal
 
@@ -64,7 +64,7 @@ def _fly(settings: Settings, duration_s: float | None, stop: StopSignal) -> int:
             lines = monitor.state.closing_lines(monitor.state.images_published)
             print('\n'.join([*lines, *complaints]), flush=True)
     # The user's own camera may publish before this process is subscribed to the telemetry.
-    if settings['camera'] == 'node' and not monitor.summary.adds_up():
+    if settings.player and not monitor.summary.adds_up():
         print("error: the drone's counters do not agree with the frames seen", file=sys.stderr)
         return 1
     return 0
@@ -76,27 +76,30 @@ def _run(settings: Settings, monitor: 'MonitorNode', duration_s: float | None, s
 
     :param complaints: called with the last findings of the nodes, before they are stopped.
     """
+    from offload_perception.nodes.activator import Activator  # needs ROS
+
     with GraphRunner(DRONE, settings) as graph:
-        graph.start(*(n.name for n in DRONE if n.name != 'camera'))
-        if _wait_until(lambda: _is_ready(graph, monitor), graph, stop):
-            graph.start('camera')
-            if _wait_until(lambda: 'camera' not in graph or _is_active(monitor, 'camera'), graph,
-                           stop):
-                try:
-                    _watch(graph, monitor, duration_s, stop)
-                finally:
-                    complaints += monitor.state.complaints()
-        graph.stop('camera')
-        _drain(lambda: not _is_active(monitor, 'camera') and not monitor.summary.under_way)
+        player = settings.player
+        graph.start(*(n.name for n in DRONE if n.name != player))
+        graph.start(player, **STAY_INACTIVE)
+        activator, name = Activator(monitor), f'{monitor.get_namespace().rstrip("/")}/{player}'
+        if (_wait_until(lambda: _is_ready(graph, monitor, player), graph, stop)
+                and _wait_until(lambda: not player or activator.activated(name), graph, stop)):
+            try:
+                _watch(graph, monitor, duration_s, stop)
+            finally:
+                complaints += monitor.state.complaints()
+        graph.stop(player)
+        _drain(lambda: not _is_active(monitor, player) and not monitor.summary.under_way)
         graph.stop('edge_inference')
         _drain(lambda: not monitor.summary.under_way)
 
 
-def _is_ready(graph: GraphRunner, monitor: 'MonitorNode') -> bool:
-    return _is_active(monitor, 'edge_inference') and (
-        monitor.server_seen or 'remote_inference' not in graph) and all(
-        name not in graph or _is_active(monitor, name)
-        for name in ('recorder', 'dashboard', 'flight'))
+def _is_ready(graph: GraphRunner, monitor: 'MonitorNode', player: str) -> bool:
+    """Return whether all that a frame needs is there, but the node that plays the source."""
+    return (monitor.server_seen or 'remote_inference' not in graph) and all(
+        name not in graph or name == player or _is_active(monitor, name)
+        for name in ('edge_inference', 'recorder', 'dashboard', 'flight'))
 
 
 def _is_active(monitor: 'MonitorNode', name: str) -> bool:

@@ -3,11 +3,12 @@
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
 from offload_perception.bringup.arguments import listing
-from offload_perception.bringup.fleet_graph import arguments, members
+from offload_perception.bringup.fleet_graph import Member, arguments, members
 from offload_perception.bringup.fleet_runner import FleetRunner
 from offload_perception.bringup.process_runner import parse_words
 from offload_perception.console import command
@@ -60,26 +61,29 @@ def _fly(runner: FleetRunner, monitor: 'MonitorNode', drones: list[str], duratio
 
     :param died: takes the nodes that end by themselves in flight, in words.
     """
+    from offload_perception.nodes.activator import Activator  # needs ROS
+
     with runner:
-        runner.start(camera=False)
-        if _wait_until_ready(runner, monitor, stop):
-            runner.start(camera=True)
+        runner.start()
+        players, others = (runner.nodes(players=which) for which in (True, False))
+        if (_wait_until_all(runner, others, partial(_is_active, monitor), stop)
+                and _wait_until_all(runner, players, Activator(monitor).activated, stop)):
             _watch(runner, monitor, duration_s, stop, died)
-        runner.stop(lambda m, n: n.name == 'camera')
+        runner.stop(Member.plays)
         _drain(lambda: not any(monitor.fleet.drones[d].summary.under_way for d in drones))
         runner.stop(lambda m, n: n.name == 'edge_inference')
         _drain(lambda: not any(monitor.fleet.drones[d].summary.under_way for d in drones))
 
 
-def _wait_until_ready(runner: FleetRunner, monitor: 'MonitorNode', stop: StopSignal) -> bool:
-    """Wait until all nodes but the cameras are active; return False if a stop is requested."""
-    awaited = [name for name in runner.nodes() if not name.endswith('/camera')]
+def _wait_until_all(runner: FleetRunner, awaited: list[str], ready: Callable[[str], bool],
+                    stop: StopSignal) -> bool:
+    """Wait until each of some nodes is ready; return False if a stop is requested."""
     give_up_s = time.monotonic() + READY_TIMEOUT_S
     while not stop.wait(0.1):
         for name, code in runner.ended():
             raise OffloadError(f'{name} exited by itself with code {code}; see its last lines '
                                'above')
-        awaited = [name for name in awaited if not _is_active(monitor, name)]
+        awaited = [name for name in awaited if not ready(name)]
         if not awaited:
             return True
         if time.monotonic() > give_up_s:

@@ -200,7 +200,7 @@ def about(state: 'LiveState') -> dict[str, str]:
     """Return what flies: model, weights and source; empty if unknown."""
     edge, camera = state.values('edge_inference'), state.values('camera')
     return {'model': edge.get('model', ''), 'weights': edge.get('weights', ''),
-            'source': camera.get('shows', '')}
+            'source': meaning.player_of(edge, camera).get('shows', '')}
 
 
 def run_caveats(state: 'LiveState') -> list[str]:

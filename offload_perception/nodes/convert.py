@@ -65,25 +65,26 @@ def image_message(rgb: np.ndarray, header: Header) -> Image:
                  data=byte_array(np.ascontiguousarray(rgb)))
 
 
-def fit_image(message: Image | CompressedImage, out: np.ndarray, how: str = 'crop',
+def fit_image(image: Image | CompressedImage | np.ndarray, out: np.ndarray, how: str = 'crop',
               values: ValueRange = FULL_RANGE) -> tuple[int, int]:
-    """Write an image message, resized as `imaging.resize` does, into `out`, uint8 (H, W, 3) RGB.
+    """Write an image, resized as `imaging.resize` does, into `out`, uint8 (H, W, 3) RGB.
 
-    Returns the image's own height and width.
+    The image is a message, or a picture as uint8 (H, W, 3) RGB. Returns its own height and width.
 
     :raises ImageError: if the message is broken or its encoding unknown.
     """
     height, width = out.shape[:2]
-    if isinstance(message, CompressedImage):
-        rgb = compressed_to_rgb(message.data, message.format, values=values)
-        fit(rgb, height, width, out, how=how)
-        return int(rgb.shape[0]), int(rgb.shape[1])
-    if isinstance(message, Image):
-        fit_message(message.data, (height, width), height=message.height, width=message.width,
-                    step=message.step, encoding=message.encoding,
-                    is_bigendian=bool(message.is_bigendian), out=out, how=how, values=values)
-        return int(message.height), int(message.width)
-    raise ImageError(f'{type(message).__name__} is not an image message')
+    if isinstance(image, Image):
+        fit_message(image.data, (height, width), height=image.height, width=image.width,
+                    step=image.step, encoding=image.encoding,
+                    is_bigendian=bool(image.is_bigendian), out=out, how=how, values=values)
+        return int(image.height), int(image.width)
+    if isinstance(image, CompressedImage):
+        image = compressed_to_rgb(image.data, image.format, values=values)
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f'{type(image).__name__} is not an image message')
+    fit(image, height, width, out, how=how)
+    return int(image.shape[0]), int(image.shape[1])
 
 
 def feature_message(packet: FeaturePacket) -> FeatureTensor:

@@ -31,6 +31,8 @@ from offload_perception.nodes.image_feed import ImageFeed
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.model import load_artefact, load_network
 from offload_perception.nodes.namesakes import refuse_namesake
+from offload_perception.nodes.own_camera import OwnCamera
+from offload_perception.nodes.own_images import EdgeCamera, add_image_publisher
 from offload_perception.nodes.running import main_of
 from offload_perception.nodes.servers import AUTO, Servers, namespaces
 from offload_perception.pipeline.plan import Plan
@@ -52,6 +54,7 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('edge_inference', EdgeConfig, **kwargs)
+        self._camera = OwnCamera(self)
 
     # -- lifecycle --------------------------------------------------------------------------
 
@@ -60,6 +63,8 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
         c = self.config
         namespaces(c.server)  # refuse wrong names before loading
         ValueRange(c.black, c.white)  # and a wrong range
+        if c.source:
+            self._camera.check()
         artefact = load_artefact(self, c)
         plan = _static_plan(c, artefact)  # refuse a wrong split or codec before loading
         network = load_network(self, c, artefact)
@@ -108,15 +113,18 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
         self._refuse_unanswered(replies.topic_name)
         self.add_subscription(FrameEnergy, 'frame_energy',
                               self.to_session(EdgeSession.on_energy), qos.TELEMETRY)
-        self._feed = ImageFeed(self, transport=c.transport, reliability=c.image_reliability,
-                               take=self.to_session(EdgeSession.on_image))
+        self._feed = None if c.source else ImageFeed(
+            self, transport=c.transport, reliability=c.image_reliability,
+            take=self.to_session(EdgeSession.on_image))
+        if c.source:
+            self._camera.open(self.to_session(EdgeSession.on_frame))
         self._parts = EdgeParts(
             network=self._network, planner=self._planner, compiled=self._compiled,
             servers=Servers(
                 self, namespaces(c.server), depth=c.max_in_flight,
                 on_status=self.to_session(EdgeSession.on_status),
                 on_beat=self.to_session(EdgeSession.on_beat) if self._planner else None),
-            feed=self._feed,
+            images=self._feed or EdgeCamera(self._camera, add_image_publisher(self, c.preview)),
             results=self.add_publisher(Classification, 'classification', qos.RESULTS),
             details=self._detail_publisher(),
             latencies=self.add_publisher(FrameLatency, 'frame_latency', qos.TELEMETRY),
@@ -156,7 +164,11 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
 
     def qos_remedy(self, topic: str) -> str:
         """Return how to fit a camera's QoS."""
-        return self._feed.qos_remedy(topic)
+        return self._feed.qos_remedy(topic) if self._feed else ''
+
+    def awaits_others(self) -> bool:
+        """Return whether servers may still answer frames of its own camera, which ends now."""
+        return self.session is not None and self.session.awaits_others()
 
 
 def _static_plan(c: EdgeConfig, artefact: Artefact) -> Plan | None:

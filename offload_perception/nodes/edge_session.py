@@ -11,6 +11,7 @@ from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from offload_perception.camera import CameraImage
 from offload_perception.edgetpu.mapping import CompileReport
 from offload_perception.errors import DecodeError, IncomingError, PlanError
 from offload_perception.frames import (
@@ -53,6 +54,7 @@ from offload_perception.nodes.convert_decision import (
 from offload_perception.nodes.image_feed import ImageFeed, ImageWatch
 from offload_perception.nodes.managed import Session
 from offload_perception.nodes.mission import MissionFollower
+from offload_perception.nodes.own_images import EdgeCamera, OwnImages
 from offload_perception.nodes.servers import Servers
 from offload_perception.pipeline.auto import AutoStrategy
 from offload_perception.pipeline.edge_pipeline import EdgePipeline
@@ -79,7 +81,7 @@ class EdgeParts:
     planner: PlanningSession | None
     compiled: CompileReport | None
     servers: Servers
-    feed: ImageFeed
+    images: ImageFeed | EdgeCamera
     results: LifecyclePublisher
     details: LifecyclePublisher | None  # boxes, class maps or tensors
     latencies: LifecyclePublisher
@@ -97,7 +99,6 @@ class EdgeSession(Session):
         self._problem_lock, self._problems = Lock(), dict[str, str]()
         self._unreported = 0
         self._reported: OffloadDecision | None = None
-        self.images = ImageWatch(parts.feed, lambda: node.get_clock().now().nanoseconds)
         self._frames, self._speed = FramesWatch(c.reply_timeout), SpeedWatch()
         self._computer = ComputerWatch()
         self.strategy = None if parts.planner is None else AutoStrategy(
@@ -114,6 +115,10 @@ class EdgeSession(Session):
                 reply_timeout_s=c.reply_timeout, max_in_flight=c.max_in_flight, top_k=c.top_k,
                 min_score=c.min_score))
         self._mission = MissionFollower(node, self.pipeline.set_pace)
+        self.images: ImageWatch | OwnImages = (
+            OwnImages(node, parts.images, self.pipeline.offer)
+            if isinstance(parts.images, EdgeCamera) else
+            ImageWatch(parts.images, lambda: node.get_clock().now().nanoseconds))
 
     def start(self) -> None:
         """Start the pipeline."""
@@ -125,6 +130,14 @@ class EdgeSession(Session):
         self.pipeline.start(plan or Plan(self._artefact.last, codec=''))
         if plan is not None:
             self._announce(plan)
+        self.images.start()
+
+    def awaits_others(self) -> bool:
+        """Take no more frames of its own camera; return whether one of them is under way."""
+        if isinstance(self.images, ImageWatch):
+            return False
+        self.images.stop()
+        return self.pipeline.counts.under_way > 0
 
     # -- the plan ---------------------------------------------------------------------------
 
@@ -159,10 +172,16 @@ class EdgeSession(Session):
     # -- frames, servers, meter -------------------------------------------------------------
 
     def on_image(self, message: Image | CompressedImage, info: dict[str, Any]) -> None:
-        """Offer an image to the pipeline."""
+        """Offer an image that came by topic to the pipeline."""
+        assert isinstance(self.images, ImageWatch)
         message.header.frame_id = text(message.header.frame_id)  # goes a long way
         self.pipeline.offer(message.header, message)
         self.images.observe(message, info)
+
+    def on_frame(self, header: Header, frame: CameraImage) -> None:
+        """Take a frame of the node's own camera, in the thread of its source."""
+        assert isinstance(self.images, OwnImages)
+        self.images.take(header, frame)
 
     def on_reply(self, message: RemoteResult) -> None:
         """Take a server's reply to a frame or to a probe."""
@@ -280,7 +299,7 @@ class EdgeSession(Session):
         return {
             'split': f'{plan.split} ({artefact.cut_names[plan.split]})',
             'model': artefact.name, 'weights': artefact.weights, 'fit': artefact.fit,
-            'images from': self._parts.feed.describe(),
+            **self.images.values(),
             'emulates': self._node.config.emulate,
             'runtime': self._parts.network.describe(), 'captured': counts.captured,
             'remote': counts.remote, 'local': counts.local, 'dropped': counts.dropped,

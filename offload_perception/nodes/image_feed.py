@@ -15,7 +15,7 @@ from offload_perception.health.delivery import DeliveryWatch, why_lost
 from offload_perception.imaging.listening import Listening, choose, fixed
 from offload_perception.nodes import qos
 from offload_perception.nodes.executor import subscribe_in_lane
-from offload_perception.nodes.managed import AnyManagedNode
+from offload_perception.nodes.managed import AnyManagedNode, Session
 
 LOOK_PERIOD_S = 0.25
 RAW, COMPRESSED = 'image_raw', 'image_raw/compressed'
@@ -86,7 +86,7 @@ class ImageFeed:
         return 'set parameter image_reliability to auto' if topic == self.topic else ''
 
 
-class ImageWatch:
+class ImageWatch(Session):
     """What became of the images of one activation: silence, stamps, losses on the way."""
 
     def __init__(self, feed: ImageFeed, ros_now_ns: Callable[[], int]) -> None:
@@ -109,12 +109,16 @@ class ImageWatch:
         """Yield what is wrong with the images; `now_s` is monotonic."""
         found, reliable = self._feed.publishers(self._feed.topic), self._feed.listening.reliable
         self._count_anew_after_a_change({bytes(i.endpoint_gid) for i in found})
-        cameras, offered = ', '.join(sorted({*map(_name, found)})), all(map(is_reliable, found))
+        cameras, offered = ', '.join(sorted({*map(name_of, found)})), all(map(is_reliable, found))
         if silent := self._images.finding(now_s, where=self._feed.where(),
                                           why=_why(cameras, reliable, offered)):
             yield silent
         yield from self._stamps.findings(now_s)
         yield from self._delivery.findings(cameras, reliable=reliable, offered=offered)
+
+    def values(self) -> dict[str, Any]:
+        """Return where the images come from."""
+        return {'images from': self._feed.describe()}
 
     def _count_anew_after_a_change(self, senders: set[bytes]) -> None:
         """A camera's absence is no loss."""
@@ -135,5 +139,6 @@ def is_reliable(publisher: TopicEndpointInfo) -> bool:
     return bool(publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE)
 
 
-def _name(publisher: TopicEndpointInfo) -> str:
+def name_of(publisher: TopicEndpointInfo) -> str:
+    """Return the fully qualified name of a publisher's node."""
     return f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'

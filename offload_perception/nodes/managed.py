@@ -92,6 +92,7 @@ class ManagedNode(ResourceNode, Generic[ConfigT, SessionT]):
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._health, self._setup = Diagnostics(self), Setup(self)
         self._diagnostics_timer = self.create_timer(PERIOD_S, self.publish_diagnostics)
+        self._stays_inactive = self.declare_parameter('stay_inactive', False).value
         if self.declare_parameter('autostart', True).value:
             self._autostart_timer = self.create_timer(0.0, self._autostart,
                                                       callback_group=self.orders)
@@ -311,11 +312,11 @@ class ManagedNode(ResourceNode, Generic[ConfigT, SessionT]):
             return response
 
     def _autostart(self) -> None:
-        """Take the steps to `active` that no launch file has taken yet."""
+        """Take the steps to `active` that no launch file has taken yet, or to `inactive`."""
         self._autostart_timer.destroy()
         steps: tuple[tuple[str, Callable[[], TransitionCallbackReturn]], ...] = (
             ('unconfigured', self.trigger_configure), ('inactive', self.trigger_activate))
-        for state, step in steps:
+        for state, step in steps[:1] if self._stays_inactive else steps:
             if self._state_machine.current_state[1] == state and step() != SUCCESS:
                 self.when_refused()
                 return

@@ -305,11 +305,12 @@ def _add_diagnostics(flight: Flight, m: Any, others: Collection[str]) -> None:
 
 
 def _images_of(flight: Flight) -> tuple[str, ...]:
-    """Return the topics that the drone took its images from, raw and compressed.
+    """Return the topics of the drone's images, raw and compressed.
 
     Empty if the bag does not say; an image is then recognised by its stamp.
     """
-    topic = flight.values_of('edge_inference').get('images from', '').partition(',')[0]
+    edge = flight.values_of('edge_inference')
+    topic = edge.get('preview on') or edge.get('images from', '').partition(',')[0]
     raw = topic.removesuffix('/compressed')
     return (raw, f'{raw}/compressed') if raw else ()
 

@@ -9,6 +9,7 @@ from offload_perception.network.output_meaning import CLASSIFICATION, DETECTION,
 from offload_perception.report import analysis
 from offload_perception.report import fleet_tables as fleet_report
 from offload_perception.report.recorded_flight import Flight
+from offload_perception.telemetry.meaning import player_of
 from offload_perception.telemetry.records import PARAMETER
 
 
@@ -44,7 +45,7 @@ def _setup(flight: Flight) -> dict[str, str]:
         return ', '.join(dict.fromkeys(s[name] for s in flight.setups.values() if s.get(name)))
     return {
         'model': edge.get('model', '') or ', '.join(sorted(flight.models)),
-        'weights': edge.get('weights', ''), 'source': camera.get('source', ''),
+        'weights': edge.get('weights', ''), 'source': player_of(edge, camera).get('source', ''),
         'emulated computer': flight.summary.emulated or edge.get('emulates') or 'none',
         'computer': every('computer'), 'system': every('system'), 'host': every('host'),
         'versions': every('versions')}

@@ -28,6 +28,11 @@ def caveat(trained: bool, weights: str, source: str) -> str:
             f'{trained_on}')
 
 
+def player_of(edge: Mapping[str, str], camera: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the values of the node that plays the source: the camera's, or the edge node."""
+    return camera or edge
+
+
 def run_caveats(trained: bool | None, edge: Mapping[str, str],
                 camera: Mapping[str, str]) -> list[str]:
     """Return the caveats on the labels of a run; empty if there are none.
@@ -38,5 +43,6 @@ def run_caveats(trained: bool | None, edge: Mapping[str, str],
     """
     if trained is None and not edge:
         return []
-    words = caveat(trained is not False, edge.get('weights', ''), camera.get('source', ''))
+    words = caveat(trained is not False, edge.get('weights', ''),
+                   player_of(edge, camera).get('source', ''))
     return [words] if words else []

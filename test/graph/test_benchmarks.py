@@ -53,6 +53,8 @@ def test_cost(small: Any) -> None:
     edge, remote = results['nodes']
     assert (edge['node'], remote['node']) == ('edge_inference', 'remote_inference')
     assert len(edge['resident_bytes']) == 5 and min(remote['resident_bytes']) > 0
+    assert [w['camera'] for w in results['cameras']] == ['node', 'inside']
+    assert all(len(w['delay_s']) == 5 and min(w['delay_s']) > 0 for w in results['cameras'])
     # The pixels that the network takes are the least that a drone has to allocate.
     assert results['steps_bytes']['drone: resize and encode'] > results['tensor_bytes']
 

@@ -13,9 +13,10 @@ from graph.command import FLYING, LIVE, Command, adds_up, closing
 from offload_perception.network.artefact import Artefact
 
 
+@pytest.mark.parametrize('camera', ['inside', 'node'])
 def test_the_demo_flies_and_its_closing_line_adds_up(run: Callable[..., Command],
-                                                     arguments: list[str]) -> None:
-    demo = run('demo', '--duration', '5', *arguments)
+                                                     arguments: list[str], camera: str) -> None:
+    demo = run('demo', '--duration', '5', *arguments, f'camera:={camera}')
     assert demo.wait() == 0, demo.output
     assert adds_up(demo.output)
     captured, remote, *_ = closing(demo.output)
@@ -23,6 +24,9 @@ def test_the_demo_flies_and_its_closing_line_adds_up(run: Callable[..., Command]
     for text in ('deadline met', 'J per frame', 'EMULATED', 'ran on: head litert'):
         assert text in demo.output
     assert demo.said(FLYING) and 'split block4_pool' in demo.output
+    player = {'inside': 'edge_inference', 'node': 'camera'}[camera]
+    assert re.search(rf'\[{player}\].* showing 3 picture', demo.output)
+    assert ('[camera]' in demo.output) == (camera == 'node')
     assert 'Traceback' not in demo.output and demo.nobody_is_left()
 
 

@@ -27,7 +27,8 @@ def is_whole(state: dict[str, Any]) -> bool:
     """Return whether frames, meter and the nodes at both ends have arrived."""
     nodes = {h['name'] for h in state['health']}
     return bool(state['counts']['remote'] > 5 and state['power']
-                and nodes >= {'/drone1/camera', '/server/remote_inference'})
+                and nodes >= {'/drone1/edge_inference', '/server/remote_inference'}
+                and state['about']['source'])
 
 
 def test_the_page_of_a_demo_shows_pictures_and_counts_that_add_up(

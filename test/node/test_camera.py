@@ -9,7 +9,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from offload_perception.camera import Source
 from offload_perception.imaging.compressed import encode_image
-from offload_perception.nodes import camera, qos
+from offload_perception.nodes import own_camera, qos
 from offload_perception.nodes.camera import CameraNode
 
 
@@ -33,7 +33,7 @@ def test_jpeg_is_published_where_drivers_publish_it(world: World, photos: str) -
 def test_images_without_a_subscriber_are_counted_apart(world: World, photos: str) -> None:
     node = world.start(CameraNode, source=photos, rate=200.0)
     world.drive(node, 'deactivate')
-    assert not node._player.busy and node.values()['frames published'] == 0
+    assert not node._camera._player.busy and node.values()['frames published'] == 0
 
 
 @pytest.mark.parametrize('source', ['/dev/video99', 'pan:/no/such', 'terrain:abc'])
@@ -52,7 +52,7 @@ def test_what_a_folder_leaves_out_is_named_and_an_end_is_reported(
     node = world.start(CameraNode, source=str(tmp_path), rate=50.0, loop=False)
     heard.wait_for(1)
     assert 'c.heic (HEIC' in world.said('left out')
-    node._player._worker._thread.join(30)
+    node._camera._player._worker._thread.join(30)
     said = {f.name: f.text for f in node.findings(time.monotonic())}
     assert 'c.heic (HEIC' in said['pictures'] and said['source'] == 'all pictures were shown'
 
@@ -60,10 +60,10 @@ def test_what_a_folder_leaves_out_is_named_and_an_end_is_reported(
 def test_a_camera_that_hangs_is_not_opened_a_second_time(world: World,
                                                          monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
-    monkeypatch.setattr(camera, 'open_source', lambda *_, **__: Hanging(let_go))
-    monkeypatch.setattr(camera, 'STOP_TIMEOUT_S', 0.01)
+    monkeypatch.setattr(own_camera, 'open_source', lambda *_, **__: Hanging(let_go))
+    monkeypatch.setattr(own_camera, 'STOP_TIMEOUT_S', 0.01)
     node = world.start(CameraNode, source='terrain')
-    hanging = node._player.source
+    hanging = node._camera._player.source
     assert hanging.read.wait(30)
     for transition in ('deactivate', 'cleanup', 'configure'):
         world.drive(node, transition)
@@ -71,9 +71,9 @@ def test_a_camera_that_hangs_is_not_opened_a_second_time(world: World,
     assert not hanging.closed.is_set()
     let_go.set()
     assert hanging.closed.wait(30) and not hanging.closed_under_a_read
-    node._player._worker._thread.join(30)
+    node._camera._player._worker._thread.join(30)
     world.drive(node, 'configure')
-    assert node._player.source is not hanging
+    assert node._camera._player.source is not hanging
 
 
 class Hanging(Source):

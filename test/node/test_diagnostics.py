@@ -200,14 +200,14 @@ def test_a_camera_that_vanished(world: World, told: Callable[..., Any], photos: 
 
     def gone() -> None:
         raise SourceError('/dev/video7 gives no frames: is it plugged in?')
-    monkeypatch.setattr(node._player._source, 'next', gone)
+    monkeypatch.setattr(node._camera._player._source, 'next', gone)
     assert told(node, '/dev/video7 gives no frames') == ERROR
 
 
 def test_a_camera_that_is_slower_than_asked_for(world: World, told: Callable[..., Any],
                                                 photos: str) -> None:
     node = world.start(CameraNode, source=photos, rate=50.0)
-    node._player.cadence.missed += 250
+    node._camera._player.cadence.missed += 250
     assert told(node, r'of 50 frames a second come') == WARN
 
 

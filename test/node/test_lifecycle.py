@@ -10,7 +10,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from node.world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S, AnyNode, World
+from node.world import ACTIVE, FINALIZED, INACTIVE, UNCONFIGURED, WAIT_S, AnyNode, World, until
 from rcl_interfaces.msg import Log, ParameterType
 from rclpy.qos import QoSProfile
 
@@ -18,6 +18,7 @@ from offload_perception.bringup.config import EdgeConfig
 from offload_perception.errors import ConfigError
 from offload_perception.health import Finding, note
 from offload_perception.network.artefact import Artefact
+from offload_perception.nodes.activator import Activator
 from offload_perception.nodes.camera import CameraNode
 from offload_perception.nodes.edge_inference import EdgeInferenceNode
 from offload_perception.nodes.managed import ManagedNode, Session
@@ -91,6 +92,14 @@ def test_autostart_activates(world: World, photos: str) -> None:
     world.said('showing')
     world.order(node, lambda: None)  # after the callback that said so
     assert world.state(node) == ACTIVE
+
+
+def test_a_node_may_stay_inactive_until_it_is_activated(world: World, photos: str) -> None:
+    world.make(CameraNode, autostart=True, stay_inactive=True, source=photos)
+    name, activator = f'{world.ns}/camera', Activator(world.node)
+    assert not activator.activated(f'{world.ns}/nobody')
+    until(lambda: activator.activated(name))
+    assert world.state(world.newest) == ACTIVE
 
 
 def test_without_autostart_nothing_happens(world: World, photos: str) -> None:

@@ -29,7 +29,7 @@ def parameters(parts: tuple[Member, ...], label: str) -> dict[str, Any]:
 
 
 def test_four_drones_and_two_servers_by_default() -> None:
-    drone = ['um25c', 'edge_inference', 'camera']
+    drone = ['um25c', 'edge_inference']
     assert running(members({})) == {
         '': ['dashboard'], 'server1': ['remote_inference'], 'server2': ['remote_inference'],
         **{f'drone{n}': drone for n in range(1, 5)}}
@@ -47,6 +47,7 @@ def test_every_drone_knows_every_server_and_plans() -> None:
     parts = members({'drones': '2', 'servers': '3'})
     for name in ('drone1', 'drone2'):
         found = parameters(parts, f'{name}/edge_inference')
+        assert found.pop('source').startswith('terrain:')
         assert found == {'server': '/server1,/server2,/server3', 'split': 'auto'}
     assert parameters(parts, 'dashboard') == {'server': '/server1,/server2,/server3'}
 
@@ -64,8 +65,9 @@ def test_servers_may_run_elsewhere() -> None:
     ({'source': 'photos'}, ['photos', 'photos'])])
 def test_each_generated_flight_has_a_seed_of_its_own(given: dict[str, str],
                                                      sources: list[str]) -> None:
-    parts = members({'drones': '2', **given})
-    assert [parameters(parts, f'drone{n}/camera')['source'] for n in (1, 2)] == sources
+    for camera, player in (('inside', 'edge_inference'), ('node', 'camera')):
+        parts = members({'drones': '2', 'camera': camera, **given})
+        assert [parameters(parts, f'drone{n}/{player}')['source'] for n in (1, 2)] == sources
 
 
 def test_one_recorder_takes_all_drones_and_servers() -> None:
@@ -107,8 +109,13 @@ def test_a_name_that_is_no_argument_is_refused() -> None:
 # -- as processes -----------------------------------------------------------------------------
 
 
+@pytest.fixture(params=['inside', 'node'])
+def camera(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FleetRunner]:
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, camera: str) -> Iterator[FleetRunner]:
     """A fleet of two drones and a server, of scripts that only wait."""
     installed = tmp_path / 'lib' / 'offload_perception'
     installed.mkdir(parents=True)
@@ -117,7 +124,8 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FleetRun
         script.write_text('#!/bin/sh\nexec sleep 1000\n')
         script.chmod(0o755)
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
-    with FleetRunner(members({'drones': '2', 'servers': '1'}), lambda line: None) as made:
+    parts = members({'drones': '2', 'servers': '1', 'camera': camera})
+    with FleetRunner(parts, lambda line: None) as made:
         yield made
 
 
@@ -126,29 +134,30 @@ def processes(runner: FleetRunner) -> dict[str, psutil.Process]:
             for _, graph in runner._graphs for p in graph._processes.values()}
 
 
-def test_the_cameras_are_started_last_and_all_end(runner: FleetRunner) -> None:
-    runner.start(camera=False)
-    first = processes(runner)
-    assert set(first) == {'dashboard', 'server1/remote_inference', *(
-        f'drone{n}/{name}' for n in (1, 2) for name in ('um25c', 'edge_inference'))}
-    runner.start(camera=True)
+def test_what_plays_stays_inactive_and_all_end(runner: FleetRunner, camera: str) -> None:
+    player = 'camera' if camera == 'node' else 'edge_inference'
+    runner.start()
     found = processes(runner)
-    assert found.keys() - first.keys() == {'drone1/camera', 'drone2/camera'}
-    assert {f'/{label}' for label in found} == set(runner.nodes())
-    runner.stop(lambda m, n: n.name == 'camera')
-    assert processes(runner).keys() == first.keys()
+    players, others = (runner.nodes(players=which) for which in (True, False))
+    assert players == [f'/drone1/{player}', f'/drone2/{player}']
+    assert {f'/{label}' for label in found} == {*players, *others}
+    assert {f'/{p.name}' for _, graph in runner._graphs for p in graph._processes.values()
+            if 'stay_inactive:=true' in p.command} == set(players)
+    runner.stop(Member.plays)
+    assert {f'/{label}' for label in processes(runner)} == set(others)
     runner.close()
     assert not any(p.is_running() for p in found.values())
 
 
+@pytest.mark.parametrize('camera', ['node'])
 def test_a_node_that_ends_by_itself_is_named_once_and_ends_no_other(runner: FleetRunner) -> None:
-    runner.start(camera=False)
+    runner.start()
     killed = next(p._process for _, graph in runner._graphs for p in graph._processes.values()
                   if p.name == 'server1/remote_inference')
     killed.kill()
     killed.wait(WAIT_S)
     assert list(runner.ended()) == [('server1/remote_inference', -signal.SIGKILL)]
-    assert list(runner.ended()) == [] and len(processes(runner)) == 5
+    assert list(runner.ended()) == [] and len(processes(runner)) == 7
 
 
 # -- as a launch description ------------------------------------------------------------------

@@ -59,16 +59,42 @@ def test_what_is_given_sets_parameters_and_nothing_else_does(node: NodeEntry) ->
 
 
 @pytest.mark.parametrize(('given', 'running'), [
-    ({}, {'remote_inference', 'um25c', 'edge_inference', 'camera'}),
+    ({}, {'remote_inference', 'um25c', 'edge_inference'}),
+    ({'camera': 'node'}, {'remote_inference', 'um25c', 'edge_inference', 'camera'}),
     ({'remote': 'False', 'camera': 'false', 'meter': 'none'}, {'edge_inference'}),
     ({'meter': 'monsoon', 'record': '1', 'dashboard': 'true', 'flight_stack': 'px4'},
-     {'remote_inference', 'monsoon', 'recorder', 'dashboard', 'flight', 'edge_inference',
-      'camera'}),
+     {'remote_inference', 'monsoon', 'recorder', 'dashboard', 'flight', 'edge_inference'}),
     ({'meter': 'hwmon:ina3221/VDD_IN', 'remote': 'false', 'camera': 'false'},
      {'power', 'edge_inference'})])
 def test_arguments_choose_the_nodes(given: dict[str, Any], running: set[str]) -> None:
     settings = Settings(DRONE, given)
     assert {n.name for n in DRONE if settings.runs(n)} == running
+
+
+@pytest.mark.parametrize(('given', 'player', 'plays'), [
+    ({}, 'edge_inference', 'photos+terrain'), ({'source': 'terrain'}, 'edge_inference', 'terrain'),
+    ({'camera': 'node', 'source': 'terrain'}, 'camera', ''), ({'camera': 'False'}, '', '')])
+def test_one_node_plays_the_source(given: dict[str, str], player: str, plays: str) -> None:
+    settings = Settings(DRONE, given)
+    edge = next(n for n in DRONE if n.name == 'edge_inference')
+    assert settings.player == player
+    assert settings.parameters(edge)['source'] == plays
+
+
+@pytest.mark.parametrize(('text', 'plays'), [
+    ('/**: {ros__parameters: {source: terrain}}', None),
+    ('/drone1/edge_inference: {ros__parameters: {source: terrain}}', None),
+    ('drone1: {edge_inference: {ros__parameters: {source: terrain}}}', None),
+    ('/**: {ros__parameters: {threads: 1}}', 'photos+terrain'),
+    ('/drone1/power: {ros__parameters: {source: rapl}}', 'photos+terrain')])
+def test_a_parameter_file_may_name_the_source(text: str, plays: str | None,
+                                              tmp_path: Path) -> None:
+    file = tmp_path / 'p.yaml'
+    file.write_text(text)
+    edge = next(n for n in DRONE if n.name == 'edge_inference')
+    for given, found in (({}, plays), ({'source': 'photos'}, 'photos'), ({'camera': 'node'}, '')):
+        settings = Settings(DRONE, {'params_file': str(file), **given})
+        assert settings.parameters(edge).get('source') == found
 
 
 def test_the_source_of_a_meter_is_a_parameter_of_its_node() -> None:
@@ -89,7 +115,7 @@ def test_images_have_their_own_topic_raw_and_compressed_together() -> None:
 @pytest.mark.parametrize(('name', 'text', 'why'), [
     ('rate', 'abc', 'float'), ('rate', '-1', '0.0 ..'), ('rate', 'nan', '0.0 ..'),
     ('threads', 'many', 'int'), ('threads', '2.5', 'int'), ('remote', 'maybe', 'true or false'),
-    ('record_images', 'perhaps', 'true or false'), ('camera', 'true', 'node or false'),
+    ('record_images', 'perhaps', 'true or false'), ('camera', 'true', 'inside or node or false'),
     ('meter', 'ina219', 'um25c or monsoon or KIND:NAME or none'),
     ('meter', 'ina219:1', 'hwmon:CHIP/RAIL'), ('server_meter', 'topic:/power', 'meters no server'),
     ('server_meter', 'rapl', 'rapl:ZONE'), ('meter_calibration', '/no/such', 'No such file'),

@@ -15,6 +15,7 @@ from waits import WAIT_S
 from offload_perception.bringup import process_runner
 from offload_perception.bringup.graph import DRONE
 from offload_perception.bringup.process_runner import (
+    STAY_INACTIVE,
     GraphRunner,
     NodeProcess,
     command_of,
@@ -94,8 +95,9 @@ def test_what_is_given_comes_after_the_parameter_file_so_that_it_wins(
     monkeypatch.setattr(process_runner, 'executable', lambda name: name)
     file = tmp_path / 'a.yaml'
     file.write_text('/**: {ros__parameters: {threads: 1}}')
-    line = command_of(EDGE, parse_arguments(DRONE, [f'params_file:={file}', 'deadline:=0.2']), {})
-    assert line[-4:] == ['--params-file', str(file), '-p', 'deadline:=0.2']
+    given = [f'params_file:={file}', 'deadline:=0.2', 'camera:=node']
+    line = command_of(EDGE, parse_arguments(DRONE, given), {})
+    assert line[-6:] == ['--params-file', str(file), '-p', 'deadline:=0.2', '-p', 'source:=""']
 
 
 def test_an_executable_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +159,7 @@ def executables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_node_that_ends_by_itself_is_reported(executables: None, lines: Lines) -> None:
-    with GraphRunner(DRONE, parse_arguments(DRONE, []), lines) as graph:
+    with GraphRunner(DRONE, parse_arguments(DRONE, ['camera:=node']), lines) as graph:
         graph.start('um25c', 'edge_inference')
         assert lines.seen('[um25c] up') and graph.dead() is None
         graph.start('camera')
@@ -170,18 +172,21 @@ def test_a_node_that_ends_by_itself_is_reported(executables: None, lines: Lines)
 def test_a_node_is_started_again_where_that_is_wanted(executables: None, lines: Lines,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_runner, 'RESPAWN_DELAY_S', 0.0)
-    with GraphRunner(DRONE, parse_arguments(DRONE, ['respawn:=true']), lines) as graph:
-        graph.start('camera')
+    values = parse_arguments(DRONE, ['respawn:=true', 'camera:=node'])
+    with GraphRunner(DRONE, values, lines) as graph:
+        graph.start('camera', **STAY_INACTIVE)
+        assert 'stay_inactive:=true' in graph._processes['camera'].command
         for _ in range(2):
             ended = graph._processes['camera']
             ended._process.wait(WAIT_S)
             assert graph.dead() is None and graph._processes['camera'] is ended
             assert graph.dead() is None and graph._processes['camera'] is not ended
+        assert 'stay_inactive:=true' not in graph._processes['camera'].command
     assert sum('ended with code 3; starting it again' in line for line in lines) == 2
 
 
 def test_the_condition_of_a_node_decides(executables: None, lines: Lines) -> None:
-    values = parse_arguments(DRONE, ['remote:=false'])
+    values = parse_arguments(DRONE, ['remote:=false', 'camera:=node'])
     with GraphRunner(DRONE, values, lines) as graph:
         assert 'remote_inference' not in graph and 'camera' in graph
         graph.start('remote_inference')

@@ -591,6 +591,13 @@ def test_pictures_are_found_under_the_topic_that_the_drone_took_them_from(
     assert (samples(flight) is None) == (taken == '/other')
 
 
+def test_pictures_of_a_drone_s_own_source_are_found_under_its_preview(tmp_path: Path) -> None:
+    more = [diagnostics('/drone1/edge_inference', **{
+        'images from': 'its own source', 'preview on': '/drone1/image_raw', 'source': 'terrain'})]
+    flight = load_flight(write(tmp_path / 'b', images='/drone1/image_raw', more=more))
+    assert len(flight.samples) == 3
+
+
 def test_two_flights_side_by_side(bag: Path, tmp_path: Path) -> None:
     after = write(tmp_path / 'after', frames=FRAMES[:1], trained=False, images=None)
     out = tmp_path / 'out'

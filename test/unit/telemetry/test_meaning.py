@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import offload_perception
-from offload_perception.telemetry.meaning import caveat
+from offload_perception.telemetry.meaning import caveat, run_caveats
 
 BUNDLED = json.loads((Path(offload_perception.__file__).parent
                       / 'weights/aerial/manifest.json').read_text())['weights']
@@ -35,3 +35,10 @@ def test_nothing_is_said_of_a_network_whose_training_is_not_known() -> None:
 
 def test_an_untrained_network_means_nothing_anywhere() -> None:
     assert caveat(False, 'seed:0', 'terrain').startswith('UNTRAINED')
+
+
+@pytest.mark.parametrize(('edge', 'camera'), [
+    ({}, {'source': 'photos'}), ({'source': 'photos'}, {})])
+def test_the_source_is_that_of_the_node_that_plays_it(edge: dict[str, str],
+                                                      camera: dict[str, str]) -> None:
+    assert run_caveats(True, {'weights': BUNDLED, **edge}, camera) == [ON_PHOTOGRAPHS]
