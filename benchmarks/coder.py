@@ -115,11 +115,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--json', type=Path)
     args = parser.parse_args(argv)
     artefact = prepare(args.model, args.weights, progress=progress)
-    shape = artefact.input.shape
-    images = (folder_images(args.images, shape, args.count) if args.images else
-              tiles('test', args.count, seed=11, size=shape[0])[0])
+    height, width, _ = artefact.input.shape
+    images = (folder_images(args.images, (height, width, 3), args.count) if args.images else
+              tiles('test', args.count, seed=11, size=height)[0])
     chain = Chain(artefact, resolve('cpu'), merge=False)
-    found, _ = heads(chain, images, [artefact.cut(cut) for cut in CUTS])
+    found, _ = heads(chain, list(images), [artefact.cut(cut) for cut in CUTS])
     chain.close()
     rows = raced({artefact.cut_names[cut]: qs for cut, qs in found.items()}, args.against,
                  args.turns)
@@ -139,8 +139,9 @@ def raced(tensors: dict[str, list[np.ndarray]], against: str, turns: int) -> lis
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         file = folder / 'tensors.npz'
-        np.savez(file, **{f'{cut}.{i}': q for cut, qs in tensors.items()
-                          for i, q in enumerate(qs)})
+        named: dict[str, Any] = {f'{cut}.{i}': q for cut, qs in tensors.items()
+                                 for i, q in enumerate(qs)}
+        np.savez(file, **named)
         coders = []
         for name, revision in (('now', None), ('before', against)):
             (folder / name).mkdir()

@@ -93,7 +93,8 @@ def _server(pid: int) -> psutil.Process:
 
 def frames_of(bag: Path, killed_s: float) -> np.ndarray:
     """Return for each recorded frame when its image came, from the kill on [s], its outcome,
-    whether the second server was to finish it, and whether it met its deadline: (frames, 4)."""
+    whether the second server was to finish it, and whether it met its deadline: (frames, 4).
+    """
     found = []
     for recorded in BagReader(bag):
         if recorded.topic.endswith('/frame_latency'):

@@ -22,6 +22,7 @@ from offload_perception.bringup.graph import (
     UM25C,
     NodeEntry,
 )
+from offload_perception.errors import ConfigError
 
 _SHARED = (replace(RECORDER, parameters={**RECORDER.parameters, 'drones': 'record_drones'}),
            DASHBOARD)
@@ -86,6 +87,7 @@ def members(given: Mapping[str, str]) -> tuple[Member, ...]:
     texts = {name: given.get(name, a.default) for name, a in known.items()}
     drones, servers = ([f'{kind}{n}' for n in range(1, int(texts[f'{kind}s']) + 1)]
                        for kind in ('drone', 'server'))
+    _check_port(texts['meter_port'], len(drones))
     common = {**_DEFAULTS, **given}
     names = texts['server'] or ','.join(f'/{name}' for name in servers)
     if names:
@@ -101,6 +103,13 @@ def members(given: Mapping[str, str]) -> tuple[Member, ...]:
             *(make(name, SERVER, server=f'/{name}') for name in servers),
             *(make(name, _DRONE, namespace=name, source=_source(texts['source'], n))
               for n, name in enumerate(drones)))
+
+
+def _check_port(port: str, drones: int) -> None:
+    """Refuse a port that several meters would open."""
+    if port and drones > 1:
+        raise ConfigError(f"argument meter_port is '{port}', a single meter, and {drones} drones "
+                          'are started; leave it out, or start that drone by drone.launch.py')
 
 
 def _source(text: str, number: int) -> str:

@@ -71,7 +71,8 @@ POWER = NodeEntry('power_node', 'power', 'namespace', PowerConfig, {
     condition='meter', runs_at=(SOURCE,))
 REMOTE = NodeEntry('remote_inference_node', 'remote_inference', 'server', RemoteConfig, {
     **_MODEL, 'device': 'server_device', 'backend': 'backend', 'beat_period': 'beat_period',
-    'batch': 'batch', 'shares': 'shares', 'power_source': 'server_meter'})
+    'batch': 'batch', 'shares': 'shares', 'power_source': 'server_meter',
+    'ray_address': 'ray_address', 'ray_replicas': 'ray_replicas'})
 RECORDER = NodeEntry('recorder_node', 'recorder', 'namespace', RecorderConfig, {
     'bag': 'bag', 'images': 'record_images', 'tensors': 'record_tensors', 'server': 'server'},
     condition='record', images=True)

@@ -52,6 +52,13 @@ def test_every_drone_knows_every_server_and_plans() -> None:
     assert parameters(parts, 'dashboard') == {'server': '/server1,/server2,/server3'}
 
 
+def test_one_meter_is_not_given_to_several_drones() -> None:
+    with pytest.raises(ConfigError, match='argument meter_port is .*, a single meter, and 2'):
+        members({'drones': '2', 'meter_port': '/dev/rfcomm0'})
+    assert parameters(members({'drones': '1', 'meter_port': '/dev/rfcomm0'}),
+                      'drone1/um25c')['port'] == '/dev/rfcomm0'
+
+
 def test_servers_may_run_elsewhere() -> None:
     parts = members({'drones': '1', 'servers': '0', 'server': '/gpu,/cpu'})
     assert list(running(parts)) == ['', 'drone1']
