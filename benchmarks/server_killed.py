@@ -33,7 +33,8 @@ from offload_perception.recording import BagReader
 WINDOW_S, LOST_POINTS = 0.5, 5.0
 SHOWN_S = (-2.0, 6.0)  # around the kill
 OUTCOMES = tuple(Outcome)
-TOTAL = re.compile(r'all \d+ drones: captured (\d+) = remote (\d+) \+ local (\d+) \+ dropped (\d+)')
+TOTAL = re.compile(r'all \d+ drones: captured (\d+) = remote (\d+) \+ local (\d+) \+ '
+                   r'dropped (\d+)')
 
 
 def fly(args: argparse.Namespace, folder: Path) -> tuple[float, str]:
