@@ -42,8 +42,8 @@ def fly(args: argparse.Namespace, folder: Path) -> tuple[float, str]:
     words = [f'drones:={args.drones}', 'servers:=2', f'rate:={args.rate}',
              f'deadline:={args.deadline}', 'threads:=1', 'meter:=none', 'dashboard:=false',
              'record:=true', f'bag:={folder / "bag"}', *args.arguments]
-    process = subprocess.Popen((sys.executable, '-m', 'offload_perception.cli.fleet', *words),
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(('fleet', *words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True)
     assert process.stdout is not None
     lines: list[str] = []
     in_flight = threading.Event()
@@ -59,7 +59,7 @@ def fly(args: argparse.Namespace, folder: Path) -> tuple[float, str]:
     reader = threading.Thread(target=read, args=(process.stdout,))
     reader.start()
     try:
-        in_flight.wait()
+        in_flight.wait()  # or ended
         progress(f'{args.drones} drones are in flight')
         _wait(process, args.settle + args.before)
         server = _server(process.pid)
