@@ -27,7 +27,7 @@ from offload_perception.power.emulation.device_model import preset
 NAMESPACE, SERVER = 'cameras_benchmark', 'cameras_benchmark_server'
 WAYS = {'node': ('edge_inference', 'camera'), 'inside': ('edge_inference',)}
 METERED = 'raspberry_pi_3b_plus'  # what the emulated meter of the demo models
-SPARE = 5  # pictures, for frames that are lost between camera and edge node
+SPARE = 50  # pictures, for frames that are lost before camera and edge node know each other
 OVER_S = 1.5  # without a frame: the film is over
 
 
