@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,12 +201,13 @@ class Probe:
     """
 
     def __init__(self, namespace: str, result: type = Classification,
-                 result_qos: Any = qos.RESULTS) -> None:
+                 result_qos: Any = qos.RESULTS, *, sends: tuple[type, str, Any] = (
+                     Image, 'image_raw', qos.CAMERA), results: str = 'classification') -> None:
         self._context = Context()
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node('probe', namespace=namespace, context=self._context)
-        self._images = self._node.create_publisher(Image, 'image_raw', qos.CAMERA)
-        self._node.create_subscription(result, 'classification', self._on_result, result_qos)
+        self._publisher = self._node.create_publisher(*sends)
+        self._node.create_subscription(result, results, self._on_result, result_qos)
         self._node.create_subscription(FrameLatency, 'frame_latency', self._on_latency,
                                        qos.TELEMETRY)
         self._came = threading.Condition()
@@ -250,11 +252,15 @@ class Probe:
 
     def publish(self, rgb: np.ndarray) -> int:
         """Publish an image; return its stamp in ns."""
-        message = image_message(rgb, Header(stamp=self._node.get_clock().now().to_msg()))
+        message = self.message(rgb, Header(stamp=self._node.get_clock().now().to_msg()))
         stamp = stamp_ns(message.header)
         self.sent[stamp] = time.monotonic()
-        self._images.publish(message)
+        self._publisher.publish(message)
         return stamp
+
+    def message(self, rgb: np.ndarray, header: Header) -> Any:
+        """Return the message of an image."""
+        return image_message(rgb, header)
 
     def totals_s(self) -> dict[int, float]:
         """Return the seconds from publishing to result of each image that had one, by stamp."""
@@ -301,6 +307,17 @@ class Probe:
             if not self._came.wait_for(lambda: self.latencies and _none_under_way(
                     self.latencies[-1]), timeout_s):
                 raise OffloadError('the drone does not come to rest; see why with --verbose')
+
+    def wait_for(self, graph: GraphRunner, done: Callable[[], bool], timeout_s: float) -> None:
+        """Return once it is done; raises OffloadError if a node has ended instead."""
+        give_up_s = time.monotonic() + timeout_s
+        while True:
+            with self._came:
+                if self._came.wait_for(done, 1.0):
+                    return
+            if (dead := graph.dead()) or time.monotonic() > give_up_s:
+                raise OffloadError(f'no end within {timeout_s:.0f} s, or a node has ended '
+                                   f'({dead}); see why with --verbose')
 
     def wait_for_graph(self, rgb: np.ndarray, *graphs: GraphRunner | ScriptGraph) -> None:
         """Return once results come; raises OffloadError if a node has ended instead."""
