@@ -6,7 +6,7 @@ other, with the times of decoding and tails measured before; at some loads the s
 beside its simulation, for the same arrivals. All loads are open loops with the same seeds for
 every rival. Rivals serve in order of arrival, one by one, as the server did before it had a
 schedule, and in the same batches as ours; both give up what has passed its deadline. Capacity is
-that of full batches by the times of their parts.
+that of full batches: measured for what is measured, by the times of their parts in the simulation.
 
     bash scripts/run.sh python benchmarks/fleet.py --model vgg16 --weights seed:0
 """
@@ -33,6 +33,7 @@ from offload_perception.load_test.tally import Answer, LoadReport, Tally
 from offload_perception.load_test.tensors import Tensors
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.batch_sizes import MOST, batch_sizes
+from offload_perception.network.interpret import interpret
 from offload_perception.network.runnable import ServedNetwork
 from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.batched import BatchedTails
@@ -169,16 +170,19 @@ def simulated(tails: Tails, plan: LoadPlan, schedule: type[Schedule[Any]],
 
 
 def measured_tails(bench: Bench, cuts: tuple[int, ...]) -> Tails:
-    """Return the times of tails on this machine, each by itself."""
+    """Return the times of tails on this machine, each alone; reading outputs is in decoding."""
     network, artefact = bench.network, bench.network.artefact
     packets = {cut: bench.tensors.packet(Arrival(1, 0.0, 0, cut, 0.0), '', None) for cut in cuts}
     decoded = {cut: decode_packet(p, artefact) for cut, p in packets.items()}
     decode_s = race({cut: partial(decode_packet, p, artefact) for cut, p in packets.items()})
     join_s = race({cut: partial(network.to_join, cut, xs) for cut, xs in decoded.items()})
+    outputs = network.together([network.join],
+                               [network.to_join(cuts[0], decoded[cuts[0]])])[0]
+    read_s = race({0: partial(interpret, outputs, artefact, top_k=5, min_score=0.0)})[0]
     alone_s = np.full(artefact.last, network.together_s[1])
     for cut in cuts:
         alone_s[cut] += join_s[cut]
-    return Tails(alone_s, float(np.mean(list(decode_s.values()))), network.join,
+    return Tails(alone_s, float(np.mean(list(decode_s.values()))) + read_s, network.join,
                  network.together_s)
 
 
@@ -192,8 +196,8 @@ def loads(tails: Tails, cuts: tuple[int, ...], seconds: float) -> dict[str, list
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in RIVALS}
     for load in LOADS:
         for name, (schedule, batch) in RIVALS.items():
-            reports = [simulated(tails, plan_of(tails, cuts, load, seconds, seed), schedule, batch)
-                       for seed in SEEDS]
+            plans = [plan_of(capacity_of(tails), cuts, load, seconds, seed) for seed in SEEDS]
+            reports = [simulated(tails, plan, schedule, batch) for plan in plans]
             found[name].append({'load': load, **mean(reports)})
     return found
 
@@ -204,19 +208,23 @@ def mean(reports: Sequence[LoadReport]) -> dict[str, float]:
         p: float(np.mean([r.latency_s[p] for r in reports])) for p in reports[0].latency_s}
 
 
-def plan_of(tails: Tails, cuts: tuple[int, ...], load: float, seconds: float,
+def plan_of(capacity: float, cuts: tuple[int, ...], load: float, seconds: float,
             seed: int) -> LoadPlan:
-    """Return the load, a share of the capacity; deadlines are some batches long."""
-    deadlines_s = tuple(round(k * MOST / capacity_of(tails), 4) for k in BATCHES_LONG)
-    return LoadPlan(DRONES, load * capacity_of(tails), seconds, cuts, deadlines_s, seed=seed)
+    """Return the load, a share of the capacity; deadlines are some full batches long."""
+    deadlines_s = tuple(round(k * MOST / capacity, 4) for k in BATCHES_LONG)
+    return LoadPlan(DRONES, load * capacity, seconds, cuts, deadlines_s, seed=seed)
 
 
-def side_by_side(bench: Bench, tails: Tails, cuts: tuple[int, ...]) -> list[dict[str, Any]]:
-    """Return the server's figures, measured and simulated, for the same arrivals."""
+def side_by_side(bench: Bench, tails: Tails, cuts: tuple[int, ...],
+                 capacity: float) -> list[dict[str, Any]]:
+    """Return the server's figures, measured and simulated, for the same arrivals.
+
+    :param capacity: of the server as measured, all of its work included [1/s].
+    """
     rows = []
     for load in BESIDE:
         progress(f'load {load:g}, measured')
-        plan = plan_of(tails, cuts, load, bench.args.seconds, seed=SEEDS[0])
+        plan = plan_of(capacity, cuts, load, bench.args.seconds, seed=SEEDS[0])
         rows += [{'load': load, 'server': MEASURED, **mean([bench.load(plan)])},
                  {'load': load, 'server': 'simulated', **mean([simulated(
                      tails, plan, Schedule, MOST)])}]
@@ -228,7 +236,7 @@ def flood(tails: Tails, cut: int, seconds: float) -> dict[str, Any]:
     shares: dict[float, float] = {}
     for times in (1.0, FLOOD):
         drones = [d for seed in SEEDS for d in list(simulated(tails, replace(
-            plan_of(tails, (cut,), FLOOD_LOAD, seconds, seed), flood=times), Schedule,
+            plan_of(capacity_of(tails), (cut,), FLOOD_LOAD, seconds, seed), flood=times), Schedule,
             MOST).drones.values())[1:]]
         shares[times] = float(np.average([d.in_time for d in drones],
                                          weights=[d.sent for d in drones]))
@@ -346,7 +354,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rates['int8'] = batches(bench, join)
         cuts = (join - 1, join)  # later ones would take less than the simulator assumes
         tails = measured_tails(bench, cuts)
-        beside = side_by_side(bench, tails, cuts)
+        beside = side_by_side(bench, tails, cuts, rates['int8'][MOST])
     found = loads(tails, cuts, args.seconds)
     flooded = flood(tails, join, args.seconds)
     print('\n' + table(('tails', *map(str, batch_sizes(MOST))), [

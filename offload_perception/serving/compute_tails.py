@@ -18,7 +18,7 @@ class Computed:
     """What became of a tensor, and the seconds of each step; NaN if it was not done.
 
     `alone_s` is the time of its own layers, up to the join, `together_s` that of the layers from
-    there on, of all `batch` tensors.
+    there on and of reading their outputs, of all `batch` tensors.
     """
 
     status: Status
@@ -62,9 +62,9 @@ def compute_tails(network: ServedNetwork, packets: Sequence[FeaturePacket], *, t
         try:
             frames = network.together([max(packets[n].split, network.join) for n in ready],
                                       [brought[n][1] or () for n in ready])
-            together_s = clock() - started
             results = [interpret(outputs, network.artefact, top_k=top_k, min_score=min_score)
                        for outputs in frames]
+            together_s = clock() - started
         except Exception as e:  # whatever it is, the drones get an answer
             why = failed(e)
             done |= {n: replace(brought[n][0], status=why.status, message=why.message)

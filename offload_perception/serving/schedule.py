@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from offload_perception.frames import Status
 from offload_perception.serving.fair_shares import Shares
 from offload_perception.serving.tail_times import TailTimes
+from offload_perception.serving.wait_forecast import WaitForecast
 
 IDLE_PATIENCE_S = 2.0  # a tensor without a deadline has waited for idle time long enough
 _TRIED = 8  # a queue of more than this many batches of some size is not forecast with it
@@ -27,8 +28,8 @@ Item = TypeVar('Item')
 class Waiting(Generic[Item]):
     """A tensor of a drone in the queue; `item` is the server's own.
 
-    `due_s` is its deadline, infinite if it has none. `expected_wait_s` is what was expected when
-    it arrived.
+    `due_s` is its deadline, infinite if it has none. `planned_wait_s` is its wait by what was
+    known when it arrived, NaN if too little was; `expected_wait_s` is corrected by `WaitForecast`.
     """
 
     drone: str
@@ -37,6 +38,7 @@ class Waiting(Generic[Item]):
     due_s: float
     size: int
     item: Item
+    planned_wait_s: float = nan
     expected_wait_s: float = nan
 
 
@@ -86,8 +88,9 @@ class Schedule(Generic[Item]):
         self._times, self._shares = times, shares
         self._limit, self._limit_bytes = limit, limit_bytes
         self._queue: list[Waiting[Item]] = []
-        self._free_s = -inf  # when the batch that is computed will be done
+        self._free_s = -inf  # when the batch that is computed will be done and answered
         self._usual_left_s, self._usual_cut = inf, times.join
+        self._waits = WaitForecast()
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -101,7 +104,9 @@ class Schedule(Generic[Item]):
         """Take a tensor, or not; return who is refused for it: nobody, itself or another one."""
         self._shares.hear(tensor.drone, now_s)
         self._note_usual(tensor.due_s - now_s, tensor.cut)
-        tensor.expected_wait_s, gains = self._expected(tensor, now_s)
+        planned_s, gains = self._planned(tensor, now_s)
+        tensor.expected_wait_s = self._waits.expected_s(planned_s)
+        tensor.planned_wait_s = planned_s if self._times.known(tensor.cut) else nan
         if tensor.due_s <= now_s:
             return [Refusal(tensor, Status.LATE, 'its deadline had passed when it arrived')]
         if not gains:
@@ -129,7 +134,7 @@ class Schedule(Generic[Item]):
         do, so that times which were wrong are measured again.
         """
         if len(self._queue) == 1 and self._queue[0].due_s > now_s:  # nothing to choose
-            self._free_s = self._earliest_end_s(self._queue[0], now_s)
+            self._free_s = self._earliest_end_s(self._queue[0], now_s) + self._times.reply_s
             return [self._queue.pop()], []
         self._free_s = now_s
         hopeless = [t for t in self._queue if self._earliest_end_s(t, now_s) > t.due_s]
@@ -145,7 +150,8 @@ class Schedule(Generic[Item]):
             line = self._line(rest, now_s)
             batch = [line.tensors[place] for place in self._best(line, now_s).batches[0].places]
         self._queue = [t for t in self._queue if t not in hopeless and t not in batch]
-        self._free_s = now_s + self._times.batch_s(t.cut for t in batch)
+        self._free_s = (now_s + self._times.batch_s(t.cut for t in batch)
+                        + len(batch) * self._times.reply_s)
         return batch, [Refusal(t, Status.LATE, 'its deadline can no longer be met')
                        for t in hopeless]
 
@@ -154,6 +160,10 @@ class Schedule(Generic[Item]):
         self._free_s = now_s
         for tensor in batch:
             self._shares.pay(tensor.drone, (now_s - started_s) / len(batch), now_s)
+
+    def observe_wait(self, tensor: Waiting[Item], waited_s: float) -> None:
+        """Take how long a tensor did wait [s]."""
+        self._waits.observe(tensor.planned_wait_s, waited_s)
 
     def work_s(self) -> float:
         """Return the time of all that waits, one by one [s]."""
@@ -169,6 +179,9 @@ class Schedule(Generic[Item]):
 
         :param cut: None takes that of the tensor that came last.
         """
+        return self._waits.expected_s(self._planned_wait_s(now_s, cut))
+
+    def _planned_wait_s(self, now_s: float, cut: int | None) -> float:
         if not self._queue:
             return max(self._free_s - now_s, 0.0)
         probe: Waiting[Any] = Waiting('', self._usual_cut if cut is None else cut, now_s,
@@ -178,8 +191,8 @@ class Schedule(Generic[Item]):
 
     # -- what will happen -------------------------------------------------------------------
 
-    def _expected(self, tensor: Waiting[Item], now_s: float) -> tuple[float, bool]:
-        """Return how long a new tensor will wait, and whether more deadlines are kept with it.
+    def _planned(self, tensor: Waiting[Item], now_s: float) -> tuple[float, bool]:
+        """Return the planned wait of a new tensor, and whether more deadlines are kept with it.
 
         A server that is idle tries everything.
         """
@@ -260,6 +273,7 @@ class Schedule(Generic[Item]):
                     else:
                         kept += 1
             batches.append(_Batch(places, at_s, together_s))
+            at_s += len(places) * self._times.reply_s
         return _Forecast(kept_within, kept, -at_s, batches)
 
     def _earliest_end_s(self, tensor: Waiting[Any], start_s: float) -> float:

@@ -50,6 +50,11 @@ class ServerCounts:
     batches: tuple[int, ...] = ()
 
 
+def wait_of(job: Job, computed: Computed, done_s: float) -> float:
+    """Return how long a tensor that was computed by `done_s` had waited [s]."""
+    return max(done_s - job.arrival_s - computed.decode_s - computed.tail_s, 0.0)
+
+
 class ServerPipeline(ABC):
     """Takes packets from any thread, and gives every packet exactly one `reply`.
 
@@ -143,7 +148,7 @@ class ServerPipeline(ABC):
             self.ran, self.ran_on = computed.runtime, computed.device
             self._load.observe_tail(job.cut, computed.service_s / replicas, done_s,
                                     tail_s=computed.tail_s)
-            wait_s = max(done_s - job.arrival_s - computed.decode_s - computed.tail_s, 0.0)
+            wait_s = wait_of(job, computed, done_s)
             with self._wake:
                 self._together[computed.batch] += 1
         self._answer(job, computed, wait_s)

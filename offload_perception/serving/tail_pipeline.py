@@ -11,7 +11,12 @@ from offload_perception.serving.compute_tails import Computed, compute_tails
 from offload_perception.serving.fair_shares import Shares
 from offload_perception.serving.schedule import Refusal, Schedule
 from offload_perception.serving.server_load import Load
-from offload_perception.serving.server_pipeline import Job, ServerPipeline, ServerSettings
+from offload_perception.serving.server_pipeline import (
+    Job,
+    ServerPipeline,
+    ServerSettings,
+    wait_of,
+)
 from offload_perception.serving.tail_times import TailTimes
 from offload_perception.threads import PATIENCE, Worker
 
@@ -97,9 +102,11 @@ class TailPipeline(ServerPipeline):
                 self._network, [job.item for job in batch], top_k=self._settings.top_k,
                 min_score=self._settings.min_score, clock=self._clock)
             done = self._clock()
-            self._learn(batch, computed)
+            self._learn(batch, computed, done)
             for job, each in zip(batch, computed, strict=True):
                 self._finish(job, each, done)
+            with self._wake:
+                self._times.observe_reply((self._clock() - done) / len(batch))
         finally:
             done = self._clock()
             with self._wake:
@@ -107,14 +114,17 @@ class TailPipeline(ServerPipeline):
                 for job in batch:
                     self._served.count_time(job.drone, (done - started) / len(batch), done)
 
-    def _learn(self, batch: list[Job], computed: list[Computed]) -> None:
-        """Note how long the tails took."""
+    def _learn(self, batch: list[Job], computed: list[Computed], done: float) -> None:
+        """Note how long the tails took, and how long they waited for."""
         with self._wake:
             for job, c in zip(batch, computed, strict=True):
                 if isfinite(c.alone_s):
                     self._times.observe_alone(job.cut, c.decode_s + c.alone_s)
             served = [(job.cut, c) for job, c in zip(batch, computed, strict=True)
                       if c.status is Status.OK]
+            for job, c in zip(batch, computed, strict=True):
+                if c.status is Status.OK:
+                    self._schedule.observe_wait(job, wait_of(job, c, done))
             if served:
                 self._times.observe_together(self._times.first(cut for cut, _ in served),
                                              len(served), served[0][1].together_s)

@@ -1,4 +1,4 @@
-"""How long tails take on this server, alone and together, as measured."""
+"""How long tails and replies take on this server, as measured."""
 
 from collections.abc import Iterable
 from math import isfinite, nan
@@ -12,7 +12,7 @@ _OUTLIER = 1.5  # times the mean, a longer one counts as this: a stall must not 
 
 
 class TailTimes:
-    """Running means of the two parts of a tail's time.
+    """Running means of the parts of a tail's time.
 
     Each tensor is decoded and brought to the `join` by itself; from there the layers run for up
     to `most` tensors at once. A tensor that was cut after the join enters at its cut.
@@ -20,6 +20,7 @@ class TailTimes:
     :ivar join: cut from which the layers run together; the last one if none do.
     :ivar most: tensors that run together at most.
     :ivar sizes: the sizes of batches to choose from.
+    :ivar reply_s: time of answering one tensor [s].
     """
 
     def __init__(self, *, cuts: int, join: int, most: int) -> None:
@@ -28,6 +29,7 @@ class TailTimes:
         self._together_s: dict[int, dict[int, float]] = {}  # by first cut, then by tensors
         self._tables: dict[int, tuple[float, ...]] = {}  # of all numbers of tensors, by first cut
         self.sizes = batch_sizes(self.most)
+        self.reply_s = 0.0
 
     def observe_alone(self, cut: int, seconds: float) -> None:
         """Take the time of decoding a tensor and bringing it to the join [s]."""
@@ -38,6 +40,10 @@ class TailTimes:
         times = self._together_s.setdefault(first, {})
         times[tensors] = _mean(times.get(tensors, nan), seconds)
         self._tables.clear()
+
+    def observe_reply(self, seconds: float) -> None:
+        """Take the time of answering one tensor [s]."""
+        self.reply_s = _mean(self.reply_s or nan, seconds)
 
     def known(self, cut: int) -> bool:
         """Return whether a tensor of this cut was measured."""

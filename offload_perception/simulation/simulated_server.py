@@ -165,8 +165,9 @@ class Server:
             tail_s = own_s - self._tails.decode_s + together_s
             self._meter.observe_tail(tensor.cut, own_s + together_s / len(batch), now_s,
                                      tail_s=tail_s)
-            tensor.item.answer(Answered(now_s - tensor.arrival_s - own_s - together_s, tail_s,
-                                        tensor.expected_wait_s, len(batch)))
+            waited_s = now_s - tensor.arrival_s - own_s - together_s
+            self._schedule.observe_wait(tensor, waited_s)
+            tensor.item.answer(Answered(waited_s, tail_s, tensor.expected_wait_s, len(batch)))
         self._start()
 
     def _refuse(self, refusals: list[Refusal[_Job]]) -> None:
