@@ -35,6 +35,7 @@ from offload_perception.nodes.convert import byte_array
 from offload_perception.runtime.loaded_network import LoadedNetwork
 
 NAMESPACE = 'latency_benchmark'
+PAUSE, FASTEST_HZ = 3.0, 20.0  # a frame of the camera inside for so many times head plus tail
 RELAYS = Path(__file__).with_name('relay_nodes.py')
 
 
@@ -58,7 +59,7 @@ def measure_cut(args: argparse.Namespace, cut: str, network: LoadedNetwork,
     total, head, tail = np.array(rows).T
     own_s = probe.inference_s()
     nbytes = int(np.median([m.bytes for m in probe.latencies]))
-    inside = measure_inside(args, cut, scene)
+    inside = measure_inside(args, cut, scene, 1.0 / (PAUSE * float(np.median(head + tail))))
     return {'cut': cut, 'head_s': head, 'tail_s': tail, 'total_s': total,
             'overhead_s': total - np.median(head) - np.median(tail),
             'path_s': np.array([t - own_s[s] for s, t in probe.totals_s().items() if s in own_s]),
@@ -74,13 +75,15 @@ def medians(frames: Sequence[Any]) -> dict[str, float]:
     return {s: float(np.median([getattr(m, s) for m in frames])) for s in common.STAGES}
 
 
-def measure_inside(args: argparse.Namespace, cut: str, scene: common.Scene) -> list[Any]:
-    """Return the FrameLatency of frames that the edge node has played itself."""
-    warm = args.warm_up + round(args.settle * args.rate)
+def measure_inside(args: argparse.Namespace, cut: str, scene: common.Scene,
+                   rate_hz: float) -> list[Any]:
+    """Return the FrameLatency of frames that the edge node has played itself at a rate."""
+    rate_hz = min(rate_hz, FASTEST_HZ)
+    warm = args.warm_up + round(args.settle * rate_hz)
     with (TemporaryDirectory() as folder, common.Probe(f'{NAMESPACE}_inside') as probe,
           common.drone_graph(
               args, f'{NAMESPACE}_inside', 'camera:=inside',
-              f'source:={cameras.make_film(Path(folder), scene.rgb, 1)}', f'rate:={args.rate}',
+              f'source:={cameras.make_film(Path(folder), scene.rgb, 1)}', f'rate:={rate_hz:.2f}',
               split=cut, codec=args.codec, server=f'{NAMESPACE}_server') as graph):
         graph.start('remote_inference', exit_when_refused='true')
         graph.start('edge_inference', exit_when_refused='true', reply_timeout='30.0')
@@ -172,7 +175,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     p = common.parser(__doc__, frames=100)
     p.add_argument('--cuts', help='layer names, with commas; by default the one in the middle')
     p.add_argument('--codec', default='auto')
-    p.add_argument('--rate', type=float, default=10.0, help='of the camera inside [Hz]')
     args = common.parse(p, argv)
     scene = common.open_scene(args)
     network = common.open_bare(args, scene)
