@@ -58,7 +58,7 @@ MEMORY_TENSORS = 100_000
 MEASURED = 'measured'
 SEEDS = (1, 2, 3, 4, 5)
 BATCHES_LONG = (1.5, 3.0, 6.0)  # deadlines, in full batches
-BESIDE = (0.4, 0.8, 1.2)  # loads that are measured, too
+BESIDE = (0.4, 0.6, 0.8, 0.9)  # loads that are measured, too
 COMPARED = ('in_time', 'goodput', 'mean_wait_s', 'wait_error_s', 'mean_batch')
 
 
