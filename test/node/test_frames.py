@@ -66,7 +66,7 @@ def test_a_result_carries_the_header_of_its_image(world: World, edge: Callable[.
                                                   ends: Heard, artefact: Artefact,
                                                   split: str) -> None:
     server()
-    drone = edge(split=split)
+    drone = edge(split=split, deadline=30.0)
     served(world, drone)
     a_frame(camera(), stamp=1234, frame_id='nose_camera')
     result, = results.wait_for(1)
