@@ -43,8 +43,10 @@ def security_environment(keystore: str) -> dict[str, str]:
 
     :param keystore: folder of SROS2; empty = without security.
     """
+    if not keystore:
+        return {}
     return {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce',
-            'ROS_SECURITY_KEYSTORE': str(Path(keystore).expanduser().resolve())} if keystore else {}
+            'ROS_SECURITY_KEYSTORE': str(Path(keystore).expanduser().resolve())}
 
 
 def remove_leftovers(folder: Path = _SHARED_MEMORY) -> int:

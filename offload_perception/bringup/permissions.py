@@ -137,8 +137,10 @@ def _servers(node: NodeEntry, settings: Settings) -> list[str]:
 
 def _drones(node: NodeEntry, settings: Settings) -> list[str]:
     own, named = _namespace(node, settings), str(settings.parameters(node).get('drones', ''))
-    return [name if name.startswith('/') else f'{own}/{name}'
-            for name in (text.strip().rstrip('/') for text in named.split(','))] if named else [own]
+    if not named:
+        return [own]
+    names = [name.strip().rstrip('/') for name in named.split(',')]
+    return [name if name.startswith('/') else f'{own}/{name}' for name in names]
 
 
 def _meter(node: NodeEntry, settings: Settings) -> list[str]:

@@ -1,7 +1,7 @@
 """sros2_policy: print what each node of a graph may do, as `ros2 security` takes it.
 
-    sros2_policy drone namespace:=drone1 server:=/server >policy.xml
-    ros2 security generate_artifacts -k keystore -p policy.xml
+For example `sros2_policy drone server:=/server >policy.xml`, and then `ros2 security
+generate_artifacts -k keystore -p policy.xml`.
 """
 
 import argparse
@@ -20,8 +20,7 @@ GRAPHS = {'drone': DRONE, 'server': SERVER}
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the policy."""
-    p = argparse.ArgumentParser(prog='sros2_policy', description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(prog='sros2_policy', description=__doc__)
     p.add_argument('graph', choices=(*GRAPHS, 'fleet'), help='which launch file starts the nodes')
     p.add_argument('arguments', nargs='*', metavar='name:=value', help='as for the launch file')
     args = p.parse_args(argv)
