@@ -1,3 +1,4 @@
+import base64
 from collections import Counter
 from collections.abc import Iterator
 from math import nan
@@ -145,6 +146,14 @@ def test_data_of_another_tensor_than_announced_are_refused(server: Server) -> No
     server.pipeline.submit(packet(1, data=other))
     reply, = server.replies.wait_for(1)
     assert reply.status is Status.REFUSED and 'checksum' in reply.message
+
+
+def test_a_drone_of_an_earlier_version_is_refused_in_clear_words(server: Server) -> None:
+    recorded = base64.b64decode('pABQoidAjKSAgJeUgKs=')  # as codec format 0xA4 was
+    server.pipeline.submit(packet(data=recorded))
+    reply, = server.replies.wait_for(1)
+    assert reply.status is not Status.OK
+    assert 'install the same version on drone and server' in reply.message
 
 
 def test_what_a_packet_says_makes_no_refusal_long_or_unprintable(server: Server) -> None:
