@@ -1,6 +1,6 @@
 """Records that carry a SHA-256 of themselves: a file that was damaged on its way is found.
 
-It is no signature: whoever can write the file can seal it again.
+It is no signature: a program that can write the file can seal it again.
 """
 
 import hashlib

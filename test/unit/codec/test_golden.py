@@ -60,7 +60,8 @@ def test_the_checksum_covers_the_header_and_the_payload(at: int, what: str) -> N
 
 
 @pytest.mark.parametrize('stream', [  # as format 0xA4 had them: raw, and rans
-    'pABQoidAjKSAgJeUgKs=', 'pAIL8mQ0qfODCxH/hwPjB3B/FgOFAFwH0oShbl9qKgIDh8KCjH8yg00Z76lKKJOE5QMYLQ=='])
+    'pABQoidAjKSAgJeUgKs=',
+    'pAIL8mQ0qfODCxH/hwPjB3B/FgOFAFwH0oShbl9qKgIDh8KCjH8yg00Z76lKKJOE5QMYLQ=='])
 def test_a_stream_of_an_earlier_version_is_refused_in_clear_words(stream: str) -> None:
     with pytest.raises(DecodeError, match='format 0xa5 but of 0xa4; install the same version on '
                                           'drone and server'):

@@ -25,7 +25,7 @@ def edited(profile: DeviceProfile, edit: Callable[..., Any]) -> str:
 
 def test_a_profile_that_was_damaged_on_its_way_is_refused(pi: DeviceProfile) -> None:
     damaged = pi.to_json().replace('1.9', '1.8', 1)
-    with pytest.raises(PlanError, match='(?s)pi.json.*not as it was written.*remove "sha256"'):
+    with pytest.raises(PlanError, match=r'(?s)pi\.json.*not as it was written.*remove "sha256"'):
         DeviceProfile.from_json(damaged, 'pi.json')
     by_hand = {k: v for k, v in json.loads(damaged).items() if k != 'sha256'}
     assert DeviceProfile.from_json(json.dumps(by_hand)).name == pi.name
