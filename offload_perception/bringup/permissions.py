@@ -7,7 +7,7 @@ the flight stack's topics.
 """
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 
 from offload_perception.bringup.arguments import IMAGE_TOPIC, Settings
@@ -121,7 +121,8 @@ def _full(name: str, node: NodeEntry, settings: Settings) -> Iterator[str]:
     namespace = _namespace(node, settings)
     name = settings.remappings(node).get(name, name)
     marker, _, rest = name.partition('/')
-    for start in _STANDS_FOR.get(marker, lambda node, settings: [marker])(node, settings):
+    stands_for = _STANDS_FOR.get(marker)
+    for start in stands_for(node, settings) if stands_for else [marker]:
         each = f'{start}/{rest}' if rest or not start else start
         if each.startswith('~/'):
             yield f'{namespace}/{node.name}{each[1:]}'
@@ -153,4 +154,5 @@ def _stack(node: NodeEntry, settings: Settings) -> list[str]:
     return [f'{settings["flight_prefix"] or prefix}/{name}' for name in names]
 
 
-_STANDS_FOR = {'{server}': _servers, '{drone}': _drones, '{meter}': _meter, '{stack}': _stack}
+_STANDS_FOR: dict[str, Callable[[NodeEntry, Settings], list[str]]] = {
+    '{server}': _servers, '{drone}': _drones, '{meter}': _meter, '{stack}': _stack}

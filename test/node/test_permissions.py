@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -29,9 +30,10 @@ from offload_perception.nodes.recorder import RecorderNode
 from offload_perception.nodes.remote_inference import RemoteInferenceNode
 from offload_perception.nodes.um25c import Um25cNode
 
-NODES = {'camera': CameraNode, 'dashboard': DashboardNode, 'edge_inference': EdgeInferenceNode,
-         'flight': FlightNode, 'monsoon': MonsoonNode, 'power': PowerNode,
-         'recorder': RecorderNode, 'remote_inference': RemoteInferenceNode, 'um25c': Um25cNode}
+NODES: dict[str, Callable[..., AnyNode]] = {
+    'camera': CameraNode, 'dashboard': DashboardNode, 'edge_inference': EdgeInferenceNode,
+    'flight': FlightNode, 'monsoon': MonsoonNode, 'power': PowerNode,
+    'recorder': RecorderNode, 'remote_inference': RemoteInferenceNode, 'um25c': Um25cNode}
 QUALIFIERS = ('publish', 'subscribe', 'reply', 'request')
 
 
@@ -49,7 +51,7 @@ class Case(NamedTuple):
     rarely: frozenset[str] = frozenset()
 
 
-def view(world: World, node: AnyNode) -> None:
+def view(world: World, node: Any) -> None:
     """Have the page show a drone in full, and change it."""
     session, drone = node.session, node.get_namespace()
     names = ('image_raw', 'image_raw/compressed', 'detections', 'class_map')
@@ -117,11 +119,15 @@ def used_by(world: World, case: Case) -> dict[str, set[str]]:
                   f'{world.ns}/drone': '/drone'}
         node = world.start(NODES[case.name], ns=ns, use_sim_time=True, **parameters)
         case.use(world, node)
-        until(lambda node=node, places=places: has(world, node, places)['request' if (
-            case.name == 'dashboard') else 'reply'])
+        awaited = 'request' if case.name == 'dashboard' else 'reply'
+        until(partial(_found, world, node, places, awaited))
         for qualifier, names in has(world, node, places).items():
             used[qualifier] |= names
     return used
+
+
+def _found(world: World, node: AnyNode, places: dict[str, str], qualifier: str) -> set[str]:
+    return has(world, node, places)[qualifier]
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ def test_every_package_is_installed_by_its_hash() -> None:
     pinned = {normal(line) for line in (requirements / 'constraints.txt').read_text().splitlines()
               if not line.startswith('#')}
     assert pinned == {entry for entry in locked if not entry.startswith('wheel==')}
-    assert '--require-hashes -r "$root/requirements/locked.txt"' in SCRIPT.read_text()
+    assert '--no-deps --require-hashes -r "$root/requirements/locked.txt"' in SCRIPT.read_text()
 
 
 def normal(entry: str) -> str:
