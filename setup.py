@@ -6,8 +6,8 @@ NODES = ['camera_node', 'dashboard_node', 'edge_inference_node', 'flight_node', 
          'power_node', 'recorder_node', 'remote_inference_node', 'um25c_node']
 COMMANDS = ['calibrate_meter', 'characterize', 'demo', 'evaluate_model', 'export_layers', 'fleet',
             'fleet_load', 'measure_codecs', 'monitor', 'plan', 'prepare_model', 'recover_bag',
-            'replay', 'report', 'simulate_fleet', 'train_aerial', 'train_bottleneck',
-            'train_tables', 'tune', 'um25c_emulator']
+            'replay', 'report', 'simulate_fleet', 'sros2_policy', 'train_aerial',
+            'train_bottleneck', 'train_tables', 'tune', 'um25c_emulator']
 
 # The loops of the tensor codec, called through ctypes.
 NATIVE = ['offload_perception/codec/rans.c', 'offload_perception/codec/adaptive.c']

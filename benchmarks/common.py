@@ -26,7 +26,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from offload_perception.bringup.dds import profile_environment
+from offload_perception.bringup.dds import profile_environment, stay_on_this_host
 from offload_perception.bringup.graph import DRONE
 from offload_perception.bringup.process_runner import GraphRunner, NodeProcess, parse_arguments
 from offload_perception.camera import open_source
@@ -73,7 +73,7 @@ def parse(p: argparse.ArgumentParser, argv: Any) -> argparse.Namespace:
     if is_model_file(vars(args).get('model', '')):
         args.weights = 'bundled'  # it brings its own
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    stay_on_this_host()
     os.environ.update(profile_environment())  # the probe gets the settings that the nodes get
     keep_large_buffers()
     return args

@@ -1,6 +1,7 @@
 """Keras on TensorFlow, imported on first use: a drone that has a prepared model needs neither."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from offload_perception.errors import ModelError
@@ -22,3 +23,11 @@ def import_keras() -> Any:
         raise ModelError(f'Keras runs on {keras.backend.backend()}, but .tflite files come from '
                          'TensorFlow; unset KERAS_BACKEND')
     return keras
+
+
+def load_keras(file: Path) -> Any:
+    """Return the network of a whole-model file, for inference.
+
+    In Keras' safe mode: a file that holds code, such as a Lambda layer, is refused.
+    """
+    return import_keras().models.load_model(file, compile=False, safe_mode=True)

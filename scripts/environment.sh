@@ -64,7 +64,7 @@ find_python() {
 }
 
 install_wheels() {
-  local wanted=(--constraint "$constraints" "${requirements[@]/#/-r}")
+  local wanted=(--no-deps --require-hashes -r "$root/requirements/locked.txt")
   if [ -n "$distribution" ]; then  # what it has stays as it is
     "$python" "$root/scripts/requirements.py" >"$venv/requirements.txt"
     wanted=(-r "$venv/requirements.txt")

@@ -57,6 +57,8 @@ _SETTINGS = (
     Argument('params_file', '', 'YAML file with more parameters for the nodes; arguments that are '
              'given win'),
     Argument('respawn', 'false', 'start a node again that has ended by itself', _TRUE + _FALSE),
+    Argument('keystore', '', 'folder of an SROS2 keystore: the nodes take part only with the '
+             'credentials of their enclaves in it; empty = without security'),
     Argument('log_level', 'info', 'of the nodes', ('debug', 'info', 'warn', 'error', 'fatal')),
 )
 _IMAGE = Argument('image', '', f'topic of the images in place of {IMAGE_TOPIC}; its compressed '
@@ -270,6 +272,12 @@ def _check_absent(text: str) -> None:
         raise ConfigError('it is there already; name another folder')
 
 
+def _check_keystore(text: str) -> None:
+    if not Path(text).expanduser().joinpath('enclaves').is_dir():
+        raise ConfigError('it is no keystore; make one with ros2 security generate_artifacts, see '
+                          'docs/security.md')
+
+
 def _check_profile(text: str) -> None:
     from offload_perception.profiles import device_profile as profile  # imports numpy
     profile.load(text)
@@ -302,6 +310,7 @@ _CHECKS: dict[str, Callable[[str], None]] = {
     'namespace': _check_namespace, 'image': _check_namespace, 'server': _check_namespaces,
     'record_drones': _check_namespaces,
     'labels': _check_readable, 'bag': _check_absent, 'params_file': _check_parameter_file,
+    'keystore': _check_keystore,
     'profile': _check_profile, 'emulate': _check_profile, 'source': _check_source,
     'meter': _check_meter, 'server_meter': _check_server_meter,
     'meter_calibration': _check_calibration,

@@ -10,6 +10,7 @@ from pathlib import Path
 from offload_perception.bringup.installed import shared
 
 PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+RANGE_VARIABLE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 _USERS_OWN = (PROFILE_VARIABLE, 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
 
 _SHARED_MEMORY = Path('/dev/shm')
@@ -27,6 +28,25 @@ def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str
         return {}
     profile = shared('config', 'fastdds.xml', environment=environment)
     return {PROFILE_VARIABLE: str(profile)} if profile else {}
+
+
+def stay_on_this_host() -> None:
+    """Have nodes of this process be found on this computer alone, unless the user says otherwise.
+
+    ROS 2 itself would search the whole network; call this before `rclpy.init`.
+    """
+    os.environ.setdefault(RANGE_VARIABLE, 'LOCALHOST')
+
+
+def security_environment(keystore: str) -> dict[str, str]:
+    """Return the variables with which a node takes part only with its enclave's credentials.
+
+    :param keystore: folder of SROS2; empty = without security.
+    """
+    if not keystore:
+        return {}
+    return {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce',
+            'ROS_SECURITY_KEYSTORE': str(Path(keystore).expanduser().resolve())}
 
 
 def remove_leftovers(folder: Path = _SHARED_MEMORY) -> int:

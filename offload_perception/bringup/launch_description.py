@@ -8,8 +8,9 @@ from launch_ros.actions import LifecycleNode
 from launch import LaunchContext, LaunchDescription
 from offload_perception.bringup import fleet_graph
 from offload_perception.bringup.arguments import Argument, Settings, arguments
-from offload_perception.bringup.dds import profile_environment
+from offload_perception.bringup.dds import profile_environment, security_environment
 from offload_perception.bringup.graph import SOURCE, NodeEntry
+from offload_perception.bringup.permissions import enclave
 from offload_perception.bringup.process_runner import RESPAWN_DELAY_S
 
 Graph = Callable[[Mapping[str, str]], Iterable[tuple[tuple[NodeEntry, ...], Settings]]]
@@ -58,13 +59,14 @@ def _declare(argument: Argument) -> DeclareLaunchArgument:
 
 def actions(nodes: tuple[NodeEntry, ...], settings: Settings,
             environment: dict[str, str]) -> list[LifecycleNode]:
-    """Return the nodes that run, each with the DDS profile in its own environment alone."""
-    file = settings['params_file']
+    """Return the nodes that run, each with its DDS settings in its own environment alone."""
+    file, keystore = settings['params_file'], settings['keystore']
     return [LifecycleNode(
         package='offload_perception', executable=node.executable, name=node.name,
         namespace=settings.namespace(node), remappings=list(settings.remappings(node).items()),
         parameters=[*([file] if file else []), *filter(None, [settings.parameters(node)])],
-        ros_arguments=['--log-level', settings['log_level']],
-        additional_env=profile_environment(environment),
+        ros_arguments=['--log-level', settings['log_level'],
+                       *(['--enclave', enclave(node, settings)] if keystore else [])],
+        additional_env={**profile_environment(environment), **security_environment(keystore)},
         respawn=settings.is_true('respawn'), respawn_delay=RESPAWN_DELAY_S, output='screen')
         for node in nodes if settings.runs(node)]

@@ -7,11 +7,13 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 
 from offload_perception.bringup.arguments import Settings
-from offload_perception.bringup.dds import profile_environment
+from offload_perception.bringup.dds import profile_environment, security_environment
 from offload_perception.bringup.graph import NodeEntry
 from offload_perception.bringup.installed import executable
+from offload_perception.bringup.permissions import enclave
 from offload_perception.errors import ConfigError
 from offload_perception.orphans import end_with_parent
 from offload_perception.threads import Worker
@@ -53,6 +55,8 @@ def command_of(node: NodeEntry, settings: Settings, extra: Mapping[str, str]) ->
               **settings.remappings(node)}
     command = [path, '--ros-args', '--log-level', settings['log_level']]
     command += [word for name, to in remaps.items() for word in ('-r', f'{name}:={to}')]
+    if settings['keystore']:
+        command += ['--enclave', enclave(node, settings)]
     if settings['params_file']:
         command += ['--params-file', settings['params_file']]
     given = {name: json.dumps(value) for name, value in settings.parameters(node).items()}
@@ -62,13 +66,17 @@ def command_of(node: NodeEntry, settings: Settings, extra: Mapping[str, str]) ->
 
 
 class NodeProcess:
-    """A node as a process; its output goes to `show` line by line, with its name before it."""
+    """A node as a process; its output goes to `show` line by line, with its name before it.
 
-    def __init__(self, name: str, command: list[str], show: Callable[[str], None]) -> None:
+    :param environment: variables beside those of this process.
+    """
+
+    def __init__(self, name: str, command: list[str], show: Callable[[str], None],
+                 environment: Mapping[str, str] = MappingProxyType({})) -> None:
         self.name, self.command = name, command
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors='replace', env={**os.environ, **profile_environment()},
+            errors='replace', env={**os.environ, **profile_environment(), **environment},
             start_new_session=True, preexec_fn=partial(end_with_parent, os.getpid(),
                                                       signal.SIGTERM))
         self._reader = Worker(f'output of {name}', partial(self._forward, show))
@@ -131,8 +139,7 @@ class GraphRunner:
         for name in names:
             if name in self._nodes:
                 command = command_of(self._nodes[name], self._settings, extra)
-                self._processes[name] = NodeProcess(self._label(self._nodes[name]), command,
-                                                    self._show)
+                self._processes[name] = self._process(self._label(self._nodes[name]), command)
 
     def dead(self) -> tuple[str, int] | None:
         """Return name and exit code of a node that has ended by itself, None if all run.
@@ -156,8 +163,12 @@ class GraphRunner:
             del self._again_s[name]
             ended = self._processes[name]
             ended.stop()
-            self._processes[name] = NodeProcess(
-                ended.name, command_of(self._nodes[name], self._settings, {}), self._show)
+            self._processes[name] = self._process(
+                ended.name, command_of(self._nodes[name], self._settings, {}))
+
+    def _process(self, label: str, command: list[str]) -> NodeProcess:
+        return NodeProcess(label, command, self._show,
+                           security_environment(self._settings['keystore']))
 
     def terminate(self, *names: str) -> None:
         """Ask nodes to end, without waiting for them; `stop` waits."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from offload_perception.errors import ModelError
-from offload_perception.keras_backend import import_keras
+from offload_perception.keras_backend import load_keras
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.layer_cuts import KINDS, PREPROCESS, LayerCut, named_layers
 from offload_perception.network.operator_graph import Graph
@@ -62,7 +62,7 @@ def write_float(artefact: Artefact, file: Path) -> Path:
         raise ModelError(f'{artefact.path} has no float32 network: measure other backends '
                          '(--backends int8), name its float32 .tflite file (--float-model), or '
                          'prepare the model from its .keras file')
-    model = import_keras().models.load_model(artefact.keras_file, compile=False)
+    model = load_keras(artefact.verified_keras_file())
     partial = file.with_name(f'partial-{file.name}')
     partial.write_bytes(to_float(model))
     return partial.rename(file)

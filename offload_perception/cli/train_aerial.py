@@ -31,7 +31,7 @@ REPRESENTATIVE = 300
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw the data, train, prepare, measure."""
     args = _arguments(argv)
-    from offload_perception.keras_backend import import_keras
+    from offload_perception.keras_backend import load_keras
     from offload_perception.training.aerial import Recipe, train  # needs TensorFlow
     from offload_perception.training.training_report import AERIAL_PANELS, draw_curves
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     drawn = partial(dataset, workers=args.threads, progress=progress)
     train_set, test_set = drawn('train'), drawn('test')
     if args.trained:
-        model = import_keras().models.load_model(args.trained, compile=False)
+        model = load_keras(args.trained)
     else:
         progress(f'training on {len(train_set[0])} images')
         model = train(train_set, drawn('val'), recipe, args.out / 'history.csv', args.threads)

@@ -50,14 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     began = time.monotonic()
     teacher = _teacher(args)
-    from offload_perception.keras_backend import import_keras
+    from offload_perception.keras_backend import load_keras
     from offload_perception.training.bottleneck import PANELS, Recipe, Student, Training
     from offload_perception.training.bottleneck_design import design
     from offload_perception.training.training_report import draw_curves
     from offload_perception.training.training_threads import limit_threads
 
     limit_threads(args.threads)
-    network = import_keras().models.load_model(teacher.keras_file, compile=False)
+    network = load_keras(teacher.verified_keras_file())
     height, width, _ = teacher.input.shape
     shape = design(network.layers, (height, width), args.bytes, args.macs)
     progress(f'the encoder replaces the first {shape.join} layers and takes {shape.macs} '

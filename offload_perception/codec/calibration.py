@@ -3,8 +3,10 @@
 `calibration.npz` lies beside the model and names its digest; it holds for that model alone.
 """
 
+import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -20,11 +22,13 @@ from offload_perception.codec.features import above_lowest, is_feature_map
 from offload_perception.codec.latent import LatentTables
 from offload_perception.codec.learn_transform import block_side, fit
 from offload_perception.codec.lossy import BITS, is_rectified, levels_for
+from offload_perception.codec.npz import read_npz
 from offload_perception.codec.registry import Learned, parse
 from offload_perception.codec.transform import Basis, blocks
-from offload_perception.errors import ConfigError, ModelError
+from offload_perception.errors import ConfigError, IncomingError, ModelError
 from offload_perception.network.artefact import BOTTLENECK, Artefact
 from offload_perception.network.runnable import Network
+from offload_perception.sealed import check_seal, sealed
 from offload_perception.tensor import Tensors
 
 FILE = 'calibration.npz'
@@ -66,9 +70,10 @@ class Calibration:
                 value = np.asarray(getattr(learned, each.name))
                 arrays[f'{cut}.{each.name}'] = (
                     value.astype(np.float16) if value.dtype == np.float32 else value)
-        about = json.dumps({'digest': self.digest, 'images': self.images, 'clips': self.clips,
-                            'bases': list(self.bases), 'latents': list(self.latents)})
-        np.savez_compressed(Path(folder) / FILE, about=np.array(about), **arrays)
+        about = sealed({'digest': self.digest, 'images': self.images, 'clips': self.clips,
+                        'bases': list(self.bases), 'latents': list(self.latents),
+                        'arrays': _digest_of(arrays)})
+        np.savez_compressed(Path(folder) / FILE, about=np.array(json.dumps(about)), **arrays)
 
     @classmethod
     def load(cls, artefact: Artefact) -> 'Calibration':
@@ -83,17 +88,19 @@ class Calibration:
         """Read the file in a model's folder; `digest` is the model's. Raises as `load`."""
         path = folder / FILE
         try:
-            # numpy leaves a file open that is no archive.
-            with path.open('rb') as source, np.load(source, allow_pickle=False) as file:
-                d = json.loads(str(file['about']))
-                clips = {cut: {int(bits): int(clip) for bits, clip in by_bits.items()}
-                         for cut, by_bits in d['clips'].items()}
-                bases = {cut: _basis(_arrays(file, cut, Basis)) for cut in d['bases']}
-                latents = {cut: LatentTables(**_arrays(file, cut, LatentTables))
-                           for cut in d.get('latents', ())}
-                found = cls(d['digest'], d['images'], clips, bases, latents)
+            arrays = read_npz(path)
+            d = json.loads(str(arrays.pop('about')))
+            check_seal(d)
+            if d.get('arrays', written := _digest_of(arrays)) != written:
+                raise IncomingError('its arrays are not those that were written')
+            clips = {cut: {int(bits): int(clip) for bits, clip in by_bits.items()}
+                     for cut, by_bits in d['clips'].items()}
+            bases = {cut: _basis(_arrays(arrays, cut, Basis)) for cut in d['bases']}
+            latents = {cut: LatentTables(**_arrays(arrays, cut, LatentTables))
+                       for cut in d.get('latents', ())}
+            found = cls(d['digest'], d['images'], clips, bases, latents)
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
-                zipfile.BadZipFile) as e:
+                zipfile.BadZipFile, zlib.error, IncomingError) as e:
             raise ModelError(f'{path} is no calibration of the lossy codecs ({e}); '
                              'calibrate the model again: measure_codecs') from e
         if found.digest != digest:
@@ -125,6 +132,15 @@ def check(codec: str, artefact: Artefact, cut: int) -> None:
         raise ConfigError(f"codec '{codec}': {artefact.name} is not calibrated for it at "
                           f'{artefact.cut_names[cut]}; measure_codecs calibrates transform for '
                           'the cuts after pooling layers, and latent for a learned bottleneck')
+
+
+def _digest_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 (hex) of arrays with their names, types and shapes."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f'{name} {array.dtype.str} {array.shape}\n'.encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _arrays(file: Mapping[str, np.ndarray], cut: str, kind: type[Learned]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from offload_perception.codec.learn_transform import block_side
 from offload_perception.codec.transform import blocks
 from offload_perception.errors import ModelError
+from offload_perception.keras_backend import load_keras
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.keras_cut import first_layer_after
 
@@ -24,9 +25,9 @@ def metrics(artefact: Artefact, images: Sequence[np.ndarray] | np.ndarray,
     :raises ModelError: if the artefact has no Keras network or TensorFlow is not installed.
     """
     try:
-        import keras
         import tensorflow as tf
-        layers = keras.models.load_model(artefact.keras_file).layers
+
+        layers = load_keras(artefact.verified_keras_file()).layers
     except (ImportError, OSError, ValueError) as e:
         raise ModelError(f'gradients need TensorFlow and the float32 network: {e}') from e
     cut_before = {first_layer_after(layers, artefact.cut_names, cut): cut for cut in cuts}

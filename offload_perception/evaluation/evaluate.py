@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from offload_perception.errors import ModelError
-from offload_perception.keras_backend import import_keras
+from offload_perception.keras_backend import load_keras
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.operator_graph import Graph
 from offload_perception.network.output_meaning import CLASSIFICATION
@@ -58,7 +58,7 @@ class Evaluation:
         self._graph = Graph(artefact.model_file.read_bytes(), artefact.name)
         self._keras, self._float = None, None
         if artefact.keras_file.exists():
-            self._keras = import_keras().models.load_model(artefact.keras_file, compile=False)
+            self._keras = load_keras(artefact.verified_keras_file())
             self._float = np.concatenate([
                 np.asarray(self._keras(batch.astype(np.float32)))
                 for batch in np.array_split(images, range(32, len(images), 32))])

@@ -12,7 +12,7 @@ import numpy as np
 
 from offload_perception.edgetpu import compile as edgetpu_compile
 from offload_perception.errors import ModelError
-from offload_perception.keras_backend import import_keras
+from offload_perception.keras_backend import import_keras, load_keras
 from offload_perception.network.artefact import Artefact, Layer
 from offload_perception.network.dense import check_dense
 from offload_perception.network.digest import file_digest
@@ -55,7 +55,7 @@ class Exporter:
         self._model = None
         if artefact.keras_file.exists():
             check_dense(self._graph)
-            self._model = import_keras().models.load_model(artefact.keras_file, compile=False)
+            self._model = load_keras(artefact.verified_keras_file())
         self._claim()
 
     def run(self, progress: Progress) -> list[dict[str, Any]]:
@@ -166,7 +166,7 @@ def check(folder: Path, entry: dict[str, Any]) -> float:
     if file_digest(path) != entry['sha256']:
         raise ModelError(f'{path} is not the file that was exported; delete and export it again')
     if path.suffix in ('.keras', '.h5'):
-        made = np.asarray(import_keras().models.load_model(path, compile=False)(xs[0][None]))
+        made = np.asarray(load_keras(path)(xs[0][None]))
         found = [(made.shape[1:], made.dtype.name)]
     else:
         runner = load_cpu('litert', path, given, wanted, threads=2)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offload_perception.errors import ModelError
-from offload_perception.keras_backend import import_keras
+from offload_perception.keras_backend import load_keras
 from offload_perception.network.artefact import Artefact
 from offload_perception.preparation.prepare import prepare
 
@@ -33,8 +33,7 @@ def teacher_classes(artefact: Artefact, images: np.ndarray,
         raise ModelError(f'{teacher.path} is not the teacher of {artefact.name} (digest '
                          f'{teacher.digest[:12]}, not {artefact.teacher.digest[:12]}), or has no '
                          'Keras network; name it: --teacher FOLDER')
-    return keras_classes(import_keras().models.load_model(teacher.keras_file, compile=False),
-                         images)
+    return keras_classes(load_keras(teacher.verified_keras_file()), images)
 
 
 def keras_classes(model: 'keras.Model', images: np.ndarray) -> np.ndarray:

@@ -14,11 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from offload_perception.errors import ConfigError, CutError, ModelError
+from offload_perception.errors import ConfigError, CutError, IncomingError, ModelError
 from offload_perception.fitting import check_fit
 from offload_perception.network.digest import file_digest
 from offload_perception.network.output_meaning import Meaning, classes_of
 from offload_perception.network.pixels import PixelInput, PixelRule
+from offload_perception.sealed import check_seal, sealed
 from offload_perception.tensor import Tensors, TensorSpec
 
 MANIFEST = 'manifest.json'
@@ -75,7 +76,8 @@ class Artefact:
     how a picture is fitted to the input's shape, one of `fitting.FITS`. `specs` describes the
     tensors that cross cuts, by their numbers; `image_id` is the number of the input, `outputs`
     those of what the network gives.
-    `teacher` is None but for a network that `train_bottleneck` made.
+    `teacher` is None but for a network that `train_bottleneck` made. `keras_sha256` (hex) is the
+    digest of the float32 network, empty if it is not known.
     Cut 0 is the image itself, cut k comes after layer k, cut N means all on board.
     """
 
@@ -94,6 +96,7 @@ class Artefact:
     agreement: float | None = None
     fit: str = 'crop'
     teacher: Teacher | None = None
+    keras_sha256: str = ''
 
     @property
     def input(self) -> TensorSpec:
@@ -109,6 +112,15 @@ class Artefact:
     def keras_file(self) -> Path:
         """Return the float32 network; the file may be missing."""
         return self.path / 'model.keras'
+
+    def verified_keras_file(self) -> Path:
+        """Return the float32 network, to load it.
+
+        :raises ModelError: if the file is not the one that the manifest names.
+        """
+        if self.keras_sha256:
+            _check_file(self.keras_file, self.keras_sha256)
+        return self.keras_file
 
     @property
     def doubt(self) -> str:
@@ -231,8 +243,9 @@ class Artefact:
             'tensors': {str(i): spec.to_dict() for i, spec in self.specs.items()},
             'layers': [asdict(layer) for layer in self.layers],
             'teacher': None if self.teacher is None else asdict(self.teacher),
+            'keras_sha256': self.keras_sha256,
         }
-        (self.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + '\n')
+        (self.path / MANIFEST).write_text(json.dumps(sealed(manifest), indent=1) + '\n')
 
     def verify(self) -> None:
         """Compare the int8 files with the digests in the manifest.
@@ -242,10 +255,7 @@ class Artefact:
         files = {self.model_file: self.digest,
                  **{self.path / layer.segment: layer.sha256 for layer in self.layers}}
         for file, wanted in files.items():
-            if file_digest(file) != wanted:
-                raise ModelError(f'{file} is damaged: its SHA-256 is not the one in {MANIFEST}; '
-                                 'copy the folder again, or delete it and prepare the model again '
-                                 '(the bundled one: install the package again)')
+            _check_file(file, wanted)
 
     @classmethod
     def load(cls, path: str | Path) -> 'Artefact':
@@ -264,6 +274,7 @@ class Artefact:
             if m['format'] != FORMAT:
                 raise ModelError(f'{path}: artefact format {m["format"]}, this version reads '
                                  f'{FORMAT}; delete the folder and prepare the model again')
+            check_seal(m)
             image_id = m['input'].pop('number')
             return cls(
                 path=path, name=m['name'], digest=m['digest'], weights=m['weights'],
@@ -273,12 +284,21 @@ class Artefact:
                 labels=tuple(m['labels']), agreement=m['agreement'],
                 fit=check_fit(m.get('fit', 'crop')), outputs=tuple(m['outputs']),
                 meaning=Meaning.from_dict(m['meaning']), teacher=_teacher(m.get('teacher')),
+                keras_sha256=str(m.get('keras_sha256', '')),
                 specs={int(i): TensorSpec.from_dict(d) for i, d in m['tensors'].items()},
                 layers=tuple(Layer(**{**d, 'takes': tuple(d['takes']), 'gives': tuple(d['gives'])})
                              for d in m['layers']))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as e:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError,
+                IncomingError) as e:
             raise ModelError(f'{path} is not a prepared model ({e}); '
                              'delete the folder and prepare it again') from e
+
+
+def _check_file(file: Path, wanted: str) -> None:
+    if file_digest(file) != wanted:
+        raise ModelError(f'{file} is damaged: its SHA-256 is not the one in {MANIFEST}; copy the '
+                         'folder again, or delete it and prepare the model again (the bundled '
+                         'one: install the package again)')
 
 
 def _teacher(d: dict[str, Any] | None) -> Teacher | None:

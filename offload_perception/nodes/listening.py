@@ -8,6 +8,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from offload_perception.bringup.dds import stay_on_this_host
 from offload_perception.nodes.executor import GroupExecutor
 from offload_perception.nodes.monitor import MonitorNode
 from offload_perception.threads import FOREVER, Worker
@@ -19,6 +20,7 @@ AnyNode = TypeVar('AnyNode', bound=Node)
 def spinning(make: Callable[[], AnyNode]) -> Iterator[AnyNode]:
     """Yield the node that `make` makes, and run its callbacks in a thread until the end."""
     with ExitStack() as ends:
+        stay_on_this_host()
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         ends.callback(rclpy.shutdown)
         node = make()

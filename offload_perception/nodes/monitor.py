@@ -141,7 +141,8 @@ class MonitorNode(Node):
         if self.get_namespace() in drones:
             return ''
         where = f'there are {", ".join(sorted(drones))}' if drones else (
-            'nor anywhere else; look at ROS_DOMAIN_ID and the network')
+            'nor anywhere else; look at ROS_DOMAIN_ID and, for another computer, at '
+            'ROS_AUTOMATIC_DISCOVERY_RANGE and the network')
         return f'no drone in {self.get_namespace()}: {where}'
 
     def snapshot(self) -> dict[str, Any]:

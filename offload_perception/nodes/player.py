@@ -18,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 
+from offload_perception.bringup.dds import stay_on_this_host
 from offload_perception.errors import BagError
 from offload_perception.nodes import qos
 from offload_perception.nodes.earlier import with_new_fields
@@ -51,6 +52,7 @@ def replay(reader: BagReader, selection: Selection, *, rate: float, loop: bool,
     if not topics:
         raise BagError(f'{reader.path} has no message to play on the chosen topics')
     context = Context()
+    stay_on_this_host()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = Node('player', context=context, start_parameter_services=False)
     try:

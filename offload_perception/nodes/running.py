@@ -20,7 +20,7 @@ from rclpy.lifecycle import LifecycleState
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from offload_perception.bringup.dds import remove_leftovers
+from offload_perception.bringup.dds import remove_leftovers, stay_on_this_host
 from offload_perception.errors import ConfigError
 from offload_perception.memory import keep_large_buffers
 from offload_perception.nodes.executor import GroupExecutor
@@ -78,6 +78,7 @@ def run(make: Callable[[], AnyManagedNode], args: list[str] | None = None) -> in
     wish = _Wish()
     keep_large_buffers()
     left = remove_leftovers()
+    stay_on_this_host()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         # Not rclpy's handlers: they would close the context before the final diagnostics.

@@ -28,14 +28,6 @@ _SETTINGS: dict[str, Callable[[Model, Any], bytes]] = {
     'data_group': commands.select_data_group,
     'record_threshold': lambda model, value: commands.set_record_threshold(value),
 }
-# Services of the node, and the command that each sends.
-_SERVICES: dict[str, Callable[[Model], bytes]] = {
-    'next_screen': lambda model: commands.NEXT_SCREEN,
-    'previous_screen': commands.previous_screen,
-    'rotate_screen': lambda model: commands.ROTATE_SCREEN,
-    'next_data_group': commands.next_data_group,
-    'clear_data_group': lambda model: commands.CLEAR_DATA_GROUP,
-}
 _UNKNOWN_MODEL = 'the meter has not answered yet; try again when it measures'
 
 
@@ -128,7 +120,7 @@ class Um25cNode(MeterNode[Um25cConfig, Um25cSession]):
         super().configure()
         if self._emulator is not None:
             self.add_subscription(Float64, 'emulated_power', self._on_emulated_power, qos.LATCHED)
-        for name, make in _SERVICES.items():
+        for name, make in commands.SERVICES.items():
             service = self.create_service(Trigger, f'~/{name}', partial(self._serve, make))
             self.resources.callback(self.destroy_service, service)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offload_perception.errors import ModelError
-from offload_perception.keras_backend import import_keras
+from offload_perception.keras_backend import import_keras, load_keras
 from offload_perception.network.layer_cuts import PREPROCESS
 from offload_perception.network.pixels import PREPROCESSING
 from offload_perception.preparation import keras2
@@ -76,13 +76,13 @@ def _prepares_pixels(layers: list['keras.layers.Layer']) -> bool:
 
 
 def _read(path: Path) -> 'keras.Model':
-    keras = import_keras()
+    import_keras()  # what is missing is not the file's fault
     if not path.is_file():
         raise ModelError(f'{path} does not exist; name a .keras or .h5 file')
     if keras2.is_whole_model(path):
         return keras2.read(path)
     try:
-        return keras.models.load_model(path, compile=False)
+        return load_keras(path)
     except Exception as e:  # Keras may raise anything on a broken file
         raise ModelError(f'{path} is not a whole Keras model ({str(e).splitlines()[0]}); save it '
                          'with model.save, or name a preset and give the file as weights') from e

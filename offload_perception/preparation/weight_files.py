@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, list[np.ndarray]]
 _INSIDE = 'model.weights.h5'
+MOST_BYTES = 4 << 30
+"""Of all arrays together; those of VGG16 have 0.55 GB."""
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -31,7 +33,7 @@ def read_arrays(path: Path) -> Arrays:
 
     try:
         with h5py.File(_open(path), 'r') as file:
-            arrays = _collect(file)
+            arrays = _collect(file, path)
     except (OSError, KeyError, zipfile.BadZipFile) as e:
         raise ModelError(f'{path} is not a Keras weights file ({e}); use .keras, .h5 or '
                          '.weights.h5 as Keras saves them') from e
@@ -44,15 +46,25 @@ def _open(path: Path) -> Path | io.BytesIO:
     if not zipfile.is_zipfile(path):
         return path
     with zipfile.ZipFile(path) as archive:
+        _check_size(path, archive.getinfo(_INSIDE).file_size)
         return io.BytesIO(archive.read(_INSIDE))
 
 
-def _collect(file: 'h5py.File') -> Arrays:
+def _check_size(path: Path, size: int) -> None:
+    if size > MOST_BYTES:
+        raise ModelError(f'{path} unpacks to {size} bytes, more than {MOST_BYTES}; it is no '
+                         'network that a drone can run')
+
+
+def _collect(file: 'h5py.File', file_name: Path) -> Arrays:
     """Gather the arrays: convolutions before dense layers, each kind in natural order."""
     groups: dict[str, list[np.ndarray]] = {}
+    sizes: list[int] = []
 
     def visit(name: str, item: 'h5py.Group | h5py.Dataset') -> None:
         if hasattr(item, 'shape') and not name.startswith('optimizer'):
+            sizes.append(item.nbytes)  # a header may claim any number
+            _check_size(file_name, sum(sizes))
             groups.setdefault(item.parent.name, []).append(item[()])
 
     file.visititems(visit)

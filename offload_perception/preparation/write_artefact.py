@@ -9,6 +9,7 @@ import numpy as np
 
 from offload_perception.errors import ModelError
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.digest import file_digest
 from offload_perception.network.layer_cuts import named_layers
 from offload_perception.network.operator_graph import Graph
 from offload_perception.network.pixels import PixelInput
@@ -55,6 +56,7 @@ def write_artefact(keras_model: 'keras.Model', folder: Path, *, name: str, weigh
         progress(f'WARNING: {artefact.doubt}')
     progress(f'saving {name}')
     keras_model.save(artefact.keras_file)
+    artefact = replace(artefact, keras_sha256=file_digest(artefact.keras_file))
     if labels:
         (folder / 'labels.txt').write_text('\n'.join(labels) + '\n')
     artefact.save_manifest()

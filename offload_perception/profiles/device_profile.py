@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from offload_perception import incoming
-from offload_perception.errors import PlanError
+from offload_perception.errors import IncomingError, PlanError
 from offload_perception.network.shape import NetworkShape
+from offload_perception.sealed import check_seal, sealed
 
 SCHEMA = 1
 ABOVE_IDLE, WHOLE_RUN, UNKNOWN = 'above idle', 'whole run', 'unknown'
@@ -163,7 +164,7 @@ class DeviceProfile:
     def to_json(self) -> str:
         """Return the profile as JSON."""
         record = {'schema': SCHEMA, **asdict(self)}
-        return json.dumps(_nulls(record), indent=1, allow_nan=False) + '\n'
+        return json.dumps(sealed(_nulls(record)), indent=1, allow_nan=False) + '\n'
 
     def save(self, path: str | Path) -> None:
         """Write the profile into a file."""
@@ -180,8 +181,9 @@ class DeviceProfile:
             if record['schema'] != SCHEMA:
                 raise PlanError(f'{where}: schema {record["schema"]}, this version reads '
                                 f'{SCHEMA}; {_AGAIN}')
+            check_seal(record)
             return _built(record)
-        except PlanError as e:
+        except (PlanError, IncomingError) as e:
             raise PlanError(f'{where}: {e}') from e
         except KeyError as e:
             raise PlanError(f'{where}: field {e} is missing; {_AGAIN}') from e

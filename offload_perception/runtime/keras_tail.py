@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from offload_perception.errors import ModelError, RuntimeUnavailableError
+from offload_perception.keras_backend import import_keras, load_keras
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.batch_sizes import MOST, batch_sizes
 from offload_perception.network.keras_cut import first_layer_after
@@ -115,9 +116,9 @@ def _load(artefact: Artefact) -> Any:
                          'same file as the drone'
                          )
     try:
-        import keras
-    except ImportError as e:
+        import_keras()
+    except ModelError as e:
         raise RuntimeUnavailableError(
             f'float32 tails need Keras ({e}); pip install tensorflow, '
             'or choose the int8 tail') from e
-    return keras.saving.load_model(artefact.keras_file, compile=False)
+    return load_keras(artefact.verified_keras_file())

@@ -103,6 +103,9 @@ class Schedule(Generic[Item]):
     def offer(self, tensor: Waiting[Item], now_s: float) -> list[Refusal[Item]]:
         """Take a tensor, or not; return who is refused for it: nobody, itself or another one."""
         self._shares.hear(tensor.drone, now_s)
+        if self._is_one_newcomer_too_many(tensor.drone):
+            return [Refusal(tensor, Status.BUSY, 'too many drones wait that were not heard of '
+                            'before')]
         self._note_usual(tensor.due_s - now_s, tensor.cut)
         planned_s, gains = self._planned(tensor, now_s)
         tensor.expected_wait_s = self._waits.expected_s(planned_s)
@@ -119,6 +122,14 @@ class Schedule(Generic[Item]):
         self._queue.remove(last)
         return [Refusal(last, Status.BUSY, f'{len(self._queue)} tensors wait already, '
                         f'{self.waiting[last.drone]} of them of this drone')]
+
+    def _is_one_newcomer_too_many(self, drone: str) -> bool:
+        """Return whether newcomers fill half of the queue; a flood of forged names would."""
+        if self._shares.is_known(drone):
+            return False
+        waiting = {t.drone for t in self._queue}
+        return drone not in waiting and (
+            sum(not self._shares.is_known(d) for d in waiting) >= self._limit / 2)
 
     def _note_usual(self, left_s: float, cut: int) -> None:
         self._usual_cut = cut
@@ -286,9 +297,13 @@ class Schedule(Generic[Item]):
                 or sum(t.size for t in self._queue) > self._limit_bytes)
 
     def _last_of_the_most(self, now_s: float) -> Waiting[Item]:
-        """Return the last in order of the drone with the most waiting for its weight."""
+        """Return the last in order of the drone with the most waiting for its weight.
+
+        One that is not known goes before a known one: each of them may have another name.
+        """
         waiting = self.waiting
-        most = max(waiting, key=lambda d: waiting[d] / self._shares.weight(d))
+        most = max(waiting, key=lambda d: (not self._shares.is_known(d),
+                                           waiting[d] / self._shares.weight(d)))
         return next(t for t in reversed(self._line(self._queue, now_s).tensors)
                     if t.drone == most)
 

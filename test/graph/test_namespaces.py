@@ -106,6 +106,20 @@ def test_drone_and_server_meet_over_a_network(fly: Callable[..., Any]) -> None:
     assert 'tail litert on cpu at /server' in said
 
 
+def test_nothing_goes_on_the_network_unless_the_user_says_so(
+        run: Callable[..., Command], machines: Any, artefact: Artefact, photos: str) -> None:
+    drone, other = (('ip', 'netns', 'exec', name) for name in machines)
+    as_installed = ('env', '-u', 'ROS_AUTOMATIC_DISCOVERY_RANGE')
+    run(*drone, *as_installed, 'edge_inference_node', '--ros-args', '-r', '__ns:=/drone1',
+        *words((f'model:={artefact.path}', 'runtime:=litert', 'threads:=1', 'split:=-1',
+                f'source:={photos}'))).said('showing')
+    for machine, seen in ((other, 'no drone in /drone1: nor anywhere else'), (drone, FLYING)):
+        monitor = run(*machine, 'monitor', '--namespace', 'drone1', '--duration', '5',
+                      env={'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'})
+        monitor.said(seen)
+        assert monitor.wait() == 0
+
+
 @pytest.fixture
 def free_radio(tmp_path: Path) -> Any:
     """A Raspberry Pi whose radio takes no power: while the link works, sending is best."""

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -158,3 +159,20 @@ def test_a_command_that_runs_holds_up_no_other_one(tmp_path: Path) -> None:
         assert running.poll() is None and checkouts.called.count('colcon') == 1
     finally:
         checkouts.close()
+
+
+def test_every_package_is_installed_by_its_hash() -> None:
+    requirements = SCRIPT.parents[1] / 'requirements'
+    entries = re.findall(r'^(\S+==\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)',
+                         (requirements / 'locked.txt').read_text(), re.MULTILINE)
+    locked = {normal(entry) for entry, _ in entries}
+    pinned = {normal(line) for line in (requirements / 'constraints.txt').read_text().splitlines()
+              if not line.startswith('#')}
+    assert pinned == {entry for entry in locked if not entry.startswith('wheel==')}
+    assert '--no-deps --require-hashes -r "$root/requirements/locked.txt"' in SCRIPT.read_text()
+
+
+def normal(entry: str) -> str:
+    """Return `name==version` with the name as package indexes compare it."""
+    name, _, number = entry.partition('==')
+    return f'{re.sub(r"[-_.]+", "-", name).lower()}=={number}'

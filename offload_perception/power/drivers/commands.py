@@ -7,6 +7,8 @@ differs by model (rdserialtool, pyummeter), so those that do are functions of th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from offload_perception.errors import MeterError
 from offload_perception.power.drivers.um25c import GROUP_COUNT, UM24C, Model
 
@@ -59,6 +61,16 @@ def set_record_threshold(current_a: float) -> bytes:
         raise MeterError(
             f'recording threshold {current_a} A: the meter takes 0.00 to {MAX_THRESHOLD_A:.2f} A')
     return bytes([0xB0 + round(current_a * 100)])
+
+
+# Services of a meter's node, and the command that each sends.
+SERVICES: dict[str, Callable[[Model], bytes]] = {
+    'next_screen': lambda model: NEXT_SCREEN,
+    'previous_screen': previous_screen,
+    'rotate_screen': lambda model: ROTATE_SCREEN,
+    'next_data_group': next_data_group,
+    'clear_data_group': lambda model: CLEAR_DATA_GROUP,
+}
 
 
 def changes_counters(command: bytes) -> bool:

@@ -22,6 +22,7 @@ from offload_perception.errors import IncomingError, MeterError
 from offload_perception.incoming import number, text
 from offload_perception.power.drivers.power_meter import LinkCounts, PollError, PowerMeter, pace_hz
 from offload_perception.power.drivers.samples import REFRESH_S, Sample
+from offload_perception.sealed import check_seal, sealed
 
 QUANTITIES = {'voltage': 'V', 'current': 'A', 'power': 'W'}
 MIN_GAIN, MAX_GAIN = 0.5, 2.0
@@ -188,11 +189,12 @@ def _line(quantity: str, points: Sequence[tuple[float, float]]) -> Line:
 
 def to_json(c: Calibration) -> dict[str, Any]:
     """Return a calibration as plain data."""
-    return {'version': _VERSION, 'meter': c.meter, 'date': c.date,
-            'loads': [{'true': dict(x.true), 'read': dict(x.read), 'samples': x.samples}
-                      for x in c.loads],
-            'fit': {q: {'gain': x.gain, 'offset': x.offset, 'residual': x.residual}
-                    for q, x in c.lines.items()}}
+    return sealed({
+        'version': _VERSION, 'meter': c.meter, 'date': c.date,
+        'loads': [{'true': dict(x.true), 'read': dict(x.read), 'samples': x.samples}
+                  for x in c.loads],
+        'fit': {q: {'gain': x.gain, 'offset': x.offset, 'residual': x.residual}
+                for q, x in c.lines.items()}})
 
 
 def load_calibration(path: str) -> Calibration:
@@ -217,6 +219,7 @@ def load_calibration(path: str) -> Calibration:
 def _calibration(data: Any, file: str) -> Calibration:
     if data['version'] != _VERSION:
         raise IncomingError('it is of another version')
+    check_seal(data)
     lines = {q: Line(number(f'gain of {q}', x['gain'], MIN_GAIN, MAX_GAIN),
                      number(f'offset of {q}', x['offset'], -_MOST, _MOST),
                      number(f'residual of {q}', x['residual'], 0.0, _MOST))

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from offload_perception.bringup.dds import YOUNG_S, remove_leftovers
+from offload_perception.bringup.dds import (
+    RANGE_VARIABLE,
+    YOUNG_S,
+    remove_leftovers,
+    stay_on_this_host,
+)
 
 BYTES = 1000
 
@@ -31,6 +36,16 @@ def held(lock: Path) -> Iterator[Any]:
     with open(lock) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def test_nodes_are_found_on_this_host_alone_unless_the_user_says_otherwise(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(RANGE_VARIABLE)
+    stay_on_this_host()
+    assert os.environ[RANGE_VARIABLE] == 'LOCALHOST'
+    monkeypatch.setenv(RANGE_VARIABLE, 'SUBNET')
+    stay_on_this_host()
+    assert os.environ[RANGE_VARIABLE] == 'SUBNET'
 
 
 def test_what_nobody_holds_is_removed(tmp_path: Path, segment: Callable[..., Any]) -> None:

@@ -126,7 +126,8 @@ def test_images_have_their_own_topic_raw_and_compressed_together() -> None:
     ('respawn', '2', 'true or'),
     ('params_file', '/no/such.yaml', 'cannot be read'), ('labels', '/no/such.txt', 'no such file'),
     ('emulate', 'commodore', 'no device profile'), ('profile', '/no/such', 'no device profile'),
-    ('bag', '/tmp', 'there already'), ('source', '/no/film', 'no such file'),
+    ('bag', '/tmp', 'there already'), ('keystore', '/no/such', 'it is no keystore'),
+    ('source', '/no/film', 'no such file'),
     ('source', '/no/film+terrain', 'no such file'), ('device', 'gpu', 'auto or edgetpu or cpu')])
 def test_every_argument_is_checked_before_anything_starts(name: str, text: str, why: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"argument {name} is '{text}'")) as caught:
@@ -236,3 +237,18 @@ def test_the_dds_profile_is_in_the_environment_of_the_nodes_alone(
         texts = {k[0].text: v[0].text for k, v in action.additional_env}
         assert texts == {PROFILE_VARIABLE: str(profile)}
     assert dict(os.environ) == before
+
+
+@launched
+def test_with_a_keystore_each_node_has_its_enclave_in_launch_and_runner(tmp_path: Path) -> None:
+    (tmp_path / 'enclaves').mkdir()
+    given = {'keystore': str(tmp_path), 'namespace': 'fleet/drone7'}
+    enclaves = []
+    for action in started(DRONE, given):
+        texts = {k[0].text: v[0].text for k, v in action.additional_env}
+        assert texts['ROS_SECURITY_STRATEGY'] == 'Enforce'
+        assert texts['ROS_SECURITY_KEYSTORE'] == str(tmp_path)
+        words = [''.join(getattr(part, 'text', '') for part in word) for word in action.cmd
+                 if isinstance(word, list)]
+        enclaves.append(words[words.index('--enclave') + 1])
+    assert '/fleet/drone7/edge_inference' in enclaves and '/server/remote_inference' in enclaves

@@ -1,3 +1,6 @@
+import io
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -5,9 +8,11 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from numpy.lib import format as npy
 
 from offload_perception.codec.calibration import FILE, Calibration, best_clip, calibrate, check
 from offload_perception.codec.measure import measure
+from offload_perception.codec.npz import MOST_BYTES
 from offload_perception.codec.transform import Basis
 from offload_perception.errors import ConfigError, ModelError
 from offload_perception.network.artefact import Artefact, Layer
@@ -105,6 +110,61 @@ def test_a_broken_file_is_named(network: Network, damage: Callable[..., Any]) ->
     file = network.artefact.path / FILE
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(ModelError, match='calibrate the model again'):
+        Calibration.load(network.artefact)
+
+
+def rewritten(network: Network, change: Callable[[dict[str, bytes]], Any]) -> Path:
+    """Return the file of a calibration after a change of its members."""
+    calibrate(network, IMAGES).save(network.artefact.path)
+    file = network.artefact.path / FILE
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file
+
+
+def test_a_bomb_allocates_nothing(network: Network) -> None:
+    def fill(members: dict[str, bytes]) -> None:
+        members['pool.mean.npy'] = bytes(MOST_BYTES)
+    file = rewritten(network, fill)
+    assert file.stat().st_size < MOST_BYTES // 500
+    tracemalloc.start()
+    with pytest.raises(ModelError, match=f'bytes, more than {MOST_BYTES}'):
+        Calibration.load(network.artefact)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_an_array_is_as_large_as_its_data_and_no_larger(network: Network) -> None:
+    def claim(members: dict[str, bytes]) -> None:
+        header = io.BytesIO()
+        npy.write_array_header_1_0(header, {'shape': (1 << 40,), 'fortran_order': False,
+                                            'descr': '<f4'})
+        members['pool.mean.npy'] = header.getvalue() + bytes(16)
+    rewritten(network, claim)
+    with pytest.raises(ModelError, match='has 16 bytes'):
+        Calibration.load(network.artefact)
+
+
+def test_objects_are_never_unpickled(network: Network) -> None:
+    def pickled(members: dict[str, bytes]) -> None:
+        file = io.BytesIO()
+        np.save(file, np.array([{}], object))
+        members['pool.mean.npy'] = file.getvalue()
+    rewritten(network, pickled)
+    with pytest.raises(ModelError, match='calibrate the model again'):
+        Calibration.load(network.artefact)
+
+
+def test_arrays_that_are_not_those_that_were_written_are_found(network: Network) -> None:
+    def change(members: dict[str, bytes]) -> None:
+        name = max((n for n in members if n.startswith('pool.')), key=lambda n: len(members[n]))
+        members[name] = members[name][:-1] + bytes([members[name][-1] ^ 1])
+    rewritten(network, change)  # with a checksum of its own in the archive
+    with pytest.raises(ModelError, match='not those that were written'):
         Calibration.load(network.artefact)
 
 

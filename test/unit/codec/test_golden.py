@@ -59,6 +59,15 @@ def test_the_checksum_covers_the_header_and_the_payload(at: int, what: str) -> N
         case.decode(broken)
 
 
+@pytest.mark.parametrize('stream', [  # as format 0xA4 had them: raw, and rans
+    'pABQoidAjKSAgJeUgKs=',
+    'pAIL8mQ0qfODCxH/hwPjB3B/FgOFAFwH0oShbl9qKgIDh8KCjH8yg00Z76lKKJOE5QMYLQ=='])
+def test_a_stream_of_an_earlier_version_is_refused_in_clear_words(stream: str) -> None:
+    with pytest.raises(DecodeError, match='format 0xa5 but of 0xa4; install the same version on '
+                                          'drone and server'):
+        CASES['rans int8 6x6x16'].decode(base64.b64decode(stream))
+
+
 @pytest.mark.parametrize('change', [
     {'scale': 0.5}, {'zero_point': -127}, {'dtype': 'uint8', 'zero_point': -128},
     {'shape': (6, 16, 6)}])

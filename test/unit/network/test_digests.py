@@ -1,12 +1,14 @@
 """Files that are not those that were prepared do not load."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from offload_perception.errors import ModelError
-from offload_perception.network.artefact import Artefact
+from offload_perception.network.artefact import MANIFEST, Artefact
+from offload_perception.network.digest import file_digest
 from offload_perception.preparation.prepare import prepare
 
 
@@ -45,3 +47,25 @@ def test_a_missing_segment_is_named(copy: Artefact) -> None:
     copy.segment_file(7).unlink()
     with pytest.raises(ModelError, match=r'07_block3_conv1\.tflite cannot be read'):
         Artefact.load(copy.path)
+
+
+def test_a_manifest_that_was_damaged_on_its_way_is_refused(copy: Artefact) -> None:
+    file = copy.path / MANIFEST
+    copy.save_manifest()
+    text = file.read_text()
+    file.write_text(text.replace(f'"{copy.labels[0]}"', '"else"', 1))
+    with pytest.raises(ModelError, match='not as it was written'):
+        Artefact.load(copy.path)
+    file.write_text(text)
+    assert Artefact.load(copy.path).labels == copy.labels
+
+
+def test_a_float32_network_is_verified_before_it_is_loaded(copy: Artefact) -> None:
+    copy.keras_file.write_bytes(b'whole')
+    named = replace(copy, keras_sha256=file_digest(copy.keras_file))
+    named.save_manifest()
+    loaded = Artefact.load(copy.path)
+    assert loaded.verified_keras_file() == copy.keras_file
+    copy.keras_file.write_bytes(b'swapped')
+    with pytest.raises(ModelError, match=r'model\.keras is damaged'):
+        loaded.verified_keras_file()

@@ -25,6 +25,7 @@ from offload_perception.power.drivers.meter_calibration import (
 )
 from offload_perception.power.drivers.power_meter import MeterSilent, PollError
 from offload_perception.power.drivers.samples import Curve, Sample
+from offload_perception.sealed import sealed
 
 
 def load(true: str, volt: float, ampere: float) -> Load:
@@ -42,7 +43,7 @@ def fitted(loads: Any = LOADS) -> Calibration:
 
 def saved(tmp_path: Path, c: Calibration, **changes: Any) -> str:
     file = tmp_path / 'meter.json'
-    file.write_text(json.dumps({**to_json(c), **changes}))
+    file.write_text(json.dumps(sealed({**to_json(c), **changes})))
     return str(file)
 
 
@@ -167,6 +168,13 @@ def test_a_calibration_is_the_same_after_its_file(tmp_path: Path) -> None:
     found = load_calibration(saved(tmp_path, fitted()))
     assert found.name == 'meter.json of 2026-11-29' and found.meter == 'scripted meter'
     assert (found.lines, found.loads) == (fitted().lines, tuple(LOADS))
+
+
+def test_a_calibration_that_was_damaged_on_its_way_is_refused(tmp_path: Path) -> None:
+    file = Path(saved(tmp_path, fitted()))
+    file.write_text(file.read_text().replace('"samples": ', '"samples": 1', 1))
+    with pytest.raises(MeterError, match='not as it was written'):
+        load_calibration(str(file))
 
 
 def line(**changes: Any) -> dict[str, Any]:

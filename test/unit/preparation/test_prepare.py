@@ -22,6 +22,7 @@ from offload_perception.network.pixels import PixelInput
 from offload_perception.network.vgg16 import SPECS, VggSpec
 from offload_perception.preparation import prepare as prepare_module
 from offload_perception.preparation.prepare import prepare
+from offload_perception.sealed import sealed
 from offload_perception.tensor import TensorSpec
 
 TINY = VggSpec('tiny', input_size=32, width=1 / 16, classes=3, blocks=(1,), fc=(256,))
@@ -75,7 +76,7 @@ def test_the_way_to_fit_pictures_travels_with_the_model(cache: Path, tmp_path: P
     assert prepare(elsewhere, fit='stretch').fit == 'stretch'
     assert boxed.digest == plain.digest  # the network is the same one
     manifest = json.loads((elsewhere / 'manifest.json').read_text())
-    (elsewhere / 'manifest.json').write_text(json.dumps(manifest | {'fit': 'squash'}))
+    (elsewhere / 'manifest.json').write_text(json.dumps(sealed(manifest | {'fit': 'squash'})))
     with pytest.raises(ModelError, match=r"fit is 'squash'.*crop, letterbox, stretch"):
         prepare(elsewhere)
 

@@ -9,6 +9,7 @@ import pytest
 from offload_perception.errors import ModelError
 from offload_perception.network.labels import read_labels
 from offload_perception.network.vgg16 import VggSpec
+from offload_perception.preparation import weight_files
 from offload_perception.preparation.fill import class_count, load_weights
 from offload_perception.preparation.keras_vgg import build
 from offload_perception.preparation.model_source import Preset, open_source
@@ -17,6 +18,7 @@ from offload_perception.preparation.weight_files import read_arrays
 
 SPEC = VggSpec('small', input_size=16, width=1 / 16, classes=7, blocks=(2, 2, 3), fc=(64,))
 keras = pytest.importorskip('keras')
+h5py = pytest.importorskip('h5py')
 
 
 @pytest.fixture(scope='module')
@@ -151,6 +153,33 @@ def test_missing_broken_and_weights_only_model_files(trained: Any, tmp_path: Pat
     trained.save_weights(tmp_path / 'w.weights.h5')
     with pytest.raises(ModelError, match='give the file as weights'):
         load(tmp_path / 'w.weights.h5')
+
+
+@pytest.mark.parametrize('name', ['m.keras', 'm.h5'])
+def test_code_in_a_model_file_is_refused_and_not_run(tmp_path: Path, name: str) -> None:
+    marker = tmp_path / 'it ran'
+    code = eval(f'lambda x: (open({str(marker)!r}, "w").close(), x)[1]')
+    path = saved(tmp_path / name, [keras.layers.Lambda(code), *bare_layers()])
+    marker.unlink()  # Keras ran it while it was built
+    with pytest.raises(ModelError):
+        load(path, 'unit')
+    assert not marker.exists()
+
+
+def test_weights_that_claim_to_be_huge_are_refused(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:  # of few bytes: nothing is stored
+        file.create_dataset('conv1/kernel', (1 << 20, 1 << 20, 3, 3), np.float32, chunks=True)
+    assert (tmp_path / 'a.h5').stat().st_size < 100_000
+    with pytest.raises(ModelError, match='unpacks to 39582418599936 bytes'):
+        read_arrays(tmp_path / 'a.h5')
+    with zipfile.ZipFile(tmp_path / 'a.keras', 'w', zipfile.ZIP_DEFLATED) as archive, \
+            archive.open('model.weights.h5', 'w', force_zip64=True) as member:
+        for _ in range(5 << 4):
+            member.write(bytes(1 << 20))
+    monkeypatch.setattr(weight_files, 'MOST_BYTES', 64 << 20)
+    with pytest.raises(ModelError, match='unpacks to 83886080 bytes'):
+        read_arrays(tmp_path / 'a.keras')
 
 
 def test_labels_file(tmp_path: Path) -> None:

@@ -14,12 +14,21 @@ from offload_perception.network.shape import NetworkShape
 from offload_perception.power.emulation.device_model import preset
 from offload_perception.profiles import device_profile as profiles
 from offload_perception.profiles.device_profile import CutCost, DeviceProfile
+from offload_perception.sealed import sealed
 
 
 def edited(profile: DeviceProfile, edit: Callable[..., Any]) -> str:
     record = json.loads(profile.to_json())
     edit(record)
-    return json.dumps(record)
+    return json.dumps(sealed(record))
+
+
+def test_a_profile_that_was_damaged_on_its_way_is_refused(pi: DeviceProfile) -> None:
+    damaged = pi.to_json().replace('1.9', '1.8', 1)
+    with pytest.raises(PlanError, match=r'(?s)pi\.json.*not as it was written.*remove "sha256"'):
+        DeviceProfile.from_json(damaged, 'pi.json')
+    by_hand = {k: v for k, v in json.loads(damaged).items() if k != 'sha256'}
+    assert DeviceProfile.from_json(json.dumps(by_hand)).name == pi.name
 
 
 def test_bundled_profiles_have_the_published_figures(shape: NetworkShape, pi: DeviceProfile,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload_perception.frames import Status
-from offload_perception.serving.fair_shares import ACTIVE_S, Shares
+from offload_perception.serving.fair_shares import ACTIVE_S, KNOWN_S, Shares
 from offload_perception.serving.schedule import IDLE_PATIENCE_S, Refusal, Schedule, Waiting
 from offload_perception.serving.tail_times import TailTimes
 
@@ -16,6 +16,7 @@ IMAGE, DENSE = 0, 2  # cuts before the join and at it
 ALONE_S = {IMAGE: 0.04, 1: 0.02, DENSE: 0.002, 3: 0.001}
 TOGETHER_S = {1: 0.010, 4: 0.013, 16: 0.025}
 NUMBER = count()
+KNOWN = ('a', 'b', 'c', 'flood', 'quiet', 'big', 'small', 'patient', 'busy')
 
 
 def schedule(limit: int = 64, most: int = 16, weights: dict[str, float] | None = None,
@@ -25,7 +26,11 @@ def schedule(limit: int = 64, most: int = 16, weights: dict[str, float] | None =
         times.observe_alone(cut, seconds)
     for n, seconds in TOGETHER_S.items():
         times.observe_together(DENSE, n, seconds)
-    return Schedule(times, Shares(weights), limit=limit, **bounds)
+    shares = Shares(weights)
+    for at_s in (-100.0, -100.0 + KNOWN_S):
+        for drone in KNOWN:
+            shares.hear(f'/{drone}/edge', at_s)
+    return Schedule(times, shares, limit=limit, **bounds)
 
 
 def tensor(now_s: float = 0.0, left_s: float = inf, cut: int = DENSE, drone: str = 'a',
@@ -163,6 +168,37 @@ def test_who_is_over_its_share_goes_after_the_others() -> None:
     later = tensor(now_s, 0.2, drone='quiet')
     assert not s.offer(early, now_s) and not s.offer(later, now_s)
     assert s.take(now_s)[0] == [later]
+
+
+def test_newcomers_hold_half_of_the_queue_and_yield_the_rest() -> None:
+    s = schedule(limit=4)
+    assert not s.offer(tensor(drone='new1'), 0.0) and not s.offer(tensor(drone='new2'), 0.0)
+    refusal, = s.offer(tensor(drone='new3'), 0.0)
+    assert refusal.status is Status.BUSY and 'not heard of before' in refusal.why
+    assert not s.offer(tensor(drone='a'), 0.0) and not s.offer(tensor(drone='a'), 0.0)
+    for n in (2, 1):  # a known drone takes the place of a newcomer, though it has more waiting
+        assert s.offer(tensor(drone='a'), 0.0)[0].tensor.drone.startswith('/new')
+        assert sum(name.startswith('/new') for name in s.waiting) == n - 1
+
+
+def test_a_flood_of_ever_new_names_costs_a_known_drone_nothing() -> None:
+    """A tail takes 0.053 s: 19 a second. The flood: 500 a second, in as much of a hurry."""
+    s = schedule(most=1)
+    now_s, kept, lost = 0.0, 0, 0
+    arrivals = sorted([(0.1 * n, True) for n in range(200)]
+                      + [(0.002 * n, False) for n in range(10_000)])
+    while arrivals:
+        while arrivals and arrivals[0][0] <= now_s:
+            at_s, genuine = arrivals.pop(0)
+            drone = 'a' if genuine else f'forged{at_s}'
+            refusals = s.offer(tensor(at_s, 0.15, cut=IMAGE, drone=drone), now_s)
+            lost += any(r.tensor.drone == '/a/edge' for r in refusals)
+        batch, _ = s.take(now_s)
+        end_s = now_s + (0.053 if batch else 0.002)
+        s.finish(batch, now_s, end_s)
+        kept += sum(t.drone == '/a/edge' and end_s <= t.due_s for t in batch)
+        now_s = end_s
+    assert (kept, lost) == (200, 0)
 
 
 LEFT_S = st.one_of(st.just(inf), st.floats(-0.01, 0.3))

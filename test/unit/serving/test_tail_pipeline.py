@@ -1,3 +1,5 @@
+import base64
+from collections import Counter
 from collections.abc import Iterator
 from math import nan
 from threading import Thread
@@ -21,6 +23,7 @@ from unit.pipeline.pipeline_fakes import (
 
 from offload_perception import codec
 from offload_perception.frames import PROBE_CODEC, Result, Status
+from offload_perception.serving.fair_shares import KNOWN_S
 from offload_perception.serving.server_pipeline import ServerSettings
 from offload_perception.serving.tail_pipeline import TailPipeline
 from offload_perception.tensor import TensorSpec
@@ -145,6 +148,14 @@ def test_data_of_another_tensor_than_announced_are_refused(server: Server) -> No
     assert reply.status is Status.REFUSED and 'checksum' in reply.message
 
 
+def test_a_drone_of_an_earlier_version_is_refused_in_clear_words(server: Server) -> None:
+    recorded = base64.b64decode('pABQoidAjKSAgJeUgKs=')  # as codec format 0xA4 was
+    server.pipeline.submit(packet(data=recorded))
+    reply, = server.replies.wait_for(1)
+    assert reply.status is not Status.OK
+    assert 'install the same version on drone and server' in reply.message
+
+
 def test_what_a_packet_says_makes_no_refusal_long_or_unprintable(server: Server) -> None:
     server.pipeline.submit(packet(1, dtype='\x1b[2J' + 'x' * 100_000))
     reply, = server.replies.wait_for(1)
@@ -173,6 +184,22 @@ def test_a_full_queue_refuses_at_once(server: Server) -> None:
     server.network.gate.open()
     server.replies.wait_for(5)
     assert dict(server.statuses) == {5: Status.BUSY, **dict.fromkeys(range(1, 5), Status.OK)}
+
+
+def test_forged_names_neither_refuse_nor_delay_a_known_drone(server: Server) -> None:
+    for at_s in (0.0, KNOWN_S):
+        server.clock.now_s = at_s
+        server.pipeline.submit(packet(0))
+    server.replies.wait_for(2)
+    server.hold()
+    for n in range(100):  # each of another drone, and due first
+        server.pipeline.submit(packet(100 + n, drone=f'/forged{n}/edge', remaining_s=10.0))
+    server.pipeline.submit(packet(7, first=7, remaining_s=20.0))
+    server.network.gate.open()
+    server.replies.wait_for(2 + 1 + 100 + 1)
+    assert server.network.order[:4] == [0, 0, 1, 7]
+    assert (7, Status.OK) in server.statuses
+    assert Counter(s for n, s in server.statuses if n >= 100)[Status.BUSY] >= 98
 
 
 def test_a_tensor_whose_deadline_has_passed_is_not_computed(server: Server) -> None:
