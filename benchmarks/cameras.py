@@ -79,6 +79,10 @@ def fly(args: argparse.Namespace, way: str, film: Path, warm: int,
         wait_for_first(telemetry, graph)
         nodes = [common.node_process(name, NAMESPACE) for name in WAYS[way]]
         limit_s = common.RESULT_TIMEOUT_S + (warm + args.frames) / args.rate
+        # The first ones may come before the edge node has discovered the server.
+        telemetry.wait_for(lambda: any(m.outcome != Outcome.DROPPED for m in telemetry.frames),
+                           limit_s, 'a frame with a result')
+        warm += len(telemetry.frames)
         telemetry.wait_for(lambda: len(telemetry.frames) >= warm, limit_s, 'a frame')
         used_s, started, first = -common.cpu_s(nodes), time.monotonic(), len(telemetry.frames)
         telemetry.wait_for(lambda: len(telemetry.frames) >= first + args.frames, limit_s,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from graph.command import Command
 
-PROCESSES = 45
+PROCESSES = 36  # Fast DDS alone looks for 32
 MANY = f"""
 import time, rclpy
 from rclpy.context import Context
