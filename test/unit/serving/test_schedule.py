@@ -273,3 +273,34 @@ def test_the_first_deadlines_of_a_drone_are_within_its_share() -> None:
         assert not s.offer(t, 0.0)
     order = [s.take(0.0)[0][0] for _ in range(3)]
     assert order == [sooner, other, later]
+
+
+def test_a_wait_is_expected_as_others_did_wait_by_what_was_planned() -> None:
+    s = schedule(most=1)
+    for _ in range(400):
+        first, second = tensor(), tensor()
+        s.offer(first, 0.0)
+        s.take(0.0)
+        s.offer(second, 0.0)  # it waits for the first one
+        s.observe_wait(second, 1.5 * second.planned_wait_s)
+        s.take(0.0)
+        s.finish([first, second], 0.0, 0.0)
+    t = tensor()
+    s.offer(tensor(), 0.0)
+    s.take(0.0)
+    s.offer(t, 0.0)
+    assert t.planned_wait_s == pytest.approx(ALONE_S[DENSE] + TOGETHER_S[1])
+    assert t.expected_wait_s == pytest.approx(1.5 * t.planned_wait_s)
+
+
+def test_answering_takes_time_before_the_next_batch() -> None:
+    times = TailTimes(cuts=4, join=DENSE, most=1)
+    times.observe_alone(DENSE, 0.002)
+    times.observe_together(DENSE, 1, 0.010)
+    times.observe_reply(0.005)
+    s = Schedule[int](times, Shares(), limit=8)
+    s.offer(tensor(), 0.0)
+    s.take(0.0)
+    t = tensor()
+    s.offer(t, 0.0)
+    assert t.planned_wait_s == pytest.approx(0.002 + 0.010 + 0.005)
