@@ -162,8 +162,8 @@ def test_an_overloaded_server(world: World, server: Callable[..., Any], send: Ca
     tail, node._network.tail = node._network.tail, lambda *a: goes_on.wait() and tail(*a)
     try:
         until(lambda: send(1) or node.session.pipeline.counts.replies[Status.BUSY])
-        assert told(node, r'overloaded: busy \d+% of the time, 1 of 1 tensors wait, [1-9] '
-                    'rejected in the last 10 s; add a server') == WARN
+        assert told(node, r'overloaded: busy \d+% of the time, 1 of 1 tensors wait, '
+                    r'\d+ rejected in the last 10 s; add a server') == WARN
     finally:
         goes_on.set()
         node._network.tail = tail
