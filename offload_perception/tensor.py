@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -25,12 +26,12 @@ class TensorSpec:
     scale: float = 1.0
     zero_point: int = 0
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Return the number of elements."""
         return prod(self.shape)
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Return the size of the uncompressed tensor in bytes."""
         return self.size * np.dtype(self.dtype).itemsize

@@ -291,8 +291,8 @@ class DashboardConfig:
 class RecorderConfig:
     """Parameters of recorder_node."""
 
-    bag: str = param('', 'folder of the bag, which must not exist yet; empty makes '
-                     'bag_<date>-<time> in the working directory')
+    bag: str = param('', 'folder of the bag; if it exists, the first of FOLDER_2, FOLDER_3 .. '
+                     'that does not; empty makes bag_<date>-<time> in the working directory')
     images: bool = param(False, 'also record the camera images')
     tensors: bool = param(False, 'also record the tensors that are sent to the server, and '
                           'its replies')

@@ -127,7 +127,7 @@ class EdgeInferenceNode(ManagedNode[EdgeConfig, EdgeSession]):
             images=self._feed or EdgeCamera(self._camera, add_image_publisher(self, c.preview)),
             results=self.add_publisher(Classification, 'classification', qos.RESULTS),
             details=self._detail_publisher(),
-            latencies=self.add_publisher(FrameLatency, 'frame_latency', qos.TELEMETRY),
+            latencies=self.add_publisher(FrameLatency, 'frame_latency', qos.ENDS),
             decisions=self.add_publisher(OffloadDecision, 'offload_decision', qos.LATCHED))
 
     def _detail_publisher(self) -> LifecyclePublisher | None:

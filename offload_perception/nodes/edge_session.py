@@ -1,7 +1,7 @@
 """One activation of the drone's node: its pipeline, and what it counts and watches."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -65,11 +65,13 @@ from offload_perception.planning.link import MESSAGE_BYTES
 from offload_perception.planning.session import PlanningSession
 from offload_perception.runtime.emulated import EmulatedNetwork
 from offload_perception.runtime.loaded_network import LoadedNetwork
+from offload_perception.ticker import Ticker
 
 if TYPE_CHECKING:
     from offload_perception.nodes.edge_inference import EdgeInferenceNode
 
 EXPIRE_PERIOD_S = 0.05
+MISSION_PERIOD_S = 1.0
 PROBE_PERIOD_S = 0.1
 
 
@@ -122,15 +124,28 @@ class EdgeSession(Session):
 
     def start(self) -> None:
         """Start the pipeline."""
-        self._node.add_timer(EXPIRE_PERIOD_S, self._expire)
-        if self.strategy is not None:
-            self._node.add_timer(PROBE_PERIOD_S, partial(self._probe, self.strategy))
+        self._node.add_timer(MISSION_PERIOD_S, self._mission.expire)
         self._node.resources.callback(self.pipeline.stop)
         plan = self._first_plan
         self.pipeline.start(plan or Plan(self._artefact.last, codec=''))
         if plan is not None:
             self._announce(plan)
+        self._tick('expiry', EXPIRE_PERIOD_S, self.pipeline.expire)
+        if self.strategy is not None:
+            self._tick('probes', PROBE_PERIOD_S, partial(self._probe, self.strategy))
         self.images.start()
+
+    def _tick(self, name: str, period_s: float, tick: Callable[[], None]) -> None:
+        """Have `tick` called while active, by a thread of its own: for an executor that often
+        would cost more than all else that an idle drone does.
+        """
+        ticker = Ticker(name, period_s, tick, partial(self._on_tick_failed, name))
+        self._node.resources.callback(ticker.stop)
+        ticker.start()
+
+    def _on_tick_failed(self, name: str, e: Exception) -> None:
+        self._node.get_logger().error(f'{name} failed: {type(e).__name__}: {e}',
+                                      throttle_duration_sec=5.0)
 
     def awaits_others(self) -> bool:
         """Take no more frames of its own camera; return whether one of them is under way."""
@@ -251,10 +266,6 @@ class EdgeSession(Session):
             self._problems[str(reason)] = why
             self._unreported += reason == REPORTING_FAILED
         self._node.get_logger().warning(f'{reason}: {why}', throttle_duration_sec=5.0)
-
-    def _expire(self) -> None:
-        self.pipeline.expire()
-        self._mission.expire()
 
     def _probe(self, strategy: AutoStrategy) -> None:
         """Send a probe if the planner wants one."""

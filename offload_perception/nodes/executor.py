@@ -10,19 +10,14 @@ Jazzy: its timers never fire with the wheels of 7.1.6.
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from time import sleep
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from rclpy.callback_groups import CallbackGroup
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.subscription import Subscription
 
 from offload_perception.threads import fulfil
-
-if TYPE_CHECKING:
-    from offload_perception.nodes.resources import ResourceNode
 
 Result = TypeVar('Result')
 SETTLE_S = 1.0  # a callback of the lane takes milliseconds
@@ -72,7 +67,6 @@ class GroupExecutor(SingleThreadedExecutor):
         self.create_task(fulfil, future, step)
         return future.result()
 
-
     def settle(self) -> None:
         """Wait until no entity is waited on that was destroyed before this call; bounded.
 
@@ -82,15 +76,3 @@ class GroupExecutor(SingleThreadedExecutor):
             future: Future[None] = Future()
             self.create_task(fulfil, future, lambda: None)
             wait([future], SETTLE_S)
-
-
-def subscribe_in_lane(node: 'ResourceNode', kind: type, topic: str,
-                      callback: Callable[..., None], qos: Any) -> Subscription:
-    """Subscribe in the lane of a ManagedNode: `callback` runs in a thread of its own.
-
-    Without rclpy's event handlers, which enlarge the wait set; the diagnostics report what they
-    would log.
-    """
-    return node.create_subscription(
-        kind, topic, callback, qos, callback_group=node.lane,
-        event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))

@@ -211,7 +211,7 @@ class FlightNode(ManagedNode[FlightConfig, FlightSession]):
             name: self.add_publisher(kind, name, profile)
             for name, (kind, profile) in wanted.items()})
         for s in found:  # checked by the readers of each stack
-            subscription = self.create_subscription(s.kind, s.topic, s.receive, s.profile)
+            subscription = self.subscribe(s.kind, s.topic, s.receive, s.profile)
             self.resources.callback(self.destroy_subscription, subscription)
         self.add_subscription(Classification, 'classification',
                               self.to_session(FlightSession.on_result), qos.RESULTS)

@@ -14,7 +14,6 @@ from offload_perception.health.clocks import StampWatch
 from offload_perception.health.delivery import DeliveryWatch, why_lost
 from offload_perception.imaging.listening import Listening, choose, fixed
 from offload_perception.nodes import qos
-from offload_perception.nodes.executor import subscribe_in_lane
 from offload_perception.nodes.managed import AnyManagedNode, Session
 
 LOOK_PERIOD_S = 0.25
@@ -52,9 +51,10 @@ class ImageFeed:
         """Change the subscription: the old one goes first, so that no image arrives twice."""
         self._unsubscribe()
         kind, topic = (CompressedImage, COMPRESSED) if wanted.compressed else (Image, RAW)
-        self.listening, self._subscription = wanted, subscribe_in_lane(
-            self._node, kind, topic, self._take,
-            qos.images('reliable' if wanted.reliable else 'best_effort'))
+        self.listening, self._subscription = wanted, self._node.subscribe(
+            kind, topic, self._take,
+            qos.images('reliable' if wanted.reliable else 'best_effort'),
+            callback_group=self._node.lane)
         self._node.wake_lane()
         self._node.get_logger().info(f'listening to {self.describe()}')
 

@@ -34,7 +34,7 @@ Subscribed = tuple[type, Callable[[Any], None], QoSProfile]
 
 # For a drone's line in the table, and for all that is shown of it.
 _LINE: tuple[tuple[type, str, Take, QoSProfile], ...] = (
-    (FrameLatency, 'frame_latency', LiveState.add_frame, qos.TELEMETRY),
+    (FrameLatency, 'frame_latency', LiveState.add_frame, qos.ENDS),
     (PowerSample, 'power', LiveState.add_power, qos.TELEMETRY))
 _FULL: tuple[tuple[type, str, Take, QoSProfile], ...] = (
     *_LINE,

@@ -20,9 +20,10 @@ from rosgraph_msgs.msg import Clock
 
 from offload_perception.bringup.dds import stay_on_this_host
 from offload_perception.errors import BagError
+from offload_perception.msg import FrameLatency
 from offload_perception.nodes import qos
 from offload_perception.nodes.earlier import with_new_fields
-from offload_perception.nodes.message_types import class_of
+from offload_perception.nodes.message_types import class_of, name_of
 from offload_perception.nodes.running import wait_for_acknowledgements
 from offload_perception.recording import BagMessage, BagReader, MessageType, installed_type
 from offload_perception.recording.definitions import comparable, difference, only_grew
@@ -124,7 +125,13 @@ def _check_definition(node: Node, topic: str, recorded: MessageType) -> None:
 
 
 def _profile_of(first: BagMessage) -> QoSProfile:
-    """Return the recorded profile: the laxest if several publishers offered."""
+    """Return the recorded profile: the laxest if several publishers offered.
+
+    Ends of frames get that of today, which viewers ask for.
+    """
+    if first.type.name == name_of(FrameLatency):
+        return qos.ENDS
+
     def every(policy: str, wanted: str) -> bool:
         return all(str(p.get(policy)) in (wanted, '1') for p in first.qos)
     reliable, latched = every('reliability', 'reliable'), every('durability', 'transient_local')

@@ -40,24 +40,23 @@ from offload_perception.nodes.servers import namespaces
 from offload_perception.nodes.setup import TOPIC as SETUP
 from offload_perception.recording import BagWriter, installed_type
 from offload_perception.recording.metadata import qos_profile
-from offload_perception.recording.writer import free_bytes
+from offload_perception.recording.writer import free_bytes, unused
 
 MB = 1_000_000
 LOOK_PERIOD_S = 1.0
 # Subscribed to from the start, since a topic that is found later has lost its first messages.
-_TELEMETRY = ((FrameLatency, 'frame_latency'), (PowerSample, 'power'),
-              (FrameEnergy, 'frame_energy'), (Classification, 'classification'),
-              (Classification, 'ground_truth'), (Detections, 'detections'),
-              (GeotaggedClassification, 'geotagged'))
+_TELEMETRY = ((PowerSample, 'power'), (FrameEnergy, 'frame_energy'),
+              (Classification, 'classification'), (Classification, 'ground_truth'),
+              (Detections, 'detections'), (GeotaggedClassification, 'geotagged'))
 _LATCHED = ((OffloadDecision, 'offload_decision'), (MissionPolicy, 'mission_policy'),
             (DiagnosticStatus, SETUP))
 _IMAGES = ((Image, 'image_raw'), (CompressedImage, 'image_raw/compressed'), (Image, 'class_map'),
            (OutputTensors, 'outputs'))
 _LARGEST = 32 << 20  # bytes of a message: an image of 3840x2160 with four bytes a pixel
 _LARGEST_TELEMETRY = 4 << 20  # a result with 10,000 labels has less
-_SMALL = {name_of(kind) for kind in (*(kind for kind, _ in _TELEMETRY), OffloadDecision,
-                                     MissionPolicy, DiagnosticArray, DiagnosticStatus,
-                                     RemoteResult, ServerStatus, ServedDrones)}
+_SMALL = {name_of(kind) for kind in (*(kind for kind, _ in _TELEMETRY), FrameLatency,
+                                     OffloadDecision, MissionPolicy, DiagnosticArray,
+                                     DiagnosticStatus, RemoteResult, ServerStatus, ServedDrones)}
 
 
 class Recording(Session):
@@ -78,8 +77,9 @@ class Recording(Session):
         self._problem = ''
         # Images and tensors hardly shrink; compressing them would cost the drone power.
         self._bag: BagWriter | None = BagWriter(
-            c.bag or time.strftime('bag_%Y_%m_%d-%H_%M_%S'), max_file_bytes=c.max_file_size * MB,
-            min_free_bytes=c.min_free * MB, compress=not (c.images or c.tensors))
+            unused(c.bag or time.strftime('bag_%Y_%m_%d-%H_%M_%S')),
+            max_file_bytes=c.max_file_size * MB, min_free_bytes=c.min_free * MB,
+            compress=not (c.images or c.tensors))
         self._disk = DiskWatch(c.min_free * MB)
         node.resources.callback(self._finish)
         node.get_logger().info(f'recording into {self._bag.folder}')
@@ -152,6 +152,7 @@ class Recording(Session):
             self._listen(FeatureTensor, f'{server}/features', _profile())
 
     def _listen_to_drone(self, drone: str, c: RecorderConfig) -> None:
+        self._listen(FrameLatency, f'{drone}frame_latency', qos.ENDS)
         for kind, name in _TELEMETRY:
             self._listen(kind, f'{drone}{name}', qos.TELEMETRY)
         for kind, name in _LATCHED:
@@ -164,7 +165,7 @@ class Recording(Session):
     def _listen(self, kind: type, name: str, profile: QoSProfile) -> None:
         topic = self._node.resolve_topic_name(name)
         if topic not in self._listeners:
-            self._listeners[topic] = self._node.create_subscription(
+            self._listeners[topic] = self._node.subscribe(
                 kind, topic, partial(self._on_message, topic, name_of(kind)), profile, raw=True)
 
     def _look_for_topics(self) -> None:

@@ -53,7 +53,7 @@ from offload_perception.serving.server_load import Load
 from offload_perception.serving.server_pipeline import ServerPipeline, ServerSettings
 from offload_perception.serving.server_power import PeriodPower, ServerPower
 from offload_perception.serving.tail_pipeline import TailPipeline
-from offload_perception.serving.ticker import Ticker
+from offload_perception.ticker import Ticker
 
 SPARE_DEPTH = 16  # beyond the queue, so that excess tensors are refused and not lost in DDS
 STATUS_GAP_S = 0.5  # between two statuses at least: links are slow

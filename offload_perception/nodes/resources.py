@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.node import Node
@@ -16,13 +16,15 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from offload_perception.nodes.border import Border
-from offload_perception.nodes.executor import subscribe_in_lane
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
 class ResourceNode(LifecycleNode):
     """Creates publishers, subscriptions and timers that end with `resources`.
+
+    None of them has rclpy's handlers of middleware events, which each wake-up of an executor would
+    go through; the diagnostics report what they would log.
 
     :ivar resources: gives back what is taken now; `ManagedNode` says until when.
     :ivar border: checks the messages of the subscriptions.
@@ -59,7 +61,8 @@ class ResourceNode(LifecycleNode):
     def add_publisher(self, kind: type, topic: str, profile: QoSProfile) -> LifecyclePublisher:
         """Return a publisher that is enabled while the node is active."""
         create: Callable[..., LifecyclePublisher] = self.create_lifecycle_publisher
-        publisher = create(kind, topic, profile)
+        publisher = create(kind, topic, profile, event_callbacks=PublisherEventCallbacks(
+            use_default_callbacks=False))
         self.resources.callback(self.destroy_lifecycle_publisher, publisher)
         return publisher
 
@@ -69,10 +72,17 @@ class ResourceNode(LifecycleNode):
 
         :param lane: whether they come in a thread of their own, as those that carry frames.
         """
-        subscribe = partial(subscribe_in_lane, self) if lane else self.create_subscription
-        subscription = subscribe(kind, topic, self.border.checked(kind, topic, take), profile)
+        subscription = self.subscribe(kind, topic, self.border.checked(kind, topic, take), profile,
+                                      callback_group=self.lane if lane else None)
         self.resources.callback(self.destroy_subscription, subscription)
         return subscription
+
+    def subscribe(self, kind: type, topic: str, take: Callable[..., None], profile: QoSProfile,
+                  **options: Any) -> Subscription:
+        """Subscribe until the caller destroys it; `take` gets all messages."""
+        return self.create_subscription(
+            kind, topic, take, profile, **options,
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
 
     def add_timer(self, period_s: float, call: Callable[[], None]) -> Timer:
         """Have `call` called every `period_s`."""

@@ -1,6 +1,7 @@
 """Write a bag that stays readable if the recorder is killed: rosbag2's layout, MCAP files."""
 
 import fcntl
+import itertools
 import os
 import shutil
 from collections.abc import Callable
@@ -21,6 +22,15 @@ Buffer = bytes | bytearray | memoryview
 def free_bytes(path: Path) -> int:
     """Return the space left for `path` on its file system [bytes]."""
     return shutil.disk_usage(path).free
+
+
+def unused(folder: str) -> Path:
+    """Return the folder, or if there is one, the first of FOLDER_2, FOLDER_3 .. that is not."""
+    numbers = itertools.count(2)
+    path = Path(folder)
+    while path.exists():
+        path = Path(f'{folder.rstrip("/")}_{next(numbers)}')
+    return path
 
 
 class BagWriter:

@@ -19,8 +19,8 @@ from offload_perception.frames import FeaturePacket
 from offload_perception.runtime.select import Choice
 from offload_perception.serving.compute_tails import Computed
 from offload_perception.serving.replicas import ReplicaReport, Replicas, ReplicaSettings
-from offload_perception.serving.ticker import Ticker
 from offload_perception.threads import JobQueue, fulfil
+from offload_perception.ticker import Ticker
 
 DEPLOYMENT = 'tails'
 LOOK_S = 1.0  # between two looks at the replicas

@@ -30,6 +30,7 @@ def frame_record(m: Any, at_s: float) -> FrameRecord:
         where=_where(m),
         total_s=m.total, has_deadline=m.deadline > 0, deadline_met=m.deadline_met,
         captured=m.captured, remote=m.remote, local=m.local, dropped=m.dropped,
+        sequence=m.sequence, end_s=getattr(m, 'end', at_s),  # older bags have none
         emulated=m.device.partition(EMULATED)[2])
 
 

@@ -13,6 +13,8 @@ from offload_perception.telemetry.energy import FrameEnergy, FrameEnergyCounter
 from offload_perception.telemetry.found import Found, LabelCounts, in_words
 
 NOT_DELIVERED = 'lost between camera and node'
+LOST_WITH_NODE = 'lost when the node was killed'
+_REBOOT_S = 60.0  # no thread of a drone publishes an end so late
 _PENDING_LABELS = 512
 _RECENT = 2048  # frames; many seconds of them, and bounded if no lines are printed
 
@@ -21,8 +23,9 @@ _RECENT = 2048  # frames; many seconds of them, and bounded if no lines are prin
 class FrameRecord:
     """What the summary needs of one FrameLatency; durations in seconds.
 
-    `at_s` is when it came, on the same clock as that of PowerRecord. `emulated` names the computer
-    that the layers on board were paced as, empty = none.
+    `at_s` is when it came, on the same clock as that of PowerRecord; `end_s` when it ended, on
+    that of the drone's computer. `sequence` and the counters start again with each activation of
+    the node. `emulated` names the computer that the layers on board were paced as, empty = none.
     """
 
     at_s: float
@@ -37,12 +40,24 @@ class FrameRecord:
     remote: int
     local: int
     dropped: int
+    sequence: int
+    end_s: float
     emulated: str = ''
 
     @property
     def ended(self) -> int:
         """Return how many frames had ended by the drone's own count."""
         return self.remote + self.local + self.dropped
+
+    def is_of_later_activation(self, other: 'FrameRecord') -> bool:
+        """Return whether the node was activated again between the other frame and this one.
+
+        Its threads may publish ends out of order, but later frames have larger numbers; and the
+        clock starts again if the computer does.
+        """
+        began_later = self.end_s - self.total_s > other.end_s - other.total_s
+        return ((began_later and self.sequence <= other.sequence)
+                or self.end_s < other.end_s - _REBOOT_S)
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,8 @@ class Summary:
         self.places: Counter[str] = Counter()
         self._deadline_met = self._with_deadline = 0
         self._last: FrameRecord | None = None
+        self._earlier: Counter[Outcome] = Counter()  # by the drone's count, of past activations
+        self._lost_with_node = 0
         self._recent: deque[FrameRecord] = deque(maxlen=_RECENT)
         self._power: PowerRecord | None = None
         self._energy = FrameEnergyCounter()
@@ -121,6 +138,10 @@ class Summary:
 
     def add_frame(self, r: FrameRecord) -> None:
         """Count a frame's end."""
+        if self._last is not None and r.is_of_later_activation(self._last):
+            self._lost_with_node += self.under_way
+            self._earlier = self._own_count()
+            self._last = None
         if self._last is None or r.ended > self._last.ended:
             self._last = r  # two threads of the drone may publish out of order
         self._recent.append(r)
@@ -187,7 +208,10 @@ class Summary:
         :param published: how many images the camera published; None = unknown, then the frames
             that reached the drone's node are what was captured.
         """
-        reasons, reached = self.reasons.copy(), self.ended + self.under_way
+        reasons = self.reasons.copy()
+        if self._lost_with_node:
+            reasons[LOST_WITH_NODE] = self._lost_with_node
+        reached = self.ended + self._lost_with_node + self.under_way
         captured = max(published or 0, reached)
         if captured > reached:
             reasons[NOT_DELIVERED] = captured - reached
@@ -207,8 +231,13 @@ class Summary:
     # -- lines out --------------------------------------------------------------------------
 
     def live_line(self, period_s: float) -> str:
-        """Return the line for what came since the last call, `period_s` seconds ago."""
-        recent = [self._recent.popleft() for _ in range(len(self._recent))]
+        """Return the line for what came since the last call, `period_s` seconds ago.
+
+        A viewer that has just come gets frames from before, too; they are not in the line.
+        """
+        came = [self._recent.popleft() for _ in range(len(self._recent))]
+        newest_s = max((r.end_s for r in came), default=0.0)
+        recent = [r for r in came if r.end_s > newest_s - period_s]
         done = [r.total_s for r in recent if r.outcome is not Outcome.DROPPED]
         parts = [f'{len(done) / period_s:5.1f} fps']
         if recent:
@@ -265,9 +294,14 @@ class Summary:
 
     def adds_up(self) -> bool:
         """Return whether the drone's own counters agree with the frames that were seen ending."""
-        last = self._last
-        return last is None or (last.remote, last.local, last.dropped) == tuple(
-            self.outcomes[o] for o in (Outcome.REMOTE, Outcome.LOCAL, Outcome.DROPPED))
+        return self._own_count() == self.outcomes
+
+    def _own_count(self) -> Counter[Outcome]:
+        """Return the outcomes by the drone's own counters."""
+        if (last := self._last) is None:
+            return self._earlier
+        return self._earlier + Counter({Outcome.REMOTE: last.remote, Outcome.LOCAL: last.local,
+                                        Outcome.DROPPED: last.dropped})
 
 
 def sum_line(tallies: Collection[Tally]) -> str:

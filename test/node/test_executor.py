@@ -16,7 +16,7 @@ from std_msgs.msg import Empty
 
 from offload_perception.bringup.config import CameraConfig
 from offload_perception.nodes import qos
-from offload_perception.nodes.executor import GroupExecutor, subscribe_in_lane
+from offload_perception.nodes.executor import GroupExecutor
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.running import spin
 
@@ -42,7 +42,7 @@ class Hearing(ManagedNode[CameraConfig, Any]):
 
     def __init__(self, note: Notes, **kwargs: Any) -> None:
         super().__init__('hearing', CameraConfig, **kwargs)
-        subscribe_in_lane(self, Empty, 'frames', lambda _: note('frame'), qos.RESULTS)
+        self.add_subscription(Empty, 'frames', lambda _: note('frame'), qos.RESULTS, lane=True)
         self.busy, self.let_go = Event(), Event()
         self.create_subscription(Empty, 'work', self._stay, qos.RESULTS)
         self._note, self._once = note, {}
@@ -93,7 +93,7 @@ def test_each_group_has_a_thread_of_its_own(hearing: Hearing, note: Notes) -> No
 def test_a_subscription_made_in_flight_is_served_when_the_lane_is_woken(
         world: World, hearing: Hearing, note: Notes) -> None:
     note.wait('lane')  # and sleeps now
-    subscribe_in_lane(hearing, Empty, 'more', lambda _: note('more'), qos.RESULTS)
+    hearing.add_subscription(Empty, 'more', lambda _: note('more'), qos.RESULTS, lane=True)
     hearing.wake_lane()
     world.speak(Empty, 'more', qos.RESULTS).publish(Empty())
     assert note.wait('more') == 'lane'

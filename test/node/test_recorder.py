@@ -227,12 +227,12 @@ def test_a_bag_that_is_removed_in_flight_ends_the_recording_and_nothing_else(
     assert world.state(recorder) == ACTIVE
 
 
-def test_a_second_activation_does_not_write_over_the_bag(world: World,
-                                                         record: Callable[..., Any]) -> None:
+def test_a_second_activation_does_not_write_over_the_bag(
+        world: World, record: Callable[..., Any], tmp_path: Path) -> None:
     recorder = record()
-    world.drive(recorder, 'deactivate', 'activate')
-    assert world.state(recorder) == INACTIVE
-    assert 'does not exist yet' in world.said('refused to activate')
+    world.drive(recorder, 'deactivate', 'activate', 'deactivate', 'activate')
+    assert world.state(recorder) == ACTIVE
+    assert {p.name for p in tmp_path.iterdir()} == {'bag', 'bag_2', 'bag_3'}
 
 
 class NeverStop(StopSignal):

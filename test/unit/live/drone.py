@@ -25,7 +25,7 @@ def frame(number: int = 1, *, outcome: int = 0, **changes: Any) -> Message:
         'server_runtime': 'openvino', 'server_device': 'cpu', **STAGES,
         'total': sum(STAGES.values()), 'bytes': 1200, 'deadline': 0.2,
         'deadline_met': outcome != 2, 'captured': number, 'remote': done[0], 'local': done[1],
-        'dropped': done[2]}
+        'dropped': done[2], 'end': 0.01 * number}
     return Message(**{**fields, **changes})
 
 

@@ -364,10 +364,12 @@ def test_it_is_read_while_it_is_fed(state: LiveState) -> None:
     done = threading.Event()
 
     def feed() -> None:
-        for n in range(1, 2000):
-            state.add_frame(drone.frame(n, reason=f'{n}', outcome=2))
-            state.add_health(f'{n}', 0, '', {})
-        done.set()
+        try:
+            for n in range(1, 2000):
+                state.add_frame(drone.frame(n, reason=f'{n}', outcome=2))
+                state.add_health(f'{n}', 0, '', {})
+        finally:
+            done.set()
     thread = threading.Thread(target=feed)
     thread.start()
     while not done.is_set():

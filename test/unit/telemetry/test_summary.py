@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from offload_perception.frames import DropReason, Outcome
 from offload_perception.telemetry.found import Found
 from offload_perception.telemetry.summary import (
+    LOST_WITH_NODE,
     NOT_DELIVERED,
     FrameRecord,
     LabelRecord,
@@ -27,16 +28,17 @@ LINE = re.compile(r'frames: captured (\d+) = remote (\d+) \+ local (\d+) \+ drop
 
 
 def records(ends: list[tuple[Outcome, str]], under_way: int = 0,
-            before: tuple[int, int, int] = (0, 0, 0)) -> Iterator[Any]:
+            before: tuple[int, int, int] = (0, 0, 0), from_s: float = 0.0) -> Iterator[Any]:
     """FrameRecords with counters as a drone keeps them; `before` ended unseen."""
     counts = dict(zip(Outcome, before, strict=True))
-    for outcome, reason in ends:
+    for sequence, (outcome, reason) in enumerate(ends, 1 + sum(before)):
         counts[outcome] += 1
         yield FrameRecord(
             sum(counts.values()), outcome, reason, 'block4_pool', 'here', 0.1, True,
             outcome is not Outcome.DROPPED,
             captured=sum(counts.values()) + under_way, remote=counts[Outcome.REMOTE],
-            local=counts[Outcome.LOCAL], dropped=counts[Outcome.DROPPED])
+            local=counts[Outcome.LOCAL], dropped=counts[Outcome.DROPPED],
+            sequence=sequence, end_s=from_s + 1e-6 * sequence)
 
 
 def summary_of(frames: Iterator[Any] | list[FrameRecord]) -> Summary:
@@ -87,6 +89,27 @@ def test_the_order_in_which_two_threads_publish_does_not_matter(
     random.shuffle(frames)
     summary = summary_of(frames)
     assert summary.adds_up() and summary.under_way == 0
+
+
+@pytest.mark.parametrize('from_s', [1000.0, -1000.0])  # the node is new, or the computer, too
+@given(ends=st.lists(ENDS, min_size=1, max_size=20), again=st.lists(ENDS, min_size=1, max_size=40),
+       under_way=st.integers(0, 3), random=st.randoms(use_true_random=False))
+def test_a_node_that_was_killed_and_started_again_loses_what_was_under_way(
+        from_s: float, ends: list[tuple[Outcome, str]], again: list[tuple[Outcome, str]],
+        under_way: int, random: Any) -> None:
+    first, second = list(records(ends, under_way)), list(records(again, from_s=from_s))
+    random.shuffle(first)
+    summary = summary_of(first + second)
+    captured, *_, dropped, reasons, flying = parsed(summary.closing_lines()[0])
+    assert captured == len(ends) + len(again) + under_way and flying == 0
+    assert reasons.get(LOST_WITH_NODE, 0) == under_way and sum(reasons.values()) == dropped
+    assert summary.adds_up()
+
+
+def test_what_ended_before_a_viewer_came_is_counted_but_not_in_its_first_line() -> None:
+    frames = [replace(f, end_s=0.1 * n) for n, f in enumerate(records([(Outcome.LOCAL, '')] * 50))]
+    summary = summary_of(frames)
+    assert summary.live_line(1.0).startswith(' 10.0 fps') and summary.results == 50
 
 
 def test_a_record_that_got_lost_is_noticed() -> None:

@@ -1,6 +1,6 @@
 from threading import Event
 
-from offload_perception.serving.ticker import Ticker
+from offload_perception.ticker import Ticker
 
 
 def test_what_a_call_raises_is_reported_and_the_next_one_comes() -> None:
