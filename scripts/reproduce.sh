@@ -169,6 +169,8 @@ make server_killed docs/fleet.md python "$benchmarks/server_killed.py" $emulated
   quick: --drones 2 --settle 2 --before 3 --after 5
 make cost $page python "$benchmarks/cost.py" "${graph[@]}" full: --frames 200 quick: --seconds 1
 make against_naive $page python "$benchmarks/against_naive.py" "${graph[@]}" --codec zstd full: --turns 4 quick: --turns 1
+make soak docs/reliability.md python "$benchmarks/soak.py" --figures . --json result.json \
+  quick: --minutes 0.6
 make um25c_soak docs/power_meter.md python "$benchmarks/um25c_soak.py" --seed 0 --json result.json \
   full: --minutes 10 quick: --minutes 0.2
 
