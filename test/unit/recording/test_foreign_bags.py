@@ -15,6 +15,7 @@ from unit.recording.definitions import NOTE, note
 from offload_perception.errors import BagError
 from offload_perception.recording import BagReader, BagWriter, MessageType, recover
 from offload_perception.recording.definitions import comparable, difference, only_grew
+from offload_perception.recording.message import offered
 
 rosbag2 = pytest.importorskip('rosbags.rosbag2')
 MCAP, SQLITE = rosbag2.StoragePlugin.MCAP, rosbag2.StoragePlugin.SQLITE3
@@ -96,7 +97,8 @@ def test_what_cannot_be_read_is_refused_with_a_remedy(tmp_path: Path, values: di
         BagReader(tmp_path / 'bag')
 
 
-@pytest.mark.parametrize('content', ['', '[', '{a: 1}', 'x: &a [*a]', '- ' * 3000, '2024-99-99'])
+@pytest.mark.parametrize('content', ['', '[', '{a: 1}', 'x: &a [*a]', '- ' * 3000, '2024-99-99',
+                                     '[' * 500_000])
 def test_metadata_that_is_none_is_an_error_of_ours(tmp_path: Path, content: str) -> None:
     (tmp_path / 'metadata.yaml').write_text(content)
     with pytest.raises(BagError, match='remove it to read the files of the folder'):
@@ -181,6 +183,11 @@ def test_a_forged_size_takes_no_memory(tmp_path: Path) -> None:
     file = mcap_file(tmp_path / 'bomb.mcap', [('/a', 'cdr', NOTE.name, 'ros2msg', bomb)])
     with pytest.raises(BagError, match='bytes are compressed in one piece'):
         list(BagReader(file))
+
+
+def test_qos_that_would_take_hours_is_not_read() -> None:
+    assert offered('- {depth: 1}\n') == [{'depth': 1}]
+    assert offered('- {depth: 1}\n' * 100_000) == offered('[' * 100_000) == []
 
 
 def test_a_message_that_does_not_fit_its_definition_is_an_error_of_ours(tmp_path: Path) -> None:
