@@ -178,6 +178,27 @@ def test_a_database_without_a_time_or_a_name_is_an_error(tmp_path: Path, change:
         list(BagReader(database(tmp_path, change)))
 
 
+def test_a_database_with_qos_that_would_take_hours_is_an_error(tmp_path: Path) -> None:
+    bag = database(tmp_path, 'UPDATE topics SET offered_qos_profiles = ?', '[' * 100_000)
+    with pytest.raises(BagError, match='is broken'):
+        list(BagReader(bag))
+
+
+@pytest.mark.parametrize('changes', [
+    ['DROP TABLE messages', 'CREATE VIEW messages AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL '
+     'SELECT id FROM n) SELECT id, 1 AS topic_id, 5 AS timestamp, zeroblob(9) AS data FROM n'],
+    ['ALTER TABLE messages DROP COLUMN data',
+     'ALTER TABLE messages ADD COLUMN data BLOB AS (zeroblob(999999999))']])
+def test_a_database_that_computes_messages_without_end_is_refused(tmp_path: Path,
+                                                                  changes: list[str]) -> None:
+    bag = foreign(tmp_path / 'bag', SQLITE)
+    with closing(sqlite3.connect(next(bag.glob('*.db3')))) as base, base:
+        for change in changes:
+            base.execute(change)
+    with pytest.raises(BagError, match='computes its messages'):
+        list(BagReader(bag))
+
+
 def test_a_forged_size_takes_no_memory(tmp_path: Path) -> None:
     bomb = zstandard.ZstdCompressor().compress(bytes(300 << 20))
     file = mcap_file(tmp_path / 'bomb.mcap', [('/a', 'cdr', NOTE.name, 'ros2msg', bomb)])
