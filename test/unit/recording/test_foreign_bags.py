@@ -2,6 +2,8 @@
 
 import shutil
 import sqlite3
+import struct
+import tracemalloc
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -204,6 +206,19 @@ def test_a_forged_size_takes_no_memory(tmp_path: Path) -> None:
     file = mcap_file(tmp_path / 'bomb.mcap', [('/a', 'cdr', NOTE.name, 'ros2msg', bomb)])
     with pytest.raises(BagError, match='bytes are compressed in one piece'):
         list(BagReader(file))
+
+
+def test_a_forged_size_within_a_record_takes_no_memory(tmp_path: Path) -> None:
+    attachment = struct.pack('<BQQQIIQ', 9, 64, 0, 0, 0, 0, 1 << 40)
+    file = tmp_path / 'bomb.mcap.zstd'
+    file.write_bytes(zstandard.ZstdCompressor().compress(
+        b'\x89MCAP0\r\n' + attachment + b'x' * (300 << 20)))
+    tracemalloc.start()
+    with pytest.raises(BagError, match=f'a part of a record of {1 << 40} bytes'):
+        list(BagReader(file))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
 
 
 def test_qos_that_would_take_hours_is_not_read() -> None:
