@@ -47,6 +47,16 @@ def number(name: str, value: float, low: float = -inf, high: float = inf, *,
     raise IncomingError(f'{name} is {_shown(value)}, not in {low:g} .. {high:g}')
 
 
+def whole(name: str, value: int, low: int, high: int) -> int:
+    """Return an integer from `low` to `high`.
+
+    :raises IncomingError: if it is another, or no integer.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+        return value
+    raise IncomingError(f'{name} is {_shown(value)}, no integer in {low} .. {high}')
+
+
 def _shown(value: object) -> str:
     """Return a value in a few characters; an integer can be too long for `str` and for `float`."""
     try:

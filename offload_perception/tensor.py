@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+DTYPES = ('float32', 'float16', 'int8', 'uint8', 'int16', 'int32', 'int64', 'bool')
+"""The numpy names of elements that can be sent."""
+
 Tensors = tuple[np.ndarray, ...]
 """The tensors that cross a cut, in the order in which the network makes them; mostly one."""
 

@@ -6,11 +6,10 @@ from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from offload_perception.bringup.config import check
 from offload_perception.bringup.graph import INSIDE, NODE, SOURCE, NodeEntry
-from offload_perception.errors import ConfigError, OffloadError
+from offload_perception.errors import ConfigError, IncomingError, OffloadError
+from offload_perception.yaml_text import from_yaml
 
 Value = str | int | float | bool
 IMAGE_TOPIC, COMPRESSED = 'image_raw', '/compressed'
@@ -233,13 +232,13 @@ def _check_namespaces(text: str) -> None:
 
 def _check_parameter_file(text: str) -> None:
     try:
-        content = yaml.safe_load(Path(text).read_text())
+        content = from_yaml(Path(text).read_text(), aliases=False)
     except OSError as e:
         raise ConfigError(f'the file cannot be read ({e.strerror})') from e
-    except (yaml.YAMLError, ValueError) as e:
-        raise ConfigError(f'the file is no YAML: {" ".join(str(e).split())}') from e
+    except (UnicodeDecodeError, IncomingError) as e:
+        raise ConfigError(f'the file cannot be used: {e}') from e
     if not isinstance(content, dict) or not all(
-            isinstance(c, dict) and 'ros__parameters' in _inner(c) for c in content.values()):
+            isinstance(c, dict) and _holds_parameters(_inner(c)) for c in content.values()):
         raise ConfigError('the file holds no parameters of nodes; it begins like '
                           '"/**: {ros__parameters: {threads: 1}}"')
 
@@ -249,10 +248,15 @@ def _sets(file: Path, node: str, parameter: str) -> bool:
     def look(content: Any, name: str) -> bool:
         if not isinstance(content, dict):
             return False
-        if name in (node, '*', '**') and parameter in (content.get('ros__parameters') or {}):
+        if (name in (node, '*', '**') and _holds_parameters(content)
+                and parameter in (content['ros__parameters'] or {})):
             return True
         return any(look(c, str(key).rpartition('/')[2]) for key, c in content.items())
-    return look(yaml.safe_load(file.read_text()), '')
+    return look(from_yaml(file.read_text()), '')
+
+
+def _holds_parameters(content: dict[str, Any]) -> bool:
+    return isinstance(content.get('ros__parameters', 0), dict | None)
 
 
 def _inner(content: dict[str, Any]) -> dict[str, Any]:

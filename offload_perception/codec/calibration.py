@@ -5,8 +5,6 @@
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -26,6 +24,7 @@ from offload_perception.codec.npz import read_npz
 from offload_perception.codec.registry import Learned, parse
 from offload_perception.codec.transform import Basis, blocks
 from offload_perception.errors import ConfigError, IncomingError, ModelError
+from offload_perception.incoming import identifier, number
 from offload_perception.network.artefact import BOTTLENECK, Artefact
 from offload_perception.network.runnable import Network
 from offload_perception.sealed import check_seal, sealed
@@ -93,14 +92,12 @@ class Calibration:
             check_seal(d)
             if d.get('arrays', written := _digest_of(arrays)) != written:
                 raise IncomingError('its arrays are not those that were written')
-            clips = {cut: {int(bits): int(clip) for bits, clip in by_bits.items()}
-                     for cut, by_bits in d['clips'].items()}
+            clips = {cut: dict(map(_clip, by_bits.items())) for cut, by_bits in d['clips'].items()}
             bases = {cut: _basis(_arrays(arrays, cut, Basis)) for cut in d['bases']}
             latents = {cut: LatentTables(**_arrays(arrays, cut, LatentTables))
                        for cut in d.get('latents', ())}
-            found = cls(d['digest'], d['images'], clips, bases, latents)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
-                zipfile.BadZipFile, zlib.error, IncomingError) as e:
+            found = cls(identifier('digest', d['digest']), d['images'], clips, bases, latents)
+        except Exception as e:  # readers of ZIP and of arrays may raise anything on invalid input
             raise ModelError(f'{path} is no calibration of the lossy codecs ({e}); '
                              'calibrate the model again: measure_codecs') from e
         if found.digest != digest:
@@ -141,6 +138,12 @@ def _digest_of(arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f'{name} {array.dtype.str} {array.shape}\n'.encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def _clip(entry: tuple[str, float]) -> tuple[int, int]:
+    """Return the bits and the clip of an entry; raises ValueError, IncomingError."""
+    bits, clip = entry
+    return int(number('bits', int(bits), BITS[0], BITS[-1])), int(number('clip', clip, 1, 255))
 
 
 def _arrays(file: Mapping[str, np.ndarray], cut: str, kind: type[Learned]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class LatentTables:
         if (shapes != ((channels, 2), (len(STEPS), channels, 256), (len(STEPS), *count, 256))
                 or self.weights.dtype != np.int32 or self.rows.dtype != np.uint8
                 or self.frequencies.dtype != np.uint16 or not 0 < channels <= MOST_CHANNELS
-                or np.abs(self.weights).max() > MOST_WEIGHT
+                or self.weights.min() < -MOST_WEIGHT or self.weights.max() > MOST_WEIGHT
                 or self.rows.max() >= self.frequencies.shape[1]):
             raise ValueError(f'tables of a bottleneck have the wrong shapes: {shapes}')
 

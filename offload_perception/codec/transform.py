@@ -42,6 +42,17 @@ class Basis:
     offsets: np.ndarray
     rows: np.ndarray
 
+    def __post_init__(self) -> None:
+        d, k = self.mean.size, len(self.inverse)
+        numbers = self.mean, self.forward, self.inverse, self.offsets
+        shapes = tuple(a.shape for a in (*numbers, self.rows))
+        if (shapes != ((d,), (d, k), (k, d), (len(STEPS), d), (len(STEPS), 2 * k))
+                or any(a.dtype != np.float32 for a in numbers) or self.rows.dtype != np.uint8
+                or self.side < 1 or not d or d % self.side ** 2
+                or not all(np.isfinite(a).all() for a in numbers)
+                or self.rows[self.rows != NEVER].max(initial=0) >= len(SHARES) * len(SIZES)):
+            raise ValueError(f'a transform has the wrong shapes or numbers: {shapes}')
+
     @cached_property
     def check(self) -> int:
         """Return a byte that another calibration would hardly have."""

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from offload_perception.errors import ModelError
+from offload_perception.errors import IncomingError, ModelError
+from offload_perception.incoming import identifier, number, text
 from offload_perception.network.artefact import Artefact
 from offload_perception.network.dense import is_portable
 from offload_perception.network.operator_graph import Graph
@@ -90,12 +91,23 @@ class CompileReport:
         """
         try:
             d = json.loads((folder / REPORT).read_text())
-            layers = tuple(LayerReport(**{**x, 'problems': tuple(x['problems'])})
-                           for x in d.pop('layers'))
-            return cls(**d, layers=layers)
-        except (OSError, ValueError, KeyError, TypeError) as e:
+            return cls(**{**d, 'digest': identifier('digest', d['digest']),
+                          'compiler': d['compiler'] and text(d['compiler']),
+                          'layers': tuple(map(_layer, d['layers']))})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
+                IncomingError) as e:
             raise ModelError(f'{folder / REPORT} is no Edge TPU report ({e}); '
                              'make it with prepare_model --edgetpu') from e
+
+
+def _layer(d: dict[str, Any]) -> LayerReport:
+    """Return a layer of a report in a file; raises IncomingError for impossible numbers."""
+    layer = LayerReport(**{**d, 'name': text(d['name']),
+                           'problems': tuple(text(p, 1000) for p in d['problems'])})
+    known = (layer.mapped, layer.unmapped, layer.on_chip_bytes, layer.off_chip_bytes)
+    for count in (layer.activation_bytes, *(n for n in known if n is not None)):
+        number('count', count, 0, 2**63)
+    return layer
 
 
 def estimate(artefact: Artefact, cache_bytes: int = PARAMETER_CACHE_BYTES) -> CompileReport:

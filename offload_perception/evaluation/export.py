@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offload_perception.edgetpu import compile as edgetpu_compile
-from offload_perception.errors import ModelError
+from offload_perception.errors import IncomingError, ModelError
+from offload_perception.incoming import identifier, whole
 from offload_perception.keras_backend import import_keras, load_keras
 from offload_perception.network.artefact import Artefact, Layer
 from offload_perception.network.dense import check_dense
@@ -133,16 +134,14 @@ class Exporter:
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.glob('partial-*'):
             leftover.unlink()
-        manifest = self.folder / MANIFEST
-        if manifest.exists():
-            found = json.loads(manifest.read_text()).get('digest')
+        if (self.folder / MANIFEST).exists():
+            found = _manifest(self.folder)['digest']
             if found != self.artefact.digest:
                 raise ModelError(f'{self.folder} holds exports of another model ({found}); '
                                  'choose another folder or delete it')
 
     def _read_entries(self) -> dict[str, dict[str, Any]]:
-        manifest = self.folder / MANIFEST
-        files = json.loads(manifest.read_text())['files'] if manifest.exists() else []
+        files = _manifest(self.folder)['files'] if (self.folder / MANIFEST).exists() else []
         return {entry['file']: entry for entry in files}
 
     def _save(self, entries: dict[str, dict[str, Any]]) -> None:
@@ -151,6 +150,19 @@ class Exporter:
         partial = self.folder / f'partial-{MANIFEST}'
         partial.write_text(json.dumps({**model, 'files': list(entries.values())}, indent=1))
         partial.rename(self.folder / MANIFEST)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Return the digest and the entries in a manifest; raises ModelError if it is broken."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text())
+        files = [{**entry, 'file': identifier('file', entry['file'], 255),
+                  'bytes': whole('bytes', entry['bytes'], 0, 2**63)} for entry in found['files']]
+        return {'digest': identifier('digest', found['digest']), 'files': files}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
+            IncomingError) as e:
+        raise ModelError(f'{folder / MANIFEST} cannot be read ({e}); choose another folder or '
+                         'delete this one') from e
 
 
 def check(folder: Path, entry: dict[str, Any]) -> float:

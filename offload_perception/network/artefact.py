@@ -9,18 +9,20 @@ model.keras        the float32 network (may be missing; float tails need it)
 """
 
 import json
+import sys
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from offload_perception.errors import ConfigError, CutError, IncomingError, ModelError
 from offload_perception.fitting import check_fit
+from offload_perception.incoming import number, text, whole
 from offload_perception.network.digest import file_digest
 from offload_perception.network.output_meaning import Meaning, classes_of
 from offload_perception.network.pixels import PixelInput, PixelRule
 from offload_perception.sealed import check_seal, sealed
-from offload_perception.tensor import Tensors, TensorSpec
+from offload_perception.tensor import DTYPES, Tensors, TensorSpec
 
 MANIFEST = 'manifest.json'
 MODEL_FILE = 'model.tflite'
@@ -276,7 +278,7 @@ class Artefact:
                                  f'{FORMAT}; delete the folder and prepare the model again')
             check_seal(m)
             image_id = m['input'].pop('number')
-            return cls(
+            return _checked(cls(
                 path=path, name=m['name'], digest=m['digest'], weights=m['weights'],
                 trained=m['trained'], image_id=image_id,
                 pixels=PixelInput(TensorSpec.from_dict(m['input']),
@@ -287,11 +289,56 @@ class Artefact:
                 keras_sha256=str(m.get('keras_sha256', '')),
                 specs={int(i): TensorSpec.from_dict(d) for i, d in m['tensors'].items()},
                 layers=tuple(Layer(**{**d, 'takes': tuple(d['takes']), 'gives': tuple(d['gives'])})
-                             for d in m['layers']))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError,
-                IncomingError) as e:
+                             for d in m['layers'])))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError,
+                RecursionError, ConfigError, IncomingError) as e:
             raise ModelError(f'{path} is not a prepared model ({e}); '
                              'delete the folder and prepare it again') from e
+
+
+def _checked(a: Artefact) -> Artefact:
+    """Return what a manifest describes, if that can be.
+
+    :raises IncomingError: for values of another type than ours, for tensors or places among the
+        outputs that do not exist, and for files outside the folder.
+    """
+    files = [layer.segment for layer in a.layers]
+    texts = [a.name, a.digest, a.weights, a.keras_sha256, *a.labels, *files,
+             *((a.teacher.model, a.teacher.digest) if a.teacher else ()),
+             *(t for layer in a.layers for t in (layer.name, layer.kind, layer.sha256))]
+    if not all(isinstance(t, str) for t in texts) or not isinstance(a.trained, bool):
+        raise IncomingError('a name in it is no text, or `trained` not true or false')
+    if any('\0' in f or PurePath(f).is_absolute() or '..' in PurePath(f).parts
+           for f in files):
+        raise IncomingError('it names files outside the folder')
+    for i in (a.image_id, *a.outputs, *a.specs, *(n for layer in a.layers for n in (
+            layer.index, layer.stop, layer.weight_bytes, layer.macs, *layer.takes,
+            *layer.gives))):
+        whole('number', i, 0, 2**63)
+    gives = {i for layer in a.layers for i in layer.gives}
+    used = {*a.outputs, *(i for layer in a.layers for i in layer.takes)}
+    if not gives <= a.specs.keys() or not used <= {a.image_id, *gives} or not a.outputs:
+        raise IncomingError('a tensor that it names is not described, or made by no layer')
+    if [layer.index for layer in a.layers] != [*range(1, a.last + 1)]:
+        raise IncomingError('its layers are not numbered 1, 2, 3')
+    for spec in (a.pixels.spec, *a.specs.values()):
+        _check_spec(spec)
+    if len(a.input.shape) != 3 or a.input.shape[2] != 3:
+        raise IncomingError(f'its input of shape {a.input.shape} is no RGB image')
+    for place in ('scores', 'boxes', 'classes', 'count'):
+        whole(place, getattr(a.meaning, place), -1, len(a.outputs) - 1)
+    if a.agreement is not None:
+        number('agreement', a.agreement, 0.0, 1.0)
+    return a
+
+
+def _check_spec(spec: TensorSpec) -> None:
+    if spec.dtype not in DTYPES:
+        raise IncomingError(f'it has elements of the type {text(str(spec.dtype), 40)}')
+    for size in spec.shape:
+        whole('size', size, 0, 2**31)
+    number('scale', spec.scale, 0.0, sys.float_info.max)
+    whole('zero point', spec.zero_point, -2**31, 2**31)
 
 
 def _check_file(file: Path, wanted: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import flatbuffers
 
 from offload_perception.errors import ModelError, OffloadError
+from offload_perception.tensor import DTYPES
 
 IDENTIFIER = b'TFL3'
 BUFFER_ALIGNMENT = 16  # force_align of Buffer.data in the schema; the Python writer ignores it
@@ -17,10 +18,13 @@ BROKEN = '{what} is a broken .tflite file ({why}); copy it again or prepare the 
 MOST = {'subgraphs': 256, 'buffers': 1 << 16, 'operator codes': 1 << 10,
         'records of metadata': 256, 'signatures': 256, 'inputs of a signature': 256,
         'operators': 1 << 12, 'tensors': 1 << 14, 'tensors of an operator': 1 << 10,
-        'characters in a name': 1 << 12, 'dimensions': 32}
+        'characters in a name': 1 << 12, 'dimensions': 32, 'external buffers': 1 << 10}
+_NAMES_IN_OPTIONS = (('BuiltinOptions', 'VarHandleOptions', ('Container', 'SharedName')),
+                     ('BuiltinOptions2', 'StablehloCustomCallOptions',
+                      ('CallTargetName', 'BackendConfig')),
+                     ('BuiltinOptions2', 'StableHLOCompositeOptions', ('Name',)))
 # By the schema's name of the type; a tensor of strings, complex or 4-bit numbers cannot be sent.
-DTYPES = {'FLOAT32': 'float32', 'FLOAT16': 'float16', 'INT8': 'int8', 'UINT8': 'uint8',
-          'INT16': 'int16', 'INT32': 'int32', 'INT64': 'int64', 'BOOL': 'bool'}
+_DTYPES = {name.upper(): name for name in DTYPES}
 
 
 @lru_cache(maxsize=1)
@@ -76,24 +80,55 @@ def _counts(root: Any) -> Iterator[tuple[str, int]]:
     """Yield how many there are of all that becomes objects: parts of a file may overlap."""
     yield 'subgraphs', root.SubgraphsLength()
     yield 'buffers', root.BuffersLength()
+    yield 'external buffers', sum(getattr(root, f'External{part}Length', int)()  # newer schemas
+                                  for part in ('BufferGroups', 'Buffers'))
     yield 'operator codes', root.OperatorCodesLength()
     yield 'records of metadata', root.MetadataLength()
     yield 'signatures', root.SignatureDefsLength()
-    for signature in map(root.SignatureDefs, range(root.SignatureDefsLength())):
+    for signature in _each(root, 'SignatureDefs'):
         yield 'inputs of a signature', signature.InputsLength() + signature.OutputsLength()
-    for code in map(root.OperatorCodes, range(root.OperatorCodesLength())):
-        yield 'characters in a name', len(code.CustomCode() or b'')
-    graphs = [root.Subgraphs(k) for k in range(root.SubgraphsLength())]
+    graphs = [*_each(root, 'Subgraphs')]
     yield 'operators', sum(graph.OperatorsLength() for graph in graphs)
     yield 'tensors', sum(graph.TensorsLength() for graph in graphs)
     for graph in graphs:
-        for operator in map(graph.Operators, range(graph.OperatorsLength())):
+        for operator in _each(graph, 'Operators'):
             yield 'tensors of an operator', operator.InputsLength() + operator.OutputsLength()
-        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
-            yield 'characters in a name', len(tensor.Name() or b'')
+        for tensor in _each(graph, 'Tensors'):
             yield 'dimensions', tensor.ShapeLength() + tensor.VariantTensorsLength()
             if (sparsity := tensor.Sparsity()) is not None:
                 yield 'dimensions', sparsity.DimMetadataLength()
+    for name in _names(root, graphs):
+        yield 'characters in a name', len(name or b'')
+
+
+def _names(root: Any, graphs: list[Any]) -> Iterator[bytes | None]:
+    """Yield all strings of a file but its one description."""
+    yield from (code.CustomCode() for code in _each(root, 'OperatorCodes'))
+    yield from (record.Name() for record in _each(root, 'Metadata'))
+    if hasattr(root, 'ExternalBufferGroups'):
+        yield from (group.Name() for group in _each(root, 'ExternalBufferGroups'))
+    for signature in _each(root, 'SignatureDefs'):
+        yield signature.SignatureKey()
+        yield from (end.Name() for ends in ('Inputs', 'Outputs') for end in _each(signature, ends))
+    for graph in graphs:
+        yield graph.Name()
+        yield from (tensor.Name() for tensor in _each(graph, 'Tensors'))
+        for operator in _each(graph, 'Operators'):
+            yield from _names_in_options(operator)
+
+
+def _names_in_options(operator: Any) -> Iterator[bytes | None]:
+    for union, kind, fields in _NAMES_IN_OPTIONS:
+        number = getattr(getattr(schema(), union), kind, None)
+        if getattr(operator, f'{union}Type')() == number:
+            table, options = getattr(operator, union)(), getattr(schema(), kind)()
+            options.Init(table.Bytes, table.Pos)
+            yield from (getattr(options, field)() for field in fields)
+
+
+def _each(table: Any, field: str) -> Iterator[Any]:
+    """Yield the elements of a vector of tables."""
+    return map(getattr(table, field), range(getattr(table, f'{field}Length')()))
 
 
 @contextmanager
@@ -110,7 +145,7 @@ def reading(what: str) -> Iterator[None]:
 def tensor_dtype(tensor: Any) -> str | None:
     """Return the numpy name of a tensor's elements, None for a type that cannot be sent."""
     types = schema().TensorType
-    return next((dtype for name, dtype in DTYPES.items() if getattr(types, name) == tensor.type),
+    return next((dtype for name, dtype in _DTYPES.items() if getattr(types, name) == tensor.type),
                 None)
 
 

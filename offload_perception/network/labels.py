@@ -1,6 +1,7 @@
 """Names of classes."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from offload_perception.errors import ModelError
@@ -45,8 +46,8 @@ def _by_number(path: str | Path, lines: list[str], classes: int) -> list[str] | 
     if max(numbers) < classes - 1 and classes != MOST_CLASSES:
         raise ModelError(f'the labels file {path} ends with class {max(numbers)}, but the network '
                          f'has {classes} classes, 0 to {classes - 1}; is it the right file?')
-    if len(set(numbers)) != len(numbers):
-        twice = next(n for n in numbers if numbers.count(n) > 1)
+    twice, times = Counter(numbers).most_common(1)[0]
+    if times > 1:
         raise ModelError(f'the labels file {path} names class {twice} more than once; keep one')
     labels = [f'class {i}' for i in range(min(classes, max(numbers) + 1))]
     for number, match in zip(numbers, found, strict=True):

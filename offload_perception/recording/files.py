@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
-
 from offload_perception.errors import BagError
 from offload_perception.incoming import text
 from offload_perception.recording.metadata import FILE_NAME
+from offload_perception.yaml_text import from_yaml
 
 _MOST_METADATA = 1 << 20  # [bytes]
 _SUFFIXES = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
@@ -99,7 +98,7 @@ def _information(metadata: Path) -> Mapping[str, Any]:
     try:
         if metadata.stat().st_size > _MOST_METADATA:
             raise ValueError('too large')
-        info = yaml.safe_load(metadata.read_text())['rosbag2_bagfile_information']
+        info = from_yaml(metadata.read_text())['rosbag2_bagfile_information']
         if not isinstance(info, dict):
             raise ValueError('no mapping')
         return info

@@ -116,6 +116,8 @@ class _WholeReads:
         self._stream = stream
 
     def read(self, length: int) -> bytes:
+        if length > LARGEST:  # the library bounds a record, but not what it says of its parts
+            raise BagError(f'a part of a record of {length} bytes')
         pieces: list[bytes] = []
         while (left := length - sum(map(len, pieces))) > 0:
             piece = self._stream.read(min(left, _PIECE))

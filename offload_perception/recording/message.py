@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-import yaml
-
-from offload_perception.errors import BagError
+from offload_perception.errors import BagError, IncomingError
 from offload_perception.recording.compression import message_bytes
 from offload_perception.recording.definitions import MessageType, installed_type
 from offload_perception.recording.library import load_decoder, load_records
+from offload_perception.yaml_text import from_yaml
 
 _TYPE = re.compile(r'[A-Za-z]\w*/(msg|srv|action)/[A-Za-z]\w*', re.ASCII)
 _TOPIC = re.compile(r'(/[A-Za-z_]\w*)+', re.ASCII)
@@ -97,8 +96,8 @@ def _foreign(topic: str, kind: MessageType, encoding: str) -> str:
 def offered(profiles: str) -> list[dict[str, Any]]:
     """Return QoS profiles from the YAML text that a bag holds; none if it cannot be read."""
     try:
-        found = yaml.safe_load(profiles) or []
-    except Exception:  # messages are still readable without a valid QoS
+        found = from_yaml(profiles) or []
+    except IncomingError:  # messages are still readable without a valid QoS
         return []
     return [p for p in found if isinstance(p, dict)] if isinstance(found, list) else []
 

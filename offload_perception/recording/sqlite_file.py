@@ -1,8 +1,10 @@
 """Read one file of a bag that rosbag2 stored with sqlite3, by the library `rosbags`."""
 
+import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +15,9 @@ from offload_perception.recording.definitions import MessageType
 from offload_perception.recording.library import load_rosbag2
 from offload_perception.recording.message import Channel
 from offload_perception.recording.metadata import qos_profile
+from offload_perception.yaml_text import from_yaml
 
+_QOS = 'offered_qos_profiles'
 _ENCODINGS = {'MSG': 'ros2msg', 'IDL': 'ros2idl', 'NONE': ''}
 
 
@@ -27,7 +31,9 @@ def sqlite_messages(file: Path) -> Iterator[tuple[Channel, int, int, bytes]]:
     library = load_rosbag2()
     with ExitStack() as stack:
         try:
-            bag = stack.enter_context(library.Reader(_plain(file, stack)))
+            plain = _plain(file, stack)
+            _check_tables(plain)
+            bag = stack.enter_context(library.Reader(plain))
             channels = {c.id: _channel(c) for c in bag.connections}
             for connection, time_ns, data in bag.messages():
                 if not isinstance(time_ns, int):  # SQLite accepts any value in any column
@@ -47,6 +53,17 @@ def _plain(file: Path, stack: ExitStack) -> Path:
     with file.open('rb') as raw, copy.open('wb') as out:
         shutil.copyfileobj(open_plain(raw, True), out)
     return copy
+
+
+def _check_tables(file: Path) -> None:
+    """Refuse a database that computes what it gives out, or has endless QoS: neither may end."""
+    with closing(sqlite3.connect(f'{file.absolute().as_uri()}?immutable=1', uri=True)) as base:
+        for kind, sql in base.execute('SELECT type, sql FROM sqlite_master'):
+            if kind not in ('table', 'index') or re.search(r'\b(AS|VIRTUAL)\b', sql or '', re.I):
+                raise BagError(f'{file} is no bag: it computes its messages')
+        if any(name == _QOS for _, name, *_ in base.execute('PRAGMA table_info(topics)')):
+            for written, in base.execute(f'SELECT {_QOS} FROM topics'):
+                from_yaml(str(written))  # which the library reads without a bound
 
 
 def _channel(c: Any) -> Channel:

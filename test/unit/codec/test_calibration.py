@@ -1,4 +1,5 @@
 import io
+import json
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -165,6 +166,54 @@ def test_arrays_that_are_not_those_that_were_written_are_found(network: Network)
         members[name] = members[name][:-1] + bytes([members[name][-1] ^ 1])
     rewritten(network, change)  # with a checksum of its own in the archive
     with pytest.raises(ModelError, match='not those that were written'):
+        Calibration.load(network.artefact)
+
+
+def edited(network: Network, change: Callable[[dict[str, Any]], Any]) -> None:
+    def edit(members: dict[str, bytes]) -> None:
+        about = json.loads(str(np.load(io.BytesIO(members['about.npy']))))
+        del about['sha256']  # as who edits it by hand does
+        change(about)
+        file = io.BytesIO()
+        np.save(file, np.array(json.dumps(about)))
+        members['about.npy'] = file.getvalue()
+    rewritten(network, edit)
+
+
+@pytest.mark.parametrize('change', [
+    lambda d: d.update(digest=5), lambda d: d.update(clips={'pool': {'3': float('inf')}}),
+    lambda d: d.update(clips={'pool': {'3': 0}}), lambda d: d.update(clips={'pool': {'3': 256}}),
+    lambda d: d.update(clips={'pool': {'9': 96}}), lambda d: d.update(clips={'pool': []})])
+def test_values_that_no_calibration_has_are_refused(network: Network,
+                                                    change: Callable[..., Any]) -> None:
+    edited(network, change)
+    with pytest.raises(ModelError, match='calibrate the model again'):
+        Calibration.load(network.artefact)
+
+
+def header(text: str) -> bytes:
+    return b'\x93NUMPY\1\0' + len(text).to_bytes(2, 'little') + text.encode()
+
+
+@pytest.mark.parametrize('data', [
+    header('{"descr": ('), header('(' * 5000), header('{"descr": "S0", "shape": (1,)}'),
+    b'\x93NUM'])
+def test_an_array_that_numpy_cannot_read_is_refused(network: Network, data: bytes) -> None:
+    rewritten(network, lambda members: members.update({'pool.mean.npy': data}))
+    with pytest.raises(ModelError, match='calibrate the model again'):
+        Calibration.load(network.artefact)
+
+
+@pytest.mark.parametrize(('at', 'value'), [(6, 1), (8, 99), (8, 12)])
+def test_a_zip_that_is_encrypted_or_packed_in_another_way_is_refused(
+        network: Network, at: int, value: int) -> None:
+    calibrate(network, IMAGES).save(network.artefact.path)
+    file = network.artefact.path / FILE
+    data = bytearray(file.read_bytes())
+    data[at] = value  # flags or method of the first member, and its entry in the directory
+    data[data.index(b'PK\1\2') + at + 2] = value
+    file.write_bytes(data)
+    with pytest.raises(ModelError, match='calibrate the model again'):
         Calibration.load(network.artefact)
 
 

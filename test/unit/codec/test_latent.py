@@ -124,3 +124,11 @@ def test_channels_are_few() -> None:
     spec = TensorSpec((4, 4, 65), 'int8', 0.1, 0)
     with pytest.raises(ConfigError, match='cannot take'):
         encode(signed(spec.shape), spec, 'latent:16', learned=TABLES)
+
+
+@pytest.mark.parametrize('weight', [-(1 << 31), -(1 << 15) - 1, (1 << 15) + 1])
+def test_weights_that_the_coder_could_not_take_are_no_tables(weight: int) -> None:
+    weights = TABLES.weights.copy()
+    weights[3, 1] = weight
+    with pytest.raises(ValueError, match='wrong shapes'):
+        replace(TABLES, weights=weights)

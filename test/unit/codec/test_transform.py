@@ -1,5 +1,9 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+from unit.codec.golden_streams import basis
 
 from offload_perception.codec import decode, encode
 from offload_perception.codec.learn_transform import block_side, fit
@@ -81,7 +85,17 @@ def test_only_calibrated_steps_are_taken(step: int) -> None:
 def test_a_basis_does_not_fit_other_shapes() -> None:
     assert BASIS.fits((4, 4, 8))
     assert not BASIS.fits((4, 4, 9))
-    assert not Basis(2, *[np.zeros(32)] * 5).fits((3, 4, 8))
+    assert not basis(2, 8).fits((3, 4, 8))
+
+
+@pytest.mark.parametrize('changes', [
+    {'rows': np.full_like(BASIS.rows, len(tables().start))},  # a table beyond the last one
+    {'rows': BASIS.rows.astype(np.int64)}, {'rows': BASIS.rows[:, 1:]}, {'side': 0}, {'side': 3},
+    {'mean': BASIS.mean[1:]}, {'inverse': BASIS.inverse[:, 1:]}, {'forward': BASIS.forward.T[1:]},
+    {'offsets': BASIS.offsets.astype(float)}, {'inverse': BASIS.inverse * np.float32(np.inf)}])
+def test_what_the_coder_could_not_take_is_no_basis(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match='wrong shapes or numbers'):
+        replace(BASIS, **changes)
 
 
 def test_tables_are_whole() -> None:

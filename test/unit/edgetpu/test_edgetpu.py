@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.edgetpu.compiler_logs import FAILED, PARTLY, V16
 from unit.per_channel import per_channel
 
 from offload_perception.edgetpu import compile as edgetpu_compile
@@ -17,74 +18,6 @@ from offload_perception.edgetpu.mapping import CompileReport, estimate
 from offload_perception.errors import ModelError
 from offload_perception.evaluation.export import Exporter
 from offload_perception.network.artefact import Artefact
-
-V16 = """\
-Edge TPU Compiler version 16.0.384591198
-Started a compilation timeout timer of 180 seconds.
-
-Model compiled successfully in 3216 ms.
-
-Input model: head.tflite
-Input size: 7.33MiB
-Output model: head_edgetpu.tflite
-Output size: 7.56MiB
-On-chip memory used for caching model parameters: 6.91MiB
-On-chip memory remaining for caching model parameters: 780.50KiB
-Off-chip memory used for streaming uncached model parameters: 256.00B
-Number of Edge TPU subgraphs: 1
-Total number of operations: 14
-Operation log: head_edgetpu.log
-
-Operator                       Count      Status
-
-CONV_2D                        10         Mapped to Edge TPU
-MAX_POOL_2D                    4          Mapped to Edge TPU
-Compilation child process completed within timeout period.
-Compilation succeeded!
-"""
-
-PARTLY = """\
-Edge TPU Compiler version 2.1.302470888
-
-Model compiled successfully in 417 ms.
-
-Input model: tail.tflite
-Input size: 4.10MiB
-Output model: tail_edgetpu.tflite
-Output size: 4.09MiB
-On-chip memory available for caching model parameters: 7.67MiB
-On-chip memory used for caching model parameters: 3.44MiB
-On-chip memory remaining for caching model parameters: 4.23MiB
-Off-chip memory used for streaming uncached model parameters: 0.00B
-Number of Edge TPU subgraphs: 1
-Total number of operations: 5
-Operation log: tail_edgetpu.log
-
-Model successfully compiled but not all operations are supported by the Edge TPU. A percentage \
-of the model will instead run on the CPU, which is slower. If possible, consider updating your \
-model to use only operations supported by the Edge TPU. For details, visit \
-g.co/coral/model-reqs.
-Number of operations that will run on Edge TPU: 3
-Number of operations that will run on CPU: 2
-
-Operator                       Count      Status
-
-SOFTMAX                        1          Operation is otherwise supported, but not mapped due \
-to some unspecified limitation
-FULLY_CONNECTED                2          Mapped to Edge TPU
-FULLY_CONNECTED                1          More than one subgraph is not supported
-QUANTIZE                       1          Mapped to Edge TPU
-"""
-
-FAILED = """\
-Edge TPU Compiler version 16.0.384591198
-ERROR: Didn't find op for builtin opcode 'CONV_2D' version '6'
-ERROR: Restored original execution plan after delegate application failure.
-Compilation failed: Model failed in Tflite interpreter. Please ensure model can be loaded/run in \
-Tflite interpreter.
-Compilation child process completed within timeout period.
-Compilation failed!
-"""
 
 
 def test_fully_mapped_model() -> None:
@@ -301,5 +234,17 @@ def test_report_survives_the_disk(artefact: Artefact, tmp_path: Path) -> None:
     report.save(tmp_path)
     assert CompileReport.load(tmp_path) == report
     (tmp_path / edgetpu.REPORT).write_text('{}')
+    with pytest.raises(ModelError, match='no Edge TPU report'):
+        CompileReport.load(tmp_path)
+
+
+@pytest.mark.parametrize('content', [
+    'null', '5', '[]', '{"layers": 5}', '[' * 100_000, '{"digest": 5, "layers": []}',
+    '{"digest": "a", "estimate": true, "compiler": 5, "layers": []}',
+    *('{"digest": "a", "estimate": true, "compiler": null, "layers": [{"name": "a", "mapped": 1, '
+      f'"unmapped": 0, "on_chip_bytes": 1, "off_chip_bytes": {value}, "activation_bytes": 1, '
+      '"problems": []}]}' for value in ('"many"', '-1', 'NaN', '[]'))])
+def test_a_file_that_is_no_report_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / edgetpu.REPORT).write_text(content)
     with pytest.raises(ModelError, match='no Edge TPU report'):
         CompileReport.load(tmp_path)

@@ -66,6 +66,16 @@ def test_folder_of_another_model_is_left_alone(exported: Path, artefact: Artefac
         Exporter(replace(artefact, digest='other'), exported)
 
 
+@pytest.mark.parametrize('content', [
+    '', '[' * 100_000, '5', '[]', '{}', '{"digest": 5, "files": []}',
+    '{"digest": "a", "files": 5}', '{"digest": "a", "files": [5]}',
+    '{"digest": "a", "files": [{"file": "a", "bytes": "b"}]}'])
+def test_a_broken_manifest_is_named(artefact: Artefact, tmp_path: Path, content: str) -> None:
+    (tmp_path / MANIFEST).write_text(content)
+    with pytest.raises(ModelError, match=f'{MANIFEST} cannot be read'):
+        Exporter(artefact, tmp_path)
+
+
 def test_check_notices_a_changed_file(exported: Path, tmp_path: Path) -> None:
     entry = json.loads((exported / MANIFEST).read_text())['files'][2]
     data = (exported / entry['file']).read_bytes()

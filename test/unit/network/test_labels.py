@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offload_perception.errors import ModelError
 from offload_perception.network.labels import read_labels
@@ -52,3 +54,25 @@ def test_what_cannot_be_labels(tmp_path: Path, content: bytes, message: str) -> 
     (tmp_path / 'labels.txt').write_bytes(content)
     with pytest.raises(ModelError, match=message):
         read_labels(tmp_path / 'labels.txt', 3)
+
+
+def test_a_number_that_is_there_twice_is_found_in_a_long_file(tmp_path: Path) -> None:
+    """It was looked for from every number of the file: minutes for one of 2 MB."""
+    lines = [f'{n} x\n' for n in (*range(60_000), *[60_000] * 200_000)]
+    (tmp_path / 'labels.txt').write_text(''.join(lines))
+    with pytest.raises(ModelError, match='names class 60000 more than once'):
+        read_labels(tmp_path / 'labels.txt', None)
+
+
+@given(st.one_of(st.binary(), st.text(st.sampled_from('012 :,\tab\n\r\u00fc')).map(str.encode)),
+       st.none() | st.integers(1, 4))
+def test_any_file_is_labels_that_print_or_refused(tmp_path_factory: pytest.TempPathFactory,
+                                                  content: bytes, classes: int | None) -> None:
+    file = tmp_path_factory.mktemp('l') / 'labels.txt'
+    file.write_bytes(content)
+    try:
+        found = read_labels(file, classes)
+    except ModelError:
+        return
+    assert all(label.isprintable() for label in found)
+    assert classes in (None, len(found))

@@ -125,6 +125,47 @@ def test_default_images_are_uint8_of_the_asked_size() -> None:
     assert images.std() > 20
 
 
+NAME = 'n' * 5000
+
+
+def metadata_name(model: Any) -> None:
+    record = schema().MetadataT()
+    record.name, model.metadata = NAME, [record]
+
+
+def graph_name(model: Any) -> None:
+    model.subgraphs[0].name = NAME
+
+
+def signature_name(model: Any) -> None:
+    signature = schema().SignatureDefT()
+    signature.signatureKey, model.signatureDefs = NAME, [signature]
+
+
+def name_in_options(model: Any) -> None:
+    options = schema().VarHandleOptionsT()
+    options.container = options.sharedName = NAME
+    operator = model.subgraphs[0].operators[0]
+    operator.builtinOptions = options
+    operator.builtinOptionsType = schema().BuiltinOptions.VarHandleOptions
+
+
+def name_in_newer_options(model: Any) -> None:
+    options = schema().StablehloCustomCallOptionsT()
+    options.callTargetName = options.backendConfig = NAME
+    operator = model.subgraphs[0].operators[0]
+    operator.builtinOptions2 = options
+    operator.builtinOptions2Type = schema().BuiltinOptions2.StablehloCustomCallOptions
+
+
+@pytest.mark.parametrize('change', [metadata_name, graph_name, signature_name, name_in_options,
+                                    name_in_newer_options])
+def test_long_names_are_refused_wherever_they_are(data: bytes, change: Callable[..., Any]) -> None:
+    """Ten thousand parts that share a name of megabytes would become as many copies of it."""
+    with pytest.raises(ModelError, match='5000 characters in a name, more than'):
+        Graph(changed(data, change))
+
+
 def no_buffer(model: Any) -> None:
     model.subgraphs[0].tensors[1].buffer = len(model.buffers)
 

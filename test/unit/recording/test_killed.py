@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from unit.damage import edited, edits
 from unit.recording.definitions import NOTE, note
 
 from offload_perception.errors import BagError
@@ -108,19 +108,6 @@ def test_a_flipped_byte_is_an_error_not_a_wrong_message(whole: bytes, tmp_path: 
     file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
     with pytest.raises(BagError, match='is broken'):
         numbers(BagReader(file))
-
-
-edits = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 3),
-                           st.binary(min_size=1, max_size=9)), min_size=1, max_size=8)
-
-
-def edited(data: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
-    """Overwrite, insert, remove or repeat some bytes."""
-    for share, what, piece in changes:
-        at = int(share * len(data))
-        rest = (data[at + len(piece):], data[at:], data[at + len(piece):], data[at // 2:])[what]
-        data = data[:at] + (piece if what < 2 else b'') + rest
-    return data
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
