@@ -123,13 +123,13 @@ def _file(name: str, data: bytes) -> Path:
 
 
 def _learned(c: Codec) -> Learned | None:
-    return {Basis: basis(2, 8), LatentTables: latent_tables(8)}.get(c.learned) if (
-        c.learned) else None
+    known: dict[Any, Learned] = {Basis: basis(2, 8), LatentTables: latent_tables(8)}
+    return known.get(c.learned)
 
 
 def _decode(data: memoryview, spec: TensorSpec, learned: Learned | None = None) -> None:
     array = codec.decode(data, spec, learned=learned).array
-    assert (array.shape, array.dtype) == (spec.shape, spec.dtype)
+    assert (array.shape, array.dtype.name) == (spec.shape, spec.dtype)
 
 
 def _stream(data: bytes) -> None:
@@ -365,8 +365,10 @@ def _codec_calibration(data: bytes) -> None:
     """Read a calibration, and decode with what it holds; ZIP's checksums are right."""
     with patch.object(zipfile.ZipExtFile, '_update_crc', lambda *_: None):
         found = Calibration.of_folder(_file(f'calibrated/{FILE}', data).parent, 'abc')
-    for number, spec, learned in (*((3, FEATURES, b) for b in found.bases.values()),
-                                  *((9, SIGNED, t) for t in found.latents.values())):
+    streams: list[tuple[int, TensorSpec, Any]] = [
+        *((3, FEATURES, b) for b in found.bases.values()),
+        *((9, SIGNED, t) for t in found.latents.values())]
+    for number, spec, learned in streams:
         with suppress(DecodeError):
             _decode(container.pack(spec, number, (32,), [bytes((learned.check,)), bytes(40)]),
                     spec, learned)
@@ -470,7 +472,7 @@ def _bag_metadata(data: bytes) -> None:
     _ = BagReader(_file('bag/metadata.yaml', data).parent).files
 
 
-def _mcap(compression: CompressionType = CompressionType.NONE, **options: bool) -> bytes:
+def _mcap(compression: CompressionType = CompressionType.NONE, **options: Any) -> bytes:
     out = BytesIO()
     writer = Writer(out, compression=compression, enable_crcs=False, **options)
     writer.start(profile='ros2', library='x')
