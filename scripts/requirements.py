@@ -81,9 +81,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('sets', nargs='+', choices=known, metavar='SET', help=', '.join(known))
     parser.add_argument('--missing', action='store_true', help='leave out what is installed')
+    parser.add_argument('--without', action='append', default=[], metavar='PACKAGE',
+                        help='leave that out, with what only it depends on')
     args = parser.parse_args()
-    present = is_present if args.missing else lambda name: False
-    for entry in needed(read_lock(LOCK.read_text()), args.sets, present):
+
+    def left_out(name: str) -> bool:
+        return name in args.without or (args.missing and is_present(name))
+
+    for entry in needed(read_lock(LOCK.read_text()), args.sets, left_out):
         print(entry.text)
 
 
