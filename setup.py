@@ -1,5 +1,7 @@
 """Packaging: the one place that names the executables, for pip and for colcon alike."""
 
+from pathlib import Path
+
 from setuptools import Extension, find_packages, setup
 
 NODES = ['camera_node', 'dashboard_node', 'edge_inference_node', 'flight_node', 'monsoon_node',
@@ -11,6 +13,20 @@ COMMANDS = ['calibrate_meter', 'characterize', 'demo', 'evaluate_model', 'export
 
 # The loops of the tensor codec, called through ctypes.
 NATIVE = ['offload_perception/codec/rans.c', 'offload_perception/codec/adaptive.c']
+
+SETS = ['drone', 'server', 'tools', 'test']
+
+
+def requirements(name):
+    """Return the requirements of a set, with those of the sets that its file includes."""
+    found = []
+    for line in (Path(__file__).parent / 'requirements' / f'{name}.in').read_text().splitlines():
+        if line.startswith('-r '):
+            found += requirements(Path(line[3:]).stem)
+        elif wanted := line.partition('#')[0].strip():
+            found.append(wanted)
+    return found
+
 
 setup(
     name='offload_perception',
@@ -27,6 +43,7 @@ setup(
     install_requires=['flatbuffers', 'numpy', 'opencv-python-headless', 'pillow', 'psutil',
                       'pyserial', 'pyyaml', 'zstandard'],
     extras_require={
+        **{name: requirements(name) for name in SETS},
         'litert': ['ai-edge-litert'],
         'openvino': ['openvino'],
         'tensorflow': ['tensorflow-cpu; platform_machine == "x86_64"',

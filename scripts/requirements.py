@@ -1,32 +1,68 @@
-"""Print what pip has to add to a ROS 2 distribution, as a requirements file.
+"""Print the locked requirements of some sets, with all that they depend on, for pip.
 
-What the distribution has is left out, and what others of its packages were built against (numpy
-under matplotlib and OpenCV) is pinned to its version: pip replaces none of it. Runs on the
+    python3 scripts/requirements.py --missing drone > wanted.txt
+    pip install --no-deps --require-hashes -r wanted.txt
+
+A set is a file of requirements/ without `.in`. With --missing what this Python has, of a ROS 2
+distribution say, is left out, with what that depends on: pip replaces none of it. Runs on the
 distribution's own Python, without anything installed.
 """
 
+import argparse
 import re
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 REQUIREMENTS = Path(__file__).parents[1] / 'requirements'
-KEPT = ('numpy', 'scipy', 'matplotlib', 'scikit-learn', 'opencv-python', 'opencv-python-headless')
+LOCK = REQUIREMENTS / 'locked.txt'
 MODULES = {'opencv-python-headless': 'cv2', 'pillow': 'PIL', 'pyserial': 'serial',
            'ai-edge-litert': 'ai_edge_litert', 'tensorflow-cpu': 'tensorflow',
            'scikit-learn': 'sklearn', 'mcap-ros2-support': 'mcap_ros2', 'pyyaml': 'yaml',
            'pytest-xdist': 'xdist'}
-_NAME = re.compile(r'[A-Za-z0-9._-]+')
+_ENTRY = re.compile(r'^(?P<text>(?P<name>[\w.-]+)(?:\[.*\])?==.*(?:\n    --hash=.*)+)'
+                    r'\n    # via (?P<via>.*)$', re.MULTILINE)
+_INCLUDED = re.compile(r'^-r (\w+)\.in$', re.MULTILINE)
 
 
-def missing(lines: list[str]) -> list[str]:
-    """Return the requirements in a file's lines whose module the distribution does not have."""
-    wanted = [line.strip() for line in lines if line.strip() and not line.startswith('#')]
-    return [line for line in wanted
-            if not _present(_NAME.findall(line)[0])]
+class Entry(NamedTuple):
+    """A line of the lock with its hashes, the package's name, and who requires it.
+
+    One is `-r requirements/SET.in`, or the name of another package.
+    """
+
+    name: str
+    text: str
+    required_by: frozenset[str]
 
 
-def _present(name: str) -> bool:
+def read_lock(text: str) -> list[Entry]:
+    """Return the entries of a lock that `uv pip compile --annotation-style=line` wrote."""
+    return [Entry(normal(m['name']), m['text'],
+                  frozenset(re.sub(r'\[.*\]', '', via.strip()) for via in m['via'].split(',')))
+            for m in _ENTRY.finditer(text)]
+
+
+def needed(entries: Iterable[Entry], sets: Iterable[str],
+           present: Callable[[str], bool] = lambda name: False) -> list[Entry]:
+    """Return the entries of the sets, with all that they depend on, but for what is present."""
+    lacking = [entry for entry in entries if not present(entry.name)]
+    wanted = {f'-r requirements/{name}.in' for name in included(sets)}
+    while more := {e.name for e in lacking if e.required_by & wanted} - wanted:
+        wanted |= more
+    return [entry for entry in lacking if entry.name in wanted]
+
+
+def included(sets: Iterable[str]) -> Iterator[str]:
+    """Yield the sets, each with those that its file includes."""
+    for name in sets:
+        yield name
+        yield from included(_INCLUDED.findall((REQUIREMENTS / f'{name}.in').read_text()))
+
+
+def is_present(name: str) -> bool:
     """Return whether a package is installed: by its name, or by its module where apt did that."""
     try:
         return bool(version(name))
@@ -34,22 +70,26 @@ def _present(name: str) -> bool:
         return find_spec(MODULES.get(name, name)) is not None
 
 
-def pins() -> list[str]:
-    """Return requirements that keep what the distribution has."""
-    found = []
-    for name in KEPT:
-        try:
-            found.append(f'{name}=={version(name)}')
-        except PackageNotFoundError:
-            continue
-    return found
+def normal(name: str) -> str:
+    """Return a package's name as indexes compare it."""
+    return re.sub(r'[-_.]+', '-', name).lower()
 
 
 def main() -> None:
-    """Print the file."""
-    files = [REQUIREMENTS / 'package.in', REQUIREMENTS / 'test.in']
-    lines = [line for file in files for line in file.read_text().splitlines()]
-    print('\n'.join([*pins(), *missing(lines)]))
+    """Print the requirements."""
+    known = sorted(file.stem for file in REQUIREMENTS.glob('*.in'))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('sets', nargs='+', choices=known, metavar='SET', help=', '.join(known))
+    parser.add_argument('--missing', action='store_true', help='leave out what is installed')
+    parser.add_argument('--without', action='append', default=[], metavar='PACKAGE',
+                        help='leave that out, with what only it depends on')
+    args = parser.parse_args()
+
+    def left_out(name: str) -> bool:
+        return name in args.without or (args.missing and is_present(name))
+
+    for entry in needed(read_lock(LOCK.read_text()), args.sets, left_out):
+        print(entry.text)
 
 
 if __name__ == '__main__':

@@ -96,9 +96,13 @@ class NetworkConfig:
     edgetpu_devices: str = param('', 'Edge TPU devices as libedgetpu names them, for example '
                                  'usb:0 or pci, or usb:0,usb:1 to spread the segments; empty '
                                  'takes the first')
+    edgetpu_performance: str = param('default', 'clock of the Edge TPU, which sets its power and '
+                                     'its heat; max takes the library libedgetpu1-max',
+                                     choices=('default', 'low', 'medium', 'high', 'max'))
     runtime: str = param('auto', 'inference runtime; auto takes the fastest that is installed '
-                         'and right',
-                         choices=('auto', 'litert', 'tflite_runtime', 'tensorflow', 'openvino'))
+                         "and right; pycoral is Google's way to an Edge TPU",
+                         choices=('auto', 'litert', 'tflite_runtime', 'tensorflow', 'openvino',
+                                  'pycoral'))
     threads: int = param(2, 'threads of the inference runtime', low=1, high=256)
     top_k: int = param(5, 'how many classes a result names', low=1, high=1000)
     min_score: float = param(0.4, 'detections of a lower score are left out', low=0.0, high=1.0)

@@ -57,6 +57,7 @@ CAMERA = NodeEntry('camera_node', 'camera', 'namespace', CameraConfig, {
 EDGE = NodeEntry('edge_inference_node', 'edge_inference', 'namespace', EdgeConfig, {
     **_MODEL, **_PICTURES, 'device': 'device', 'split': 'split', 'codec': 'codec',
     'server': 'server', 'deadline': 'deadline', 'profile': 'profile', 'emulate': 'emulate',
+    'edgetpu_devices': 'edgetpu_devices', 'edgetpu_performance': 'edgetpu_performance',
     'image_reliability': 'image_reliability', 'preview': 'transport',
     'preview_rate': 'preview_rate', 'preview_width': 'preview_width'},
     images=True, plays_at=INSIDE)

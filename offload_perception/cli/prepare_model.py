@@ -16,7 +16,7 @@ from offload_perception.network.output_meaning import KINDS
 from offload_perception.network.pixels import PREPROCESSING
 from offload_perception.preparation.apart import building_apart
 from offload_perception.preparation.narrow import WEIGHT_BITS
-from offload_perception.preparation.prepare import prepare
+from offload_perception.preparation.prepare import copied, is_bundled, prepare
 from offload_perception.tensor import TensorSpec, total_bytes
 
 
@@ -112,8 +112,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--json', metavar='FILE', help='write the cuts there too')
     parser.add_argument('--edgetpu', action='store_true', help='compile for the Edge TPU, or '
                         'estimate if there is no compiler; the report is kept beside the model')
+    parser.add_argument('-o', '--output', metavar='FOLDER', help='copy the prepared model there '
+                        'first, to take it to another computer (default with --edgetpu and a '
+                        'bundled model: its name)')
     args = parser.parse_args(argv)
     artefact = prepared(args)
+    if folder := args.output or (args.edgetpu and is_bundled(artefact) and artefact.name):
+        artefact = copied(artefact, folder)
     print(f'{artefact.path}\n{describe(artefact)}')
     if args.show:
         print(f'\n{cut_table(artefact)}')

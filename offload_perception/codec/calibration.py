@@ -20,13 +20,13 @@ from offload_perception.codec.features import above_lowest, is_feature_map
 from offload_perception.codec.latent import LatentTables
 from offload_perception.codec.learn_transform import block_side, fit
 from offload_perception.codec.lossy import BITS, is_rectified, levels_for
-from offload_perception.codec.npz import read_npz
 from offload_perception.codec.registry import Learned, parse
 from offload_perception.codec.transform import Basis, blocks
 from offload_perception.errors import ConfigError, IncomingError, ModelError
 from offload_perception.incoming import identifier, number
 from offload_perception.network.artefact import BOTTLENECK, Artefact
 from offload_perception.network.runnable import Network
+from offload_perception.npz import read_npz
 from offload_perception.sealed import check_seal, sealed
 from offload_perception.tensor import Tensors
 

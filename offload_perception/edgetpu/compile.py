@@ -3,6 +3,7 @@
 import shutil
 import signal
 import subprocess
+from collections.abc import Container
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,8 @@ from offload_perception.network.operator_graph import Graph
 
 COMPILER = 'edgetpu_compiler'
 COMPILED = 'edgetpu'
+ALONE = ("compiled alone, since the compiler failed on all together: segments take each other's "
+         'place in the on-chip memory, and their parameters are sent at every run')
 
 
 class CompilerError(ModelError):
@@ -38,23 +41,29 @@ def compile_segments(artefact: Artefact, out: Path, timeout_s: float = 180.0) ->
 
     Models compiled one by one would evict each other's parameters at every switch. A segment
     that the compiler refuses stays on the CPU, and the report says why; the others are compiled
-    together without it. `timeout_s` is for each segment.
+    together without it, or one by one if it fails on them together. `timeout_s` is for each
+    segment.
 
-    :raises ModelError: if the compiler is absent, fails on all, or on all the others together.
+    :raises ModelError: if the compiler is absent, or fails on all.
     """
     files = [artefact.segment_file(layer.index) for layer in artefact.layers]
     refused: dict[Path, str] = {}
+    note: tuple[str, ...] = ()
     try:
         log = run_compiler(files, out, timeout_s)
     except CompilerError:
-        refused = _refused(files, timeout_s)
-        if not 0 < len(refused) < len(files):
-            raise
-        log = run_compiler([f for f in files if f not in refused], out, timeout_s)
+        with TemporaryDirectory() as folder:
+            alone, refused = _each_alone(files, Path(folder), timeout_s)
+            if not alone.models:
+                raise
+            log = _together(files, refused, out, timeout_s) or alone
+            if log is alone:
+                note = (ALONE,)
+                shutil.copytree(folder, out, dirs_exist_ok=True)
     logs = {Path(model.input).name: model for model in log.models}
     layers = tuple(
         _on_cpu(artefact, layer.index, refused[file]) if file in refused
-        else _compiled(artefact, layer.index, logs[file.name])
+        else _compiled(artefact, layer.index, logs[file.name], note)
         for layer, file in zip(artefact.layers, files, strict=True))
     return CompileReport(artefact.digest, False, log.version, layers)
 
@@ -129,16 +138,29 @@ def _list(names: list[str], before: str) -> str:
     return f'{before}{", ".join(names)}' if names else ''
 
 
-def _refused(files: list[Path], timeout_s: float) -> dict[Path, str]:
-    """Compile each file alone; return those that fail, with the reason."""
-    refused = {}
+def _each_alone(files: list[Path], out: Path,
+                timeout_s: float) -> tuple[CompilerLog, dict[Path, str]]:
+    """Compile each file alone into `out`; return what was said, and why others failed."""
+    refused, logs = {}, []
     for file in files:
         try:
             with TemporaryDirectory() as folder:
-                run_compiler([file], Path(folder), timeout_s)
+                logs.append(run_compiler([file], Path(folder), timeout_s))
+                shutil.copy(_output(file, Path(folder)), out)
         except CompilerError as e:
             refused[file] = str(e)
-    return refused
+    said = [model for log in logs for model in log.models]
+    return CompilerLog(logs[0].version if logs else None, tuple(said), ()), refused
+
+
+def _together(files: list[Path], refused: Container[Path], out: Path,
+              timeout_s: float) -> CompilerLog | None:
+    """Compile what was not refused into `out`; None if that fails, or failed already."""
+    left = [file for file in files if file not in refused]
+    try:
+        return run_compiler(left, out, timeout_s) if len(left) < len(files) else None
+    except CompilerError:
+        return None
 
 
 def _output(model: Path, out: Path) -> Path:
@@ -152,7 +174,11 @@ def _on_cpu(artefact: Artefact, index: int, reason: str) -> LayerReport:
                        (f'on the CPU: {reason}',))
 
 
-def _compiled(artefact: Artefact, index: int, log: ModelLog) -> LayerReport:
+def _compiled(artefact: Artefact, index: int, log: ModelLog,
+              note: tuple[str, ...]) -> LayerReport:
     problems = tuple(f'{o.name}: {o.status}' for o in log.operators if not o.mapped)
-    return LayerReport(artefact.layers[index - 1].name, log.on_tpu, log.on_cpu, log.on_chip_used,
-                       log.off_chip, activations(artefact, index), problems)
+    cached, streamed = log.on_chip_used, log.off_chip
+    if note and cached is not None:
+        cached, streamed = 0, cached + (streamed or 0)
+    return LayerReport(artefact.layers[index - 1].name, log.on_tpu, log.on_cpu, cached, streamed,
+                       activations(artefact, index), note + problems)

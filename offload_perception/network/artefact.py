@@ -6,6 +6,7 @@ model.tflite       the whole network, an RGB image in
 segments/          one .tflite for each layer; their chain equals the whole, bit for bit
 labels.txt         one label a line (may be missing)
 model.keras        the float32 network (may be missing; float tails need it)
+golden.npz         what the layers made of a known image (may be missing), see runtime/golden.py
 """
 
 import json
@@ -26,6 +27,7 @@ from offload_perception.tensor import DTYPES, Tensors, TensorSpec
 
 MANIFEST = 'manifest.json'
 MODEL_FILE = 'model.tflite'
+GOLDEN_FILE = 'golden.npz'
 BOTTLENECK = 'bottleneck'  # the layer that a network with a teacher is made to be cut after
 AGREEMENT_FLOOR = 0.9  # below it quantisation has damaged a trained network
 FORMAT = 3  # 2 had one tensor at each cut
@@ -79,7 +81,7 @@ class Artefact:
     tensors that cross cuts, by their numbers; `image_id` is the number of the input, `outputs`
     those of what the network gives.
     `teacher` is None but for a network that `train_bottleneck` made. `keras_sha256` (hex) is the
-    digest of the float32 network, empty if it is not known.
+    digest of the float32 network, `golden_sha256` that of the golden run; empty if not known.
     Cut 0 is the image itself, cut k comes after layer k, cut N means all on board.
     """
 
@@ -99,6 +101,7 @@ class Artefact:
     fit: str = 'crop'
     teacher: Teacher | None = None
     keras_sha256: str = ''
+    golden_sha256: str = ''
 
     @property
     def input(self) -> TensorSpec:
@@ -123,6 +126,19 @@ class Artefact:
         if self.keras_sha256:
             _check_file(self.keras_file, self.keras_sha256)
         return self.keras_file
+
+    @property
+    def golden_file(self) -> Path:
+        """Return the golden run; the file may be missing."""
+        return self.path / GOLDEN_FILE
+
+    def verified_golden_file(self) -> Path:
+        """Return the golden run, to read it.
+
+        :raises ModelError: if the file is not the one that the manifest names.
+        """
+        _check_file(self.golden_file, self.golden_sha256)
+        return self.golden_file
 
     @property
     def doubt(self) -> str:
@@ -245,7 +261,7 @@ class Artefact:
             'tensors': {str(i): spec.to_dict() for i, spec in self.specs.items()},
             'layers': [asdict(layer) for layer in self.layers],
             'teacher': None if self.teacher is None else asdict(self.teacher),
-            'keras_sha256': self.keras_sha256,
+            'keras_sha256': self.keras_sha256, 'golden_sha256': self.golden_sha256,
         }
         (self.path / MANIFEST).write_text(json.dumps(sealed(manifest), indent=1) + '\n')
 
@@ -287,6 +303,7 @@ class Artefact:
                 fit=check_fit(m.get('fit', 'crop')), outputs=tuple(m['outputs']),
                 meaning=Meaning.from_dict(m['meaning']), teacher=_teacher(m.get('teacher')),
                 keras_sha256=str(m.get('keras_sha256', '')),
+                golden_sha256=str(m.get('golden_sha256', '')),
                 specs={int(i): TensorSpec.from_dict(d) for i, d in m['tensors'].items()},
                 layers=tuple(Layer(**{**d, 'takes': tuple(d['takes']), 'gives': tuple(d['gives'])})
                              for d in m['layers'])))

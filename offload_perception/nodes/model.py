@@ -34,6 +34,9 @@ def load_network(node: AnyManagedNode, config: NetworkConfig,
     node.progress(f'loading {artefact.name} and warming it up')
     network = open_network(
         artefact, config.device, config.runtime, config.threads,
-        edgetpu_devices=config.edgetpu_devices, on_change=log.warning)
+        edgetpu_devices=config.edgetpu_devices, edgetpu_performance=config.edgetpu_performance,
+        on_change=log.warning)
     log.info(f'{network.describe()}; loaded and warm after {time.monotonic() - started:.1f} s')
+    if network.doubt:
+        log.warning(network.doubt)
     return network

@@ -13,6 +13,7 @@ from offload_perception.network.artefact import MODEL_FILE, Artefact, Layer
 from offload_perception.network.layer_cuts import LayerCut
 from offload_perception.network.operator_graph import Graph
 from offload_perception.network.pixels import PixelInput
+from offload_perception.runtime.golden import golden_image, keep_golden, sample
 from offload_perception.runtime.select import installed
 from offload_perception.runtime.tflite import INTERPRETERS, interpreter_module, without_batch
 from offload_perception.tensor import Tensors, TensorSpec
@@ -33,10 +34,12 @@ def write_segments(graph: Graph, cuts: Sequence[LayerCut], folder: Path, model: 
     layers = tuple(_write(folder, k, cut, data)
                    for k, (cut, data) in enumerate(zip(cuts, files, strict=True), 1))
     (folder / MODEL_FILE).write_bytes(model)
-    return Artefact(
+    made = run_chain(graph, cuts, files, model, pixels)
+    artefact = Artefact(
         path=folder, digest=hashlib.sha256(model).hexdigest(), layers=layers, pixels=pixels,
         image_id=graph.inputs[0], outputs=graph.outputs,
-        specs=run_chain(graph, cuts, files, model), **about)
+        specs={i: replace(graph.spec(i), shape=x.shape) for i, x in made.items()}, **about)
+    return keep_golden(artefact, {i: sample(x) for i, x in made.items()})
 
 
 def outputs_of(graph: Graph, specs: dict[int, TensorSpec]) -> tuple[TensorSpec, ...]:
@@ -44,17 +47,18 @@ def outputs_of(graph: Graph, specs: dict[int, TensorSpec]) -> tuple[TensorSpec, 
     return tuple(specs[i] for i in graph.outputs)
 
 
-def run_chain(graph: Graph, cuts: Sequence[LayerCut], files: Sequence[bytes],
-              model: bytes) -> dict[int, TensorSpec]:
-    """Run the segments on noise and compare the end with that of the whole network.
+def run_chain(graph: Graph, cuts: Sequence[LayerCut], files: Sequence[bytes], model: bytes,
+              pixels: PixelInput) -> dict[int, np.ndarray]:
+    """Run the segments on the golden image and compare the end with that of the whole network.
 
-    Returns the tensors that cross cuts, with the shapes that they have: some operators give
-    theirs only when they run.
+    Returns the tensors that cross cuts, by number; some operators give theirs a shape only when
+    they run.
 
     :raises ModelError: if a segment cannot run, or their chain differs from the whole.
     """
     given = graph.inputs[0]
-    known = {given: _noise(graph, given)}
+    image = pixels.apply(golden_image(pixels.image))
+    known = {given: np.ascontiguousarray(image).reshape(graph.shape(given))}
     for cut, data in zip(cuts, files, strict=True):
         made = _run(data, tuple(known[i] for i in cut.takes), f'{graph.what}: layer {cut.name}')
         known.update(zip(cut.gives, made, strict=True))
@@ -63,8 +67,7 @@ def run_chain(graph: Graph, cuts: Sequence[LayerCut], files: Sequence[bytes],
         if y.tobytes() != known[i].tobytes():
             raise ModelError(f'{graph.what} computes something else in segments than as a whole '
                              f'({graph.name(i)} differs): it cannot be cut')
-    return {i: replace(graph.spec(i), shape=without_batch(x).shape)
-            for i, x in known.items() if i != given}
+    return {i: without_batch(x) for i, x in known.items() if i != given}
 
 
 def _run(model: bytes, xs: Tensors, what: str) -> Tensors:
@@ -86,16 +89,6 @@ def _interpreter_class() -> Any:
         raise ModelError('preparing a model needs a TFLite interpreter; pip install '
                          'ai-edge-litert')
     return interpreter_module(runtime).Interpreter
-
-
-def _noise(graph: Graph, index: int) -> np.ndarray:
-    """Return noise for the network's input, which drives accumulators harder than photographs."""
-    spec, rng = graph.spec(index), np.random.default_rng(0)
-    shape = graph.shape(index)
-    if spec.dtype.startswith('float'):
-        return rng.uniform(-1.0, 1.0, shape).astype(spec.dtype)
-    limits = np.iinfo(spec.dtype)
-    return rng.integers(limits.min, limits.max, shape, spec.dtype, endpoint=True)
 
 
 def _write(folder: Path, index: int, cut: LayerCut, segment: bytes) -> Layer:

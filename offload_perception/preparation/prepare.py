@@ -73,6 +73,28 @@ def prepare(model: str | Path = 'aerial', weights: str | Path = 'bundled', *,
     return Artefact.load(folder)
 
 
+def is_bundled(artefact: Artefact) -> bool:
+    """Return whether a model lies in the installed package, where nothing is to be written."""
+    return artefact.path.resolve().is_relative_to(BUNDLED.resolve())
+
+
+def copied(artefact: Artefact, folder: str | Path) -> Artefact:
+    """Copy a prepared model into a folder that is not there yet, or holds this model already.
+
+    :raises ModelError: if another one is there, or it cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        if not folder.exists():
+            shutil.copytree(artefact.path, folder)
+        there = Artefact.load(folder)
+    except OSError as e:
+        raise ModelError(f'{folder} cannot be written ({e.strerror}); name another folder') from e
+    if there.digest != artefact.digest:
+        raise ModelError(f'{folder} holds another model, {there.name}; name another folder')
+    return there
+
+
 def _ready(model: str, weights: str) -> Path | None:
     """Return the folder if `model` names one that is prepared already, else None."""
     if (Path(model) / MANIFEST).is_file():

@@ -6,20 +6,26 @@ import numpy as np
 
 MAX_QUANTA = 1
 MAX_SHARE = 1e-3
-
+FAR_QUANTA, FAR_SHARE = 4, 0.05  # of whole heads, in which rare differences have become many
 
 FLOAT_TOLERANCE = 1e-4  # of the largest value: sums of float32 in another order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Difference:
-    """The largest difference in quanta, and the share of elements that differ at all.
+    """The largest difference in quanta, and the shares of elements that differ: at all, and far.
 
     Of floats, quanta of FLOAT_TOLERANCE of the largest value, and the elements that differ by one.
     """
 
     quanta: int
     share: float
+    far: float = 0.0
+
+    @property
+    def close(self) -> bool:
+        """Return whether at most 5 % of the elements differ by more than 4 quanta."""
+        return self.far <= FAR_SHARE
 
     @property
     def agrees(self) -> bool:
@@ -38,4 +44,5 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
         apart = np.abs(np.subtract(a, b, dtype=np.float64)) // quantum
     else:
         apart = np.abs(np.subtract(a, b, dtype=np.int64))
-    return Difference(int(apart.max(initial=0)), float(np.count_nonzero(apart) / apart.size))
+    shares = [float(np.count_nonzero(apart > least) / apart.size) for least in (0, FAR_QUANTA)]
+    return Difference(int(apart.max(initial=0)), *shares)

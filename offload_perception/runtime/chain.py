@@ -5,13 +5,15 @@ from threading import Lock, local
 
 import numpy as np
 
-from offload_perception.errors import ConfigError
+from offload_perception.errors import ConfigError, ModelError
 from offload_perception.network.artefact import Artefact
+from offload_perception.runtime.golden import Held, golden_run, load_golden
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
 from offload_perception.runtime.merge import split_at_dense
 from offload_perception.runtime.merged import MergedRunners
 from offload_perception.runtime.runner import Runner
+from offload_perception.runtime.runtimes import RUNTIMES
 from offload_perception.runtime.select import Choice
 from offload_perception.runtime.steps import Step, crossing, known_before, run_steps
 from offload_perception.tensor import Tensors
@@ -40,6 +42,7 @@ class Chain(LoadedNetwork):
             load(choice.runtime, artefact.segment_file(k), *artefact.end_specs(k, k),
                  threads=threads) for k in range(1, artefact.last + 1)]
         self._plans: dict[tuple[int, int], Plan] = {}
+        self._held: Held | None = None
         self._merged = MergedRunners(
             artefact, self._segments, runtimes=choice.rivals, exact=choice.runtime,
             threads=threads, load=load, on_change=self._forget_plans,
@@ -61,12 +64,30 @@ class Chain(LoadedNetwork):
                 self._merged.settle(first, last)
 
     def warm_up(self, runs: int = 2) -> None:
-        """Run every segment and compare the runtimes, so that no frame pays for it."""
+        """Run every segment and compare them, and the runtimes, so that no frame pays for it.
+
+        :raises ModelError: if an interpreter computes something else than when it was prepared.
+        """
+        if self._held is None:
+            self._held = self._hold()
         spec = self.artefact.input
         for _ in range(runs):
             self._segments(1, self.artefact.last, (np.zeros(spec.shape, spec.dtype),))
         if self._merged:
             self._merged.check()
+
+    def _hold(self) -> Held:
+        """Compare the segments with the golden run.
+
+        :raises ModelError: if an interpreter computes something else.
+        """
+        held = Held(self.artefact, load_golden(self.artefact),
+                    golden_run(self.artefact, self._segments))
+        if RUNTIMES[self.choice.runtime].exact and not held.close:
+            raise ModelError(
+                f'{self.choice.runtime} computes {self.artefact.name} otherwise than it was '
+                f'prepared, {held.worst}; choose another runtime, or prepare the model with it')
+        return held
 
     @property
     def times(self) -> tuple[LayersTime, ...]:
@@ -79,6 +100,7 @@ class Chain(LoadedNetwork):
         """Return the one line for the log: what runs where, and what was found out."""
         findings = self._merged.findings if self._merged else {}
         return '; '.join((f'{self.artefact.name}: {self.choice}, {self.threads} threads',
+                          *([f'golden run: {self._held}'] if self._held else []),
                           *(f'{what}: {finding}' for what, finding in findings.items())))
 
     def close(self) -> None:
@@ -87,6 +109,14 @@ class Chain(LoadedNetwork):
             return
         for runner in self._runners:
             runner.close()
+
+    @property
+    def doubt(self) -> str:
+        """Return how the segments differ from the golden run, beyond the bound."""
+        held = self._held
+        return '' if held is None or held.agrees else (
+            f'{self.choice.runtime} differs from the run when {self.artefact.name} was prepared, '
+            f'{held.worst}')
 
     @property
     def left_out(self) -> set[str]:

@@ -7,9 +7,15 @@ import numpy as np
 
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.edgetpu_bus import Bus
-from offload_perception.runtime.edgetpu_plan import LIBRARY, make_plan, share_off_device
+from offload_perception.runtime.edgetpu_plan import (
+    LIBRARY,
+    cpu_runtime,
+    make_plan,
+    share_off_device,
+)
 from offload_perception.runtime.edgetpu_process import EdgeTpuProcess
-from offload_perception.runtime.edgetpu_refusal import check_attached
+from offload_perception.runtime.edgetpu_refusal import check_attached, computes_otherwise
+from offload_perception.runtime.golden import Held, golden_run, load_golden
 from offload_perception.runtime.loaded_network import LayersTime, LoadedNetwork
 from offload_perception.runtime.select import Choice
 from offload_perception.runtime.steps import crossing, known_before
@@ -26,14 +32,16 @@ class EdgeTpuNetwork(LoadedNetwork):
     """
 
     def __init__(self, artefact: Artefact, choice: Choice, devices: str = '', *, threads: int = 2,
-                 library: str = LIBRARY, bus: Bus | None = None, load_timeout_s: float = 60.0,
+                 library: str = LIBRARY, performance: str = 'default', bus: Bus | None = None,
+                 load_timeout_s: float = 60.0,
                  run_timeout_s: float = 5.0) -> None:
         self.artefact, self.choice = artefact, choice
         check_attached(bus or Bus())
         self._plan = make_plan(artefact, devices, runtime=choice.runtime, threads=threads,
-                               library=library)
+                               library=library, performance=performance)
         self.off_device = share_off_device(artefact, self._plan)
         self._lock, self._mine, self._load_timeout_s = Lock(), local(), load_timeout_s
+        self._held: Held | None = None
         self._process = EdgeTpuProcess(self._plan, load_timeout_s=load_timeout_s,
                                        run_timeout_s=run_timeout_s, bus=bus)
 
@@ -51,7 +59,7 @@ class EdgeTpuNetwork(LoadedNetwork):
         with self._lock:
             ys, seconds = self._process.run(first, last, tuple(known.values()), timeout_s)
             self._mine.times = tuple(
-                LayersTime(k, k, s, self.choice.runtime, self._device(k))
+                LayersTime(k, k, s, self._runtime(k), self._device(k))
                 for k, s in enumerate(seconds, first))
             return crossing(self.artefact, last, ys, first - 1, xs)
 
@@ -65,11 +73,20 @@ class EdgeTpuNetwork(LoadedNetwork):
         self.artefact.cut(cut)
 
     def warm_up(self, runs: int = 2) -> None:
-        """Run every segment: the first run uploads the parameters, so it may take its time."""
+        """Run every segment: the first run uploads the parameters, so it may take its time.
+
+        :raises DeviceError: if the results are not close to those when the model was prepared.
+        """
         spec = self.artefact.input
         for _ in range(runs):
             self._run(1, self.artefact.last, (np.zeros(spec.shape, spec.dtype),),
                       self._load_timeout_s)
+        if self._held is None:
+            self._held = Held(self.artefact, load_golden(self.artefact),
+                              golden_run(self.artefact, self._run))
+        if not self._held.close:
+            self.close()
+            raise computes_otherwise(self.artefact.name, self._held.worst)
 
     def describe(self) -> str:
         """Return the one line for the log: devices and the share that is not on them."""
@@ -78,12 +95,17 @@ class EdgeTpuNetwork(LoadedNetwork):
             if load.device is not None))
         share = ('an unknown share (pip install ai-edge-litert to read the files)'
                  if isnan(self.off_device) else f'{self.off_device:.1%}')
-        return (f'{self.artefact.name}: {self.choice}, segments on {names}; '
+        held = f' golden run: {self._held};' if self._held else ''
+        return (f'{self.artefact.name}: {self.choice};{held} segments on {names}; '
                 f'{share} of the multiply-adds off the accelerator')
 
     def close(self) -> None:
         """End the device's process."""
         self._process.close()
+
+    def _runtime(self, k: int) -> str:
+        runtime = self.choice.runtime
+        return cpu_runtime(runtime) if self._plan.loads[k - 1].device is None else runtime
 
     def _device(self, k: int) -> str:
         device = self._plan.loads[k - 1].device

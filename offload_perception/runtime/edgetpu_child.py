@@ -14,8 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from offload_perception.runtime.edgetpu_plan import EdgeTpuPlan, SegmentLoad, places
+from offload_perception.runtime.edgetpu_plan import (
+    EdgeTpuPlan,
+    SegmentLoad,
+    cpu_runtime,
+    places,
+)
 from offload_perception.runtime.runner import Runner
+from offload_perception.runtime.select import PYCORAL
 from offload_perception.runtime.steps import Step, run_steps
 from offload_perception.runtime.tflite import TfliteRunner, interpreter_module, open_tflite
 from offload_perception.tensor import Tensors
@@ -70,31 +76,30 @@ def tensors(memory: mmap.mmap, half: int, plan: EdgeTpuPlan, cut: int) -> Tensor
 
 
 def open_load(load: SegmentLoad, plan: EdgeTpuPlan) -> Runner:
-    """Open a file on the CPU or on the Edge TPU, through pycoral if Google's is installed."""
+    """Open a file on the CPU or on the Edge TPU, as the plan's runtime does."""
     ends = tuple(tuple(plan.specs[i] for i in numbers) for numbers in (load.takes, load.gives))
     if load.device is None:
-        return open_tflite(load.file, *ends, runtime=plan.runtime, threads=plan.threads)
+        return open_tflite(load.file, *ends, runtime=cpu_runtime(plan.runtime),
+                           threads=plan.threads)
     name = f'edgetpu {load.device}'.strip()
-    make_interpreter = _pycoral()
-    if make_interpreter:
-        interpreter = make_interpreter(str(load.file), device=load.device or None)
+    options = {'device': load.device} if load.device else {}
+    if plan.performance != 'default':
+        options['Performance'] = plan.performance.capitalize()
+    if plan.runtime == PYCORAL:
+        interpreter = _pycoral_interpreter(str(load.file), options)
         interpreter.allocate_tensors()
-        return TfliteRunner(interpreter, *ends, runtime='pycoral', device=name,
+        return TfliteRunner(interpreter, *ends, runtime=PYCORAL, device=name,
                             name=load.file.name)
     CDLL(plan.library)  # raises a clear error; load_delegate prints more
-    options = {'device': load.device} if load.device else {}
     delegate = interpreter_module(plan.runtime).load_delegate(plan.library, options)
     return open_tflite(load.file, *ends, runtime=plan.runtime, threads=plan.threads,
                        delegates=[delegate], device=name)
 
 
-def _pycoral() -> Any:
-    """Return Google's make_interpreter, None without it; PyPI's pycoral is something else."""
-    try:
-        from pycoral.utils.edgetpu import make_interpreter
-    except ImportError:
-        return None
-    return make_interpreter
+def _pycoral_interpreter(file: str, options: dict[str, str]) -> Any:
+    """Return an interpreter as Google's pycoral makes it; PyPI's pycoral is something else."""
+    from pycoral.utils.edgetpu import load_edgetpu_delegate, make_interpreter
+    return make_interpreter(file, delegate=load_edgetpu_delegate(options))
 
 
 if __name__ == '__main__':

@@ -10,12 +10,16 @@ from pathlib import Path
 from offload_perception.errors import ConfigError, ModelError
 from offload_perception.network.artefact import Artefact
 from offload_perception.runtime.edgetpu_refusal import float_network, not_compiled
+from offload_perception.runtime.select import PYCORAL
 from offload_perception.tensor import TensorSpec
 
 CUSTOM_OP = b'edgetpu-custom-op'
 ALIGNMENT = 64  # of each tensor in shared memory [bytes]
 LIBRARY = 'libedgetpu.so.1'
 COMPILED = 'edgetpu'
+
+# Its clock: 63, 125, 250 and 500 MHz (libedgetpu, driver/beagle); the library std makes max high.
+PERFORMANCES = ('default', 'low', 'medium', 'high', 'max')
 
 _DEVICE = re.compile(r'|usb|pci|(usb|pci)?:\d+')
 
@@ -47,6 +51,7 @@ class EdgeTpuPlan:
     runtime: str
     library: str
     threads: int
+    performance: str = 'default'
 
     @property
     def tensor_bytes(self) -> int:
@@ -60,16 +65,19 @@ def places(specs: dict[int, TensorSpec], numbers: Iterable[int]) -> list[int]:
 
 
 def make_plan(artefact: Artefact, devices: str, *, runtime: str, threads: int,
-              library: str = LIBRARY) -> EdgeTpuPlan:
+              library: str = LIBRARY, performance: str = 'default') -> EdgeTpuPlan:
     """Put every layer that is compiled on an Edge TPU and the rest on the CPU.
 
     `devices` is one device string of libedgetpu (``, `usb`, `usb:0`, `pci`, `:1`) or several
     with commas; the layers are then spread in their order, with even shares of the weights.
+    `performance` is one of PERFORMANCES.
 
     :raises ConfigError: for a device string that libedgetpu does not know.
     :raises DeviceError: if no layer is compiled.
     """
     names = parse_devices(devices)
+    if performance != 'default':
+        names = [indexed(name) for name in names]
     if not artefact.quantised:
         raise float_network(artefact.name)
     files = [compiled_file(artefact, k) for k in range(1, artefact.last + 1)]
@@ -83,7 +91,8 @@ def make_plan(artefact: Artefact, devices: str, *, runtime: str, threads: int,
                     names[stick] if compiled else None)
         for k, (file, compiled, stick) in enumerate(zip(files, on_device, sticks, strict=True), 1)
     ), {**artefact.specs, artefact.image_id: artefact.pixels.spec},
-        tuple(map(artefact.boundary, range(artefact.last + 1))), runtime, library, threads)
+        tuple(map(artefact.boundary, range(artefact.last + 1))), runtime, library, threads,
+        performance)
 
 
 def parse_devices(text: str) -> list[str]:
@@ -94,6 +103,16 @@ def parse_devices(text: str) -> list[str]:
         raise ConfigError(f"Edge TPU device '{wrong[0]}' is unknown; use usb, pci, usb:0, pci:0, "
                           'or :0, several with commas')
     return names
+
+
+def cpu_runtime(runtime: str) -> str:
+    """Return the interpreter for segments that are not compiled."""
+    return 'tflite_runtime' if runtime == PYCORAL else runtime
+
+
+def indexed(name: str) -> str:
+    """Return a device string with a number: libedgetpu ignores options without one."""
+    return name if ':' in name else f'{name}:0'
 
 
 def compiled_file(artefact: Artefact, k: int) -> Path:

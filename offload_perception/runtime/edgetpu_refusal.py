@@ -59,6 +59,13 @@ def refused(device: str, bus: Bus) -> DeviceError:
                        'cable and supply, plug it in again')
 
 
+def computes_otherwise(model: str, worst: str) -> DeviceError:
+    """What the device gives is not what the model was when it was prepared."""
+    return DeviceError(f'the Edge TPU computes {model} otherwise than it was prepared, {worst}; '
+                       'compile the segments of this model again (prepare_model --edgetpu), check '
+                       'libedgetpu, or set device: cpu')
+
+
 def crashed(doing: str, signal: str) -> DeviceError:
     """The process that holds the device died."""
     remedy = ('libedgetpu and the interpreter were likely built for different TensorFlow '

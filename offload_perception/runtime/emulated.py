@@ -128,6 +128,11 @@ class EmulatedNetwork(LoadedNetwork):
         """Return that of the emulated network."""
         return self._network.trouble
 
+    @property
+    def doubt(self) -> str:
+        """Return that of the emulated network."""
+        return self._network.doubt
+
     def describe(self) -> str:
         """Return the one line for the log."""
         return (f'EMULATED {self.profile.device}, paced by profile {self.profile.name} '

@@ -83,6 +83,12 @@ class Failover(LoadedNetwork):
         return self._lost + ('; the CPU is used until it is back' if self._spare
                              else '; there is no CPU fallback')
 
+    @property
+    def doubt(self) -> str:
+        """Return that of the network in use."""
+        network = self._device or self._spare
+        return network.doubt if network else ''
+
     def describe(self) -> str:
         """Return the one line for the log."""
         device = self._device

@@ -50,6 +50,11 @@ class LoadedNetwork(Network):
         return ''
 
     @property
+    def doubt(self) -> str:
+        """Return how results differ from those when the model was prepared; empty if hardly."""
+        return ''
+
+    @property
     def emulated(self) -> str:
         """Return `emulated NAME` if the layers are paced as on another computer, else ''."""
         return ''

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from offload_perception.errors import ConfigError, RuntimeUnavailableError
 from offload_perception.runtime.runtimes import RUNTIMES, is_x86
+from offload_perception.runtime.tflite import remedy
 
 DEVICES = ('auto', 'edgetpu', 'cpu')
+PYCORAL = 'pycoral'  # Google's own way to an Edge TPU, on tflite_runtime
 NO_EDGE_TPU = 'the Edge TPU is not used'  # begins the `fallback` of device auto on the CPU
 
 # Known for every CPU: int8 products without overflow in 16 bits (AVX-VNNI, AVX512-VNNI).
@@ -42,15 +44,25 @@ def resolve(device: str = 'auto', runtime: str = 'auto') -> Choice:
     :raises RuntimeUnavailableError: if the runtime asked for is not installed.
     """
     _check('device', device, DEVICES)
-    _check('runtime', runtime, ('auto', *RUNTIMES))
+    _check('runtime', runtime, ('auto', *RUNTIMES, PYCORAL))
     return edgetpu_choice(runtime) if device == 'edgetpu' else cpu_choice(runtime)
 
 
 def edgetpu_choice(runtime: str = 'auto') -> Choice:
     """Choose the interpreter that loads the Edge TPU's delegate.
 
+    Google's pycoral is taken if it is named, or if there is nothing else: it is for the
+    interpreters of 2021.
+
     :raises RuntimeUnavailableError: if there is none, or `runtime` takes no delegate.
     """
+    if runtime == PYCORAL or (runtime == 'auto' and not _found(exact=True) and has_pycoral()):
+        if not has_pycoral():
+            raise RuntimeUnavailableError(
+                "runtime pycoral is Google's package, which is not installed (that of this name "
+                'on PyPI is another); use runtime auto')
+        return Choice('edgetpu', PYCORAL, 'as configured' if runtime == PYCORAL else
+                      'nothing else is installed')
     if runtime != 'auto' and not RUNTIMES[runtime].exact:
         raise RuntimeUnavailableError(f'runtime {runtime} takes no Edge TPU; use litert or auto')
     exact = runtime if runtime != 'auto' else next(iter(_found(exact=True)), 'litert')
@@ -60,6 +72,8 @@ def edgetpu_choice(runtime: str = 'auto') -> Choice:
 
 def cpu_choice(runtime: str = 'auto', fallback: str = '') -> Choice:
     """Choose among the CPU runtimes: `runtime`, or by race if it is `auto`."""
+    if runtime == PYCORAL:
+        raise RuntimeUnavailableError('runtime pycoral runs on an Edge TPU alone; use auto')
     if runtime != 'auto':
         return Choice('cpu', _installed(runtime), _reason(runtime), (runtime,), fallback)
     exact, *rivals = installed()
@@ -82,6 +96,14 @@ def installed() -> tuple[str, ...]:
     return (*exact, *rivals)
 
 
+def has_pycoral() -> bool:
+    """Return whether Google's pycoral is installed."""
+    try:
+        return find_spec('pycoral.utils.edgetpu') is not None
+    except ImportError:
+        return False
+
+
 def _found(*, exact: bool) -> list[str]:
     return [name for name, r in RUNTIMES.items()
             if r.exact is exact and r.suits() and find_spec(r.module)]
@@ -89,9 +111,7 @@ def _found(*, exact: bool) -> list[str]:
 
 def _installed(runtime: str) -> str:
     if not find_spec(RUNTIMES[runtime].module):
-        raise RuntimeUnavailableError(
-            f'runtime {runtime} is not installed; pip install {RUNTIMES[runtime].package}, '
-            'or choose runtime auto')
+        raise RuntimeUnavailableError(f'runtime {runtime} is not installed; {remedy(runtime)}')
     return runtime
 
 

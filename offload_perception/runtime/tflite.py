@@ -1,5 +1,6 @@
 """Run a .tflite file on an interpreter: LiteRT, tflite-runtime or TensorFlow's own."""
 
+import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -21,18 +22,30 @@ INTERPRETERS = {
 }
 
 
+def remedy(runtime: str) -> str:
+    """Return what to do about a runtime that is not there, or does not import."""
+    if runtime == 'tflite_runtime' and (sys.version_info >= (3, 12) or _major(np) >= 2):
+        return (f'its last release, 2.14, is for Python 3.11 or older with numpy<2, and this is '
+                f'Python {sys.version_info[0]}.{sys.version_info[1]} with numpy {np.__version__}: '
+                'use ai-edge-litert, or choose runtime auto')
+    package = INTERPRETERS[runtime][1] if runtime in INTERPRETERS else runtime
+    return f'pip install {package}, or choose runtime auto'
+
+
+def _major(module: Any) -> int:
+    return int(module.__version__.partition('.')[0])
+
+
 def interpreter_module(runtime: str) -> ModuleType:
     """Import the module of `runtime`, which has Interpreter and load_delegate.
 
     :raises RuntimeUnavailableError: naming what to install.
     """
-    module, package = INTERPRETERS[runtime]
     try:
-        return import_module(module)
-    except ImportError as e:
+        return import_module(INTERPRETERS[runtime][0])
+    except (ImportError, AttributeError) as e:  # the latter of modules built for an older numpy
         raise RuntimeUnavailableError(
-            f'runtime {runtime} cannot be imported ({e}); pip install {package}, '
-            'or choose runtime auto') from e
+            f'runtime {runtime} cannot be imported ({e}); {remedy(runtime)}') from e
 
 
 def open_tflite(file: Path, inputs: Specs, outputs: Specs, *, runtime: str, threads: int,

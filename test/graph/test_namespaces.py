@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from graph.command import FLYING, LIVE, Command, adds_up, closing
 
-from offload_perception.bringup.dds import profile_environment
+from offload_perception.bringup.dds import PROFILE_VARIABLE, profile_environment
 from offload_perception.network.artefact import Artefact
 from offload_perception.profiles import device_profile
 
@@ -27,6 +28,12 @@ LOSS = """table inet loss {{
 }}
 """
 ADDRESSES = ('10.77.{}.1', '10.77.{}.2')
+CONFIG = Path(__file__).parents[2] / 'config'
+EXAMPLES = {'192.168.1.10': 0, '192.168.1.20': 1}  # the addresses in docs/two_computers.md
+
+
+def addresses() -> list[str]:
+    return [address.format(os.getpid() % 250 + 1) for address in ADDRESSES]
 
 
 def ip(*words: str) -> None:
@@ -38,7 +45,6 @@ def machines() -> Iterator[Any]:
     """Yield the names of two network namespaces; skip if they cannot be made."""
     if shutil.which('ip') is None or os.geteuid() != 0:
         pytest.skip('needs root and iproute2')
-    number = os.getpid() % 250 + 1
     names = [f'offload{os.getpid()}{side}' for side in 'ab']
     cables = [f'op{os.getpid()}{side}' for side in 'ab']
     with ExitStack() as undo:
@@ -48,8 +54,8 @@ def machines() -> Iterator[Any]:
                 undo.callback(ip, 'netns', 'del', name)
             ip('link', 'add', cables[0], 'netns', names[0], 'type', 'veth',
                'peer', 'name', cables[1], 'netns', names[1])
-            for name, cable, address in zip(names, cables, ADDRESSES, strict=True):
-                ip('-n', name, 'addr', 'add', f'{address.format(number)}/24', 'dev', cable)
+            for name, cable, address in zip(names, cables, addresses(), strict=True):
+                ip('-n', name, 'addr', 'add', f'{address}/24', 'dev', cable)
                 ip('-n', name, 'link', 'set', cable, 'up')
                 ip('-n', name, 'link', 'set', 'lo', 'up')
                 # Discovery is by multicast, which needs a route.
@@ -104,6 +110,71 @@ def test_drone_and_server_meet_over_a_network(fly: Callable[..., Any]) -> None:
     said = flight.end()
     assert adds_up(said) and closing(said)[1] > 0
     assert 'tail litert on cpu at /server' in said
+
+
+def of_the_docs(file: str, folder: Path) -> Path:
+    """Return a copy of a file that the docs hand out, with the test's own addresses in it."""
+    text = (CONFIG / file).read_text()
+    for example, side in EXAMPLES.items():
+        text = text.replace(example, addresses()[side])
+    (folder / file).write_text(text.replace('192.168.1.0', addresses()[0]))
+    return folder / file
+
+
+@pytest.mark.parametrize('way', ['file of peers', 'ROS_STATIC_PEERS'])
+def test_they_meet_without_multicast(fly: Callable[..., Any], machines: Any, tmp_path: Path,
+                                     way: str) -> None:
+    for name, side in zip(machines, 'ab', strict=True):
+        ip('-n', name, 'route', 'del', '224.0.0.0/4', 'dev', f'op{os.getpid()}{side}')
+    file = of_the_docs('static_peers.xml', tmp_path)
+    flight = fly(**({'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SYSTEM_DEFAULT',
+                     PROFILE_VARIABLE: str(file)} if way == 'file of peers' else
+                    {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+                     'ROS_STATIC_PEERS': ';'.join(addresses()), **profile_environment()}))
+    flight.monitor.said(FLYING)
+    said = flight.end()
+    assert adds_up(said) and closing(said)[1] > 0
+
+
+def test_the_firewall_of_the_docs_lets_frames_through_and_nothing_else(
+        fly: Callable[..., Any], machines: Any, tmp_path: Path) -> None:
+    if shutil.which('nft') is None:
+        pytest.skip('needs nft (nftables)')
+    file = of_the_docs('firewall.nft', tmp_path)
+    for name in machines:
+        done = subprocess.run(['ip', 'netns', 'exec', name, 'nft', '-f', file],
+                              capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f'packets cannot be filtered here: {done.stderr.strip()}')
+    with_server, with_drone = (('ip', 'netns', 'exec', name, sys.executable, '-c')
+                               for name in reversed(machines))
+    listener = subprocess.Popen([*with_server, LISTEN], stdout=subprocess.PIPE, text=True)
+    assert listener.stdout and listener.stdout.readline() == 'listening\n'
+    subprocess.run([*with_drone, SEND.format(addresses()[1])], check=True)
+    assert listener.communicate()[0] == 'allowed\n'
+    flight = fly(ROS_DOMAIN_ID='0')  # of which the file knows the ports
+    flight.monitor.said(FLYING)
+    said = flight.end()
+    assert adds_up(said) and closing(said)[1] > 0
+
+
+# What comes first: a datagram to a port beside those of DDS would, but for the firewall.
+LISTEN = """
+import select, socket
+def bound(port):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(('', port))
+    return s
+sockets = [bound(7650), bound(7649)]
+print('listening', flush=True)
+print(select.select(sockets, [], [])[0][0].recv(99).decode())
+"""
+SEND = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b'refused', ('{0}', 7650))
+s.sendto(b'allowed', ('{0}', 7649))
+"""
 
 
 def test_nothing_goes_on_the_network_unless_the_user_says_so(

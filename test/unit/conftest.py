@@ -49,6 +49,7 @@ def images() -> np.ndarray:
 
 @pytest.fixture(scope='session')
 def tiny() -> Any:
+    pytest.importorskip('keras', reason='building a model needs TensorFlow')
     model = build(SPEC)
     load_weights(model, SPEC, 'seed:3')
     for layer in model.layers:  # seeded biases are zero, and zero biases hide mistakes
@@ -67,6 +68,7 @@ def tiny_artefact(tiny: Any, images: np.ndarray,
 
 @pytest.fixture(scope='session')
 def small() -> Any:
+    pytest.importorskip('keras', reason='building a model needs TensorFlow')
     model = build(SMALL)
     load_weights(model, SMALL, 'seed:2')
     return model

@@ -21,7 +21,7 @@ from offload_perception.network.artefact import Artefact
 from offload_perception.power.drivers.power_sources import open_power_source
 from offload_perception.runtime.load import load_cpu
 from offload_perception.runtime.runtimes import RUNTIMES
-from offload_perception.runtime.select import resolve
+from offload_perception.runtime.select import PYCORAL, resolve
 from offload_perception.tensor import TensorSpec
 
 
@@ -61,7 +61,7 @@ def test_a_runtime(monkeypatch: pytest.MonkeyPatch, artefact: Artefact) -> None:
 
 def test_the_choices_of_parameter_runtime_are_the_table() -> None:
     choices = {f.name: f.metadata['choices'] for f in fields(NetworkConfig)}['runtime']
-    assert choices == ('auto', *RUNTIMES)
+    assert choices == ('auto', *RUNTIMES, PYCORAL)
 
 
 def test_a_mission_policy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,5 +41,5 @@ def test_setup_py_runs(wanted: str, tmp_path: Path) -> None:
 
 
 def test_the_environment_has_the_pinned_setuptools() -> None:
-    pins = (ROOT / 'requirements' / 'constraints.txt').read_text().split()
-    assert f'setuptools=={version("setuptools")}' in pins
+    lock = (ROOT / 'requirements' / 'locked.txt').read_text()
+    assert f'\nsetuptools=={version("setuptools")} ' in lock

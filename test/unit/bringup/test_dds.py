@@ -1,6 +1,7 @@
 import fcntl
 import os
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,32 @@ from offload_perception.bringup.dds import (
 )
 
 BYTES = 1000
+CONFIG = Path(__file__).parents[3] / 'config'
+
+
+def flat(file: str) -> dict[str, str | None]:
+    """Return the texts of an XML file by the path of their elements."""
+    def walk(element: ET.Element, path: str) -> Iterator[tuple[str, str | None]]:
+        path += '/' + element.tag.rpartition('}')[2] + str(sorted(element.attrib.items()))
+        yield path, (element.text or '').strip()
+        for child in element:
+            yield from walk(child, path)
+    return dict(walk(ET.parse(CONFIG / file).getroot(), ''))
+
+
+def test_the_file_of_peers_is_the_packages_profile_with_addresses() -> None:
+    ours, peers = flat('fastdds.xml'), flat('static_peers.xml')
+    changed = {path for path in ours if peers.get(path) != ours[path]}
+    assert {path.rpartition('/')[2] for path in changed} == {'maxInitialPeersRange[]'}
+    assert all('/builtin[]' in path for path in peers.keys() - ours.keys())
+
+
+def test_the_kernel_settings_grant_what_the_profile_asks_for() -> None:
+    lines = (CONFIG / 'sysctl.conf').read_text().splitlines()
+    granted = dict(line.split(' = ') for line in lines if line and not line.startswith('#'))
+    asked = {path.rpartition('/')[2]: text for path, text in flat('fastdds.xml').items()}
+    assert granted['net.core.rmem_max'] == asked['receiveBufferSize[]']
+    assert granted['net.core.wmem_max'] == asked['sendBufferSize[]']
 
 
 @pytest.fixture

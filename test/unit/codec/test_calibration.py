@@ -13,12 +13,12 @@ from numpy.lib import format as npy
 
 from offload_perception.codec.calibration import FILE, Calibration, best_clip, calibrate, check
 from offload_perception.codec.measure import measure
-from offload_perception.codec.npz import MOST_BYTES
 from offload_perception.codec.transform import Basis
 from offload_perception.errors import ConfigError, ModelError
 from offload_perception.network.artefact import Artefact, Layer
 from offload_perception.network.pixels import PixelInput
 from offload_perception.network.runnable import Network
+from offload_perception.npz import MOST_BYTES
 from offload_perception.tensor import Tensors, TensorSpec
 
 IMAGE = TensorSpec((8, 8, 3), 'uint8')

@@ -10,6 +10,7 @@ import pytest
 from unit.edgetpu.compiler_logs import FAILED, PARTLY, V16
 from unit.per_channel import per_channel
 
+from offload_perception.cli import prepare_model
 from offload_perception.edgetpu import compile as edgetpu_compile
 from offload_perception.edgetpu import mapping as edgetpu
 from offload_perception.edgetpu.compile import COMPILER, compile_segments
@@ -18,6 +19,7 @@ from offload_perception.edgetpu.mapping import CompileReport, estimate
 from offload_perception.errors import ModelError
 from offload_perception.evaluation.export import Exporter
 from offload_perception.network.artefact import Artefact
+from offload_perception.preparation.prepare import BUNDLED
 
 
 def test_fully_mapped_model() -> None:
@@ -128,6 +130,40 @@ def test_a_refused_dense_layer_stays_on_the_cpu_and_the_rest_is_compiled(
     assert report.layers[0].mapped == report.layers[19].mapped == 1
     last = (tmp_path / f'{COMPILER}.calls').read_text().splitlines()[-1]
     assert last.count('.tflite') == artefact.last - 1  # together, to share the memory
+
+
+TOGETHER_FAILS = """
+count=0
+for f in "$@"; do case $f in *.tflite) count=$((count + 1));; esac; done
+if [ $count -gt 1 ]; then echo "Compilation failed: too many"; exit 1; fi
+"""
+
+
+def test_segments_are_compiled_one_by_one_where_they_fail_together(
+        artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_compiler(tmp_path, monkeypatch, TOGETHER_FAILS + ANSWER.replace('REFUSED', '_fc1'))
+    report = compile_segments(artefact, tmp_path / 'out')
+    assert len(list((tmp_path / 'out').iterdir())) == artefact.last - 1
+    first, fc1 = report.layers[0], report.layers[18]
+    assert (first.on_chip_bytes, first.off_chip_bytes) == (0, 1536 + 2048)
+    assert 'compiled alone' in first.problems[0] and 'on the CPU' in fc1.problems[0]
+    assert report.last_cached_cut == 0
+
+
+def test_nothing_is_written_into_the_installed_package(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    fake_compiler(tmp_path, monkeypatch, ANSWER)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(BUNDLED.rglob('*'))
+    assert prepare_model.main(['--edgetpu']) == 0
+    assert sorted(BUNDLED.rglob('*')) == before
+    assert capsys.readouterr().out.startswith('aerial\n')
+    assert CompileReport.load(tmp_path / 'aerial').compiler == '16.0.384591198'
+    assert len(list((tmp_path / 'aerial' / 'edgetpu').iterdir())) == 21
+    assert prepare_model.main(['--edgetpu']) == 0  # again, beside the same model
+    assert prepare_model.main(['--model', 'aerial_split', '-o', 'aerial']) == 2
+    assert 'holds another model, aerial' in capsys.readouterr().err
 
 
 def test_exports_go_on_where_the_compiler_refuses_a_prefix(

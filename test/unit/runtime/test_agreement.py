@@ -69,7 +69,7 @@ def test_default_is_exact_even_where_eight_bit_weights_overflow_a_faster_runtime
 def test_difference_counts_quanta_across_the_whole_range() -> None:
     a = np.array([-128, 0, 5, 5], np.int8)
     b = np.array([127, 0, 5, 6], np.int8)
-    assert difference(a, b) == Difference(255, 0.5)
+    assert difference(a, b) == Difference(255, 0.5, 0.25)
     assert difference(a.view(np.uint8), a.view(np.uint8)) == Difference(0, 0.0)
 
 

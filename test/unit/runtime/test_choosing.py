@@ -1,7 +1,9 @@
 import platform
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from offload_perception.errors import ConfigError, RuntimeUnavailableError
@@ -60,13 +62,39 @@ def test_nothing_installed_says_what_to_install(machine: Callable[..., Any]) -> 
 
 
 @pytest.mark.parametrize(('runtime', 'package'), [
-    ('litert', 'ai-edge-litert'), ('tflite_runtime', 'tflite-runtime'),
-    ('tensorflow', 'tensorflow'), ('openvino', 'openvino')])
+    ('litert', 'ai-edge-litert'), ('tensorflow', 'tensorflow'), ('openvino', 'openvino')])
 def test_a_missing_runtime_by_name_says_what_to_install(machine: Callable[..., Any], runtime: str,
                                                         package: str) -> None:
     machine()
     with pytest.raises(RuntimeUnavailableError, match=f'pip install {package}'):
         resolve('cpu', runtime)
+
+
+def test_pycoral_only_by_name_or_where_nothing_else_is(machine: Callable[..., Any]) -> None:
+    machine('pycoral.utils.edgetpu')
+    assert resolve('edgetpu').runtime == 'pycoral'
+    machine('pycoral.utils.edgetpu', 'ai_edge_litert')
+    assert resolve('edgetpu').runtime == 'litert'
+    assert resolve('edgetpu', 'pycoral').runtime == 'pycoral'
+    with pytest.raises(RuntimeUnavailableError, match='Edge TPU alone'):
+        resolve('cpu', 'pycoral')
+    machine('ai_edge_litert')
+    with pytest.raises(RuntimeUnavailableError, match='that of this name on PyPI is another'):
+        resolve('edgetpu', 'pycoral')
+
+
+@pytest.mark.parametrize(('python', 'numpy', 'told'), [
+    ((3, 11, 2), '1.26.4', 'pip install tflite-runtime'),
+    ((3, 12, 3), '1.26.4', 'this is Python 3.12 with numpy 1.26.4: use ai-edge-litert'),
+    ((3, 11, 2), '2.4.6', 'this is Python 3.11 with numpy 2.4.6: use ai-edge-litert')])
+def test_tflite_runtime_says_what_stands_in_its_way(
+        machine: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, python: tuple[int, ...],
+        numpy: str, told: str) -> None:
+    machine()
+    monkeypatch.setattr(sys, 'version_info', python)
+    monkeypatch.setattr(np, '__version__', numpy)
+    with pytest.raises(RuntimeUnavailableError, match=told):
+        resolve('cpu', 'tflite_runtime')
 
 
 @pytest.mark.parametrize(('device', 'runtime', 'named'), [

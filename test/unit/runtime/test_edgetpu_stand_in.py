@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -16,11 +17,13 @@ from unit.runtime.tiny_model import build_artefact, image
 
 from offload_perception.errors import ConfigError, DeviceError, ModelError
 from offload_perception.network.artefact import Artefact
+from offload_perception.network.digest import file_digest
 from offload_perception.runtime import failover
 from offload_perception.runtime import open_network as opening
 from offload_perception.runtime.chain import Chain
 from offload_perception.runtime.edgetpu import EdgeTpuNetwork
 from offload_perception.runtime.edgetpu_bus import Bus
+from offload_perception.runtime.golden import golden_run, keep_golden
 from offload_perception.runtime.loaded_network import LoadedNetwork
 from offload_perception.runtime.open_network import open_network
 from offload_perception.runtime.select import edgetpu_choice, resolve
@@ -38,7 +41,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     """The convolutions and poolings are compiled, the dense layers are not."""
     artefact = build_artefact(tmp_path_factory.mktemp('compiled'))
     compile_layers(artefact, range(1, 5))
-    return artefact
+    return replace(artefact, golden_sha256='')  # the stand-in computes something of its own
 
 
 @pytest.fixture
@@ -118,6 +121,81 @@ def test_stand_in_segments_spread_over_two_sticks(opened: Callable[..., Any]) ->
     network = opened(edgetpu_devices='usb:0,usb:1')
     network.head(4, image())
     assert [t.device for t in network.times] == ['edgetpu usb:0'] * 2 + ['edgetpu usb:1'] * 2
+
+
+@pytest.mark.parametrize(('device', 'named'), [('', ':0'), ('usb', 'usb:0'), ('pci:1', 'pci:1')])
+def test_stand_in_is_told_its_clock_by_a_numbered_device(
+        opened: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str,
+        named: str) -> None:
+    monkeypatch.setenv('STAND_IN_OPTIONS', str(tmp_path / 'options'))
+    network = opened(edgetpu_devices=device, edgetpu_performance='low')
+    told = set((tmp_path / 'options').read_text().split())
+    assert told == {f'device={named}', 'Performance=Low'}
+    assert np.array_equal(network.head(2, image()), network.head(2, image()))
+
+
+def test_stand_in_whose_results_are_not_the_models_is_refused(
+        opened: Callable[..., Any], compiled: Artefact) -> None:
+    named = replace(compiled, golden_sha256=file_digest(compiled.golden_file))
+    with pytest.raises(DeviceError, match=r'computes tiny otherwise .* at .* by \d+ quanta'):
+        opened(artefact=named)
+    fallen = opened('auto', artefact=named)
+    assert fallen.choice.device == 'cpu' and 'otherwise' in fallen.choice.fallback
+
+
+def test_stand_in_whose_results_are_the_models_says_so(
+        compiled: Artefact, tmp_path: Path, opened: Callable[..., Any],
+        healthy: LoadedNetwork) -> None:
+    shutil.copytree(compiled.path, tmp_path / 'own')
+    own = replace(compiled, path=tmp_path / 'own')
+    own = keep_golden(own, golden_run(own, healthy.run))
+    assert 'golden run: equal' in opened(artefact=own).describe()
+
+
+GOOGLE = {
+    'pycoral/__init__.py': '', 'pycoral/utils/__init__.py': '', 'tflite_runtime/__init__.py': '',
+    'tflite_runtime/interpreter.py': 'from ai_edge_litert.interpreter import *\n'
+                                     'from ai_edge_litert.interpreter import load_delegate\n',
+    'pycoral/utils/edgetpu.py': """
+import os
+import tflite_runtime.interpreter as tflite
+
+def load_edgetpu_delegate(options=None):
+    return tflite.load_delegate(os.environ['STAND_IN_LIBRARY'], options or {})
+
+def make_interpreter(model_path_or_content, device=None, delegate=None):
+    delegates = [delegate or load_edgetpu_delegate({'device': device} if device else {})]
+    if isinstance(model_path_or_content, bytes):
+        return tflite.Interpreter(model_content=model_path_or_content,
+                                  experimental_delegates=delegates)
+    return tflite.Interpreter(model_path=model_path_or_content, experimental_delegates=delegates)
+"""}
+
+
+@pytest.fixture
+def google(tmp_path: Path, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in with the signatures of Google's pycoral 2.0, and the interpreter it is for."""
+    for name, text in GOOGLE.items():
+        file = tmp_path / 'google' / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path / 'google'))
+    monkeypatch.setenv('STAND_IN_LIBRARY', library)
+
+
+@pytest.mark.usefixtures('google')
+def test_pycoral_runs_by_its_name_and_is_reported(opened: Callable[..., Any],
+                                                  compiled: Artefact) -> None:
+    network = opened(runtime='pycoral', library='libnone.so.1', edgetpu_performance='high')
+    assert np.array_equal(network.head(4, image()), (on_stand_in(compiled, 4),))
+    assert (network.ran, network.ran_on) == ('pycoral', 'edgetpu :0')
+    network.head(5, image())
+    assert network.ran == 'pycoral+tflite_runtime'
+
+
+@pytest.mark.usefixtures('google')
+def test_pycoral_is_left_alone_where_there_is_something_else(opened: Callable[..., Any]) -> None:
+    assert opened().choice.runtime == 'litert'
 
 
 def test_stand_in_results_stay_when_the_next_frame_runs(healthy: LoadedNetwork) -> None:
