@@ -15,7 +15,7 @@ from offload_perception.telemetry.summary import LOST_WITH_NODE
 
 PAUSE_S = 5.0
 BUSY_S = 5.0
-STARTS = 100
+STARTS = 10  # of each kind of node, by each signal: a hundred in all
 LATEST_S = 2.5  # by then a node is up
 
 
