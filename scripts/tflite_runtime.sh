@@ -10,7 +10,7 @@ venv=$cache/tflite-runtime
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import tflite_runtime.interpreter' 2>/dev/null; then exit; fi
-"$python" -c 'import sys, venv; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || die \
+"$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || die \
   "'$python' is no CPython 3.11 with the venv module; tflite-runtime 2.14 has no wheels for newer ones." \
   'Name one: bash scripts/tflite_runtime.sh /path/to/python3.11'
 mkdir -p "$cache"
