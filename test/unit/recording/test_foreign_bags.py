@@ -17,7 +17,7 @@ from unit.recording.definitions import NOTE, note
 from offload_perception.errors import BagError
 from offload_perception.recording import BagReader, BagWriter, MessageType, recover
 from offload_perception.recording.definitions import comparable, difference, only_grew
-from offload_perception.recording.message import offered
+from offload_perception.recording.message import Channel, offered
 
 rosbag2 = pytest.importorskip('rosbags.rosbag2')
 MCAP, SQLITE = rosbag2.StoragePlugin.MCAP, rosbag2.StoragePlugin.SQLITE3
@@ -225,6 +225,14 @@ def test_a_message_that_does_not_fit_its_definition_is_an_error_of_ours(tmp_path
     (m,) = BagReader(file)
     with pytest.raises(BagError, match='/a: a message does not fit the definition of'):
         m.decode()
+
+
+def test_a_broken_definition_prints_nothing_but_our_error(
+        capfd: pytest.CaptureFixture[str]) -> None:
+    broken = Channel('/a', MessageType('a/msg/B', 'uint8T] \x1b[2J'), encoding='cdr', qos=[])
+    with pytest.raises(BagError, match='does not fit the definition') as caught:
+        broken.message(0, 0, note(1)).decode()
+    assert str(caught.value).isprintable() and capfd.readouterr() == ('', '')
 
 
 def test_a_damaged_length_in_a_whole_file_is_no_killed_recorder(tmp_path: Path) -> None:
