@@ -4,8 +4,23 @@ Every message names the thing that is wrong and what to do about it.
 """
 
 
+def printable(words: str) -> str:
+    """Return `words` fit for a terminal and a log: what does not print is escaped as in Python.
+
+    Such are control characters, terminal escapes, line ends, marks that turn the direction of
+    writing, and lone surrogates.
+    """
+    if words.isprintable():
+        return words
+    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in words)
+
+
 class OffloadError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose; its text is `printable`."""
+
+    def __str__(self) -> str:
+        """Return the message, which may quote a file or a message from outside."""
+        return printable(super().__str__())
 
 
 class ConfigError(OffloadError):

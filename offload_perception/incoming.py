@@ -10,7 +10,7 @@ from math import inf
 from numbers import Real
 from typing import Any, TypeVar
 
-from offload_perception.errors import IncomingError
+from offload_perception.errors import IncomingError, printable
 
 TEXT_LIMIT = 200
 """Characters of a label, a reason or a name from outside that are shown, logged or kept."""
@@ -24,13 +24,9 @@ List = TypeVar('List', bound=Sized)
 def text(value: str, limit: int = TEXT_LIMIT) -> str:
     """Return `value` in `limit` characters at most, fit for a terminal, a log and a page.
 
-    What does not print (control characters, terminal escapes, line ends, marks that turn the
-    direction of writing, lone surrogates) is escaped as in Python; a cut text ends in an ellipsis.
+    What does not print is escaped; a cut text ends in an ellipsis.
     """
-    shown = value[:limit + 1]
-    if not shown.isprintable():
-        shown = ''.join(c if c.isprintable() else c.encode('unicode_escape').decode()
-                        for c in shown)
+    shown = printable(value[:limit + 1])
     return shown if len(shown) <= limit else f'{shown[:limit - 1]}…'
 
 

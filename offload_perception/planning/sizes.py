@@ -15,7 +15,8 @@ from offload_perception.codec.container import DTYPES
 from offload_perception.codec.features import is_feature_map
 from offload_perception.codec.image import is_rgb
 from offload_perception.codec.latent import STEPS
-from offload_perception.errors import ConfigError, PlanError
+from offload_perception.errors import ConfigError, IncomingError, PlanError
+from offload_perception.incoming import identifier, number, whole
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.estimate import Estimate
 from offload_perception.tensor import TensorSpec
@@ -189,13 +190,32 @@ def guessed_bits(codec: str, spec: TensorSpec) -> float:
     raise ConfigError(f"no size is known for codec '{codec}'; load measurements of it")
 
 
+_RANGES = {'bytes': (1.0, 1e12), 'bytes_p95': (1.0, 1e12), 'bits_per_element': (0.0, 1e12),
+           'encode_ms': (0.0, 1e9), 'decode_ms': (0.0, 1e9), 'agreement': (0.0, 1.0),
+           'accuracy': (0.0, 1.0)}
+
+
 def from_records(records: Iterable[dict[str, Any]]) -> list['Measurement']:
-    """Return the rows of a JSON file by `measure_codecs` as measurements."""
+    """Return the rows of a JSON file by `measure_codecs` as measurements.
+
+    :raises IncomingError: for a figure that cannot be.
+    """
     from offload_perception.codec.measure import Measurement
 
     keys = set(Measurement.__dataclass_fields__)
-    return [Measurement(**{key: value for key, value in record.items() if key in keys})
+    return [_checked(Measurement(**{key: value for key, value in record.items() if key in keys}))
             for record in records]
+
+
+def _checked(row: 'Measurement') -> 'Measurement':
+    for name, value in (('cut', row.cut), ('codec', row.codec)):
+        identifier(name, value)
+    for name, (low, high) in _RANGES.items():
+        figure: Any = getattr(row, name)
+        if figure is not None or name not in ('bytes_p95', 'accuracy'):
+            number(name, figure, low, high, unknown=low == 0.0)
+    whole('images', row.images, 0, 2**53)
+    return row
 
 
 def load_costs(path: Path) -> list['Measurement']:
@@ -208,6 +228,7 @@ def load_costs(path: Path) -> list['Measurement']:
     try:
         data = json.loads(file.read_text())
         return from_records(data['rows'] if isinstance(data, dict) else data)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
+            IncomingError) as e:
         raise PlanError(f'{file} holds no measurements ({type(e).__name__}: {e}); measure_codecs '
                         'writes them') from e

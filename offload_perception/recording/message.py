@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from io import StringIO
 from typing import Any
 
 from offload_perception.errors import BagError, IncomingError
@@ -75,7 +77,8 @@ def _decoder_of(kind: MessageType) -> Callable[[bytes], Any]:
         raise BagError(f'the bag defines {kind.name} as {kind.encoding}, which cannot be decoded')
     schema = load_records().Schema(id=1, name=kind.name, encoding='ros2msg',
                                    data=kind.text.encode())
-    decode: Callable[[bytes], Any] = load_decoder().DecoderFactory().decoder_for('cdr', schema)
+    with redirect_stderr(StringIO()):  # the library prints lines of the definition as they are
+        decode: Callable[[bytes], Any] = load_decoder().DecoderFactory().decoder_for('cdr', schema)
     return decode
 
 

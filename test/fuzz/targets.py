@@ -21,6 +21,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from flatbuffers.table import Table
 from mcap.writer import CompressionType, Writer
 from PIL import Image
 from unit.codec.golden_streams import activations, basis, image, latent_tables, signed
@@ -56,12 +57,14 @@ from offload_perception.imaging.encodings import ENCODINGS, to_rgb
 from offload_perception.imaging.resize import fit_message
 from offload_perception.network.artefact import MANIFEST, Artefact
 from offload_perception.network.dense import check_dense
+from offload_perception.network.flatbuffer import pack, schema, unpack
 from offload_perception.network.labels import read_labels
 from offload_perception.network.layer_cuts import named_layers, operator_layers
 from offload_perception.network.operator_graph import Graph
+from offload_perception.network.shape import NetworkShape
 from offload_perception.pictures import DECODERS, Bound, decode, kind_of
 from offload_perception.pictures.jpeg import read_jpeg
-from offload_perception.planning.sizes import load_costs
+from offload_perception.planning.sizes import SizeTable, load_costs
 from offload_perception.power.drivers import um25c
 from offload_perception.power.drivers.framer import Framer
 from offload_perception.power.drivers.meter_calibration import (
@@ -90,6 +93,7 @@ REALS = TensorSpec((2, 3, 4), 'float32')
 TENSORS = {RGB: image(), FEATURES: activations(FEATURES.shape), SIGNED: signed(SIGNED.shape),
            REALS: signed(REALS.shape).astype(np.float32)}
 _PIXELS = 1 << 16  # a bound that is refused costs nothing, and one that is not little
+_SHAPE = NetworkShape.of(ARTEFACT)
 _FOLDER = Path(tempfile.mkdtemp(prefix='fuzz-'))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 
@@ -123,8 +127,9 @@ def _file(name: str, data: bytes) -> Path:
 
 
 def _learned(c: Codec) -> Learned | None:
-    known: dict[Any, Learned] = {Basis: basis(2, 8), LatentTables: latent_tables(8)}
-    return known.get(c.learned)
+    if c.learned is Basis:
+        return basis(2, 8)
+    return latent_tables(8) if c.learned is LatentTables else None
 
 
 def _decode(data: memoryview, spec: TensorSpec, learned: Learned | None = None) -> None:
@@ -315,9 +320,53 @@ def _tflite(data: bytes) -> None:
             use(graph)
 
 
+def _segment(name: str) -> bytes:
+    return (BUNDLED / f'aerial/segments/{name}.tflite').read_bytes()
+
+
 def _tflite_seeds() -> Iterator[bytes]:
-    for segment in ('03_block1_pool', '01_block1_conv1', '21_predictions'):
-        yield (BUNDLED / f'aerial/segments/{segment}.tflite').read_bytes()
+    yield from map(_segment, ('03_block1_pool', '01_block1_conv1', '21_predictions'))
+    yield _with_shapes(_segment('03_block1_pool'))
+
+
+def _with_shapes(file: bytes) -> bytes:
+    """Return a network with the operators that a converter puts before a reshape."""
+    s, model = schema(), unpack(file, 'seed')
+    graph, codes, kinds = model.subgraphs[0], s.BuiltinOperator, s.BuiltinOptions
+
+    def tensor(shape: tuple[int, ...], data: tuple[int, ...] = (), kind: int = 2) -> int:
+        made = s.TensorT()
+        made.shape, made.type, made.name = np.array(shape, np.int32), kind, 'x'
+        if data:
+            buffer, made.buffer = s.BufferT(), len(model.buffers)
+            buffer.data = np.frombuffer(np.array(data, np.int32).tobytes(), np.uint8)
+            model.buffers.append(buffer)
+        graph.tensors.append(made)
+        return len(graph.tensors) - 1
+
+    def operator(code: int, inputs: list[int], output: int, kind: int, **options: int) -> int:
+        number, made = s.OperatorCodeT(), s.OperatorT()
+        number.builtinCode = number.deprecatedBuiltinCode = code
+        model.operatorCodes.append(number)
+        made.opcodeIndex = len(model.operatorCodes) - 1
+        made.inputs, made.outputs = inputs, [output]
+        made.builtinOptionsType, made.builtinOptions = kind, s.BuiltinOptionsCreator(
+            kind, Table(bytes(64), 16))
+        vars(made.builtinOptions).update(options)
+        graph.operators.append(made)
+        return output
+
+    pooled = int(graph.outputs[0])
+    size = int(np.prod(graph.tensors[pooled].shape))
+    shape = operator(codes.SHAPE, [pooled], tensor((4,)), kinds.ShapeOptions)
+    zero, one = tensor((1,), (0,)), tensor((1,), (1,))
+    batch = operator(codes.STRIDED_SLICE, [shape, zero, one, one], tensor(()),
+                     kinds.StridedSliceOptions, shrinkAxisMask=1)
+    wanted = operator(codes.PACK, [batch, tensor((), (size,))], tensor((2,)), kinds.PackOptions,
+                      valuesCount=2)
+    graph.outputs = [operator(codes.RESHAPE, [pooled, wanted], tensor((1, size), kind=9),
+                              kinds.ReshapeOptions)]
+    return pack(model)
 
 
 def _metadata(data: bytes) -> None:
@@ -365,10 +414,10 @@ def _codec_calibration(data: bytes) -> None:
     """Read a calibration, and decode with what it holds; ZIP's checksums are right."""
     with patch.object(zipfile.ZipExtFile, '_update_crc', lambda *_: None):
         found = Calibration.of_folder(_file(f'calibrated/{FILE}', data).parent, 'abc')
-    streams: list[tuple[int, TensorSpec, Any]] = [
-        *((3, FEATURES, b) for b in found.bases.values()),
-        *((9, SIGNED, t) for t in found.latents.values())]
-    for number, spec, learned in streams:
+    uses: list[tuple[int, TensorSpec, Basis | LatentTables]] = [
+        *((3, replace(FEATURES, shape=(2, 2, 2)), each) for each in found.bases.values()),
+        *((9, replace(SIGNED, shape=(2, 2, 2)), each) for each in found.latents.values())]
+    for number, spec, learned in uses:
         with suppress(DecodeError):
             _decode(container.pack(spec, number, (32,), [bytes((learned.check,)), bytes(40)]),
                     spec, learned)
@@ -412,6 +461,12 @@ def _profile_seeds() -> Iterator[bytes]:
     for name in device_profile.names():
         whole = device_profile.load(name)
         yield _plain_json(json.loads(replace(whole, cuts=whole.cuts[:3]).to_json()))
+
+
+def _costs(data: bytes) -> None:
+    table = SizeTable(_SHAPE)
+    table.load(load_costs(_file('costs', data)))
+    table.column(1, 'raw')
 
 
 def _costs_seeds() -> Iterator[bytes]:
@@ -533,8 +588,7 @@ TARGETS = {
     'manifest': Target(_manifest, (ModelError,), _manifest_seeds, 2000),
     'labels': Target(_labels, (ModelError,), _labels_seeds, 256),
     'codec_calibration': Target(_codec_calibration, (ModelError,), _codec_calibration_seeds, 6000),
-    'codec_costs': Target(lambda data: load_costs(_file('costs', data)), (PlanError,),
-                          _costs_seeds),
+    'codec_costs': Target(_costs, (PlanError, ConfigError), _costs_seeds),
     'profile': Target(_profile, (PlanError,), _profile_seeds, 2000),
     'meter_calibration': Target(lambda data: load_calibration(str(_file('meter', data))),
                                 (MeterError,), _meter_calibration_seeds),

@@ -142,7 +142,7 @@ def test_every_argument_is_checked_before_anything_starts(name: str, text: str, 
     ('rate: 5.0', False), ('camera: {rate: 5.0}', False), ('', False), ('- 1', False),
     ('{', False), ('a: b: c', False), ('/**: {ros__parameters: 5}', False),
     ('a: &x {b: *x}', False), ('a: {ros__parameters: {}, b: &x {b: *x}}', False),
-    ('[' * 5000, False), ('[' * 900, False), ('!!timestamp x', False), ('!!int _', False)])
+    ('[' * 5000, False), ('!!timestamp x', False), ('!!int _', False)])
 def test_a_parameter_file_is_read_before_the_nodes_read_it(text: str, fits: bool,
                                                            tmp_path: Path) -> None:
     file = tmp_path / 'p.yaml'

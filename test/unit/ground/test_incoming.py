@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload_perception.errors import IncomingError
+from offload_perception.errors import IncomingError, ModelError, OffloadError
 from offload_perception.incoming import (
     age_s,
     bounded,
@@ -44,6 +44,16 @@ def test_a_plain_text_is_left_alone(value: str) -> None:
 def test_a_terminal_escape_is_reported_and_not_obeyed() -> None:
     assert text('\x1b[2Jgone\nnext') == r'\x1b[2Jgone\nnext'
     assert text('abcdef', 4) == 'abc…'
+
+
+@pytest.mark.parametrize('kind', [OffloadError, IncomingError, ModelError])
+def test_an_error_quotes_a_file_without_obeying_it(kind: type[OffloadError]) -> None:
+    try:
+        TypeError(**{'\x1b[2J': 1})
+    except TypeError as e:
+        said = str(kind(f'no manifest ({e}\n\u202e)'))
+    assert said.isprintable() and '\\n\\u202e' in said
+    assert str(kind('plain')) == 'plain' and not str(kind())
 
 
 def test_a_huge_text_costs_no_more_than_its_bound() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload_perception.errors import IncomingError
-from offload_perception.yaml_text import MOST_BRACKETS, MOST_CHARACTERS, from_yaml
+from offload_perception.yaml_text import MOST_CHARACTERS, from_yaml
 
 
 def test_plain_data_are_read() -> None:
@@ -15,8 +15,7 @@ def test_plain_data_are_read() -> None:
 
 
 @pytest.mark.parametrize(('written', 'why'), [
-    ('[' * (MOST_BRACKETS + 1), 'brackets'), ('{' * 500_000, 'brackets'),  # took hours
-    ('x' * (MOST_CHARACTERS + 1), 'characters'), ('[' * MOST_BRACKETS, 'no YAML'),
+    ('x' * (MOST_CHARACTERS + 1), 'characters'), ('[' * 5000, 'no YAML'),
     ('- ' * 3000, 'no YAML'), ('!!timestamp x', 'no YAML'), ('!!int _', 'no YAML'),
     ('!!python/object:os.system x', 'no YAML'), ('\x1b: [', 'no YAML')])
 def test_what_cannot_be_read_is_refused_in_a_line(written: str, why: str) -> None:

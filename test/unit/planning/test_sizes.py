@@ -1,14 +1,22 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from offload_perception import codec
 from offload_perception.codec.measure import Measurement
-from offload_perception.errors import ConfigError
+from offload_perception.errors import ConfigError, PlanError
 from offload_perception.network.shape import NetworkShape
 from offload_perception.planning.session import default_pairs
-from offload_perception.planning.sizes import SizeTable, codecs_for, from_records, guessed_bits
+from offload_perception.planning.sizes import (
+    SizeTable,
+    codecs_for,
+    from_records,
+    guessed_bits,
+    load_costs,
+)
 from offload_perception.tensor import TensorSpec
 
 
@@ -61,6 +69,19 @@ def test_frames_refine_a_measured_mean_and_replace_times_of_another_computer(
 def test_rows_of_other_networks_are_left_out(shape: NetworkShape) -> None:
     row = Measurement('block5_pool', 'lossy:3', 4000, 1.3, 0.4, 0.3, 0.97, None, 100)
     assert SizeTable(shape).load([row]) == 0
+
+
+@pytest.mark.parametrize('change', [
+    {'bytes': 'few'}, {'bytes': 0}, {'bytes': None}, {'encode_ms': -1.0}, {'agreement': 2},
+    {'agreement': None}, {'cut': 5}, {'codec': ['raw']}, {'images': 1.5}, {'accuracy': []},
+    {'bytes_p95': -1}, {'decode_ms': float('inf')}, {'bits_per_element': '8'}])
+def test_a_figure_that_cannot_be_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    row = vars(Measurement('block4_pool', 'lossy:3', 4000, 1.3, 0.4, 0.3, 0.97, None, 100))
+    (tmp_path / 'costs').write_text(json.dumps([row]))
+    assert load_costs(tmp_path / 'costs') == [Measurement(**row)]
+    (tmp_path / 'costs').write_text(json.dumps([{**row, **change}]))
+    with pytest.raises(PlanError, match='holds no measurements'):
+        load_costs(tmp_path / 'costs')
 
 
 def test_unknown_codec_is_named(shape: NetworkShape) -> None:

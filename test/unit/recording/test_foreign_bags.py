@@ -17,7 +17,7 @@ from unit.recording.definitions import NOTE, note
 from offload_perception.errors import BagError
 from offload_perception.recording import BagReader, BagWriter, MessageType, recover
 from offload_perception.recording.definitions import comparable, difference, only_grew
-from offload_perception.recording.message import offered
+from offload_perception.recording.message import Channel, offered
 
 rosbag2 = pytest.importorskip('rosbags.rosbag2')
 MCAP, SQLITE = rosbag2.StoragePlugin.MCAP, rosbag2.StoragePlugin.SQLITE3
@@ -99,8 +99,7 @@ def test_what_cannot_be_read_is_refused_with_a_remedy(tmp_path: Path, values: di
         BagReader(tmp_path / 'bag')
 
 
-@pytest.mark.parametrize('content', ['', '[', '{a: 1}', 'x: &a [*a]', '- ' * 3000, '2024-99-99',
-                                     '[' * 500_000])
+@pytest.mark.parametrize('content', ['', '[', '{a: 1}', 'x: &a [*a]', '- ' * 3000, '2024-99-99'])
 def test_metadata_that_is_none_is_an_error_of_ours(tmp_path: Path, content: str) -> None:
     (tmp_path / 'metadata.yaml').write_text(content)
     with pytest.raises(BagError, match='remove it to read the files of the folder'):
@@ -180,19 +179,13 @@ def test_a_database_without_a_time_or_a_name_is_an_error(tmp_path: Path, change:
         list(BagReader(database(tmp_path, change)))
 
 
-def test_a_database_with_qos_that_would_take_hours_is_an_error(tmp_path: Path) -> None:
-    bag = database(tmp_path, 'UPDATE topics SET offered_qos_profiles = ?', '[' * 100_000)
-    with pytest.raises(BagError, match='is broken'):
-        list(BagReader(bag))
-
-
 @pytest.mark.parametrize('changes', [
     ['DROP TABLE messages', 'CREATE VIEW messages AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL '
      'SELECT id FROM n) SELECT id, 1 AS topic_id, 5 AS timestamp, zeroblob(9) AS data FROM n'],
     ['ALTER TABLE messages DROP COLUMN data',
      'ALTER TABLE messages ADD COLUMN data BLOB AS (zeroblob(999999999))']])
-def test_a_database_that_computes_messages_without_end_is_refused(tmp_path: Path,
-                                                                  changes: list[str]) -> None:
+def test_a_database_that_computes_its_messages_is_refused(tmp_path: Path,
+                                                          changes: list[str]) -> None:
     bag = foreign(tmp_path / 'bag', SQLITE)
     with closing(sqlite3.connect(next(bag.glob('*.db3')))) as base, base:
         for change in changes:
@@ -221,9 +214,9 @@ def test_a_forged_size_within_a_record_takes_no_memory(tmp_path: Path) -> None:
     assert peak < 20_000_000
 
 
-def test_qos_that_would_take_hours_is_not_read() -> None:
+def test_qos_of_megabytes_is_not_read() -> None:
     assert offered('- {depth: 1}\n') == [{'depth': 1}]
-    assert offered('- {depth: 1}\n' * 100_000) == offered('[' * 100_000) == []
+    assert offered('- {depth: 1}\n' * 100_000) == []
 
 
 def test_a_message_that_does_not_fit_its_definition_is_an_error_of_ours(tmp_path: Path) -> None:
@@ -232,6 +225,14 @@ def test_a_message_that_does_not_fit_its_definition_is_an_error_of_ours(tmp_path
     (m,) = BagReader(file)
     with pytest.raises(BagError, match='/a: a message does not fit the definition of'):
         m.decode()
+
+
+def test_a_broken_definition_prints_nothing_but_our_error(
+        capfd: pytest.CaptureFixture[str]) -> None:
+    broken = Channel('/a', MessageType('a/msg/B', 'uint8T] \x1b[2J'), encoding='cdr', qos=[])
+    with pytest.raises(BagError, match='does not fit the definition') as caught:
+        broken.message(0, 0, note(1)).decode()
+    assert str(caught.value).isprintable() and capfd.readouterr() == ('', '')
 
 
 def test_a_damaged_length_in_a_whole_file_is_no_killed_recorder(tmp_path: Path) -> None:
