@@ -66,7 +66,7 @@ def test_a_recorder_that_is_to_end_waits_for_the_last_words_of_others(
     recorder = run('recorder_node', '--ros-args', '-r', '__ns:=/drone1', '-p',
                    f'bag:={tmp_path}/bag')
     recorder.said('recording into')
-    ends = drone.create_publisher(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ends = drone.create_publisher(FrameLatency, 'frame_latency', qos.ENDS)
     give_up_s = time.monotonic() + WAIT_S
     while not ends.get_subscription_count():
         assert time.monotonic() < give_up_s

@@ -175,7 +175,7 @@ def test_no_message_stops_a_node(flight: SimpleNamespace, data: st.DataObject) -
 
 def test_after_all_that_a_frame_flies_and_is_metered(flight: SimpleNamespace) -> None:
     """Runs last in this file, in the same world."""
-    ends = flight.world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ends = flight.world.hear(FrameLatency, 'frame_latency', qos.ENDS)
     results = flight.world.hear(Classification, 'classification', qos.RESULTS)
     powers = flight.world.hear(PowerSample, 'power', qos.TELEMETRY)
     flight.nodes[1].session.pipeline.set_pace(0.0, 1.0)

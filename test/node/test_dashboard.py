@@ -93,7 +93,7 @@ def test_every_topic_reaches_the_page(world: World, dashboard: Callable[..., Any
     node = dashboard()
     viewer = Viewer(node._server.port)
     for kind, topic, profile, messages in (
-            (FrameLatency, 'frame_latency', qos.TELEMETRY, [frame(1), frame(2)]),
+            (FrameLatency, 'frame_latency', qos.ENDS, [frame(1), frame(2)]),
             (PowerSample, 'power', qos.TELEMETRY,
              [PowerSample(power=5.5, emulated=True, integrated_energy=e) for e in (0.0, 2.5)]),
             (FrameEnergy, 'frame_energy', qos.TELEMETRY, [FrameEnergy(energy=1.0)]),
@@ -183,7 +183,7 @@ def test_other_drones_and_servers_are_found_while_somebody_looks(
     node = dashboard(image_width=64)
     other, far = f'{world.ns}/other', f'{world.ns}/far'
     create = world.node.create_publisher
-    ends = create(FrameLatency, 'other/frame_latency', qos.TELEMETRY)
+    ends = create(FrameLatency, 'other/frame_latency', qos.ENDS)
     results = create(Classification, 'other/classification', qos.RESULTS)
     images = create(Image, 'other/image_raw', qos.CAMERA)
     status = create(ServerStatus, 'far/status', qos.LATCHED)

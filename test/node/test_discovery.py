@@ -26,7 +26,7 @@ def test_servers_that_come_later_are_found_and_used(
     until(lambda: servers.listening(name))
     until(lambda: name in drone._planner._routes)  # its status has come
     drone.session.pipeline._strategy = lambda frame: Plan(0, 'raw', name)
-    ended = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ended = world.hear(FrameLatency, 'frame_latency', qos.ENDS)
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     latency = ended.wait_for(lambda m: True)
     assert (latency.outcome, latency.server) == (Outcome.REMOTE, name)

@@ -22,7 +22,7 @@ def example(world: World) -> Iterator[Callable[..., Any]]:
     node = runpy.run_path(str(EXAMPLE))['PhotoRequest'](namespace=world.ns)
     world.executor.add_node(node)
     tagged = world.speak(GeotaggedClassification, 'geotagged', qos.RESULTS)
-    latency = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    latency = world.speak(FrameLatency, 'frame_latency', qos.ENDS)
     until(lambda: world.node.count_publishers(f'{world.ns}/photo_request'))
 
     def say(stamp: int, *, late: bool = False, labels: Sequence[str] = ('water', 'field'),

@@ -266,7 +266,7 @@ def test_the_drone_obeys_a_policy_until_it_is_old(world: World, edge: Callable[.
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mission, 'VALID_S', 0.3)
     drone = edge(split='-1', deadline=0.5)
-    frames = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    frames = world.hear(FrameLatency, 'frame_latency', qos.ENDS)
     images = world.speak(Image, 'image_raw', qos.CAMERA)
     until(lambda: world.node.count_publishers(f'{world.ns}/frame_latency'))
     images.publish(image(1))

@@ -40,7 +40,7 @@ def results(world: World) -> Heard:
 
 @pytest.fixture
 def ends(world: World) -> Heard:
-    return world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    return world.hear(FrameLatency, 'frame_latency', qos.ENDS)
 
 
 @pytest.fixture

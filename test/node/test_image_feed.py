@@ -20,7 +20,7 @@ RELIABLE = QoSProfile(depth=10)
 
 @pytest.fixture
 def ends(world: World) -> Heard:
-    return world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    return world.hear(FrameLatency, 'frame_latency', qos.ENDS)
 
 
 def jpeg(stamp: int) -> CompressedImage:

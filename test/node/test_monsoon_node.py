@@ -26,7 +26,7 @@ def test_power_is_published_and_a_frame_gets_its_energy(world: World, device: St
     samples = world.hear(PowerSample, 'power', qos.TELEMETRY)
     energies = world.hear(FrameEnergy, 'frame_energy', qos.TELEMETRY)
     world.start(MonsoonNode)
-    latencies = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    latencies = world.speak(FrameLatency, 'frame_latency', qos.ENDS)
     sample = samples.wait_for(5)[0]
     assert not sample.emulated and sample.source == 'Monsoon HVPM'
     assert sample.power == pytest.approx(device.voltage_v * device.current_ma / 1000, rel=0.01)

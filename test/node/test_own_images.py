@@ -64,7 +64,7 @@ def sources(monkeypatch: pytest.MonkeyPatch) -> list[ByHand]:
 
 @pytest.fixture
 def ends(world: World) -> Heard:
-    return world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    return world.hear(FrameLatency, 'frame_latency', qos.ENDS)
 
 
 def stamp(message: Any) -> tuple[int, int, str]:

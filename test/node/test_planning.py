@@ -103,7 +103,7 @@ def test_a_probe_and_its_answer_carry_one_nonce(world: World, drone: EdgeInferen
 
 def test_numbers_of_the_activation_before_are_forgotten(world: World,
                                                         drone: EdgeInferenceNode) -> None:
-    ends = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ends = world.hear(FrameLatency, 'frame_latency', qos.ENDS)
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     assert ends.wait_for(1)[0].outcome == FrameLatency.LOCAL
     until(lambda: drone.session.strategy._ended)  # learned after it was published
@@ -116,7 +116,7 @@ def test_a_refused_frame_that_was_to_be_safe_is_finished_on_board(
         world: World, drone: EdgeInferenceNode, tensors: Heard, status: int) -> None:
     plan = Plan(0, 'raw', f'{world.ns}/server', hedge_at_s=1e9)
     drone.session.pipeline._strategy = lambda frame: plan
-    ends = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ends = world.hear(FrameLatency, 'frame_latency', qos.ENDS)
     world.speak(Image, 'image_raw', qos.CAMERA).publish(image())
     tensor = tensors.wait_for(lambda m: m.codec == 'raw')
     refusal = {'labels': [], 'ids': [], 'scores': []}

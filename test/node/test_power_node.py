@@ -70,7 +70,7 @@ def test_a_rail_of_a_jetson_gives_power_and_the_energy_of_a_frame(
     energies = world.hear(FrameEnergy, 'frame_energy', qos.TELEMETRY)
     supply = world.hear(BatteryState, 'power/supply', qos.TELEMETRY)
     start(source=VDD_IN, battery_state=True)
-    latencies = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    latencies = world.speak(FrameLatency, 'frame_latency', qos.ENDS)
     sample = samples.wait_for(4)[-1]
     assert sample.source == 'hwmon ina3221/VDD_IN'
     assert not sample.emulated and not sample.calibration
@@ -88,7 +88,7 @@ def test_a_frame_of_another_computer_has_no_energy_and_is_reported(
         world: World, fake: FakePower, samples: Heard, start: Callable[..., PowerNode]) -> None:
     fake.jetson()
     node = start(source=VDD_IN)
-    ends = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ends = world.speak(FrameLatency, 'frame_latency', qos.ENDS)
     ends.publish(FrameLatency(sequence=1, total=0.1, end=time.monotonic() - 1000.0))
     until(lambda: [f for f in node.findings(time.monotonic()) if f.name == 'clock'])
     assert node.values()['frames not metered'] == 1
@@ -204,7 +204,7 @@ def test_samples_of_another_node_keep_what_they_say_of_themselves(
     energies = world.hear(FrameEnergy, 'frame_energy', qos.TELEMETRY)
     node = start(source=f'topic:{world.ns}/bench', attribution='trapezoid')
     bench = world.speak(PowerSample, 'bench', qos.TELEMETRY)
-    latencies = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    latencies = world.speak(FrameLatency, 'frame_latency', qos.ENDS)
     sent = PowerSample(source='UM25C far', emulated=True, repeated=True, voltage=5.0, current=nan,
                        power=2.0, calibration='um.json of 2026-01-02')
 

@@ -43,7 +43,7 @@ from offload_perception.stopping import StopSignal
 
 pytest.importorskip('mcap_ros2')
 
-EACH = [(FrameLatency, 'frame_latency', qos.TELEMETRY), (PowerSample, 'power', qos.TELEMETRY),
+EACH = [(FrameLatency, 'frame_latency', qos.ENDS), (PowerSample, 'power', qos.TELEMETRY),
         (FrameEnergy, 'frame_energy', qos.TELEMETRY),
         (Classification, 'classification', qos.RESULTS),
         (Detections, 'detections', qos.RESULTS), (Image, 'class_map', qos.RESULTS),
@@ -108,7 +108,7 @@ def test_every_type_is_recorded_with_its_definition(world: World, record: Callab
 def test_the_drones_of_a_fleet_are_recorded_from_the_start(
         world: World, record: Callable[..., Any], tmp_path: Path) -> None:
     recorder = record(drones='a, b')
-    publishers = {name: world.speak(FrameLatency, f'{name}/frame_latency', qos.TELEMETRY)
+    publishers = {name: world.speak(FrameLatency, f'{name}/frame_latency', qos.ENDS)
                   for name in ('a', 'b')}
     for name, publisher in publishers.items():
         for n in (1, 2):
@@ -146,7 +146,7 @@ def test_the_last_word_from_before_the_start_is_recorded_too(
 def test_what_came_in_before_the_end_is_in_the_bag(world: World, record: Callable[..., Any],
                                                    tmp_path: Path) -> None:
     recorder = record()
-    ends = world.speak(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ends = world.speak(FrameLatency, 'frame_latency', qos.ENDS)
 
     end = threading.Thread(target=world.drive, args=(recorder, 'deactivate'))
 
@@ -310,7 +310,7 @@ def test_bytes_of_another_definition_are_never_published(
 
 
 def test_messages_of_a_version_with_fewer_fields_are_played(world: World, tmp_path: Path) -> None:
-    ends = world.hear(FrameLatency, '/drone1/frame_latency', qos.TELEMETRY)
+    ends = world.hear(FrameLatency, '/drone1/frame_latency', qos.ENDS)
     energies = world.hear(FrameEnergy, '/drone1/frame_energy', qos.TELEMETRY)
     with FlightBag(tmp_path / 'bag', lacking=('end', 'residual_w')) as bag:
         bag.add('/drone1/frame_latency', frame(7, 0, 0.1), 0.0)

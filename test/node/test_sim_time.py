@@ -28,7 +28,7 @@ def clock(request: pytest.FixtureRequest, world: World) -> Callable[..., Any]:
 
 def test_frames_without_a_reply_end_and_health_is_reported(world: World, edge: Callable[..., Any],
                                                            clock: Callable[..., Any]) -> None:
-    ends = world.hear(FrameLatency, 'frame_latency', qos.TELEMETRY)
+    ends = world.hear(FrameLatency, 'frame_latency', qos.ENDS)
     health = world.hear(DiagnosticArray, '/diagnostics', 100)
     silent = world.hear(FeatureTensor, 'server/features', qos.features(8))
     node = edge(split='0', use_sim_time=True, reply_timeout=0.1)
