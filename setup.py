@@ -56,8 +56,6 @@ setup(
         'ray': ['ray[serve]'],
     },
     entry_points={'console_scripts': [
-        *(f'{name} = offload_perception.nodes.{name.removesuffix("_node")}:main'
-          for name in NODES),
-        *(f'{name} = offload_perception.cli.{name}:main' for name in COMMANDS),
+        f'{name} = offload_perception.executables:{name}' for name in (*NODES, *COMMANDS)
     ]},
 )

@@ -46,8 +46,9 @@ RESULTS = _keep_last(10, ReliabilityPolicy.RELIABLE)
 TELEMETRY = _keep_last(100, ReliabilityPolicy.RELIABLE)
 
 # How frames ended: each one counts. DDS may match a recorder with a drone that was started again
-# only after a second; what was published till then is sent to it when it does.
-ENDS = _keep_last(100, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+# only after a second; what was published till then is sent to it when it does. The depth covers a
+# recorder that stalls for ten seconds at 30 frames a second.
+ENDS = _keep_last(300, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 # A late joiner still needs the last one.
 LATCHED = _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)

@@ -123,7 +123,7 @@ class Recording(Session):
         Of each topic at most as many as it can hold, so that a fast publisher cannot keep it up.
         """
         for topic, subscription in self._listeners.items():
-            for _ in range(qos.TELEMETRY.depth):
+            for _ in range(qos.ENDS.depth):
                 with subscription.handle:
                     taken = subscription.handle.take_message(subscription.msg_type, True)
                 if taken is None:

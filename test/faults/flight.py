@@ -69,8 +69,6 @@ class Flight:
     :param around: words before the command of a node, such as `ip netns exec`.
     """
 
-    usual = Outcome.REMOTE
-
     def __init__(self, run: Callable[..., Command], model: Path, folder: Path,
                  around: dict[str, Sequence[str]] | None = None, **env: str) -> None:
         self._run, self._folder, self._around = run, folder, around or {}
@@ -206,10 +204,13 @@ class Flight:
         if not LOG:
             return
         inside = np.zeros(len(frames.outcome), bool)
-        recovered_s = []
         for began_s, ended_s in self._faults:
             inside |= (frames.ended_s >= began_s) & (frames.began_s <= ended_s)
-            after = frames.ended_s[(frames.began_s > ended_s) & (frames.outcome == self.usual)]
+        outcomes, counts = np.unique(frames.outcome[~inside], return_counts=True)
+        usual = outcomes[np.argmax(counts)]
+        recovered_s = []
+        for _, ended_s in self._faults:
+            after = frames.ended_s[(frames.began_s > ended_s) & (frames.outcome == usual)]
             recovered_s.append(float(after[0] - ended_s) if len(after) else None)
         line = {'fault': name, 'times': len(self._faults), 'frames': seen[0],
                 'in_fault': {o.name.lower(): int((frames.outcome[inside] == o).sum())

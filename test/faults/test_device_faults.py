@@ -175,10 +175,13 @@ def swap(file: Path) -> None:
     file.write_bytes(data)
 
 
-@pytest.mark.parametrize('damage', [truncate, LONG(swap), LONG(os.remove)],
-                         ids=['truncated', 'damaged', 'removed'])
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    'truncated': truncate, 'damaged': swap, 'removed': os.remove}
+
+
+@pytest.mark.parametrize('damage', ['truncated', LONG('damaged'), LONG('removed')])
 def test_the_model_files(run: Callable[..., Command], artefact: Artefact, photos: str,
-                         tmp_path: Path, damage: Callable[[Path], None]) -> None:
+                         tmp_path: Path, damage: str) -> None:
     """In flight nothing happens, and after a restart the node refuses them in words."""
     pytest.importorskip('mcap_ros2')
     shutil.copytree(artefact.path, tmp_path / 'model')
@@ -187,13 +190,13 @@ def test_the_model_files(run: Callable[..., Command], artefact: Artefact, photos
     flight.start_drone(photos, 'exit_when_refused:=true')
     with flight.fault():
         for file in (tmp_path / 'model').glob('*.tflite'):
-            damage(file)
+            DAMAGES[damage](file)
     flight.flies()
     flight.kill('edge_inference')
     again = flight.start('edge_inference')
     assert again.wait() == 1
     assert 'refused to configure' in again.output and 'Traceback' not in again.output
-    flight.land(f'model files {damage.__name__}d in flight')
+    flight.land(f'model files {damage} in flight')
 
 
 # -- the clock ------------------------------------------------------------------------------------

@@ -58,8 +58,9 @@ def test_a_recorder_that_is_started_again_keeps_the_bag_of_before(flight: Flight
                                                                   photos: str) -> None:
     flight.start_server()
     flight.start_drone(photos)
-    flight.kill('recorder')
-    again = flight.start('recorder')  # as with respawn:=true
+    with flight.fault():
+        flight.kill('recorder')
+        again = flight.start('recorder')  # as with respawn:=true
     assert again.said(r'recording into (\S+)')[1].endswith('bag1_2')
     flight.flies()
     flight.land('recorder started again by respawn', recorded_all=False)
@@ -137,6 +138,6 @@ def test_a_signal_at_any_moment_of_the_start(
         code = started.wait()
         # Before the process is its own, the system or Python ends it.
         assert code in (0, -sent, 128 + sent), (code, started.output)
-        assert 'Traceback' not in started.output, started.output
+        assert 'Traceback' not in started.output or started.lines[-1] == 'KeyboardInterrupt'
         assert started.nobody_is_left()
         started.end()

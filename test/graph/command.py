@@ -18,6 +18,11 @@ FLYING = LIVE + r' +[1-9]\d*\.\d fps'
 _MARK = 'OFFLOAD_PERCEPTION_TEST_RUN'
 
 
+def _as_in_a_terminal() -> None:
+    """Let SIGINT have its effect: a shell ignores it for what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Command:
     """A running command; its children are found again by a mark in their environment."""
 
@@ -27,7 +32,7 @@ class Command:
         self._mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors='replace', start_new_session=True,
+            errors='replace', start_new_session=True, preexec_fn=_as_in_a_terminal,
             env={**os.environ, 'PYTHONUNBUFFERED': '1', **(env or {}), _MARK: self._mark})
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -12,7 +12,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node.world import World, image, tensor_of, until
-from offload_perception.msg import FeatureTensor, FrameLatency, PowerSample, RemoteResult
+from offload_perception.msg import Classification, FeatureTensor, PowerSample, RemoteResult
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -72,7 +72,7 @@ def test_a_reliable_subscription_against_a_best_effort_camera(
 def test_a_subscriber_that_asks_for_more_than_a_node_offers(world: World, edge: Callable[..., Any],
                                                             told: Callable[..., Any]) -> None:
     node = edge(split='-1')
-    world.hear(FrameLatency, 'frame_latency', QoSProfile(
+    world.hear(Classification, 'classification', QoSProfile(
         depth=1, reliability=ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL))
     assert told(node, rf'{world.ns}/test gets nothing: volatile publisher and transient local '

@@ -42,7 +42,8 @@ class Hearing(ManagedNode[CameraConfig, Any]):
 
     def __init__(self, note: Notes, **kwargs: Any) -> None:
         super().__init__('hearing', CameraConfig, **kwargs)
-        self.add_subscription(Empty, 'frames', lambda _: note('frame'), qos.RESULTS, lane=True)
+        self.subscribe(Empty, 'frames', lambda _: note('frame'), qos.RESULTS,
+                       callback_group=self.lane)
         self.busy, self.let_go = Event(), Event()
         self.create_subscription(Empty, 'work', self._stay, qos.RESULTS)
         self._note, self._once = note, {}
@@ -93,7 +94,8 @@ def test_each_group_has_a_thread_of_its_own(hearing: Hearing, note: Notes) -> No
 def test_a_subscription_made_in_flight_is_served_when_the_lane_is_woken(
         world: World, hearing: Hearing, note: Notes) -> None:
     note.wait('lane')  # and sleeps now
-    hearing.add_subscription(Empty, 'more', lambda _: note('more'), qos.RESULTS, lane=True)
+    hearing.subscribe(Empty, 'more', lambda _: note('more'), qos.RESULTS,
+                      callback_group=hearing.lane)
     hearing.wake_lane()
     world.speak(Empty, 'more', qos.RESULTS).publish(Empty())
     assert note.wait('more') == 'lane'

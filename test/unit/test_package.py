@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import offload_perception
+from offload_perception import executables
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / 'offload_perception'
@@ -91,6 +92,7 @@ def test_every_executable_has_a_main(name: str, module: str) -> None:
     defined = {n.name for n in body if isinstance(n, ast.FunctionDef)}
     assigned = {getattr(t, 'id', '') for n in body if isinstance(n, ast.Assign) for t in n.targets}
     assert 'main' in defined | assigned
+    assert getattr(executables, name).args == (module,)
 
 
 @pytest.mark.parametrize('name', sorted(p.stem for p in (PACKAGE / 'cli').glob('*.py')
