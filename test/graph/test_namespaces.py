@@ -210,6 +210,8 @@ def test_the_drone_carries_on_alone_while_the_link_is_cut(fly: Callable[..., Any
     ip('-n', machines[1], 'link', 'set', cable, 'up')
     ip('-n', machines[1], 'route', 'add', '224.0.0.0/4', 'dev', cable)
     edge.said('to /server: ', after=len(edge.lines))
+    for _ in range(3):  # until some of what was sent has come back
+        flight.monitor.said(FLYING, after=len(flight.monitor.lines))
     said = flight.end()
     _, remote, local, _, reasons, _ = closing(said)
     assert adds_up(said) and remote > 0 and local > 0

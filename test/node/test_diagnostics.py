@@ -48,7 +48,10 @@ def told(world: World) -> Callable[..., Any]:
         def told_now() -> bool:
             world.do(node.publish_diagnostics, node)
             return any(map(found, heard))
-        until(told_now)
+        try:
+            until(told_now)
+        except AssertionError:
+            raise AssertionError(f'{pattern!r} is not in {heard[-5:]}') from None
         return heard.wait_for(found).status[0].level
     return wait
 
@@ -159,14 +162,14 @@ def test_an_overloaded_server(world: World, server: Callable[..., Any], send: Ca
                               told: Callable[..., Any]) -> None:
     world.hear(RemoteResult, 'remote_result', qos.RESULTS)
     node, goes_on = server(queue_limit=1), Event()
-    tail, node._network.tail = node._network.tail, lambda *a: goes_on.wait() and tail(*a)
+    run, node._network.run = node._network.run, lambda *a: goes_on.wait() and run(*a)
     try:
         until(lambda: send(1) or node.session.pipeline.counts.replies[Status.BUSY])
         assert told(node, r'overloaded: busy \d+% of the time, 1 of 1 tensors wait, '
                     r'\d+ rejected in the last 10 s; add a server') == WARN
     finally:
         goes_on.set()
-        node._network.tail = tail
+        node._network.run = run
 
 
 def test_a_tensor_of_another_model(server: Callable[..., Any], send: Callable[..., Any],
