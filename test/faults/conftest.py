@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from faults.flight import Flight
 from graph.command import Command
-from graph.conftest import photos, run
+from graph.conftest import free_radio, photos, run
 
 from offload_perception.network.artefact import Artefact
 
-__all__ = ['photos', 'run']
+__all__ = ['free_radio', 'photos', 'run']
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ class Frames(NamedTuple):
 class Flight:
     """The processes of one flight.
 
+    :ivar dropped_since: why frames were dropped whose image came after the first fault had begun.
     :param around: words before the command of a node, such as `ip netns exec`.
     """
 
@@ -77,7 +78,7 @@ class Flight:
         self._nodes: dict[str, Command] = {}
         self._commands: dict[str, tuple[str, ...]] = {}
         self._faults: list[tuple[float, float]] = []
-        self._bags = 0
+        self._bags, self.dropped_since = 0, set[str]()
 
     # -- nodes ------------------------------------------------------------------------------
 
@@ -197,6 +198,8 @@ class Flight:
                     frame, at_s = m.decode(), 1e-9 * m.time_ns
                     rows.setdefault((frame.end, frame.sequence),
                                     (at_s - frame.total, at_s, frame.outcome))
+                    if self._faults and at_s - frame.total > self._faults[0][0]:
+                        self.dropped_since |= {frame.reason} - {''}
         began_s, ended_s, outcome = np.array(sorted(rows.values(), key=lambda row: row[1])).T
         return Frames(began_s, ended_s, outcome)
 

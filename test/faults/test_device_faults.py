@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 from faults.flight import DRONE, LONG, TIMES, Flight, pause
 from graph.command import FLYING, Command
-from rclpy.context import Context
+from graph.node_beside import node_beside
 from rclpy.duration import Duration
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -96,12 +95,8 @@ class Camera:
 
 @pytest.fixture
 def camera() -> Iterator[Camera]:
-    context = Context()
-    context.init()
-    node = rclpy.create_node('driver', namespace=DRONE, context=context)
-    yield Camera(node)
-    node.destroy_node()
-    context.shutdown()
+    with node_beside('driver') as node:
+        yield Camera(node)
 
 
 CAMERA_FAULTS: dict[str, Callable[[Camera], object]] = {

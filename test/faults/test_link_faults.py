@@ -2,9 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from faults.cable import PERFECT, Cable, Link
@@ -12,7 +10,6 @@ from faults.flight import LONG, TIMES, Flight, pause
 from graph.command import FLYING, Command
 
 from offload_perception.network.artefact import Artefact
-from offload_perception.profiles import device_profile
 
 REMOTE = FLYING + r'.*split (?!predictions)'
 AUTO = 'split:=auto', 'deadline:=2.0'
@@ -48,15 +45,6 @@ def apart(run: Callable[..., Command], cable: Cable, artefact: Artefact,
     return Flight(run, artefact.path, tmp_path, around={
         'remote_inference': cable.around(1), 'edge_inference': drone, 'recorder': drone,
         'monitor': drone}, ROS_AUTOMATIC_DISCOVERY_RANGE='SUBNET')
-
-
-@pytest.fixture
-def free_radio(tmp_path: Path) -> Any:
-    """A Raspberry Pi whose radio takes no power: while the link works, sending is best."""
-    pi = device_profile.load('raspberry_pi_3b_plus')
-    file = tmp_path / 'pi.json'
-    replace(pi, radio=replace(pi.radio, sending_w=0.0)).save(file)
-    return file
 
 
 @pytest.mark.parametrize('case', [name if name.startswith('link down') else LONG(name)

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -133,7 +132,7 @@ def test_a_signal_at_any_moment_of_the_start(
               *(['-p', f'bag:={tmp_path}/bag'] if 'recorder' in executable else [])])
     for _ in range(STARTS if TIMES > 1 else 2):
         started = run(executable, *given)
-        time.sleep(moments.uniform(0.0, LATEST_S))
+        pause(moments.uniform(0.0, LATEST_S))
         started.process.send_signal(sent)
         code = started.wait()
         # Before the process is its own, the system or Python ends it.

@@ -1,6 +1,8 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +11,7 @@ from graph.command import Command
 
 from offload_perception.bringup.installed import executable
 from offload_perception.network.artefact import Artefact
+from offload_perception.profiles import device_profile
 
 # With a sourced workspace `ros2 run` finds the executables, but they are not on the PATH.
 if INSTALLED := executable('demo'):
@@ -48,3 +51,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
 def arguments(artefact: Artefact, photos: str) -> list[str]:
     """Return the demo's arguments for a quick start."""
     return [f'model:={artefact.path}', f'source:={photos}', 'runtime:=litert', 'threads:=1']
+
+
+@pytest.fixture
+def free_radio(tmp_path: Path) -> Path:
+    """A Raspberry Pi whose radio takes no power: while the link works, sending is best."""
+    pi = device_profile.load('raspberry_pi_3b_plus')
+    file = tmp_path / 'pi.json'
+    replace(pi, radio=replace(pi.radio, sending_w=0.0)).save(file)
+    return file

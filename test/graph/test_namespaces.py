@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,6 @@ from graph.command import FLYING, LIVE, Command, adds_up, closing
 
 from offload_perception.bringup.dds import PROFILE_VARIABLE, profile_environment
 from offload_perception.network.artefact import Artefact
-from offload_perception.profiles import device_profile
 
 # Before IP puts fragments together, so that each packet on the cable counts.
 LOSS = """table inet loss {{
@@ -189,15 +187,6 @@ def test_nothing_goes_on_the_network_unless_the_user_says_so(
                       env={'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'})
         monitor.said(seen)
         assert monitor.wait() == 0
-
-
-@pytest.fixture
-def free_radio(tmp_path: Path) -> Any:
-    """A Raspberry Pi whose radio takes no power: while the link works, sending is best."""
-    pi = device_profile.load('raspberry_pi_3b_plus')
-    file = tmp_path / 'pi.json'
-    replace(pi, radio=replace(pi.radio, sending_w=0.0)).save(file)
-    return file
 
 
 def test_the_drone_carries_on_alone_while_the_link_is_cut(fly: Callable[..., Any], machines: Any,

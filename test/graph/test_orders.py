@@ -4,17 +4,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import pytest
-import rclpy
 from graph.command import WAIT_S, Command
+from graph.node_beside import node_beside
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -53,18 +51,8 @@ class Operator:
 
 @pytest.fixture
 def operator() -> Iterator[Any]:
-    context = Context()  # of its own: other tests of this process may have the default one
-    context.init()
-    node = rclpy.create_node('operator', context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    thread = Thread(target=executor.spin, daemon=True)
-    thread.start()
-    yield Operator(node)
-    executor.shutdown()
-    thread.join(WAIT_S)
-    node.destroy_node()
-    context.shutdown()
+    with node_beside('operator') as node:
+        yield Operator(node)
 
 
 def until_active(operator: Operator, name: str) -> None:

@@ -143,6 +143,17 @@ def test_the_last_word_from_before_the_start_is_recorded_too(
     assert m.decode().reason == 'before' and m.qos[0]['durability'] == 'transient_local'
 
 
+def test_ends_of_frames_from_before_the_recorder_was_matched_are_in_the_bag(
+        world: World, record: Callable[..., Any], tmp_path: Path) -> None:
+    ends = world.node.create_publisher(FrameLatency, 'frame_latency', qos.ENDS)
+    for sequence in (1, 2, 3):
+        ends.publish(FrameLatency(sequence=sequence))
+    recorder = record()
+    until(lambda: count(recorder, f'{world.ns}/frame_latency') == 3)
+    world.drive(recorder, 'deactivate')
+    assert len(messages_of(tmp_path, world)['frame_latency']) == 3
+
+
 def test_what_came_in_before_the_end_is_in_the_bag(world: World, record: Callable[..., Any],
                                                    tmp_path: Path) -> None:
     recorder = record()
