@@ -10,6 +10,7 @@ from pathlib import Path
 from offload_perception.bringup.installed import shared
 
 PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+MEMORY_VARIABLE = 'RMW_FASTRTPS_USE_QOS_FROM_XML'  # of histories, of all settings: QoS stays ROS' own
 RANGE_VARIABLE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 _USERS_OWN = (PROFILE_VARIABLE, 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
 
@@ -19,7 +20,7 @@ YOUNG_S = 10.0
 
 
 def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the variable that points Fast DDS to this package's profile, config/fastdds.xml.
+    """Return the variables that have Fast DDS use this package's profile, config/fastdds.xml.
 
     Empty if the user has chosen settings already, or if the profile is not installed.
     Other middlewares ignore it.
@@ -27,7 +28,9 @@ def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str
     if any(environment.get(name) for name in _USERS_OWN):
         return {}
     profile = shared('config', 'fastdds.xml', environment=environment)
-    return {PROFILE_VARIABLE: str(profile)} if profile else {}
+    if not profile:
+        return {}
+    return {PROFILE_VARIABLE: str(profile), MEMORY_VARIABLE: environment.get(MEMORY_VARIABLE) or '1'}
 
 
 def stay_on_this_host() -> None:
