@@ -10,7 +10,8 @@ from pathlib import Path
 from offload_perception.bringup.installed import shared
 
 PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
-MEMORY_VARIABLE = 'RMW_FASTRTPS_USE_QOS_FROM_XML'  # of histories, of all settings: QoS stays ROS' own
+MEMORY_VARIABLE = 'RMW_FASTRTPS_USE_QOS_FROM_XML'
+"""Has the profile say how queues keep memory; each topic's QoS stays what its node asks for."""
 RANGE_VARIABLE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 _USERS_OWN = (PROFILE_VARIABLE, 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
 
@@ -28,9 +29,8 @@ def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str
     if any(environment.get(name) for name in _USERS_OWN):
         return {}
     profile = shared('config', 'fastdds.xml', environment=environment)
-    if not profile:
-        return {}
-    return {PROFILE_VARIABLE: str(profile), MEMORY_VARIABLE: environment.get(MEMORY_VARIABLE) or '1'}
+    return {PROFILE_VARIABLE: str(profile),
+            MEMORY_VARIABLE: environment.get(MEMORY_VARIABLE) or '1'} if profile else {}
 
 
 def stay_on_this_host() -> None:

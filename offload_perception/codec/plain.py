@@ -1,7 +1,6 @@
 """General codecs: the bytes as they are, and zstd."""
 
 import numpy as np
-import zstandard
 
 from offload_perception.codec.container import Buffer
 from offload_perception.codec.layout import channels_first, channels_last
@@ -34,6 +33,8 @@ def decode_zstd(payload: memoryview, spec: TensorSpec, _: int) -> np.ndarray:
 
 def zstd(data: np.ndarray, level: int = 1) -> bytes:
     """Return `data` as one zstd frame that states its content size."""
+    import zstandard
+
     return zstandard.ZstdCompressor(level=level).compress(data.data)
 
 
@@ -42,6 +43,8 @@ def unzstd(data: memoryview, size: int) -> bytes:
 
     :raises DecodeError: for a broken frame, or one of another size; then nothing is allocated.
     """
+    import zstandard
+
     try:
         claimed = zstandard.frame_content_size(data)
         if claimed != size:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +50,7 @@ class Codec:
     tensor, its spec and one number for each of `parameters`; `decode` the payload and the
     same. `accepts` says which tensors it can take. One that needs
     something `learned` for its cut, of that class, takes it besides, as the last argument.
+    `requires` names a Python package that not every installation has.
     """
 
     number: int
@@ -58,6 +61,7 @@ class Codec:
     lossless: bool = True
     learned: type[Learned] | None = None
     accepts: Callable[[TensorSpec], bool] = lambda spec: True
+    requires: str = ''
 
     @property
     def usage(self) -> str:
@@ -79,7 +83,8 @@ class Setting:
 
 CODECS = (
     Codec(0, 'raw', plain.encode_raw, plain.decode_raw),
-    Codec(1, 'zstd', plain.encode_zstd, plain.decode_zstd, (Parameter('level', 1, 1, 19),)),
+    Codec(1, 'zstd', plain.encode_zstd, plain.decode_zstd, (Parameter('level', 1, 1, 19),),
+          requires='zstandard'),
     Codec(2, 'rans', features.encode_features, features.decode_features,
           accepts=features.is_quantised),
     Codec(3, 'transform', transform.encode_transform, transform.decode_transform,
@@ -112,12 +117,15 @@ def parse(name: str, spec: TensorSpec) -> Setting:
 
     `auto` is the lossless codec of best size for its time, for that kind of tensor.
 
-    :raises ConfigError: for an unknown name, a number out of range, or a tensor it cannot take.
+    :raises ConfigError: for an unknown name, a number out of range, a tensor it cannot take, or
+        a Python package that is not installed.
     """
     codec, parameters = _named(_choose(spec) if name == AUTO else name)
     if not codec.accepts(spec):
         raise ConfigError(f"codec '{name}' cannot take a {spec.dtype} tensor of shape "
                           f'{spec.shape} with zero point {spec.zero_point}; use {AUTO}')
+    if lacking := _lacking(codec):
+        raise ConfigError(lacking)
     return Setting(codec, parameters)
 
 
@@ -144,13 +152,24 @@ def _named(name: str) -> tuple[Codec, tuple[int, ...]]:
 def numbered(number: int) -> Codec:
     """Return the codec that a header names by `number`.
 
-    :raises DecodeError: if this software has none.
+    :raises DecodeError: if this software has none, or lacks what it requires.
     """
     codec = next((c for c in CODECS if c.number == number), None)
     if codec is None:
         raise DecodeError(f'encoded with codec number {number}, unknown to this software; '
                           'install the same version on drone and server')
+    if lacking := _lacking(codec):
+        raise DecodeError(lacking)
     return codec
+
+
+@cache
+def _lacking(codec: Codec) -> str:
+    """Return why an installation has no such codec; empty if it has."""
+    if not codec.requires or find_spec(codec.requires):
+        return ''
+    return (f"codec '{codec.name}' needs the Python package {codec.requires}, which is not "
+            f'installed: pip install {codec.requires}')
 
 
 def setting_of(codec: Codec, parameters: tuple[int, ...], spec: TensorSpec) -> Setting:

@@ -2,10 +2,8 @@
 
 from typing import Any, BinaryIO
 
-import zstandard
-
 from offload_perception.errors import BagError
-from offload_perception.recording.library import load_lz4
+from offload_perception.recording.library import load_lz4, load_zstandard
 
 LARGEST = 256 << 20
 """Most bytes of one message, or of one chunk of messages."""
@@ -47,11 +45,13 @@ def unzstd(data: bytes) -> bytes:
 
     :raises BagError: if it is damaged, or larger than `LARGEST`.
     """
+    zstandard = load_zstandard()
     try:
         size = zstandard.get_frame_parameters(data).content_size
         if LARGEST < size < zstandard.CONTENTSIZE_UNKNOWN:
             raise BagError(f'{size} bytes are compressed in one piece')
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=LARGEST)
+        plain: bytes = zstandard.ZstdDecompressor().decompress(data, max_output_size=LARGEST)
+        return plain
     except zstandard.ZstdError as e:
         raise BagError(f'compressed data are damaged: {e}') from e
 
@@ -71,4 +71,4 @@ def open_plain(stream: BinaryIO, compressed: bool) -> Any:
     """Return a stream of the content of a file, which rosbag2's mode `file` compressed whole."""
     if not compressed:
         return stream
-    return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+    return load_zstandard().ZstdDecompressor().stream_reader(stream, read_across_frames=True)

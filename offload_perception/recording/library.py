@@ -47,6 +47,11 @@ def load_lz4() -> ModuleType:
     return _load('lz4.frame', 'this bag needs lz4: pip install lz4')
 
 
+def load_zstandard() -> ModuleType:
+    """Return the module of zstd frames; raises BagError if it is absent."""
+    return _load('zstandard', 'this bag needs zstandard: pip install zstandard')
+
+
 def load_decoder() -> ModuleType:
     """Return the module with the decoder of ROS 2 messages; raises BagError if it is absent."""
     return _load('mcap_ros2.decoder')

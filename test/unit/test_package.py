@@ -1,5 +1,7 @@
 import ast
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,6 +51,22 @@ def test_only_nodes_need_ros(path: Path) -> None:
 def test_the_check_above_sees_ros_where_it_is() -> None:
     tree = ast.parse((PACKAGE / 'nodes' / 'convert.py').read_text())
     assert {m for m in imported(tree) if is_ros(m)}
+
+
+WITHOUT_ROSDEP_KEY = ('ai_edge_litert', 'keras', 'lz4', 'mcap', 'mcap_ros2', 'openvino', 'rosbags',
+                      'tensorflow', 'zstandard')
+
+
+def test_every_module_can_be_imported_with_what_rosdep_installs() -> None:
+    modules = {'.'.join(p.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
+               for p in (PACKAGE.rglob('*.py') if find_spec('rclpy') else MODULES)}
+    optional = {'offload_perception.serving.ray_replica'}  # runs inside of Ray
+    if find_spec('launch_ros') is None:
+        optional.add('offload_perception.bringup.launch_description')
+    script = [f'import sys; sys.modules |= dict.fromkeys({WITHOUT_ROSDEP_KEY})',
+              *(f'import {name}' for name in sorted(modules - optional))]
+    done = subprocess.run([sys.executable, '-c', '\n'.join(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 FIELD = re.compile(r'^(?P<type>[\w/]+(?:\[\d*\])?)\s+(?P<name>[a-z]\w*)\s*(?P<comment>#.*)?$')

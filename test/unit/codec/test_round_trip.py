@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -7,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from offload_perception.codec import codecs, decode, encode, parse
-from offload_perception.errors import ConfigError
+from offload_perception.codec import codecs, decode, encode, parse, registry
+from offload_perception.errors import ConfigError, DecodeError
 from offload_perception.tensor import TensorSpec
 
 DTYPES = ('int8', 'uint8', 'float32')
@@ -157,6 +158,30 @@ def test_a_codec_refuses_tensors_it_cannot_take() -> None:
     q = activations((8, 8, 4))
     with pytest.raises(ConfigError, match='jpeg'):
         encode(q, spec_of(q), 'jpeg')
+
+
+@pytest.fixture
+def without_zstandard(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    registry._lacking.cache_clear()
+    monkeypatch.setattr(registry, 'find_spec', lambda name: None)
+    yield
+    registry._lacking.cache_clear()
+
+
+def test_a_codec_whose_package_is_not_installed_says_which(without_zstandard: None) -> None:
+    q = activations((8, 8, 4))
+    decode(encode(q, spec_of(q), 'rans'), spec_of(q))
+    with pytest.raises(ConfigError, match='pip install zstandard'):
+        encode(q, spec_of(q), 'zstd')
+
+
+def test_a_stream_of_such_a_codec_is_refused_with_the_remedy(
+        request: pytest.FixtureRequest) -> None:
+    q = activations((8, 8, 4))
+    stream = encode(q, spec_of(q), 'zstd')
+    request.getfixturevalue('without_zstandard')
+    with pytest.raises(DecodeError, match='pip install zstandard'):
+        decode(stream, spec_of(q))
 
 
 def test_a_tensor_unlike_its_spec_is_refused() -> None:
