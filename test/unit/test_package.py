@@ -65,7 +65,8 @@ def test_every_module_can_be_imported_with_what_rosdep_installs() -> None:
         optional.add('offload_perception.bringup.launch_description')
     script = [f'import sys; sys.modules |= dict.fromkeys({WITHOUT_ROSDEP_KEY})',
               *(f'import {name}' for name in sorted(modules - optional))]
-    done = subprocess.run([sys.executable, '-c', '\n'.join(script)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-c', '\n'.join(script)], capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stderr
 
 
