@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from offload_perception.bringup.config import check
+from offload_perception.bringup.dds import SUBNET, parse_addresses
 from offload_perception.bringup.graph import INSIDE, NODE, SOURCE, NodeEntry
 from offload_perception.errors import ConfigError, IncomingError, OffloadError
 from offload_perception.yaml_text import from_yaml
@@ -56,6 +57,9 @@ _SETTINGS = (
     Argument('params_file', '', 'YAML file with more parameters for the nodes; arguments that are '
              'given win'),
     Argument('respawn', 'false', 'start a node again that has ended by itself', _TRUE + _FALSE),
+    Argument('discovery', '', 'computers where the nodes look for others: subnet, or IPv4 addresses '
+             'with commas between; empty = as ROS_AUTOMATIC_DISCOVERY_RANGE says, by default this '
+             'one alone'),
     Argument('keystore', '', 'folder of an SROS2 keystore: the nodes take part only with the '
              'credentials of their enclaves in it; empty = without security'),
     Argument('log_level', 'info', 'of the nodes', ('debug', 'info', 'warn', 'error', 'fatal')),
@@ -282,6 +286,11 @@ def _check_keystore(text: str) -> None:
                           'docs/security.md')
 
 
+def _check_discovery(text: str) -> None:
+    if text != SUBNET:
+        parse_addresses(text)
+
+
 def _check_profile(text: str) -> None:
     from offload_perception.profiles import device_profile as profile  # imports numpy
     profile.load(text)
@@ -314,7 +323,7 @@ _CHECKS: dict[str, Callable[[str], None]] = {
     'namespace': _check_namespace, 'image': _check_namespace, 'server': _check_namespaces,
     'record_drones': _check_namespaces,
     'labels': _check_readable, 'bag': _check_absent, 'params_file': _check_parameter_file,
-    'keystore': _check_keystore,
+    'keystore': _check_keystore, 'discovery': _check_discovery,
     'profile': _check_profile, 'emulate': _check_profile, 'source': _check_source,
     'meter': _check_meter, 'server_meter': _check_server_meter,
     'meter_calibration': _check_calibration,

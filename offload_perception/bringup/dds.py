@@ -1,21 +1,28 @@
 """DDS settings of the processes of a graph, and removal of what killed ones leave."""
 
+import atexit
 import fcntl
 import os
 import re
+import tempfile
 import time
 from collections.abc import Mapping
+from functools import cache
+from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
 from offload_perception.bringup.installed import shared
+from offload_perception.errors import ConfigError
 
 PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 MEMORY_VARIABLE = 'RMW_FASTRTPS_USE_QOS_FROM_XML'
 """Has the profile say how queues keep memory; each topic's QoS stays what its node asks for."""
 RANGE_VARIABLE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+SUBNET = 'subnet'
 _USERS_OWN = (PROFILE_VARIABLE, 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
 
 _SHARED_MEMORY = Path('/dev/shm')
+_PEERS = re.compile(r'(?:<locator>.*192\.168\..*</locator>\s*)+')
 _LOCK = re.compile(r'fastrtps_[0-9a-f]{16}_el')
 YOUNG_S = 10.0
 
@@ -31,6 +38,54 @@ def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str
     profile = shared('config', 'fastdds.xml', environment=environment)
     return {PROFILE_VARIABLE: str(profile),
             MEMORY_VARIABLE: environment.get(MEMORY_VARIABLE) or '1'} if profile else {}
+
+
+def discovery_environment(discovery: str, environment: Mapping[str, str] = os.environ
+                          ) -> dict[str, str]:
+    """Return the variables with which nodes find those that `discovery` says.
+
+    :param discovery: empty = as the environment says, or else on this computer alone; `subnet` =
+        also on the network, by multicast; else the IPv4 addresses of the other computers, with
+        commas between, for networks without multicast.
+    :raises ConfigError: for another text, or for addresses if the user has a DDS profile already.
+    """
+    if not discovery:
+        return profile_environment(environment)
+    if discovery == SUBNET:
+        return {RANGE_VARIABLE: 'SUBNET', **profile_environment(environment)}
+    addresses = parse_addresses(discovery)
+    if set_already := [name for name in _USERS_OWN if environment.get(name)]:
+        raise ConfigError(f'discovery:={discovery} needs a DDS profile of its own, and '
+                          f'{set_already[0]} is set; put the addresses into that file, or unset it')
+    profile = shared('config', 'static_peers.xml', environment=environment)
+    if not profile:
+        raise ConfigError(f'discovery:={discovery} needs config/static_peers.xml, which is not '
+                          'installed here; source the workspace')
+    return {RANGE_VARIABLE: 'SYSTEM_DEFAULT', PROFILE_VARIABLE: _with_peers(profile, addresses),
+            MEMORY_VARIABLE: '1'}
+
+
+def parse_addresses(text: str) -> tuple[str, ...]:
+    """Return the IPv4 addresses in a text with commas between; raises ConfigError."""
+    try:
+        return tuple(str(IPv4Address(word.strip())) for word in text.split(','))
+    except AddressValueError as e:
+        raise ConfigError(f"use '{SUBNET}' or IPv4 addresses with commas between ({e})") from e
+
+
+@cache
+def _with_peers(profile: Path, addresses: tuple[str, ...]) -> str:
+    """Return a copy of the profile with other addresses, which goes with this process."""
+    locators = ''.join(f'<locator><udpv4><address>{address}</address></udpv4></locator>\n'
+                       for address in addresses)
+    text, found = _PEERS.subn(locators, profile.read_text())
+    if found != 1:
+        raise ConfigError(f'{profile} has no addresses 192.168... to be replaced')
+    with tempfile.NamedTemporaryFile('w', prefix='offload_perception_peers_', suffix='.xml',
+                                     delete=False) as file:
+        file.write(text)
+    atexit.register(Path(file.name).unlink, missing_ok=True)
+    return file.name
 
 
 def stay_on_this_host() -> None:

@@ -8,7 +8,7 @@ from launch_ros.actions import LifecycleNode
 from launch import LaunchContext, LaunchDescription
 from offload_perception.bringup import fleet_graph
 from offload_perception.bringup.arguments import Argument, Settings, arguments
-from offload_perception.bringup.dds import profile_environment, security_environment
+from offload_perception.bringup.dds import discovery_environment, security_environment
 from offload_perception.bringup.graph import SOURCE, NodeEntry
 from offload_perception.bringup.permissions import enclave
 from offload_perception.bringup.process_runner import RESPAWN_DELAY_S
@@ -67,6 +67,7 @@ def actions(nodes: tuple[NodeEntry, ...], settings: Settings,
         parameters=[*([file] if file else []), *filter(None, [settings.parameters(node)])],
         ros_arguments=['--log-level', settings['log_level'],
                        *(['--enclave', enclave(node, settings)] if keystore else [])],
-        additional_env={**profile_environment(environment), **security_environment(keystore)},
+        additional_env={**discovery_environment(settings['discovery'], environment),
+                        **security_environment(keystore)},
         respawn=settings.is_true('respawn'), respawn_delay=RESPAWN_DELAY_S, output='screen')
         for node in nodes if settings.runs(node)]

@@ -10,7 +10,7 @@ from functools import partial
 from types import MappingProxyType
 
 from offload_perception.bringup.arguments import Settings
-from offload_perception.bringup.dds import profile_environment, security_environment
+from offload_perception.bringup.dds import discovery_environment, profile_environment, security_environment
 from offload_perception.bringup.graph import NodeEntry
 from offload_perception.bringup.installed import executable
 from offload_perception.bringup.permissions import enclave
@@ -167,8 +167,9 @@ class GraphRunner:
                 ended.name, command_of(self._nodes[name], self._settings, {}))
 
     def _process(self, label: str, command: list[str]) -> NodeProcess:
-        return NodeProcess(label, command, self._show,
-                           security_environment(self._settings['keystore']))
+        return NodeProcess(label, command, self._show, {
+            **discovery_environment(self._settings['discovery']),
+            **security_environment(self._settings['keystore'])})
 
     def terminate(self, *names: str) -> None:
         """Ask nodes to end, without waiting for them; `stop` waits."""

@@ -1,3 +1,4 @@
+/* Copyright 2026 offload_perception maintainers. License: Apache-2.0. */
 /* Entropy coder for planes of bytes that learns as it goes.
  *
  * The distribution of each element is a mixture of three: the most frequent value of its channel;
@@ -11,7 +12,7 @@
  */
 #include <string.h>
 
-#include "rans.h"
+#include "rans.h"  /* NOLINT(build/include_subdir): it lies beside this file */
 
 enum {
     MAX_LANES = 4, /* channels that take turns, each with a state of its own */
@@ -312,7 +313,10 @@ typedef struct {
 INLINE found_t value_at(const expected_t *e, const tables_t *t, uint32_t slot) {
     int low = 0, high = e->symbols, step = 1 + (int)(e->error >> 8);
     uint32_t start = start_of(e, t, e->most), end = start_of(e, t, e->most + 1);
-    if (slot >= start && slot < end) return (found_t){e->most, start, end - start};
+    if (slot >= start && slot < end) {
+        found_t most = {e->most, start, end - start};
+        return most;
+    }
     if (slot < start) {
         high = e->most;
         end = start;
@@ -335,7 +339,8 @@ INLINE found_t value_at(const expected_t *e, const tables_t *t, uint32_t slot) {
             at -= step;
         }
     }
-    return (found_t){low, start, end - start};
+    found_t found = {low, start, end - start};
+    return found;
 }
 
 /* Decode into `out`; the other arguments are as for encoding, but `work` has room for 4 rows

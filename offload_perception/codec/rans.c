@@ -1,10 +1,11 @@
+/* Copyright 2026 offload_perception maintainers. License: Apache-2.0. */
 /* Entropy coder for feature maps of bytes: static tables, chosen for each element by what is known.
  *
  * A map is (height, width, channels), as a network has it. Up to GROUP channels are coded side by
  * side, place by place: what chooses their tables is the same arithmetic for each, which compilers
  * turn into vector instructions, and while the processor waits for one state it goes on with others.
  */
-#include "rans.h"
+#include "rans.h"  /* NOLINT(build/include_subdir): it lies beside this file */
 
 enum { GROUP = 32, STATES = 8, BUCKET_SHIFT = PRECISION - 8, RATIOS = 6, FIRST_MEAN = 4096 };
 
@@ -94,12 +95,13 @@ INLINE void by_prediction(const uint8_t *p, size_t x, size_t y, const shape_t *s
 /* Choose the tables of the channels from `first` on at one place, (lanes,). */
 INLINE void choose(const chooser_t *c, const uint8_t *p, size_t x, size_t y, const shape_t *s,
                    size_t first, const uint16_t *recent, int lanes, uint8_t *table) {
-    if (c->of_channel)
+    if (c->of_channel) {
         for (int k = 0; k < lanes; k++) table[k] = c->of_channel[first + k];
-    else if (c->magnitude)
+    } else if (c->magnitude) {
         by_neighbours(p, x, y, s, c->magnitude, recent, lanes, table);
-    else
+    } else {
         by_prediction(p, x, y, s, c, first, lanes, table);
+    }
 }
 
 static void begin_group(uint16_t *recent, uint16_t mean) {

@@ -1,3 +1,4 @@
+/* Copyright 2026 offload_perception maintainers. License: Apache-2.0. */
 /* The state of range asymmetric numeral systems (Duda 2013, arXiv 1311.2540), and its stream.
  *
  * States have 32 bits and move 16 at a time. The stream starts with the states, little-endian, 4
@@ -8,8 +9,8 @@
  * Integers only: every machine makes the same stream. Words are moved without a branch: it would
  * be taken at random, and cost more than the rest.
  */
-#ifndef OFFLOAD_RANS_H
-#define OFFLOAD_RANS_H
+#ifndef OFFLOAD_PERCEPTION__CODEC__RANS_H_
+#define OFFLOAD_PERCEPTION__CODEC__RANS_H_
 
 #include <stddef.h>
 #include <stdint.h>
@@ -86,4 +87,4 @@ static inline int is_broken(const uint32_t *state, int states, const stream_t *i
     return in->next != in->end;
 }
 
-#endif
+#endif  // OFFLOAD_PERCEPTION__CODEC__RANS_H_

@@ -1,3 +1,4 @@
+/* Copyright 2026 offload_perception maintainers. License: Apache-2.0. */
 /* Fuzz target of the entropy coders, for libFuzzer: see scripts/fuzz.sh.
  *
  * The first bytes of an input choose what is done, the shape and a number; the rest is a stream to

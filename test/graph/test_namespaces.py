@@ -14,7 +14,11 @@ from typing import Any, NamedTuple
 import pytest
 from graph.command import FLYING, LIVE, Command, adds_up, closing
 
-from offload_perception.bringup.dds import PROFILE_VARIABLE, profile_environment
+from offload_perception.bringup.dds import (
+    PROFILE_VARIABLE,
+    discovery_environment,
+    profile_environment,
+)
 from offload_perception.network.artefact import Artefact
 
 # Before IP puts fragments together, so that each packet on the cable counts.
@@ -119,16 +123,23 @@ def of_the_docs(file: str, folder: Path) -> Path:
     return folder / file
 
 
-@pytest.mark.parametrize('way', ['file of peers', 'ROS_STATIC_PEERS'])
+def environment(way: str, folder: Path) -> dict[str, str]:
+    """Return what has the machines find each other, in one of the ways of the docs."""
+    if way == 'file of peers':
+        return {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SYSTEM_DEFAULT',
+                PROFILE_VARIABLE: str(of_the_docs('static_peers.xml', folder))}
+    if way == 'discovery':
+        return discovery_environment(','.join(addresses()))
+    return {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            'ROS_STATIC_PEERS': ';'.join(addresses()), **profile_environment()}
+
+
+@pytest.mark.parametrize('way', ['discovery', 'file of peers', 'ROS_STATIC_PEERS'])
 def test_they_meet_without_multicast(fly: Callable[..., Any], machines: Any, tmp_path: Path,
                                      way: str) -> None:
     for name, side in zip(machines, 'ab', strict=True):
         ip('-n', name, 'route', 'del', '224.0.0.0/4', 'dev', f'op{os.getpid()}{side}')
-    file = of_the_docs('static_peers.xml', tmp_path)
-    flight = fly(**({'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SYSTEM_DEFAULT',
-                     PROFILE_VARIABLE: str(file)} if way == 'file of peers' else
-                    {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-                     'ROS_STATIC_PEERS': ';'.join(addresses()), **profile_environment()}))
+    flight = fly(**environment(way, tmp_path))
     flight.monitor.said(FLYING)
     said = flight.end()
     assert adds_up(said) and closing(said)[1] > 0

@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 from offload_perception.bringup.dds import (
+    MEMORY_VARIABLE,
+    PROFILE_VARIABLE,
     RANGE_VARIABLE,
     YOUNG_S,
+    discovery_environment,
     remove_leftovers,
     stay_on_this_host,
 )
+from offload_perception.errors import ConfigError
 
 BYTES = 1000
 CONFIG = Path(__file__).parents[3] / 'config'
@@ -35,6 +39,44 @@ def test_the_file_of_peers_is_the_packages_profile_with_addresses() -> None:
     changed = {path for path in ours if peers.get(path) != ours[path]}
     assert {path.rpartition('/')[2] for path in changed} == {'maxInitialPeersRange[]'}
     assert all('/builtin[]' in path for path in peers.keys() - ours.keys())
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> dict[str, str]:
+    """The environment of an installation of this package's configuration."""
+    share = tmp_path / 'share' / 'offload_perception'
+    share.mkdir(parents=True)
+    (share / 'config').symlink_to(CONFIG)
+    return {'AMENT_PREFIX_PATH': str(tmp_path)}
+
+
+def test_discovery_by_multicast_keeps_the_profile(installed: dict[str, str]) -> None:
+    found = discovery_environment('subnet', installed)
+    assert found == {RANGE_VARIABLE: 'SUBNET', **discovery_environment('', installed)}
+    assert set(found) == {RANGE_VARIABLE, PROFILE_VARIABLE, MEMORY_VARIABLE}
+
+
+def test_discovery_of_addresses_puts_them_in_the_file_of_peers(installed: dict[str, str]) -> None:
+    found = discovery_environment('10.0.0.7, 10.0.0.8', installed)
+    file = ET.parse(found[PROFILE_VARIABLE])
+    assert [e.text for e in file.iter() if e.tag.endswith('}address')] == [
+        '127.0.0.1', '10.0.0.7', '10.0.0.8']
+    assert found[RANGE_VARIABLE] == 'SYSTEM_DEFAULT' and found[MEMORY_VARIABLE] == '1'
+
+
+@pytest.mark.parametrize('text', ['everyone', '10.0.0', '10.0.0.7;10.0.0.8', '10.0.0.7,',
+                                  '<a/>', '::1'])
+def test_discovery_of_something_else_is_refused(text: str, installed: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match='subnet'):
+        discovery_environment(text, installed)
+
+
+def test_discovery_of_addresses_replaces_no_profile_of_the_users(
+        installed: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=f'{PROFILE_VARIABLE} is set'):
+        discovery_environment('10.0.0.7', {**installed, PROFILE_VARIABLE: '/my.xml'})
+    with pytest.raises(ConfigError, match='source the workspace'):
+        discovery_environment('10.0.0.7', {})
 
 
 def test_the_kernel_settings_grant_what_the_profile_asks_for() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from offload_perception.bringup import process_runner
 from offload_perception.bringup.arguments import Settings, arguments
-from offload_perception.bringup.dds import MEMORY_VARIABLE, PROFILE_VARIABLE
+from offload_perception.bringup.dds import MEMORY_VARIABLE, PROFILE_VARIABLE, RANGE_VARIABLE
 from offload_perception.bringup.graph import DRONE, SERVER, NodeEntry
 from offload_perception.errors import ConfigError
 
@@ -127,6 +127,7 @@ def test_images_have_their_own_topic_raw_and_compressed_together() -> None:
     ('params_file', '/no/such.yaml', 'cannot be read'), ('labels', '/no/such.txt', 'no such file'),
     ('emulate', 'commodore', 'no device profile'), ('profile', '/no/such', 'no device profile'),
     ('bag', '/tmp', 'there already'), ('keystore', '/no/such', 'it is no keystore'),
+    ('discovery', 'all', 'IPv4 addresses'),
     ('source', '/no/film', 'no such file'),
     ('source', '/no/film+terrain', 'no such file'), ('device', 'gpu', 'auto or edgetpu or cpu')])
 def test_every_argument_is_checked_before_anything_starts(name: str, text: str, why: str) -> None:
@@ -240,6 +241,13 @@ def test_the_dds_profile_is_in_the_environment_of_the_nodes_alone(
         texts = {k[0].text: v[0].text for k, v in action.additional_env}
         assert texts == {PROFILE_VARIABLE: str(profile), MEMORY_VARIABLE: '1'}
     assert dict(os.environ) == before
+
+
+@launched
+def test_the_computers_of_discovery_are_in_the_environment_of_every_node() -> None:
+    for action in started(DRONE, {'discovery': 'subnet'}):
+        texts = {k[0].text: v[0].text for k, v in action.additional_env}
+        assert texts[RANGE_VARIABLE] == 'SUBNET'
 
 
 @launched

@@ -1,3 +1,4 @@
+/* Copyright 2026 offload_perception maintainers. License: Apache-2.0. */
 /* A stand-in for libedgetpu.so.1 where no Edge TPU is: an external TensorFlow Lite delegate.
 
    It claims the operator `edgetpu-custom-op` as the real library does, through the public
