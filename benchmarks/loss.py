@@ -22,7 +22,7 @@ from goals import Goal, at_most, publish
 from machines import Machines, inside
 from planned_flight import Telemetry, parse, planned_graph, wait_for_first
 
-from offload_perception.bringup.dds import PROFILE_VARIABLE
+from offload_perception.bringup.dds import with_profile
 from offload_perception.console import command, progress, table
 from offload_perception.errors import OffloadError
 
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = []
     with Machines() as machines, tempfile.TemporaryDirectory() as folder:
         for period_s in map(float, args.heartbeats.split(',')):
-            os.environ[PROFILE_VARIABLE] = str(profile_with(period_s, Path(folder)))
+            os.environ |= with_profile(profile_with(period_s, Path(folder)))
             for loss in map(float, args.loss.split(',')):
                 results.append({'heartbeat_s': period_s, 'loss': loss,
                                 **fly(args, machines, loss)})

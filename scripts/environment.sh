@@ -1,7 +1,8 @@
 # Sourced by the scripts beside it: makes everything the package needs, then enters it.
 #
 #   a ROS 2 distribution, sourced or in /opt/ros  ->  a virtual environment on top of it
-#   none                                          ->  ROS 2 Jazzy from PyPI wheels in a virtual environment
+#   none                                          ->  ROS 2 Jazzy from PyPI wheels in a virtual environment,
+#                                                     or Kilted if OFFLOAD_PERCEPTION_WHEELS=kilted
 #
 # OFFLOAD_PERCEPTION_SET says which set of requirements/ is installed: by default `test`, which holds all, and
 # `drone` on other processors than x86-64. OFFLOAD_PERCEPTION_ROS is where distributions are, if not in /opt/ros.
@@ -92,7 +93,7 @@ make_environment() {
 fill_environment() {
   step 'making a virtual environment' 'Is the python3-venv package installed, and the disk not full?' \
     "$python" -m venv "${venv_options[@]}" "$venv"
-  step "installing packages for $set (${distribution:-ROS 2 Jazzy wheels})" \
+  step "installing packages for $set (${distribution:-ROS 2 wheels, $wheels})" \
     'Is the package index reachable (pip config, proxy), and the disk not full? Then run this again.' \
     install_wheels
   if [ -z "$distribution" ]; then
@@ -105,7 +106,7 @@ fill_environment() {
 enter_environment() {
   export VIRTUAL_ENV=$venv PATH="$venv/bin:$PATH"
   [ -n "$distribution" ] && return
-  export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv ROS_DISTRO=jazzy ROS_VERSION=2
+  export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv ROS_DISTRO=$wheels ROS_VERSION=2
   export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
   local site libs
   site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
@@ -161,6 +162,7 @@ mkdir -p "$cache"
 machine=$(uname -m)
 set=${OFFLOAD_PERCEPTION_SET:-$([ "$machine" = x86_64 ] && echo test || echo drone)}
 [ -f "$root/requirements/$set.in" ] || die "no set '$set': OFFLOAD_PERCEPTION_SET is drone, server, tools or test."
+wheels=${OFFLOAD_PERCEPTION_WHEELS:-jazzy}
 distribution=
 venv_options=()
 command -v ros2 >/dev/null || source_ros
@@ -175,7 +177,8 @@ else
     "the ROS 2 wheels are for Linux x86-64 only, this is $(uname -s) $machine." \
     'Install ROS 2 Jazzy in /opt/ros, or start its container, and run this again (docs/raspberry_pi.md).'
   python=$(find_python)
-  sets=(ros "$set")
+  [[ $wheels = jazzy || $wheels = kilted ]] || die "no wheels of '$wheels': OFFLOAD_PERCEPTION_WHEELS is jazzy or kilted."
+  sets=("$wheels" "$set")
 fi
 for tool in cmake gcc g++ flock; do
   command -v "$tool" >/dev/null || die "no $tool. Install it (Debian, Ubuntu: apt install cmake g++ util-linux)."

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 REQUIREMENTS = Path(__file__).parents[1] / 'requirements'
-LOCK = REQUIREMENTS / 'locked.txt'
+LOCK, KILTED_LOCK = REQUIREMENTS / 'locked.txt', REQUIREMENTS / 'locked_kilted.txt'
 MODULES = {'opencv-python-headless': 'cv2', 'pillow': 'PIL', 'pyserial': 'serial',
            'ai-edge-litert': 'ai_edge_litert', 'tensorflow-cpu': 'tensorflow',
            'scikit-learn': 'sklearn', 'mcap-ros2-support': 'mcap_ros2', 'pyyaml': 'yaml',
@@ -88,7 +88,8 @@ def main() -> None:
     def left_out(name: str) -> bool:
         return name in args.without or (args.missing and is_present(name))
 
-    for entry in needed(read_lock(LOCK.read_text()), args.sets, left_out):
+    lock = KILTED_LOCK if 'kilted' in args.sets else LOCK
+    for entry in needed(read_lock(lock.read_text()), args.sets, left_out):
         print(entry.text)
 
 

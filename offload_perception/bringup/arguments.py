@@ -57,9 +57,9 @@ _SETTINGS = (
     Argument('params_file', '', 'YAML file with more parameters for the nodes; arguments that are '
              'given win'),
     Argument('respawn', 'false', 'start a node again that has ended by itself', _TRUE + _FALSE),
-    Argument('discovery', '', 'computers where the nodes look for others: subnet, or IPv4 addresses '
-             'with commas between; empty = as ROS_AUTOMATIC_DISCOVERY_RANGE says, by default this '
-             'one alone'),
+    Argument('discovery', '', 'computers where the nodes look for others: subnet, or IPv4 '
+             'addresses with commas between; empty = as ROS_AUTOMATIC_DISCOVERY_RANGE says, by '
+             'default this one alone'),
     Argument('keystore', '', 'folder of an SROS2 keystore: the nodes take part only with the '
              'credentials of their enclaves in it; empty = without security'),
     Argument('log_level', 'info', 'of the nodes', ('debug', 'info', 'warn', 'error', 'fatal')),

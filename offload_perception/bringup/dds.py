@@ -14,12 +14,13 @@ from pathlib import Path
 from offload_perception.bringup.installed import shared
 from offload_perception.errors import ConfigError
 
-PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+"""The same file: the Fast DDS of Jazzy reads the first, that of Kilted and later the second."""
 MEMORY_VARIABLE = 'RMW_FASTRTPS_USE_QOS_FROM_XML'
 """Has the profile say how queues keep memory; each topic's QoS stays what its node asks for."""
 RANGE_VARIABLE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 SUBNET = 'subnet'
-_USERS_OWN = (PROFILE_VARIABLE, 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
+_USERS_OWN = (*PROFILE_VARIABLES, 'FASTDDS_BUILTIN_TRANSPORTS')
 
 _SHARED_MEMORY = Path('/dev/shm')
 _PEERS = re.compile(r'(?:<locator>.*192\.168\..*</locator>\s*)+')
@@ -36,8 +37,12 @@ def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str
     if any(environment.get(name) for name in _USERS_OWN):
         return {}
     profile = shared('config', 'fastdds.xml', environment=environment)
-    return {PROFILE_VARIABLE: str(profile),
-            MEMORY_VARIABLE: environment.get(MEMORY_VARIABLE) or '1'} if profile else {}
+    return with_profile(profile, environment.get(MEMORY_VARIABLE) or '1') if profile else {}
+
+
+def with_profile(file: Path, memory: str = '1') -> dict[str, str]:
+    """Return the variables that have Fast DDS use a profile, its memory policies too."""
+    return {**dict.fromkeys(PROFILE_VARIABLES, str(file)), MEMORY_VARIABLE: memory}
 
 
 def discovery_environment(discovery: str, environment: Mapping[str, str] = os.environ
@@ -56,13 +61,12 @@ def discovery_environment(discovery: str, environment: Mapping[str, str] = os.en
     addresses = parse_addresses(discovery)
     if set_already := [name for name in _USERS_OWN if environment.get(name)]:
         raise ConfigError(f'discovery:={discovery} needs a DDS profile of its own, and '
-                          f'{set_already[0]} is set; put the addresses into that file, or unset it')
+                          f'{set_already[0]} is set; put the addresses there, or unset it')
     profile = shared('config', 'static_peers.xml', environment=environment)
     if not profile:
         raise ConfigError(f'discovery:={discovery} needs config/static_peers.xml, which is not '
                           'installed here; source the workspace')
-    return {RANGE_VARIABLE: 'SYSTEM_DEFAULT', PROFILE_VARIABLE: _with_peers(profile, addresses),
-            MEMORY_VARIABLE: '1'}
+    return {RANGE_VARIABLE: 'SYSTEM_DEFAULT', **with_profile(_with_peers(profile, addresses))}
 
 
 def parse_addresses(text: str) -> tuple[str, ...]:
@@ -74,7 +78,7 @@ def parse_addresses(text: str) -> tuple[str, ...]:
 
 
 @cache
-def _with_peers(profile: Path, addresses: tuple[str, ...]) -> str:
+def _with_peers(profile: Path, addresses: tuple[str, ...]) -> Path:
     """Return a copy of the profile with other addresses, which goes with this process."""
     locators = ''.join(f'<locator><udpv4><address>{address}</address></udpv4></locator>\n'
                        for address in addresses)
@@ -85,7 +89,7 @@ def _with_peers(profile: Path, addresses: tuple[str, ...]) -> str:
                                      delete=False) as file:
         file.write(text)
     atexit.register(Path(file.name).unlink, missing_ok=True)
-    return file.name
+    return Path(file.name)
 
 
 def stay_on_this_host() -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from types import MappingProxyType
 
 from offload_perception.bringup.arguments import Settings
-from offload_perception.bringup.dds import discovery_environment, profile_environment, security_environment
+from offload_perception.bringup.dds import discovery_environment, security_environment
 from offload_perception.bringup.graph import NodeEntry
 from offload_perception.bringup.installed import executable
 from offload_perception.bringup.permissions import enclave
@@ -76,7 +76,7 @@ class NodeProcess:
         self.name, self.command = name, command
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors='replace', env={**os.environ, **profile_environment(), **environment},
+            errors='replace', env={**os.environ, **environment},
             start_new_session=True, preexec_fn=partial(end_with_parent, os.getpid(),
                                                       signal.SIGTERM))
         self._reader = Worker(f'output of {name}', partial(self._forward, show))

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from graph.command import Command
 
+from offload_perception.bringup.dds import with_profile
+
 FOUND_BY_DEFAULT = 32
 """Participants of a domain that Fast DDS looks for without multicast."""
 TWO = """
@@ -44,5 +46,5 @@ def test_participants_beyond_those_that_fast_dds_looks_for_find_each_other(
     (tmp_path / 'two.py').write_text(TWO)
     two = run('python3', str(tmp_path / 'two.py'), env={
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'FASTRTPS_DEFAULT_PROFILES_FILE': str(profile)})
+        **with_profile(profile)})
     two.said('both know both')

@@ -15,9 +15,9 @@ import pytest
 from graph.command import FLYING, LIVE, Command, adds_up, closing
 
 from offload_perception.bringup.dds import (
-    PROFILE_VARIABLE,
     discovery_environment,
     profile_environment,
+    with_profile,
 )
 from offload_perception.network.artefact import Artefact
 
@@ -127,7 +127,7 @@ def environment(way: str, folder: Path) -> dict[str, str]:
     """Return what has the machines find each other, in one of the ways of the docs."""
     if way == 'file of peers':
         return {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SYSTEM_DEFAULT',
-                PROFILE_VARIABLE: str(of_the_docs('static_peers.xml', folder))}
+                **with_profile(of_the_docs('static_peers.xml', folder))}
     if way == 'discovery':
         return discovery_environment(','.join(addresses()))
     return {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',

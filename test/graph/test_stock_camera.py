@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from graph.command import Command
 
+from offload_perception.bringup.dds import PROFILE_VARIABLES
 from offload_perception.network.artefact import Artefact
 
 CAMERA = str(Path(__file__).with_name('stock_camera.py'))
@@ -22,7 +23,7 @@ def captured(run: Callable[..., Command], artefact: Artefact) -> Any:
                    '-p', f'model:={artefact.path}', '-p', 'split:=-1', '-p', 'runtime:=litert')
         camera = run(sys.executable, CAMERA, '--rate', str(rate), '--width', str(width),
                      '--height', str(height), *options,
-                     env={'FASTRTPS_DEFAULT_PROFILES_FILE': ''})
+                     env=dict.fromkeys(PROFILE_VARIABLES, ''))
         assert camera.wait() == 0
         edge.interrupt()
         assert edge.wait() == 0

@@ -70,6 +70,15 @@ def test_a_drone_gets_neither_training_nor_tests() -> None:
     assert drone < names(locked('server')) < names(locked('tools')) < names(locked('test'))
 
 
+def test_kilted_differs_from_jazzy_in_ros_alone() -> None:
+    jazzy, kilted = (set(re.findall(r'^\S+==\S+', locked(ros, 'test'), re.MULTILINE))
+                     for ros in ('jazzy', 'kilted'))
+    changed = jazzy ^ kilted
+    assert all(name.startswith('ros-') for name in changed)
+    assert any(name.startswith('ros-kilted-rclpy==') for name in kilted - jazzy)
+    assert not any('jazzy' in name for name in kilted)
+
+
 def test_what_a_distribution_has_is_left_alone(tmp_path: Path) -> None:
     for name, version in UBUNTU.items():
         folder = tmp_path / f'{name}-{version}.dist-info'

@@ -137,9 +137,9 @@ class Checkouts:
 
 @pytest.mark.parametrize(('gated', 'second', 'waits_for', 'called'), [
     ('venv', 'other', 'the set-up of another checkout',
-     ['colcon', 'colcon', 'pip', 'ros', 'test', 'venv']),
+     ['colcon', 'colcon', 'jazzy', 'pip', 'test', 'venv']),
     ('colcon', 'first', 'another build of this checkout',
-     ['colcon', 'pip', 'ros', 'test', 'venv'])])
+     ['colcon', 'jazzy', 'pip', 'test', 'venv'])])
 def test_a_second_run_says_what_it_waits_for_and_does_nothing_twice(
         tmp_path: Path, gated: str, second: str, waits_for: str, called: list[str]) -> None:
     checkouts = Checkouts(tmp_path, gated)
@@ -198,8 +198,9 @@ def test_a_command_that_runs_holds_up_no_other_one(tmp_path: Path) -> None:
         checkouts.close()
 
 
-def test_every_package_is_installed_by_its_hash() -> None:
-    lock = (SCRIPT.parents[1] / 'requirements' / 'locked.txt').read_text()
+@pytest.mark.parametrize('name', ['locked.txt', 'locked_kilted.txt'])
+def test_every_package_is_installed_by_its_hash(name: str) -> None:
+    lock = (SCRIPT.parents[1] / 'requirements' / name).read_text()
     packages = re.findall(r'^\S+==\S+.*$', lock, re.MULTILINE)
     hashed = re.findall(r'^\S+==.* \\\n    --hash=sha256:[0-9a-f]{64}\b', lock, re.MULTILINE)
     assert len(packages) == len(hashed) > 200

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from offload_perception.bringup.dds import (
-    MEMORY_VARIABLE,
-    PROFILE_VARIABLE,
+    PROFILE_VARIABLES,
     RANGE_VARIABLE,
     YOUNG_S,
     discovery_environment,
     remove_leftovers,
     stay_on_this_host,
+    with_profile,
 )
 from offload_perception.errors import ConfigError
 
@@ -53,15 +53,15 @@ def installed(tmp_path: Path) -> dict[str, str]:
 def test_discovery_by_multicast_keeps_the_profile(installed: dict[str, str]) -> None:
     found = discovery_environment('subnet', installed)
     assert found == {RANGE_VARIABLE: 'SUBNET', **discovery_environment('', installed)}
-    assert set(found) == {RANGE_VARIABLE, PROFILE_VARIABLE, MEMORY_VARIABLE}
+    assert set(found) == {RANGE_VARIABLE, *with_profile(CONFIG)}
 
 
 def test_discovery_of_addresses_puts_them_in_the_file_of_peers(installed: dict[str, str]) -> None:
     found = discovery_environment('10.0.0.7, 10.0.0.8', installed)
-    file = ET.parse(found[PROFILE_VARIABLE])
+    file = ET.parse(found[PROFILE_VARIABLES[0]])
     assert [e.text for e in file.iter() if e.tag.endswith('}address')] == [
         '127.0.0.1', '10.0.0.7', '10.0.0.8']
-    assert found[RANGE_VARIABLE] == 'SYSTEM_DEFAULT' and found[MEMORY_VARIABLE] == '1'
+    assert found[RANGE_VARIABLE] == 'SYSTEM_DEFAULT'
 
 
 @pytest.mark.parametrize('text', ['everyone', '10.0.0', '10.0.0.7;10.0.0.8', '10.0.0.7,',
@@ -73,8 +73,9 @@ def test_discovery_of_something_else_is_refused(text: str, installed: dict[str, 
 
 def test_discovery_of_addresses_replaces_no_profile_of_the_users(
         installed: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match=f'{PROFILE_VARIABLE} is set'):
-        discovery_environment('10.0.0.7', {**installed, PROFILE_VARIABLE: '/my.xml'})
+    for name in PROFILE_VARIABLES:
+        with pytest.raises(ConfigError, match=f'{name} is set'):
+            discovery_environment('10.0.0.7', {**installed, name: '/my.xml'})
     with pytest.raises(ConfigError, match='source the workspace'):
         discovery_environment('10.0.0.7', {})
 

@@ -9,7 +9,7 @@ import pytest
 
 from offload_perception.bringup import process_runner
 from offload_perception.bringup.arguments import Settings, arguments
-from offload_perception.bringup.dds import MEMORY_VARIABLE, PROFILE_VARIABLE, RANGE_VARIABLE
+from offload_perception.bringup.dds import RANGE_VARIABLE, with_profile
 from offload_perception.bringup.graph import DRONE, SERVER, NodeEntry
 from offload_perception.errors import ConfigError
 
@@ -234,12 +234,12 @@ def test_the_dds_profile_is_in_the_environment_of_the_nodes_alone(
     profile.parent.mkdir(parents=True)
     profile.touch()
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
-    monkeypatch.delenv(PROFILE_VARIABLE, raising=False)
-    monkeypatch.delenv(MEMORY_VARIABLE, raising=False)
+    for name in with_profile(profile):
+        monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
     for action in started(DRONE, {}):
         texts = {k[0].text: v[0].text for k, v in action.additional_env}
-        assert texts == {PROFILE_VARIABLE: str(profile), MEMORY_VARIABLE: '1'}
+        assert texts == with_profile(profile)
     assert dict(os.environ) == before
 
 
