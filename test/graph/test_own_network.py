@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graph.command import Command, adds_up, closing
+from graph.command import FLYING, Command, adds_up, closing
 from unit.networks import SIZE, real, seeded
 
 from offload_perception.recording import BagReader
@@ -18,13 +18,19 @@ PHOTOGRAPHS = {'cat.bmp', 'bird.bmp', 'parrot.jpg'}
 
 @pytest.fixture
 def fly(run: Callable[..., Command], tmp_path: Path) -> Callable[..., dict[str, list[Any]]]:
-    """Fly a network over pictures for a while; return its messages by topic."""
+    """Fly a network over pictures until there are results; return its messages by topic."""
     pytest.importorskip('mcap_ros2')
+    patient = tmp_path / 'patient.yaml'  # the cores may be busy with other tests
+    patient.write_text('/**/edge_inference:\n  ros__parameters:\n    reply_timeout: 60.0\n')
 
     def fly(model: Path, source: Path, *arguments: str) -> dict[str, list[Any]]:
-        demo = run('demo', '--duration', '5', f'model:={model}', f'source:={source}', 'rate:=3',
+        demo = run('demo', f'model:={model}', f'source:={source}', 'rate:=3',
                    'deadline:=0', 'runtime:=litert', 'threads:=1', 'record:=true',
-                   'record_images:=true', f'bag:={tmp_path}/bag', *arguments)
+                   'record_images:=true', f'bag:={tmp_path}/bag', f'params_file:={patient}',
+                   *arguments)
+        for _ in range(5):
+            demo.said(FLYING, after=len(demo.lines))
+        demo.interrupt()
         assert demo.wait() == 0, demo.output
         assert adds_up(demo.output)
         _, remote, local, *_ = closing(demo.output)
