@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import (
     LifecycleState,
@@ -291,7 +290,7 @@ class ManagedNode(ResourceNode, Generic[ConfigT, SessionT]):
     def _take_orders(self) -> None:
         """Serve `change_state` among the orders; a request that does not fit is refused.
 
-        rclpy 7.1.6 raises there, which would end the node.
+        rclpy of Jazzy raises there, which would end the node; that of Kilted says little.
         """
         service = self._service_change_state
         service.callback = partial(self._on_change_state, service.callback)
@@ -301,15 +300,15 @@ class ManagedNode(ResourceNode, Generic[ConfigT, SessionT]):
     def _on_change_state(self, change: Callable[..., ChangeState.Response],
                          request: ChangeState.Request,
                          response: ChangeState.Response) -> ChangeState.Response:
-        try:
+        asked = request.transition
+        if any(asked.label == label if asked.label else asked.id == number
+               for number, label, *_ in self._state_machine.available_transitions):
             return change(request, response)
-        except RCLError:
-            asked = request.transition
-            self.get_logger().warning(
-                f'transition {asked.label[:40]!r} ({asked.id}) does not fit: this node is '
-                f'{self._state_machine.current_state[1]}')
-            response.success = False
-            return response
+        self.get_logger().warning(
+            f'transition {asked.label[:40]!r} ({asked.id}) does not fit: this node is '
+            f'{self._state_machine.current_state[1]}')
+        response.success = False
+        return response
 
     def _autostart(self) -> None:
         """Take the steps to `active` that no launch file has taken yet, or to `inactive`."""
