@@ -7,7 +7,9 @@ and subscribes to the results.
 import argparse
 import os
 import platform
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -136,6 +138,42 @@ def bare(network: LoadedNetwork, cut: int, image: np.ndarray) -> tuple[float, fl
 
 
 # -- the graph ------------------------------------------------------------------------------
+
+
+class CommandInFlight:
+    """A command of the package that flies; a context manager, which lands it as Ctrl-C does.
+
+    :ivar log: what it has printed so far.
+    :param flies: a line that matches this says that it is in flight.
+    """
+
+    def __init__(self, *words: str, flies: str, verbose: bool = False) -> None:
+        self.log = ''
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        text=True)
+        self._flies, self._verbose, self._flying = re.compile(flies), verbose, threading.Event()
+        self._reader = threading.Thread(target=self._read)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.log += line
+            if self._verbose:
+                progress(line.rstrip())
+            if self._flies.search(line):
+                self._flying.set()
+        self._flying.set()
+
+    def __enter__(self) -> 'CommandInFlight':
+        """Wait until it is in flight, or has ended."""
+        self._reader.start()
+        self._flying.wait()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.process.send_signal(signal.SIGINT if kind is None else signal.SIGKILL)
+        self.process.wait()
+        self._reader.join()
 
 
 def drone_graph(args: argparse.Namespace, namespace: str, *more: str, split: str, codec: str,

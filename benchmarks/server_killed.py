@@ -13,7 +13,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,39 +41,16 @@ def fly(args: argparse.Namespace, folder: Path) -> tuple[float, str]:
     words = [f'drones:={args.drones}', 'servers:=2', f'rate:={args.rate}',
              f'deadline:={args.deadline}', 'threads:=1', 'meter:=none', 'dashboard:=false',
              'record:=true', f'bag:={folder / "bag"}', *args.arguments]
-    process = subprocess.Popen(('fleet', *words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True)
-    assert process.stdout is not None
-    lines: list[str] = []
-    in_flight = threading.Event()
-
-    def read(stream: Any) -> None:
-        for line in stream:
-            lines.append(line)
-            if args.verbose:
-                print(line, end='', file=sys.stderr)
-            if re.search(rf'\| {args.drones} drones ', line):
-                in_flight.set()
-        in_flight.set()
-    reader = threading.Thread(target=read, args=(process.stdout,))
-    reader.start()
-    try:
-        in_flight.wait()  # or ended
+    with common.CommandInFlight('fleet', *words, flies=rf'\| {args.drones} drones ',
+                                verbose=args.verbose) as fleet:
         progress(f'{args.drones} drones are in flight')
-        _wait(process, args.settle + args.before)
-        server = _server(process.pid)
+        _wait(fleet.process, args.settle + args.before)
+        server = _server(fleet.process.pid)
         killed_s = time.time()
         server.send_signal(signal.SIGKILL)
         progress('killed the second server')
-        _wait(process, args.after)
-    except BaseException:
-        process.kill()
-        raise
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait()
-        reader.join()
-    return killed_s, ''.join(lines)
+        _wait(fleet.process, args.after)
+    return killed_s, fleet.log
 
 
 def _wait(process: subprocess.Popen[str], seconds: float) -> None:

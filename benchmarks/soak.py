@@ -180,38 +180,16 @@ def inject(processes: dict[str, psutil.Process], seconds: float, seed: int
 
 def fly(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Fly the demo through faults; return its log and what was measured."""
-    process = subprocess.Popen(
-        ('demo', f'rate:={args.rate}', 'record:=true', f'bag:={folder / "bag"}', 'dashboard:=true',
-         'dashboard_port:=0', 'threads:=1', *args.arguments),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout is not None
-    lines: list[str] = []
-    in_flight = Event()
-
-    def read(stream: Any) -> None:
-        for line in stream:
-            lines.append(line)
-            if re.search(r's \| +[1-9]', line):
-                in_flight.set()
-        in_flight.set()
-    reader = Thread(target=read, args=(process.stdout,))
-    reader.start()
-    try:
-        in_flight.wait()  # or ended
-        processes = _nodes_of(process)
+    words = (f'rate:={args.rate}', 'record:=true', f'bag:={folder / "bag"}', 'dashboard:=true',
+             'dashboard_port:=0', 'threads:=1', *args.arguments)
+    with common.CommandInFlight('demo', *words, flies=r's \| +[1-9]') as demo:
+        processes = _nodes_of(demo.process)
         progress('in flight')
         with Growth(processes) as growth:
             began_s = time.time()
             faults = inject(processes, 60.0 * args.minutes, args.seed)
             time.sleep(SPARED_S)
-    except BaseException:
-        process.kill()
-        raise
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait()
-        reader.join()
-    return {'log': ''.join(lines), 'code': process.returncode, 'began_s': began_s,
+    return {'log': demo.log, 'code': demo.process.returncode, 'began_s': began_s,
             'faults': faults, 'samples': dict(growth.samples)}
 
 
