@@ -1,4 +1,4 @@
-"""Topics that match by name and not by QoS or type, so that nothing is delivered."""
+"""Topics that match by name and not by QoS, type or its version: nothing useful is delivered."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -26,16 +26,51 @@ def mismatches(node: 'AnyManagedNode') -> Iterator[Finding]:
             if other.topic_type != kind:
                 yield error(f'type of {name} on {topic}', f'{name} publishes {other.topic_type} '
                             f'on {topic}, but this node takes {kind}: remap one of them')
+            elif _other_version(node, other):
+                yield error(f'version of {name} on {topic}', f'{name} publishes another version '
+                            f'of {kind} on {topic}: {_SAME_VERSION}')
             elif why := _why(other.qos_profile, taken.qos_profile):
                 yield error(f'QoS of {name} on {topic}', f'QoS mismatch on {topic}, nothing '
                             f'arrives from {name}: {why}; {_remedy(node, topic, name)}')
     for given in node.publishers:
         topic = given.topic_name
         for other in node.get_subscriptions_info_by_topic(topic):
-            if why := _why(given.qos_profile, other.qos_profile):
+            if _other_version(node, other):
+                name = _name(other)
+                yield warning(f'version of {name} on {topic}', f'{name} takes another version of '
+                              f'{other.topic_type} on {topic}: {_SAME_VERSION}')
+            elif why := _why(given.qos_profile, other.qos_profile):
                 name = _name(other)
                 yield warning(f'QoS of {name} on {topic}', f'QoS mismatch on {topic}, {name} gets '
                               f'nothing: {why}; {_remedy(node, topic, name)}')
+
+
+_SAME_VERSION = 'install the same version of its package on both sides'
+_hashes: dict[str, str] = {}  # of the fields of each type as this process has it, by its name
+
+
+def _other_version(node: 'AnyManagedNode', other: TopicEndpointInfo) -> bool:
+    """Return whether an endpoint's message of the same name has other fields (REP 2016).
+
+    DDS delivers it all the same, and what is read is nonsense, or nothing.
+    """
+    ours = _hashes.get(other.topic_type) or _own_hash(node, other.topic_type)
+    theirs = str(other.topic_type_hash)
+    return ours != theirs and 'INVALID' not in (ours, theirs)
+
+
+def _own_hash(node: 'AnyManagedNode', kind: str) -> str:
+    """Return the hash of a type by one of the node's own endpoints in the graph."""
+    topics = [(node.get_subscriptions_info_by_topic, s.topic_name) for s in node.subscriptions
+              if name_of(s.msg_type) == kind]
+    topics += [(node.get_publishers_info_by_topic, p.topic_name) for p in node.publishers
+               if name_of(p.msg_type) == kind]
+    for look, topic in topics:
+        for found in look(topic):
+            if _name(found) == node.get_fully_qualified_name():
+                _hashes[kind] = str(found.topic_type_hash)
+                return _hashes[kind]
+    return 'INVALID'
 
 
 def _why(publisher: QoSProfile, subscription: QoSProfile) -> str:

@@ -11,6 +11,7 @@ from faults.flight import DRONE, LONG, RUNS_ON, SERVER, TIMES, Flight, pause
 from graph.node_beside import node_beside
 from node.world import Heard
 from offload_perception.msg import FeatureTensor, RemoteResult
+from rclpy.serialization import serialize_message
 
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array
@@ -33,6 +34,9 @@ class Intruder:
         self._tensor = node.create_publisher(FeatureTensor, f'{SERVER}/features',
                                              qos.features(16))
         self._reply = node.create_publisher(RemoteResult, f'{DRONE}/remote_result', qos.RESULTS)
+
+    def send_bytes(self, topic: str, data: bytes) -> None:
+        (self._tensor if topic == 'tensors' else self._reply).publish(data)
 
     def send(self, message: Any) -> None:
         (self._tensor if isinstance(message, FeatureTensor) else self._reply).publish(message)
@@ -125,6 +129,25 @@ def test_replies_that_are_not_the_servers(flight: Flight, intruder: Intruder,
     flight.land(f'{COUNT} replies {change.__name__}')
     assert not BLAMED & flight.dropped_since
     assert 'forged' not in flight['monitor'].output
+
+
+def garbled(good: bytes, chance: random.Random) -> bytes:
+    """Return what is no message in CDR, or another one than was sent."""
+    at = chance.randrange(4, len(good))
+    return chance.choice([good[:at], chance.randbytes(at), good[:4] + b'\xff' * at,
+                          good[:at] + chance.randbytes(8) + good[at + 8:]])
+
+
+@pytest.mark.parametrize('topic', [LONG('tensors'), 'replies'])
+def test_bytes_that_are_no_message(flight: Flight, intruder: Intruder, topic: str) -> None:
+    chance, heard = random.Random(0), getattr(intruder, topic)
+    with flight.fault():
+        for n in range(COUNT):
+            heard.wait_for(n + 1)
+            intruder.send_bytes(topic, garbled(serialize_message(heard[0]), chance))
+    flight.flies(RUNS_ON)
+    flight.land(f'{COUNT} {topic} that are no messages')
+    assert not BLAMED & flight.dropped_since
 
 
 @pytest.fixture(scope='module')

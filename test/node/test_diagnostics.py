@@ -17,6 +17,7 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.type_hash import TypeHash
 from sensor_msgs.msg import CompressedImage, Image
 
 from offload_perception.errors import SourceError
@@ -80,6 +81,29 @@ def test_a_subscriber_that_asks_for_more_than_a_node_offers(world: World, edge: 
         durability=DurabilityPolicy.TRANSIENT_LOCAL))
     assert told(node, rf'{world.ns}/test gets nothing: volatile publisher and transient local '
                 rf'subscription; change the QoS of {world.ns}/test') == WARN
+
+
+@pytest.mark.parametrize('side', ['publishers', 'subscriptions'])
+def test_a_node_with_another_version_of_a_message_is_named(
+        world: World, edge: Callable[..., Any], told: Callable[..., Any],
+        monkeypatch: pytest.MonkeyPatch, side: str) -> None:
+    node = edge(split='-1')
+    if side == 'publishers':
+        world.node.create_publisher(Image, 'image_raw', qos.images('reliable'))
+    else:
+        world.hear(Classification, 'classification', qos.RESULTS)
+    look = getattr(node, f'get_{side}_info_by_topic')
+
+    def as_of_an_older_package(topic: str) -> list[Any]:
+        found = look(topic)
+        for info in found:
+            if info.node_name == 'test':
+                info.topic_type_hash = TypeHash(1, bytes(range(32)))
+        return found
+    monkeypatch.setattr(node, f'get_{side}_info_by_topic', as_of_an_older_package)
+    says, level = ('publishes', ERROR) if side == 'publishers' else ('takes', WARN)
+    assert told(node, rf'{world.ns}/test {says} another version of .* on {world.ns}/.*: install '
+                'the same version') == level
 
 
 @pytest.fixture
