@@ -15,7 +15,7 @@ from offload_perception.bringup.installed import shared
 from offload_perception.errors import ConfigError
 
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-"""The same file: the Fast DDS of Jazzy reads the first, that of Kilted and later the second."""
+"""The Fast DDS 2 of Jazzy reads the first, and Fast DDS 3 of Kilted and later the second."""
 MEMORY_VARIABLE = 'RMW_FASTRTPS_USE_QOS_FROM_XML'
 """Has the profile say how queues keep memory; each topic's QoS stays what its node asks for."""
 RANGE_VARIABLE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
@@ -37,12 +37,18 @@ def profile_environment(environment: Mapping[str, str] = os.environ) -> dict[str
     if any(environment.get(name) for name in _USERS_OWN):
         return {}
     profile = shared('config', 'fastdds.xml', environment=environment)
-    return with_profile(profile, environment.get(MEMORY_VARIABLE) or '1') if profile else {}
+    return with_profile(profile, environment) if profile else {}
 
 
-def with_profile(file: Path, memory: str = '1') -> dict[str, str]:
-    """Return the variables that have Fast DDS use a profile, its memory policies too."""
-    return {**dict.fromkeys(PROFILE_VARIABLES, str(file)), MEMORY_VARIABLE: memory}
+def with_profile(file: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables that have Fast DDS use a profile, its memory policies too.
+
+    :param file: in the terms of Fast DDS 2; version 3 gets a copy in its own.
+    """
+    older, newer = PROFILE_VARIABLES
+    profile = {older: str(file)} if environment.get('ROS_DISTRO', 'jazzy') == 'jazzy' else {
+        newer: str(_copy(file.read_text().replace('heartbeatPeriod', 'heartbeat_period')))}
+    return {**profile, MEMORY_VARIABLE: environment.get(MEMORY_VARIABLE) or '1'}
 
 
 def discovery_environment(discovery: str, environment: Mapping[str, str] = os.environ
@@ -66,7 +72,8 @@ def discovery_environment(discovery: str, environment: Mapping[str, str] = os.en
     if not profile:
         raise ConfigError(f'discovery:={discovery} needs config/static_peers.xml, which is not '
                           'installed here; source the workspace')
-    return {RANGE_VARIABLE: 'SYSTEM_DEFAULT', **with_profile(_with_peers(profile, addresses))}
+    return {RANGE_VARIABLE: 'SYSTEM_DEFAULT',
+            **with_profile(_with_peers(profile, addresses), environment)}
 
 
 def parse_addresses(text: str) -> tuple[str, ...]:
@@ -77,15 +84,20 @@ def parse_addresses(text: str) -> tuple[str, ...]:
         raise ConfigError(f"use '{SUBNET}' or IPv4 addresses with commas between ({e})") from e
 
 
-@cache
 def _with_peers(profile: Path, addresses: tuple[str, ...]) -> Path:
-    """Return a copy of the profile with other addresses, which goes with this process."""
+    """Return a copy of the profile with other addresses."""
     locators = ''.join(f'<locator><udpv4><address>{address}</address></udpv4></locator>\n'
                        for address in addresses)
     text, found = _PEERS.subn(locators, profile.read_text())
     if found != 1:
         raise ConfigError(f'{profile} has no addresses 192.168... to be replaced')
-    with tempfile.NamedTemporaryFile('w', prefix='offload_perception_peers_', suffix='.xml',
+    return _copy(text)
+
+
+@cache
+def _copy(text: str) -> Path:
+    """Return a file with a profile, which is removed when this process ends."""
+    with tempfile.NamedTemporaryFile('w', prefix='offload_perception_', suffix='.xml',
                                      delete=False) as file:
         file.write(text)
     atexit.register(Path(file.name).unlink, missing_ok=True)

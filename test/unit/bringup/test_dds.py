@@ -64,6 +64,16 @@ def test_discovery_of_addresses_puts_them_in_the_file_of_peers(installed: dict[s
     assert found[RANGE_VARIABLE] == 'SYSTEM_DEFAULT'
 
 
+@pytest.mark.parametrize('discovery', ['', '10.0.0.7'])
+def test_fast_dds_3_gets_the_profile_in_its_own_terms(installed: dict[str, str],
+                                                      discovery: str) -> None:
+    found = discovery_environment(discovery, {**installed, 'ROS_DISTRO': 'kilted'})
+    older, newer = PROFILE_VARIABLES
+    assert older not in found
+    names = {e.tag.rpartition('}')[2] for e in ET.parse(found[newer]).iter()}
+    assert 'heartbeat_period' in names and 'heartbeatPeriod' not in names
+
+
 @pytest.mark.parametrize('text', ['everyone', '10.0.0', '10.0.0.7;10.0.0.8', '10.0.0.7,',
                                   '<a/>', '::1'])
 def test_discovery_of_something_else_is_refused(text: str, installed: dict[str, str]) -> None:
