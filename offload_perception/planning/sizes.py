@@ -36,8 +36,8 @@ _LEARNED = ('transform', 'latent')  # only where they were measured
 _HEADER_BYTES = 8  # of the codec's container, with two parameters
 # First guesses, refined by the first frames: bits per element of VGG16's activations and bits per
 # pixel of photos as benchmarks/codec.py finds them; encode time per byte on a small ARM core.
-_LOSSY_BITS = {'1': 0.3, '2': 0.8, '3': 1.3, '4': 1.9, '5': 2.4, '6': 2.8, '7': 3.2}
-_TRANSFORM_BITS = {'11': 1.1, '22': 0.6, '45': 0.4, '90': 0.3}
+_LOSSY_BITS = {1: 0.3, 2: 0.8, 3: 1.3, 4: 1.9, 5: 2.4, 6: 2.8, 7: 3.2}
+_TRANSFORM_BITS = {11: 1.1, 22: 0.6, 45: 0.4, 90: 0.3}
 _LATENT_BITS = 1.0
 _IMAGE_BITS = {'jpeg': ((50, 1.2), (75, 1.8), (90, 2.9), (100, 8.0)),
                'webp': ((50, 0.9), (80, 1.5), (100, 5.0))}
@@ -166,19 +166,19 @@ class SizeTable:
 def guessed_bits(codec: str, spec: TensorSpec) -> float:
     """Return a guess of the payload of a tensor like `spec` [bits].
 
-    :raises ConfigError: for a codec that no guess is known for.
+    :raises ConfigError: for a codec that cannot take it, or that no guess is known for.
     """
-    name, _, rest = codec.partition(':')
-    number = rest.partition(':')[0]
+    name = codec.strip().partition(':')[0]
+    number, *_ = (*codecs.parse(codec, spec).parameters, 0)
     if name == 'raw':
         return 8.0 * spec.nbytes
     if name in _IMAGE_BITS:
         quality, bits = zip(*_IMAGE_BITS[name], strict=True)
-        return float(np.interp(float(number or 80), quality, bits)) * spec.size / 3
+        return float(np.interp(float(number), quality, bits)) * spec.size / 3
     if name == 'lossy':
-        return _LOSSY_BITS[number or '4'] * spec.size
+        return _LOSSY_BITS[number] * spec.size
     if name == 'transform':
-        return _TRANSFORM_BITS.get(number or '32', 0.5) * spec.size
+        return _TRANSFORM_BITS.get(number, 0.5) * spec.size
     if name == 'latent':
         return _LATENT_BITS * spec.size
     if name == 'affine':

@@ -71,6 +71,12 @@ def test_rows_of_other_networks_are_left_out(shape: NetworkShape) -> None:
     assert SizeTable(shape).load([row]) == 0
 
 
+@pytest.mark.parametrize('codec', ['lossy:3 ', 'lossy:03', ' lossy:3', 'lossy:٣'])
+def test_a_codec_is_known_however_its_number_is_written(shape: NetworkShape, codec: str) -> None:
+    spec = shape.specs[14][0]
+    assert guessed_bits(codec, spec) == guessed_bits('lossy:3', spec)
+
+
 @pytest.mark.parametrize('change', [
     {'bytes': 'few'}, {'bytes': 0}, {'bytes': None}, {'encode_ms': -1.0}, {'agreement': 2},
     {'agreement': None}, {'cut': 5}, {'codec': ['raw']}, {'images': 1.5}, {'accuracy': []},
