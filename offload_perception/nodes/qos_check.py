@@ -52,7 +52,7 @@ _hashes: dict[str, str] = {}  # of the fields of each type as this process has i
 def _other_version(node: 'AnyManagedNode', other: TopicEndpointInfo) -> bool:
     """Return whether an endpoint's message of the same name has other fields (REP 2016).
 
-    DDS delivers it all the same, and what is read is nonsense, or nothing.
+    DDS still delivers it, and what is read makes no sense, or there is nothing to read.
     """
     ours = _hashes.get(other.topic_type) or _own_hash(node, other.topic_type)
     theirs = str(other.topic_type_hash)
