@@ -20,8 +20,8 @@ from offload_perception.health.clocks import LoopWatch
 from offload_perception.health.guard import fault, guarded, thread_findings
 from offload_perception.health.trend import Lasting
 from offload_perception.incoming import text
+from offload_perception.nodes.endpoint_check import mismatches
 from offload_perception.nodes.qos import GHOST_S
-from offload_perception.nodes.qos_check import mismatches
 from offload_perception.threads import troubled
 
 if TYPE_CHECKING:
