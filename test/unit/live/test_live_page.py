@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from unit.live import browser, drone
 from unit.live.drone import Clock
+from waits import WAIT_S
 
 from offload_perception.errors import ConfigError
 from offload_perception.live import http_server as serving
@@ -344,7 +345,9 @@ def test_a_click_on_a_drone_in_the_table_shows_it_in_full(fleet: FleetState,
                 await page.until(f"{TEXT}.includes('captured 6 =')")
                 assert await page.evaluate("document.querySelector('.chosen td').textContent"
                                            ) == '/drone2'
-                assert server.viewed == {'/drone2'}
+                async with asyncio.timeout(WAIT_S):
+                    while server.viewed != {'/drone2'}:  # until the old page is missed
+                        await asyncio.sleep(0.01)
                 await page.call('Emulation.setDeviceMetricsOverride', width=390, height=844,
                                 deviceScaleFactor=1, mobile=True)
                 assert await page.evaluate('document.documentElement.scrollWidth') == 390
