@@ -24,7 +24,7 @@ _USERS_OWN = (*PROFILE_VARIABLES, 'FASTDDS_BUILTIN_TRANSPORTS')
 
 _SHARED_MEMORY = Path('/dev/shm')
 _PEERS = re.compile(r'(?:<locator>.*192\.168\..*</locator>\s*)+')
-_LOCK = re.compile(r'fastrtps_[0-9a-f]{16}_el')
+_LOCK = re.compile(r'fast(rtps|dds)_[0-9a-f]{16}_el')  # of Fast DDS 2 and 3
 YOUNG_S = 10.0
 
 

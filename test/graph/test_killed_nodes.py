@@ -13,7 +13,7 @@ from graph.command import FLYING, Command
 from offload_perception.bringup.dds import profile_environment
 from offload_perception.network.artefact import Artefact
 
-SEGMENT = re.compile(r'/dev/shm/(fastrtps_[0-9a-f]{16})$', re.MULTILINE)
+SEGMENT = re.compile(r'/dev/shm/(fast(?:rtps|dds)_[0-9a-f]{16})$', re.MULTILINE)
 SERVER = ('remote_inference_node', '--ros-args', '-r', '__ns:=/server')
 
 

@@ -98,11 +98,11 @@ def test_the_kernel_settings_grant_what_the_profile_asks_for() -> None:
     assert granted['net.core.wmem_max'] == asked['sendBufferSize[]']
 
 
-@pytest.fixture
-def segment(tmp_path: Path) -> Callable[..., Any]:
-    """Make a segment as Fast DDS names it, with the file it locks; return both."""
+@pytest.fixture(params=['fastrtps', 'fastdds'])
+def segment(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Make a segment as Fast DDS 2 or 3 names it, with the file it locks; return both."""
     def make(number: int, *, age_s: float = 2 * YOUNG_S) -> tuple[Path, Path]:
-        made = tmp_path / f'fastrtps_{number:016x}'
+        made = tmp_path / f'{request.param}_{number:016x}'
         made.write_bytes(bytes(BYTES))
         lock = tmp_path / f'{made.name}_el'
         lock.touch()
