@@ -6,7 +6,7 @@ import itertools
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ CHROMIUM = next(filter(None, map(shutil.which, (
     'chromium', 'chromium-browser', 'google-chrome'))), None)
 _FLAGS = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
           '--no-first-run', '--disable-background-networking', '--remote-debugging-port=0')
+
+
+class Navigated(Exception):
+    """The page was replaced by another one while it was asked."""
 
 
 class Page:
@@ -32,6 +36,8 @@ class Page:
         while True:
             answer = await self._socket.receive_json(timeout=WAIT_S)
             if answer.get('id') == number:
+                if 'navigated' in answer.get('error', {}).get('message', ''):
+                    raise Navigated(answer)
                 assert 'error' not in answer, answer
                 return answer['result']
             self._note(answer)
@@ -61,11 +67,13 @@ class Page:
         return result['result'].get('value')
 
     async def until(self, expression: str) -> Any:
-        """Wait until an expression holds; return its value."""
+        """Wait until an expression holds, here or in the next page; return its value."""
         async with asyncio.timeout(WAIT_S):
-            while not (value := await self.evaluate(expression)):
+            while True:
+                with suppress(Navigated):
+                    if value := await self.evaluate(expression):
+                        return value
                 await asyncio.sleep(0.02)
-        return value
 
     async def screenshot(self, path: Path, quality: int = 80) -> None:
         """Write the whole page as JPEG."""
