@@ -40,7 +40,7 @@ def test_every_section_of_a_record_that_has_a_table_has_its_command(page: Path) 
     for section in re.split(r'^## ', page.read_text(), flags=re.MULTILINE)[1:]:
         title = section.splitlines()[0]
         made_here = '|---' in section or '| ---' in section
-        assert not made_here or re.search(r'\w\.py|simulate_fleet --|plan --', section), title
+        assert not made_here or re.search(r'\w\.(py|sh)|simulate_fleet --|plan --', section), title
 
 
 def test_the_citation_is_of_this_version() -> None:
