@@ -82,13 +82,15 @@ class Recording(Session):
             compress=not (c.images or c.tensors))
         self._disk = DiskWatch(c.min_free * MB)
         node.resources.callback(self._finish)
-        node.get_logger().info(f'recording into {self._bag.folder}')
 
     def start(self) -> None:
         """Listen."""
-        self._listen_to_known(self._node.config)
-        self._node.add_timer(self._node.config.flush_period, self._flush)
-        self._node.add_timer(LOOK_PERIOD_S, self._look_for_topics)
+        node = self._node
+        self._listen_to_known(node.config)
+        node.add_timer(node.config.flush_period, self._flush)
+        node.add_timer(LOOK_PERIOD_S, self._look_for_topics)
+        if self._bag is not None:
+            node.get_logger().info(f'recording into {self._bag.folder}')
 
     def _finish(self) -> None:
         """Finish the bag with all that has come in."""

@@ -7,13 +7,14 @@ digests are set right or left out, as a forger would, so that what follows them 
 import atexit
 import json
 import shutil
+import sqlite3
 import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,9 +117,15 @@ class Target:
         return True
 
 
-def _file(name: str, data: bytes) -> Path:
+@cache
+def _path(name: str) -> Path:
     path = _FOLDER / name
     path.parent.mkdir(exist_ok=True)
+    return path
+
+
+def _file(name: str, data: bytes) -> Path:
+    path = _path(name)
     path.write_bytes(data)
     return path
 
@@ -556,7 +563,10 @@ def _sqlite_seeds() -> Iterator[bytes]:
     with rosbag2.Writer(folder, version=9, storage_plugin=rosbag2.StoragePlugin.SQLITE3) as bag:
         connection = bag.add_connection('/a', NOTE.name, msgdef=NOTE.text, rihs01=NOTE.hash)
         bag.write(connection, 5, note(1, b'x'))
-    yield next(folder.glob('*.db3')).read_bytes()
+    file = next(folder.glob('*.db3'))
+    with closing(sqlite3.connect(file)) as base:  # as small as can be: most changes then matter
+        base.executescript('PRAGMA page_size = 512; VACUUM')
+    yield file.read_bytes()
 
 
 def _bag_metadata_seeds() -> Iterator[bytes]:

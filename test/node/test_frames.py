@@ -362,8 +362,9 @@ def test_tensors_that_the_middleware_overwrote_are_counted_with_their_sender(
     statuses.wait_for(lambda m: m.received)
     world.hold_lane(server_node, lambda: [link(sequence=n) for n in range(2, 501)])
     lost = statuses.wait_for(lambda m: m.lost).lost
-    until(lambda: server_node.session.senders.sent[f'{world.ns}/drone'] == 500)
-    assert server_node.session.pipeline.counts.received + server_node.session.senders.lost == 500
+    server = server_node.session
+    until(lambda: server.pipeline.counts.received + server.senders.lost == 500)
+    assert server.senders.sent[f'{world.ns}/drone'] == 500
     assert lost >= 500 - 2 * (server_node.config.queue_limit + SPARE_DEPTH)
 
 
