@@ -23,7 +23,6 @@ import psutil
 import rclpy
 from offload_perception.msg import Classification, FrameLatency
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -38,6 +37,7 @@ from offload_perception.memory import keep_large_buffers
 from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import fit_image, image_message
+from offload_perception.nodes.executor import ThreadExecutor
 from offload_perception.preparation.model_source import is_model_file
 from offload_perception.preparation.prepare import prepare
 from offload_perception.runtime.loaded_network import LoadedNetwork
@@ -252,7 +252,7 @@ class Probe:
         self.sent: dict[int, float] = {}
         self.arrivals: list[tuple[int, float]] = []
         self.latencies: list[FrameLatency] = []
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor = ThreadExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()

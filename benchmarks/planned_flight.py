@@ -10,13 +10,13 @@ import common
 import rclpy
 from offload_perception.msg import FrameEnergy, FrameLatency, OffloadDecision
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from offload_perception.bringup.graph import DRONE
 from offload_perception.bringup.process_runner import GraphRunner, parse_arguments
 from offload_perception.errors import OffloadError
 from offload_perception.nodes import qos
+from offload_perception.nodes.executor import ThreadExecutor
 
 START_TIMEOUT_S = 900.0
 
@@ -62,7 +62,7 @@ class Telemetry:
                                   (FrameLatency, 'frame_latency', self._take_frame),
                                   (FrameEnergy, 'frame_energy', self.energies.append)):
             self._node.create_subscription(kind, topic, self._taking(take), qos.TELEMETRY)
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor = ThreadExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()

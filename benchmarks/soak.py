@@ -31,13 +31,13 @@ import rclpy
 from goals import Goal, at_most, publish
 from offload_perception.msg import FeatureTensor, RemoteResult
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 
 from offload_perception.bringup.dds import stay_on_this_host
 from offload_perception.console import command, progress, table
 from offload_perception.errors import OffloadError
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array
+from offload_perception.nodes.executor import ThreadExecutor
 from offload_perception.recording import BagReader
 
 NODES = ('edge_inference', 'remote_inference', 'um25c', 'recorder', 'dashboard')
@@ -129,7 +129,7 @@ def intruder(chance: random.Random) -> Iterator[Intruder]:
     context = Context()
     context.init()
     node = rclpy.create_node('intruder', context=context)
-    executor = SingleThreadedExecutor(context=context)
+    executor = ThreadExecutor(context=context)
     executor.add_node(node)
     thread = Thread(target=executor.spin)
     thread.start()

@@ -1,4 +1,6 @@
-"""Executors for one node: a lane for subscriptions in the path of a frame, and others.
+"""An executor that other threads may stop, and one for a part of a node, such as its lane.
+
+The lane holds the subscriptions in the path of a frame.
 
 rclpy builds its wait set anew for each wake-up, holding Python's lock for some ten microseconds an
 entity; a lifecycle node has about forty of them. With a wait set of its own for the two or three
@@ -23,25 +25,16 @@ Result = TypeVar('Result')
 SETTLE_S = 1.0  # a callback of the lane takes milliseconds
 
 
-class GroupExecutor(SingleThreadedExecutor):
-    """Spins those entities of a node whose callback group is accepted."""
+class ThreadExecutor(SingleThreadedExecutor):
+    """Spins in a thread while others shut it down and destroy entities.
 
-    def __init__(self, node: Node, accepts: Callable[[CallbackGroup], bool]) -> None:
-        super().__init__(context=node.context)
-        self._node, self._accepts = node, accepts
+    rclpy's own may then raise in its thread: `shutdown` takes away what it is about to wait for.
+    """
 
-    def get_nodes(self) -> list[Node]:
-        """Return the node; `add_node` would remove it from the other executor."""
-        return [self._node]
-
-    def can_execute(self, entity: Any) -> bool:
-        """Return whether this executor is the one for `entity`, and it is free."""
-        return self._accepts(entity.callback_group) and super().can_execute(entity)
-
-    def spin_once(self, timeout_sec: float | None = None) -> None:
-        """Spin once, then hand Python's lock to the thread that a callback may have woken."""
-        super().spin_once(timeout_sec)
-        sleep(0.0)
+    def spin(self) -> None:
+        """Execute callbacks until `shutdown`; raise what one raises."""
+        while self.step():
+            pass
 
     def step(self) -> bool:
         """Spin once, and raise what a callback raises; return False after `shutdown`.
@@ -76,3 +69,24 @@ class GroupExecutor(SingleThreadedExecutor):
             future: Future[None] = Future()
             self.create_task(fulfil, future, lambda: None)
             wait([future], SETTLE_S)
+
+
+class GroupExecutor(ThreadExecutor):
+    """Spins those entities of a node whose callback group is accepted."""
+
+    def __init__(self, node: Node, accepts: Callable[[CallbackGroup], bool]) -> None:
+        super().__init__(context=node.context)
+        self._node, self._accepts = node, accepts
+
+    def get_nodes(self) -> list[Node]:
+        """Return the node; `add_node` would remove it from the other executor."""
+        return [self._node]
+
+    def can_execute(self, entity: Any) -> bool:
+        """Return whether this executor is the one for `entity`, and it is free."""
+        return self._accepts(entity.callback_group) and super().can_execute(entity)
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Spin once, then hand Python's lock to the thread that a callback may have woken."""
+        super().spin_once(timeout_sec)
+        sleep(0.0)

@@ -187,7 +187,8 @@ def test_the_model_files(run: Callable[..., Command], artefact: Artefact, photos
         for file in (tmp_path / 'model').glob('*.tflite'):
             DAMAGES[damage](file)
     flight.flies()
-    flight.kill('edge_inference')
+    flight['edge_inference'].interrupt()
+    assert flight['edge_inference'].wait() == 0
     again = flight.start('edge_inference')
     assert again.wait() == 1
     assert 'refused to configure' in again.output and 'Traceback' not in again.output

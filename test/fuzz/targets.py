@@ -583,7 +583,7 @@ TARGETS = {
     'feature_tensor': Target(_tensor_message, (IncomingError, DecodeError), _tensor_message_seeds),
     'um25c': Target(_meter_bytes, (), _meter_seeds, 400),
     'compiler_log': Target(lambda data: parse_log(data.decode(errors='replace')), (),
-                           lambda: (log.encode() for log in (V16, PARTLY, FAILED)), 2000),
+                           lambda: (log.encode() for log in (V16, PARTLY, FAILED)), 1300),
     'compile_report': Target(_compile_report, (ModelError,), _compile_report_seeds),
     'jpeg_header': Target(_jpeg_header, (ImageError,), partial(_picture_files, ('jpeg',))),
     'raw_image': Target(_raw_image, (ImageError,), _raw_image_seeds, 256),
@@ -604,8 +604,8 @@ TARGETS = {
                                 (MeterError,), _meter_calibration_seeds),
     'link_trace': Target(_link_trace, (PlanError,), _link_trace_seeds, 256),
     'parameter_file': Target(_parameter_file, (ConfigError,), _parameter_file_seeds, 256),
-    'bag_mcap': Target(partial(_bag, 'bag.mcap'), (BagError,), _mcap_seeds, 3000),
-    'bag_sqlite': Target(partial(_bag, 'bag.db3'), (BagError,), _sqlite_seeds, 1 << 16),
-    'bag_metadata': Target(_bag_metadata, (BagError,), _bag_metadata_seeds, 2000),
+    'bag_mcap': Target(partial(_bag, 'bag.mcap'), (BagError,), _mcap_seeds, 1600),
+    'bag_sqlite': Target(partial(_bag, 'bag.db3'), (BagError,), _sqlite_seeds, 6144),
+    'bag_metadata': Target(_bag_metadata, (BagError,), _bag_metadata_seeds),
 }
 """By the name that scripts/fuzz.sh takes."""

@@ -6,9 +6,10 @@ from threading import Thread
 
 import rclpy
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from waits import WAIT_S
+
+from offload_perception.nodes.executor import ThreadExecutor
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def node_beside(name: str) -> Iterator[Node]:
     context = Context()
     context.init()
     node = rclpy.create_node(name, context=context)
-    executor = SingleThreadedExecutor(context=context)
+    executor = ThreadExecutor(context=context)
     executor.add_node(node)
     thread = Thread(target=executor.spin, daemon=True)
     thread.start()

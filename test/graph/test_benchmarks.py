@@ -101,8 +101,8 @@ def test_forecast(planned: Callable[..., Any]) -> None:
 
 @NAMESPACES
 def test_link_cut(planned: Callable[..., Any]) -> None:
-    results, _ = planned('link_cut.py', '--turns', '1', '--cut', '1', '--settle', '0',
-                         '--rate', '5', 'emulate:=raspberry_pi_3b_plus_coral')
+    results, _ = planned('link_cut.py', '--turns', '1', '--cut', '1', '--settle', '0', '--rate',
+                         '2', '--deadline', '4', 'emulate:=raspberry_pi_3b_plus')
     assert results['adds_up'] and len(results['turns']) == 1 and results['local'] > 0
 
 

@@ -84,7 +84,7 @@ def test_result_truth_and_preview_have_the_header_of_their_frame(
     images = world.hear(Image, 'image_raw', qos.images('reliable'))
     results = world.hear(Classification, 'classification', qos.RESULTS)
     truths = world.hear(Classification, 'ground_truth', qos.TELEMETRY)
-    node = edge(source='terrain', frame_id='nose', split='block4_pool')
+    node = edge(source='terrain', frame_id='nose', split='block4_pool', deadline=30.0)
     until(lambda: node._parts.servers.listening(node._parts.servers.names[0]))
     for n in range(1, 4):
         sources[0].show()

@@ -12,7 +12,7 @@ import rclpy
 from lifecycle_msgs.msg import State
 from offload_perception.msg import FeatureTensor
 from rcl_interfaces.msg import Log
-from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -22,6 +22,7 @@ from offload_perception.codec import encode_tensors
 from offload_perception.network.artefact import Artefact
 from offload_perception.nodes import qos
 from offload_perception.nodes.convert import byte_array, image_message, part_messages
+from offload_perception.nodes.executor import ThreadExecutor
 from offload_perception.nodes.managed import ManagedNode
 from offload_perception.nodes.running import Spinners, spin
 from offload_perception.pipeline.packing import joined
@@ -68,7 +69,7 @@ class World:
 
     def __init__(self) -> None:
         self.ns = f'/world{next(_numbers)}'
-        self.executor = SingleThreadedExecutor()
+        self.executor = ThreadExecutor()
         self._nodes: dict[AnyNode, Spinners] = {}
         self.node = rclpy.create_node('test', namespace=self.ns)
         self.executor.add_node(self.node)
