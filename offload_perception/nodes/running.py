@@ -1,5 +1,6 @@
 """The main of every node executable: spin, watch the threads, end cleanly and quickly."""
 
+import faulthandler
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ WATCH_PERIOD_S = 1.0
 OTHERS_S = 2.0  # for other nodes to end before this one; some never do
 OTHERS_PERIOD_S = 0.02
 GRACE_S = 1.0  # grace period for the current callback
+LEAVE_S = 20.0  # for the middleware, and Python itself, to end
 ACTIVE = LifecycleState('active', State.PRIMARY_STATE_ACTIVE)
 SAME_WISH_S = 0.5  # one Ctrl-C may arrive twice: from the terminal and from the launcher
 
@@ -160,18 +162,26 @@ def _let_others_end(node: AnyManagedNode) -> None:
 def _end(node: AnyManagedNode, exit_code: int, idle: bool) -> None:
     """Report why, stop working, publish the final diagnostics; no step may prevent the next.
 
-    What a thread still works with is not released, but the node leaves the graph.
+    What a thread still works with is not released, but the node leaves the graph. The middleware
+    has been seen to wait for a thread of its own that never ended: after `LEAVE_S` the process
+    prints where each thread is, and ends with code 1.
     """
     node.on_loop = lambda step: step()
     stop: list[Callable[[], object]] = [lambda: node.active and node.on_deactivate(ACTIVE)]
     last_words: list[Callable[[], object]] = [
         node.publish_diagnostics, lambda: wait_for_acknowledgements(node)]
     for step in (*(last_words[:1] if exit_code else ()), *(stop if idle else ()), *last_words,
-                 *([node.release] if idle else ()), node.destroy_node, rclpy.shutdown):
+                 *([node.release] if idle else ()), node.destroy_node,
+                 rclpy.shutdown):
         try:
             step()
         except Exception:
             traceback.print_exc()
+
+
+def _leave_soon() -> None:
+    """End the process if it still runs after `LEAVE_S`, also when no Python code can run."""
+    faulthandler.dump_traceback_later(LEAVE_S, exit=True)
 
 
 def wait_for_acknowledgements(node: Node) -> None:

@@ -202,6 +202,7 @@ SHIM = r"""
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/time.h>
@@ -231,13 +232,32 @@ int gettimeofday(struct timeval *t, void *zone) {
 }
 
 /* The kernel waits until a time of the true clock; times of the monotonic one are smaller. */
+static struct timespec true_time(const struct timespec *until) {
+    struct timespec t = *until;
+    if (offset_s && t.tv_sec > 1000000000) t.tv_sec -= *offset_s;
+    return t;
+}
+
 int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *until) {
     static int (*real)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
     if (!real) real = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
     if (!real) real = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
-    struct timespec true_time = *until;
-    if (offset_s && true_time.tv_sec > 1000000000) true_time.tv_sec -= *offset_s;
-    return real(c, m, &true_time);
+    struct timespec t = true_time(until);
+    return real(c, m, &t);
+}
+
+int pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *until) {
+    static int (*real)(pthread_mutex_t *, const struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "pthread_mutex_timedlock");
+    struct timespec t = true_time(until);
+    return real(m, &t);
+}
+
+int sem_timedwait(sem_t *s, const struct timespec *until) {
+    static int (*real)(sem_t *, const struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "sem_timedwait");
+    struct timespec t = true_time(until);
+    return real(s, &t);
 }
 """
 

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from waits import WAIT_S
 
 from offload_perception.nodes import running
 from offload_perception.nodes.running import SAME_WISH_S, _Wish
@@ -69,3 +72,27 @@ def test_a_vital_thread_that_is_dead_ends_the_node_and_another_does_not(
         assert wish.wait() == vital
     finally:
         worker.stop()
+
+
+STUCK = """
+import os, signal, sys, threading
+from offload_perception.nodes import running
+from offload_perception.nodes.camera import CameraNode
+
+class Stuck(CameraNode):
+    def __init__(self):
+        super().__init__()
+        self.create_timer(0.01, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def destroy_node(self):
+        threading.Event().wait()
+
+running.LEAVE_S = 0.5
+sys.exit(running.run(Stuck))
+"""
+
+
+def test_a_middleware_that_does_not_end_is_left_with_a_report() -> None:
+    done = subprocess.run([sys.executable, '-c', STUCK, '--ros-args', '-p', 'autostart:=false'],
+                          stderr=subprocess.PIPE, text=True, timeout=WAIT_S)
+    assert done.returncode == 1 and 'in destroy_node' in done.stderr
