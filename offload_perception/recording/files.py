@@ -41,7 +41,8 @@ def files_of(path: Path) -> BagFiles:
     found = sorted((f for f in path.iterdir() if _is_storage(f)), key=_number)
     if (path / FILE_NAME).is_file():
         named = [path / name for name in _named(path / FILE_NAME)]
-        return BagFiles([_existing(f) for f in named], [f for f in found if not _same(f, named)])
+        return BagFiles([_existing(f, found) for f in named],
+                        [f for f in found if not _same(f, named)])
     if not found:
         raise BagError(f'{path} holds no .mcap and no .db3 file')
     return BagFiles(found)
@@ -65,10 +66,13 @@ def _same(file: Path, named: list[Path]) -> bool:
     return file in named or file.with_suffix('') in named
 
 
-def _existing(file: Path) -> Path:
-    """Return a named file; rosbag2 names a compressed one with and without its last suffix."""
+def _existing(file: Path, found: list[Path]) -> Path:
+    """Return a named file of those found, without asking the system for a name from outside.
+
+    rosbag2 names a compressed one with and without its last suffix.
+    """
     for candidate in (file, file.with_name(f'{file.name}.zstd'), file.with_suffix('')):
-        if _is_storage(candidate):
+        if candidate in found:
             return candidate
     raise BagError(f'{file} is missing, which {FILE_NAME} of the bag names; read the files that '
                    'are left one by one')

@@ -89,6 +89,9 @@ def change(folder: Path, **values: Any) -> None:
     ({'relative_file_paths': ['/etc/passwd']}, 'passwd is missing'),
     ({'relative_file_paths': 7}, 'names no files'),
     ({'relative_file_paths': ['bag_0.mcap', 'bag_1.mcap']}, r'bag_1\.mcap is missing'),
+    ({'relative_file_paths': ['a' * 300 + '.mcap']}, 'a.mcap is missing'),
+    ({'relative_file_paths': ['a\0.mcap']}, 'is missing'),
+    ({'relative_file_paths': ['..', '']}, 'is missing'),
 ])
 def test_what_cannot_be_read_is_refused_with_a_remedy(tmp_path: Path, values: dict[str, Any],
                                                       text: str) -> None:
