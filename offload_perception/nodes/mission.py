@@ -26,5 +26,5 @@ class MissionFollower:
         """Lift a policy that was not repeated in time; call this from a timer."""
         if self.policy and time.monotonic() - self._received_s > VALID_S:
             self.policy = ''
-            self._node.get_logger().warning(f'no mission policy for {VALID_S:.0f} s: full again')
             self._apply(0.0, 1.0)
+            self._node.get_logger().warning(f'no mission policy for {VALID_S:.0f} s: full again')

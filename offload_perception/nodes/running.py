@@ -171,7 +171,7 @@ def _end(node: AnyManagedNode, exit_code: int, idle: bool) -> None:
     last_words: list[Callable[[], object]] = [
         node.publish_diagnostics, lambda: wait_for_acknowledgements(node)]
     for step in (*(last_words[:1] if exit_code else ()), *(stop if idle else ()), *last_words,
-                 *([node.release] if idle else ()), node.destroy_node,
+                 *([node.release] if idle else ()), _leave_soon, node.destroy_node,
                  rclpy.shutdown):
         try:
             step()

@@ -34,7 +34,7 @@ def captured(run: Callable[..., Command], artefact: Artefact) -> Any:
 
 
 @pytest.mark.parametrize(('rate', 'width', 'height', 'least'), [
-    (5, 640, 480, 30), (30, 640, 480, 4), (5, 1920, 1080, 4), (30, 1920, 1080, 1)])
+    (5, 640, 480, 30), (30, 640, 480, 8), (5, 1920, 1080, 8), (30, 1920, 1080, 1)])
 def test_large_images_of_a_reliable_stock_publisher_arrive(captured: Any, rate: float, width: int,
                                                            height: int, least: Any) -> None:
     published, arrived, log = captured(rate, width, height)
